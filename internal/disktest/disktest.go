@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package disktest
+
+import (
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// FS is a filesystem in a file, mounted at Dir.
+type FS struct {
+	Dir string
+
+	t     *testing.T
+	image string
+}
+
+// New makes a filesystem of so many bytes with mkfs, such as "mkfs.ext4", and
+// its arguments, and mounts it for the time of the test. It skips the test
+// where that cannot be done.
+func New(t *testing.T, size int64, mkfs string, args ...string) *FS {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it mounts loop devices")
+	}
+	tool, err := exec.LookPath(mkfs)
+	if err != nil {
+		if tool, err = exec.LookPath("/sbin/" + mkfs); err != nil {
+			t.Skipf("needs %s", mkfs)
+		}
+	}
+	f := &FS{t: t, image: filepath.Join(Memory(t), "image"), Dir: t.TempDir()}
+	if err := os.WriteFile(f.image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(f.image, size); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(tool, append(args, f.image)...).CombinedOutput(); err != nil {
+		t.Skipf("needs %s: %v: %s", mkfs, err, out)
+	}
+	if out, err := f.mount(); err != nil {
+		t.Skipf("needs a kernel that mounts what %s made, and loop devices: %v: %s", mkfs, err, out)
+	}
+	t.Cleanup(f.unmount)
+	return f
+}
+
+// Memory is a temporary directory that is in memory where there is such a
+// place, else on the disk.
+func Memory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "layerctl-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func (f *FS) mount() ([]byte, error) {
+	return exec.Command("mount", "-o", "loop", f.image, f.Dir).CombinedOutput()
+}
+
+func (f *FS) unmount() {
+	if err := unix.Unmount(f.Dir, 0); err != nil && err != unix.EINVAL {
+		f.t.Errorf("unmount %s: %v", f.Dir, err)
+	}
+}
+
+// Cut ends the filesystem as a power cut does: FS_IOC_SHUTDOWN without
+// flushing the log. What was not synced is lost, and everything fails from now
+// on.
+func (f *FS) Cut() error {
+	const shutdown, noLogFlush = 0x8004587d, uint32(2)
+	dir, err := os.Open(f.Dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	flags := noLogFlush
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, dir.Fd(), shutdown, uintptr(unsafe.Pointer(&flags))); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// Reboot mounts the filesystem again after a cut.
+func (f *FS) Reboot() {
+	f.t.Helper()
+	f.unmount()
+	// A process that made itself a mount namespace meanwhile has a copy of the
+	// mount: until it ends, mounting again would give the dead filesystem.
+	for begin := time.Now(); f.held(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(begin) > time.Minute {
+			f.t.Fatalf("%s is still mounted in another mount namespace after a minute", f.image)
+		}
+	}
+	if out, err := f.mount(); err != nil {
+		f.t.Fatalf("mount after the cut: %v: %s", err, out)
+	}
+}
+
+// held reports whether a loop device still has the image.
+func (f *FS) held() bool {
+	devices, _ := filepath.Glob("/sys/block/loop*/loop/backing_file") // the pattern is well formed
+	for _, name := range devices {
+		backing, err := os.ReadFile(name)
+		if err == nil && strings.TrimSpace(string(backing)) == f.image {
+			return true
+		}
+	}
+	return false
+}
+
+// NumberLinks lets a new store's short links have numbers that no other store
+// on this machine has. A mount from elsewhere may show no more of its layers
+// than such numbers, and what it may mean prune spares.
+func NumberLinks(store string) error {
+	first := 1<<40 + rand.Uint64N(1<<50)
+	return os.Symlink("../layers/none", filepath.Join(store, "l", strconv.FormatUint(first, 36)))
+}

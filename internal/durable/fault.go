@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ErrLeaveOut is what a hook says to a sync that is not to happen, and yet to
+// succeed: the test that cuts the power must notice it.
+var ErrLeaveOut = errors.New("leave the sync out")
+
+type faultKey struct{}
+
+// WithFault returns a context in which every durable step first calls hook
+// with the step's name, such as "fsync dir". When hook returns an error the
+// step does not act and fails with it. For tests.
+func WithFault(ctx context.Context, hook func(op string) error) context.Context {
+	return context.WithValue(ctx, faultKey{}, hook)
+}
+
+// Fault is the fault point op: it returns what the hook of [WithFault] says,
+// wrapped with op, and nil where there is no hook. Code that does a durable
+// step of its own calls it first.
+func Fault(ctx context.Context, op string) error {
+	hook, ok := ctx.Value(faultKey{}).(func(string) error)
+	if !ok {
+		return nil
+	}
+	if err := hook(op); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	return nil
+}
+
+// sync is the fault point op around a sync.
+func sync(ctx context.Context, op string, do func() error) error {
+	err := Fault(ctx, op)
+	if errors.Is(err, ErrLeaveOut) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return do()
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package tree is the vocabulary for one path of an unpacked layer.
+//
+// unpack says with it what it made, overlaystore keeps it in files.zst and
+// goes by it when a layer is verified. It holds types only: no disk, no tar.
+package tree
+
+import "time"
+
+// Type says what a path is. The values are the bytes that stand in files.zst
+// (format 1) and never change.
+type Type byte
+
+// The types of a path.
+const (
+	Regular     Type = 'f'
+	Directory   Type = 'd'
+	Symlink     Type = 'l'
+	Hardlink    Type = 'h' // another name of the regular file, node or symlink that Linkname names
+	CharDevice  Type = 'c'
+	BlockDevice Type = 'b'
+	FIFO        Type = 'p'
+	Whiteout    Type = 'w' // "this name is deleted", in whichever form the store keeps it
+	Removed     Type = 'r' // journal only: the path and all below it are gone again
+	OpaqueMark  Type = 'o' // journal only: the directory stays as it was, but is opaque from here on, as Opaque says
+)
+
+// Opaque says why a directory hides what lies below it in lower layers.
+type Opaque byte
+
+// The reasons.
+const (
+	Transparent Opaque = 0
+	Marked      Opaque = 'o' // by ".wh..wh..opq": its children go, the directory and its attributes stay
+	Replaced    Opaque = 'x' // whited out and made again by the same layer: nothing of the lower one stays
+)
+
+// Entry is one path of a layer, as the layer's tar means it. Ids are those of
+// the tar, also where the store squashes or maps them on disk.
+//
+// Entries come as a journal, in the order in which they took effect: a later
+// entry for a path replaces an earlier one.
+type Entry struct {
+	// Path is relative to the layer's root, byte for byte, without a leading
+	// or trailing slash; the root itself is ".".
+	Path string
+	Type Type
+	// Mode holds the permission bits with setuid, setgid and sticky: 07777.
+	Mode     uint32
+	UID, GID uint32
+	// Size is the length of a regular file's content in bytes, else 0.
+	Size int64
+	// ModTime is what was set on disk, after any clamping.
+	ModTime time.Time
+	// Major and Minor number a device, else 0.
+	Major, Minor uint32
+	// Linkname is a symlink's target, verbatim, or for a Hardlink the path in
+	// this layer (as Path) that it is another name of: of what the journal has
+	// there so far, not of what may replace it later.
+	Linkname string
+	// Xattrs are the extended attributes that were set, the store's own
+	// overlay marks left out.
+	Xattrs map[string]string
+	// Sum is the CRC-32C (Castagnoli) of a regular file's content.
+	Sum uint32
+	// Implied is true for a directory (the root too) that the layer's tar has
+	// no entry for: its attributes are not this layer's to say.
+	Implied bool
+	Opaque  Opaque
+}
