@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package imagetest
+
+import (
+	"encoding/json"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Registry is a registry over plain HTTP that serves what it is given, also
+// what no honest registry would take: indexes without their manifests,
+// documents that are none. It has one repository for all names, and counts.
+type Registry struct {
+	Host string
+
+	server   *httptest.Server
+	mu       sync.Mutex
+	content  map[digest.Digest]content
+	tags     map[string]digest.Digest
+	requests []string
+}
+
+type content struct {
+	mediaType string
+	raw       []byte
+}
+
+// NewRegistry starts one; Close ends it.
+func NewRegistry() *Registry {
+	r := &Registry{content: map[digest.Digest]content{}, tags: map[string]digest.Digest{}}
+	r.server = httptest.NewServer(r)
+	r.Host = strings.TrimPrefix(r.server.URL, "http://")
+	return r
+}
+
+// Close stops it.
+func (r *Registry) Close() { r.server.Close() }
+
+// Add has raw served by its digest, as the media type, and by the tags.
+func (r *Registry) Add(mediaType string, raw []byte, tags ...string) ocispec.Descriptor {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+	r.content[d.Digest] = content{mediaType, raw}
+	for _, tag := range tags {
+		r.tags[tag] = d.Digest
+	}
+	return d
+}
+
+// Tagged is the digest that a tag names.
+func (r *Registry) Tagged(tag string) digest.Digest {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tags[tag]
+}
+
+// AddLayout has all blobs of an OCI layout served, and what its index.json
+// names by the tag.
+func (r *Registry) AddLayout(dir, tag string) ocispec.Descriptor {
+	var index ocispec.Index
+	raw, err := os.ReadFile(filepath.Join(dir, ocispec.ImageIndexFile))
+	must(err)
+	must(json.Unmarshal(raw, &index))
+	must(filepath.WalkDir(filepath.Join(dir, "blobs"), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		raw, err := os.ReadFile(name)
+		r.Add(bodyType(raw), raw)
+		return err
+	}))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tags[tag] = index.Manifests[0].Digest
+	return index.Manifests[0]
+}
+
+// bodyType is the media type that a document gives itself.
+func bodyType(raw []byte) string {
+	var said struct{ MediaType string }
+	if json.Valid(raw) {
+		must(json.Unmarshal(raw, &said))
+	}
+	return said.MediaType
+}
+
+// Requests are those since the last call: "GET manifests/latest".
+func (r *Registry) Requests() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sent := r.requests
+	r.requests = nil
+	return sent
+}
+
+// ServeHTTP implements http.Handler.
+func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	parts := strings.Split(req.URL.Path, "/")
+	kind, name := parts[len(parts)-2], parts[len(parts)-1]
+	r.requests = append(r.requests, req.Method+" "+kind+"/"+name)
+	d := digest.Digest(name)
+	if tagged, ok := r.tags[name]; ok && kind == "manifests" {
+		d = tagged
+	}
+	c, ok := r.content[d]
+	switch {
+	case req.URL.Path == "/v2/":
+		return
+	case !ok || kind != "manifests" && kind != "blobs":
+		http.Error(w, `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`, http.StatusNotFound)
+		return
+	case kind == "manifests":
+		w.Header().Set("Docker-Content-Digest", d.String())
+		w.Header().Set("Content-Type", c.mediaType)
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(c.raw)))
+	if req.Method != http.MethodHead {
+		// A client that went away is no failure of the registry.
+		_, _ = w.Write(c.raw)
+	}
+}
