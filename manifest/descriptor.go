@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manifest
+
+import (
+	_ "crypto/sha256" // the algorithms that go-digest finds by these imports
+	_ "crypto/sha512"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// ParseDigest reads a digest that is safe to build a path from: sha256 or
+// sha512 in lower-case hex, of their full length. The error is an
+// [ErrMalformed].
+func ParseDigest(s string) (digest.Digest, error) {
+	algorithm, hex, _ := strings.Cut(s, ":")
+	length := map[string]int{"sha256": 64, "sha512": 128}[algorithm]
+	if length == 0 {
+		return "", malformed{fmt.Errorf("digest %q is neither sha256 nor sha512", clip(s))}
+	}
+	notHex := func(r rune) bool { return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'f') }
+	if len(hex) != length || strings.ContainsFunc(hex, notHex) {
+		return "", malformed{fmt.Errorf("digest %q is not %s: and %d lower-case hex digits", clip(s), algorithm, length)}
+	}
+	return digest.Digest(s), nil
+}
+
+func clip(s string) string {
+	const enough = 150
+	if len(s) > enough {
+		return s[:enough] + "..."
+	}
+	return s
+}
+
+// check refuses a descriptor that cannot be believed, and forgets its urls:
+// where a blob is fetched from is the user's to say, not the author's.
+func check(d *ocispec.Descriptor) error {
+	if _, err := ParseDigest(string(d.Digest)); err != nil {
+		return err
+	}
+	if d.MediaType == "" {
+		return malformed{fmt.Errorf("descriptor of %s has no media type", d.Digest)}
+	}
+	if d.Size < 0 {
+		return malformed{fmt.Errorf("size %d of %s is negative", d.Size, d.Digest)}
+	}
+	d.URLs = nil
+	if d.Data != nil && (int64(len(d.Data)) != d.Size || !verifies(d.Digest, d.Data)) {
+		return malformed{fmt.Errorf("embedded data of %s is something else", d.Digest)}
+	}
+	return nil
+}
+
+func verifies(d digest.Digest, data []byte) bool {
+	v := d.Verifier()
+	_, err := v.Write(data)
+	return err == nil && v.Verified()
+}
+
+// sizes refuses one digest that is given two sizes.
+type sizes map[digest.Digest]int64
+
+func (s sizes) check(d ocispec.Descriptor) error {
+	if size, ok := s[d.Digest]; ok && size != d.Size {
+		return malformed{fmt.Errorf("%s is said to have %d bytes and %d", d.Digest, size, d.Size)}
+	}
+	s[d.Digest] = d.Size
+	return nil
+}

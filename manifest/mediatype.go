@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manifest
+
+import (
+	"fmt"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Docker's media types, see
+// https://distribution.github.io/distribution/spec/manifest-v2-2/.
+const (
+	DockerManifestList  = "application/vnd.docker.distribution.manifest.list.v2+json"
+	DockerManifest      = "application/vnd.docker.distribution.manifest.v2+json"
+	DockerConfig        = "application/vnd.docker.container.image.v1+json"
+	DockerLayer         = "application/vnd.docker.image.rootfs.diff.tar"
+	DockerLayerGzip     = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+	DockerLayerZstd     = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+	DockerForeign       = "application/vnd.docker.image.rootfs.foreign.diff.tar"
+	DockerForeignGzip   = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+	dockerSchema1       = "application/vnd.docker.distribution.manifest.v1+json"
+	dockerSchema1Signed = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+	ociArtifactManifest = "application/vnd.oci.artifact.manifest.v1+json"
+)
+
+// OCI's layers that must not be pushed, deprecated since image-spec 1.1.
+const (
+	ociForeign     = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+	ociForeignGzip = ociForeign + "+gzip"
+	ociForeignZstd = ociForeign + "+zstd"
+)
+
+// Compression is how a layer's tar stream is packed.
+type Compression int
+
+// The compressions of layers.
+const (
+	Uncompressed Compression = iota
+	Gzip
+	Zstd
+)
+
+// String is the suffix that OCI media types have for it.
+func (c Compression) String() string { return [...]string{"none", "gzip", "zstd"}[c] }
+
+// layerTypes are all media types of file system layers.
+var layerTypes = map[string]Compression{
+	ocispec.MediaTypeImageLayer:     Uncompressed,
+	ocispec.MediaTypeImageLayerGzip: Gzip,
+	ocispec.MediaTypeImageLayerZstd: Zstd,
+	ociForeign:                      Uncompressed,
+	ociForeignGzip:                  Gzip,
+	ociForeignZstd:                  Zstd,
+	DockerLayer:                     Uncompressed,
+	DockerLayerGzip:                 Gzip,
+	DockerLayerZstd:                 Zstd,
+	DockerForeign:                   Uncompressed,
+	DockerForeignGzip:               Gzip,
+}
+
+// CompressionOf tells how a layer of the media type is packed. Its error, for
+// what is no file system layer, is an [ErrUnsupported].
+func CompressionOf(mediaType string) (Compression, error) {
+	c, ok := layerTypes[mediaType]
+	if !ok {
+		return 0, unsupported{fmt.Errorf("media type %q is no file system layer", mediaType)}
+	}
+	return c, nil
+}
+
+// IsForeign says that a layer of the media type may be missing in registries:
+// its "urls" said where it is, which are not followed.
+func IsForeign(mediaType string) bool {
+	return strings.Contains(mediaType, ".foreign.") || strings.Contains(mediaType, ".nondistributable.")
+}
+
+// IsIndex says that the media type is that of an index or manifest list.
+func IsIndex(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageIndex || mediaType == DockerManifestList
+}
+
+// IsManifest says that the media type is that of a manifest of OCI or of
+// Docker's schema 2.
+func IsManifest(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageManifest || mediaType == DockerManifest
+}
+
+// AgreeMediaType returns the one media type that all sources tell: the body,
+// the Content-Type, the descriptor. It is "" where none tells one. Parameters
+// such as a charset are dropped, and types that any file server gives to any
+// JSON (application/json, text/plain, application/octet-stream) tell nothing.
+func AgreeMediaType(types ...string) (string, error) {
+	agreed := ""
+	for _, t := range types {
+		t, _, _ = strings.Cut(t, ";")
+		t = strings.TrimSpace(t)
+		switch {
+		case t == "" || t == "application/json" || t == "text/plain" || t == "application/octet-stream":
+		case agreed == "":
+			agreed = t
+		case agreed != t:
+			return "", malformed{fmt.Errorf("media types disagree: %q and %q", agreed, t)}
+		}
+	}
+	return agreed, nil
+}
