@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package platform
+
+import ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+// Wanted is what an image is chosen for: a machine, by [Host.Wanted], or a
+// platform that somebody named, by [Want].
+type Wanted struct {
+	// Platform is the best fit; what it can run besides is accepted too: of
+	// its own architecture every lower variant.
+	Platform ocispec.Platform
+	// Other is a second architecture that is accepted after every image of
+	// the first. Nil means none.
+	Other *ocispec.Platform
+	// Why says why the sister architecture of the other width is not
+	// accepted; it becomes a verdict's reason. Empty means that nobody asked.
+	Why string
+	// Named is true where somebody named the platform: then arm without a
+	// variant means any ARM, v7 first.
+	Named bool
+	// Warning goes with each choice. Empty means none.
+	Warning string
+}
+
+// Wanted is what fits the machine.
+func (h Host) Wanted() Wanted {
+	return Wanted{Platform: h.Platform, Other: h.Other, Why: h.Why, Warning: h.Warning}
+}
+
+// Want is what fits the platform that somebody named, and nothing else: no
+// image of another architecture is accepted for it.
+func Want(p ocispec.Platform) Wanted {
+	return Wanted{Platform: normalize(p), Named: true}
+}
+
+// String names the platform: "linux/arm/v7".
+func (w Wanted) String() string { return Format(w.Platform) }
+
+// self is how a reason names it.
+func (w Wanted) self() string {
+	if w.Named {
+		return "what was asked for"
+	}
+	return "this machine"
+}
