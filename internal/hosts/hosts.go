@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hosts
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+)
+
+// Endpoint is one host to ask.
+type Endpoint struct {
+	// URL is the base under which the repositories are, as in
+	// "https://mirror:5000/v2", without a slash at the end.
+	URL string
+	// Repository is the repository's name there.
+	Repository string
+	// Pull and Resolve say what it may be asked: content by digest, and what
+	// a tag stands for.
+	Pull, Resolve bool
+	// SkipVerify accepts any certificate.
+	SkipVerify bool
+	// CA are files of certificates to trust beside the system's.
+	CA []string
+	// Client are the certificates to show.
+	Client []KeyPair
+	// Header is sent with each request. It may hold secrets.
+	Header http.Header
+	// Username and Password, or IdentityToken, are credentials that the
+	// configuration itself holds.
+	Username, Password, IdentityToken string
+}
+
+// KeyPair names two PEM files, which may be the same.
+type KeyPair struct{ Cert, Key string }
+
+// Plan is whom to ask for a repository: the mirrors in their order, then the
+// origin.
+type Plan struct {
+	Mirrors []Endpoint
+	Origin  Endpoint
+}
+
+// ErrBlocked says that the configuration forbids the registry.
+var ErrBlocked = errors.New("blocked by configuration")
+
+// Files is where configuration is looked for, in this order; the first that
+// says anything about a host decides. The zero value looks where containerd,
+// k3s (or RKE2) and containers do. A path that leads nowhere means no such
+// configuration.
+type Files struct {
+	// Dir is a directory like /etc/containerd/certs.d.
+	Dir string
+	// K3s is a file like /etc/rancher/k3s/registries.yaml.
+	K3s string
+	// RegistriesConf is a file like /etc/containers/registries.conf; the files
+	// of the directory with ".d" after its name belong to it.
+	RegistriesConf string
+}
+
+// maxFile bounds one file of configuration.
+const maxFile = 1 << 20
+
+// Lookup says whom to ask for a repository of a registry, both named as
+// references do. Without any configuration that is the registry alone.
+func (f Files) Lookup(host, repository string) (Plan, error) {
+	origin := Endpoint{URL: defaultURL(host), Repository: repository, Pull: true, Resolve: true}
+	for _, look := range []func(Endpoint, string) (*Plan, error){f.certsD, f.k3s, f.registriesConf} {
+		plan, err := look(origin, host)
+		if err != nil {
+			return Plan{}, err
+		}
+		if plan != nil {
+			return *plan, nil
+		}
+	}
+	return Plan{Origin: origin}, nil
+}
+
+func defaultURL(host string) string {
+	if host == "docker.io" {
+		host = "registry-1.docker.io"
+	}
+	return "https://" + host + "/v2"
+}
+
+// base makes a configured address a URL. exact takes the path as it is.
+func base(address string, exact bool) (string, error) {
+	if !strings.Contains(address, "://") {
+		address = "https://" + address
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", errors.New("it is no URL") // what net/url says may hold a secret
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("host %q: want http(s)://HOST[:PORT][/PATH]", u.Redacted())
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	if !exact && !strings.HasSuffix(u.Path, "/v2") {
+		u.Path = path.Join("/", u.Path, "v2")
+	}
+	u.RawPath = ""
+	return u.String(), nil
+}
+
+// read reads a file of configuration; one that is not there is nil.
+func read(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("%s has more than %d bytes", name, maxFile)
+	}
+	return b, err
+}
