@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/layerctl/layerctl/internal/imagetest"
+)
+
+// authFile is a docker config.json with one user for a host.
+func authFile(t *testing.T, host, user, password string) string {
+	t.Helper()
+	return writeFile(t, "config.json", imagetest.JSON(map[string]any{
+		"auths": map[string]any{host: map[string]string{"username": user, "password": password}},
+	}))
+}
+
+func identityFile(t *testing.T, host, token string) string {
+	t.Helper()
+	return writeFile(t, "config.json", imagetest.JSON(map[string]any{
+		"auths": map[string]any{host: map[string]string{"identitytoken": token}},
+	}))
+}
+
+// basicOnly lets alice in.
+func basicOnly(inner http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "alice" || password != "secret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="here"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	})
+}
+
+func TestBasic(t *testing.T) {
+	s := serve(t, basicOnly)
+	ref := s.host + "/library/hello"
+	o := plain(s)
+	_, _, err := open(t, New(o), ref).Root(t.Context())
+	wantError(t, err, ErrDenied, "401", "no credentials for "+s.host)
+	s.asked()
+
+	o.AuthFile = authFile(t, s.host, "alice", "wrong")
+	_, _, err = open(t, New(o), ref).Root(t.Context())
+	wantError(t, err, ErrDenied, "401")
+	if got := s.asked(); len(got) != 2 {
+		t.Errorf("wrong password: got %d requests %q, want 2", len(got), got)
+	}
+
+	o.Logins = map[string]Login{s.host: {"alice", "secret"}}
+	if _, _, err := open(t, New(o), ref).Root(t.Context()); err != nil {
+		t.Errorf("credentials of the options: %v", err)
+	}
+	s.asked()
+	o.Logins = map[string]Login{"other.example": {"alice", "wrong"}}
+
+	o.AuthFile = authFile(t, s.host, "alice", "secret")
+	c := New(o)
+	for i, want := range []int{2, 1} { // the second knows what the first learnt
+		if _, _, err := open(t, c, ref).Root(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.asked(); len(got) != want {
+			t.Errorf("reference %d: got requests %q, want %d", i, got, want)
+		}
+	}
+}
+
+// tokens is a token server, and the guard of the registry it is for.
+type tokens struct {
+	*httptest.Server
+	realm string // "" for its own
+
+	mu       sync.Mutex
+	given    int
+	users    []string // who asked, "" for nobody
+	scopes   []string
+	lifetime int // requests that a token is good for; 0 means for ever
+	used     int
+	redirect string // where to, instead of an answer
+}
+
+func tokenServer(t *testing.T) *tokens {
+	ts := &tokens{}
+	ts.Server = httptest.NewServer(ts)
+	t.Cleanup(ts.Close)
+	ts.realm = ts.URL + "/token?account=x"
+	return ts
+}
+
+func (ts *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	user, _, _ := r.BasicAuth()
+	if r.Method == http.MethodPost {
+		user = r.PostFormValue("refresh_token")
+	}
+	if ts.redirect != "" {
+		http.Redirect(w, r, ts.redirect, http.StatusTemporaryRedirect)
+		return
+	}
+	ts.users = append(ts.users, user)
+	ts.scopes = append(ts.scopes, r.FormValue("scope"))
+	ts.given++
+	ts.used = 0
+	_ = json.NewEncoder(w).Encode(map[string]any{"token": fmt.Sprintf("token-%d", ts.given), "expires_in": 300})
+}
+
+func (ts *tokens) protect(inner http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ts.mu.Lock()
+		ts.used++
+		ok := ts.given > 0 && r.Header.Get("Authorization") == fmt.Sprintf("Bearer token-%d", ts.given) &&
+			(ts.lifetime == 0 || ts.used <= ts.lifetime)
+		ts.mu.Unlock()
+		if !ok {
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s",service="reg",scope="repository:library/hello:pull"`, ts.realm))
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	})
+}
+
+func TestBearer(t *testing.T) {
+	ts := tokenServer(t)
+	s := serve(t, ts.protect)
+	src := open(t, New(plain(s)), s.host+"/library/hello")
+	if _, _, err := src.Root(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// All layers at once share the token of the manifest.
+	desc, _ := helloLayer(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if _, err := readAll(t.Context(), src, desc); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if ts.given != 1 || !slices.Equal(ts.scopes, []string{"repository:library/hello:pull"}) {
+		t.Errorf("got %d tokens for %q, want one", ts.given, ts.scopes)
+	}
+}
+
+func TestTokenIsRefreshedOnce(t *testing.T) {
+	ts := tokenServer(t)
+	s := serve(t, ts.protect)
+	src := open(t, New(plain(s)), s.host+"/library/hello")
+	if _, _, err := src.Root(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// The token that the client has is no longer good.
+	ts.mu.Lock()
+	ts.lifetime, ts.used = 1000, 1000
+	ts.mu.Unlock()
+	desc, _ := helloLayer(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if _, err := readAll(t.Context(), src, desc); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if ts.given != 2 {
+		t.Errorf("got %d tokens, want one more", ts.given)
+	}
+}
+
+func TestTokenThatIsNeverGoodEnough(t *testing.T) {
+	ts := tokenServer(t)
+	ts.lifetime = -1
+	s := serve(t, ts.protect)
+	_, _, err := open(t, New(plain(s)), s.host+"/library/hello").Root(t.Context())
+	wantError(t, err, ErrDenied, "401")
+	if got := s.asked(); len(got) != 2 || ts.given != 1 {
+		t.Errorf("got requests %q and %d tokens, want 2 and 1", got, ts.given)
+	}
+}
+
+func TestStoredCredentialsAtTheTokenServer(t *testing.T) {
+	ts := tokenServer(t)
+	s := serve(t, ts.protect)
+	other := strings.Replace(ts.URL, "127.0.0.1", "localhost", 1) + "/token"
+	tests := []struct {
+		name  string
+		realm string
+		o     func(*Options)
+		want  string // the user that the token server saw
+	}{
+		{"the registry's own host", ts.realm, func(o *Options) { o.AuthFile = authFile(t, s.host, "alice", "secret") }, "alice"},
+		{"an identity token goes into the body", ts.realm, func(o *Options) { o.AuthFile = identityFile(t, s.host, "id-1") }, "id-1"},
+		{"another site gets none", other, func(o *Options) { o.AuthFile = authFile(t, s.host, "alice", "secret") }, ""},
+		{"another site that was named gets them", other, func(o *Options) {
+			o.AuthFile = authFile(t, s.host, "alice", "secret")
+			o.TokenHosts = []string{"localhost"}
+		}, "alice"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ts.realm, ts.users = tt.realm, nil
+			o := plain(s)
+			tt.o(&o)
+			if _, _, err := open(t, New(o), s.host+"/library/hello").Root(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(ts.users, []string{tt.want}) {
+				t.Errorf("got users %q, want %q", ts.users, tt.want)
+			}
+		})
+	}
+}
+
+func TestWithheldCredentialsAreExplained(t *testing.T) {
+	deny := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer deny.Close()
+	ts := &tokens{realm: strings.Replace(deny.URL, "127.0.0.1", "localhost", 1) + "/token?secret=1"}
+	s := serve(t, ts.protect)
+	o := plain(s)
+	o.AuthFile = authFile(t, s.host, "alice", "hunter2")
+	_, _, err := open(t, New(o), s.host+"/library/hello").Root(t.Context())
+	wantError(t, err, ErrDenied, "were not sent to localhost", "another site")
+	if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "secret=") {
+		t.Errorf("error %q tells a secret", err)
+	}
+}
+
+func TestRealmsThatAreRefused(t *testing.T) {
+	for name, realm := range map[string]string{
+		"another scheme": "ftp://127.0.0.1/token",
+		"a file":         "file:///etc/passwd",
+		"no host":        "/token",
+		"with a user":    "http://u:p@127.0.0.1/token",
+		"no URL":         "http://[",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ts := &tokens{realm: realm}
+			s := serve(t, ts.protect)
+			_, _, err := open(t, New(plain(s)), s.host+"/library/hello").Root(t.Context())
+			wantError(t, err, ErrDenied, "token server")
+		})
+	}
+}
+
+func TestPlainRealmOfAnEncryptedRegistry(t *testing.T) {
+	ts := tokenServer(t)
+	s := serveWith(t, ts.protect, (*httptest.Server).StartTLS)
+	c := New(trust(t, quick(Options{}), s))
+	_, _, err := open(t, c, s.host+"/library/hello").Root(t.Context())
+	wantError(t, err, ErrDenied, "refused", "token server http://")
+	if ts.given != 0 {
+		t.Error("a token was asked for over http")
+	}
+}
+
+func TestTokenServerRedirects(t *testing.T) {
+	target := tokenServer(t)
+	ts := tokenServer(t)
+	s := serve(t, ts.protect)
+	o := plain(s)
+	o.AuthFile = authFile(t, s.host, "alice", "secret")
+	ts.redirect = target.URL
+	_, _, _ = open(t, New(o), s.host+"/library/hello").Root(t.Context())
+	if !slices.Equal(target.users, []string{""}) {
+		t.Errorf("after a GET: got users %q, want nobody's credentials", target.users)
+	}
+	target.users = nil
+	o.AuthFile = identityFile(t, s.host, "id-1")
+	_, _, err := open(t, New(o), s.host+"/library/hello").Root(t.Context())
+	wantError(t, err, ErrDenied, "307")
+	if len(target.users) != 0 {
+		t.Errorf("after a POST: got users %q, want no request", target.users)
+	}
+}
+
+func TestTokenAnswers(t *testing.T) {
+	for name, body := range map[string]string{
+		"no JSON": "hello", "no token": "{}", "endless": `{"token":"` + strings.Repeat("x", maxToken) + `"}`, "a list": "[]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			deny := httptest.NewServer(answer(200, nil, body)(nil))
+			defer deny.Close()
+			ts := &tokens{realm: deny.URL}
+			s := serve(t, ts.protect)
+			_, _, err := open(t, New(plain(s)), s.host+"/library/hello").Root(t.Context())
+			if err == nil {
+				t.Error("got no error")
+			} else if len(err.Error()) > 500 {
+				t.Errorf("error of %d bytes", len(err.Error()))
+			}
+		})
+	}
+}
+
+func TestTrusts(t *testing.T) {
+	tests := []struct {
+		host, realm string
+		want        bool
+	}{
+		{"docker.io", "https://auth.docker.io/token", true},
+		{"docker.io", "https://auth.docker.com/token", false},
+		{"registry.gitlab.com", "https://gitlab.com/jwt/auth", true},
+		{"registry.example.com", "https://gitlab.example.com/jwt/auth", true},
+		{"ghcr.io", "https://ghcr.io/token", true},
+		{"ghcr.io", "https://evil.io/token", false},
+		{"a.co.uk", "https://b.co.uk/token", false},
+		{"a.github.io", "https://b.github.io/token", false},
+		{"10.0.0.1:5000", "https://10.0.0.1:5001/token", true},
+		{"10.0.0.1:5000", "https://20.0.0.1/token", false},
+		{"localhost:5000", "https://localhost:5001/token", true},
+		{"[::1]:5000", "https://[::2]/token", false},
+		{"reg", "https://auth/token", false},
+	}
+	for _, tt := range tests {
+		c := New(quick(Options{}))
+		u, err := url.Parse(tt.realm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := peerOf(t, open(t, c, tt.host+"/x"))
+		if got := p.auth.trusts(u); got != tt.want {
+			t.Errorf("%s trusts %s: got %v, want %v", tt.host, tt.realm, got, tt.want)
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	path := writeFile(t, "auth.json", []byte(`{"auths": {
+		"quay.io": {"auth": "YTpi"},
+		"quay.io/team": {"auth": "Yzpk"},
+		"https://index.docker.io/v1/": {"auth": "ZTpm"}
+	}}`))
+	k := newKeychain(path)
+	for ref, want := range map[string]string{
+		"quay.io/other/x": "a:b", "quay.io/team/x": "c:d", "quay.io/teams/x": "a:b", "alpine": "e:f", "ghcr.io/x": ":",
+	} {
+		r, err := Parse(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := credentials(t.Context(), k, r.Host(), r.Repository())
+		if got := c.Username + ":" + c.Password; err != nil || got != want {
+			t.Errorf("%s: got %q, %v, want %q", ref, got, err, want)
+		}
+	}
+}
+
+func TestAuthFileErrors(t *testing.T) {
+	for name, content := range map[string]string{"no JSON": "secret", "no base64": `{"auths":{"h":{"auth":"!secret!"}}}`} {
+		_, err := credentials(t.Context(), newKeychain(writeFile(t, "a", []byte(content))), "h", "x")
+		wantError(t, err, ErrDenied, "config.json")
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: error %q tells a secret", name, err)
+		}
+	}
+	_, err := credentials(t.Context(), newKeychain("/nonexistent/file"), "h", "x")
+	wantError(t, err, ErrDenied, "/nonexistent/file")
+}
+
+func TestCredentialHelper(t *testing.T) {
+	dir := t.TempDir()
+	script := "#!/bin/sh\nread host\n[ \"$host\" = h.example ] || { echo 'credentials not found in native keychain'; exit 1; }\n" +
+		`echo '{"ServerURL":"h.example","Username":"alice","Secret":"s3"}'` + "\n"
+	if err := os.WriteFile(dir+"/docker-credential-test", []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	k := newKeychain(writeFile(t, "config.json", []byte(`{"credHelpers":{"h.example":"test","gone.example":"absent"}}`)))
+	c, err := credentials(t.Context(), k, "h.example", "x")
+	if err != nil || c.Username != "alice" || c.Password != "s3" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	_, err = credentials(t.Context(), k, "gone.example", "x")
+	wantError(t, err, ErrDenied, "docker-credential-absent")
+	if c, err := credentials(t.Context(), k, "other.example", "x"); err != nil || c.Username != "" {
+		t.Errorf("got %+v, %v, want none", c, err)
+	}
+}
+
+func TestUsualKeyFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "LAYERCTL_AUTH_FILE"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("HOME", dir)
+	for path, auth := range map[string]string{
+		"/.docker/config.json":          `{"auths":{"a.example":{"auth":"YTpi"}}}`,
+		"/.config/containers/auth.json": `{"auths":{"b.example":{"auth":"Yzpk"}}}`,
+	} {
+		if err := os.MkdirAll(dir+path[:strings.LastIndex(path, "/")], 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+path, []byte(auth), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for host, want := range map[string]string{"a.example": "a", "b.example": "c", "c.example": ""} {
+		c, err := credentials(t.Context(), newKeychain(""), host, "x")
+		if err != nil || c.Username != want {
+			t.Errorf("%s: got %q, %v, want %q", host, c.Username, err, want)
+		}
+	}
+	t.Setenv("LAYERCTL_AUTH_FILE", authFile(t, "c.example", "eve", "x"))
+	for host, want := range map[string]string{"a.example": "", "c.example": "eve"} {
+		c, err := credentials(t.Context(), newKeychain(""), host, "x")
+		if err != nil || c.Username != want {
+			t.Errorf("%s: got %q, %v, want %q", host, c.Username, err, want)
+		}
+	}
+}
+
+func TestParseChallenges(t *testing.T) {
+	type params = map[string]string
+	tests := []struct {
+		in   string
+		want []challenge
+	}{
+		{"", nil},
+		{"Basic", []challenge{{"basic", params{}}}},
+		{`Bearer realm="https://a/b",service=x , scope="a b,c"`, []challenge{{"bearer", params{"realm": "https://a/b", "service": "x", "scope": "a b,c"}}}},
+		{`Basic realm="a\"b", Bearer Realm = "c"`, []challenge{{"basic", params{"realm": `a"b`}}, {"bearer", params{"realm": "c"}}}},
+		{`Negotiate, Basic realm=x`, []challenge{{"negotiate", params{}}, {"basic", params{"realm": "x"}}}},
+		{`Bearer realm="unclosed`, []challenge{{"bearer", params{}}}},
+		{`Bearer realm="a",realm="b"`, []challenge{{"bearer", params{"realm": "a"}}}},
+		{`=x`, nil}, {`"x"`, nil},
+	}
+	for _, tt := range tests {
+		if got := parseChallenges(tt.in); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.in, got, tt.want)
+		}
+	}
+}
+
+func FuzzParseChallenges(f *testing.F) {
+	f.Add(`Bearer realm="https://a/b",service="x",scope="a b" , Basic realm="\"x"`)
+	f.Add("Negotiate abc==, Basic")
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, c := range parseChallenges(s) {
+			if c.scheme == "" || c.params == nil {
+				t.Errorf("%q: got %v", s, c)
+			}
+		}
+	})
+}

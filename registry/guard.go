@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// maxRedirects is what browsers and curl allow at most, and then some.
+const maxRedirects = 10
+
+// policyError is a request that was not made because it must not be.
+type policyError struct{ reason string }
+
+func (e *policyError) Error() string { return "refused: " + e.reason }
+
+func refuse(format string, args ...any) error {
+	return &policyError{fmt.Sprintf(format, args...)}
+}
+
+// guard decides where one registry may send us. A public registry, or whoever
+// speaks in its place, must not make us ask hosts that only we can reach:
+// cloud metadata, services on this machine, the local network.
+type guard struct {
+	base   *url.URL // the registry, named by the user or a configuration file
+	dialer net.Dialer
+
+	mu      sync.Mutex
+	reach   reach
+	proxies map[string]bool // host:port
+}
+
+type reach int
+
+const (
+	reachUnknown reach = iota
+	reachPrivate
+	reachPublic
+)
+
+func newGuard(base *url.URL) *guard {
+	return &guard{
+		base:    base,
+		dialer:  net.Dialer{Timeout: 30 * time.Second, KeepAlive: 15 * time.Second},
+		proxies: map[string]bool{},
+	}
+}
+
+// proxy follows HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+func (g *guard) proxy(req *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(req)
+	if u != nil {
+		g.mu.Lock()
+		g.proxies[hostPort(u)] = true
+		g.mu.Unlock()
+	}
+	return u, err
+}
+
+// dial connects, and looks at the address itself, for a name may resolve to
+// any and to another one the next time.
+func (g *guard) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := g.dialer
+	own := addr == hostPort(g.base)
+	g.mu.Lock()
+	proxied := g.proxies[addr]
+	g.mu.Unlock()
+	if !own && !proxied {
+		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			return g.checkAddr(addr, address)
+		}
+	}
+	conn, err := d.DialContext(ctx, network, addr)
+	if err == nil && own {
+		g.learn(conn.RemoteAddr().String())
+	}
+	return conn, err
+}
+
+// learn remembers whether the registry itself is of the public network. If
+// some of its addresses are, it is.
+func (g *guard) learn(address string) {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !isPrivate(ap.Addr()) {
+		g.reach = reachPublic
+	} else if g.reach == reachUnknown {
+		g.reach = reachPrivate
+	}
+}
+
+// public says whether the registry is to be taken for a public one. Behind a
+// proxy only its name can tell.
+func (g *guard) public() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.reach != reachUnknown {
+		return g.reach == reachPublic
+	}
+	return !privateName(g.base.Hostname())
+}
+
+func (g *guard) checkAddr(name, address string) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return refuse("%s is at %s, which is no address", name, address)
+	}
+	if isPrivate(ap.Addr()) && g.public() {
+		return refuse("%s, which is public, leads to %s at %s, which is not", g.base.Host, name, ap.Addr())
+	}
+	return nil
+}
+
+// checkURL looks at what a registry leads to, before there is an address.
+func (g *guard) checkURL(u *url.URL) error {
+	switch {
+	case u.Scheme == "https":
+	case u.Scheme == "http" && g.base.Scheme == "http":
+	default:
+		return refuse("%s leads to %s, from %s", g.base.Host, redact(u), g.base.Scheme)
+	}
+	if u.Host == "" {
+		return refuse("%s leads to a URL without a host", g.base.Host)
+	}
+	if u.Host != g.base.Host && privateName(u.Hostname()) && g.public() {
+		return refuse("%s, which is public, leads to %s, which is not", g.base.Host, u.Host)
+	}
+	return nil
+}
+
+// checkRedirect is for http.Client. It has the headers of the request that is
+// about to be sent, copied by net/http's own, laxer rules.
+func (g *guard) checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) >= maxRedirects {
+		return refuse("%d redirects", len(via))
+	}
+	if req.URL.Scheme != "https" && via[len(via)-1].URL.Scheme == "https" {
+		return refuse("%s redirects from https to %s", via[len(via)-1].URL.Host, req.URL.Scheme)
+	}
+	if err := g.checkURL(req.URL); err != nil {
+		return err
+	}
+	// A storage host has no use for the registry's credentials (and S3 refuses
+	// a request that has two kinds). One that was left once is not come back to.
+	for _, v := range via {
+		if !sameOrigin(req.URL, v.URL) {
+			keepHarmless(req.Header)
+		}
+	}
+	req.URL.User = nil
+	return nil
+}
+
+// keepHarmless drops all headers that are not our own words: those of a
+// mirror's configuration may be secrets, and Referer names the repository.
+func keepHarmless(h http.Header) {
+	for name := range h {
+		switch name {
+		case "Accept", "Accept-Encoding", "User-Agent", "Range", "If-Range":
+		default:
+			h.Del(name)
+		}
+	}
+}
+
+// sameOrigin compares scheme, host and port.
+func sameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && strings.EqualFold(hostPort(a), hostPort(b))
+}
+
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// carrierNAT is shared address space, https://www.rfc-editor.org/rfc/rfc6598
+var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
+
+func isPrivate(a netip.Addr) bool {
+	a = a.Unmap()
+	return !a.IsGlobalUnicast() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || carrierNAT.Contains(a)
+}
+
+func privateName(host string) bool {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return isPrivate(a)
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// denied finds a refusal of ours in what net/http returns.
+func denied(err error) bool {
+	var p *policyError
+	return errors.As(err, &p)
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// trust makes the options accept a test server's certificate.
+func trust(t *testing.T, o Options, s *served) Options {
+	t.Helper()
+	o.HostsDir = t.TempDir()
+	dir := filepath.Join(o.HostsDir, s.host)
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "ca.crt"), ca, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// peerOf is what the client knows of the one host that it has asked.
+func peerOf(t *testing.T, src *Source) *peer {
+	t.Helper()
+	return src.origin.(*remote).routes[0].peer
+}
+
+// storage is where a registry redirects to; it tells what it was sent.
+func storage(t *testing.T, start func(*httptest.Server), body []byte) (*httptest.Server, *[]http.Header) {
+	t.Helper()
+	var seen []http.Header
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.Header.Clone())
+		_, _ = w.Write(body)
+	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	start(s)
+	t.Cleanup(s.Close)
+	return s, &seen
+}
+
+func redirectBlobs(to *string) func(http.Handler) http.Handler {
+	return func(inner http.Handler) http.Handler {
+		return basicOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/blobs/") {
+				http.Redirect(w, r, *to, http.StatusTemporaryRedirect)
+				return
+			}
+			inner.ServeHTTP(w, r)
+		}))
+	}
+}
+
+func TestRedirectToStorage(t *testing.T) {
+	desc, body := helloLayer(t)
+	cdn, seen := storage(t, (*httptest.Server).Start, body)
+	to := strings.Replace(cdn.URL, "http://", "http://user:pass@", 1) + "/blob?signature=s3cret"
+	s := serve(t, redirectBlobs(&to))
+	o := plain(s)
+	o.AuthFile = authFile(t, s.host, "alice", "secret")
+	var urls []string
+	o.OnRequest = func(r Request) { urls = append(urls, r.URL) }
+	got, err := readAll(t.Context(), open(t, New(o), s.host+"/library/hello"), desc)
+	if err != nil || string(got) != string(body) {
+		t.Fatalf("got %d bytes, %v", len(got), err)
+	}
+	for _, name := range []string{"Authorization", "Referer", "Cookie"} {
+		if v := (*seen)[0].Get(name); v != "" {
+			t.Errorf("the storage got %s %q", name, v)
+		}
+	}
+	if all := fmt.Sprint(urls); strings.Contains(all, "s3cret") || strings.Contains(all, "pass") {
+		t.Errorf("OnRequest got secrets: %q", urls)
+	}
+}
+
+func TestRedirectErrorsTellNoSecrets(t *testing.T) {
+	desc, _ := helloLayer(t)
+	cdn := httptest.NewServer(answer(403, nil, "<Error>no</Error>")(nil))
+	defer cdn.Close()
+	to := cdn.URL + "/blob?signature=s3cret"
+	s := serve(t, redirectBlobs(&to))
+	o := plain(s)
+	o.AuthFile = authFile(t, s.host, "alice", "secret")
+	_, err := readAll(t.Context(), open(t, New(o), s.host+"/library/hello"), desc)
+	wantError(t, err, ErrDenied, "/blob?…")
+	to = "http://127.0.0.1:1/gone?signature=s3cret"
+	_, err = readAll(t.Context(), open(t, New(o), s.host+"/library/hello"), desc)
+	wantError(t, err, ErrNetwork, "/gone?…")
+	if strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("error %q tells a secret", err)
+	}
+}
+
+func TestRedirectFromHTTPSToHTTP(t *testing.T) {
+	desc, body := helloLayer(t)
+	cdn, seen := storage(t, (*httptest.Server).Start, body)
+	to := cdn.URL
+	s := serveWith(t, redirectBlobs(&to), (*httptest.Server).StartTLS)
+	c := New(trust(t, quick(Options{AuthFile: authFile(t, s.host, "alice", "secret")}), s))
+	_, err := readAll(t.Context(), open(t, c, s.host+"/library/hello"), desc)
+	wantError(t, err, ErrNetwork, "refused", "from https to http")
+	if len(*seen) != 0 {
+		t.Error("the redirect was followed")
+	}
+}
+
+func TestRedirectForEver(t *testing.T) {
+	desc, _ := helloLayer(t)
+	to := "/blobs/again"
+	s := serve(t, redirectBlobs(&to))
+	o := plain(s)
+	o.AuthFile = authFile(t, s.host, "alice", "secret")
+	_, err := readAll(t.Context(), open(t, New(o), s.host+"/library/hello"), desc)
+	wantError(t, err, ErrNetwork, "10 redirects")
+	if got := len(s.asked()); got > 2*maxRedirects {
+		t.Errorf("got %d requests", got)
+	}
+}
+
+func TestPublicRegistryLeadsInside(t *testing.T) {
+	desc, body := helloLayer(t)
+	cdn, seen := storage(t, (*httptest.Server).Start, body)
+	s := serve(t, nil)
+	c := New(plain(s))
+	src := open(t, c, s.host+"/library/hello")
+	p := peerOf(t, src)
+	g := newGuard(p.base)
+	g.reach = reachPublic
+	p.client.Transport = newTransport(g, nil)
+	p.client.CheckRedirect = g.checkRedirect
+	for _, name := range []string{"127.0.0.1", "localhost"} {
+		to := strings.Replace(cdn.URL, "127.0.0.1", name, 1)
+		s.Config.Handler = redirectBlobs(&to)(nil)
+		p.auth.keychain = newKeychain(authFile(t, s.host, "alice", "secret"))
+		_, err := readAll(t.Context(), src, desc)
+		wantError(t, err, ErrNetwork, "refused", "which is public, leads to")
+	}
+	if len(*seen) != 0 {
+		t.Error("the inner host was asked")
+	}
+	// A name is nothing to go by: what it resolves to is.
+	err := g.checkAddr("innocent.example:443", "169.254.169.254:443")
+	if !denied(err) {
+		t.Errorf("metadata address: got %v, want a refusal", err)
+	}
+	if err := g.checkAddr("innocent.example:443", "93.184.215.14:443"); err != nil {
+		t.Errorf("public address: got %v", err)
+	}
+}
+
+func TestIsPrivate(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"127.0.0.1": true, "10.1.2.3": true, "169.254.169.254": true, "100.64.0.1": true, "0.0.0.0": true, "::1": true,
+		"fe80::1": true, "fd00::1": true, "::ffff:127.0.0.1": true, "224.0.0.1": true,
+		"8.8.8.8": false, "2606:4700::1111": false, "100.128.0.1": false,
+	} {
+		if got := isPrivate(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("%s: got %v, want %v", addr, got, want)
+		}
+	}
+}
+
+func TestCheckRedirectHeaders(t *testing.T) {
+	g := newGuard(&url.URL{Scheme: "https", Host: "reg.example"})
+	for to, keep := range map[string]bool{
+		"https://reg.example/other": true, "https://reg.example:443/other": true, "https://reg.example:8443/": false,
+		"https://sub.reg.example/": false, "https://cdn.example/": false,
+	} {
+		u, err := url.Parse(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := &http.Request{URL: u, Header: http.Header{"Authorization": {"x"}, "X-Mirror-Key": {"x"}, "Range": {"bytes=1-2"}}}
+		via := []*http.Request{{URL: &url.URL{Scheme: "https", Host: "reg.example"}}}
+		if err := g.checkRedirect(req, via); err != nil {
+			t.Fatal(err)
+		}
+		if got := req.Header.Get("Authorization") != "" && req.Header.Get("X-Mirror-Key") != ""; got != keep {
+			t.Errorf("%s: got headers %v, kept: want %v", to, req.Header, keep)
+		}
+		if req.Header.Get("Range") == "" {
+			t.Errorf("%s: the range is lost", to)
+		}
+	}
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// archiveOf packs a directory as "tar -C dir -cf file ." would, names with
+// their "./" included.
+func archiveOf(t *testing.T, dir string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	if err := w.AddFS(os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return writeFile(t, "image.tar", b.Bytes())
+}
+
+func writeFile(t *testing.T, name string, b []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLayoutAndArchive(t *testing.T) {
+	desc, body := helloLayer(t)
+	for _, ref := range []string{"oci:" + hello, "oci:" + hello + ":latest", "oci-archive:" + archiveOf(t, hello)} {
+		src := open(t, New(Options{}), ref)
+		top, err := src.Resolve(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, raw, err := src.Root(t.Context())
+		if err != nil || got.Digest != top.Digest || digest.FromBytes(raw) != top.Digest || top.MediaType != ocispec.MediaTypeImageIndex {
+			t.Errorf("%s: got %+v, %v, want %+v", ref, got, err, top)
+		}
+		layer, err := readAll(t.Context(), src, desc)
+		if err != nil || !bytes.Equal(layer, body) {
+			t.Errorf("%s: got layer of %d bytes, %v, want %d", ref, len(layer), err, len(body))
+		}
+	}
+}
+
+func TestLayoutNames(t *testing.T) {
+	l := imagetest.NewLayout(t.TempDir())
+	one := l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, imagetest.Tar())
+	two := l.Image(ocispec.Platform{OS: "linux", Architecture: "arm64"}, imagetest.Tar())
+	nested := l.Index(one, two)
+	ref := "oci:" + l.Dir
+	c := New(Options{})
+	root := func(ref string) (digest.Digest, error) {
+		desc, raw, err := open(t, c, ref).Root(t.Context())
+		if err == nil && digest.FromBytes(raw) != desc.Digest {
+			t.Errorf("%s: the bytes are not those of %s", ref, desc.Digest)
+		}
+		return desc.Digest, err
+	}
+
+	_, err := root(ref)
+	wantError(t, err, ErrNotFound, "empty")
+	l.Tag(one, "v1")
+	if got, err := root(ref); err != nil || got != one.Digest {
+		t.Errorf("only one: got %s, %v, want %s", got, err, one.Digest)
+	}
+	l.Tag(nested, "docker.io/library/both:v2")
+	_, err = root(ref)
+	wantError(t, err, ErrNotFound, `["v1" "docker.io/library/both:v2"]`)
+	_, err = root(ref + ":none")
+	wantError(t, err, ErrNotFound, `no tag "none"`)
+	for name, want := range map[string]digest.Digest{
+		":v1":                        one.Digest,
+		":docker.io/library/both:v2": nested.Digest,
+		"@" + two.Digest.String():    two.Digest, // only in the nested index
+	} {
+		if got, err := root(ref + name); err != nil || got != want {
+			t.Errorf("%s: got %s, %v, want %s", name, got, err, want)
+		}
+	}
+	_, err = root(ref + "@sha256:" + someHex)
+	wantError(t, err, ErrNotFound, someHex)
+}
+
+func TestLayoutWithoutNamesIsAnIndex(t *testing.T) {
+	l := imagetest.NewLayout(t.TempDir())
+	l.Tag(l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}), "")
+	l.Tag(l.Image(ocispec.Platform{OS: "linux", Architecture: "arm64"}), "")
+	desc, raw, err := open(t, New(Options{}), "oci:"+l.Dir).Root(t.Context())
+	want, _ := os.ReadFile(filepath.Join(l.Dir, "index.json"))
+	if err != nil || !bytes.Equal(raw, want) || desc.Digest != digest.FromBytes(want) {
+		t.Errorf("got %+v, %q, %v, want index.json", desc, raw, err)
+	}
+}
+
+func TestLayoutErrors(t *testing.T) {
+	layer, body := helloLayer(t)
+	tests := []struct {
+		name   string
+		damage func(dir, blob string) error
+		kind   error
+	}{
+		{"a flipped byte", func(_, blob string) error {
+			b := bytes.Clone(body)
+			b[len(b)/2] ^= 1
+			return os.WriteFile(blob, b, 0o644)
+		}, ErrMismatch},
+		{"a byte too few", func(_, blob string) error { return os.Truncate(blob, int64(len(body)-1)) }, ErrMismatch},
+		{"a byte too many", func(_, blob string) error { return os.Truncate(blob, int64(len(body)+1)) }, ErrMismatch},
+		{"no blob", func(_, blob string) error { return os.Remove(blob) }, ErrNotFound},
+		{"a pipe", func(_, blob string) error { return errors.Join(os.Remove(blob), syscall.Mkfifo(blob, 0o644)) }, ErrMalformed},
+		{"a directory", func(_, blob string) error { return errors.Join(os.Remove(blob), os.Mkdir(blob, 0o755)) }, ErrMalformed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := imagetest.Hello(t.TempDir())
+			if err := tt.damage(l.Dir, l.Path(layer.Digest)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := readAll(t.Context(), open(t, New(Options{}), "oci:"+l.Dir), layer)
+			wantError(t, err, tt.kind)
+		})
+	}
+}
+
+func TestNoLayout(t *testing.T) {
+	dir := t.TempDir()
+	c := New(Options{})
+	for ref, kind := range map[string]error{
+		"oci:" + dir:                                            ErrMalformed,
+		"oci:" + dir + "/none":                                  ErrNotFound,
+		"oci-archive:" + dir:                                    ErrMalformed,
+		"oci-archive:" + dir + "/none":                          ErrNotFound,
+		"oci-archive:" + writeFile(t, "a", []byte("x")):         ErrMalformed,
+		"oci-archive:" + writeFile(t, "b", imagetest.Gzip(nil)): ErrMalformed,
+		"oci-archive:" + writeFile(t, "c", imagetest.Tar()):     ErrMalformed,
+		"docker-archive:" + writeFile(t, "d", imagetest.Tar()):  ErrMalformed,
+	} {
+		r, err := Parse(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Open(t.Context(), r)
+		wantError(t, err, kind, "open "+ref)
+	}
+}
+
+func TestArchiveNamesAreKeysOnly(t *testing.T) {
+	outside := writeFile(t, "secret", []byte("secret"))
+	b := imagetest.Tar(
+		imagetest.File("../../etc/passwd", "in the archive"),
+		imagetest.Symlink("out", outside),
+		imagetest.Symlink("a/loop", "../a/loop"),
+		imagetest.Symlink("a/up", "../b"),
+		imagetest.File("b", "first"),
+		imagetest.File("./b", "second"),
+		imagetest.Hardlink("c", "b"),
+	)
+	a, err := openArchive(t.Context(), writeFile(t, "x.tar", b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.close()
+	for name, want := range map[string]string{
+		"etc/passwd": "in the archive", "b": "second", "a/up": "second", "c": "second", "../b": "second",
+		"out": "", "a/loop": "", "none": "", "": "",
+	} {
+		f, err := a.open(name)
+		if want == "" {
+			if err == nil {
+				t.Errorf("%q: opened, want an error", name)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%q: %v", name, err)
+			continue
+		}
+		if got, _ := io.ReadAll(f); string(got) != want || f.size != int64(len(want)) {
+			t.Errorf("%q: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestArchiveCutShort(t *testing.T) {
+	b, err := os.ReadFile(archiveOf(t, hello))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contents, err := indexTar(t.Context(), bytes.NewReader(b), int64(len(b)))
+	if err != nil || len(contents) == 0 {
+		t.Fatal(contents, err)
+	}
+	for name, e := range contents {
+		for _, n := range []int64{e.offset - 1, e.offset + e.size - 1} {
+			if _, err := openArchive(t.Context(), writeFile(t, "x.tar", b[:n])); !errors.Is(err, ErrMalformed) {
+				t.Errorf("cut at %d, in %s: got %v, want %v", n, name, err, ErrMalformed)
+			}
+		}
+	}
+}
+
+func FuzzArchiveIndex(f *testing.F) {
+	f.Add(imagetest.Tar(imagetest.File("a", "b"), imagetest.Symlink("c", "../a"), imagetest.Dir("d/", 0o755)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		contents, err := indexTar(t.Context(), bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			return
+		}
+		for name, e := range contents {
+			if e.offset < 0 || e.size < 0 || e.offset+e.size > int64(len(b)) {
+				t.Errorf("%q lies outside: %+v", name, e)
+			}
+		}
+	})
+}

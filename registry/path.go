@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// refName is the grammar of org.opencontainers.image.ref.name, see
+// https://github.com/opencontainers/image-spec/blob/v1.1.1/annotations.md
+var refName = regexp.MustCompile(`^[A-Za-z0-9]+(?:(?:[-._:@+/]|--)[A-Za-z0-9]+)*$`)
+
+// parsePath reads what follows "oci:" and its like: PATH[:TAG][@DIGEST].
+func parsePath(t Transport, whole, rest string) (Reference, error) {
+	path, tag, dgst, err := splitPath(rest)
+	if err != nil {
+		return Reference{}, fmt.Errorf("%w %q: %w", ErrReference, whole, err)
+	}
+	if err := checkDigest(whole, dgst); err != nil {
+		return Reference{}, err
+	}
+	if dgst != "" {
+		tag = ""
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return Reference{}, fmt.Errorf("%w %q: %w", ErrReference, whole, err)
+	}
+	return Reference{transport: t, name: abs, tag: tag, digest: dgst}, nil
+}
+
+func splitPath(s string) (path, tag string, dgst digest.Digest, err error) {
+	if strings.IndexByte(s, 0) >= 0 {
+		return "", "", "", errors.New("NUL in a path")
+	}
+	if s == "" || s[0] == ':' { // "./:x" is how to write such a path
+		return "", "", "", errors.New("no path")
+	}
+	path = longestExisting(s)
+	tag = s[len(path):]
+	if name, d, ok := cutDigest(tag); ok {
+		tag, dgst = name, d
+	}
+	if tag == "" {
+		return path, "", dgst, nil
+	}
+	tag = tag[1:] // its colon
+	if !refName.MatchString(tag) {
+		return "", "", "", fmt.Errorf("tag %q", tag)
+	}
+	return path, tag, dgst, nil
+}
+
+// longestExisting is the part of s that is the path: up to the last colon or
+// digest before which there is a file, else up to the first one.
+func longestExisting(s string) string {
+	shortest := s
+	for end := len(s); end > 0; {
+		if _, err := os.Stat(s[:end]); err == nil {
+			return s[:end]
+		}
+		shortest = s[:end]
+		end = lastSeparator(s[:end])
+	}
+	return shortest
+}
+
+// lastSeparator is where a tag (":TAG") or a digest ("@ALGORITHM:HEX") that
+// ends s would begin, or 0.
+func lastSeparator(s string) int {
+	if name, _, ok := cutDigest(s); ok {
+		return len(name)
+	}
+	return max(strings.LastIndexByte(s, ':'), 0)
+}
+
+// cutDigest cuts "@sha256:…" from the end of s.
+func cutDigest(s string) (before string, d digest.Digest, found bool) {
+	i := strings.LastIndexByte(s, '@')
+	if i < 0 || !strings.Contains(s[i:], ":") || strings.Contains(s[i:], "/") {
+		return s, "", false
+	}
+	return s[:i], digest.Digest(s[i+1:]), true
+}

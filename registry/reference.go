@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	_ "crypto/sha256" // go-digest finds its algorithms by these imports
+	_ "crypto/sha512"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+)
+
+// Transport says where a reference looks for its image.
+type Transport string
+
+// The transports, named by the prefix that chooses them. A reference without
+// such a prefix is a [Docker] reference.
+const (
+	Docker        Transport = "docker"
+	OCI           Transport = "oci"
+	OCIArchive    Transport = "oci-archive"
+	DockerArchive Transport = "docker-archive"
+)
+
+// ErrReference is matched by the errors of [Parse].
+var ErrReference = errors.New("invalid reference")
+
+// maxReference bounds the text of a reference; the grammar allows 255 bytes
+// for a name, and a path has at most 4096.
+const maxReference = 8192
+
+// Reference names an image. Two references are equal (==) if they are
+// canonically the same. The zero value names nothing.
+type Reference struct {
+	transport Transport
+	name      string // host of a Docker reference, else path of the layout or archive
+	repo      string // repository below the host, only of a Docker reference
+	tag       string
+	digest    digest.Digest
+}
+
+// Parse reads a reference as users type it.
+//
+// A Docker reference follows the grammar of github.com/distribution/reference:
+// "alpine" means "docker.io/library/alpine:latest". A "docker://" before it is
+// allowed. If it has both a tag and a digest the digest decides.
+//
+// "oci:DIR", "oci-archive:FILE" and "docker-archive:FILE" name an OCI image
+// layout, the same in a tar file, and what "docker save" writes. A tag, a
+// digest or both may follow: "oci:DIR:TAG@sha256:…". Paths may hold colons:
+// the longest path that exists is the path, and the rest is the tag; if none
+// exists the path ends at the first colon. The path is made absolute.
+//
+// Errors match [ErrReference].
+func Parse(s string) (Reference, error) {
+	if len(s) > maxReference {
+		return Reference{}, fmt.Errorf("%w: %d bytes long, limit %d", ErrReference, len(s), maxReference)
+	}
+	prefix, rest, found := strings.Cut(s, ":")
+	if found {
+		switch t := Transport(prefix); t {
+		case OCI, OCIArchive, DockerArchive:
+			return parsePath(t, s, rest)
+		case Docker:
+			if name, ok := strings.CutPrefix(rest, "//"); ok {
+				return parseDocker(s, name)
+			}
+		case "http", "https":
+			return Reference{}, fmt.Errorf("%w %q: leave out %s://", ErrReference, s, prefix)
+		}
+	}
+	return parseDocker(s, s)
+}
+
+func parseDocker(whole, name string) (Reference, error) {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return Reference{}, fmt.Errorf("%w %q: %w", ErrReference, whole, err)
+	}
+	named = reference.TagNameOnly(named)
+	r := Reference{transport: Docker, name: reference.Domain(named), repo: reference.Path(named)}
+	if d, ok := named.(reference.Digested); ok {
+		r.digest = d.Digest()
+	}
+	// A tag beside a digest names nothing, so it is no part of the reference.
+	if t, ok := named.(reference.Tagged); ok && r.digest == "" {
+		r.tag = t.Tag()
+	}
+	return r, checkDigest(whole, r.digest)
+}
+
+func checkDigest(whole string, d digest.Digest) error {
+	if d == "" {
+		return nil
+	}
+	if err := validDigest(d); err != nil {
+		return fmt.Errorf("%w %q: %w", ErrReference, whole, err)
+	}
+	return nil
+}
+
+// validDigest accepts what can be verified and used in a path or URL.
+func validDigest(d digest.Digest) error {
+	if err := d.Validate(); err != nil {
+		return fmt.Errorf("digest %q: %w", string(d), err)
+	}
+	if a := d.Algorithm(); a != digest.SHA256 && a != digest.SHA512 {
+		return fmt.Errorf("digest algorithm %q: only sha256 and sha512", string(a))
+	}
+	return nil
+}
+
+// Transport says where the image is looked for.
+func (r Reference) Transport() Transport { return r.transport }
+
+// Host is the registry of a Docker reference, as in "docker.io" or
+// "localhost:5000", and "" for the other transports.
+func (r Reference) Host() string {
+	if r.transport != Docker {
+		return ""
+	}
+	return r.name
+}
+
+// Repository is the name below the host, as in "library/alpine", and "" for
+// the other transports.
+func (r Reference) Repository() string { return r.repo }
+
+// Path is the absolute path of a layout or an archive, and "" for a Docker
+// reference.
+func (r Reference) Path() string {
+	if r.transport == Docker {
+		return ""
+	}
+	return r.name
+}
+
+// Tag is the tag, or "" where a digest decides or none was given for a layout
+// or an archive.
+func (r Reference) Tag() string { return r.tag }
+
+// Digest is the digest that the reference is pinned to, or "".
+func (r Reference) Digest() digest.Digest { return r.digest }
+
+// WithDigest is the same reference pinned to d, without a tag.
+func (r Reference) WithDigest(d digest.Digest) Reference {
+	r.tag, r.digest = "", d
+	return r
+}
+
+// String is the canonical form, which [Parse] reads again:
+// "docker.io/library/alpine:latest", "oci:/srv/images/hello:latest".
+func (r Reference) String() string {
+	var b strings.Builder
+	if r.transport != Docker {
+		b.WriteString(string(r.transport) + ":")
+	}
+	b.WriteString(r.name)
+	if r.repo != "" {
+		b.WriteString("/" + r.repo)
+	}
+	if r.tag != "" {
+		b.WriteString(":" + r.tag)
+	}
+	if r.digest != "" {
+		b.WriteString("@" + r.digest.String())
+	}
+	return b.String()
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// hello is the test image of the repository.
+const hello = "../testdata/images/hello"
+
+// served is a registry in this process, with hello as library/hello:latest,
+// and a log of what it was asked.
+type served struct {
+	*httptest.Server
+	host string // host:port
+	top  digest.Digest
+
+	mu       sync.Mutex
+	requests []string // "GET /v2/…"
+}
+
+// serve starts a registry. wrap, where it is not nil, stands before it once
+// the images are there.
+func serve(t *testing.T, wrap func(http.Handler) http.Handler) *served {
+	t.Helper()
+	return serveWith(t, wrap, (*httptest.Server).Start)
+}
+
+func serveWith(t *testing.T, wrap func(http.Handler) http.Handler, start func(*httptest.Server)) *served {
+	t.Helper()
+	inner := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))
+	s := &served{}
+	outer := inner
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.requests = append(s.requests, r.Method+" "+r.URL.Path)
+		s.mu.Unlock()
+		outer.ServeHTTP(w, r)
+	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	start(s.Server)
+	t.Cleanup(s.Close)
+	s.host = s.Listener.Addr().String()
+	s.top = push(t, s.Client(), s.URL, "library/hello", hello, "latest")
+	s.requests = nil
+	if wrap != nil {
+		outer = wrap(inner)
+	}
+	return s
+}
+
+func (s *served) asked() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := s.requests
+	s.requests = nil
+	return asked
+}
+
+// push uploads all blobs of a layout, its manifests too, and tags its only one.
+func push(t *testing.T, client *http.Client, base, repo, layout, tag string) digest.Digest {
+	t.Helper()
+	src := open(t, New(Options{}), "oci:"+layout)
+	desc, raw, err := src.Root(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := filepath.Glob(filepath.Join(layout, "blobs", "sha256", "*"))
+	if err != nil || len(blobs) == 0 {
+		t.Fatalf("blobs of %s: %v", layout, err)
+	}
+	for _, name := range blobs {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		upload(t, client, base+"/v2/"+repo, "sha256:"+filepath.Base(name), b)
+	}
+	// Manifests before the indexes that name them.
+	for _, kind := range []string{ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex} {
+		for _, name := range blobs {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.HasPrefix(b, []byte(`{"schemaVersion":2,"mediaType":"`+kind+`"`)) {
+				put(t, client, base+"/v2/"+repo+"/manifests/sha256:"+filepath.Base(name), kind, b)
+			}
+		}
+	}
+	put(t, client, base+"/v2/"+repo+"/manifests/"+tag, desc.MediaType, raw)
+	return desc.Digest
+}
+
+func upload(t *testing.T, client *http.Client, repo, dgst string, b []byte) {
+	t.Helper()
+	resp, err := client.Post(repo+"/blobs/uploads/", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	discard(resp.Body)
+	to, err := resp.Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := to.Query()
+	q.Set("digest", dgst)
+	to.RawQuery = q.Encode()
+	put(t, client, to.String(), "application/octet-stream", b)
+}
+
+func put(t *testing.T, client *http.Client, url, contentType string, b []byte) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPut, url, bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", contentType)
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	discard(resp.Body)
+	if resp.StatusCode != http.StatusCreated {
+		t.Fatalf("put %s: %s", url, resp.Status)
+	}
+}
+
+// quick makes retries fast and keeps the machine's own configuration out.
+func quick(o Options) Options {
+	if o.AuthFile == "" {
+		o.AuthFile = os.DevNull
+	}
+	for _, p := range []*string{&o.HostsDir, &o.K3sRegistries, &o.RegistriesConf} {
+		if *p == "" {
+			*p = "/nonexistent"
+		}
+	}
+	if o.Backoff == 0 {
+		o.Backoff = time.Millisecond
+	}
+	if o.Retries == 0 {
+		o.Retries = 3
+	}
+	return o
+}
+
+func plain(s *served) Options { return quick(Options{PlainHTTP: []string{s.host}}) }
+
+func open(t *testing.T, c *Client, ref string) *Source {
+	t.Helper()
+	r, err := Parse(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Open(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// readAll reads a blob through, in pieces of an odd size.
+func readAll(ctx context.Context, s *Source, desc ocispec.Descriptor) ([]byte, error) {
+	b, err := s.Blob(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	_, err = io.CopyBuffer(struct{ io.Writer }{&out}, struct{ io.Reader }{b}, make([]byte, 4093))
+	return out.Bytes(), errors.Join(err, b.Close())
+}
+
+// helloLayer is a layer of the hello image.
+func helloLayer(t *testing.T) (ocispec.Descriptor, []byte) {
+	t.Helper()
+	l := imagetest.Hello(t.TempDir())
+	names, err := filepath.Glob(filepath.Join(l.Dir, "blobs", "sha256", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range names {
+		b, err := os.ReadFile(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.HasPrefix(b, []byte{0x1f, 0x8b}) {
+			return describe(b), b
+		}
+	}
+	t.Fatal("hello has no layer")
+	panic("unreachable")
+}
+
+func describe(b []byte) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip, Digest: digest.FromBytes(b), Size: int64(len(b))}
+}
+
+func wantError(t *testing.T, err, kind error, words ...string) {
+	t.Helper()
+	if !errors.Is(err, kind) {
+		t.Errorf("got error %v, want one that is %q", err, kind)
+		return
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("got error %q, want one that says %q", err, w)
+		}
+	}
+	if s := fmt.Sprint(err); strings.ContainsAny(s, "\n\x1b") {
+		t.Errorf("got error %q, want one line", s)
+	}
+}

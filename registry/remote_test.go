@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"bytes"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func TestRootIsOneRequest(t *testing.T) {
+	s := serve(t, nil)
+	var seen []Request
+	o := plain(s)
+	o.OnRequest = func(r Request) { seen = append(seen, r) }
+	src := open(t, New(o), s.host+"/library/hello")
+	desc, raw, err := src.Root(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := digest.FromBytes(raw); got != s.top || desc.Digest != s.top || desc.Size != int64(len(raw)) {
+		t.Errorf("got %s, %+v, want %s", got, desc, s.top)
+	}
+	if desc.MediaType != ocispec.MediaTypeImageIndex {
+		t.Errorf("got media type %q", desc.MediaType)
+	}
+	if _, _, err := src.Root(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := src.Resolve(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := src.Manifest(t.Context(), desc); err != nil {
+		t.Error(err)
+	}
+	want := []string{"GET /v2/library/hello/manifests/latest"}
+	if got := s.asked(); !slices.Equal(got, want) {
+		t.Errorf("got requests %q, want %q", got, want)
+	}
+	if len(seen) != 1 || seen[0].Status != 200 || !strings.HasPrefix(seen[0].URL, "http://"+s.host) {
+		t.Errorf("OnRequest got %+v", seen)
+	}
+}
+
+func TestResolveIsOneHead(t *testing.T) {
+	s := serve(t, nil)
+	src := open(t, New(plain(s)), s.host+"/library/hello")
+	desc, err := src.Resolve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if desc.Digest != s.top || desc.MediaType != ocispec.MediaTypeImageIndex {
+		t.Errorf("got %+v, want %s", desc, s.top)
+	}
+	// Wherever the tag is now, the Source reads what it resolved.
+	other := []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}`)
+	put(t, s.Client(), s.URL+"/v2/library/hello/manifests/latest", ocispec.MediaTypeImageIndex, other)
+	s.mu.Lock()
+	s.requests = slices.DeleteFunc(s.requests, func(r string) bool { return strings.HasPrefix(r, "PUT") })
+	s.mu.Unlock()
+	got, _, err := src.Root(t.Context())
+	if err != nil || got.Digest != s.top {
+		t.Errorf("got %+v, %v, want %s", got, err, s.top)
+	}
+	want := []string{"HEAD /v2/library/hello/manifests/latest", "GET /v2/library/hello/manifests/" + s.top.String()}
+	if got := s.asked(); !slices.Equal(got, want) {
+		t.Errorf("got requests %q, want %q", got, want)
+	}
+}
+
+func TestBlobAndConfig(t *testing.T) {
+	s := serve(t, nil)
+	src := open(t, New(plain(s)), s.host+"/library/hello")
+	desc, body := helloLayer(t)
+	got, err := readAll(t.Context(), src, desc)
+	if err != nil || !bytes.Equal(got, body) {
+		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(body))
+	}
+	// A config is a blob of its own limit.
+	if got, err := src.Config(t.Context(), desc); err != nil || !bytes.Equal(got, body) {
+		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(body))
+	}
+}
+
+func TestRemoteErrors(t *testing.T) {
+	s := serve(t, nil)
+	c := New(plain(s))
+	desc, _ := helloLayer(t)
+	none := desc
+	none.Digest = digest.FromString("none")
+	t.Run("a missing tag", func(t *testing.T) {
+		_, _, err := open(t, c, s.host+"/library/hello:none").Root(t.Context())
+		wantError(t, err, ErrNotFound, "read "+s.host+"/library/hello:none", "GET http://"+s.host, "404", "MANIFEST_UNKNOWN")
+	})
+	t.Run("a missing tag, asked for by HEAD", func(t *testing.T) {
+		_, err := open(t, c, s.host+"/library/hello:none").Resolve(t.Context())
+		wantError(t, err, ErrNotFound, "HEAD http://"+s.host)
+	})
+	t.Run("a missing blob", func(t *testing.T) {
+		_, err := readAll(t.Context(), open(t, c, s.host+"/library/hello"), none)
+		wantError(t, err, ErrNotFound, none.Digest.String(), "404")
+	})
+	t.Run("a descriptor that is none", func(t *testing.T) {
+		src := open(t, c, s.host+"/library/hello")
+		for _, d := range []ocispec.Descriptor{
+			{Digest: "sha256:../../x"}, {}, {Digest: digest.Digest("md5:" + someHex[:32])},
+			{Digest: desc.Digest, Size: -1},
+		} {
+			_, err := src.Blob(t.Context(), d)
+			wantError(t, err, ErrMalformed)
+		}
+		_, err := src.Manifest(t.Context(), ocispec.Descriptor{Digest: desc.Digest, Size: MaxManifest + 1})
+		wantError(t, err, ErrMalformed, "limit")
+	})
+	t.Run("a size that is wrong", func(t *testing.T) {
+		src := open(t, c, s.host+"/library/hello")
+		for _, n := range []int64{-1, +1} {
+			d := desc
+			d.Size += n
+			_, err := readAll(t.Context(), src, d)
+			wantError(t, err, ErrMismatch, d.Digest.String())
+		}
+	})
+}
+
+func TestNobodyThere(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := l.Addr().String()
+	l.Close()
+	_, _, err = open(t, New(quick(Options{})), host+"/a").Root(t.Context())
+	wantError(t, err, ErrNetwork, "GET https://"+host, "connection refused")
+}
+
+func TestPlainHTTPIsNeverFallenBackTo(t *testing.T) {
+	s := serve(t, nil)
+	_, _, err := open(t, New(quick(Options{})), s.host+"/library/hello").Root(t.Context())
+	wantError(t, err, ErrPlainHTTP, "--plain-http "+s.host)
+	wantError(t, err, ErrNetwork)
+	if got := s.asked(); len(got) != 0 {
+		t.Errorf("got requests %q over http, want none", got)
+	}
+}
+
+func TestUnknownCertificateIsFinal(t *testing.T) {
+	s := serveWith(t, nil, (*httptest.Server).StartTLS)
+	var seen int
+	o := quick(Options{OnRequest: func(Request) { seen++ }})
+	_, _, err := open(t, New(o), s.host+"/library/hello").Root(t.Context())
+	wantError(t, err, ErrNetwork, "certificate")
+	if seen != 1 {
+		t.Errorf("tried %d times, want once", seen)
+	}
+}
+
+// answer stands before a registry and changes what it says to GET requests.
+func answer(status int, header map[string]string, body string) func(http.Handler) http.Handler {
+	return func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for k, v := range header {
+				w.Header().Set(k, v)
+			}
+			w.WriteHeader(status)
+			if r.Method != http.MethodHead {
+				_, _ = w.Write([]byte(body))
+			}
+		})
+	}
+}
+
+func TestHostileAnswers(t *testing.T) {
+	index := ocispec.MediaTypeImageIndex
+	tests := []struct {
+		name   string
+		status int
+		header map[string]string
+		body   string
+		kind   error
+		words  string
+	}{
+		{"another digest than it says", 200, map[string]string{"Docker-Content-Digest": "sha256:" + someHex, "Content-Type": index}, "{}", ErrMismatch, someHex},
+		{"a digest that is a path", 200, map[string]string{"Docker-Content-Digest": "sha256:../../etc"}, "{}", ErrNetwork, "Docker-Content-Digest"},
+		{"an encoding", 200, map[string]string{"Content-Encoding": "gzip"}, "{}", ErrNetwork, "Content-Encoding"},
+		{"escapes in an error", 400, nil, "\x1b[31mred\nsecond line", ErrNetwork, `\x1b[31mred\nsecond`},
+		{"an endless error", 404, nil, strings.Repeat("x", 1<<20), ErrNotFound, "xxx…"},
+		{"a page for browsers", 403, nil, "<html>much</html>", ErrDenied, "403 Forbidden"},
+		{"an endless manifest", 200, nil, strings.Repeat(" ", MaxManifest+1), ErrMalformed, "more than"},
+		{"a redirect to nowhere", 307, nil, "", ErrNetwork, ""},
+		{"a strange success", 204, nil, "", nil, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := serve(t, answer(tt.status, tt.header, tt.body))
+			_, raw, err := open(t, New(plain(s)), s.host+"/library/hello").Root(t.Context())
+			if tt.kind == nil {
+				if err != nil || len(raw) != 0 {
+					t.Errorf("got %q, %v", raw, err)
+				}
+				return
+			}
+			wantError(t, err, tt.kind, tt.words)
+			if len(err.Error()) > 1000 {
+				t.Errorf("error of %d bytes", len(err.Error()))
+			}
+		})
+	}
+}
+
+func TestManifestIsVerified(t *testing.T) {
+	s := serve(t, answer(200, nil, "{ }"))
+	src := open(t, New(plain(s)), s.host+"/library/hello")
+	_, err := src.Manifest(t.Context(), describe([]byte("{}!")))
+	wantError(t, err, ErrMismatch, s.host)
+	s = serve(t, answer(200, map[string]string{"Content-Type": ocispec.MediaTypeImageIndex}, "{}"))
+	_, _, err = open(t, New(plain(s)), s.host+"/library/hello@sha256:"+someHex).Root(t.Context())
+	wantError(t, err, ErrMismatch, someHex)
+}

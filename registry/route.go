@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/layerctl/layerctl/internal/hosts"
+)
+
+// route is one way to a repository: a host, and the repository's name there.
+type route struct {
+	peer *peer
+	repo string
+	// namespace tells a mirror whose image is meant, see
+	// https://github.com/containerd/containerd/blob/main/docs/hosts.md
+	namespace string
+	// pull and resolve say what the host may be asked: content by digest, and
+	// what a tag stands for.
+	pull, resolve bool
+}
+
+// remote opens a Docker reference: it finds out whom to ask.
+func (c *Client) remote(ref Reference) (*remote, error) {
+	files := hosts.Files{Dir: c.o.HostsDir, K3s: c.o.K3sRegistries, RegistriesConf: c.o.RegistriesConf}
+	plan, err := files.Lookup(ref.Host(), ref.Repository())
+	if errors.Is(err, hosts.ErrBlocked) {
+		return nil, &failure{ErrDenied, err}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the mirrors' configuration: %w", err)
+	}
+	r := &remote{c: c, ref: ref, sent: newLedger()}
+	for _, e := range append(plan.Mirrors, plan.Origin) {
+		rt, err := c.route(ref, e)
+		if err != nil {
+			return nil, err
+		}
+		r.routes = append(r.routes, rt)
+	}
+	return r, nil
+}
+
+func (c *Client) route(ref Reference, e hosts.Endpoint) (*route, error) {
+	u, err := url.Parse(e.URL)
+	if err != nil {
+		return nil, fmt.Errorf("host %q: %w", e.URL, err)
+	}
+	rt := &route{repo: e.Repository, pull: e.Pull, resolve: e.Resolve}
+	// Docker Hub is one registry under two names.
+	name := u.Host
+	if name == hubHost && ref.Host() == dockerHub {
+		name = dockerHub
+	}
+	if name != ref.Host() {
+		rt.namespace = ref.Host()
+	}
+	if slices.Contains(c.o.PlainHTTP, name) {
+		u.Scheme = "http"
+		e.URL = u.String()
+	}
+	rt.peer, err = c.peer(name, e)
+	return rt, err
+}
+
+// own is the route to the registry itself.
+func (r *remote) own() *route { return r.routes[len(r.routes)-1] }
+
+// ask sends one request about the repository.
+func (rt *route) ask(ctx context.Context, method, path string, header http.Header) (*http.Response, error) {
+	q := question{method: method, repo: rt.repo, path: path, header: header}
+	if rt.namespace != "" {
+		q.query = url.Values{"ns": {rt.namespace}}
+	}
+	return rt.peer.ask(ctx, q)
+}

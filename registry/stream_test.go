@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// noise is n bytes that no one would guess.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	r := rand.NewChaCha8([32]byte{1})
+	_, _ = r.Read(b)
+	return b
+}
+
+// hostile serves one blob under any name; it counts and misbehaves.
+type hostile struct {
+	body     []byte
+	requests atomic.Int32
+	sent     atomic.Int64
+	// answer gets the number of the request, from 1 on.
+	answer func(h *hostile, n int, w http.ResponseWriter, r *http.Request)
+}
+
+func (h *hostile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.answer(h, int(h.requests.Add(1)), &counted{w, h, -1}, r)
+}
+
+// honest answers as a good server does, ranges and all.
+func (h *hostile) honest(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("ETag", `"the-one"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(h.body))
+}
+
+// whole is a server that knows no ranges.
+func (h *hostile) whole(w http.ResponseWriter, body []byte) {
+	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+	_, _ = w.Write(body)
+}
+
+// part answers with any Content-Range and any bytes.
+func (h *hostile) part(w http.ResponseWriter, contentRange string, body []byte) {
+	w.Header().Set("Content-Range", contentRange)
+	w.WriteHeader(http.StatusPartialContent)
+	_, _ = w.Write(body)
+}
+
+// counted counts what is sent, and breaks the connection after left bytes.
+type counted struct {
+	http.ResponseWriter
+	h    *hostile
+	left int // negative: never
+}
+
+func (w *counted) Write(b []byte) (int, error) {
+	broken := w.left >= 0 && len(b) > w.left
+	if broken {
+		b = b[:w.left]
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.h.sent.Add(int64(n))
+	if w.left >= 0 {
+		w.left -= n
+	}
+	if broken {
+		w.ResponseWriter.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	return n, err
+}
+
+// Flush implements http.Flusher.
+func (w *counted) Flush() { w.ResponseWriter.(http.Flusher).Flush() }
+
+// cut makes w break after n bytes of the body.
+func cut(w http.ResponseWriter, n int) http.ResponseWriter {
+	c := *w.(*counted)
+	c.left = n
+	return &c
+}
+
+// fetch reads the blob of h through a client.
+func (h *hostile) fetch(t *testing.T, o Options) ([]byte, error) {
+	t.Helper()
+	s := serve(t, func(http.Handler) http.Handler { return h })
+	o = quick(o)
+	o.PlainHTTP = append(o.PlainHTTP, s.host)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	return readAll(ctx, open(t, New(o), s.host+"/library/hello"), describe(h.body))
+}
+
+func TestCutEvery64KiB(t *testing.T) {
+	h := &hostile{body: noise(4<<20 + 12345), answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
+		h.honest(cut(w, 64<<10), r)
+	}}
+	got, err := h.fetch(t, Options{})
+	if err != nil || !bytes.Equal(got, h.body) {
+		t.Fatalf("got %d bytes, %v, want %d", len(got), err, len(h.body))
+	}
+	if sent := h.sent.Load(); float64(sent) > 1.05*float64(len(h.body)) {
+		t.Errorf("%d bytes were sent for %d", sent, len(h.body))
+	}
+	t.Logf("%d bytes sent for %d, %d requests", h.sent.Load(), len(h.body), h.requests.Load())
+}
+
+// TestFaultsThatEndWell lets the first request break at half, and the second
+// one do what the case says. Whatever follows is honest.
+func TestFaultsThatEndWell(t *testing.T) {
+	const size, half = 300_000, 150_000
+	total := fmt.Sprintf("/%d", size)
+	tests := []struct {
+		name   string
+		second func(h *hostile, w http.ResponseWriter, r *http.Request)
+		after  func(h *hostile, w http.ResponseWriter, r *http.Request) // nil: honest
+		// requests is how many it takes, where that shows whether the second
+		// answer was believed; 0 where it may vary.
+		requests int32
+	}{
+		{name: "a good range", requests: 2, second: (*hostile).honestly},
+		{name: "no ranges", requests: 2, second: func(h *hostile, w http.ResponseWriter, _ *http.Request) { h.whole(w, h.body) }},
+		{name: "a part that begins earlier", requests: 3, second: func(h *hostile, w http.ResponseWriter, _ *http.Request) {
+			h.part(w, fmt.Sprintf("bytes %d-%d", half-10, size-1)+total, h.body[half-10:])
+		}},
+		{name: "a part that begins later", requests: 3, second: func(h *hostile, w http.ResponseWriter, _ *http.Request) {
+			h.part(w, fmt.Sprintf("bytes %d-%d", half+10, size-1)+total, h.body[half+10:])
+		}},
+		{name: "a part of another whole", requests: 3, second: func(h *hostile, w http.ResponseWriter, _ *http.Request) {
+			h.part(w, fmt.Sprintf("bytes %d-%d/%d", half, size-1, size+1), h.body[half:])
+		}},
+		{name: "a part of an unknown whole", requests: 3, second: func(h *hostile, w http.ResponseWriter, _ *http.Request) {
+			h.part(w, fmt.Sprintf("bytes %d-%d/*", half, size-1), h.body[half:])
+		}},
+		{name: "a part without Content-Range", requests: 3, second: func(h *hostile, w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusPartialContent)
+			_, _ = w.Write(h.body[half:])
+		}},
+		{name: "several parts", requests: 3, second: func(h *hostile, w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "multipart/byteranges; boundary=x")
+			w.WriteHeader(http.StatusPartialContent)
+			_, _ = io.WriteString(w, "--x\r\n\r\n")
+		}},
+		{name: "a part of another length", requests: 3, second: func(h *hostile, w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "5")
+			h.part(w, fmt.Sprintf("bytes %d-%d", half, size-1)+total, h.body[half:half+5])
+		}},
+		{name: "a part with more than it says", second: func(h *hostile, w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Transfer-Encoding", "chunked")
+			h.part(w, fmt.Sprintf("bytes %d-%d", half, half+99)+total, append(h.body[half:half+100:half+100], "evil"...))
+		}},
+		{name: "a smaller part", second: func(h *hostile, w http.ResponseWriter, _ *http.Request) {
+			h.part(w, fmt.Sprintf("bytes %d-%d", half, half+99)+total, h.body[half:half+100])
+		}},
+		{name: "416", second: status(http.StatusRequestedRangeNotSatisfiable, "")},
+		{name: "500", second: status(http.StatusInternalServerError, "")},
+		{name: "502 and no ranges", second: status(http.StatusBadGateway, ""), after: func(h *hostile, w http.ResponseWriter, _ *http.Request) {
+			h.whole(w, h.body)
+		}},
+		{name: "429 with seconds", second: status(http.StatusTooManyRequests, "0")},
+		{name: "503 with a date", second: status(http.StatusServiceUnavailable, "Fri, 31 Dec 1999 23:59:59 GMT")},
+		{name: "another tag", second: func(h *hostile, w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("If-Range") != `"the-one"` {
+				t.Errorf("got If-Range %q", r.Header.Get("If-Range"))
+			}
+			w.Header().Set("ETag", `"another"`)
+			h.whole(cut(w, half+1000), h.body)
+		}},
+		{name: "nothing at all", second: func(*hostile, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+		{name: "a stall", second: func(h *hostile, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(size))
+			_, _ = w.Write(h.body[:half+10])
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}},
+		{name: "a slow loris", second: func(h *hostile, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d", half, size-1)+total)
+			w.WriteHeader(http.StatusPartialContent)
+			for i := half; r.Context().Err() == nil && i < half+1000; i++ {
+				_, _ = w.Write(h.body[i : i+1])
+				w.(http.Flusher).Flush()
+				time.Sleep(10 * time.Millisecond)
+			}
+		}},
+		{name: "no headers", second: func(_ *hostile, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := &hostile{body: noise(size)}
+			h.answer = func(h *hostile, n int, w http.ResponseWriter, r *http.Request) {
+				switch {
+				case n == 1:
+					h.honest(cut(w, half), r)
+				case n == 2:
+					tt.second(h, w, r)
+				case tt.after != nil:
+					tt.after(h, w, r)
+				default:
+					h.honest(w, r)
+				}
+			}
+			got, err := h.fetch(t, Options{StallTimeout: 300 * time.Millisecond})
+			if err != nil || !bytes.Equal(got, h.body) {
+				t.Errorf("got %d bytes, %v, want %d", len(got), err, size)
+			}
+			if n := h.requests.Load(); n < 2 || n > 4 || tt.requests != 0 && n != tt.requests {
+				t.Errorf("got %d requests", n)
+			}
+		})
+	}
+}
+
+func (h *hostile) honestly(w http.ResponseWriter, r *http.Request) { h.honest(w, r) }
+
+func status(code int, retryAfter string) func(*hostile, http.ResponseWriter, *http.Request) {
+	return func(_ *hostile, w http.ResponseWriter, _ *http.Request) {
+		if retryAfter != "" {
+			w.Header().Set("Retry-After", retryAfter)
+		}
+		w.WriteHeader(code)
+	}
+}
+
+func TestFaultsThatEndBadly(t *testing.T) {
+	const size = 300_000
+	flipped := noise(size)
+	flipped[size-5] ^= 0x20
+	early := noise(size)
+	early[5] ^= 0x20
+	tests := []struct {
+		name   string
+		answer func(h *hostile, n int, w http.ResponseWriter, r *http.Request)
+		kind   error
+		words  string
+		most   int32 // requests
+	}{
+		{"a flipped byte", func(h *hostile, _ int, w http.ResponseWriter, _ *http.Request) { h.whole(w, flipped) }, ErrMismatch, "came sha256:", 1},
+		{"a flipped byte in the resumed part", func(h *hostile, n int, w http.ResponseWriter, r *http.Request) {
+			if n > 1 {
+				h.body = flipped
+			}
+			h.honest(cut(w, size/2), r)
+		}, ErrMismatch, "(resumed)", 3},
+		{"other bytes than before", func(h *hostile, n int, w http.ResponseWriter, r *http.Request) {
+			if n > 1 {
+				h.whole(w, early)
+				return
+			}
+			h.honest(cut(w, size/2), r)
+		}, ErrMismatch, "the first 150000 bytes are others", 2},
+		{"no ranges, and always cut", func(h *hostile, _ int, w http.ResponseWriter, _ *http.Request) {
+			h.whole(cut(w, size/2), h.body)
+		}, ErrNetwork, "at byte 150000", 6},
+		{"500 for ever", func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) { status(500, "")(h, w, r) }, ErrNetwork, "500", 4},
+		{"429 for hours", func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) { status(429, "7200")(h, w, r) }, ErrNetwork, "429", 1},
+		{"403 in the middle", func(h *hostile, n int, w http.ResponseWriter, r *http.Request) {
+			if n > 1 {
+				status(403, "")(h, w, r)
+				return
+			}
+			h.honest(cut(w, size/2), r)
+		}, ErrDenied, "403", 2},
+		{"an encoding", func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
+			if got := r.Header.Get("Accept-Encoding"); got != "identity" {
+				t.Errorf("got Accept-Encoding %q", got)
+			}
+			w.Header().Set("Content-Encoding", "gzip")
+			h.whole(w, h.body)
+		}, ErrNetwork, "Content-Encoding", 1},
+		{"more than was described", func(h *hostile, _ int, w http.ResponseWriter, _ *http.Request) {
+			w.(http.Flusher).Flush() // chunked
+			_, _ = w.Write(append(h.body[:size:size], 'x'))
+		}, ErrMismatch, "came more than", 1},
+		{"another length at once", func(h *hostile, _ int, w http.ResponseWriter, _ *http.Request) { h.whole(w, h.body[:size-1]) }, ErrMismatch, "299999 of 300000", 1},
+		{"an end too early", func(h *hostile, _ int, w http.ResponseWriter, _ *http.Request) {
+			w.(http.Flusher).Flush() // chunked, with a proper end
+			_, _ = w.Write(h.body[:size/2])
+		}, ErrNetwork, "at byte 150000", 6},
+		{"a part that was not asked for", func(h *hostile, _ int, w http.ResponseWriter, _ *http.Request) {
+			h.part(w, "bytes 0-299999/300000", h.body)
+		}, ErrNetwork, "206", 1},
+		{"a slow loris for ever", func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
+			w.(http.Flusher).Flush()
+			for r.Context().Err() == nil {
+				_, _ = w.Write(h.body[:1])
+				w.(http.Flusher).Flush()
+				time.Sleep(10 * time.Millisecond)
+			}
+		}, ErrNetwork, "stalled", 40},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := &hostile{body: noise(size), answer: tt.answer}
+			want := h.body
+			s := serve(t, func(http.Handler) http.Handler { return h })
+			o := plain(s)
+			o.StallTimeout = 200 * time.Millisecond
+			_, err := readAll(t.Context(), open(t, New(o), s.host+"/library/hello"), describe(want))
+			wantError(t, err, tt.kind, tt.words)
+			if n := h.requests.Load(); n > tt.most {
+				t.Errorf("got %d requests, want at most %d", n, tt.most)
+			}
+		})
+	}
+}
+
+func TestTokenExpiresInTheMiddle(t *testing.T) {
+	ts := tokenServer(t)
+	ts.lifetime = 3 // requests
+	h := &hostile{body: noise(1 << 20), answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
+		h.honest(cut(w, 64<<10), r)
+	}}
+	s := serve(t, func(http.Handler) http.Handler { return ts.protect(h) })
+	got, err := readAll(t.Context(), open(t, New(plain(s)), s.host+"/library/hello"), describe(h.body))
+	if err != nil || !bytes.Equal(got, h.body) {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+	if ts.given < 3 {
+		t.Errorf("got %d tokens", ts.given)
+	}
+}
+
+func TestCancelInTheMiddle(t *testing.T) {
+	h := &hostile{body: noise(1 << 20), answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(h.body)))
+		_, _ = w.Write(h.body[:1000])
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}}
+	s := serve(t, func(http.Handler) http.Handler { return h })
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	_, err := readAll(ctx, open(t, New(plain(s)), s.host+"/library/hello"), describe(h.body))
+	if !errors.Is(err, context.Canceled) || errors.Is(err, ErrNetwork) {
+		t.Errorf("got %v, want %v alone", err, context.Canceled)
+	}
+	if n := h.requests.Load(); n != 1 {
+		t.Errorf("got %d requests, want 1", n)
+	}
+}
+
+func TestEmptyBlob(t *testing.T) {
+	h := &hostile{answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) { h.honest(w, r) }}
+	got, err := h.fetch(t, Options{})
+	if err != nil || len(got) != 0 {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for in, want := range map[string]time.Duration{
+		"": 0, "0": 0, "120": 2 * time.Minute, "-5": 0, "1.5": 0, "1e9": 0, "soon": 0, "99999999999999999999": 0,
+		"Fri, 02 Jan 2026 03:05:05 GMT": time.Minute, "Fri, 02 Jan 2026 03:03:05 GMT": 0,
+	} {
+		if got := retryAfter(in, now); got != want {
+			t.Errorf("%q: got %v, want %v", in, got, want)
+		}
+	}
+}
+
+// TestPatience checks how long it is waited, in a bubble where that costs no
+// time.
+func TestPatience(t *testing.T) {
+	down := &StatusError{Status: 503}
+	asks := &StatusError{Status: 429, RetryAfter: 40 * time.Second}
+	tests := []struct {
+		name     string
+		errs     []error // of one round each
+		stranger bool
+		min, max time.Duration
+		rounds   int
+	}{
+		{"a host that never answered", []error{errors.New("refused")}, true, 300 * time.Millisecond, time.Second, 3},
+		{"a host that did", []error{down}, false, 60 * time.Second, 150 * time.Second, 11},
+		{"the server says when", []error{asks, down}, false, 100 * time.Second, 200 * time.Second, 11},
+		{"the server says never", []error{&StatusError{Status: 429, RetryAfter: time.Hour}}, false, 0, 0, 1},
+		{"no use in asking again", []error{&StatusError{Status: 404}}, false, 0, 0, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := New(Options{})
+				rt := &route{peer: &peer{host: "h", answered: !tt.stranger}}
+				a := newAttempts(&c.o, c.o.Logger, []*route{rt})
+				start, rounds := time.Now(), 0
+				for {
+					got, err := a.next(t.Context())
+					if err != nil {
+						break
+					}
+					rounds++
+					a.failed(got, tt.errs[min(rounds, len(tt.errs))-1])
+				}
+				if d := time.Since(start); d < tt.min || d > tt.max {
+					t.Errorf("waited %v, want %v to %v", d, tt.min, tt.max)
+				}
+				if rounds != tt.rounds {
+					t.Errorf("got %d rounds, want %d", rounds, tt.rounds)
+				}
+			})
+		})
+	}
+}
+
+func TestParseContentRange(t *testing.T) {
+	for in, want := range map[string]string{
+		"bytes 0-0/1": "0 0 1", "BYTES 5-9/10": "5 9 10",
+		"": "", "bytes 5-9/*": "", "bytes */10": "", "bytes 9-5/10": "", "bytes 5-10/10": "", "bytes 5-9/10 ": "",
+		"bytes -5-9/10": "", "bytes +5-9/10": "", "bytes 5-9": "", "items 5-9/10": "", "bytes 0-9/99999999999999999999": "",
+	} {
+		got := ""
+		if first, last, total, err := parseContentRange(in); err == nil {
+			got = fmt.Sprint(first, last, total)
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func FuzzParseContentRange(f *testing.F) {
+	f.Add("bytes 5-9/10")
+	f.Fuzz(func(t *testing.T, s string) {
+		first, last, total, err := parseContentRange(s)
+		if err == nil && (first < 0 || last < first || total <= last || strings.Contains(s, "*")) {
+			t.Errorf("%q: got %d-%d/%d", s, first, last, total)
+		}
+	})
+}
