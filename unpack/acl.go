@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/layerctl/layerctl/internal/layertar"
+	"github.com/layerctl/layerctl/internal/tree"
+	"golang.org/x/sys/unix"
+)
+
+// The attributes that hold POSIX ACLs, in the form of
+// linux/posix_acl_xattr.h: version 2, then entries of tag, permissions, id.
+const (
+	accessACL  = "system.posix_acl_access"
+	defaultACL = "system.posix_acl_default"
+
+	aclHeader = 4
+	aclEntry  = 8
+
+	// Tags: the mode's owner bits, and those with an id.
+	aclOwner = 0x01
+	aclUser  = 0x02
+	aclGroup = 0x08
+)
+
+func (u *unpacker) judgeACL(x layertar.Xattr) (drop string, err error) {
+	if reason := checkACL(x.Value); reason != "" {
+		return "", u.malformed("a POSIX ACL %s", reason)
+	}
+	isDir := u.h.Type == layertar.Directory
+	switch {
+	case u.noACL:
+		return NoteXattrSupport, nil
+	case !isDir && (x.Name == defaultACL || u.h.Type != layertar.Regular):
+		return NoteXattrType, nil
+	}
+	return "", nil
+}
+
+// checkACL looks at the form only. What the entries say is for the kernel to
+// judge.
+func checkACL(value string) (reason string) {
+	b := []byte(value)
+	if len(b) < aclHeader || binary.LittleEndian.Uint32(b) != 2 {
+		return "of an unknown version"
+	}
+	if len(b) == aclHeader || (len(b)-aclHeader)%aclEntry != 0 {
+		return fmt.Sprintf("of %d bytes", len(b))
+	}
+	return ""
+}
+
+// canonicalACL is the value as the kernel gives it back: only the entries of
+// named users and groups have an id.
+func canonicalACL(value string) string {
+	b := []byte(value)
+	for i := aclHeader; i+aclEntry <= len(b); i += aclEntry {
+		if tag := binary.LittleEndian.Uint16(b[i:]); tag != aclUser && tag != aclGroup {
+			binary.LittleEndian.PutUint32(b[i+4:], math.MaxUint32)
+		}
+	}
+	return string(b)
+}
+
+// heldACL puts into e what the kernel has made of an access ACL: one that
+// says no more than the mode is not kept, and chmod changes the others. mode
+// is what the mode will be in the end.
+func (u *unpacker) heldACL(fd int, e tree.Entry, mode uint32, path string) error {
+	if _, ok := e.Xattrs[accessACL]; !ok {
+		return nil
+	}
+	b := make([]byte, maxValue)
+	n, err := unix.Fgetxattr(fd, accessACL, b)
+	if err == unix.ENODATA {
+		delete(e.Xattrs, accessACL)
+		return nil
+	}
+	if err != nil {
+		return failed("read the ACL of", path, err)
+	}
+	b = b[:n]
+	for i := aclHeader; i+aclEntry <= len(b); i += aclEntry {
+		if binary.LittleEndian.Uint16(b[i:]) == aclOwner {
+			binary.LittleEndian.PutUint16(b[i+2:], uint16(mode>>6&7))
+		}
+	}
+	e.Xattrs[accessACL] = string(b)
+	return nil
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"context"
+	"io"
+)
+
+// ahead reads a blob in a goroutine of its own, so that neither the network nor
+// the digest that the blob's reader computes waits for what comes after.
+type ahead struct {
+	full chan part
+	free chan []byte
+	done <-chan struct{}
+	why  func() error // why done is
+	got  part
+	left []byte // of got, not handed out yet
+}
+
+// part is some of the blob, and the error that came behind it.
+type part struct {
+	mem []byte
+	n   int
+	err error
+}
+
+// What a blob is read ahead by.
+const (
+	partSize  = 128 << 10
+	partCount = 4
+)
+
+func newAhead(ctx context.Context) *ahead {
+	a := &ahead{full: make(chan part, partCount), free: make(chan []byte, partCount), done: ctx.Done(), why: ctx.Err}
+	for range partCount {
+		a.free <- make([]byte, partSize)
+	}
+	return a
+}
+
+// run reads until the blob ends, by an error or not.
+func (a *ahead) run(blob io.Reader) {
+	for {
+		select {
+		case mem := <-a.free:
+			p := a.read(blob, mem)
+			a.full <- p // has room for all
+			if p.err != nil {
+				return
+			}
+		case <-a.done:
+			return
+		}
+	}
+}
+
+// read fills mem for as long as the other side has enough to do without it.
+func (a *ahead) read(blob io.Reader, mem []byte) part {
+	p := part{mem: mem}
+	for p.n < len(mem) && p.err == nil && (p.n == 0 || len(a.full) > 0) {
+		var n int
+		n, p.err = blob.Read(mem[p.n:])
+		p.n += n
+	}
+	return p
+}
+
+// Read implements io.Reader.
+func (a *ahead) Read(b []byte) (int, error) {
+	for len(a.left) == 0 {
+		if a.got.err != nil {
+			return 0, a.got.err
+		}
+		if a.got.mem != nil {
+			a.free <- a.got.mem
+			a.got.mem = nil
+		}
+		select {
+		case a.got = <-a.full:
+			a.left = a.got.mem[:a.got.n]
+		case <-a.done:
+			return 0, a.why()
+		}
+	}
+	n := copy(b, a.left)
+	a.left = a.left[n:]
+	return n, nil
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/layerctl/layerctl/internal/inflate"
+)
+
+// compression is one way in which a blob holds its tar.
+type compression struct {
+	name string
+	open func(io.Reader) (decompressor, error)
+}
+
+// decompressor gives the tar out in pieces. Next decodes into the buffer and
+// returns either data or an error; the data stays until the buffer is used
+// again.
+type decompressor interface {
+	Next(*inflate.Buffer) ([]byte, error)
+	close()
+}
+
+// plainReader makes a decompressor of a reader.
+type plainReader struct {
+	io.Reader
+	free func()
+	err  error
+}
+
+func (r *plainReader) close() { r.free() }
+
+func (r *plainReader) Next(b *inflate.Buffer) ([]byte, error) {
+	mem, n := b.Bytes(), 0
+	for n < len(mem) && r.err == nil {
+		var m int
+		m, r.err = r.Read(mem[n:])
+		n += m
+	}
+	if n == 0 {
+		return nil, r.err
+	}
+	return mem[:n], nil
+}
+
+var (
+	uncompressed = compression{"", func(r io.Reader) (decompressor, error) { return &plainReader{Reader: r, free: func() {}}, nil }}
+	gzipped      = compression{"gzip", openGzip}
+	zstded       = compression{"zstd", openZstd}
+)
+
+// chooseCompression goes by the media type. Where the bytes say otherwise
+// they win, with a note: old registries have such layers.
+func chooseCompression(mediaType string, r *bufio.Reader, n *notes) (compression, error) {
+	said, known := byMediaType(mediaType)
+	if !known && mediaType != "" {
+		return compression{}, &MalformedError{Offset: -1, Reason: "media type " + quote(mediaType) + " is no layer's"}
+	}
+	magic, err := r.Peek(512)
+	if err != nil && err != io.EOF {
+		return compression{}, err
+	}
+	if len(magic) == 0 {
+		if said.name != "" {
+			return compression{}, &MalformedError{Offset: 0, Reason: "an empty blob is no " + said.name + " stream"}
+		}
+		return uncompressed, nil // the tar of no bytes, as old builders made for empty layers
+	}
+	found, err := byMagic(magic)
+	if err != nil {
+		return compression{}, err
+	}
+	if known && found.name != said.name {
+		if err := n.add(NoteMediaType, mediaType); err != nil {
+			return compression{}, err
+		}
+	}
+	return found, nil
+}
+
+// byMediaType knows those of OCI and of Docker, the non-distributable ones
+// too: application/vnd.oci.image.layer.v1.tar+gzip,
+// application/vnd.docker.image.rootfs.diff.tar.gzip.
+func byMediaType(mediaType string) (c compression, known bool) {
+	switch {
+	case strings.HasSuffix(mediaType, ".tar+gzip"), strings.HasSuffix(mediaType, ".tar.gzip"):
+		return gzipped, true
+	case strings.HasSuffix(mediaType, ".tar+zstd"), strings.HasSuffix(mediaType, ".tar.zstd"):
+		return zstded, true
+	case strings.HasSuffix(mediaType, ".tar"):
+		return uncompressed, true
+	}
+	return compression{}, false
+}
+
+// byMagic goes by the first bytes. A tar has no magic number at its start,
+// but a checksum of its first header.
+func byMagic(b []byte) (compression, error) {
+	switch {
+	case looksLikeTar(b):
+		return uncompressed, nil
+	case bytes.HasPrefix(b, []byte{0x1f, 0x8b}):
+		return gzipped, nil
+	case len(b) >= 4 && isZstd(binary.LittleEndian.Uint32(b)):
+		return zstded, nil
+	case bytes.HasPrefix(b, []byte("BZh")):
+		return compression{}, &MalformedError{Offset: 0, Reason: "bzip2 is no compression of layers"}
+	case bytes.HasPrefix(b, []byte("\xfd7zXZ\x00")):
+		return compression{}, &MalformedError{Offset: 0, Reason: "xz is no compression of layers"}
+	}
+	return compression{}, &MalformedError{Offset: 0, Reason: fmt.Sprintf("neither a tar nor gzip nor zstd: it begins with % x", b[:min(8, len(b))])}
+}
+
+// isZstd knows a frame and the 16 skippable frames of RFC 8878.
+func isZstd(magic uint32) bool { return magic == 0xfd2fb528 || magic&^0xf == 0x184d2a50 }
+
+func looksLikeTar(b []byte) bool {
+	if len(bytes.Trim(b, "\x00")) == 0 {
+		return true
+	}
+	if len(b) < 512 {
+		return false
+	}
+	var sum, want int
+	for i, c := range b[:512] {
+		if 148 <= i && i < 156 {
+			c = ' '
+		}
+		sum += int(c)
+	}
+	for _, c := range bytes.Trim(b[148:156], " \x00") {
+		if c < '0' || c > '7' {
+			return false
+		}
+		want = want<<3 | int(c-'0')
+	}
+	return sum == want
+}

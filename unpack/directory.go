@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/layerctl/layerctl/internal/tree"
+	"golang.org/x/sys/unix"
+)
+
+// prepareRoot makes the root what it is without an entry: an implied
+// directory.
+func (u *unpacker) prepareRoot() error {
+	root := u.dirs.root
+	// The store's own directory may pass a default ACL on; no image knows it.
+	switch err := u.disk.removexattr(root.fd, defaultACL); err {
+	case nil, unix.ENODATA:
+	case unix.EOPNOTSUPP:
+		u.noACL = true
+	default:
+		return failed("remove the default ACL of", ".", err)
+	}
+	return u.imply(root, notable{implied: true})
+}
+
+// imply gives a directory that has just been made the attributes of one
+// without an entry. They are the same on every machine and at every time, so
+// that a layer's directory is too.
+func (u *unpacker) imply(d *dir, v notable) error {
+	e := tree.Entry{Path: d.path, Type: tree.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true, Opaque: v.opaque}
+	if err := u.known.put(d.path, v); err != nil {
+		return err
+	}
+	if err := u.setDirectory(d, e); err != nil {
+		return err
+	}
+	return u.record(e)
+}
+
+// directory makes or completes a directory that has an entry.
+func (u *unpacker) directory(path string, e tree.Entry) error {
+	e.Type = tree.Directory
+	if path == "." {
+		return u.completeDirectory(u.dirs.root, e)
+	}
+	above, base := split(path)
+	parent, err := u.parent(above, forEntry)
+	if err != nil {
+		return err
+	}
+	e.Path = join(parent.path, base)
+	d, v, err := u.makeDirectory(parent, base, e.Path)
+	if errors.Is(err, unix.EEXIST) {
+		d, err := u.dirs.open(e.Path)
+		if err != nil {
+			return failed("open directory", e.Path, err)
+		}
+		return u.completeDirectory(d, e)
+	}
+	if err != nil {
+		return err
+	}
+	if err := u.known.put(e.Path, v); err != nil {
+		return err
+	}
+	return u.applyDirectory(d, e)
+}
+
+// makeDirectory makes a directory and holds it open. Where something else
+// has the name it goes, and the new directory is opaque: had the layers been
+// applied one by one, nothing of a lower directory would have been left. The
+// error is EEXIST where a directory has the name.
+func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, notable, error) {
+	var v notable
+	parent.dirty = true
+	err := u.disk.mkdir(parent.fd, base)
+	if err == unix.EEXIST {
+		was, werr := u.makeWay(parent, base, path, true)
+		if werr != nil {
+			return nil, v, werr
+		}
+		if was == directoryThere {
+			return nil, v, unix.EEXIST
+		}
+		v.opaque = tree.Replaced
+		err = u.disk.mkdir(parent.fd, base)
+	}
+	if err != nil {
+		return nil, v, failed("make directory", path, err)
+	}
+	linked, err := u.dropLink(path)
+	if err != nil {
+		return nil, v, err
+	}
+	if linked {
+		v.opaque = tree.Replaced
+	}
+	fd, err := openDir(parent.fd, base)
+	if err != nil {
+		return nil, v, failed("open directory", path, err)
+	}
+	d, err := u.dirs.hold(&dir{path: path, fd: fd})
+	if err == nil && v.opaque != tree.Transparent {
+		err = failed("mark", path, u.disk.setxattr(fd, u.marks.opaque, opaqueYes))
+	}
+	return d, v, err
+}
+
+// completeDirectory gives a directory that is there the attributes of an
+// entry that comes later than what lies in it.
+func (u *unpacker) completeDirectory(d *dir, e tree.Entry) error {
+	v := u.known.at(d.path)
+	if !v.implied {
+		if err := u.note(NoteDuplicate); err != nil {
+			return err
+		}
+		if err := u.stripXattrs(d); err != nil {
+			return err
+		}
+	}
+	v = notable{marked: v.marked, opaque: v.opaque}
+	if err := u.known.put(d.path, v); err != nil {
+		return err
+	}
+	e.Path = d.path
+	return u.applyDirectory(d, e)
+}
+
+// applyDirectory sets what can be set now, and notes what has to wait until
+// all that the directory holds is there.
+func (u *unpacker) applyDirectory(d *dir, e tree.Entry) error {
+	v := u.known.at(d.path)
+	e.Opaque = v.opaque
+	v.acl = e.Xattrs[defaultACL]
+	now := e
+	if u.caller.uid != 0 && e.Mode&0o700 != 0o700 {
+		// Only root may write into a directory against its mode.
+		v.late, v.mode = true, e.Mode
+		now.Mode |= 0o700
+	}
+	if err := u.known.put(d.path, v); err != nil {
+		return err
+	}
+	if err := u.setDirectory(d, now); err != nil {
+		return err
+	}
+	if err := u.heldACL(d.fd, e, e.Mode, d.path); err != nil {
+		return err
+	}
+	return u.record(e)
+}
+
+// setDirectory sets owner, extended attributes and mode; the time is set when
+// the directory is let go.
+func (u *unpacker) setDirectory(d *dir, e tree.Entry) error {
+	if err := u.chown(d.fd, e, d.path); err != nil {
+		return err
+	}
+	if err := u.setXattrs(d.fd, e, d.path); err != nil {
+		return err
+	}
+	if err := u.disk.chmod(d.fd, e.Mode); err != nil {
+		return failed("chmod", d.path, err)
+	}
+	d.mtime, d.dirty = timespec(e.ModTime), true
+	if u.o.IDs != Squashed {
+		d.gid = e.GID
+	}
+	return nil
+}
+
+// chown gives a file that has just been made its owner.
+func (u *unpacker) chown(fd int, e tree.Entry, path string) error {
+	if u.o.IDs == Squashed {
+		return nil
+	}
+	return u.ownerFault(e, path, u.disk.chown(fd, e.UID, e.GID))
+}
+
+// ownerFault explains what chown(2) says of ids without a mapping.
+func (u *unpacker) ownerFault(e tree.Entry, path string, err error) error {
+	if err == unix.EINVAL && u.o.IDs == Mapped {
+		err = fmt.Errorf("owner %d:%d is not mapped in this user namespace: %w", e.UID, e.GID, err)
+	}
+	return failed("chown", path, err)
+}

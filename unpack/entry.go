@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"math"
+	"time"
+	"unsafe"
+
+	"github.com/layerctl/layerctl/internal/layertar"
+	"github.com/layerctl/layerctl/internal/tree"
+	"golang.org/x/sys/unix"
+)
+
+// entry brings the current entry of the tar to disk.
+func (u *unpacker) entry() error {
+	h := u.h
+	if err := u.meter.entry(h.Name); err != nil {
+		return err
+	}
+	if h.Sparse {
+		return u.malformed("a sparse file, which the image-spec advises against and no builder writes")
+	}
+	if h.Repeated {
+		if err := u.note(NotePAXRepeated); err != nil {
+			return err
+		}
+	}
+	path, k, reason := parseName(h.Name)
+	if reason != "" {
+		return u.malformed("%s", reason)
+	}
+	if err := u.meter.depth(path, h.Name); err != nil {
+		return err
+	}
+	switch k {
+	case aufs:
+		return u.note(NoteAUFS)
+	case whiteout, opaque:
+		return u.mark(path, k)
+	}
+	if path == "." && h.Type != layertar.Directory {
+		return u.malformed("the layer's root as something else than a directory")
+	}
+	return u.make(path)
+}
+
+// make makes what the current entry says at path.
+func (u *unpacker) make(path string) error {
+	switch u.h.Type {
+	case layertar.Hardlink:
+		return u.hardlink(path)
+	case layertar.Regular, layertar.Directory, layertar.Symlink,
+		layertar.CharDevice, layertar.BlockDevice, layertar.FIFO:
+	default:
+		return u.malformed("an entry of type %q, which no layer has", u.h.Type)
+	}
+	e, err := u.attributes()
+	if err != nil {
+		return err
+	}
+	switch u.h.Type {
+	case layertar.Regular:
+		return u.file(path, e)
+	case layertar.Directory:
+		return u.directory(path, e)
+	case layertar.Symlink:
+		return u.symlink(path, e)
+	default:
+		return u.node(path, e)
+	}
+}
+
+// attributes examines what the entry says about its owner, mode, time and
+// extended attributes, before anything of it is made.
+func (u *unpacker) attributes() (tree.Entry, error) {
+	h := u.h
+	e := tree.Entry{Mode: uint32(h.Mode & 0o7777)}
+	if h.UID < 0 || h.UID >= math.MaxUint32 || h.GID < 0 || h.GID >= math.MaxUint32 {
+		// 2^32-1 is -1, "leave as it is", to chown(2).
+		return e, u.malformed("owner %d:%d, outside 0 to 2^32-2", h.UID, h.GID)
+	}
+	e.UID, e.GID = uint32(h.UID), uint32(h.GID)
+	var err error
+	if e.ModTime, err = u.modTime(); err != nil {
+		return e, err
+	}
+	e.Xattrs, err = u.xattrs()
+	return e, err
+}
+
+// The times that ext4 holds; XFS holds some more, a 32-bit kernel interface
+// less.
+const (
+	minSeconds = math.MinInt32
+	maxSeconds = 1<<34 + math.MinInt32 - 1
+)
+
+// modTime is the entry's time as the filesystem can hold it: what is recorded
+// must be what verifying finds.
+func (u *unpacker) modTime() (time.Time, error) {
+	h := u.h
+	sec, nsec := h.Seconds, h.Nanoseconds
+	if sec >= 0 && sec <= math.MaxInt32 {
+		return time.Unix(sec, nsec), nil
+	}
+	latest := int64(maxSeconds)
+	if unsafe.Sizeof(unix.Timespec{}.Sec) == 4 {
+		latest = math.MaxInt32
+	}
+	clamped := min(max(sec, minSeconds), latest)
+	if clamped != sec {
+		nsec = 0
+	}
+	held, err := u.probeTime(timespec(time.Unix(clamped, nsec)))
+	if err != nil {
+		return time.Time{}, err
+	}
+	if h.TimeClamped || held.Unix() != sec {
+		return held, u.note(NoteTime)
+	}
+	return held, nil
+}
+
+// probeTime asks the filesystem what becomes of a time that is far away. The
+// root is there to ask: its own time is set at the end.
+func (u *unpacker) probeTime(ts unix.Timespec) (time.Time, error) {
+	root := u.dirs.root
+	root.dirty = true
+	if err := u.disk.times(root.fd, ts); err != nil {
+		return time.Time{}, failed("set times of", ".", err)
+	}
+	var st unix.Stat_t
+	if err := again(func() error { return unix.Fstat(root.fd, &st) }); err != nil {
+		return time.Time{}, failed("stat", ".", err)
+	}
+	return time.Unix(int64(st.Mtim.Sec), int64(st.Mtim.Nsec)), nil
+}
+
+// timespec is t for a system call; unix.Timespec has 32-bit fields on some
+// machines.
+func timespec(t time.Time) (ts unix.Timespec) {
+	setInt(&ts.Sec, t.Unix())
+	setInt(&ts.Nsec, int64(t.Nanosecond()))
+	return ts
+}
+
+func setInt[T int32 | int64](to *T, n int64) { *to = T(n) }

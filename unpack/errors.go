@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+)
+
+// The kinds of errors that are the image's fault. Errors of the disk come as
+// the unix.Errno that they are, those of the blob's reader as it gave them.
+var (
+	ErrMalformed = errors.New("malformed layer")
+	ErrLimit     = errors.New("layer exceeds a limit")
+	ErrMismatch  = errors.New("layer has another diffID")
+)
+
+// MalformedError says what a layer has that none may have, and where.
+// errors.Is finds [ErrMalformed].
+type MalformedError struct {
+	// Entry is the name of the tar entry, as the tar has it; empty where the
+	// fault is not one entry's.
+	Entry string
+	// Offset is the byte of the tar at which the entry begins, or for a fault
+	// of the compression the byte of the blob; -1 where neither is known.
+	Offset int64
+	Reason string
+}
+
+func (e *MalformedError) Error() string {
+	switch {
+	case e.Entry != "" && e.Offset >= 0:
+		return fmt.Sprintf("malformed layer: entry %s at byte %d: %s", quote(e.Entry), e.Offset, e.Reason)
+	case e.Entry != "":
+		return fmt.Sprintf("malformed layer: entry %s: %s", quote(e.Entry), e.Reason)
+	case e.Offset >= 0:
+		return fmt.Sprintf("malformed layer: at byte %d: %s", e.Offset, e.Reason)
+	}
+	return "malformed layer: " + e.Reason
+}
+
+// Is makes errors.Is find ErrMalformed.
+func (e *MalformedError) Is(target error) bool { return target == ErrMalformed }
+
+// LimitError says which limit a layer is over. errors.Is finds [ErrLimit].
+type LimitError struct {
+	// Limit names the field of [Limits], in lower case.
+	Limit string
+	Max   int64
+	// Entry is the tar entry at which it happened; it may be empty.
+	Entry string
+}
+
+func (e *LimitError) Error() string {
+	s := fmt.Sprintf("layer exceeds the limit of %d for %s", e.Max, e.Limit)
+	if e.Entry != "" {
+		s += " at entry " + quote(e.Entry)
+	}
+	return s
+}
+
+// Is makes errors.Is find ErrLimit.
+func (e *LimitError) Is(target error) bool { return target == ErrLimit }
+
+// MismatchError says that the tar is not the one that the image's config
+// names. errors.Is finds [ErrMismatch].
+type MismatchError struct{ Want, Got digest.Digest }
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("layer has diffID %s, the image's config says %s", e.Got, e.Want)
+}
+
+// Is makes errors.Is find ErrMismatch.
+func (e *MismatchError) Is(target error) bool { return target == ErrMismatch }
+
+// SpaceError says that writing on would leave less space free than is to be
+// kept. errors.Is finds unix.ENOSPC: it is the disk's fault, not the image's.
+type SpaceError struct {
+	// Needed, Free and Reserve are bytes.
+	Needed, Free, Reserve int64
+}
+
+func (e *SpaceError) Error() string {
+	return fmt.Sprintf("write %d bytes: only %d are free, and %d are kept in reserve", e.Needed, e.Free, e.Reserve)
+}
+
+// Unwrap says that it is a full disk.
+func (e *SpaceError) Unwrap() error { return unix.ENOSPC }
+
+// quote makes a name from an image fit for a message: one line, no escapes
+// that a terminal would take, no more than fits.
+func quote(name string) string {
+	const most = 120
+	if len(name) <= most {
+		return fmt.Sprintf("%q", name)
+	}
+	cut := most
+	for cut > most-utf8.UTFMax && !utf8.RuneStart(name[cut]) {
+		cut--
+	}
+	return fmt.Sprintf("%q… (%d bytes)", name[:cut], len(name))
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"hash/crc32"
+	"io"
+
+	"github.com/layerctl/layerctl/internal/tree"
+	"golang.org/x/sys/unix"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// writeBehindFrom is the size of a file from which the call to have it written
+// costs nothing beside the writing.
+const writeBehindFrom = 1 << 20
+
+// file makes a regular file with its content.
+func (u *unpacker) file(path string, e tree.Entry) error {
+	if err := u.meter.fits(u.h.Name, u.h.Size, u.stream.size); err != nil {
+		return err
+	}
+	above, base := split(path)
+	parent, err := u.parent(above, forEntry)
+	if err != nil {
+		return err
+	}
+	e.Path, e.Type, e.Size = join(parent.path, base), tree.Regular, u.h.Size
+	fd, err := u.create(parent, base, e.Path)
+	if err != nil {
+		return err
+	}
+	e.Sum, err = u.fill(fd, e.Path)
+	if err == nil {
+		err = u.setFile(fd, parent, e)
+	}
+	if u.o.WriteBehind && e.Size >= writeBehindFrom {
+		u.disk.writeBehind(fd)
+	}
+	if cerr := u.disk.close(fd); err == nil {
+		err = failed("close", e.Path, cerr)
+	}
+	if err != nil {
+		return err
+	}
+	u.result.Files++
+	u.result.Content += e.Size
+	return u.record(e)
+}
+
+// create makes a new file; what had its name goes.
+func (u *unpacker) create(parent *dir, base, path string) (int, error) {
+	parent.dirty = true
+	if _, err := u.dropLink(path); err != nil {
+		return -1, err
+	}
+	fd, err := u.disk.create(parent.fd, base)
+	if err == unix.EEXIST {
+		if _, err := u.makeWay(parent, base, path, false); err != nil {
+			return -1, err
+		}
+		fd, err = u.disk.create(parent.fd, base)
+	}
+	return fd, failed("create", path, err)
+}
+
+// fill writes the content, as it comes out of the decompressor, and sums it up
+// as it passes.
+func (u *unpacker) fill(fd int, path string) (sum uint32, err error) {
+	for {
+		b, err := u.tar.Content()
+		if err == io.EOF {
+			return sum, nil
+		}
+		if err != nil {
+			return 0, tarFault(err)
+		}
+		if u.o.Record != nil {
+			sum = crc32.Update(sum, castagnoli, b)
+		}
+		if err := u.meter.space(int64(len(b))); err != nil {
+			return 0, err
+		}
+		if err := u.disk.write(fd, b); err != nil {
+			return 0, failed("write", path, err)
+		}
+	}
+}
+
+// setFile sets the attributes, in the order that keeps them: chown clears
+// set-id bits and capabilities, a mode may forbid to set attributes.
+func (u *unpacker) setFile(fd int, parent *dir, e tree.Entry) error {
+	// A new file belongs to the caller, its group is the caller's or, with
+	// set-group-id or the mount option grpid, the directory's.
+	if u.caller != (caller{e.UID, e.GID}) || parent.gid != e.GID {
+		if err := u.chown(fd, e, e.Path); err != nil {
+			return err
+		}
+	}
+	if err := u.setXattrs(fd, e, e.Path); err != nil {
+		return err
+	}
+	if err := u.disk.chmod(fd, e.Mode); err != nil {
+		return failed("chmod", e.Path, err)
+	}
+	if err := u.heldACL(fd, e, e.Mode, e.Path); err != nil {
+		return err
+	}
+	return failed("set times of", e.Path, u.disk.times(fd, timespec(e.ModTime)))
+}

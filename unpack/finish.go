@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"io"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/layerctl/layerctl/internal/tree"
+	"golang.org/x/sys/unix"
+)
+
+// finish does what only the whole layer tells: which whiteouts hide nothing
+// that an opaque directory does not hide, which hardlinks lead to a lower
+// layer, and what had to wait for the directories to be full.
+func (u *unpacker) finish() error {
+	if err := u.hideLinks(); err != nil {
+		return err
+	}
+	paths := slices.Sorted(maps.Keys(u.known.byPath))
+	for _, step := range []func([]string) error{u.purge, u.removeBare, u.listImplied, u.listLinks, u.setLate} {
+		if err := step(paths); err != nil {
+			return err
+		}
+	}
+	u.result.RootOpaque = u.known.at(".").opaque != tree.Transparent
+	u.result.Notes = u.notes.sorted()
+	return u.dirs.closeAll()
+}
+
+// hideLinks puts a whiteout where a foreign hardlink belongs. The file itself
+// will stand in a fix layer, and hide what lower layers have at its name; but
+// where a higher layer makes a directory of that name, only something on disk
+// here keeps the kernel from merging it with a lower one.
+func (u *unpacker) hideLinks() error {
+	for _, path := range slices.Sorted(maps.Keys(u.links)) {
+		if u.known.hidden(path) {
+			continue
+		}
+		above, base := split(path)
+		d, err := u.openKnown(above)
+		if err != nil {
+			return err
+		}
+		if d == nil {
+			continue // its directory was replaced
+		}
+		if err := u.placeWhiteout(d, base, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openKnown opens a notable directory; nil where it was removed.
+func (u *unpacker) openKnown(path string) (*dir, error) {
+	d, err := u.dirs.open(path)
+	switch err {
+	case nil:
+		return d, nil
+	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
+		return nil, nil
+	}
+	return nil, failed("open directory", path, err)
+}
+
+// purge removes whiteouts from all that an opaque directory hides, itself
+// included, and lists the directories that keep some.
+func (u *unpacker) purge(paths []string) error {
+	for _, path := range paths {
+		v := u.known.at(path)
+		if !v.marked {
+			continue
+		}
+		d, err := u.openKnown(path)
+		if err != nil {
+			return err
+		}
+		if d == nil {
+			continue
+		}
+		useless := v.opaque != tree.Transparent || u.known.hidden(path)
+		found, err := u.eachWhiteout(d, useless)
+		if err != nil {
+			return err
+		}
+		if found && !useless {
+			u.result.WhiteoutDirs = append(u.result.WhiteoutDirs, path)
+		}
+	}
+	return nil
+}
+
+// eachWhiteout finds the whiteouts of one directory; it removes all of them,
+// or stops at the first.
+func (u *unpacker) eachWhiteout(d *dir, remove bool) (found bool, err error) {
+	fd, err := openDir(d.fd, ".")
+	if err != nil {
+		return false, failed("open directory", d.path, err)
+	}
+	f := os.NewFile(uintptr(fd), d.path)
+	defer f.Close() //nolint:errcheck // only read
+	for {
+		names, err := f.Readdirnames(256)
+		if err == io.EOF {
+			return found, nil
+		}
+		if err != nil {
+			return found, failed("read directory", d.path, err)
+		}
+		for _, name := range names {
+			st, err := lstat(d.fd, name)
+			if err != nil {
+				return found, failed("stat", join(d.path, name), err)
+			}
+			gone, err := u.isWhiteout(d.fd, name, &st)
+			if err != nil {
+				return found, failed("examine", join(d.path, name), err)
+			}
+			if !gone {
+				continue
+			}
+			found = true
+			if !remove {
+				return found, nil
+			}
+			if err := u.removeWhiteout(d, name); err != nil {
+				return found, err
+			}
+		}
+	}
+}
+
+func (u *unpacker) removeWhiteout(d *dir, name string) error {
+	path := join(d.path, name)
+	if err := u.unlink(d, name, path); err != nil {
+		return err
+	}
+	return u.record(tree.Entry{Path: path, Type: tree.Removed})
+}
+
+// removeBare removes, deepest first, the directories that were made for
+// whiteouts which an opaque directory has made useless.
+func (u *unpacker) removeBare(paths []string) error {
+	for _, path := range slices.Backward(paths) {
+		if !u.known.at(path).bare || !u.known.hidden(path) {
+			continue
+		}
+		d, err := u.openKnown(path)
+		if err != nil {
+			return err
+		}
+		if d == nil {
+			continue
+		}
+		above, base := split(path)
+		parent, err := u.dirs.open(above)
+		if err != nil {
+			return failed("open directory", above, err)
+		}
+		if err := u.removeTree(parent, base, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setLate sets what would have been in the way: default ACLs, and modes that
+// keep their owner out, deepest first. After it nothing can be looked up.
+func (u *unpacker) setLate(paths []string) error {
+	for _, path := range slices.Backward(paths) {
+		v := u.known.at(path)
+		if v.acl == "" && !v.late {
+			continue
+		}
+		d, err := u.openKnown(path)
+		if err != nil {
+			return err
+		}
+		if d == nil {
+			continue
+		}
+		if v.acl != "" {
+			// That the filesystem takes ACLs is known from the root.
+			if _, err := u.setXattr(d.fd, defaultACL, v.acl, path); err != nil {
+				return err
+			}
+		}
+		if v.late {
+			if err := u.disk.chmod(d.fd, v.mode); err != nil {
+				return failed("chmod", path, err)
+			}
+		}
+	}
+	return nil
+}
+
+// listImplied fills in the implied directories that are still there.
+func (u *unpacker) listImplied(paths []string) error {
+	for _, path := range paths {
+		v := u.known.at(path)
+		if !v.implied {
+			continue
+		}
+		d, err := u.openKnown(path)
+		if err != nil {
+			return err
+		}
+		if d != nil {
+			u.result.Implied = append(u.result.Implied, ImpliedDir{Path: path, Opaque: v.opaque, Bare: v.bare})
+		}
+	}
+	return nil
+}
+
+// listLinks fills in the hardlinks that lead out of the layer. One whose
+// target has come after it does not: which file it meant, this one or a lower
+// one, no two tools agree on.
+func (u *unpacker) listLinks([]string) error {
+	for _, path := range slices.Sorted(maps.Keys(u.links)) {
+		above, _ := split(path)
+		if d, err := u.openKnown(above); err != nil {
+			return err
+		} else if d == nil {
+			continue // its directory was replaced
+		}
+		target := u.links[path]
+		reason, err := u.reachable(target)
+		if err != nil {
+			return err
+		}
+		if reason != "" {
+			return &MalformedError{Entry: path, Offset: -1, Reason: "a hardlink to " + quote(target) + ", " + reason}
+		}
+		u.result.ForeignLinks = append(u.result.ForeignLinks, ForeignLink{Path: path, Target: target})
+	}
+	return nil
+}
+
+// reachable says why a lower layer's file cannot be meant by target.
+func (u *unpacker) reachable(target string) (reason string, err error) {
+	if u.known.hidden(target) {
+		return "which this layer hides", nil
+	}
+	above, base := split(target)
+	d, err := u.openKnown(above)
+	if d == nil || err != nil {
+		return "", err
+	}
+	st, err := lstat(d.fd, base)
+	if err == unix.ENOENT {
+		return "", nil
+	}
+	if err != nil {
+		return "", failed("stat", target, err)
+	}
+	gone, err := u.isWhiteout(d.fd, base, &st)
+	switch {
+	case err != nil:
+		return "", failed("examine", target, err)
+	case gone:
+		return "which this layer deletes", nil
+	}
+	return "which is not earlier in this layer", nil
+}

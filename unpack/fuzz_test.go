@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	. "github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/unpack"
+	"golang.org/x/sys/unix"
+)
+
+// shm is where a fuzz target unpacks: in memory where that can be.
+func shm() string {
+	if fi, err := os.Stat("/dev/shm"); err == nil && fi.IsDir() {
+		return "/dev/shm"
+	}
+	return ""
+}
+
+// repair makes the checksums of headers right, so that a fuzzer gets past
+// them.
+func repair(b []byte) []byte {
+	b = bytes.Clone(b)
+	for i := 0; i+512 <= len(b); i += 512 {
+		blk := b[i : i+512]
+		if len(bytes.Trim(blk, "\x00")) == 0 {
+			continue
+		}
+		copy(blk[148:156], "        ")
+		sum := 0
+		for _, c := range blk {
+			sum += int(c)
+		}
+		copy(blk[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	}
+	return b
+}
+
+// FuzzLayer unpacks any tar: nothing outside may change, what was recorded
+// must be what is there, and the errors are of the kinds that are promised.
+func FuzzLayer(f *testing.F) {
+	f.Add(rootlessLayer, byte(0))
+	f.Add(RawTar(PAX("path", "../canary/keep"), RawEntry{Name: "a", Type: '0', Body: "pwned"}), byte(1))
+	f.Add(Tar(Symlink("l", "../canary"), File("l/keep", "pwned"), Hardlink("h", "l/keep"), File("h", "pwned")), byte(2))
+	f.Add(Tar(File("d/.wh..wh..opq", ""), File(".wh.d", ""), File("d/a", ""), Dir("d", 0o555), File("d/e/.wh.x", "")), byte(3))
+	f.Add(xattred('0', "f", "user.x", "y", "system.posix_acl_access", acl(aclUser, aclGroup, aclOther)), byte(1))
+	f.Fuzz(func(t *testing.T, b []byte, n byte) {
+		form := forms[int(n)%len(forms)]
+		if os.Geteuid() != 0 && form.o.IDs != unpack.Squashed {
+			return
+		}
+		fuzzOne(t, b, form)
+		fuzzOne(t, repair(b), form)
+	})
+}
+
+func fuzzOne(t *testing.T, b []byte, form form) {
+	t.Helper()
+	top, err := os.MkdirTemp(shm(), "unpack")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = removeAll(top) }()
+	c := newCanary(t, filepath.Join(top, "canary"))
+	dir := filepath.Join(top, "layer")
+	mkdir(t, dir)
+	j := make(journal)
+	o := form.o
+	o.Limits = unpack.Limits{Entries: 1000, Bytes: 4 << 20, Depth: 50, Reserve: -1}
+	o.Record = j.record
+	_, err = layerInto(t, dir, b, "", o)
+	c.check(t)
+	var errno unix.Errno
+	switch {
+	case err == nil:
+		if os.Geteuid() == 0 { // others may be kept out by the layer's modes
+			j.check(t, dir, form.o)
+		}
+	case errors.Is(err, unpack.ErrMalformed), errors.Is(err, unpack.ErrLimit), errors.As(err, &errno):
+	default:
+		t.Fatalf("error of no kind: %v", err)
+	}
+}
+
+// FuzzDecompress reads any blob; what is read twice must be the same.
+func FuzzDecompress(f *testing.F) {
+	tar := Tar(File("a", "content"))
+	f.Add(Gzip(tar))
+	f.Add(append(Gzip(tar[:512]), Gzip(tar[512:])...))
+	f.Add(append(Gzip(tar), make([]byte, 100)...))
+	f.Add([]byte("\x28\xb5\x2f\xfd\x04\x00\x01\x00\x00\x99\xe9\xd8\x51"))
+	f.Add([]byte("\x50\x2a\x4d\x18\x03\x00\x00\x00abc"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > 1<<16 {
+			return
+		}
+		once := decompressed(t, b)
+		if twice := decompressed(t, b); once != twice {
+			t.Errorf("read twice: %s, then %s", once, twice)
+		}
+	})
+}
+
+func decompressed(t *testing.T, b []byte) string {
+	t.Helper()
+	top, err := os.MkdirTemp(shm(), "unpack")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(top)
+	d, err := os.Open(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	in := bytes.NewReader(b)
+	o := unpack.Options{IDs: unpack.Squashed, Xattrs: unpack.User, Limits: unpack.Limits{Bytes: 32 << 20}}
+	r, err := unpack.Layer(t.Context(), d, in, unpack.Source{}, o)
+	if err == nil {
+		if rest, _ := io.Copy(io.Discard, in); rest != 0 {
+			t.Errorf("%d bytes of the blob were not read", rest)
+		}
+	}
+	return fmt.Sprint(r.DiffID, r.Size, err)
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"errors"
+	"io"
+
+	"github.com/layerctl/layerctl/internal/inflate"
+)
+
+func openGzip(in io.Reader) (decompressor, error) { return gzipReader{inflate.NewReader(in)}, nil }
+
+// gzipReader reads all members of a gzip file (RFC 1952, 2.2). After the last
+// one nothing may follow but zeros: tapes and some registries pad with them.
+type gzipReader struct{ *inflate.Reader }
+
+// Next decompresses the next piece, and says where the fault is if there is
+// one.
+func (g gzipReader) Next(b *inflate.Buffer) ([]byte, error) {
+	data, err := g.Reader.Next(b)
+	var fault *inflate.FormatError
+	if !errors.As(err, &fault) {
+		return data, err
+	}
+	reason := fault.Err.Error()
+	switch fault.Err {
+	case inflate.ErrTrailing:
+		reason = "garbage after the end of the gzip stream"
+	case io.ErrUnexpectedEOF:
+		reason = cutShort
+	}
+	return data, &MalformedError{Offset: fault.Offset, Reason: reason}
+}
+
+func (gzipReader) close() {}

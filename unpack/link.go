@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/layerctl/layerctl/internal/tree"
+	"golang.org/x/sys/unix"
+)
+
+// symlink makes a symlink. Its target is kept as it is, wherever it leads:
+// what matters is that nothing here follows it.
+func (u *unpacker) symlink(path string, e tree.Entry) error {
+	target := u.h.Linkname
+	if len(target) == 0 || len(target) > maxPath || strings.IndexByte(target, 0) >= 0 {
+		return u.malformed("a symlink target of %d bytes, outside 1 to %d, or with a NUL", len(target), maxPath)
+	}
+	above, base := split(path)
+	parent, err := u.parent(above, forEntry)
+	if err != nil {
+		return err
+	}
+	e.Path, e.Type, e.Linkname, e.Mode = join(parent.path, base), tree.Symlink, target, 0o777
+	err = u.place(parent, base, e.Path, func() error { return u.disk.symlink(target, parent.fd, base) })
+	if err != nil {
+		return failed("make symlink", e.Path, err)
+	}
+	if err := u.setNode(parent, base, e); err != nil {
+		return err
+	}
+	return u.record(e)
+}
+
+// place makes something by a call that fails with EEXIST; what had its name
+// goes.
+func (u *unpacker) place(parent *dir, base, path string, call func() error) error {
+	parent.dirty = true
+	if _, err := u.dropLink(path); err != nil {
+		return err
+	}
+	err := call()
+	if err == unix.EEXIST {
+		if _, err := u.makeWay(parent, base, path, false); err != nil {
+			return err
+		}
+		err = call()
+	}
+	return err
+}
+
+// setNode sets owner and time of what must not be opened.
+func (u *unpacker) setNode(parent *dir, base string, e tree.Entry) error {
+	if u.o.IDs != Squashed {
+		if err := u.disk.lchown(parent.fd, base, e.UID, e.GID); err != nil {
+			return u.ownerFault(e, e.Path, err)
+		}
+	}
+	if e.Type != tree.Symlink {
+		if err := u.disk.chmodNode(parent.fd, base, e.Mode); err != nil {
+			return failed("chmod", e.Path, err)
+		}
+	}
+	return failed("set times of", e.Path, u.disk.ltimes(parent.fd, base, timespec(e.ModTime)))
+}
+
+// hardlink gives a file of this layer another name. The entry's own mode and
+// owner are not looked at: those of the first entry count.
+func (u *unpacker) hardlink(path string) error {
+	target, err := u.target(u.h.Linkname)
+	var absent *absentError
+	if err != nil && !errors.As(err, &absent) {
+		return err
+	}
+	above, base := split(path)
+	parent, err := u.parent(above, forEntry)
+	if err != nil {
+		return err
+	}
+	path = join(parent.path, base)
+	if absent != nil {
+		return u.foreignLink(parent, base, path, absent.path)
+	}
+	if target == path || isBelow(target, path) {
+		return u.malformed("a hardlink to itself")
+	}
+	oldDir, oldBase := split(target)
+	from, err := u.dirs.open(oldDir)
+	if err != nil {
+		return failed("open directory", oldDir, err)
+	}
+	err = u.place(parent, base, path, func() error { return u.disk.link(from.fd, oldBase, parent.fd, base) })
+	if err == unix.EMLINK {
+		return fmt.Errorf("link %s to %s: more names than the filesystem gives one file: %w", quote(path), quote(target), err)
+	}
+	if err != nil {
+		return failed("link", path, err)
+	}
+	return u.record(tree.Entry{Path: path, Type: tree.Hardlink, Linkname: target})
+}
+
+// target finds what a hardlink names and brings it to the path in this layer,
+// or to an absentError.
+func (u *unpacker) target(name string) (string, error) {
+	name = strings.TrimRight(name, "/")
+	above, base := split(name)
+	if base == "" || base == "." || base == ".." {
+		return "", u.malformed("a hardlink to a directory")
+	}
+	if strings.HasPrefix(base, whiteoutPrefix) || strings.IndexByte(name, 0) >= 0 || len(name) > maxPath || len(base) > maxName {
+		return "", u.malformed("a hardlink to %s, which is no name in a layer", quote(name))
+	}
+	find := u.walk
+	if isClean(name) {
+		find = u.parent
+	}
+	d, err := find(above, forTarget)
+	var absent *absentError
+	switch {
+	case errors.As(err, &absent):
+		return "", &absentError{join(absent.path, base)}
+	case err == errGone:
+		return "", u.malformed("a hardlink to %s, which this layer deletes", quote(name))
+	case err != nil:
+		return "", err
+	}
+	path := join(d.path, base)
+	st, err := lstat(d.fd, base)
+	switch {
+	case err == unix.ENOENT:
+		return "", &absentError{path}
+	case err != nil:
+		return "", failed("stat", path, err)
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return "", u.malformed("a hardlink to a directory")
+	}
+	gone, err := u.isWhiteout(d.fd, base, &st)
+	if gone {
+		err = u.malformed("a hardlink to %s, which this layer deletes", quote(path))
+	}
+	return path, err
+}
+
+// foreignLink notes a hardlink to what only a lower layer can have.
+func (u *unpacker) foreignLink(parent *dir, base, path, target string) error {
+	if path == target {
+		return u.malformed("a hardlink to itself")
+	}
+	if first, chained := u.links[target]; chained {
+		target = first
+	}
+	if _, err := u.dropLink(path); err != nil {
+		return err
+	}
+	was, err := u.makeWay(parent, base, path, false)
+	if err != nil {
+		return err
+	}
+	if was == otherThere || was == whiteoutThere {
+		if err := u.record(tree.Entry{Path: path, Type: tree.Removed}); err != nil {
+			return err
+		}
+	}
+	if err := u.meter.record(path, len(target)); err != nil {
+		return err
+	}
+	u.links[path] = target
+	return nil
+}
+
+// dropLink forgets a foreign hardlink where another entry takes its path.
+func (u *unpacker) dropLink(path string) (was bool, err error) {
+	if len(u.links) == 0 {
+		return false, nil
+	}
+	if _, was = u.links[path]; !was {
+		return false, nil
+	}
+	delete(u.links, path)
+	return true, u.note(NoteDuplicate)
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// meter holds a layer to its limits.
+type meter struct {
+	limits   Limits
+	root     int
+	entries  int64
+	recorded int64
+	spent    int64 // bytes and entries since the filesystem was last asked; enough at the start to ask at once
+}
+
+// Between two looks at the free space at most this much is written.
+const (
+	spaceBytes = 16 << 20
+	entryCost  = 4096 // what an entry takes at least: an inode and a share of a directory
+)
+
+func (m *meter) entry(name string) error {
+	m.entries++
+	if m.entries > m.limits.Entries {
+		return &LimitError{Limit: "entries", Max: m.limits.Entries, Entry: name}
+	}
+	return m.space(entryCost)
+}
+
+func (m *meter) depth(path, name string) error {
+	if strings.Count(path, "/") >= m.limits.Depth {
+		return &LimitError{Limit: "depth", Max: int64(m.limits.Depth), Entry: name}
+	}
+	return nil
+}
+
+// fits is asked before a file of n bytes is begun.
+func (m *meter) fits(name string, n, tarSize int64) error {
+	if n > m.limits.Bytes-tarSize {
+		return &LimitError{Limit: "bytes", Max: m.limits.Bytes, Entry: name}
+	}
+	if n >= spaceBytes {
+		return m.free(n)
+	}
+	return nil
+}
+
+// space is asked before n bytes are written.
+func (m *meter) space(n int64) error {
+	m.spent += n
+	if m.spent < spaceBytes {
+		return nil
+	}
+	return m.free(n)
+}
+
+func (m *meter) free(n int64) error {
+	m.spent = 0
+	var fs unix.Statfs_t
+	if err := again(func() error { return unix.Fstatfs(m.root, &fs) }); err != nil {
+		return failed("statfs", ".", err)
+	}
+	const most = 1<<63 - 1
+	free := int64(min(fs.Bavail, most/uint64(max(fs.Bsize, 1))) * uint64(max(fs.Bsize, 1)))
+	if free-m.limits.Reserve < n {
+		return &SpaceError{Needed: n, Free: free, Reserve: m.limits.Reserve}
+	}
+	return nil
+}
+
+// record accounts for a path that is kept in memory.
+func (m *meter) record(path string, more int) error {
+	const overhead = 160 // of a map's entry, as measured
+	m.recorded += int64(len(path) + more + overhead)
+	if m.recorded > m.limits.Recorded {
+		return &LimitError{Limit: "recorded", Max: m.limits.Recorded, Entry: path}
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The names that the image-spec's layer.md, "Whiteouts", reserves.
+const (
+	whiteoutPrefix = ".wh."
+	opaqueMark     = ".wh..wh..opq"
+	aufsPrefix     = ".wh..wh."
+)
+
+const (
+	maxName = 255
+	// maxPath is the longest path that any program could use from the root
+	// of the mount: the kernel takes PATH_MAX, its NUL included.
+	maxPath = 4095
+)
+
+// kind is what a name means to a layer.
+type kind byte
+
+const (
+	plain    kind = iota
+	whiteout      // path is that of the deleted name
+	opaque        // path is that of the directory
+	aufs          // metadata of the AUFS storage driver, which Docker once left in layers
+)
+
+// parseName brings the name of an entry to its path: relative to the root,
+// without empty or "." parts, "." for the root itself.
+func parseName(name string) (path string, k kind, reason string) {
+	if name == "" {
+		return "", plain, "an empty name"
+	}
+	if len(name) > 2*maxPath {
+		return "", plain, fmt.Sprintf("a path of %d bytes, more than %d", len(name), maxPath)
+	}
+	path, reason = clean(name)
+	if reason != "" || path == "." {
+		return path, plain, reason
+	}
+	if !strings.Contains(path, whiteoutPrefix) {
+		return path, plain, ""
+	}
+	return parseWhiteout(path)
+}
+
+// clean removes what stands for nothing. ".." is an error even where it stays
+// inside: which directory it leads to depends on symlinks, and no honest
+// builder writes it.
+func clean(name string) (path, reason string) {
+	if isClean(name) {
+		return name, ""
+	}
+	var b strings.Builder
+	for part := range strings.SplitSeq(name, "/") {
+		switch {
+		case part == "" || part == ".":
+			continue
+		case part == "..":
+			return "", `a path with ".."`
+		case len(part) > maxName:
+			return "", fmt.Sprintf("a name of %d bytes, more than %d", len(part), maxName)
+		case strings.IndexByte(part, 0) >= 0:
+			return "", "a name with a NUL"
+		}
+		if b.Len() > 0 {
+			b.WriteByte('/')
+		}
+		b.WriteString(part)
+	}
+	switch {
+	case b.Len() == 0:
+		return ".", ""
+	case b.Len() > maxPath:
+		return "", fmt.Sprintf("a path of %d bytes, more than %d", b.Len(), maxPath)
+	}
+	return b.String(), ""
+}
+
+// isClean is true for the names that need no work, which are most.
+func isClean(name string) bool {
+	if len(name) > maxName || name[0] == '/' || name[len(name)-1] == '/' {
+		return false
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == 0:
+			return false
+		case c == '.' && (i == 0 || name[i-1] == '/') && (i+1 == len(name) || name[i+1] == '/' || name[i+1] == '.'):
+			return false
+		case c == '/' && name[i-1] == '/':
+			return false
+		}
+	}
+	return true
+}
+
+func parseWhiteout(path string) (string, kind, string) {
+	dir, base := split(path)
+	for part := range strings.SplitSeq(dir, "/") {
+		if isAUFS(part) {
+			return path, aufs, ""
+		}
+		if strings.HasPrefix(part, whiteoutPrefix) {
+			return "", plain, "a directory name that begins with .wh."
+		}
+	}
+	name, marked := strings.CutPrefix(base, whiteoutPrefix)
+	switch {
+	case !marked:
+		return path, plain, ""
+	case base == opaqueMark:
+		return dir, opaque, ""
+	case isAUFS(base):
+		return path, aufs, ""
+	case strings.HasPrefix(base, aufsPrefix):
+		return "", plain, "an unknown mark that begins with .wh..wh."
+	case name == "" || name == "." || name == "..":
+		return "", plain, "a whiteout of no name"
+	}
+	return join(dir, name), whiteout, ""
+}
+
+// isAUFS knows the names that layer.md does not speak of and old layers have.
+func isAUFS(part string) bool {
+	return part == ".wh..wh.aufs" || part == ".wh..wh.orph" || part == ".wh..wh.plnk"
+}
+
+// split parts a path into its directory and its last name.
+func split(path string) (dir, base string) {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return ".", path
+	}
+	return path[:i], path[i+1:]
+}
+
+func join(dir, name string) string {
+	if dir == "." {
+		return name
+	}
+	return dir + "/" + name
+}
+
+// above yields the proper ancestors of path, the nearest first, "." last.
+func above(path string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for path != "." {
+			path, _ = split(path)
+			if !yield(path) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"github.com/layerctl/layerctl/internal/layertar"
+	"github.com/layerctl/layerctl/internal/tree"
+	"golang.org/x/sys/unix"
+)
+
+// What mkdev(3) can encode and every filesystem keeps.
+const (
+	maxMajor = 1<<12 - 1
+	maxMinor = 1<<20 - 1
+)
+
+// node makes a device or a FIFO. It is never opened.
+func (u *unpacker) node(path string, e tree.Entry) error {
+	h := u.h
+	var format uint32
+	switch h.Type {
+	case layertar.FIFO:
+		e.Type, format = tree.FIFO, unix.S_IFIFO
+	case layertar.CharDevice:
+		e.Type, format = tree.CharDevice, unix.S_IFCHR
+	default:
+		e.Type, format = tree.BlockDevice, unix.S_IFBLK
+	}
+	if e.Type != tree.FIFO {
+		if skip, err := u.device(e.Type); skip || err != nil {
+			return err
+		}
+		e.Major, e.Minor = uint32(h.Major), uint32(h.Minor)
+	}
+	above, base := split(path)
+	parent, err := u.parent(above, forEntry)
+	if err != nil {
+		return err
+	}
+	e.Path = join(parent.path, base)
+	err = u.place(parent, base, e.Path, func() error {
+		return u.disk.mknod(parent.fd, base, format|e.Mode&0o777, unix.Mkdev(e.Major, e.Minor))
+	})
+	if err == unix.EPERM && e.Type != tree.FIFO {
+		return u.skipDevice()
+	}
+	if err != nil {
+		return failed("make node", e.Path, err)
+	}
+	if err := u.setNode(parent, base, e); err != nil {
+		return err
+	}
+	return u.record(e)
+}
+
+// device decides on a device node by its number and the caller's policy.
+func (u *unpacker) device(t tree.Type) (skip bool, err error) {
+	h := u.h
+	if h.Major < 0 || h.Major > maxMajor || h.Minor < 0 || h.Minor > maxMinor {
+		return true, u.malformed("a device with the number %d:%d, outside 12 and 20 bits", h.Major, h.Minor)
+	}
+	if t == tree.CharDevice && h.Major == 0 && h.Minor == 0 {
+		// To overlayfs it would be a whiteout, which no ".wh." announced.
+		return true, u.note(NoteNullDevice)
+	}
+	switch {
+	case u.o.Devices == RefuseDevices:
+		return true, u.malformed("a device node, refused by the policy")
+	case u.o.Devices == SkipDevices, u.o.IDs != Host, u.caller.uid != 0:
+		return true, u.skipDevice()
+	}
+	return false, nil
+}
+
+func (u *unpacker) skipDevice() error {
+	if u.o.Devices == SkipDevices {
+		u.notes.count(NoteDevice, u.h.Name)
+		return nil
+	}
+	return u.note(NoteDevice)
+}

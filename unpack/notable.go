@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import "github.com/layerctl/layerctl/internal/tree"
+
+// notable is what must be known of a directory and cannot be asked of the
+// filesystem. Most directories have nothing of it and are not kept.
+type notable struct {
+	implied bool        // the tar has no entry for it
+	bare    bool        // it is implied, and by whiteouts only
+	marked  bool        // it holds or held whiteouts
+	opaque  tree.Opaque // why it hides what lies below
+	late    bool        // mode waits for the end
+	mode    uint32
+	acl     string // the default ACL, which would pass to what is made in it
+}
+
+// notables is the notable directories by path. For a directory that exists
+// what stands here is right; entries of removed ones are left behind, and the
+// next directory of that path starts anew.
+type notables struct {
+	byPath map[string]notable
+	meter  *meter
+}
+
+func (n *notables) at(path string) notable { return n.byPath[path] }
+
+func (n *notables) put(path string, v notable) error {
+	_, known := n.byPath[path]
+	if v == (notable{}) {
+		if known {
+			delete(n.byPath, path)
+		}
+		return nil
+	}
+	if !known {
+		if err := n.meter.record(path, 0); err != nil {
+			return err
+		}
+	}
+	if err := n.meter.record("", len(v.acl)); v.acl != "" && err != nil {
+		return err
+	}
+	n.byPath[path] = v
+	return nil
+}
+
+// hidden is true where a proper ancestor of path is opaque, so that nothing
+// of a lower layer can be seen at path.
+func (n *notables) hidden(path string) bool {
+	if len(n.byPath) == 0 {
+		return false
+	}
+	for dir := range above(path) {
+		if n.byPath[dir].opaque != tree.Transparent {
+			return true
+		}
+	}
+	return false
+}
+
+// real notes that the layer has something at path itself: it and what it lies
+// in are no longer there for whiteouts only.
+func (n *notables) real(path string) {
+	for {
+		v := n.byPath[path]
+		if !v.bare {
+			return
+		}
+		v.bare = false
+		n.byPath[path] = v
+		path, _ = split(path)
+	}
+}

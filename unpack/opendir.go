@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// dir is a directory of the layer that is held open. While it is, its own
+// modification time may be disturbed by what is made in it; mtime is put back
+// when it is let go. Of all directories that are not held, the attributes on
+// disk are the final ones.
+type dir struct {
+	path  string
+	fd    int
+	mtime unix.Timespec
+	gid   uint32
+	dirty bool
+	used  uint64
+}
+
+// heldDirs is how many directories are held open. A tar goes through a tree
+// mostly in order, so a few make nearly every entry's parent a hit.
+const heldDirs = 16
+
+// cache holds the directories that were used last. The root is always held.
+type cache struct {
+	disk  disk
+	root  *dir
+	held  []*dir
+	clock uint64
+}
+
+// lookup finds a directory that is held.
+func (c *cache) lookup(path string) *dir {
+	if path == "." {
+		return c.root
+	}
+	for _, d := range c.held {
+		if d.path == path {
+			c.clock++
+			d.used = c.clock
+			return d
+		}
+	}
+	return nil
+}
+
+// open returns the directory at path, which has no symlink in it.
+func (c *cache) open(path string) (*dir, error) {
+	if d := c.lookup(path); d != nil {
+		return d, nil
+	}
+	fd, err := openBelow(c.root.fd, path)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err := again(func() error { return unix.Fstat(fd, &st) }); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return c.hold(&dir{path: path, fd: fd, mtime: st.Mtim, gid: st.Gid})
+}
+
+// hold takes an open directory in, and lets that one go which was not used
+// for the longest time.
+func (c *cache) hold(d *dir) (*dir, error) {
+	c.clock++
+	d.used = c.clock
+	if len(c.held) < heldDirs {
+		c.held = append(c.held, d)
+		return d, nil
+	}
+	oldest := 0
+	for i, h := range c.held {
+		if h.used < c.held[oldest].used {
+			oldest = i
+		}
+	}
+	old := c.held[oldest]
+	c.held[oldest] = d
+	return d, c.release(old)
+}
+
+// release sets the time of a directory and closes it. The time goes by the
+// descriptor: whatever has its name by now stays untouched.
+func (c *cache) release(d *dir) error {
+	err := c.settle(d)
+	return errors.Join(err, failed("close", d.path, c.disk.close(d.fd)))
+}
+
+func (c *cache) settle(d *dir) error {
+	if !d.dirty {
+		return nil
+	}
+	d.dirty = false
+	return failed("set times of", d.path, c.disk.times(d.fd, d.mtime))
+}
+
+// forget closes path and all below it without a look back: they are about to
+// be removed.
+func (c *cache) forget(path string) error {
+	var errs []error
+	kept := c.held[:0]
+	for _, d := range c.held {
+		if d.path == path || isBelow(d.path, path) {
+			errs = append(errs, c.disk.close(d.fd))
+			continue
+		}
+		kept = append(kept, d)
+	}
+	clear(c.held[len(kept):])
+	c.held = kept
+	return failed("close", path, errors.Join(errs...))
+}
+
+// closeAll lets go of all but the root, whose times are set too.
+func (c *cache) closeAll() error {
+	var errs []error
+	for _, d := range c.held {
+		errs = append(errs, c.release(d))
+	}
+	c.held = nil
+	errs = append(errs, c.settle(c.root))
+	return errors.Join(errs...)
+}
+
+// closeHeld closes what an error has left open.
+func (c *cache) closeHeld() error {
+	var errs []error
+	for _, d := range c.held {
+		errs = append(errs, unix.Close(d.fd))
+	}
+	c.held = nil
+	return errors.Join(errs...)
+}
+
+// isBelow is true where path lies below dir, which is not the root.
+func isBelow(path, dir string) bool {
+	return len(path) > len(dir) && path[len(dir)] == '/' && path[:len(dir)] == dir
+}

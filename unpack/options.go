@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"log/slog"
+
+	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/opencontainers/go-digest"
+)
+
+// Source says what the blob is.
+type Source struct {
+	// MediaType is that of the layer's descriptor; empty goes by the first
+	// bytes of the blob.
+	MediaType string
+	// DiffID is the digest that the uncompressed tar must have; empty is not
+	// compared.
+	DiffID digest.Digest
+	// Size is the length of the blob where it is known: small ones are
+	// unpacked without the stages that work beside each other.
+	Size int64
+}
+
+// Whiteouts is the form in which a store keeps whiteouts.
+type Whiteouts byte
+
+// The forms, as the kernel's overlayfs.rst has them under "whiteouts and
+// opaque directories".
+const (
+	CharDevice Whiteouts = iota // a character device 0/0
+	XattrFile                   // an empty file with overlay.whiteout, in a directory with overlay.opaque=x (Linux 6.8)
+)
+
+// Xattrs is the namespace of a store's own overlay marks.
+type Xattrs byte
+
+// The namespaces.
+const (
+	Trusted Xattrs = iota // trusted.overlay.: needs CAP_SYS_ADMIN in the initial user namespace
+	User                  // user.overlay.: for mounts with the option userxattr
+)
+
+// IDs says what becomes of the owners that the tar names.
+type IDs byte
+
+// The ways.
+const (
+	Host     IDs = iota // set as they are
+	Mapped              // set as they are seen in this process's user namespace
+	Squashed            // everything belongs to the caller; the true ids are only recorded
+)
+
+// Devices says what becomes of device nodes. Those with number 0/0 never
+// become one: they would be whiteouts.
+type Devices byte
+
+// The ways.
+const (
+	MakeDevices   Devices = iota // made where the process may, else left out with a note
+	SkipDevices                  // left out, with a note that Strict does not turn into an error
+	RefuseDevices                // an error
+)
+
+// Options says how a layer is unpacked. The zero value suits a store of root.
+type Options struct {
+	// Whiteouts, Xattrs and IDs are the form of the store; zero is what root
+	// uses: character devices, trusted xattrs, ids as they are.
+	Whiteouts Whiteouts
+	Xattrs    Xattrs
+	IDs       IDs
+	// Devices is the policy for device nodes; zero makes them where it can.
+	Devices Devices
+	// Strict turns every leniency that [Result.Notes] would count into an
+	// error.
+	Strict bool
+	// Limits bound what a layer may take; zero fields are defaults.
+	Limits Limits
+	// WriteBehind lets the device begin with large files at once, and waits for
+	// none of it: right where a sync follows, which then has less to do.
+	WriteBehind bool
+	// Serial does all work in the caller's goroutine, one step after the other.
+	Serial bool
+	// Record receives the journal of what was made, from one goroutine at a
+	// time, in the order in which it took effect; nil keeps none. Its error
+	// ends the unpacking.
+	Record func(tree.Entry) error
+	// Logger receives one line for the first leniency of each kind; nil is
+	// silent.
+	Logger *slog.Logger
+}
+
+// Limits bound what one layer may take. In each field zero means the default
+// and a negative number no limit.
+type Limits struct {
+	// Entries is the number of tar entries: 5 million.
+	Entries int64
+	// Depth is the number of names in a path: 1000.
+	Depth int
+	// Bytes is the size of the uncompressed tar: 256 GiB.
+	Bytes int64
+	// Ratio is how many times larger than the blob the tar may grow, looked
+	// at once it is past 1 GiB: 200.
+	Ratio int64
+	// Reserve is the space in bytes that stays free on the filesystem:
+	// 64 MiB.
+	Reserve int64
+	// Recorded is the memory in bytes for the paths that [Result] lists and
+	// for directories whose attributes must wait for the end: 64 MiB.
+	Recorded int64
+}
+
+const ratioFloor = 1 << 30
+
+func (l Limits) withDefaults() Limits {
+	l.Entries = limit(l.Entries, 5_000_000)
+	l.Depth = int(min(limit(int64(l.Depth), 1000), maxPath))
+	l.Bytes = limit(l.Bytes, 256<<30)
+	l.Ratio = limit(l.Ratio, 200)
+	if l.Reserve == 0 {
+		l.Reserve = 64 << 20
+	}
+	l.Reserve = max(l.Reserve, 0)
+	l.Recorded = limit(l.Recorded, 64<<20)
+	return l
+}
+
+func limit(n, fallback int64) int64 {
+	switch {
+	case n == 0:
+		return fallback
+	case n < 0:
+		return 1<<63 - 1
+	}
+	return n
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// purpose says what a directory is looked for.
+type purpose byte
+
+const (
+	forEntry    purpose = iota // to make something in it
+	forOpaque                  // to make it opaque
+	forWhiteout                // to make a whiteout in it
+	forTarget                  // to find what a hardlink names
+)
+
+var (
+	// errBelowNondir: a mark lies below a symlink or a file, where nothing of
+	// a lower layer is left to hide.
+	errBelowNondir = errors.New("below no directory")
+	// errGone: below a name that this layer deletes.
+	errGone = errors.New("below a whiteout")
+)
+
+// absentError says that a hardlink's target is not in this layer, and where
+// it would be.
+type absentError struct{ path string }
+
+func (e *absentError) Error() string { return "not in this layer: " + quote(e.path) }
+
+// parent finds the directory at path and makes what is missing of it. In
+// nearly all cases it is held already, or one system call opens it; only
+// where that fails is the path walked name by name.
+func (u *unpacker) parent(path string, p purpose) (*dir, error) {
+	d, err := u.dirs.open(path)
+	switch err {
+	case nil:
+		if p == forEntry || p == forOpaque {
+			u.known.real(path)
+		}
+		return d, nil
+	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
+		return u.walk(path, p)
+	}
+	return nil, failed("open directory", path, err)
+}
+
+// Bounds of one walk: the kernel's own on symlinks (MAXSYMLINKS), and one on
+// the names that they lead through, which a layer could multiply with each
+// entry.
+const (
+	maxLinks = 40
+	maxSteps = 4096
+)
+
+// walk is a path on its way through the layer, as in a chroot: a symlink's
+// target starts at the layer's root or at the symlink's directory, and ".."
+// does not lead out. at is where it has come to, without symlinks.
+type walk struct {
+	u     *unpacker
+	p     purpose
+	at    string
+	names []string // still to go, the last one first
+	links int
+}
+
+func (u *unpacker) walk(path string, p purpose) (*dir, error) {
+	w := walk{u: u, p: p, at: "."}
+	w.push(path)
+	for steps := 0; len(w.names) > 0; steps++ {
+		name := w.names[len(w.names)-1]
+		w.names = w.names[:len(w.names)-1]
+		if steps > maxSteps {
+			return nil, u.malformed("its parents lead through more than %d names", maxSteps)
+		}
+		if err := w.step(name); err != nil {
+			return nil, err
+		}
+	}
+	d, err := u.dirs.open(w.at)
+	if err == nil && (p == forEntry || p == forOpaque) {
+		u.known.real(w.at)
+	}
+	return d, failed("open directory", w.at, err)
+}
+
+// push puts the names of a path before those that are still to go.
+func (w *walk) push(path string) {
+	n := len(w.names)
+	for part := range strings.SplitSeq(path, "/") {
+		w.names = append(w.names, part)
+	}
+	for i, j := n, len(w.names)-1; i < j; i, j = i+1, j-1 {
+		w.names[i], w.names[j] = w.names[j], w.names[i]
+	}
+}
+
+func (w *walk) step(name string) error {
+	switch name {
+	case "", ".":
+		return nil
+	case "..":
+		w.at, _ = split(w.at)
+		return nil
+	}
+	d, err := w.u.dirs.open(w.at)
+	if err != nil {
+		return failed("open directory", w.at, err)
+	}
+	next := join(w.at, name)
+	st, err := lstat(d.fd, name)
+	switch {
+	case err == unix.ENOENT:
+		return w.missing(d, name, next)
+	case err == unix.ENAMETOOLONG:
+		return w.u.malformed("its parents lead through a name of %d bytes", len(name))
+	case err != nil:
+		return failed("stat", next, err)
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		w.at = next
+		return nil
+	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
+		return w.follow(d, name)
+	}
+	gone, err := w.u.isWhiteout(d.fd, name, &st)
+	if err != nil {
+		return failed("examine", next, err)
+	}
+	return w.nondir(d, name, next, gone)
+}
+
+func (w *walk) follow(d *dir, name string) error {
+	if w.p == forWhiteout || w.p == forOpaque {
+		return errBelowNondir
+	}
+	if w.links++; w.links > maxLinks {
+		return w.u.malformed("its parents lead through more than %d symlinks", maxLinks)
+	}
+	target, err := readlink(d.fd, name)
+	if err != nil {
+		return failed("read symlink", join(w.at, name), err)
+	}
+	if strings.HasPrefix(target, "/") {
+		w.at = "."
+	}
+	w.push(target)
+	return nil
+}
+
+// missing makes a directory that has no entry, or none yet.
+func (w *walk) missing(d *dir, name, path string) error {
+	u := w.u
+	if w.p == forTarget {
+		return &absentError{w.rest(path)}
+	}
+	if err := u.checkImplied(name, path); err != nil {
+		return err
+	}
+	made, v, err := u.makeDirectory(d, name, path)
+	if err != nil {
+		return err
+	}
+	w.at = path
+	v.implied, v.bare = true, w.p == forWhiteout
+	if !v.bare {
+		u.known.real(d.path)
+	}
+	return u.imply(made, v)
+}
+
+// rest is where a target would be, below path that is missing.
+func (w *walk) rest(path string) string {
+	for _, name := range slices.Backward(w.names) {
+		switch name {
+		case "", ".":
+		case "..":
+			path, _ = split(path)
+		default:
+			path = join(path, name)
+		}
+	}
+	return path
+}
+
+// checkImplied looks at a name that only a symlink's target may have brought.
+func (u *unpacker) checkImplied(name, path string) error {
+	switch {
+	case strings.HasPrefix(name, whiteoutPrefix):
+		return u.malformed("its parents lead through a name that begins with .wh.")
+	case len(name) > maxName || len(path) > maxPath:
+		return u.malformed("its parents lead through a path of %d bytes", len(path))
+	}
+	if err := u.meter.depth(path, u.h.Name); err != nil {
+		return err
+	}
+	return u.meter.entry(u.h.Name)
+}
+
+// nondir is at a name that is no directory and no symlink.
+func (w *walk) nondir(d *dir, name, path string, gone bool) error {
+	switch {
+	case w.p == forWhiteout && gone:
+		return errGone
+	case w.p == forWhiteout:
+		return errBelowNondir
+	case w.p == forTarget && gone:
+		return errGone
+	case gone: // deleted, and made again by what lies in it
+		return w.missing(d, name, path)
+	}
+	return w.u.malformed("it lies below %s, which is no directory", quote(path))
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/opencontainers/go-digest"
+)
+
+// Result says what a layer was and what it needs from the layers below it.
+// The slices are in the order of their paths.
+type Result struct {
+	// DiffID is the digest of the uncompressed tar, all of it.
+	DiffID digest.Digest
+	// Compression is how the blob was read: "gzip", "zstd" or "" for none.
+	Compression string
+	// CompressedSize and Size are the lengths of the blob and of the tar.
+	CompressedSize, Size int64
+	// Entries is the number of tar entries, Files that of regular files made,
+	// Content their bytes.
+	Entries, Files, Content int64
+	// RootOpaque is true where the layer hides all layers below it. Overlayfs
+	// ignores such a mark on a layer's root: the stack must be cut here.
+	RootOpaque bool
+	// Implied are the directories, the root "." among them, that the tar has
+	// no entry for. On disk they have mode 0755, owner 0:0 and the time 0:
+	// the attributes are the nearest lower layer's to say.
+	Implied []ImpliedDir
+	// WhiteoutDirs are the directories that hold whiteouts. Over layers that
+	// have no such directory the names of the whiteouts would show.
+	WhiteoutDirs []string
+	// ForeignLinks are the hardlinks whose target is not in this layer. On
+	// disk there is a whiteout at their path, or nothing where an opaque
+	// directory hides all below it already.
+	ForeignLinks []ForeignLink
+	// Notes count what was not taken as the tar says, in the order of their
+	// keys.
+	Notes []Note
+}
+
+// ImpliedDir is a directory that the layer's tar has no entry for.
+type ImpliedDir struct {
+	Path string
+	// Opaque is Replaced where nothing may be taken from a lower layer.
+	Opaque tree.Opaque
+	// Bare is true where the directory is there for whiteouts only: nothing
+	// in the layer makes it exist where no lower layer has it.
+	Bare bool
+}
+
+// ForeignLink is a hardlink to a file of a lower layer.
+type ForeignLink struct {
+	// Path is the new name and Target the existing one, both relative to the
+	// root, without a leading slash.
+	Path, Target string
+}
+
+// Note counts one kind of leniency.
+type Note struct {
+	// Key is a stable word for the kind, one of the Note constants.
+	Key string
+	// Count is how often it happened, Example the first path.
+	Count   int64
+	Example string
+}
+
+// Keys of notes.
+const (
+	NoteDuplicate      = "duplicate-path"        // a path came twice; the last one won
+	NoteDevice         = "device-skipped"        // a device node that may not be made here
+	NoteNullDevice     = "null-device-dropped"   // a character device 0/0, which would be a whiteout
+	NoteWhiteoutForm   = "whiteout-form"         // a whiteout that is no empty regular file
+	NoteWhiteoutBelow  = "whiteout-below-nondir" // a whiteout below a symlink or file, where nothing is left to hide
+	NoteAUFS           = "aufs-metadata"         // .wh..wh.aufs, .wh..wh.orph, .wh..wh.plnk
+	NoteTime           = "time-clamped"          // a time that the filesystem cannot hold
+	NotePAXRepeated    = "pax-repeated"          // an extended header or record came twice
+	NoteAfterEnd       = "data-after-end"        // bytes that are not zero after the end of the archive
+	NoteMediaType      = "media-type"            // the blob is not compressed as its media type says
+	NoteXattrOverlay   = "xattr-overlay"         // an overlayfs mark of the image's
+	NoteXattrTrusted   = "xattr-trusted"         // another trusted. attribute
+	NoteXattrSecurity  = "xattr-security"        // a security. attribute that belongs to the host
+	NoteXattrNFS4      = "xattr-nfs4-acl"        // system.nfs4_acl
+	NoteXattrContainer = "xattr-containers"      // user.containers., storage metadata of other engines
+	NoteXattrType      = "xattr-on-type"         // an attribute that this type of path cannot have
+	NoteXattrForeign   = "xattr-libarchive"      // LIBARCHIVE.xattr. records
+	NoteXattrSupport   = "xattr-unsupported"     // an attribute that the filesystem does not take
+	NoteCapability     = "capability-skipped"    // a file capability that the caller may not set
+)

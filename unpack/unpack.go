@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/layertar"
+	"github.com/layerctl/layerctl/internal/tree"
+	"golang.org/x/sys/unix"
+)
+
+// Layer unpacks one layer into dir, an empty directory that is open and on
+// which nobody else works, as a lower directory of overlayfs.
+//
+// The blob is read to its end, and so is the tar in it: a reader that verifies
+// the blob can refuse it with its last Read, and the diffID covers every byte.
+// When Layer returns an error, dir holds rubbish: remove it. Nothing outside
+// dir was touched, whatever the layer holds. Nothing is synced.
+//
+// Errors are [ErrMalformed], [ErrLimit] and [ErrMismatch] with their types,
+// an error of blob's Read, of Record, of the context, or a unix.Errno.
+func Layer(ctx context.Context, dir *os.File, blob io.Reader, want Source, o Options) (Result, error) {
+	defer runtime.KeepAlive(dir)
+	o.Limits = o.Limits.withDefaults()
+	s, err := newStream(ctx, want.DiffID, o.Limits)
+	if err != nil {
+		return Result{}, err
+	}
+	p := startPipeline(ctx, blob, want.Size, o.Serial)
+	u := newUnpacker(ctx, int(dir.Fd()), s, o)
+	if err := p.end(u.blob(p, want.MediaType)); err != nil {
+		return Result{}, err
+	}
+	return u.result, nil
+}
+
+// blob unpacks what p reads.
+func (u *unpacker) blob(p *pipeline, mediaType string) error {
+	d, compression, err := openDecoder(p.blob, mediaType, u.notes)
+	if err != nil {
+		return err
+	}
+	d.hash = u.stream.hash.Hash()
+	u.stream.pieces = p.start(d)
+	u.result.Compression = compression
+	return errors.Join(u.layer(), u.dirs.closeHeld())
+}
+
+// unpacker is one run of [Layer].
+type unpacker struct {
+	o      Options
+	disk   disk
+	marks  marks
+	stream *stream
+	tar    *layertar.Reader
+	h      *layertar.Header // the current entry
+	dirs   cache
+	known  notables
+	links  map[string]string // foreign hardlinks, by path
+	notes  *notes
+	meter  *meter
+	caller caller
+	noACL  bool // the filesystem has no POSIX ACLs
+	result Result
+}
+
+// caller is who unpacks.
+type caller struct{ uid, gid uint32 }
+
+func newUnpacker(ctx context.Context, root int, s *stream, o Options) *unpacker {
+	d := disk{fault: func(op string) error { return durable.Fault(ctx, op) }}
+	m := &meter{limits: o.Limits, root: root, spent: spaceBytes}
+	return &unpacker{
+		o: o, disk: d, marks: marksOf(o.Xattrs), stream: s, tar: layertar.NewReader(s),
+		dirs:   cache{disk: d, root: &dir{path: ".", fd: root}},
+		known:  notables{byPath: make(map[string]notable), meter: m},
+		links:  make(map[string]string),
+		notes:  &notes{strict: o.Strict, log: o.Logger},
+		meter:  m,
+		caller: caller{uint32(unix.Geteuid()), uint32(unix.Getegid())},
+	}
+}
+
+func (u *unpacker) layer() error {
+	if err := u.prepareRoot(); err != nil {
+		return err
+	}
+	for {
+		h, err := u.tar.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return tarFault(err)
+		}
+		u.h = h
+		if err := u.entry(); err != nil {
+			return err
+		}
+	}
+	if err := u.end(); err != nil {
+		return err
+	}
+	return u.finish()
+}
+
+// end reads on to the end of the stream and compares the digest.
+func (u *unpacker) end() (err error) {
+	nonZero, err := u.tar.Drain()
+	if err != nil {
+		return tarFault(err)
+	}
+	if nonZero >= 0 {
+		if err := u.notes.add(NoteAfterEnd, fmt.Sprintf("byte %d", nonZero)); err != nil {
+			return err
+		}
+	}
+	r := &u.result
+	r.Size, r.CompressedSize, r.Entries = u.stream.size, u.stream.read, u.meter.entries
+	r.DiffID, err = u.stream.verify()
+	return err
+}
+
+// tarFault brings the tar reader's own errors to this package's.
+func tarFault(err error) error {
+	var syntax *layertar.SyntaxError
+	if errors.As(err, &syntax) {
+		return &MalformedError{Entry: syntax.Entry, Offset: syntax.Offset, Reason: syntax.Reason}
+	}
+	return err
+}
+
+// malformed is the error for the current entry.
+func (u *unpacker) malformed(format string, args ...any) error {
+	return &MalformedError{Entry: u.h.Name, Offset: u.h.Offset, Reason: fmt.Sprintf(format, args...)}
+}
+
+// note counts a leniency about the current entry.
+func (u *unpacker) note(key string) error {
+	if u.notes.strict {
+		return u.malformed("refused by strict: %s", key)
+	}
+	u.notes.count(key, u.h.Name)
+	return nil
+}
+
+func (u *unpacker) record(e tree.Entry) error {
+	if u.o.Record == nil {
+		return nil
+	}
+	if err := u.o.Record(e); err != nil {
+		return fmt.Errorf("record %s: %w", quote(e.Path), err)
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"github.com/layerctl/layerctl/internal/layertar"
+	"github.com/layerctl/layerctl/internal/tree"
+	"golang.org/x/sys/unix"
+)
+
+// marks is the names of a store's own extended attributes.
+type marks struct{ opaque, whiteout string }
+
+func marksOf(x Xattrs) marks {
+	prefix := "trusted.overlay."
+	if x == User {
+		prefix = "user.overlay."
+	}
+	return marks{opaque: prefix + "opaque", whiteout: prefix + "whiteout"}
+}
+
+// Values of the opaque mark.
+const (
+	opaqueYes       = "y" // nothing below is seen
+	opaqueWhiteouts = "x" // there are whiteouts in the form of files (Linux 6.8)
+)
+
+// mark brings a whiteout or an opaque mark of the tar to disk.
+func (u *unpacker) mark(path string, k kind) error {
+	if err := u.checkForm(); err != nil {
+		return err
+	}
+	var err error
+	if k == opaque {
+		err = u.makeOpaque(path)
+	} else {
+		err = u.whiteout(path)
+	}
+	switch err {
+	case errGone:
+		return nil
+	case errBelowNondir:
+		return u.note(NoteWhiteoutBelow)
+	}
+	return err
+}
+
+// checkForm accepts empty regular files, and other things that are not
+// directories with a note.
+func (u *unpacker) checkForm() error {
+	switch u.h.Type {
+	case layertar.Regular:
+		if u.h.Size == 0 {
+			return nil
+		}
+		return u.note(NoteWhiteoutForm)
+	case layertar.Hardlink, layertar.Symlink:
+		return u.note(NoteWhiteoutForm)
+	case layertar.Directory:
+		return u.malformed("a directory name that begins with .wh.")
+	}
+	return u.malformed("a whiteout of type %q", u.h.Type)
+}
+
+// whiteout hides what lower layers have at path. What the same layer has
+// there stays, whichever of the two comes first.
+func (u *unpacker) whiteout(path string) error {
+	if u.known.hidden(path) {
+		// An opaque directory hides it already, and the kernel wants no
+		// whiteout in one: its name would be listed.
+		return nil
+	}
+	above, base := split(path)
+	parent, err := u.parent(above, forWhiteout)
+	if err != nil {
+		return err
+	}
+	st, err := lstat(parent.fd, base)
+	switch {
+	case err == unix.ENOENT:
+		return u.addWhiteout(parent, base, path)
+	case err != nil:
+		return failed("stat", path, err)
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return u.whiteoutOver(parent, base, path)
+	}
+	return nil // a whiteout already, or a new file, which hides by itself
+}
+
+// whiteoutOver is a whiteout for a directory that the layer has made. One
+// that is there for whiteouts only is no reason to keep it.
+func (u *unpacker) whiteoutOver(parent *dir, base, path string) error {
+	if u.known.at(path).bare {
+		if err := u.removeTree(parent, base, path); err != nil {
+			return err
+		}
+		return u.addWhiteout(parent, base, path)
+	}
+	d, err := u.dirs.open(path)
+	if err != nil {
+		return failed("open directory", path, err)
+	}
+	return u.setOpaque(d, tree.Replaced)
+}
+
+func (u *unpacker) addWhiteout(parent *dir, base, path string) error {
+	if _, linked := u.links[path]; linked {
+		return nil // the layer makes it, as another name of a lower file
+	}
+	return u.placeWhiteout(parent, base, path)
+}
+
+func (u *unpacker) placeWhiteout(parent *dir, base, path string) error {
+	v := u.known.at(parent.path)
+	if !v.marked {
+		v.marked = true
+		if err := u.known.put(parent.path, v); err != nil {
+			return err
+		}
+	}
+	parent.dirty = true
+	var err error
+	if u.o.Whiteouts == CharDevice {
+		err = u.disk.mknod(parent.fd, base, unix.S_IFCHR, 0)
+	} else {
+		err = u.whiteoutFile(parent, base)
+	}
+	if err != nil {
+		return failed("make whiteout", path, err)
+	}
+	return u.record(tree.Entry{Path: path, Type: tree.Whiteout})
+}
+
+// whiteoutFile makes the form for filesystems that take no device, as
+// overlayfs itself. Each is a file of its own: one that all shared would soon
+// have more names than the filesystem allows.
+func (u *unpacker) whiteoutFile(parent *dir, base string) (err error) {
+	if err := u.disk.setxattr(parent.fd, u.marks.opaque, opaqueWhiteouts); err != nil {
+		return err
+	}
+	fd, err := u.disk.create(parent.fd, base)
+	if err != nil {
+		return err
+	}
+	err = u.disk.setxattr(fd, u.marks.whiteout, "")
+	if cerr := u.disk.close(fd); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// isWhiteout is true for what addWhiteout made. Nothing else in the layer can
+// look like it: the image's own devices 0/0 and overlay marks are dropped.
+func (u *unpacker) isWhiteout(dir int, name string, st *unix.Stat_t) (bool, error) {
+	if u.o.Whiteouts == CharDevice {
+		return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0, nil
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != 0 {
+		return false, nil
+	}
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err == unix.EACCES {
+		return false, nil // it has a mode from the tar; a whiteout has 0600
+	}
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(fd) //nolint:errcheck // nothing was written
+	switch _, err := unix.Fgetxattr(fd, u.marks.whiteout, nil); err {
+	case nil:
+		return true, nil
+	case unix.ENODATA:
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
+// makeOpaque hides all children that lower layers have in path.
+func (u *unpacker) makeOpaque(path string) error {
+	d, err := u.parent(path, forOpaque)
+	if err != nil {
+		return err
+	}
+	return u.setOpaque(d, tree.Marked)
+}
+
+// setOpaque marks a directory. Whiteouts that are in it already go at the
+// end, when it is known of all directories which are opaque.
+func (u *unpacker) setOpaque(d *dir, why tree.Opaque) error {
+	v := u.known.at(d.path)
+	if v.opaque == tree.Replaced || v.opaque == why {
+		return nil
+	}
+	if d.path != "." { // overlayfs ignores it there; the caller cuts the stack
+		if err := u.disk.setxattr(d.fd, u.marks.opaque, opaqueYes); err != nil {
+			return failed("mark", d.path, err)
+		}
+	}
+	v.opaque = why
+	if err := u.known.put(d.path, v); err != nil {
+		return err
+	}
+	return u.record(tree.Entry{Path: d.path, Type: tree.OpaqueMark, Opaque: why})
+}
