@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package overlaystore keeps image layers on disk as overlayfs lower dirs,
+// durably, for many processes at once, and mounts them.
+//
+// Most callers want [Open], then [Store.Lookup], [Store.Assemble] and
+// [Mount.Line] to mount an image that is there:
+//
+//	s, err := overlaystore.Open(ctx, "/var/lib/layerctl", overlaystore.Options{})
+//	img, err := s.Lookup("docker.io/library/alpine:latest")
+//	m, err := s.Assemble(ctx, img, overlaystore.MountOptions{})
+//	line, err := m.Line("/mnt")
+//
+// Who brings an image takes a [Store.Lease] on all its layers, fills each that
+// is missing in a [Staging], makes them visible together with [Store.Commit],
+// and then the image with [Store.PutImage] and [Store.Tag].
+//
+// # Promises
+//
+// What is visible in layers/ is complete, was verified by whoever sealed it,
+// and is on the disk: there is no "incomplete" flag, no database and nothing
+// to recover after a power cut. A reference never names an image that is not
+// there, an image never a layer that is not. What a process that died has left
+// is cleared away by the next.
+//
+// Not promised: anything on a filesystem that lies about sync, or for files
+// that somebody changes beneath the store; [Store.Verify] finds that. Prune
+// knows mounts by /proc, so not those in mount namespaces that no process is
+// in or that the caller may not look into, nor lazily unmounted ones.
+//
+// # The store on disk, format 1
+//
+// This is the specification. The directory has mode 0700 and belongs to the
+// one user who uses it. Names in <> stand for: hex, a sha256 in 64 hexadecimal
+// digits; boot, /proc/sys/kernel/random/boot_id; rand, anything.
+//
+//	store.json                    the form of the store, see below
+//	lock                          flock: shared while records are read or written, exclusive for prune
+//	layers/<hex>/                 one layer, by its diffID, never changed
+//	    fs/                       the lower dir
+//	    layer.json                a LayerRecord
+//	    files.zst                 every path, see below
+//	fix/<hex>/                    one fix layer, by the chainID of the layers it goes on; the same three
+//	l/<number>                    symbolic link to ../layers/<hex>/fs and the like, base 36, given once
+//	l/0/                          an empty directory
+//	images/<hex>.json             one image, by its manifest's digest: an Image; its mtime is when it was last used
+//	refs/<hex>.json               {"ref":…,"manifest":…}, by the sha256 of the reference
+//	blobs/                        not this package's
+//	leases/<boot>-<rand>.lease    layers in use by a process, flocked by it
+//	locks/<name>                  flock: <hex> and fix-<hex> held while that layer is made, staging, links; never removed
+//	staging/<boot>-<rand>/        a layer being made, flocked by its process; unlocked, it is rubbish
+//	trash/<rand>                  being removed
+//	trash/held-<boot>-<hex>-<rand> a repaired layer's old directory, kept while mounts may use it
+//	unsynced/<boot>/<hex>         layers committed without sync, as in layers/, fix layers as fix-<hex>;
+//	                              they count in that boot only
+//	writable/<rand>/              a writable mount's directories, made when first needed
+//	    upper/ work/              work/layerctl.json says what they are for, see Writing
+//	.tmp-<rand>                   (in images/, refs/ and the root) a file being written
+//
+// Everything is on one filesystem. Unknown names are left alone, and unknown
+// members of JSON objects ignored; a reader refuses a store.json whose format
+// is not its own.
+//
+// store.json is {"format":1,"whiteouts":W,"xattrs":X,"ids":I}, decided by
+// probing when the store is made and fixed from then on:
+//
+//	W  chardev   a deleted name is a character device 0:0
+//	   xattr     it is an empty file with the attribute overlay.whiteout, in a
+//	             directory whose overlay.opaque is "x" (Linux 6.8)
+//	X  trusted   marks are trusted.overlay.*
+//	   user      marks are user.overlay.*, and mounts have the option userxattr
+//	I  host      owners are the image's
+//	   mapped    they are, within the user namespace that made the store
+//	   squashed  everything belongs to the store's owner
+//
+// An opaque directory has overlay.opaque "y". The root of a layer never has a
+// mark that counts: layer.json says rootOpaque, and mounts leave out what lies
+// below.
+//
+// files.zst is one zstd frame, with a window of at most 1 MiB, around:
+//
+//	magic    "lcfiles", 0x01
+//	records  each: its length (uvarint, 1 to 4 MiB), then its fields
+//	end      0x00, the number of records (uvarint), and the CRC-32C of all
+//	         bytes before it, 4 bytes, little endian
+//
+// The fields of a record, without names or padding; a varint is Go's
+// encoding/binary, u unsigned, s zigzag; a string is its length (u) and bytes:
+//
+//	type     1 byte, a tree.Type
+//	flags    1 byte: 1 implied, 2 opaque by mark, 4 replaced, 8 has xattrs
+//	path     u, how many bytes it shares with the record's before; the rest, a string
+//	mode u, uid u, gid u
+//	time     seconds s, nanoseconds u
+//	size     u
+//	sum      CRC-32C of the content, 4 bytes, little endian
+//	device   major u, minor u
+//	linkname string
+//	xattrs   if flagged: how many u, then name and value strings, sorted by name
+//
+// Records are a journal: a later one for a path replaces an earlier one, one of
+// type 'r' removes the path and all below it, one of type 'o' makes a
+// directory opaque. A record that replaces a directory with something else
+// removes what was in it.
+//
+// # The order of writing
+//
+// Staging is filled; layer.json and files.zst are written; one syncfs writes
+// all of an image's layers to the disk; each is renamed without replacing to
+// layers/; layers/ is synced. Then, each by its own write, sync, rename and
+// sync: fix layer, links, image, reference. Removal goes the other way round,
+// and directories are renamed to trash/ before a single file in them goes.
+package overlaystore

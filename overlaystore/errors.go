@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import "errors"
+
+// The errors that callers branch on, with errors.Is. Errors of the operating
+// system, such as ENOSPC, stay visible beside them.
+var (
+	// ErrNotFound: the store has no such image, reference or layer.
+	ErrNotFound = errors.New("not found")
+	// ErrExists: the layer is in the store already.
+	ErrExists = errors.New("already in the store")
+	// ErrDamaged: what the store holds is not what was committed.
+	ErrDamaged = errors.New("damaged")
+	// ErrBusy: a mount or another process is using it.
+	ErrBusy = errors.New("busy")
+	// ErrUnsupported: the filesystem or the kernel cannot do what is needed.
+	ErrUnsupported = errors.New("unsupported")
+	// ErrFormat: the directory is no store, or one of a format that this
+	// version does not know.
+	ErrFormat = errors.New("unknown store format")
+)

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// filesMagic begins files.zst, inside the compression. Its last byte is the
+// encoding's version.
+const filesMagic = "lcfiles\x01"
+
+const (
+	// maxEntry bounds one record: a path as long as deep trees have them, and
+	// more attributes than a file system keeps.
+	maxEntry = 4 << 20
+	// maxFields bounds the attributes of one path.
+	maxFields = 4096
+	// filesWindow bounds what a decoder keeps in memory.
+	filesWindow = 1 << 20
+)
+
+// The bits of a record's flag byte.
+const (
+	flagImplied  = 1 << 0
+	flagMarked   = 1 << 1
+	flagReplaced = 1 << 2
+	flagXattrs   = 1 << 3
+	flagKnown    = flagImplied | flagMarked | flagReplaced | flagXattrs
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// filesWriter writes files.zst as it is specified in the package's
+// documentation.
+type filesWriter struct {
+	z     *zstd.Encoder
+	sum   uint32
+	count uint64
+	last  string // path of the record before
+	buf   []byte
+}
+
+func newFilesWriter(w io.Writer) (*filesWriter, error) {
+	// One goroutine: unpacking has other uses for the rest.
+	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(filesWindow))
+	if err != nil {
+		return nil, err
+	}
+	f := &filesWriter{z: z}
+	return f, f.emit([]byte(filesMagic))
+}
+
+func (f *filesWriter) emit(b []byte) error {
+	f.sum = crc32.Update(f.sum, castagnoli, b)
+	_, err := f.z.Write(b)
+	return err
+}
+
+// add appends one record.
+func (f *filesWriter) add(e *tree.Entry) error {
+	body, err := appendEntry(f.buf[:0], e, f.last)
+	if err != nil {
+		return err
+	}
+	f.buf, f.last = body, e.Path
+	f.count++
+	var head [binary.MaxVarintLen64]byte
+	if err := f.emit(head[:binary.PutUvarint(head[:], uint64(len(body)))]); err != nil {
+		return err
+	}
+	return f.emit(body)
+}
+
+// close writes the end: a record of length 0, the count, the checksum.
+func (f *filesWriter) close() error {
+	end := binary.AppendUvarint([]byte{0}, f.count)
+	err := f.emit(end)
+	if err == nil {
+		_, err = f.z.Write(binary.LittleEndian.AppendUint32(nil, f.sum))
+	}
+	return errors.Join(err, f.z.Close())
+}
+
+func appendEntry(b []byte, e *tree.Entry, last string) ([]byte, error) {
+	var flags byte
+	if e.Implied {
+		flags |= flagImplied
+	}
+	switch e.Opaque {
+	case tree.Marked:
+		flags |= flagMarked
+	case tree.Replaced:
+		flags |= flagReplaced
+	}
+	if len(e.Xattrs) > 0 {
+		flags |= flagXattrs
+	}
+	shared := commonPrefix(last, e.Path)
+	b = append(b, byte(e.Type), flags)
+	b = binary.AppendUvarint(b, uint64(shared))
+	b = appendString(b, e.Path[shared:])
+	b = binary.AppendUvarint(b, uint64(e.Mode))
+	b = binary.AppendUvarint(b, uint64(e.UID))
+	b = binary.AppendUvarint(b, uint64(e.GID))
+	b = binary.AppendVarint(b, e.ModTime.Unix())
+	b = binary.AppendUvarint(b, uint64(e.ModTime.Nanosecond()))
+	b = binary.AppendUvarint(b, uint64(e.Size))
+	b = binary.LittleEndian.AppendUint32(b, e.Sum)
+	b = binary.AppendUvarint(b, uint64(e.Major))
+	b = binary.AppendUvarint(b, uint64(e.Minor))
+	b = appendString(b, e.Linkname)
+	if len(e.Xattrs) > 0 {
+		b = binary.AppendUvarint(b, uint64(len(e.Xattrs)))
+		for _, name := range slices.Sorted(maps.Keys(e.Xattrs)) {
+			b = appendString(b, name)
+			b = appendString(b, e.Xattrs[name])
+		}
+	}
+	if len(b) > maxEntry || len(e.Xattrs) > maxFields {
+		return nil, fmt.Errorf("record %.100q: %d bytes and %d attributes are too many", e.Path, len(b), len(e.Xattrs))
+	}
+	return b, nil
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func commonPrefix(a, b string) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// filesReader reads files.zst. It believes nothing: sizes are bounded before
+// memory is taken, and the end must be there with the right checksum.
+type filesReader struct {
+	z     *zstd.Decoder
+	r     *bufio.Reader
+	sum   uint32
+	count uint64
+	last  string
+	buf   []byte
+}
+
+func newFilesReader(r io.Reader) (*filesReader, error) {
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(filesWindow), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return nil, err
+	}
+	f := &filesReader{z: z, r: bufio.NewReader(z)}
+	magic := make([]byte, len(filesMagic))
+	if err := f.full(magic); err != nil {
+		z.Close()
+		return nil, err
+	}
+	if string(magic) != filesMagic {
+		z.Close()
+		return nil, fmt.Errorf("%w: %s does not begin as it should", ErrDamaged, filesFile)
+	}
+	return f, nil
+}
+
+func (f *filesReader) close() { f.z.Close() }
+
+// ReadByte makes filesReader an io.ByteReader that keeps the checksum.
+func (f *filesReader) ReadByte() (byte, error) {
+	b, err := f.r.ReadByte()
+	if err == nil {
+		f.sum = crc32.Update(f.sum, castagnoli, []byte{b})
+	}
+	return b, err
+}
+
+func (f *filesReader) full(b []byte) error {
+	if _, err := io.ReadFull(f.r, b); err != nil {
+		return fmt.Errorf("%w: %s ends early: %w", ErrDamaged, filesFile, err)
+	}
+	f.sum = crc32.Update(f.sum, castagnoli, b)
+	return nil
+}
+
+// next returns the next record, and io.EOF after the last when the end holds.
+func (f *filesReader) next() (tree.Entry, error) {
+	size, err := binary.ReadUvarint(f)
+	if err != nil {
+		return tree.Entry{}, fmt.Errorf("%w: %s ends early: %w", ErrDamaged, filesFile, noEOF(err))
+	}
+	if size == 0 {
+		return tree.Entry{}, f.end()
+	}
+	if size > maxEntry {
+		return tree.Entry{}, fmt.Errorf("%w: %s has a record of %d bytes", ErrDamaged, filesFile, size)
+	}
+	f.buf = slices.Grow(f.buf[:0], int(size))[:size]
+	if err := f.full(f.buf); err != nil {
+		return tree.Entry{}, err
+	}
+	d := fieldReader{rest: f.buf}
+	e := d.entry(f.last)
+	if d.bad || len(d.rest) > 0 {
+		return tree.Entry{}, fmt.Errorf("%w: %s: record %d makes no sense", ErrDamaged, filesFile, f.count)
+	}
+	f.last = e.Path
+	f.count++
+	return e, nil
+}
+
+func (f *filesReader) end() error {
+	count, err := binary.ReadUvarint(f)
+	if err != nil {
+		return fmt.Errorf("%w: %s ends early: %w", ErrDamaged, filesFile, noEOF(err))
+	}
+	want := f.sum
+	var sum [4]byte
+	if err := f.full(sum[:]); err != nil {
+		return err
+	}
+	if count != f.count || binary.LittleEndian.Uint32(sum[:]) != want {
+		return fmt.Errorf("%w: %s does not match its checksum", ErrDamaged, filesFile)
+	}
+	if _, err := f.r.ReadByte(); err != io.EOF {
+		return fmt.Errorf("%w: %s goes on after its end", ErrDamaged, filesFile)
+	}
+	return io.EOF
+}
+
+// noEOF keeps a torn file from looking like the end of a whole one.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// fieldReader takes fields off a record; bad is sticky.
+type fieldReader struct {
+	rest []byte
+	bad  bool
+}
+
+func (d *fieldReader) entry(last string) tree.Entry {
+	var e tree.Entry
+	e.Type = tree.Type(d.byte())
+	flags := d.byte()
+	shared := d.uint(uint64(len(last)))
+	e.Path = last[:shared] + d.string()
+	e.Mode = uint32(d.uint(0o7777))
+	e.UID = uint32(d.uint(1<<32 - 1))
+	e.GID = uint32(d.uint(1<<32 - 1))
+	sec := d.int()
+	e.ModTime = time.Unix(sec, int64(d.uint(1e9-1))).UTC()
+	e.Size = int64(d.uint(1<<63 - 1))
+	e.Sum = d.uint32()
+	e.Major = uint32(d.uint(1<<32 - 1))
+	e.Minor = uint32(d.uint(1<<32 - 1))
+	e.Linkname = d.string()
+	e.Implied = flags&flagImplied != 0
+	switch flags & (flagMarked | flagReplaced) {
+	case flagMarked:
+		e.Opaque = tree.Marked
+	case flagReplaced:
+		e.Opaque = tree.Replaced
+	case flagMarked | flagReplaced:
+		d.bad = true
+	}
+	if flags&flagXattrs != 0 {
+		e.Xattrs = d.xattrs()
+	}
+	if flags&^flagKnown != 0 || e.Path == "" || !slices.Contains(knownTypes, e.Type) {
+		d.bad = true
+	}
+	return e
+}
+
+var knownTypes = []tree.Type{
+	tree.Regular, tree.Directory, tree.Symlink, tree.Hardlink, tree.CharDevice, tree.BlockDevice,
+	tree.FIFO, tree.Whiteout, tree.Removed, tree.OpaqueMark,
+}
+
+func (d *fieldReader) xattrs() map[string]string {
+	n := d.uint(maxFields)
+	x := make(map[string]string, min(n, 16))
+	for range n {
+		name := d.string()
+		x[name] = d.string()
+		if d.bad {
+			return nil
+		}
+	}
+	if uint64(len(x)) != n || n == 0 {
+		d.bad = true
+	}
+	return x
+}
+
+func (d *fieldReader) take(n int) []byte {
+	if d.bad || n > len(d.rest) {
+		d.bad = true
+		return make([]byte, min(n, 4))
+	}
+	b := d.rest[:n]
+	d.rest = d.rest[n:]
+	return b
+}
+
+func (d *fieldReader) byte() byte { return d.take(1)[0] }
+
+func (d *fieldReader) uint32() uint32 { return binary.LittleEndian.Uint32(d.take(4)) }
+
+// uint reads an unsigned number that is at most limit.
+func (d *fieldReader) uint(limit uint64) uint64 {
+	v, n := binary.Uvarint(d.rest)
+	if n <= 0 || v > limit {
+		d.bad = true
+		return 0
+	}
+	d.rest = d.rest[n:]
+	return v
+}
+
+func (d *fieldReader) int() int64 {
+	v, n := binary.Varint(d.rest)
+	if n <= 0 {
+		d.bad = true
+		return 0
+	}
+	d.rest = d.rest[n:]
+	return v
+}
+
+func (d *fieldReader) string() string {
+	n := d.uint(maxEntry)
+	if n > uint64(len(d.rest)) {
+		d.bad = true
+		return ""
+	}
+	return string(d.take(int(n)))
+}
+
+// all yields the records; after an error it ends.
+func (f *filesReader) all() iter.Seq2[tree.Entry, error] {
+	return func(yield func(tree.Entry, error) bool) {
+		for {
+			e, err := f.next()
+			if err == io.EOF || !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}

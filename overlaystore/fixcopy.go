@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"errors"
+	"hash/crc32"
+	"io"
+	"maps"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// copy makes a copy of source, which is no directory, under its first new
+// name, and links the others to it.
+func (b *fixBuilder) copy(source place, names []string) error {
+	from, err := beneath(b.v[source.layer].dir, source.path)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	a, st, err := readAttributes(from)
+	if err != nil {
+		return err
+	}
+	dir, name, err := b.parent(names[0])
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	e := a.entry(tree.Entry{Path: names[0]})
+	if st.Mode&unix.S_IFMT == unix.S_IFREG {
+		err = copyRegular(from, dir, name, a, b.form.IDs, &e)
+	} else {
+		err = copySpecial(from, st, dir, name, a, b.form.IDs, &e)
+	}
+	if err != nil {
+		return err
+	}
+	if err := b.g.Record(e); err != nil {
+		return err
+	}
+	for _, other := range names[1:] {
+		if err := b.link(dir, name, names[0], other); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *fixBuilder) link(dir *os.File, name, first, other string) error {
+	to, toName, err := b.parent(other)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	if err := unix.Linkat(int(dir.Fd()), name, int(to.Fd()), toName, 0); err != nil {
+		return &os.LinkError{Op: "link", Old: first, New: other, Err: err}
+	}
+	return b.g.Record(tree.Entry{Path: other, Type: tree.Hardlink, Linkname: first, ModTime: epoch})
+}
+
+func copyRegular(from, dir *os.File, name string, a attributesOf, ids IDs, e *tree.Entry) (err error) {
+	in, err := os.Open(procPath(from))
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := openAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	sum := crc32.New(castagnoli)
+	if e.Size, err = io.Copy(io.MultiWriter(out, sum), in); err != nil {
+		return err
+	}
+	e.Type, e.Sum = tree.Regular, sum.Sum32()
+	return a.apply(out, ids)
+}
+
+// copySpecial copies a symbolic link, a device or a FIFO, which cannot be
+// opened to set their attributes.
+func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a attributesOf, ids IDs, e *tree.Entry) (err error) {
+	fd := int(dir.Fd())
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFLNK:
+		e.Type = tree.Symlink
+		if e.Linkname, err = readlinkOf(from); err == nil {
+			err = unix.Symlinkat(e.Linkname, fd, name)
+		}
+	default:
+		e.Type = specialType(st.Mode)
+		e.Major, e.Minor = unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))
+		if err = unix.Mknodat(fd, name, st.Mode, int(st.Rdev)); err == nil {
+			err = unix.Fchmodat(fd, name, a.mode, 0)
+		}
+	}
+	if err == nil && ids != SquashedIDs {
+		err = unix.Fchownat(fd, name, int(a.uid), int(a.gid), unix.AT_SYMLINK_NOFOLLOW)
+	}
+	for key, value := range a.xattrs {
+		if err == nil {
+			err = unix.Lsetxattr(procPath(dir)+"/"+name, key, []byte(value), 0)
+		}
+	}
+	if err == nil {
+		ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, a.mtime}
+		err = unix.UtimesNanoAt(fd, name, ts, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err != nil {
+		return &os.PathError{Op: "copy", Path: name, Err: err}
+	}
+	return nil
+}
+
+func specialType(mode uint32) tree.Type {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFCHR:
+		return tree.CharDevice
+	case unix.S_IFBLK:
+		return tree.BlockDevice
+	case unix.S_IFSOCK:
+		return tree.FIFO // no tar has sockets, so no layer does
+	}
+	return tree.FIFO
+}
+
+// namesOf are all names in the layer of the file at p, p among them, sorted,
+// by the layer's own record.
+func (l *layerView) namesOf(p string) ([]string, error) {
+	f, err := beneath(l.dir, p)
+	if err != nil {
+		return nil, err
+	}
+	_, st, err := readAttributes(f)
+	f.Close()
+	if err != nil || st.Nlink < 2 {
+		return []string{p}, err
+	}
+	names := []string{p}
+	dir, err := durable.OpenDir(procPath(l.dir) + "/..")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	candidates, err := linkedNames(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range candidates {
+		other, err := beneath(l.dir, name)
+		if err != nil {
+			continue // removed again by the layer itself
+		}
+		var ost unix.Stat_t
+		err = unix.Fstat(int(other.Fd()), &ost)
+		other.Close()
+		if err == nil && ost.Ino == st.Ino && name != p {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// linkedNames are all paths of a layer that are hard links, or linked to.
+func linkedNames(layer *os.File) ([]string, error) {
+	r, done, err := openFiles(layer)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	set := map[string]bool{}
+	for e, err := range r.all() {
+		if err != nil {
+			return nil, err
+		}
+		if e.Type == tree.Hardlink {
+			set[e.Path], set[e.Linkname] = true, true
+		}
+	}
+	return slices.Collect(maps.Keys(set)), nil
+}
+
+// openFiles opens the files.zst of a layer's directory.
+func openFiles(layer *os.File) (*filesReader, func(), error) {
+	f, err := openAt(layer, filesFile, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ENOENT) {
+		err = errors.Join(ErrDamaged, err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := newFilesReader(f)
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return r, func() { r.close(); f.Close() }, nil
+}

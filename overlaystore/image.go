@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+)
+
+// Image is images/<manifest-hex>.json: one image for one platform.
+type Image struct {
+	Manifest digest.Digest    `json:"manifest"`
+	Config   digest.Digest    `json:"config"`
+	Platform ocispec.Platform `json:"platform"`
+	// Layers are the diffIDs as the image has them, the lowest first.
+	Layers []digest.Digest `json:"layers"`
+	// Fix is the chainID of all layers when they need a fix layer, else "".
+	// PutImage sets it.
+	Fix digest.Digest `json:"fix,omitempty"`
+	// Size is that of manifest, config and compressed layers in bytes.
+	Size int64 `json:"size"`
+	// Created is when the image was put into the store; PutImage sets it when
+	// it is zero.
+	Created time.Time `json:"created"`
+	// Refs are the references to the image, sorted; Used is when it was last
+	// put, looked up or mounted. Both are answers, not part of the record.
+	Refs []string  `json:"-"`
+	Used time.Time `json:"-"`
+}
+
+const maxImage = 4 << 20
+
+// PutImage makes img known, durably, with the fix layer that it needs, and
+// returns it as recorded. All its layers must be in the store: hold a [Lease]
+// on them from before they are looked for.
+func (s *Store) PutImage(ctx context.Context, img Image) (Image, error) {
+	name, err := hexName(img.Manifest)
+	if err != nil {
+		return Image{}, fmt.Errorf("put image: %w", err)
+	}
+	img, err = s.putImage(ctx, name, img)
+	if err != nil {
+		return Image{}, fmt.Errorf("put image %s: %w", img.Manifest, s.Explain(err))
+	}
+	return img, nil
+}
+
+func (s *Store) putImage(ctx context.Context, name string, img Image) (Image, error) {
+	stack, err := s.lower(img)
+	if err != nil {
+		return img, err
+	}
+	unlock, err := s.shareWithFix(ctx, &img, stack)
+	if err != nil {
+		return img, err
+	}
+	defer unlock()
+	// Again, now that nobody can prune; it makes the links as well.
+	if _, err := s.assemble(ctx, img); err != nil {
+		return img, err
+	}
+	if img.Created.IsZero() {
+		img.Created = time.Now().UTC().Truncate(time.Second)
+	}
+	raw, err := json.Marshal(img)
+	if err != nil {
+		return img, err
+	}
+	return img, durable.WriteFile(ctx, s.dirs[imagesDir], name+jsonSuffix, append(raw, '\n'), 0o600)
+}
+
+// shareWithFix keeps prune away once the image has its fix layer. Building it
+// takes its time, so not under the lock: a lease keeps what it is made of, but
+// not the fix layer itself, which another process may prune in between.
+func (s *Store) shareWithFix(ctx context.Context, img *Image, stack []lowerLayer) (unlock func() error, err error) {
+	for {
+		if img.Fix, err = s.ensureFix(ctx, *img, stack); err != nil {
+			return nil, err
+		}
+		unlock, err := s.share(ctx)
+		if err != nil || img.Fix == "" {
+			return unlock, err
+		}
+		if _, err = s.fixLayer(img.Fix); err == nil {
+			return unlock, nil
+		}
+		if err := errors.Join(unlock(), ctx.Err()); err != nil {
+			return nil, err
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+	}
+}
+
+const jsonSuffix = ".json"
+
+// Image is the record of one image by its manifest's digest, or ErrNotFound.
+// Its layers are looked for at [Store.Assemble], not here.
+func (s *Store) Image(manifest digest.Digest) (Image, error) {
+	name, err := hexName(manifest)
+	if err != nil {
+		return Image{}, fmt.Errorf("look up image: %w", err)
+	}
+	img, err := s.image(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = ErrNotFound
+	}
+	if err == nil && img.Manifest != manifest {
+		err = fmt.Errorf("%w: the record is that of %s", ErrDamaged, img.Manifest)
+	}
+	if err != nil {
+		return Image{}, fmt.Errorf("look up image %s: %w", manifest, err)
+	}
+	return img, nil
+}
+
+func (s *Store) image(name string) (Image, error) {
+	var img Image
+	raw, err := readFileAt(s.dirs[imagesDir], name+jsonSuffix, maxImage)
+	if err != nil {
+		return img, err
+	}
+	if err := json.Unmarshal(raw, &img); err != nil {
+		return img, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if _, err := hexName(img.Manifest); err != nil {
+		return img, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	st, err := statAt(s.dirs[imagesDir], name+jsonSuffix)
+	img.Used = time.Unix(st.Mtim.Unix())
+	return img, err
+}
+
+// Images lists all images, each with its references; those that cannot be
+// read are left out, and the error names them.
+func (s *Store) Images() ([]Image, error) {
+	names, err := namesIn(s.dirs[imagesDir])
+	if err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
+	refs, err := s.refs()
+	errs := []error{err}
+	var list []Image
+	for _, file := range names {
+		name, ok := strings.CutSuffix(file, jsonSuffix)
+		if !ok || strings.HasPrefix(file, durable.TempPrefix) {
+			continue
+		}
+		img, err := s.image(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("image %s: %w", name, err))
+			continue
+		}
+		img.Refs = refs[img.Manifest]
+		list = append(list, img)
+	}
+	sortImages(list)
+	return list, errors.Join(errs...)
+}
+
+// touch notes that img is being used. A store that cannot note it still works,
+// and the note need not survive a power cut.
+func (s *Store) touch(manifest digest.Digest) {
+	now := []unix.Timespec{{Nsec: unix.UTIME_NOW}, {Nsec: unix.UTIME_NOW}}
+	name := manifest.Encoded() + jsonSuffix
+	if err := unix.UtimesNanoAt(int(s.dirs[imagesDir].Fd()), name, now, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		s.log.Debug("note when an image was used", "image", manifest, "error", err)
+	}
+}

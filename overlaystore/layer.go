@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// Path is a path in a layer, relative, byte for byte. In JSON the bytes that
+// are no UTF-8, and '%', stand as %XX.
+type Path string
+
+// MarshalText implements encoding.TextMarshaler.
+func (p Path) MarshalText() ([]byte, error) {
+	s := string(p)
+	if utf8.ValidString(s) && !strings.Contains(s, "%") {
+		return []byte(s), nil
+	}
+	var out []byte
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if (r == utf8.RuneError && n == 1) || r == '%' {
+			out = fmt.Appendf(out, "%%%02X", s[0])
+		} else {
+			out = append(out, s[:n]...)
+		}
+		s = s[n:]
+	}
+	return out, nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (p *Path) UnmarshalText(text []byte) error {
+	var out []byte
+	for i := 0; i < len(text); i++ {
+		if text[i] != '%' {
+			out = append(out, text[i])
+			continue
+		}
+		if i+2 >= len(text) {
+			return fmt.Errorf("path %q ends inside an escape", text)
+		}
+		b, err := strconv.ParseUint(string(text[i+1:i+3]), 16, 8)
+		if err != nil {
+			return fmt.Errorf("path %q: %w", text, err)
+		}
+		out = append(out, byte(b))
+		i += 2
+	}
+	*p = Path(out)
+	return nil
+}
+
+// Blob is a compressed form in which a layer was fetched.
+type Blob struct {
+	Digest    digest.Digest `json:"digest"`
+	Size      int64         `json:"size"` // bytes
+	MediaType string        `json:"mediaType"`
+}
+
+// ImpliedDir is a directory that a layer's tar has files in but no entry for.
+type ImpliedDir struct {
+	Path   Path        // "." is the layer's root
+	Opaque tree.Opaque // "marked" or "replaced" in JSON, or not there
+	// Bare is true for a directory that is there for whiteouts only: where no
+	// lower layer has it, it does not exist.
+	Bare bool
+}
+
+type impliedJSON struct {
+	Path   Path   `json:"path"`
+	Opaque string `json:"opaque,omitempty"`
+	Bare   bool   `json:"bare,omitempty"`
+}
+
+var opaqueWords = map[tree.Opaque]string{tree.Transparent: "", tree.Marked: "marked", tree.Replaced: "replaced"}
+
+// MarshalJSON implements json.Marshaler.
+func (d ImpliedDir) MarshalJSON() ([]byte, error) {
+	return json.Marshal(impliedJSON{d.Path, opaqueWords[d.Opaque], d.Bare})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *ImpliedDir) UnmarshalJSON(raw []byte) error {
+	var j impliedJSON
+	if err := json.Unmarshal(raw, &j); err != nil {
+		return err
+	}
+	for opaque, word := range opaqueWords {
+		if word == j.Opaque {
+			*d = ImpliedDir{j.Path, opaque, j.Bare}
+			return nil
+		}
+	}
+	return fmt.Errorf("directory %q is opaque in an unknown way: %q", j.Path, j.Opaque)
+}
+
+// ForeignLink is a hard link whose target is not in its own layer.
+type ForeignLink struct {
+	Path   Path `json:"path"`
+	Target Path `json:"target"`
+}
+
+// Counts are how many paths of each type a layer brought. A path that its tar
+// has twice counts twice: knowing better would take a memory of all paths.
+type Counts struct {
+	Regular     int64 `json:"regular,omitempty"`
+	Directories int64 `json:"directories,omitempty"`
+	Symlinks    int64 `json:"symlinks,omitempty"`
+	Hardlinks   int64 `json:"hardlinks,omitempty"`
+	Devices     int64 `json:"devices,omitempty"` // and FIFOs
+	Whiteouts   int64 `json:"whiteouts,omitempty"`
+	Opaque      int64 `json:"opaque,omitempty"`
+}
+
+// LayerRecord is layer.json: what is known of a layer beside its files.
+type LayerRecord struct {
+	// DiffID is the digest of the uncompressed tar; for a fix layer it is the
+	// chainID of the layers that it belongs on.
+	DiffID digest.Digest `json:"diffID"`
+	// Size is that of the uncompressed tar in bytes, DiskSize that of all
+	// regular files' contents.
+	Size     int64  `json:"size"`
+	DiskSize int64  `json:"diskSize,omitempty"`
+	Blobs    []Blob `json:"blobs,omitempty"`
+	Counts   Counts `json:"counts"`
+	// RootOpaque is true when the layer hides all layers below it.
+	RootOpaque bool `json:"rootOpaque,omitempty"`
+	// Implied, WhiteoutParents (directories that hold whiteouts) and
+	// ForeignLinks are what a fix layer is made from.
+	Implied         []ImpliedDir  `json:"implied,omitempty"`
+	WhiteoutParents []Path        `json:"whiteoutParents,omitempty"`
+	ForeignLinks    []ForeignLink `json:"foreignLinks,omitempty"`
+	// Notes count, by kind, what was dropped or mended while unpacking.
+	Notes map[string]int64 `json:"notes,omitempty"`
+}
+
+// The files of a layer's directory.
+const (
+	fsDir      = "fs"
+	recordFile = "layer.json"
+	filesFile  = "files.zst"
+)
+
+// maxRecord bounds layer.json. A layer of a million implied directories with
+// long names stays below it.
+const maxRecord = 256 << 20
+
+// hexName is the directory name for a digest, which is only believed when it
+// is a sha256 in full.
+func hexName(dgst digest.Digest) (string, error) {
+	if err := dgst.Validate(); err != nil {
+		return "", fmt.Errorf("digest %q: %w", dgst, err)
+	}
+	if dgst.Algorithm() != digest.SHA256 {
+		return "", fmt.Errorf("digest %q: only sha256 names a layer or an image in the store", dgst)
+	}
+	return dgst.Encoded(), nil
+}
+
+// openLayer opens a layer's directory, durable or unsynced in this boot, and
+// says where under the store it is.
+func (s *Store) openLayer(diffID digest.Digest) (dir *os.File, rel string, err error) {
+	name, err := hexName(diffID)
+	if err != nil {
+		return nil, "", err
+	}
+	dir, err = durable.OpenDirAt(s.dirs[layersDir], name)
+	if err == nil {
+		return dir, layersDir + "/" + name, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		dir, err = durable.OpenDirAt(s.dirs[unsyncedDir], s.boot+"/"+name)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", fmt.Errorf("layer %s: %w", diffID, ErrNotFound)
+	}
+	return dir, unsyncedDir + "/" + s.boot + "/" + name, err
+}
+
+// HasLayer reports whether the layer need not be fetched. Unless the store was
+// opened with NoSync, a layer that was committed so does not count.
+func (s *Store) HasLayer(diffID digest.Digest) (bool, error) {
+	dir, rel, err := s.openLayer(diffID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return s.noSync || strings.HasPrefix(rel, layersDir+"/"), dir.Close()
+}
+
+// Layer is a layer's record, or ErrNotFound.
+func (s *Store) Layer(diffID digest.Digest) (LayerRecord, error) {
+	dir, _, err := s.openLayer(diffID)
+	if err != nil {
+		return LayerRecord{}, err
+	}
+	rec, err := readRecord(dir)
+	if err == nil && rec.DiffID != diffID {
+		err = fmt.Errorf("%w: the record is that of %s", ErrDamaged, rec.DiffID)
+	}
+	if err != nil {
+		err = fmt.Errorf("layer %s: %w", diffID, err)
+	}
+	return rec, errors.Join(err, dir.Close())
+}
+
+func readRecord(dir *os.File) (LayerRecord, error) {
+	var rec LayerRecord
+	raw, err := readFileAt(dir, recordFile, maxRecord)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errors.Join(ErrDamaged, err)
+		}
+		return rec, err
+	}
+	if err := json.Unmarshal(raw, &rec); err != nil {
+		return rec, fmt.Errorf("%w: %s: %w", ErrDamaged, recordFile, err)
+	}
+	return rec, nil
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+)
+
+// Mount mounts the image at the directory target, and then compares what the kernel lists with what was asked: several mistakes let mount(2)
+// return 0. Where the kernel takes layers by descriptor (Linux 6.13) neither
+// their number nor the store's path matters to it; elsewhere they go by short
+// names. The error has the kernel's own words where it says any.
+func (m *Mount) Mount(ctx context.Context, target string) error {
+	if err := m.mount(ctx, target); err != nil {
+		return fmt.Errorf("mount %s at %q: %w", m.source, target, err)
+	}
+	return nil
+}
+
+func (m *Mount) mount(ctx context.Context, target string) error {
+	target, err := filepath.Abs(target)
+	if err != nil {
+		return err
+	}
+	target, err = filepath.EvalSymlinks(target)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("the mount point does not exist: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	if fi, err := os.Stat(target); err != nil || !fi.IsDir() {
+		return errors.Join(fmt.Errorf("the mount point is no directory: %w", unix.ENOTDIR), err)
+	}
+	unlock, err := m.store.share(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, path := range m.paths {
+		if ok, err := existsAt(m.store.root, path); err != nil || !ok {
+			return errors.Join(fmt.Errorf("lower dir %s: %w", path, ErrNotFound), err)
+		}
+	}
+	if err := durable.Fault(ctx, "mount"); err != nil {
+		return err
+	}
+	err = m.mountByDescriptor(target)
+	if errors.Is(err, errNoDescriptors) {
+		err = m.mountByName(target)
+	}
+	if err != nil {
+		return explainErrno(err)
+	}
+	if err := m.propagate(target); err != nil {
+		return errors.Join(err, unix.Unmount(target, unix.MNT_DETACH))
+	}
+	if err := m.check(target); err != nil {
+		return errors.Join(err, unix.Unmount(target, unix.MNT_DETACH))
+	}
+	return nil
+}
+
+// explainErrno adds what a bare error number of mount(2) means here.
+func explainErrno(err error) error {
+	switch {
+	case errors.Is(err, ErrUnsupported):
+		return err
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("mounting needs root (CAP_SYS_ADMIN), or a user namespace of your own: %w", err)
+	case errors.Is(err, unix.ENODEV):
+		return fmt.Errorf("this kernel has no overlayfs (modprobe overlay): %w", err)
+	case errors.Is(err, unix.EINVAL) && !strings.Contains(err.Error(), "("):
+		return fmt.Errorf("%w (dmesg has the kernel's words)", err)
+	}
+	return err
+}
+
+// propagate sets the kind of propagation that was asked for. A new mount has
+// that of the mount it is on.
+func (m *Mount) propagate(target string) error {
+	if m.chosen.propagation == "" {
+		return nil
+	}
+	if err := unix.Mount("", target, "", propagations()[m.chosen.propagation], ""); err != nil {
+		return fmt.Errorf("make the mount %s: %w", m.chosen.propagation, err)
+	}
+	return nil
+}
+
+// errNoDescriptors: the kernel does not take layers by descriptor.
+var errNoDescriptors = errors.New("no layers by descriptor")
+
+func (m *Mount) mountByDescriptor(target string) error {
+	c, err := openFSContext("overlay")
+	if err != nil {
+		return errors.Join(errNoDescriptors, err)
+	}
+	defer c.Close()
+	// Before Linux 6.5 fsconfig takes any key from anybody and fails later.
+	if c.flag(noSuchOption) == nil {
+		return errNoDescriptors
+	}
+	store := m.store.root
+	if len(m.idmap) > 0 {
+		// Open until the overlay is made: the mount ends with it.
+		if store, err = m.mappedStore(); err != nil {
+			return err
+		}
+		defer store.Close()
+	}
+	if err := m.setDirs(c, store); err != nil {
+		return err
+	}
+	if err := c.set("source", m.source); err != nil {
+		return err
+	}
+	for _, o := range m.overlayOptions() {
+		if err := c.option(o); err != nil {
+			return err
+		}
+	}
+	root, err := c.mount(m.flagBits().attr)
+	if err != nil {
+		return err
+	}
+	return errors.Join(moveTo(root, target), root.Close())
+}
+
+// setDirs hands over the layers, seen from the store's directory, and upper
+// and work.
+func (m *Mount) setDirs(c *fsContext, store *os.File) error {
+	for i, path := range m.paths {
+		dir, err := openAt(store, path, unix.O_PATH|unix.O_DIRECTORY, 0)
+		if err != nil {
+			return err
+		}
+		err = c.dir("lowerdir+", dir)
+		dir.Close()
+		if err != nil && i == 0 {
+			return errors.Join(errNoDescriptors, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !m.writable() {
+		return nil
+	}
+	for key, path := range map[string]string{"upperdir": m.upper, "workdir": m.work} {
+		dir, err := durable.OpenDir(path)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(c.dir(key, dir), dir.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mountByName mounts by mount(2), in a thread of its own whose working
+// directory is l/: the process's must stay, and the thread ends with it.
+func (m *Mount) mountByName(target string) error {
+	options, err := m.Options()
+	if err != nil {
+		return err
+	}
+	links := m.store.dirs[linksDir]
+	if len(m.idmap) > 0 {
+		mapped, err := m.mappedStore()
+		if err != nil {
+			return err
+		}
+		defer mapped.Close()
+		if links, err = durable.OpenDirAt(mapped, linksDir); err != nil {
+			return err
+		}
+		defer links.Close()
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the runtime ends the thread
+		done <- func() error {
+			if err := unix.Unshare(unix.CLONE_FS); err != nil {
+				return fmt.Errorf("unshare the working directory: %w", err)
+			}
+			if err := unix.Fchdir(int(links.Fd())); err != nil {
+				return &os.PathError{Op: "chdir", Path: m.LinkDir(), Err: err}
+			}
+			return unix.Mount(m.source, target, "overlay", m.flagBits().ms, options)
+		}()
+	}()
+	return <-done
+}
+
+// check compares the mount that is topmost at target with what was asked.
+func (m *Mount) check(target string) error {
+	e, err := mountAt(target)
+	if err != nil {
+		return err
+	}
+	wrong := func(what string, got, want any) error {
+		return fmt.Errorf("%w: the kernel mounted something else: %s is %v instead of %v", ErrUnsupported, what, got, want)
+	}
+	switch {
+	case e.fsType != "overlay":
+		return wrong("the type", e.fsType, "overlay")
+	case e.source != m.source:
+		return wrong("the source", e.source, m.source)
+	}
+	if err := m.checkWrites(e); err != nil {
+		return err
+	}
+	for _, flag := range m.chosen.flags {
+		if !slices.Contains(e.options, flag) {
+			return wrong("the flag "+flag, "off", "on")
+		}
+	}
+	lower := e.lower()
+	if len(lower) != len(m.paths) {
+		return wrong("the number of layers", len(lower), len(m.paths))
+	}
+	for i, dir := range lower {
+		if dir != m.names[i] && !strings.HasSuffix(dir, "/"+m.names[i]) && !strings.HasSuffix(dir, "/"+m.paths[i]) {
+			return wrong(fmt.Sprintf("layer %d from the top", i), dir, m.paths[i])
+		}
+	}
+	return nil
+}
+
+// checkWrites compares what concerns writing. A work dir that the kernel
+// cannot write to makes it mount read-only and return 0.
+func (m *Mount) checkWrites(e mountEntry) error {
+	readOnly := slices.Contains(e.options, "ro") || slices.Contains(e.superOptions, "ro")
+	switch {
+	case !m.writable() && !readOnly:
+		return fmt.Errorf("%w: the kernel mounted it writable instead of read-only", ErrUnsupported)
+	case !m.writable():
+		return nil
+	case readOnly:
+		return fmt.Errorf("%w: the kernel mounted it read-only, for it cannot write to the work dir %q (immutable? no inodes left?)", ErrUnsupported, m.work)
+	case e.upper() != m.upper && !strings.HasSuffix(e.upper(), "/"+m.pair+"/upper"):
+		return fmt.Errorf("%w: the kernel mounted it with the upper dir %q instead of %q", ErrUnsupported, e.upper(), m.upper)
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// maxOptions is what mount(2) takes: the kernel cuts longer options off
+// without a word, and mounts what is left.
+const maxOptions = 4095
+
+// Source is the mount's source, such as "layerctl:alpine:3.20@0123456789ab".
+func (m *Mount) Source() string { return m.source }
+
+// Options are the options for mount(2) and mount(8), but for the flags that
+// Flags returns. The lower dirs in them are relative to the directory that
+// LinkDir returns.
+func (m *Mount) Options() (string, error) {
+	o := strings.Join(append([]string{"lowerdir=" + strings.Join(m.names, ":")}, m.otherOptions()...), ",")
+	return o, fits(strings.Join(m.Flags(), ",") + "," + o)
+}
+
+// fits refuses options that mount(2) would cut off.
+func fits(options string) error {
+	if len(options) > maxOptions {
+		return fmt.Errorf("%w: the mount options take %d bytes and mount(2) at most %d", ErrUnsupported, len(options), maxOptions)
+	}
+	return nil
+}
+
+// otherOptions are those beside the lower dirs.
+func (m *Mount) otherOptions() []string {
+	var o []string
+	if m.writable() {
+		upper, work := m.upper, m.work
+		if m.pair != "" && len(m.idmap) == 0 {
+			// Short, and free of what the store's path may hold.
+			dir := "../" + writableDir + "/" + m.pair
+			upper, work = dir+"/upper", dir+"/work"
+		}
+		o = append(o, "upperdir="+escapeOption(upper), "workdir="+escapeOption(work))
+	}
+	return append(o, m.overlayOptions()...)
+}
+
+// escapeOption escapes a directory for a string of options: the kernel takes
+// a backslash before a comma or a backslash (ovl_next_opt in fs/overlayfs).
+func escapeOption(dir string) string {
+	return strings.NewReplacer(`\`, `\\`, ",", `\,`).Replace(dir)
+}
+
+// escapeLower is escapeOption for one of several lower dirs in one option.
+func escapeLower(dir string) string {
+	return strings.ReplaceAll(escapeOption(dir), ":", `\:`)
+}
+
+// Flags are the mount's flags as mount(8) knows them: "ro" or "rw" first, then
+// such as "nosuid", and the kind of propagation.
+func (m *Mount) Flags() []string {
+	flags := []string{"ro"}
+	if m.writable() {
+		flags[0] = "rw"
+	}
+	flags = append(flags, m.chosen.flags...)
+	if m.chosen.propagation != "" {
+		flags = append(flags, m.chosen.propagation)
+	}
+	return flags
+}
+
+// Upper and Work are the absolute paths of the directories of a writable
+// mount, else "".
+func (m *Mount) Upper() string { return m.upper }
+
+// Work is the work dir, see Upper.
+func (m *Mount) Work() string { return m.work }
+
+// LinkDir is the absolute path of the directory that the names in Options are
+// relative to.
+func (m *Mount) LinkDir() string { return filepath.Join(m.store.path, linksDir) }
+
+// Lower are the absolute paths of the lower dirs, the topmost first.
+func (m *Mount) Lower() []string {
+	paths := make([]string, len(m.paths))
+	for i, p := range m.paths {
+		paths[i] = filepath.Join(m.store.path, p)
+	}
+	return paths
+}
+
+// Line is one shell command that mounts the image at target, for every
+// POSIX shell and for the mount of util-linux and of busybox. It leaves the
+// caller's working directory alone. With an id map it takes util-linux 2.39,
+// and says so where the mount is another.
+//
+// LIBMOUNT_FORCE_MOUNT2 is for util-linux 2.39 and later, which otherwise
+// hands the options over by fsconfig(2), where 255 bytes are the limit
+// (https://github.com/util-linux/util-linux/issues/2287).
+func (m *Mount) Line(target string) (string, error) {
+	abs, err := filepath.Abs(target)
+	if err == nil {
+		err = m.checkPrintable()
+	}
+	if err != nil {
+		return "", fmt.Errorf("print the mount line: %w", err)
+	}
+	options, err := m.Options()
+	if err != nil {
+		return "", fmt.Errorf("print the mount line: %w", err)
+	}
+	options = strings.Join(m.Flags(), ",") + "," + options
+	mount := fmt.Sprintf("LIBMOUNT_FORCE_MOUNT2=always mount -t overlay %s -o %s %s", shellQuote(m.source), shellQuote(options), shellQuote(abs))
+	if len(m.idmap) == 0 {
+		return fmt.Sprintf("(cd %s && %s)", shellQuote(m.LinkDir()), mount), nil
+	}
+	// The store's id-mapped mount is only needed until the overlay has its
+	// layers. An older mount ignores X-mount.idmap without a word.
+	return fmt.Sprintf("(mount --version | grep -q idmapping || { echo 'mount: an id map needs util-linux 2.39' >&2; exit 1; }; "+
+		"d=$(mktemp -d) && mount --bind -o %s %s \"$d\" && { (cd \"$d/%s\" && %s); r=$?; umount -l \"$d\"; rmdir \"$d\"; exit $r; })",
+		shellQuote(m.idmapOption()), shellQuote(m.store.path), linksDir, mount), nil
+}
+
+// idmapOption is the id map for mount(8).
+func (m *Mount) idmapOption() string {
+	var parts []string
+	for _, i := range m.idmap {
+		parts = append(parts, "b:"+i.String())
+	}
+	return "X-mount.idmap=" + strings.Join(parts, " ")
+}
+
+// checkPrintable refuses what no mount(8) takes, however it is quoted.
+func (m *Mount) checkPrintable() error {
+	for _, dir := range []string{m.upper, m.work} {
+		if m.pair == "" && strings.Contains(dir, `"`) {
+			return fmt.Errorf("%w: %q has a quotation mark, for which mount(8) has no form; mount without --print, or use another directory", ErrUnsupported, dir)
+		}
+	}
+	return nil
+}
+
+// shellQuote makes s one word for a POSIX shell.
+func shellQuote(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/:@,=+", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// MountOptions are how to mount an image. The zero value is right for most:
+// read-only, with no option that the store does not need.
+type MountOptions struct {
+	// Name stands in the mount's source, for people who read a list of
+	// mounts; "" takes the image's first reference.
+	Name string
+	// Writable keeps what is written in an upper dir; false mounts read-only.
+	Writable bool
+	// Upper and Work are the directories for that, both on one mount of one
+	// filesystem; they stay when the mount goes. Both "" makes a pair in the
+	// store, which [Store.Unmount] removes. They have no meaning without
+	// Writable.
+	Upper, Work string
+	// Volatile leaves out every sync of the upper dir, that at umount too:
+	// after a crash or power cut what was written may be damaged. It needs
+	// Writable; false syncs as filesystems do.
+	Volatile bool
+	// Options are options of overlayfs and mount flags, such as "metacopy=on"
+	// or "nosuid", each one of those that [MountOption] lists; none by default.
+	Options []string
+	// IDMap shifts the owners of the layers' files, see [ParseIDMap]; empty
+	// leaves them.
+	IDMap []IDMapping
+	// Target is where the mount is meant to be, for the record that is kept of
+	// a writable mount; "" records none.
+	Target string
+}
+
+// OptionError is an option that is not allowed, or not with another one, or
+// not on this kernel.
+type OptionError struct {
+	Option string
+	Reason string
+	Err    error // the kernel's, or nil
+}
+
+func (e *OptionError) Error() string {
+	text := fmt.Sprintf("mount option %q: %s", e.Option, e.Reason)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap makes it ErrUnsupported, and whatever the kernel said.
+func (e *OptionError) Unwrap() []error {
+	if e.Err == nil {
+		return []error{ErrUnsupported}
+	}
+	return []error{ErrUnsupported, e.Err}
+}
+
+// overlayValues are the options of overlayfs that a user may choose, with
+// their values (https://docs.kernel.org/filesystems/overlayfs.html).
+func overlayValues() map[string][]string {
+	return map[string][]string{
+		"index":        {"on", "off"},
+		"metacopy":     {"on", "off"},
+		"nfs_export":   {"on", "off"},
+		"redirect_dir": {"on", "off", "follow", "nofollow"},
+		"uuid":         {"auto", "on", "off", "null"},
+		"xino":         {"auto", "on", "off"},
+	}
+}
+
+// mountFlag is a flag of the mount point, for mount(2) and for fsmount(2).
+type mountFlag struct{ ms, attr uintptr }
+
+func mountFlags() map[string]mountFlag {
+	return map[string]mountFlag{
+		"nosuid":      {unix.MS_NOSUID, unix.MOUNT_ATTR_NOSUID},
+		"nodev":       {unix.MS_NODEV, unix.MOUNT_ATTR_NODEV},
+		"noexec":      {unix.MS_NOEXEC, unix.MOUNT_ATTR_NOEXEC},
+		"noatime":     {unix.MS_NOATIME, unix.MOUNT_ATTR_NOATIME},
+		"nodiratime":  {unix.MS_NODIRATIME, unix.MOUNT_ATTR_NODIRATIME},
+		"nosymfollow": {0x100, unix.MOUNT_ATTR_NOSYMFOLLOW},
+	}
+}
+
+// propagations are the kinds of mount_namespaces(7).
+func propagations() map[string]uintptr {
+	return map[string]uintptr{
+		"private":    unix.MS_PRIVATE,
+		"slave":      unix.MS_SLAVE,
+		"shared":     unix.MS_SHARED,
+		"unbindable": unix.MS_UNBINDABLE,
+	}
+}
+
+// MountOption lists the options that [MountOptions] takes, sorted.
+func MountOption() []string {
+	var all []string
+	for key, values := range overlayValues() {
+		all = append(all, key+"="+strings.Join(values, "|"))
+	}
+	for name := range mountFlags() {
+		all = append(all, name)
+	}
+	for name := range propagations() {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// chosen are options taken apart.
+type chosen struct {
+	overlay     []string // key=value
+	flags       []string
+	propagation string
+}
+
+func (c chosen) value(key string) string {
+	for _, o := range c.overlay {
+		if v, ok := strings.CutPrefix(o, key+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// parseOptions takes only what is on the list: an option nobody examined could
+// name directories, or switch off what keeps a stack safe.
+func parseOptions(list []string) (chosen, error) {
+	var c chosen
+	for _, o := range list {
+		key, value, hasValue := strings.Cut(o, "=")
+		values, overlay := overlayValues()[key]
+		_, flag := mountFlags()[o]
+		_, propagation := propagations()[o]
+		switch {
+		case overlay && (!hasValue || !slices.Contains(values, value)):
+			return c, &OptionError{Option: o, Reason: "its values are " + strings.Join(values, ", ")}
+		case overlay && c.value(key) != "" && c.value(key) != value:
+			return c, &OptionError{Option: o, Reason: "it was given the value " + c.value(key) + " before"}
+		case overlay && c.value(key) == "":
+			c.overlay = append(c.overlay, o)
+		case flag && !slices.Contains(c.flags, o):
+			c.flags = append(c.flags, o)
+		case propagation && c.propagation != "" && c.propagation != o:
+			return c, &OptionError{Option: o, Reason: "a mount has one kind of propagation, and " + c.propagation + " was given before"}
+		case propagation:
+			c.propagation = o
+		case !overlay && !flag:
+			return c, &OptionError{Option: o, Reason: reasonToRefuse(key)}
+		}
+	}
+	return c, nil
+}
+
+// reasonToRefuse says for an option that is not on the list what does instead.
+func reasonToRefuse(key string) string {
+	switch key {
+	case "lowerdir", "lowerdir+", "datadir+":
+		return "the layers are the image's"
+	case "upperdir", "workdir":
+		return "--upper and --work name these directories"
+	case "volatile", "fsync":
+		return "--volatile says that"
+	case "rw", "ro":
+		return "a mount is read-only, and with --rw writable"
+	case "userxattr":
+		return "the store's form decides that"
+	case "X-mount.idmap":
+		return "--idmap says that"
+	default:
+		return "it is none of " + strings.Join(MountOption(), ", ")
+	}
+}
+
+// checkConflicts knows the pairs that the kernel refuses with EINVAL, and what
+// it ignores without a word (ovl_fs_params_verify in fs/overlayfs/params.c).
+func (c chosen) checkConflicts(writable, userxattr bool) error {
+	conflict := func(key, reason string) error {
+		return &OptionError{Option: key + "=" + c.value(key), Reason: reason}
+	}
+	redirect := c.value("redirect_dir")
+	switch {
+	case userxattr && c.value("metacopy") == "on":
+		return conflict("metacopy", "the store has user.* marks (userxattr), and overlayfs trusts only trusted.* ones with it; root's store has those")
+	case userxattr && redirect != "" && redirect != "nofollow":
+		return conflict("redirect_dir", "the store has user.* marks (userxattr), and overlayfs follows only trusted.* redirects; only nofollow goes")
+	case c.value("metacopy") == "on" && redirect != "" && redirect != "on":
+		return conflict("metacopy", "it conflicts with redirect_dir="+redirect+": a renamed file finds its data by a redirect; use redirect_dir=on")
+	case c.value("nfs_export") == "on" && c.value("index") == "off":
+		return conflict("nfs_export", "it conflicts with index=off: file handles are found by the index")
+	case c.value("nfs_export") == "on" && c.value("metacopy") == "on":
+		return conflict("nfs_export", "it conflicts with metacopy=on: a file handle must lead to the data")
+	}
+	for _, key := range []string{"index", "nfs_export"} {
+		if c.value(key) == "on" && !writable {
+			return conflict(key, "it means nothing in a read-only mount: the index is kept in the work dir")
+		}
+	}
+	return nil
+}
+
+// ProbeOption asks the running kernel whether its overlay takes an option,
+// "key" or "key=value", and mounts nothing. Before Linux 6.5 overlayfs has no
+// opinion until it mounts, and who may not mount may not ask: both count as
+// yes. The error is an *OptionError with the kernel's own words.
+func ProbeOption(option string) error {
+	c, err := openFSContext("overlay")
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	if c.flag(noSuchOption) == nil {
+		return nil
+	}
+	if err := c.option(option); err != nil {
+		return &OptionError{Option: option, Reason: "this kernel's overlay does not take it", Err: err}
+	}
+	return nil
+}
+
+// noSuchOption is for control: a kernel that takes it takes anything.
+const noSuchOption = "layerctl_no_such_option"
+
+func (c *fsContext) option(o string) error {
+	key, value, hasValue := strings.Cut(o, "=")
+	if hasValue {
+		return c.set(key, value)
+	}
+	return c.flag(key)
+}
+
+// overlayOptions are the options beside the directories. A read-only overlay
+// follows redirects by default, and only a forged mark could have made one in
+// a layer, so what is not chosen is said.
+func (m *Mount) overlayOptions() []string {
+	var o []string
+	userxattr := m.store.format.Xattrs == UserXattrs
+	if m.chosen.value("redirect_dir") == "" && (!m.writable() || userxattr) && m.chosen.value("metacopy") != "on" {
+		o = append(o, "redirect_dir=nofollow")
+	}
+	if m.chosen.value("metacopy") == "" {
+		o = append(o, "metacopy=off")
+	}
+	if userxattr {
+		o = append(o, "userxattr")
+	}
+	o = append(o, m.chosen.overlay...)
+	if m.volatile {
+		o = append(o, "volatile")
+	}
+	return o
+}
+
+// flagBits are the mount flags for mount(2) and for fsmount(2).
+func (m *Mount) flagBits() mountFlag {
+	bits := mountFlag{}
+	if !m.writable() {
+		bits = mountFlag{unix.MS_RDONLY, unix.MOUNT_ATTR_RDONLY}
+	}
+	for _, name := range m.chosen.flags {
+		f := mountFlags()[name]
+		bits.ms |= f.ms
+		bits.attr |= f.attr
+	}
+	return bits
+}
+
+// configure takes o apart and checks it.
+func (m *Mount) configure(o MountOptions) (err error) {
+	if m.chosen, err = parseOptions(o.Options); err != nil {
+		return err
+	}
+	if err := m.chosen.checkConflicts(o.Writable, m.store.format.Xattrs == UserXattrs); err != nil {
+		return err
+	}
+	switch {
+	case o.Volatile && !o.Writable:
+		return fmt.Errorf("%w: volatile concerns what is written, so it needs a writable mount", ErrUnsupported)
+	case (o.Upper == "") != (o.Work == ""):
+		return fmt.Errorf("%w: an upper dir needs a work dir and the other way round, on the same filesystem", ErrUnsupported)
+	case o.Upper != "" && !o.Writable:
+		return fmt.Errorf("%w: upper and work are for a writable mount", ErrUnsupported)
+	}
+	m.volatile, m.idmap = o.Volatile, o.IDMap
+	var errs []error
+	for _, option := range m.overlayOptions() {
+		errs = append(errs, ProbeOption(option))
+	}
+	return errors.Join(errs...)
+}

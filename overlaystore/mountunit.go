@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// Unit is a systemd mount unit, with the name that its file must have
+// (systemd.mount(5)).
+type Unit struct{ Name, Text string }
+
+// Unit makes a unit that mounts the image at target. It works for any number
+// of layers: a unit can say in which directory mount(8) runs.
+func (m *Mount) Unit(target string) (Unit, error) {
+	u, err := m.unit(target)
+	if err != nil {
+		return Unit{}, fmt.Errorf("print the mount unit: %w", err)
+	}
+	return u, nil
+}
+
+func (m *Mount) unit(target string) (Unit, error) {
+	if err := m.checkLasting("a mount unit"); err != nil {
+		return Unit{}, err
+	}
+	abs, err := filepath.Abs(target)
+	if err != nil {
+		return Unit{}, err
+	}
+	options, err := m.Options()
+	if err != nil {
+		return Unit{}, err
+	}
+	if strings.ContainsAny(abs+m.store.path+m.upper+m.work, "\n\r") {
+		return Unit{}, fmt.Errorf("%w: a path has a line break, for which units have no form", ErrUnsupported)
+	}
+	name := unitName(abs)
+	// The options end in a comma's neighbour, never in a backslash, which
+	// would continue the line; a percent sign begins a specifier.
+	text := fmt.Sprintf(`# /etc/systemd/system/%s
+[Unit]
+Description=Image %s
+RequiresMountsFor=%s
+
+[Mount]
+What=%s
+Where=%s
+Type=overlay
+Options=%s
+WorkingDirectory=%s
+Environment=LIBMOUNT_FORCE_MOUNT2=always
+
+[Install]
+WantedBy=local-fs.target
+`, name, percent(m.source), unitWords(m.needed()), percent(m.source), percent(abs),
+		percent(strings.Join(m.Flags(), ",")+","+options), percent(m.LinkDir()))
+	return Unit{name, text}, nil
+}
+
+func percent(s string) string { return strings.ReplaceAll(s, "%", "%%") }
+
+// unitWords quotes the words of a list (systemd.syntax(7)).
+func unitWords(list []string) string {
+	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%")
+	var words []string
+	for _, s := range list {
+		words = append(words, `"`+quote.Replace(s)+`"`)
+	}
+	return strings.Join(words, " ")
+}
+
+// unitName is systemd-escape --path --suffix=mount (systemd.unit(5)).
+func unitName(path string) string {
+	path = strings.Trim(filepath.Clean(path), "/")
+	if path == "" {
+		return "-.mount"
+	}
+	var b strings.Builder
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		switch {
+		case c == '/':
+			b.WriteByte('-')
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == ':', c == '_', c == '.' && i > 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	return b.String() + ".mount"
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/disktest"
+)
+
+// loopBytes is a filesystem's size that ext4 and xfs both take.
+const loopBytes = 320 << 20
+
+func TestPowerCutAtEveryStep(t *testing.T) {
+	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
+		t.Run(kind[0], func(t *testing.T) {
+			f := disktest.New(t, loopBytes, kind[0], kind[1:]...)
+			cuts := 0
+			for _, c := range commands {
+				cuts += cutEverywhere(t, f, c)
+			}
+			t.Logf("%d power cuts", cuts)
+		})
+	}
+}
+
+func cutEverywhere(t *testing.T, f *disktest.FS, c command) (cuts int) {
+	t.Helper()
+	for n := 0; ; n++ {
+		dir := filepath.Join(f.Dir, "store")
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		newStore(t, dir, c)
+		s, err := Open(t.Context(), dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, op := faultAt(t.Context(), n, f.Cut)
+		err = c.run(ctx, s)
+		if err != nil && *op == "" {
+			t.Fatal(err)
+		}
+		s.Close()
+		if *op == "" {
+			return cuts
+		}
+		f.Reboot()
+		cuts++
+		checkSound(t, dir, c, fmt.Sprintf("%s, after a power cut at step %d, %q", c.name, n, *op))
+	}
+}
+
+// The control: without the sync the same test must find damage, or it proves
+// nothing.
+func TestPowerCutDoesHarmWithoutSync(t *testing.T) {
+	f := disktest.New(t, loopBytes, "mkfs.ext4", "-q", "-F")
+	dir := filepath.Join(f.Dir, "store")
+	s, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Sync()
+	g, err := s.Stage(t.Context(), layerID("app2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fillAndSeal(t.Context(), g, "app2"); err != nil {
+		t.Fatal(err)
+	}
+	// Commit without its syncfs.
+	g.final = g.diffID.Encoded()
+	if err := moveIn(t.Context(), s.dirs[layersDir], []*Staging{g}, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Cut(); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	f.Reboot()
+	again, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if r, err := again.Verify(t.Context(), VerifyOptions{}); err == nil {
+		t.Errorf("a layer that was not synced survived a power cut: %+v", r)
+	}
+}
+
+// A full disk and a lack of inodes, for real.
+func TestFullDisk(t *testing.T) {
+	big := strings.Repeat("x", 16<<20)
+	for _, c := range []struct {
+		name string
+		args []string
+		fill func(i int) file
+		says string
+		room func(s *Store) error
+	}{
+		{
+			"bytes", []string{"-q", "-F"},
+			func(i int) file { return regular(fmt.Sprint("big", i), big) },
+			"is full", func(s *Store) error { return s.Room(1<<40, 1) },
+		},
+		{
+			"inodes", []string{"-q", "-F", "-N", "256"},
+			func(i int) file { return regular(fmt.Sprint("small", i), "") },
+			"no inodes left", func(s *Store) error { return s.Room(1, 1<<30) },
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := disktest.New(t, loopBytes, "mkfs.ext4", c.args...)
+			dir := filepath.Join(f.Dir, "store")
+			s := reopen(t, dir, Options{})
+			defer s.Close()
+			if err := pullBoth(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.room(s); err == nil || !strings.Contains(err.Error(), c.name) || !strings.Contains(err.Error(), dir) {
+				t.Errorf("asked beforehand: %v; want which and where", err)
+			}
+			if err := s.Room(1, 1); err != nil {
+				t.Errorf("room for little: %v", err)
+			}
+			var files []file
+			for i := range 400 {
+				files = append(files, c.fill(i))
+			}
+			err := s.Explain(putLayer(t.Context(), s, layerID("too large"), LayerRecord{}, files...))
+			if err == nil {
+				t.Fatal("everything went in")
+			}
+			// The staging is discarded, so by now there is room again.
+			full := putUntilFull(t, s, files)
+			if !strings.Contains(full, c.says) {
+				t.Errorf("error %q, want one that says %q", full, c.says)
+			}
+			verifySound(t, s, "with a full disk")
+			checkEmpty(t, s, stagingDir, trashDir)
+		})
+	}
+}
+
+// putUntilFull explains the error while what caused it is still there, as
+// unpacking does.
+func putUntilFull(t *testing.T, s *Store, files []file) string {
+	t.Helper()
+	g, err := s.Stage(t.Context(), layerID("too large"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Discard()
+	err = fill(g, LayerRecord{}, files...)
+	if err == nil {
+		t.Fatal("everything went in")
+	}
+	return s.Explain(err).Error()
+}
+
+// A process that verifies or prunes all day must not run out of descriptors.
+func TestNoDescriptorStaysOpen(t *testing.T) {
+	dir := filepath.Join(memoryDir(t), "store")
+	for _, c := range commands {
+		s := reopen(t, dir, Options{})
+		if err := c.prepare(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.run(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		verifySound(t, s, c.name)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if path, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.HasPrefix(path, dir) {
+			t.Errorf("%s is still open", path)
+		}
+	}
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/durable"
+)
+
+// PruneOptions say what to prune. The zero value removes what nothing needs:
+// images without a reference, and layers and fix layers of no image.
+type PruneOptions struct {
+	// DryRun removes nothing and reports what would go.
+	DryRun bool
+	// OlderThan spares what was used or made more recently; 0 spares nothing.
+	OlderThan time.Duration
+	// KeepStorage makes room: while the layers take more than so many bytes
+	// the image that was unused for longest goes, referenced or not. 0 means
+	// no limit.
+	KeepStorage int64
+}
+
+// Pruned is what was removed, or would be.
+type Pruned struct {
+	Images []Image // with the references that they had
+	Layers []digest.Digest
+	Fixes  []digest.Digest
+	Bytes  int64 // of file contents
+}
+
+// Prune removes what nothing needs: no image that stays, no lease, no mount,
+// no layer that is being fetched. It waits for moments only, and what other
+// processes do at the same time is safe. What is removed is first moved away,
+// durably, so that a power cut leaves each thing whole or gone.
+func (s *Store) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
+	p := &prune{s: s, o: o, now: time.Now()}
+	if err := p.run(ctx); err != nil {
+		return p.done, fmt.Errorf("prune %s: %w", s.path, err)
+	}
+	return p.done, nil
+}
+
+type prune struct {
+	s    *Store
+	o    PruneOptions
+	now  time.Time
+	done Pruned
+
+	images  []Image         // that stay
+	sizes   map[string]size // of directories in layers/ and fix/, by name
+	inUse   map[string]bool // by leases and mounts
+	trashed []string
+}
+
+// size is what is known of one directory.
+type size struct {
+	bytes int64
+	made  time.Time
+	fix   bool
+	id    digest.Digest
+}
+
+func (p *prune) run(ctx context.Context) error {
+	unlock, err := p.s.exclude(ctx)
+	if err != nil {
+		return err
+	}
+	err = p.sweep(ctx)
+	if err := errors.Join(err, unlock()); err != nil {
+		return err
+	}
+	// Slowly, and with nobody waiting.
+	for _, name := range p.trashed {
+		if err := p.s.emptyTrash(ctx, name); err != nil {
+			return err
+		}
+	}
+	if p.o.DryRun {
+		return nil
+	}
+	return p.s.reap(ctx)
+}
+
+// sweep runs with the store for itself. The order keeps every reference and
+// every image whole at each moment: references go first, then the images that
+// they named, then the layers.
+func (p *prune) sweep(ctx context.Context) error {
+	if err := p.look(ctx); err != nil {
+		return err
+	}
+	refs, images := p.choose()
+	gone := p.unneeded()
+	if p.o.DryRun {
+		return nil
+	}
+	for _, dir := range []string{imagesDir, refsDir} {
+		if err := p.s.reapTemps(ctx, p.s.dirs[dir]); err != nil {
+			return err
+		}
+	}
+	if err := p.remove(ctx, refsDir, refs); err != nil {
+		return err
+	}
+	if err := p.remove(ctx, imagesDir, images); err != nil {
+		return err
+	}
+	if err := p.bin(ctx, gone); err != nil {
+		return err
+	}
+	return p.dropLinks(ctx)
+}
+
+// look reads what there is and who uses it.
+func (p *prune) look(ctx context.Context) (err error) {
+	if p.images, err = p.s.Images(); err != nil && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	leased, err := p.s.leased(ctx)
+	if err != nil {
+		return err
+	}
+	if p.inUse, err = p.s.mountedDirs(); err != nil {
+		return err
+	}
+	for diffID := range leased {
+		p.inUse[diffID.Encoded()] = true
+	}
+	p.sizes = map[string]size{}
+	return p.measure()
+}
+
+// measure reads the sizes of all directories that layers may be in.
+func (p *prune) measure() error {
+	for _, dir := range []string{layersDir, fixDir, unsyncedDir + "/" + p.s.boot} {
+		err := p.measureIn(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *prune) measureIn(rel string) error {
+	dir, err := durable.OpenDirAt(p.s.root, rel)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	names, err := namesIn(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		st, err := statAt(dir, name)
+		if err != nil {
+			return err
+		}
+		hex, fix := strings.CutPrefix(name, fixPrefix)
+		z := size{made: time.Unix(st.Mtim.Unix()), fix: fix || rel == fixDir, id: digest.NewDigestFromEncoded(digest.SHA256, hex)}
+		// A layer without a record can be removed as well.
+		if f, err := durable.OpenDirAt(dir, name); err == nil {
+			rec, _ := readRecord(f)
+			z.bytes = rec.DiskSize
+			f.Close()
+		}
+		p.sizes[rel+"/"+name] = z
+	}
+	return nil
+}
+
+// choose picks the images to drop, and returns the names of the files of their
+// references and records.
+func (p *prune) choose() (refs, records []string) {
+	drop := func(i int) {
+		img := p.images[i]
+		for _, ref := range img.Refs {
+			refs = append(refs, refName(ref))
+		}
+		records = append(records, img.Manifest.Encoded()+jsonSuffix)
+		p.done.Images = append(p.done.Images, img)
+		p.images = slices.Delete(p.images, i, i+1)
+	}
+	for i := len(p.images) - 1; i >= 0; i-- {
+		if len(p.images[i].Refs) == 0 && p.free(p.images[i]) {
+			drop(i)
+		}
+	}
+	if p.o.KeepStorage <= 0 {
+		return refs, records
+	}
+	slices.SortStableFunc(p.images, func(a, b Image) int { return b.Used.Compare(a.Used) })
+	for i := len(p.images) - 1; i >= 0 && p.kept() > p.o.KeepStorage; i-- {
+		if p.free(p.images[i]) {
+			drop(i)
+		}
+	}
+	return refs, records
+}
+
+// free reports whether nobody uses an image, and nobody has lately.
+func (p *prune) free(img Image) bool {
+	dirs := map[string]bool{}
+	addDirs(dirs, img)
+	for name := range dirs {
+		if p.inUse[name] {
+			return false
+		}
+	}
+	return p.old(img.Used)
+}
+
+func (p *prune) old(t time.Time) bool { return p.now.Sub(t) >= p.o.OlderThan }
+
+// needed are the directories that something which stays is made of.
+func (p *prune) needed() map[string]bool {
+	needed := maps.Clone(p.inUse)
+	for _, img := range p.images {
+		addDirs(needed, img)
+	}
+	return needed
+}
+
+// kept is what the layers take that stay.
+func (p *prune) kept() int64 {
+	needed := p.needed()
+	var total int64
+	for _, z := range p.sizes {
+		if needed[z.id.Encoded()] {
+			total += z.bytes
+		}
+	}
+	return total
+}
+
+// unneeded lists the directories to remove and notes them as done.
+func (p *prune) unneeded() []string {
+	needed := p.needed()
+	var gone []string
+	for _, path := range slices.Sorted(maps.Keys(p.sizes)) {
+		z := p.sizes[path]
+		if needed[z.id.Encoded()] || !p.old(z.made) {
+			continue
+		}
+		gone = append(gone, path)
+		p.done.Bytes += z.bytes
+		if z.fix {
+			p.done.Fixes = append(p.done.Fixes, z.id)
+		} else {
+			p.done.Layers = append(p.done.Layers, z.id)
+		}
+	}
+	return gone
+}
+
+func (p *prune) remove(ctx context.Context, dir string, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	for _, name := range names {
+		if err := durable.Remove(ctx, p.s.dirs[dir], name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return durable.SyncDir(ctx, p.s.dirs[dir])
+}
+
+// bin moves directories to the trash, all of them with one sync for each
+// directory that changes.
+func (p *prune) bin(ctx context.Context, gone []string) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	sync := map[string]*os.File{}
+	defer func() {
+		for _, dir := range sync {
+			dir.Close()
+		}
+	}()
+	for _, rel := range gone {
+		from, name := path.Split(rel)
+		if sync[from] == nil {
+			dir, err := durable.OpenDirAt(p.s.root, path.Clean(from))
+			if err != nil {
+				return err
+			}
+			sync[from] = dir
+		}
+		trashed := rand.Text()
+		if err := durable.RenameNoReplace(ctx, sync[from], name, p.s.dirs[trashDir], trashed); err != nil {
+			return err
+		}
+		p.trashed = append(p.trashed, trashed)
+	}
+	if err := durable.SyncDir(ctx, p.s.dirs[trashDir]); err != nil {
+		return err
+	}
+	for _, from := range slices.Sorted(maps.Keys(sync)) {
+		if err := durable.SyncDir(ctx, sync[from]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropLinks removes the links that lead nowhere, but for the one with the
+// highest number, see readLinks.
+func (p *prune) dropLinks(ctx context.Context) error {
+	byTarget, last, err := p.s.readLinks()
+	if err != nil {
+		return err
+	}
+	var stale []string
+	for target, name := range byTarget {
+		there, err := existsAt(p.s.root, strings.TrimPrefix(target, "../"))
+		if err != nil {
+			return err
+		}
+		if !there && name != linkName(last) {
+			stale = append(stale, name)
+		}
+	}
+	slices.Sort(stale)
+	return p.remove(ctx, linksDir, stale)
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+)
+
+// stagingLock is held while a staging directory is made and not yet locked,
+// so that nobody takes it for one that a dead process left.
+const stagingLock = "staging"
+
+// reap clears away what processes that died have left: staging directories
+// and leases that nobody holds, trash, temporary files. It removes nothing
+// that was ever visible, so it needs no lock on the store.
+func (s *Store) reap(ctx context.Context) error {
+	for _, part := range []func(context.Context) error{s.reapStaging, s.reapTrash, s.reapLeases, s.reapUnsynced} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) reapStaging(ctx context.Context) error {
+	dir := s.dirs[stagingDir]
+	names, err := namesIn(dir)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	unlock, err := durable.Lock(ctx, s.dirs[locksDir], stagingLock, durable.Exclusive, nil)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, name := range names {
+		if err := s.reapDir(ctx, dir, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reapDir moves name in dir to the trash unless a living process holds it.
+func (s *Store) reapDir(ctx context.Context, dir *os.File, name string) error {
+	f, err := durable.OpenDirAt(dir, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	free, err := durable.TryFlock(f, durable.Exclusive)
+	if err != nil || !free {
+		return err
+	}
+	s.log.Info("removing what an interrupted process left", "store", s.path, "staging", name)
+	_, err = s.bin(ctx, dir, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // committed between the listing and the lock
+	}
+	return err
+}
+
+// reapTrash empties the trash; several processes may do so at once.
+func (s *Store) reapTrash(ctx context.Context) error {
+	names, err := namesIn(s.dirs[trashDir])
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := s.emptyTrash(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) emptyTrash(ctx context.Context, name string) error {
+	if err := durable.Fault(ctx, "empty trash"); err != nil {
+		return err
+	}
+	if held, err := s.held(name); err != nil || held {
+		return err
+	}
+	err := removeTree(s.dirs[trashDir], name)
+	// Another process that empties the same trash adds and takes names under
+	// our hands; what we both leave the next one finds.
+	if errors.Is(err, unix.ENOTEMPTY) {
+		return nil
+	}
+	return err
+}
+
+// reapUnsynced bins layers that an earlier boot committed without a sync:
+// nobody knows how much of them reached the disk.
+func (s *Store) reapUnsynced(ctx context.Context) error {
+	names, err := namesIn(s.dirs[unsyncedDir])
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name == s.boot {
+			continue
+		}
+		s.log.Info("removing layers that an earlier boot did not sync", "store", s.path)
+		trashed, err := s.bin(ctx, s.dirs[unsyncedDir], name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.emptyTrash(ctx, trashed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reapTemps removes the files that an interrupted write left in dir. Only
+// under the exclusive lock: a living writer's look the same.
+func (s *Store) reapTemps(ctx context.Context, dir *os.File) error {
+	names, err := namesIn(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, durable.TempPrefix) {
+			continue
+		}
+		if err := durable.Remove(ctx, dir, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

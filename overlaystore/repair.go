@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/durable"
+)
+
+// Restage begins a fresh copy of a layer that the store has, damaged: fill and
+// seal it as any other, and put it in place with [Store.ReplaceLayer]. It
+// waits as [Store.Stage] does.
+func (s *Store) Restage(ctx context.Context, diffID digest.Digest) (*Staging, error) {
+	absent := func(digest.Digest) (bool, error) { return false, nil }
+	g, err := s.stage(ctx, diffID, "", takeLock, absent)
+	if err != nil {
+		return nil, fmt.Errorf("stage layer %s again: %w", diffID, s.Explain(err))
+	}
+	return g, nil
+}
+
+// ReplaceLayer makes a sealed layer take the place of the one with the same
+// diffID, atomically and durably. What is mounted goes on with the old
+// directory, which stays in the trash until the last such mount has gone.
+func (s *Store) ReplaceLayer(ctx context.Context, g *Staging) error {
+	err := s.replace(ctx, g, s.dirs[layersDir])
+	if err := errors.Join(err, g.Discard()); err != nil {
+		return fmt.Errorf("replace layer %s: %w", g.diffID, s.Explain(err))
+	}
+	return nil
+}
+
+func (s *Store) replace(ctx context.Context, g *Staging, in *os.File) error {
+	if !g.sealed || g.done {
+		return fmt.Errorf("layer %s is not sealed", g.diffID)
+	}
+	// Always synced: the old one may have been.
+	if err := durable.SyncFS(ctx, g.dir); err != nil {
+		return err
+	}
+	unlock, err := s.share(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	g.final = g.diffID.Encoded()
+	err = durable.Exchange(ctx, s.dirs[stagingDir], g.name, in, g.final)
+	if errors.Is(err, fs.ErrNotExist) {
+		return moveIn(ctx, in, []*Staging{g}, false)
+	}
+	if err != nil {
+		return err
+	}
+	if err := durable.SyncDir(ctx, in); err != nil {
+		// Whichever of the two stands after a power cut, it is a whole layer
+		// or the damaged one that was there.
+		return errors.Join(err, s.hold(ctx, g))
+	}
+	return s.hold(ctx, g)
+}
+
+// heldPrefix begins the names in trash/ of directories that a mount may still
+// use, until the next boot at the latest.
+const heldPrefix = "held-"
+
+// hold moves the old directory, now in the staging's place, to the trash, to
+// stay there while something that uses it is mounted.
+func (s *Store) hold(ctx context.Context, g *Staging) error {
+	name := heldPrefix + s.boot + "-" + g.diffID.Encoded() + "-" + rand.Text()
+	if err := durable.RenameNoReplace(ctx, s.dirs[stagingDir], g.name, s.dirs[trashDir], name); err != nil {
+		return err
+	}
+	g.done = true
+	if err := g.close(); err != nil {
+		return err
+	}
+	return s.emptyTrash(ctx, name)
+}
+
+// held reports whether a name in the trash belongs to a mount. A layer's
+// digest is all that a mount shows, so it stays held as long as any mount has
+// that layer, be it the new directory.
+func (s *Store) held(name string) (bool, error) {
+	rest, ok := strings.CutPrefix(name, heldPrefix+s.boot+"-")
+	if !ok {
+		return false, nil
+	}
+	hex, _, _ := strings.Cut(rest, "-")
+	dirs, err := s.mountedDirs()
+	return dirs[hex], err
+}
+
+// mountedDirs are the names in layers/ and fix/ that live mounts use, or may
+// use.
+func (s *Store) mountedDirs() (map[string]bool, error) {
+	ix, err := s.mountIndex()
+	if err != nil {
+		return nil, err
+	}
+	dirs := map[string]bool{}
+	err = everyMount(func(_ string, e mountEntry) {
+		u := ix.use(e)
+		for _, dir := range u.dirs {
+			name := dir[strings.LastIndex(dir, "/")+1:]
+			dirs[strings.TrimPrefix(name, fixPrefix)] = true
+		}
+		for _, img := range ix.images {
+			if img.Manifest == u.manifest && u.manifest != "" {
+				addDirs(dirs, img)
+			}
+		}
+	})
+	return dirs, err
+}
+
+// addDirs adds the names of all directories that img is made of.
+func addDirs(dirs map[string]bool, img Image) {
+	for _, diffID := range img.Layers {
+		dirs[diffID.Encoded()] = true
+	}
+	if img.Fix != "" {
+		dirs[img.Fix.Encoded()] = true
+	}
+}
+
+// RepairFix makes the fix layer of img anew from its layers, which must be
+// sound, and puts it in place as [Store.ReplaceLayer] does.
+func (s *Store) RepairFix(ctx context.Context, img Image) error {
+	if img.Fix == "" {
+		return nil
+	}
+	if err := s.repairFix(ctx, img); err != nil {
+		return fmt.Errorf("repair fix layer %s: %w", img.Fix, s.Explain(err))
+	}
+	return nil
+}
+
+func (s *Store) repairFix(ctx context.Context, img Image) error {
+	stack, err := s.lower(img)
+	if err != nil {
+		return err
+	}
+	v, p, err := s.planFix(img, stack)
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	absent := func(digest.Digest) (bool, error) { return false, nil }
+	g, err := s.stage(ctx, img.Fix, fixPrefix, takeLock, absent)
+	if err != nil {
+		return err
+	}
+	if err := s.fillFix(ctx, g, v, p); err != nil {
+		return errors.Join(err, g.Discard())
+	}
+	return errors.Join(s.replace(ctx, g, s.dirs[fixDir]), g.Discard())
+}

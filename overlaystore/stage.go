@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// Staging is a layer being filled. It is invisible until [Store.Commit], and
+// holds the layer's lock, so that no other process fetches the same layer.
+// Its methods are for one goroutine at a time.
+type Staging struct {
+	store  *Store
+	diffID digest.Digest
+	name   string // in staging/
+	unlock func() error
+	dir    *os.File // staging/<name>, flocked; opened before the first byte is written, so that its syncfs hears of every error
+	fs     *os.File // the lower dir
+	files  *os.File
+	buf    *bufio.Writer
+	record *filesWriter
+	opened time.Time
+	final  string // its name when committed
+	disk   int64  // bytes of all files
+	sealed bool
+	done   bool
+}
+
+// Stage begins a layer. When another process is filling the same one, Stage
+// waits for it and logs that it does: the error is then ErrExists if the layer
+// came to be, and if that process died Stage takes over. The caller must end
+// the staging with Commit or Discard.
+//
+// Two processes that each hold a layer which the other waits for would wait
+// for ever. So hold no other staging while Stage may wait: begin all layers
+// with [Store.TryStage], commit those that were free, and only then Stage the
+// rest, one after the other.
+func (s *Store) Stage(ctx context.Context, diffID digest.Digest) (*Staging, error) {
+	return s.stageLayer(ctx, diffID, takeLock)
+}
+
+// TryStage is [Store.Stage] without the wait: the error is ErrBusy when
+// another process is filling the layer.
+func (s *Store) TryStage(ctx context.Context, diffID digest.Digest) (*Staging, error) {
+	return s.stageLayer(ctx, diffID, tryLock)
+}
+
+// lockFunc takes the lock of a name in locks/.
+type lockFunc func(ctx context.Context, s *Store, name string) (unlock func() error, err error)
+
+func takeLock(ctx context.Context, s *Store, name string) (func() error, error) {
+	return durable.Lock(ctx, s.dirs[locksDir], name, durable.Exclusive, func() {
+		s.log.Info("waiting for another process that is fetching the same layer", "layer", name)
+	})
+}
+
+func tryLock(ctx context.Context, s *Store, name string) (func() error, error) {
+	unlock, err := durable.TryLock(ctx, s.dirs[locksDir], name, durable.Exclusive)
+	if err == nil && unlock == nil {
+		err = fmt.Errorf("%w: another process is fetching it", ErrBusy)
+	}
+	return unlock, err
+}
+
+func (s *Store) stageLayer(ctx context.Context, diffID digest.Digest, lock lockFunc) (*Staging, error) {
+	g, err := s.stage(ctx, diffID, "", lock, s.HasLayer)
+	if err != nil {
+		return nil, fmt.Errorf("stage layer %s: %w", diffID, s.Explain(err))
+	}
+	return g, nil
+}
+
+// stage begins a layer, or a fix layer, whose lock's name has a prefix. Once
+// it has the lock it asks present whether there is still work to do.
+func (s *Store) stage(ctx context.Context, id digest.Digest, prefix string, lock lockFunc, present func(digest.Digest) (bool, error)) (*Staging, error) {
+	name, err := hexName(id)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lock(ctx, s, prefix+name)
+	if err != nil {
+		return nil, err
+	}
+	g := &Staging{store: s, diffID: id, unlock: unlock}
+	exists, err := present(id)
+	if err == nil && exists {
+		err = ErrExists
+	}
+	if err == nil {
+		err = g.open(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, g.Discard())
+	}
+	return g, nil
+}
+
+func (g *Staging) open(ctx context.Context) (err error) {
+	if err := g.makeDir(ctx); err != nil {
+		return err
+	}
+	if err := durable.Mkdir(ctx, g.dir, fsDir, 0o755); err != nil {
+		return err
+	}
+	if g.fs, err = durable.OpenDirAt(g.dir, fsDir); err != nil {
+		return err
+	}
+	// The umask may have taken bits that others need to see the mount's root.
+	return g.fs.Chmod(0o755)
+}
+
+// openRecord begins files.zst at the first record: of the many layers that a
+// pull stages at once few are being filled, and an encoder takes memory.
+func (g *Staging) openRecord() (err error) {
+	if g.record != nil {
+		return nil
+	}
+	if g.files, err = openAt(g.dir, filesFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600); err != nil {
+		return err
+	}
+	g.buf = bufio.NewWriterSize(g.files, 1<<16)
+	g.record, err = newFilesWriter(g.buf)
+	return err
+}
+
+// makeDir makes and locks the staging directory while nobody reaps.
+func (g *Staging) makeDir(ctx context.Context) (err error) {
+	s := g.store
+	unlock, err := durable.Lock(ctx, s.dirs[locksDir], stagingLock, durable.Shared, nil)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	name := s.boot + "-" + rand.Text()
+	if err := durable.Mkdir(ctx, s.dirs[stagingDir], name, 0o700); err != nil {
+		return err
+	}
+	g.name = name
+	if g.dir, err = durable.OpenDirAt(s.dirs[stagingDir], name); err != nil {
+		return err
+	}
+	g.opened = time.Now()
+	locked, err := durable.TryFlock(g.dir, durable.Exclusive)
+	if err == nil && !locked {
+		err = ErrBusy
+	}
+	return err
+}
+
+// Dir is the lower dir to fill: empty, mode 0755. The staging owns it.
+func (g *Staging) Dir() *os.File { return g.fs }
+
+// DiffID is the layer that is being staged.
+func (g *Staging) DiffID() digest.Digest { return g.diffID }
+
+// Record adds e to files.zst. Entries are a journal, see [tree.Entry].
+func (g *Staging) Record(e tree.Entry) error {
+	if g.sealed || g.done {
+		return fmt.Errorf("record %q: the staging of layer %s is closed", e.Path, g.diffID)
+	}
+	if err := g.openRecord(); err != nil {
+		return fmt.Errorf("record layer %s: %w", g.diffID, err)
+	}
+	if e.Type == tree.Regular {
+		g.disk += e.Size
+	}
+	return g.record.add(&e)
+}
+
+// Seal says that the layer is complete and verified, and writes its records.
+// Nothing may be changed afterwards.
+func (g *Staging) Seal(ctx context.Context, rec LayerRecord) error {
+	if g.sealed || g.done {
+		return fmt.Errorf("seal layer %s: the staging is closed", g.diffID)
+	}
+	rec.DiffID = g.diffID
+	if rec.DiskSize == 0 {
+		rec.DiskSize = g.disk
+	}
+	if err := g.seal(ctx, rec); err != nil {
+		return fmt.Errorf("seal layer %s: %w", g.diffID, err)
+	}
+	g.sealed = true
+	return nil
+}
+
+func (g *Staging) seal(ctx context.Context, rec LayerRecord) (err error) {
+	if err := durable.Fault(ctx, "write files.zst"); err != nil {
+		return err
+	}
+	if err := g.openRecord(); err != nil {
+		return err
+	}
+	if err := errors.Join(g.record.close(), g.buf.Flush(), g.files.Close()); err != nil {
+		return err
+	}
+	g.record, g.buf = nil, nil
+	raw, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	if err := durable.Fault(ctx, "write layer.json"); err != nil {
+		return err
+	}
+	f, err := openAt(g.dir, recordFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(raw, '\n'))
+	return errors.Join(err, f.Close())
+}
+
+// Discard removes what was staged and lets others have the layer. After a
+// commit, or a second time, it does nothing, so that it can be deferred.
+func (g *Staging) Discard() error {
+	if g.done {
+		return nil
+	}
+	g.done = true
+	var errs []error
+	if g.name != "" {
+		// No fault point and no context: this is what follows a fault.
+		errs = append(errs, removeTree(g.store.dirs[stagingDir], g.name))
+	}
+	return errors.Join(append(errs, g.close())...)
+}
+
+// close lets go of everything, the layer's lock last.
+func (g *Staging) close() error {
+	var errs []error
+	if g.record != nil {
+		_ = g.record.z.Close() // it only has memory to give back; its file is gone
+	}
+	for _, f := range []*os.File{g.files, g.fs, g.dir} {
+		if f == nil {
+			continue
+		}
+		if err := f.Close(); !errors.Is(err, fs.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, g.unlock())...)
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+)
+
+// Options are how to use a store. The zero value is right for most.
+type Options struct {
+	// Logger hears what the store waits for and what it clears away; nil
+	// means silence.
+	Logger *slog.Logger
+	// NoSync leaves out the one slow step, writing the layers' data back to
+	// the disk at commit. Layers committed so count as absent after the next
+	// boot. Zero means that a committed layer survives a power cut.
+	NoSync bool
+	// IDs is the form of owners in a store that is made now; a store that is
+	// there is not opened when it has another. Empty means what probing finds,
+	// and what is there.
+	IDs IDs
+}
+
+// Store is an open store. Its methods may be called by many goroutines, and
+// many processes may have the same store open.
+type Store struct {
+	path   string // absolute
+	root   *os.File
+	dirs   map[string]*os.File
+	format Format
+	log    *slog.Logger
+	noSync bool
+	ids    IDs    // wanted
+	boot   string // id of this boot
+}
+
+// The directories of a store, by the names that stand on disk.
+const (
+	layersDir   = "layers"
+	fixDir      = "fix"
+	linksDir    = "l"
+	imagesDir   = "images"
+	refsDir     = "refs"
+	leasesDir   = "leases"
+	stagingDir  = "staging"
+	trashDir    = "trash"
+	locksDir    = "locks"
+	unsyncedDir = "unsynced"
+)
+
+// subdirs are made with the store, and its only directories beside blobs/.
+var subdirs = []string{
+	layersDir, fixDir, linksDir, imagesDir, refsDir, leasesDir, stagingDir, trashDir, locksDir, unsyncedDir,
+}
+
+const (
+	formatFile = "store.json"
+	lockFile   = "lock"
+	blobsDir   = "blobs" // kept by package cache
+	emptyLink  = "0"     // l/0 is an empty directory, see Assemble
+)
+
+// Open opens the store at dir. A directory that is missing or empty becomes a
+// store, with mode 0700, in the form that probing finds right for the
+// filesystem and the caller's rights.
+//
+// The error is ErrUnsupported for a filesystem on which a store cannot keep
+// its word, ErrFormat for a newer format and for a directory that holds
+// something else, and fs.ErrPermission for a store that another user owns or
+// may write to.
+func Open(ctx context.Context, dir string, o Options) (*Store, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open store %q: %w", dir, err)
+	}
+	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, ids: o.IDs, dirs: map[string]*os.File{}}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) (err error) {
+	if s.boot, err = bootID(); err != nil {
+		return err
+	}
+	if err := makeRoot(ctx, s.path); err != nil {
+		return err
+	}
+	if s.root, err = durable.OpenDir(s.path); err != nil {
+		return err
+	}
+	if err := checkOwner(s.root); err != nil {
+		return err
+	}
+	raw, err := readFileAt(s.root, formatFile, maxFormat)
+	if errors.Is(err, fs.ErrNotExist) {
+		raw, err = s.create(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if s.format, err = parseFormat(raw); err != nil {
+		return err
+	}
+	if s.ids != "" && s.ids != s.format.IDs {
+		return fmt.Errorf("%w: its ids are %s and not %s, which was decided when it was made", ErrFormat, s.format.IDs, s.ids)
+	}
+	if err := s.openDirs(); err != nil {
+		return err
+	}
+	// What cannot be cleared away is in nobody's way.
+	if err := s.reap(ctx); err != nil {
+		s.log.Warn("clear away what interrupted processes left", "store", s.path, "error", err)
+	}
+	return nil
+}
+
+// makeRoot makes the directory at path, durably, with all that is missing
+// above it.
+func makeRoot(ctx context.Context, path string) error {
+	err := os.Mkdir(path, 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, 0o700)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	parent, err := durable.OpenDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(durable.SyncDir(ctx, parent), parent.Close())
+}
+
+// checkOwner refuses a store into which somebody else could slip a layer.
+func checkOwner(root *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(root.Fd()), &st); err != nil {
+		return err
+	}
+	if uid := os.Geteuid(); int(st.Uid) != uid {
+		return fmt.Errorf("it belongs to uid %d and this process runs as uid %d: run as its owner, or choose another store: %w", st.Uid, uid, fs.ErrPermission)
+	}
+	if st.Mode&0o022 != 0 {
+		return fmt.Errorf("its mode is %04o, so others may write there: make it 0700: %w", st.Mode&0o7777, fs.ErrPermission)
+	}
+	return nil
+}
+
+// create makes a store of the opened root and returns its store.json. Of two
+// processes that do so at once one waits, and finds the other's.
+func (s *Store) create(ctx context.Context) ([]byte, error) {
+	if err := onlyOurs(s.root); err != nil {
+		return nil, err
+	}
+	unlock, err := durable.Lock(ctx, s.root, lockFile, durable.Exclusive, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	raw, err := readFileAt(s.root, formatFile, maxFormat)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return raw, err
+	}
+	for _, name := range subdirs {
+		if err := durable.Mkdir(ctx, s.root, name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+	}
+	links, err := durable.OpenDirAt(s.root, linksDir)
+	if err != nil {
+		return nil, err
+	}
+	defer links.Close()
+	if err := durable.Mkdir(ctx, links, emptyLink, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	if err := durable.SyncDir(ctx, links); err != nil {
+		return nil, err
+	}
+	format, err := probe(ctx, s.root, s.ids)
+	if err != nil {
+		return nil, err
+	}
+	if raw, err = json.Marshal(format); err != nil {
+		return nil, err
+	}
+	return raw, durable.WriteFile(ctx, s.root, formatFile, append(raw, '\n'), 0o600)
+}
+
+// onlyOurs refuses to turn a directory that is in use for something else into
+// a store. What an interrupted creation left is no such thing.
+func onlyOurs(root *os.File) error {
+	names, err := namesIn(root)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		ours := slices.Contains(subdirs, name) || name == lockFile || name == blobsDir || name == "lost+found" ||
+			strings.HasPrefix(name, durable.TempPrefix) || strings.HasPrefix(name, probePrefix)
+		if !ours {
+			return fmt.Errorf("%w: the directory holds %q and no store.json, so it is something else; choose an empty one", ErrFormat, name)
+		}
+	}
+	return nil
+}
+
+func (s *Store) openDirs() error {
+	var root unix.Stat_t
+	if err := unix.Fstat(int(s.root.Fd()), &root); err != nil {
+		return err
+	}
+	for _, name := range subdirs {
+		dir, err := durable.OpenDirAt(s.root, name)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		s.dirs[name] = dir
+		var st unix.Stat_t
+		if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+			return err
+		}
+		if st.Dev != root.Dev {
+			return fmt.Errorf("%s/ is on another filesystem than the rest of the store: %w", name, ErrUnsupported)
+		}
+	}
+	return nil
+}
+
+// Close closes the store's directories. Mounts go on without it.
+func (s *Store) Close() error {
+	var errs []error
+	for _, dir := range s.dirs {
+		errs = append(errs, dir.Close())
+	}
+	if s.root != nil {
+		errs = append(errs, s.root.Close())
+	}
+	s.dirs, s.root = nil, nil
+	return errors.Join(errs...)
+}
+
+// Format says in which form the store keeps its layers.
+// Syncs reports whether a commit makes layers durable: not with NoSync.
+func (s *Store) Syncs() bool { return !s.noSync }
+
+func (s *Store) Format() Format { return s.format }
+
+// Path is the store's absolute path.
+func (s *Store) Path() string { return s.path }
+
+// share keeps prune away while it is held: for moments, never for a transfer.
+func (s *Store) share(ctx context.Context) (unlock func() error, err error) {
+	return durable.Lock(ctx, s.root, lockFile, durable.Shared, nil)
+}
+
+// exclude waits until nobody looks at the store's records and keeps everybody
+// away while it is held.
+func (s *Store) exclude(ctx context.Context) (unlock func() error, err error) {
+	return durable.Lock(ctx, s.root, lockFile, durable.Exclusive, func() {
+		s.log.Info("waiting for other processes that use the store", "store", s.path)
+	})
+}
+
+// bootID tells boots apart: a process id or a time could come again.
+func bootID() (string, error) {
+	raw, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("read the id of this boot: %w", err)
+	}
+	return strings.TrimSpace(string(raw)), nil
+}

@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// openStore opens a fresh store in a temporary directory.
+func openStore(t testing.TB) *Store {
+	t.Helper()
+	return reopen(t, filepath.Join(t.TempDir(), "store"), Options{})
+}
+
+func reopen(t testing.TB, dir string, o Options) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), dir, o)
+	if errors.Is(err, ErrUnsupported) {
+		t.Skipf("needs a temporary directory on a filesystem that can hold a store: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// file is one path of a layer that a test makes.
+type file struct {
+	tree.Entry
+	body string
+	bare bool
+}
+
+var testTime = time.Unix(1700000000, 123456789).UTC()
+
+func regular(path, body string) file {
+	return file{Entry: tree.Entry{Path: path, Type: tree.Regular, Mode: 0o644}, body: body}
+}
+
+func dir(path string, mode uint32) file {
+	return file{Entry: tree.Entry{Path: path, Type: tree.Directory, Mode: mode}}
+}
+
+func implied(path string) file {
+	return file{Entry: tree.Entry{Path: path, Type: tree.Directory, Mode: 0o755, Implied: true}}
+}
+
+func whiteout(path string) file {
+	return file{Entry: tree.Entry{Path: path, Type: tree.Whiteout}}
+}
+
+func symlink(path, target string) file {
+	return file{Entry: tree.Entry{Path: path, Type: tree.Symlink, Mode: 0o777, Linkname: target}}
+}
+
+func hardlink(path, target string) file {
+	return file{Entry: tree.Entry{Path: path, Type: tree.Hardlink, Linkname: target}}
+}
+
+// layerID is a diffID for a layer that never was a tar.
+func layerID(name string) digest.Digest { return digest.FromString("layer " + name) }
+
+// addLayer stages and commits a layer.
+func addLayer(t testing.TB, s *Store, name string, rec LayerRecord, files ...file) digest.Digest {
+	t.Helper()
+	diffID := layerID(name)
+	if err := putLayer(t.Context(), s, diffID, rec, files...); err != nil {
+		t.Fatal(err)
+	}
+	return diffID
+}
+
+func putLayer(ctx context.Context, s *Store, diffID digest.Digest, rec LayerRecord, files ...file) error {
+	g, err := s.Stage(ctx, diffID)
+	if err != nil {
+		return err
+	}
+	defer g.Discard()
+	if err := fill(g, rec, files...); err != nil {
+		return err
+	}
+	if err := g.Seal(ctx, recordOf(rec, files)); err != nil {
+		return err
+	}
+	return s.Commit(ctx, g)
+}
+
+// recordOf is what unpacking would note of the files.
+func recordOf(rec LayerRecord, files []file) LayerRecord {
+	if !slices.ContainsFunc(files, func(f file) bool { return f.Path == "." }) {
+		rec.Implied = append(rec.Implied, ImpliedDir{Path: "."})
+	}
+	for _, f := range files {
+		if f.Implied {
+			rec.Implied = append(rec.Implied, ImpliedDir{Path(f.Path), f.Opaque, f.bare})
+		}
+		parent := Path(filepath.Dir(f.Path))
+		if f.Type == tree.Whiteout && !slices.Contains(rec.WhiteoutParents, parent) {
+			rec.WhiteoutParents = append(rec.WhiteoutParents, parent)
+		}
+	}
+	return rec
+}
+
+// putImage puts an image of the layers, the lowest first, and tags it.
+func putImage(t testing.TB, s *Store, ref string, layers ...digest.Digest) Image {
+	t.Helper()
+	img := Image{Manifest: digest.FromString("manifest " + ref), Config: digest.FromString("config " + ref), Layers: layers}
+	img, err := s.PutImage(t.Context(), img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Tag(t.Context(), ref, img.Manifest); err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+func TestOpenMakesAStore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "not", "there", "yet")
+	s := reopen(t, dir, Options{})
+	fi, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fi.Mode().Perm(), fs.FileMode(0o700); got != want {
+		t.Errorf("mode %v, want %v", got, want)
+	}
+	if rootOfAll() {
+		if got, want := s.Format(), (Format{1, CharDevices, TrustedXattrs, HostIDs}); got != want {
+			t.Errorf("as root: %+v, want %+v", got, want)
+		}
+	}
+	again := reopen(t, dir, Options{})
+	if got, want := again.Format(), s.Format(); got != want {
+		t.Errorf("opened again: %+v, want %+v", got, want)
+	}
+	names, err := namesIn(s.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := append([]string{lockFile, formatFile}, subdirs...)
+	slices.Sort(names)
+	slices.Sort(want)
+	if !slices.Equal(names, want) {
+		t.Errorf("the store holds %q, want %q", names, want)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		prepare func(t *testing.T, dir string)
+		want    error
+		says    string
+	}{
+		{"a newer format", func(t *testing.T, dir string) {
+			writeFile(t, filepath.Join(dir, "store.json"), `{"format":2}`)
+		}, ErrFormat, "use a newer one"},
+		{"format 0", func(t *testing.T, dir string) {
+			writeFile(t, filepath.Join(dir, "store.json"), `{}`)
+		}, ErrFormat, "unknown store format"},
+		{"an unknown whiteout form", func(t *testing.T, dir string) {
+			writeFile(t, filepath.Join(dir, "store.json"), `{"format":1,"whiteouts":"none","xattrs":"user","ids":"host"}`)
+		}, ErrFormat, "none"},
+		{"a torn store.json", func(t *testing.T, dir string) {
+			writeFile(t, filepath.Join(dir, "store.json"), ``)
+		}, ErrDamaged, "store.json"},
+		{"a directory in other use", func(t *testing.T, dir string) {
+			writeFile(t, filepath.Join(dir, "notes.txt"), "mine")
+		}, ErrFormat, "notes.txt"},
+		{"a store that others may write to", func(t *testing.T, dir string) {
+			if err := os.Chmod(dir, 0o770); err != nil {
+				t.Fatal(err)
+			}
+		}, fs.ErrPermission, "0770"},
+		{"another user's store", func(t *testing.T, dir string) {
+			needsRoot(t, "it gives a directory to another user")
+			if err := os.Chown(dir, 1234, 0); err != nil {
+				t.Fatal(err)
+			}
+		}, fs.ErrPermission, "uid 1234"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			c.prepare(t, dir)
+			s, err := Open(t.Context(), dir, Options{})
+			if err == nil {
+				s.Close()
+			}
+			if !errors.Is(err, c.want) || !strings.Contains(fmt.Sprint(err), c.says) {
+				t.Errorf("error %v, want %v that says %q", err, c.want, c.says)
+			}
+		})
+	}
+}
+
+func writeFile(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLayerComesAndGoes(t *testing.T) {
+	s := openStore(t)
+	diffID := layerID("base")
+	if has, err := s.HasLayer(diffID); err != nil || has {
+		t.Fatalf("an empty store: has %v, error %v", has, err)
+	}
+	rec := LayerRecord{Size: 42, Notes: map[string]int64{"device skipped": 3}, Implied: []ImpliedDir{{"odd \xff%name", tree.Marked, false}}}
+	addLayer(t, s, "base", rec, regular("hello", "world"))
+	got, err := s.Layer(diffID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.DiffID != diffID || got.Size != 42 || got.Notes["device skipped"] != 3 || got.Implied[0] != rec.Implied[0] {
+		t.Errorf("record %+v", got)
+	}
+	body, err := os.ReadFile(filepath.Join(s.Path(), "layers", diffID.Encoded(), "fs", "hello"))
+	if err != nil || string(body) != "world" {
+		t.Errorf("content %q, error %v", body, err)
+	}
+	if _, err := s.Stage(t.Context(), diffID); !errors.Is(err, ErrExists) {
+		t.Errorf("staging it again: %v, want ErrExists", err)
+	}
+	img := putImage(t, s, "example.com/a:1", diffID)
+	found, err := s.Lookup("example.com/a:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.Manifest != img.Manifest || !slices.Equal(found.Refs, []string{"example.com/a:1"}) {
+		t.Errorf("looked up %+v", found)
+	}
+	if err := s.Remove(t.Context(), "example.com/a:1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Lookup("example.com/a:1"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("after the removal: %v, want ErrNotFound", err)
+	}
+	if err := s.Remove(t.Context(), "example.com/a:1"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a second removal: %v, want ErrNotFound", err)
+	}
+}
+
+func TestDiscardLeavesNothing(t *testing.T) {
+	s := openStore(t)
+	g, err := s.Stage(t.Context(), layerID("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fill(g, LayerRecord{}, dir("d", 0o500), regular("d/f", "x")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := g.Discard(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkEmpty(t, s, stagingDir, trashDir, layersDir)
+	g, err = s.Stage(t.Context(), layerID("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Discard(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkEmpty(t testing.TB, s *Store, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		list, err := namesIn(s.dirs[name])
+		if err != nil || len(list) > 0 {
+			t.Errorf("%s/ holds %q, error %v; want nothing", name, list, err)
+		}
+	}
+}
+
+func TestPutImageWantsItsLayers(t *testing.T) {
+	s := openStore(t)
+	img := Image{Manifest: digest.FromString("m"), Layers: []digest.Digest{layerID("absent")}}
+	if _, err := s.PutImage(t.Context(), img); !errors.Is(err, ErrNotFound) {
+		t.Errorf("error %v, want ErrNotFound", err)
+	}
+	if err := s.Tag(t.Context(), "x", img.Manifest); !errors.Is(err, ErrNotFound) {
+		t.Errorf("tag: error %v, want ErrNotFound", err)
+	}
+}
+
+func TestUnsyncedLayersEndWithTheBoot(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	s := reopen(t, path, Options{NoSync: true})
+	diffID := addLayer(t, s, "a", LayerRecord{}, regular("f", "x"))
+	img := putImage(t, s, "a", diffID)
+	synced := reopen(t, path, Options{})
+	for _, c := range []struct {
+		name string
+		s    *Store
+		want bool
+	}{{"without sync", s, true}, {"with sync", synced, false}} {
+		if got, err := c.s.HasLayer(diffID); err != nil || got != c.want {
+			t.Errorf("%s, in the same boot: has %v, error %v, want %v", c.name, got, err, c.want)
+		}
+		if _, err := c.s.Assemble(t.Context(), img, MountOptions{}); err != nil {
+			t.Errorf("%s, in the same boot: %v", c.name, err)
+		}
+	}
+	// The next boot has another id.
+	unsynced := filepath.Join(path, unsyncedDir)
+	if err := os.Rename(filepath.Join(unsynced, s.boot), filepath.Join(unsynced, "0-another-boot")); err != nil {
+		t.Fatal(err)
+	}
+	next := reopen(t, path, Options{NoSync: true})
+	if has, err := next.HasLayer(diffID); err != nil || has {
+		t.Errorf("after a boot: has %v, error %v", has, err)
+	}
+	if _, err := next.Assemble(t.Context(), img, MountOptions{}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("after a boot: %v, want ErrNotFound", err)
+	}
+	checkEmpty(t, next, unsyncedDir, trashDir)
+}
+
+func TestFilesCodec(t *testing.T) {
+	entries := []tree.Entry{
+		{Path: ".", Type: tree.Directory, Mode: 0o755, Implied: true, ModTime: time.Unix(0, 0).UTC()},
+		{Path: "a/b", Type: tree.Regular, Mode: 0o4755, UID: 1 << 31, GID: 7, Size: 1 << 40, Sum: 0xdeadbeef, ModTime: testTime},
+		{Path: "a/bc\xff", Type: tree.Symlink, Mode: 0o777, Linkname: "../x", ModTime: time.Unix(-5, 999999999).UTC()},
+		{Path: "a/bc\xff", Type: tree.Removed, ModTime: testTime},
+		{Path: "dev", Type: tree.BlockDevice, Major: 259, Minor: 1 << 19, ModTime: testTime},
+		{Path: "d", Type: tree.Directory, Opaque: tree.Replaced, Xattrs: map[string]string{"user.a": "", "security.capability": "\x00\x01"}, ModTime: testTime},
+	}
+	raw := encodeFiles(t, entries)
+	got, err := decodeFiles(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", entries) {
+		t.Errorf("got  %+v\nwant %+v", got, entries)
+	}
+	for n := range raw {
+		if _, err := decodeFiles(raw[:n]); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("cut to %d of %d bytes: %v, want ErrDamaged", n, len(raw), err)
+		}
+	}
+	if _, err := decodeFiles(append(bytes.Clone(raw), raw...)); !errors.Is(err, ErrDamaged) {
+		t.Errorf("twice in a row: %v, want ErrDamaged", err)
+	}
+}
+
+func encodeFiles(t testing.TB, entries []tree.Entry) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	w, err := newFilesWriter(&buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if err := w.add(&e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+func decodeFiles(raw []byte) ([]tree.Entry, error) {
+	r, err := newFilesReader(bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	var list []tree.Entry
+	for e, err := range r.all() {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+func FuzzFiles(f *testing.F) {
+	f.Add(encodeFiles(f, []tree.Entry{{Path: "a", Type: tree.Regular, ModTime: testTime, Xattrs: map[string]string{"user.x": "y"}}}))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		entries, err := decodeFiles(raw)
+		if err != nil {
+			return
+		}
+		again, err := decodeFiles(encodeFiles(t, entries))
+		if err != nil || fmt.Sprintf("%+v", again) != fmt.Sprintf("%+v", entries) {
+			t.Errorf("%+v became %+v, error %v", entries, again, err)
+		}
+	})
+}
+
+func jsonOf(t testing.TB, v any) string {
+	t.Helper()
+	raw, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// What a record costs: to be compared with what unpacking a path costs.
+func BenchmarkRecord(b *testing.B) {
+	w, err := newFilesWriter(io.Discard)
+	if err != nil {
+		b.Fatal(err)
+	}
+	e := tree.Entry{Type: tree.Regular, Mode: 0o644, Size: 4096, Sum: 0xdeadbeef, ModTime: testTime}
+	for i := 0; b.Loop(); i++ {
+		e.Path = fmt.Sprintf("usr/lib/python3/dist-packages/package%d/module%d.py", i/50, i)
+		e.Sum = uint32(i) * 2654435761
+		if err := w.add(&e); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := w.close(); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+)
+
+// Check is one thing that a host can or cannot do.
+type Check struct {
+	Name  string
+	OK    bool
+	Value string // what was found, in words
+	Hint  string // what helps, where OK is false
+}
+
+// Survey finds out by trying what the kernel and the filesystem of a store at
+// dir can do. It makes no store: where there is none it tries in the nearest
+// directory above that there is, and tidies up.
+func Survey(ctx context.Context, dir string) []Check {
+	list := surveyKernel()
+	near, store := nearest(dir)
+	list = append(list, surveyFilesystem(ctx, near, store)...)
+	return append(list, surveyIDMap(near))
+}
+
+// feature is an option of the kernel's overlay, and what it is good for.
+type feature struct{ option, since, use string }
+
+func features() []feature {
+	return []feature{
+		{"userxattr", "5.11", "mounts in a user namespace"},
+		{"volatile", "5.10", "mount --volatile"},
+		{"metacopy=on", "4.19", "-o metacopy=on"},
+		{"redirect_dir=on", "4.10", "-o redirect_dir=on"},
+		{"index=on", "4.13", "-o index=on"},
+		{"nfs_export=on", "4.16", "-o nfs_export=on"},
+		{"xino=on", "4.17", "-o xino=on"},
+		{"uuid=on", "6.6", "-o uuid=on"},
+		{"lowerdir+=/", "6.8", "fstab lines of many layers"},
+	}
+}
+
+// surveyKernel tries fsopen(2) and each option.
+func surveyKernel() []Check {
+	var uts unix.Utsname
+	_ = unix.Uname(&uts) // it cannot fail with a good pointer
+	list := []Check{{Name: "kernel", OK: true, Value: unix.ByteSliceToString(uts.Release[:])}}
+	overlay := Check{Name: "overlayfs", OK: true, Value: "in the kernel"}
+	types, err := os.ReadFile("/proc/filesystems")
+	if err == nil && !bytes.Contains(types, []byte("\toverlay\n")) {
+		overlay = Check{Name: "overlayfs", Value: "not loaded", Hint: "modprobe overlay"}
+	}
+	list = append(list, overlay)
+	c, err := openFSContext("overlay")
+	if err != nil {
+		hint := "use Linux 5.2 or newer; mount(2) still works"
+		if errors.Is(err, unix.EPERM) {
+			hint = "run as root, or in a user namespace"
+		}
+		return append(list, Check{Name: "mount API", Value: err.Error(), Hint: hint})
+	}
+	defer c.Close()
+	list = append(list, Check{Name: "mount API", OK: true, Value: "fsopen, fsconfig, fsmount"})
+	return append(list, surveyOptions(c)...)
+}
+
+// surveyOptions tries the options of overlayfs.
+func surveyOptions(c *fsContext) []Check {
+	var list []Check
+	if c.flag(noSuchOption) == nil {
+		return append(list, Check{Name: "overlay options", Value: "not known before a mount", Hint: "use Linux 6.5 or newer"})
+	}
+	for _, f := range features() {
+		check := Check{Name: "overlay " + strings.TrimSuffix(f.option, "=/"), OK: true, Value: "for " + f.use}
+		if err := ProbeOption(f.option); err != nil {
+			check = Check{Name: check.Name, Value: err.Error(), Hint: "for " + f.use + ": use Linux " + f.since + " or newer"}
+		}
+		list = append(list, check)
+	}
+	root, err := os.Open("/")
+	if err != nil {
+		return list
+	}
+	defer root.Close()
+	layers := Check{Name: "overlay layers by descriptor", OK: true, Value: "for store paths of any length"}
+	if err := c.dir("lowerdir+", root); err != nil {
+		layers.OK, layers.Value, layers.Hint = false, err.Error(), "short names are used instead; Linux 6.13 has it"
+	}
+	return append(list, layers)
+}
+
+// nearest is dir, or the nearest directory above it that there is, and whether
+// dir is there.
+func nearest(dir string) (string, bool) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "/", false
+	}
+	for at := dir; ; at = filepath.Dir(at) {
+		if fi, err := os.Stat(at); err == nil && fi.IsDir() || at == "/" {
+			return at, at == dir
+		}
+	}
+}
+
+// filesystemName names the filesystems that stores are likely on; others are
+// a number.
+func filesystemName(kind int64) string {
+	names := map[int64]string{
+		unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs", unix.TMPFS_MAGIC: "tmpfs",
+		unix.F2FS_SUPER_MAGIC: "f2fs", overlayMagic: "overlayfs", fuseMagic: "FUSE", nfsMagic: "NFS", fatMagic: "FAT", 0x2fc12fc1: "zfs",
+	}
+	if name, ok := names[kind]; ok {
+		return name
+	}
+	return fmt.Sprintf("type %#x", kind)
+}
+
+func surveyFilesystem(ctx context.Context, near string, store bool) []Check {
+	var st unix.Statfs_t
+	if err := unix.Statfs(near, &st); err != nil {
+		return []Check{{Name: "store filesystem", Value: err.Error()}}
+	}
+	value := fmt.Sprintf("%s at %q, %d MiB free", filesystemName(int64(uint32(st.Type))), near, st.Bavail*uint64(st.Bsize)>>20)
+	list := []Check{{Name: "store filesystem", OK: st.Flags&unix.ST_RDONLY == 0, Value: value, Hint: "it is mounted read-only; choose another place with --store"}}
+	// btrfs counts no inodes.
+	if st.Files > 0 {
+		list = append(list, Check{Name: "store inodes", OK: st.Ffree > 100_000, Value: fmt.Sprint(st.Ffree, " free"), Hint: "an image has tens of thousands of files; make room"})
+	}
+	form, err := surveyForm(ctx, near, store)
+	if err != nil {
+		hint := "choose another place with --store: ext4, xfs or btrfs that you may write to"
+		return append(list, Check{Name: "store form", Value: err.Error(), Hint: hint})
+	}
+	return append(list,
+		Check{Name: "whiteouts", OK: true, Value: map[Whiteouts]string{CharDevices: "devices 0:0", XattrMarks: "attributes (Linux 6.8)"}[form.Whiteouts]},
+		Check{Name: "overlay attributes", OK: true, Value: string(form.Xattrs) + ".overlay.*"},
+		Check{Name: "owners of files", OK: form.IDs != SquashedIDs, Value: string(form.IDs), Hint: "every file belongs to you; as root, or in a user namespace with subordinate ids, the image's owners are kept"})
+}
+
+// surveyForm is the form of the store that is there, or would be.
+func surveyForm(ctx context.Context, near string, store bool) (Format, error) {
+	dir, err := durable.OpenDir(near)
+	if err != nil {
+		return Format{}, err
+	}
+	defer dir.Close()
+	if store {
+		raw, err := readFileAt(dir, formatFile, 1<<16)
+		if err == nil {
+			return parseFormat(raw)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return Format{}, err
+		}
+	}
+	return probe(ctx, dir, "")
+}
+
+// surveyIDMap tries an id-mapped mount of the store's filesystem.
+func surveyIDMap(near string) Check {
+	check := Check{Name: "id-mapped layers", OK: true, Value: "for mount --idmap"}
+	dir, err := durable.OpenDir(near)
+	if err == nil {
+		defer dir.Close()
+		m := &Mount{store: &Store{path: near, root: dir}, idmap: []IDMapping{{0, 100000, 65536}}}
+		var mapped *os.File
+		if mapped, err = m.mappedStore(); err == nil {
+			mapped.Close()
+		}
+	}
+	if err != nil {
+		check = Check{Name: check.Name, Value: "no", Hint: err.Error()}
+	}
+	return check
+}

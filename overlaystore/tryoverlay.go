@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// tryOverlay mounts a tiny overlay of format f, attached nowhere, and looks
+// whether a deleted file and an opaque directory's old child are gone. Who may
+// not mount cannot try, and is believed.
+func tryOverlay(dir *os.File, f Format) error {
+	if err := fillTrial(dir, f); err != nil {
+		return fmt.Errorf("prepare a trial mount: %w", err)
+	}
+	root, err := mountTrial(dir, f)
+	if err != nil || root == nil {
+		return err
+	}
+	defer root.Close()
+	for _, name := range []string{"gone", "dir/old"} {
+		if _, err := statAt(root, name); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("in a trial mount %q is not hidden (%v); overlayfs cannot work on this filesystem with this kernel", name, err)
+		}
+	}
+	if _, err := statAt(root, "dir/new"); err != nil {
+		return fmt.Errorf("in a trial mount a file is missing: %w", err)
+	}
+	return nil
+}
+
+func fillTrial(dir *os.File, f Format) error {
+	fd := int(dir.Fd())
+	for _, name := range []string{"lower", "lower/dir", "upper", "upper/dir"} {
+		if err := unix.Mkdirat(fd, name, 0o755); err != nil {
+			return err
+		}
+	}
+	files := []string{"lower/gone", "lower/dir/old", "upper/dir/new"}
+	if f.Whiteouts == XattrMarks {
+		files = append(files, "upper/gone")
+	} else if err := unix.Mknodat(fd, "upper/gone", unix.S_IFCHR, 0); err != nil {
+		return err
+	}
+	for _, name := range files {
+		file, err := openAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644)
+		if err != nil {
+			return err
+		}
+		file.Close()
+	}
+	marks := map[string][2]string{"upper/dir": {f.Xattr("opaque"), "y"}}
+	if f.Whiteouts == XattrMarks {
+		marks["upper/gone"] = [2]string{f.Xattr("whiteout"), "y"}
+		marks["upper"] = [2]string{f.Xattr("opaque"), "x"}
+	}
+	for name, mark := range marks {
+		if err := unix.Lsetxattr(procPath(dir)+"/"+name, mark[0], []byte(mark[1]), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mountTrial returns the root of the trial mount, or nil where the caller may
+// not mount or the kernel has no overlay: then pulling is still useful.
+func mountTrial(dir *os.File, f Format) (*os.File, error) {
+	c, err := openFSContext("overlay")
+	if err != nil {
+		return nil, nil
+	}
+	defer c.Close()
+	options := [][2]string{{"source", "layerctl:probe"}, {"lowerdir", procPath(dir) + "/upper:" + procPath(dir) + "/lower"}}
+	for _, o := range options {
+		if err := c.set(o[0], o[1]); err != nil {
+			return nil, err
+		}
+	}
+	if f.Xattrs == UserXattrs {
+		if err := c.flag("userxattr"); err != nil {
+			return nil, err
+		}
+	}
+	root, err := c.mount(unix.MOUNT_ATTR_RDONLY)
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("overlayfs refuses the filesystem as a lower layer: %w; put the store on ext4, xfs or btrfs", err)
+	}
+	return root, nil
+}

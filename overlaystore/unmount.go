@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+)
+
+// UnmountOptions are how to unmount. The zero value is right for most.
+type UnmountOptions struct {
+	// Lazy takes the mount from the tree at once, and ends it when nobody uses
+	// it any more; what it wrote in the store stays until the next Unmount of
+	// the same target. False gives up with ErrBusy when it is in use.
+	Lazy bool
+	// Keep leaves an upper dir that was made in the store; false removes it.
+	Keep bool
+}
+
+// Unmount undoes a mount at target, and removes the upper and work that the
+// store made for it; those that the caller of [Store.Assemble] named stay. It
+// also removes what an earlier mount at target left there in a crash. What is
+// in use is ErrBusy, and a directory where nothing of this store is mounted ErrNotFound.
+func (s *Store) Unmount(ctx context.Context, target string, o UnmountOptions) error {
+	if err := s.unmount(ctx, target, o); err != nil {
+		return fmt.Errorf("unmount %q: %w", target, err)
+	}
+	return nil
+}
+
+func (s *Store) unmount(ctx context.Context, target string, o UnmountOptions) error {
+	target, err := filepath.Abs(target)
+	if err != nil {
+		return err
+	}
+	// The symbolic links in the target are resolved once, here, so that what
+	// is looked at is what is unmounted.
+	if real, err := filepath.EvalSymlinks(target); err == nil {
+		target = real
+	}
+	e, ix, ok, err := s.mountedAt(target)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return s.dropLeftovers(ctx, target, o)
+	}
+	if err := durable.Fault(ctx, "unmount"); err != nil {
+		return err
+	}
+	flags := unix.UMOUNT_NOFOLLOW
+	if o.Lazy {
+		flags |= unix.MNT_DETACH
+	}
+	err = unix.Unmount(target, flags)
+	if err == unix.EBUSY {
+		return fmt.Errorf("%w: a process has a file or its working directory there: %w", ErrBusy, err)
+	}
+	if err != nil || o.Lazy || o.Keep {
+		return err
+	}
+	return s.dropPair(ctx, ix.pairOf(e.upper()))
+}
+
+// dropPair removes an unmounted mount's upper and work, unless the overlay is
+// still mounted elsewhere, by a bind mount or in another mount namespace.
+func (s *Store) dropPair(ctx context.Context, name string) error {
+	if name == "" {
+		return nil
+	}
+	unused, err := s.unusedPairs()
+	if err != nil || !slices.Contains(unused, name) {
+		return err
+	}
+	return s.removePair(ctx, name)
+}
+
+// dropLeftovers removes what mounts at target left that are no more.
+func (s *Store) dropLeftovers(ctx context.Context, target string, o UnmountOptions) error {
+	nothing := fmt.Errorf("nothing of the store %q is mounted there: %w", s.path, ErrNotFound)
+	left, err := s.Leftovers()
+	if err != nil || o.Keep {
+		return errors.Join(nothing, err)
+	}
+	for _, w := range left {
+		if w.Target != target {
+			continue
+		}
+		nothing = nil
+		if err := s.removePair(ctx, filepath.Base(filepath.Dir(w.Upper))); err != nil {
+			return err
+		}
+	}
+	return nothing
+}

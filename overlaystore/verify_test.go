@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// everyKind has a path of each type that the caller may make.
+func everyKind() []file {
+	f := regular("d/file", "some content")
+	f.Xattrs = map[string]string{"user.note": "kept"}
+	return []file{
+		dir("d", 0o750), f, hardlink("d/linked", "d/file"), symlink("d/link", "../elsewhere"),
+		{Entry: tree.Entry{Path: "d/fifo", Type: tree.FIFO, Mode: 0o600}}, whiteout("gone"),
+		opaque(dir("o", 0o755), tree.Marked), regular("o/f", ""),
+	}
+}
+
+func verifyAll(t testing.TB, s *Store, o VerifyOptions) []string {
+	t.Helper()
+	r, err := s.Verify(t.Context(), o)
+	if (len(r.Differences) > 0) != errors.Is(err, ErrDamaged) {
+		t.Fatalf("%d differences, and the error is %v", len(r.Differences), err)
+	}
+	var got []string
+	for _, d := range r.Differences {
+		got = append(got, d.Path+" "+d.Field)
+	}
+	return got
+}
+
+func TestVerifyFindsRot(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		harm  func(t *testing.T, fs string) error
+		want  []string
+		quick bool // found without reading as well
+	}{
+		{"nothing", func(t *testing.T, fs string) error { return nil }, nil, true},
+		{"a byte flipped", func(t *testing.T, fs string) error {
+			if err := os.WriteFile(fs+"/d/file", []byte("some c0ntent"), 0); err != nil {
+				return err
+			}
+			return os.Chtimes(fs+"/d/file", time.Time{}, testTime)
+		}, []string{"d/file content"}, false},
+		{"truncated", func(t *testing.T, fs string) error {
+			if err := os.Truncate(fs+"/d/file", 0); err != nil {
+				return err
+			}
+			return os.Chtimes(fs+"/d/file", time.Time{}, testTime)
+		}, []string{"d/file size"}, true},
+		{"a mode", func(t *testing.T, fs string) error { return os.Chmod(fs+"/d", 0o777) }, []string{"d mode"}, true},
+		{"a time", func(t *testing.T, fs string) error {
+			return os.Chtimes(fs+"/o", time.Time{}, testTime.Add(time.Second))
+		}, []string{"o time"}, true},
+		{"an attribute gone", func(t *testing.T, fs string) error {
+			return unix.Removexattr(fs+"/d/file", "user.note")
+		}, []string{"d/file xattr user.note"}, false},
+		{"an attribute more", func(t *testing.T, fs string) error {
+			return unix.Setxattr(fs+"/o", "user.more", []byte("x"), 0)
+		}, []string{"o xattr user.more"}, false},
+		{"a name changed", func(t *testing.T, fs string) error {
+			defer restoreTime(t, fs+"/d")
+			return os.Rename(fs+"/d/fifo", fs+"/d/fifi")
+		}, []string{"d/fifi extra", "d/fifo missing"}, true},
+		{"a file added", func(t *testing.T, fs string) error {
+			defer restoreTime(t, fs+"/d")
+			return os.WriteFile(fs+"/d/new", nil, 0o600)
+		}, []string{"d/new extra"}, true},
+		{"a file removed", func(t *testing.T, fs string) error {
+			defer restoreTime(t, fs+"/o")
+			return os.Remove(fs + "/o/f")
+		}, []string{"o/f missing"}, true},
+		{"a whiteout removed", func(t *testing.T, fs string) error {
+			defer os.Chtimes(fs, time.Time{}, epoch)
+			return os.Remove(fs + "/gone")
+		}, []string{"gone missing"}, true},
+		{"a link's target", func(t *testing.T, fs string) error {
+			defer restoreTime(t, fs+"/d")
+			if err := os.Remove(fs + "/d/link"); err != nil {
+				return err
+			}
+			return os.Symlink("/etc/passwd", fs+"/d/link")
+		}, []string{"d/link time", "d/link target"}, true},
+		{"a hard link broken", func(t *testing.T, fs string) error {
+			defer restoreTime(t, fs+"/d")
+			if err := os.Remove(fs + "/d/linked"); err != nil {
+				return err
+			}
+			return os.WriteFile(fs+"/d/linked", []byte("some content"), 0o644)
+		}, []string{"d/linked hard link"}, true},
+		{"a file that became a directory", func(t *testing.T, fs string) error {
+			defer restoreTime(t, fs+"/o")
+			if err := os.Remove(fs + "/o/f"); err != nil {
+				return err
+			}
+			return os.Mkdir(fs+"/o/f", 0o755)
+		}, []string{"o/f type"}, true},
+		{"files.zst torn", func(t *testing.T, fs string) error {
+			return os.Truncate(fs+"/../files.zst", 20)
+		}, []string{" record"}, true},
+		{"layer.json empty", func(t *testing.T, fs string) error {
+			return os.Truncate(fs+"/../layer.json", 0)
+		}, []string{" record"}, true},
+		{"the layer gone", func(t *testing.T, fs string) error {
+			return os.RemoveAll(filepath.Dir(fs))
+		}, []string{" missing"}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := openStore(t)
+			id := addLayer(t, s, "a", LayerRecord{}, everyKind()...)
+			putImage(t, s, "a", id, addLayer(t, s, "b", LayerRecord{}, regular("f", "x")))
+			if err := c.harm(t, filepath.Join(s.Path(), layersDir, id.Encoded(), fsDir)); err != nil {
+				t.Fatal(err)
+			}
+			if got := verifyAll(t, s, VerifyOptions{}); !slices.Equal(got, c.want) {
+				t.Errorf("found %q, want %q", got, c.want)
+			}
+			if got := verifyAll(t, s, VerifyOptions{Quick: true}); (len(got) > 0) != (c.quick && len(c.want) > 0) {
+				t.Errorf("quickly found %q", got)
+			}
+		})
+	}
+}
+
+func restoreTime(t *testing.T, path string) {
+	if err := os.Chtimes(path, time.Time{}, testTime); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestVerifyFindsAChangedMarkAndOwner(t *testing.T) {
+	needsRoot(t, "it changes an owner and a trusted attribute")
+	s := openStore(t)
+	id := addLayer(t, s, "a", LayerRecord{}, everyKind()...)
+	fs := filepath.Join(s.Path(), layersDir, id.Encoded(), fsDir)
+	for _, err := range []error{
+		unix.Removexattr(fs+"/o", s.format.Xattr("opaque")),
+		unix.Setxattr(fs+"/d", s.format.Xattr("opaque"), []byte("y"), 0),
+		os.Lchown(fs+"/d/link", 1, 2),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"d opaque", "d/link owner", "o opaque"}
+	if got := verifyAll(t, s, VerifyOptions{}); !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+}
+
+// A layer's journal has paths that came and went again.
+func TestVerifyGoesByTheLastWord(t *testing.T) {
+	s := openStore(t)
+	g, err := s.Stage(t.Context(), layerID("journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Discard()
+	at := func(f file) tree.Entry { f.ModTime = testTime; return f.Entry }
+	for _, e := range []tree.Entry{
+		at(dir("d", 0o700)), at(regular("d/old", "")), at(regular("d/sub", "")),
+		{Path: "d/old", Type: tree.Removed},
+		at(regular("r", "")), at(dir("t", 0o755)), at(regular("t/x", "")), {Path: "t", Type: tree.Removed},
+		at(dir("u", 0o755)), at(regular("u/x", "")), {Path: "d", Type: tree.OpaqueMark, Opaque: tree.Marked},
+		at(regular("a", "x")), at(hardlink("h", "a")),
+	} {
+		if err := g.Record(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// What exists: u is a file in the end, a another file than h, d opaque and explicit.
+	files := []file{opaque(dir("d", 0o711), tree.Marked), regular("d/sub", ""), regular("r", ""), regular("u", "now a file"), regular("a", "second")}
+	if err := fill(g, LayerRecord{}, files...); err != nil {
+		t.Fatal(err)
+	}
+	h := filepath.Join(procPath(g.Dir()), "h")
+	writeFile(t, h, "")
+	if err := os.Chmod(h, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(h, time.Time{}, testTime); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(procPath(g.Dir())+"/.", time.Time{}, epoch); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Seal(t.Context(), LayerRecord{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	if got := verifyAll(t, s, VerifyOptions{}); len(got) > 0 {
+		t.Errorf("found %q in a sound layer", got)
+	}
+	// The link's own file counts, not the one that has its target's name now.
+	if err := os.Truncate(filepath.Join(s.Path(), layersDir, g.DiffID().Encoded(), fsDir, "h"), 9); err != nil {
+		t.Fatal(err)
+	}
+	if got := verifyAll(t, s, VerifyOptions{}); !slices.Contains(got, "h size") {
+		t.Errorf("found %q, want the hard link's size", got)
+	}
+}
+
+func TestRepairLeavesMountsRunning(t *testing.T) {
+	needsMount(t)
+	s := openStore(t)
+	id := addLayer(t, s, "a", LayerRecord{}, everyKind()...)
+	other := addLayer(t, s, "b", LayerRecord{}, implied("d"), regular("d/b", "x"))
+	img := putImage(t, s, "a", id, other)
+	m, err := s.Assemble(t.Context(), img, MountOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := t.TempDir()
+	unmountLater(t, target)
+	if err := m.Mount(t.Context(), target); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{layersDir + "/" + id.Encoded() + "/fs/d/file", fixDir + "/" + img.Fix.Encoded() + "/fs/d/extra"} {
+		writeFile(t, filepath.Join(s.Path(), dir), "rotten")
+	}
+	r, _ := s.Verify(t.Context(), VerifyOptions{Images: []Image{img}})
+	layers, fixes := r.Damaged()
+	if !slices.Equal(layers, []digest.Digest{id}) || !slices.Equal(fixes, []digest.Digest{img.Fix}) {
+		t.Fatalf("damaged: layers %v, fix layers %v", layers, fixes)
+	}
+	g, err := s.Restage(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fill(g, LayerRecord{}, everyKind()...); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Seal(t.Context(), recordOf(LayerRecord{}, everyKind())); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ReplaceLayer(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RepairFix(t.Context(), img); err != nil {
+		t.Fatal(err)
+	}
+	if got := verifyAll(t, s, VerifyOptions{}); len(got) > 0 {
+		t.Errorf("after the repair: %q", got)
+	}
+	for range 2 { // opening and pruning must not pull the mount's directory away
+		if body, err := os.ReadFile(target + "/d/file"); err != nil || string(body) != "rotten" {
+			t.Errorf("the old mount shows %q, error %v", body, err)
+		}
+		reopen(t, s.Path(), Options{})
+		if _, err := s.Prune(t.Context(), PruneOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	reopen(t, s.Path(), Options{})
+	checkEmpty(t, s, trashDir, stagingDir)
+	if err := m.Mount(t.Context(), target); err != nil {
+		t.Fatal(err)
+	}
+	if body, err := os.ReadFile(target + "/d/file"); err != nil || string(body) != "some content" {
+		t.Errorf("a new mount shows %q, error %v", body, err)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	s := openStore(t)
+	base := addLayer(t, s, "base", LayerRecord{}, regular("f", strings.Repeat("x", 1000)))
+	a := addLayer(t, s, "a", LayerRecord{}, regular("a", strings.Repeat("x", 200)))
+	b := addLayer(t, s, "b", LayerRecord{}, regular("b", strings.Repeat("x", 30)))
+	stray := addLayer(t, s, "stray", LayerRecord{}, regular("s", strings.Repeat("x", 4)))
+	imgA, imgB := putImage(t, s, "a", base, a), putImage(t, s, "b", base, b)
+	u, err := s.Usage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.Layers != 4 || u.Bytes != 1234 || u.Reclaimable != 4 {
+		t.Errorf("usage %+v", u)
+	}
+	for _, i := range u.Images {
+		if want := map[digest.Digest]int64{imgA.Manifest: 200, imgB.Manifest: 30}[i.Manifest]; i.Own != want || i.Shared != 1000 {
+			t.Errorf("%v: own %d, want %d; shared %d, want 1000", i.Refs, i.Own, want, i.Shared)
+		}
+	}
+	steps := []struct {
+		name  string
+		o     PruneOptions
+		first func()
+		bytes int64
+		refs  string
+	}{
+		{"dry run", PruneOptions{DryRun: true}, nil, 4, "a b"},
+		{"too young", PruneOptions{OlderThan: time.Hour}, nil, 0, "a b"},
+		{"leased", PruneOptions{}, func() {
+			lease, err := s.Lease(t.Context(), "test", stray)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { lease.Release() })
+		}, 0, "a b"},
+		{"a reference removed", PruneOptions{}, func() {
+			if err := s.Remove(t.Context(), "b"); err != nil {
+				t.Fatal(err)
+			}
+		}, 30, "a"},
+		{"room for all", PruneOptions{KeepStorage: 10000}, nil, 0, "a"},
+		{"room for nothing", PruneOptions{KeepStorage: 1}, nil, 1200, ""},
+	}
+	for _, c := range steps {
+		if c.first != nil {
+			c.first()
+		}
+		done, err := s.Prune(t.Context(), c.o)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if done.Bytes != c.bytes {
+			t.Errorf("%s: %d bytes, want %d", c.name, done.Bytes, c.bytes)
+		}
+		var refs []string
+		images, err := s.Images()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, img := range images {
+			refs = append(refs, img.Refs...)
+		}
+		slices.Sort(refs)
+		if got := strings.Join(refs, " "); got != c.refs {
+			t.Errorf("%s: references %q stay, want %q", c.name, got, c.refs)
+		}
+	}
+	checkEmpty(t, s, trashDir, imagesDir, refsDir)
+}
+
+// KeepStorage drops the image that was not used for longest.
+func TestPruneKeepsTheLastUsed(t *testing.T) {
+	s := openStore(t)
+	for i, name := range []string{"old", "older", "new"} {
+		img := putImage(t, s, name, addLayer(t, s, name, LayerRecord{}, regular("f", strings.Repeat("x", 100))))
+		used := time.Now().Add(-time.Duration([]int{2, 3, 1}[i]) * time.Hour)
+		if err := os.Chtimes(filepath.Join(s.Path(), imagesDir, img.Manifest.Encoded()+".json"), used, used); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done, err := s.Prune(t.Context(), PruneOptions{KeepStorage: 150})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refs []string
+	for _, img := range done.Images {
+		refs = append(refs, img.Refs...)
+	}
+	if want := []string{"older", "old"}; !slices.Equal(refs, want) {
+		t.Errorf("dropped %q, want %q", refs, want)
+	}
+}
+
+// A number is not given twice, so that a line that somebody kept cannot mount
+// another layer.
+func TestLinksAreNotGivenTwice(t *testing.T) {
+	s := openStore(t)
+	numbers := map[string]string{}
+	for i := range 4 {
+		name := fmt.Sprint("layer ", i)
+		putImage(t, s, name, addLayer(t, s, name, LayerRecord{}, regular("f", "x")))
+		byTarget, _, err := s.readLinks()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for target, number := range byTarget {
+			if was, ok := numbers[number]; ok && was != target {
+				t.Errorf("number %s led to %s and leads to %s", number, was, target)
+			}
+			numbers[number] = target
+		}
+		if err := s.Remove(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Prune(t.Context(), PruneOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, _, err := s.readLinks(); err != nil || len(left) != 1 {
+		t.Errorf("links %v stay, error %v; want the last only", left, err)
+	}
+}
+
+func TestPruneSparesWhatIsMounted(t *testing.T) {
+	needsMount(t)
+	for _, how := range []string{"by descriptor", "by line", "by line from an unknown source", "by descriptor from an unknown source"} {
+		t.Run(how, func(t *testing.T) {
+			s := openStore(t)
+			id := addLayer(t, s, "a", LayerRecord{}, regular("f", "some bytes"))
+			m, err := s.Assemble(t.Context(), putImage(t, s, "a", id), MountOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			target := t.TempDir()
+			unmountLater(t, target)
+			unknown := strings.Contains(how, "unknown")
+			if unknown {
+				m.source = "unknown"
+			}
+			if strings.HasPrefix(how, "by line") {
+				shell(t, line(t, m, target))
+			} else if err := m.Mount(t.Context(), target); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Remove(t.Context(), "a"); unknown {
+				// A line's relative names say too little to refuse, but enough
+				// to spare the layers.
+				t.Logf("removing: %v", err)
+			} else if !errors.Is(err, ErrBusy) || !strings.Contains(fmt.Sprint(err), target) {
+				t.Errorf("removing a mounted image's only reference: %v, want ErrBusy and where", err)
+			}
+			if _, err := s.Prune(t.Context(), PruneOptions{KeepStorage: 1}); err != nil {
+				t.Fatal(err)
+			}
+			if has, err := s.HasLayer(id); err != nil || !has {
+				t.Errorf("the mounted layer is there: %v, error %v", has, err)
+			}
+			if err := unix.Unmount(target, 0); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Prune(t.Context(), PruneOptions{KeepStorage: 1}); err != nil {
+				t.Fatal(err)
+			}
+			if has, err := s.HasLayer(id); err != nil || has {
+				t.Errorf("after the unmount the layer is there: %v, error %v", has, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// verifyBatch is how many paths one goroutine checks in a row.
+const verifyBatch = 64
+
+// check is one path to compare. sameAs is the path that a hard link shares its
+// inode with, "" when that one's name went to another file later.
+type check struct {
+	tree.Entry
+	sameAs string
+}
+
+// dispatch is the second pass over files.zst: it hands the records that hold
+// to the group.
+func (c *layerCheck) dispatch(ctx context.Context, group *errgroup.Group, layer, root *os.File, j *journal) error {
+	r, done, err := openFiles(layer)
+	if err != nil {
+		return err
+	}
+	defer done()
+	var batch []check
+	send := func() {
+		todo := batch
+		batch = nil
+		group.Go(func() error { return c.checkAll(ctx, root, todo) })
+	}
+	// Files whose name went to something else, for the hard links that still
+	// lead to them.
+	replaced := map[string]tree.Entry{}
+	var index uint32
+	for e, err := range r.all() {
+		if err != nil || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		i := index
+		index++
+		if e.Type == tree.Removed || e.Type == tree.OpaqueMark {
+			continue
+		}
+		if !j.holds(i, e.Path) {
+			if j.linked[j.hash(e.Path)] {
+				replaced[e.Path] = e
+			}
+			continue
+		}
+		if e.Path != "." {
+			j.live++
+		}
+		e.Opaque = j.opaque(&e)
+		if batch = append(batch, link(e, i, j, replaced)); len(batch) == verifyBatch {
+			send()
+		}
+	}
+	send()
+	return nil
+}
+
+// link says what a record is compared with: a hard link with the file that its
+// target was when the link was made.
+func link(e tree.Entry, index uint32, j *journal, replaced map[string]tree.Entry) check {
+	if e.Type != tree.Hardlink {
+		return check{Entry: e}
+	}
+	target := j.last[j.hash(e.Linkname)].index
+	if target < index && j.holds(target, e.Linkname) {
+		return check{Entry: e, sameAs: e.Linkname}
+	}
+	if was, ok := replaced[e.Linkname]; ok {
+		was.Path = e.Path
+		return check{Entry: was}
+	}
+	return check{Entry: e}
+}
+
+func (c *layerCheck) checkAll(ctx context.Context, root *os.File, batch []check) error {
+	for i := range batch {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := c.checkPath(root, &batch[i]); err != nil {
+			return fmt.Errorf("%q: %w", batch[i].Path, err)
+		}
+		c.files.Add(1)
+	}
+	return nil
+}
+
+// checkPath reports differences to c; its error is one of reading at all.
+func (c *layerCheck) checkPath(root *os.File, e *check) error {
+	f, err := beneath(root, e.Path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		c.differ(e.Path, "missing", "", "")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	a, st, err := readAttributes(f)
+	if err != nil {
+		return err
+	}
+	if e.Type == tree.Hardlink {
+		return c.checkLink(root, e, st)
+	}
+	if got := c.typeOf(f, st); got != e.Type {
+		c.differ(e.Path, "type", typeName(got), typeName(e.Type))
+		return nil
+	}
+	if e.Type == tree.Whiteout {
+		return nil // it has no attributes that matter
+	}
+	c.checkAttributes(e, a, st)
+	if !c.quick {
+		c.checkXattrs(e, a)
+	}
+	switch e.Type {
+	case tree.Regular:
+		return c.checkContent(f, e, st)
+	case tree.Directory:
+		c.checkOpaque(f, e)
+	case tree.Symlink:
+		if got, err := readlinkOf(f); err != nil || got != e.Linkname {
+			c.differ(e.Path, "target", fmt.Sprintf("%q", got), fmt.Sprintf("%q", e.Linkname))
+		}
+	case tree.CharDevice, tree.BlockDevice:
+		got := fmt.Sprintf("%d:%d", unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev)))
+		if want := fmt.Sprintf("%d:%d", e.Major, e.Minor); got != want {
+			c.differ(e.Path, "device", got, want)
+		}
+	}
+	return nil
+}
+
+func (c *layerCheck) checkLink(root *os.File, e *check, st unix.Stat_t) error {
+	if e.sameAs == "" {
+		return nil
+	}
+	target, err := beneath(root, e.sameAs)
+	if err != nil {
+		return nil // the target itself is reported
+	}
+	defer target.Close()
+	var want unix.Stat_t
+	if err := unix.Fstat(int(target.Fd()), &want); err != nil {
+		return err
+	}
+	if st.Ino != want.Ino {
+		c.differ(e.Path, "hard link", "another file", fmt.Sprintf("the same file as %q", e.sameAs))
+	}
+	return nil
+}
+
+func (c *layerCheck) typeOf(f *os.File, st unix.Stat_t) tree.Type {
+	if isWhiteout(f, st, c.form) {
+		return tree.Whiteout
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return tree.Regular
+	case unix.S_IFDIR:
+		return tree.Directory
+	case unix.S_IFLNK:
+		return tree.Symlink
+	}
+	return specialType(st.Mode)
+}
+
+func typeName(t tree.Type) string {
+	names := map[tree.Type]string{
+		tree.Regular: "a file", tree.Directory: "a directory", tree.Symlink: "a symbolic link",
+		tree.CharDevice: "a character device", tree.BlockDevice: "a block device", tree.FIFO: "a FIFO", tree.Whiteout: "a whiteout",
+	}
+	return names[t]
+}
+
+func (c *layerCheck) checkAttributes(e *check, a attributesOf, st unix.Stat_t) {
+	if e.Type != tree.Symlink && a.mode != e.Mode {
+		c.differ(e.Path, "mode", fmt.Sprintf("%04o", a.mode), fmt.Sprintf("%04o", e.Mode))
+	}
+	// Mapped ids are the image's inside the user namespace only.
+	if c.form.IDs == HostIDs || c.form.IDs == MappedIDs && os.Geteuid() == 0 {
+		if a.uid != e.UID || a.gid != e.GID {
+			c.differ(e.Path, "owner", fmt.Sprintf("%d:%d", a.uid, a.gid), fmt.Sprintf("%d:%d", e.UID, e.GID))
+		}
+	}
+	if e.Type == tree.Regular && st.Size != e.Size {
+		c.differ(e.Path, "size", fmt.Sprint(st.Size), fmt.Sprint(e.Size))
+	}
+	sec, nsec := a.mtime.Unix()
+	// A filesystem may keep whole seconds only.
+	if sec != e.ModTime.Unix() || nsec != 0 && nsec != int64(e.ModTime.Nanosecond()) {
+		got := fmt.Sprintf("%d.%09d", sec, nsec)
+		c.differ(e.Path, "time", got, fmt.Sprintf("%d.%09d", e.ModTime.Unix(), e.ModTime.Nanosecond()))
+	}
+}
+
+func (c *layerCheck) checkXattrs(e *check, a attributesOf) {
+	all := maps.Clone(a.xattrs)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, e.Xattrs)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		got, has := a.xattrs[name]
+		want, had := e.Xattrs[name]
+		if isLocal(name) || has == had && got == want {
+			continue
+		}
+		show := func(value string, there bool) string {
+			if !there {
+				return "absent"
+			}
+			return fmt.Sprintf("%.100q", value)
+		}
+		c.differ(e.Path, "xattr "+name, show(got, has), show(want, had))
+	}
+}
+
+// checkOpaque compares the mark that the kernel goes by; on a root it goes by
+// none.
+func (c *layerCheck) checkOpaque(f *os.File, e *check) {
+	got, want := hasMark(f, c.form.Xattr("opaque"), "y"), e.Opaque != tree.Transparent
+	if e.Path != "." && got != want {
+		c.differ(e.Path, "opaque", fmt.Sprint(got), fmt.Sprint(want))
+	}
+}
+
+func (c *layerCheck) checkContent(f *os.File, e *check, st unix.Stat_t) error {
+	if c.quick || st.Size != e.Size {
+		return nil
+	}
+	in, err := os.Open(procPath(f))
+	if errors.Is(err, fs.ErrPermission) && c.form.IDs == SquashedIDs {
+		return nil // its owner may not read it: that is its mode
+	}
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	sum := crc32.New(castagnoli)
+	n, err := io.Copy(sum, in)
+	c.bytes.Add(n)
+	if err != nil && !errors.Is(err, unix.EIO) {
+		return err
+	}
+	if got := sum.Sum32(); err != nil || got != e.Sum {
+		what := fmt.Sprintf("CRC-32C %08x", got)
+		if err != nil {
+			what = err.Error()
+		}
+		c.differ(e.Path, "content", what, fmt.Sprintf("CRC-32C %08x", e.Sum))
+	}
+	return nil
+}
+
+// extras looks for paths that no record has. Usually counting is enough; only
+// when there are too many does it keep the names of all.
+func (c *layerCheck) extras(layer, root *os.File, j *journal) error {
+	count := int64(0)
+	if err := walkNames(root, func(string) { count++ }); err != nil {
+		return err
+	}
+	missing := int64(0)
+	for _, d := range c.found {
+		if d.Field == "missing" {
+			missing++
+		}
+	}
+	if count == j.live-missing {
+		return nil
+	}
+	known, err := livePaths(layer, j)
+	if err != nil {
+		return err
+	}
+	return walkNames(root, func(p string) {
+		if !known[p] {
+			c.differ(p, "extra", "", "")
+		}
+	})
+}
+
+func livePaths(layer *os.File, j *journal) (map[string]bool, error) {
+	r, done, err := openFiles(layer)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	known := map[string]bool{}
+	var index uint32
+	for e, err := range r.all() {
+		if err != nil {
+			return nil, err
+		}
+		if e.Type != tree.Removed && e.Type != tree.OpaqueMark && j.holds(index, e.Path) {
+			known[e.Path] = true
+		}
+		index++
+	}
+	return known, nil
+}
+
+// walkNames calls f with every path below root but root itself.
+func walkNames(root *os.File, f func(path string)) error {
+	for todo := []string{"."}; len(todo) > 0; {
+		at := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		found, err := beneath(root, at)
+		if err != nil {
+			return err
+		}
+		dir, err := durable.OpenDir(procPath(found))
+		found.Close()
+		if errors.Is(err, fs.ErrPermission) {
+			continue // an unprivileged store keeps modes that shut its owner out
+		}
+		if err != nil {
+			return err
+		}
+		list, err := dir.ReadDir(-1)
+		dir.Close()
+		if err != nil {
+			return err
+		}
+		for _, d := range list {
+			p := path.Join(at, d.Name())
+			f(p)
+			if d.IsDir() {
+				todo = append(todo, p)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+)
+
+// writableDir holds a pair of upper and work for each writable mount that
+// brought none: writable/<rand>/upper and work. It is made when first needed.
+const writableDir = "writable"
+
+// Writing is what is known of a writable mount. It lies as layerctl.json in
+// the work dir, where overlayfs leaves it alone.
+type Writing struct {
+	Manifest digest.Digest `json:"manifest"`
+	Source   string        `json:"source"`
+	Target   string        `json:"target,omitempty"`
+	Volatile bool          `json:"volatile,omitempty"`
+	// Boot tells boots apart (/proc/sys/kernel/random/boot_id): what a
+	// volatile mount wrote is whole for as long as its boot lasts.
+	Boot string    `json:"boot"`
+	Made time.Time `json:"made"`
+	// Upper is where the writes are; it is an answer, not part of the record.
+	Upper string `json:"-"`
+	// Crashed says that the boot has ended since; it is an answer as well.
+	Crashed bool `json:"-"`
+}
+
+const writingFile = "layerctl.json"
+
+func (m *Mount) writable() bool { return m.upper != "" }
+
+// makeWritable gives the mount its upper and work.
+func (m *Mount) makeWritable(ctx context.Context, o MountOptions) error {
+	var err error
+	if o.Upper == "" {
+		if err := m.makePair(ctx); err != nil {
+			return fmt.Errorf("make an upper dir: %w", err)
+		}
+	} else if m.upper, m.work, err = existingPair(o.Upper, o.Work); err != nil {
+		return err
+	}
+	if err := m.checkWritable(); err != nil {
+		return err
+	}
+	target := o.Target
+	if real, err := filepath.EvalSymlinks(target); err == nil {
+		target = real // as unmount looks for it
+	}
+	return m.recordWriting(ctx, target)
+}
+
+// existingPair resolves the directories that the caller named.
+func existingPair(upper, work string) (string, string, error) {
+	var real [2]string
+	for i, dir := range []struct{ what, path string }{{"upper", upper}, {"work", work}} {
+		abs, err := filepath.Abs(dir.path)
+		if err == nil {
+			abs, err = filepath.EvalSymlinks(abs)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", "", fmt.Errorf("the %s dir %q does not exist: %w", dir.what, dir.path, err)
+		}
+		if err != nil {
+			return "", "", fmt.Errorf("the %s dir %q: %w", dir.what, dir.path, err)
+		}
+		if fi, err := os.Stat(abs); err != nil || !fi.IsDir() {
+			return "", "", fmt.Errorf("the %s dir %q is no directory: %w", dir.what, dir.path, errors.Join(unix.ENOTDIR, err))
+		}
+		real[i] = abs
+	}
+	return real[0], real[1], nil
+}
+
+// makePair makes a pair in the store.
+func (m *Mount) makePair(ctx context.Context) error {
+	if err := durable.Mkdir(ctx, m.store.root, writableDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	parent, err := durable.OpenDirAt(m.store.root, writableDir)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	name := rand.Text()
+	if err := durable.Mkdir(ctx, parent, name, 0o700); err != nil {
+		return err
+	}
+	m.pair = name
+	pair, err := durable.OpenDirAt(parent, name)
+	if err != nil {
+		return err
+	}
+	defer pair.Close()
+	for _, dir := range []string{"upper", "work"} {
+		if err := durable.Mkdir(ctx, pair, dir, 0o755); err != nil {
+			return err
+		}
+	}
+	path := filepath.Join(m.store.path, writableDir, name)
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return err
+	}
+	m.upper, m.work = filepath.Join(path, "upper"), filepath.Join(path, "work")
+	return m.dressUpper(pair)
+}
+
+// dressUpper gives a new upper dir the attributes of the image's root: those
+// of a merged directory are its topmost layer's.
+func (m *Mount) dressUpper(pair *os.File) error {
+	top, err := openAt(m.store.root, m.paths[0], unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer top.Close()
+	a, _, err := readAttributes(top)
+	if err != nil {
+		return err
+	}
+	a.uid, a.gid = m.shift(a.uid, a.gid)
+	upper, err := durable.OpenDirAt(pair, "upper")
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.apply(upper, m.store.format.IDs), upper.Close())
+}
+
+func (m *Mount) recordWriting(ctx context.Context, target string) error {
+	raw, err := json.Marshal(Writing{
+		Manifest: m.manifest, Source: m.source, Target: target, Volatile: m.volatile,
+		Boot: m.store.boot, Made: time.Now().UTC().Truncate(time.Second),
+	})
+	if err != nil {
+		return err
+	}
+	dir, err := durable.OpenDir(m.work)
+	if err != nil {
+		return err
+	}
+	return errors.Join(durable.WriteFile(ctx, dir, writingFile, append(raw, '\n'), 0o600), dir.Close())
+}
+
+// readWriting reads the record in a work dir. It is a hint, never a reason to
+// trust what it says: with the caller's own work dir anybody may have made it.
+func readWriting(work string) (Writing, bool) {
+	dir, err := durable.OpenDir(work)
+	if err != nil {
+		return Writing{}, false
+	}
+	defer dir.Close()
+	raw, err := readFileAt(dir, writingFile, 1<<16)
+	var w Writing
+	return w, err == nil && json.Unmarshal(raw, &w) == nil
+}
+
+// Discard removes the upper and work that Assemble made in the store for a
+// mount that is not going to be; it does nothing for others.
+func (m *Mount) Discard(ctx context.Context) error {
+	if m.pair == "" {
+		return nil
+	}
+	name := m.pair
+	m.pair, m.upper, m.work = "", "", ""
+	return m.store.removePair(ctx, name)
+}
+
+func (s *Store) removePair(ctx context.Context, name string) error {
+	parent, err := durable.OpenDirAt(s.root, writableDir)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	trashed, err := s.bin(ctx, parent, name)
+	if err != nil {
+		return err
+	}
+	return s.emptyTrash(ctx, trashed)
+}
+
+// pairOf is the name of the store's pair that an upper dir, as the kernel
+// shows it, belongs to.
+func (ix *mountIndex) pairOf(upper string) string {
+	below, ok := strings.CutPrefix(upper, ix.path+"/"+writableDir+"/")
+	if !ok {
+		below, ok = strings.CutPrefix(upper, "../"+writableDir+"/")
+	}
+	name, rest, _ := strings.Cut(below, "/")
+	if !ok || rest != "upper" || name == "" {
+		return ""
+	}
+	return name
+}
+
+// Leftovers lists the pairs of upper and work in the store that no mount uses:
+// a crash left them, or umount(8), or a printed line that was never run. What
+// was written is in them.
+func (s *Store) Leftovers() ([]Writing, error) {
+	pairs, err := s.unusedPairs()
+	if err != nil {
+		return nil, fmt.Errorf("list what mounts left: %w", err)
+	}
+	var list []Writing
+	for _, name := range pairs {
+		path := filepath.Join(s.path, writableDir, name)
+		w, _ := readWriting(filepath.Join(path, "work"))
+		w.Upper, w.Crashed = filepath.Join(path, "upper"), w.Boot != s.boot
+		list = append(list, w)
+	}
+	return list, nil
+}
+
+func (s *Store) unusedPairs() ([]string, error) {
+	dir, err := durable.OpenDirAt(s.root, writableDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	names, err := namesIn(dir)
+	if err := errors.Join(err, dir.Close()); err != nil {
+		return nil, err
+	}
+	ix, err := s.mountIndex()
+	if err != nil {
+		return nil, err
+	}
+	used := map[string]bool{}
+	err = everyMount(func(_ string, e mountEntry) { used[ix.pairOf(e.upper())] = true })
+	var unused []string
+	for _, name := range names {
+		if !used[name] {
+			unused = append(unused, name)
+		}
+	}
+	return unused, err
+}

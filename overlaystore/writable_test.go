@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// mountPair mounts a small image writable with directories beside the store.
+type mountPair struct {
+	s                   *Store
+	img                 Image
+	base                string
+	upper, work, target string
+}
+
+func newMountPair(t *testing.T) *mountPair {
+	t.Helper()
+	return newMountPairIn(t, t.TempDir())
+}
+
+func newMountPairIn(t *testing.T, base string) *mountPair {
+	t.Helper()
+	needsMount(t)
+	s := reopen(t, filepath.Join(base, "store"), Options{})
+	lower := addLayer(t, s, "lower", LayerRecord{}, regular("f", "lower"), regular("gone", "x"))
+	p := &mountPair{
+		s: s, base: base, upper: filepath.Join(base, "upper"), work: filepath.Join(base, "work"), target: filepath.Join(base, "target"),
+		img: putImage(t, s, "pair", lower, addLayer(t, s, "top", LayerRecord{}, whiteout("gone"))),
+	}
+	for _, dir := range []string{p.upper, p.work, p.target} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unmountLater(t, p.target)
+	return p
+}
+
+func (p *mountPair) options() MountOptions {
+	return MountOptions{Writable: true, Upper: p.upper, Work: p.work, Target: p.target}
+}
+
+func (p *mountPair) mount(t *testing.T, o MountOptions) error {
+	t.Helper()
+	m, err := p.s.Assemble(t.Context(), p.img, o)
+	if err != nil {
+		return err
+	}
+	return m.Mount(t.Context(), p.target)
+}
+
+func (p *mountPair) unmount(t *testing.T) {
+	t.Helper()
+	if err := p.s.Unmount(t.Context(), p.target, UnmountOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs a shell command with the pair's directories as $U, $W, $S and $B.
+func (p *mountPair) run(t *testing.T, script string) {
+	t.Helper()
+	if script == "" {
+		return
+	}
+	cmd := exec.Command("/bin/sh", "-ec", script)
+	cmd.Env = append(os.Environ(), "U="+p.upper, "W="+p.work, "S="+p.s.Path(), "B="+p.base, "T="+p.target)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", script, err, out)
+	}
+}
+
+func TestWritableByName(t *testing.T) {
+	p := newMountPair(t)
+	m, err := p.s.Assemble(t.Context(), p.img, MountOptions{Writable: true, Options: []string{"nosuid", "index=on", "xino=auto", "private"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.mountByName(p.target); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(m.propagate(p.target), m.check(p.target)); err != nil {
+		t.Error(err)
+	}
+	writeFile(t, filepath.Join(p.target, "new"), "x")
+	if _, err := os.Stat(filepath.Join(m.Upper(), "new")); err != nil {
+		t.Errorf("not in the upper dir: %v", err)
+	}
+	p.unmount(t)
+	if _, err := os.Stat(m.Upper()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the store's upper dir stays: %v", err)
+	}
+}
+
+// What is mounted elsewhere too keeps its upper dir until the last unmount.
+func TestUpperStaysWhileBoundElsewhere(t *testing.T) {
+	p := newMountPair(t)
+	m, err := p.s.Assemble(t.Context(), p.img, MountOptions{Writable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Mount(t.Context(), p.target); err != nil {
+		t.Fatal(err)
+	}
+	other := t.TempDir()
+	unmountLater(t, other)
+	if err := unix.Mount(p.target, other, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(other, "new"), "x")
+	p.unmount(t)
+	if _, err := os.Stat(filepath.Join(m.Upper(), "new")); err != nil {
+		t.Errorf("the upper dir of a mount that is in use: %v", err)
+	}
+	if err := p.s.Unmount(t.Context(), other, UnmountOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(m.Upper()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after the last unmount the upper dir stays: %v", err)
+	}
+}
+
+func TestVolatile(t *testing.T) {
+	p := newMountPair(t)
+	o := p.options()
+	o.Volatile = true
+	for range 2 { // the mark that overlayfs leaves does not stop the second
+		if err := p.mount(t, o); err != nil {
+			t.Fatal(err)
+		}
+		found, ok, err := p.s.MountedAt(p.target)
+		if err != nil || !ok || !found.Volatile || !found.Writable {
+			t.Errorf("mounted: %+v, %v, error %v", found, ok, err)
+		}
+		writeFile(t, filepath.Join(p.target, "f"), "upper")
+		p.unmount(t)
+	}
+	// A crash: the mark is there and the boot is another.
+	p.run(t, `sed -i 's/"boot":"[^"]*"/"boot":"before the crash"/' "$W/layerctl.json"`)
+	for _, o := range []MountOptions{o, p.options()} {
+		err := p.mount(t, o)
+		var crashed *VolatileError
+		if !errors.As(err, &crashed) || !errors.Is(err, ErrDamaged) || !strings.Contains(crashed.Hint(), "incompat") {
+			t.Errorf("after a crash: %v, want a VolatileError", err)
+		}
+	}
+	p.run(t, `rm -r "$W/work/incompat"`)
+	if err := p.mount(t, p.options()); err != nil {
+		t.Errorf("after the cure that the hint names: %v", err)
+	}
+}
+
+// An umount with 200 MB dirty need not wait for the disk.
+func TestVolatileUnmountDoesNotWait(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 400 MB")
+	}
+	p := newMountPair(t)
+	var st unix.Statfs_t
+	if err := unix.Statfs(p.upper, &st); err != nil || st.Type == 0x01021994 {
+		t.Skip("needs a disk: the temporary directory is in memory")
+	}
+	took := map[bool]time.Duration{}
+	for _, volatile := range []bool{false, true} {
+		unix.Sync()
+		o := p.options()
+		o.Volatile = volatile
+		if err := p.mount(t, o); err != nil {
+			t.Fatal(err)
+		}
+		p.run(t, `dd if=/dev/zero of="$T/dirty" bs=1M count=200 status=none`)
+		began := time.Now()
+		p.unmount(t)
+		took[volatile] = time.Since(began)
+		p.run(t, `rm "$U/dirty"`)
+	}
+	t.Logf("umount with 200 MB dirty: %v, volatile %v", took[false], took[true])
+	if took[true]*10 > took[false] {
+		t.Errorf("volatile umount took %v, without %v; want a tenth at most", took[true], took[false])
+	}
+}
+
+func TestOptionsByList(t *testing.T) {
+	p := newMountPair(t)
+	for _, c := range []struct {
+		options  []string
+		writable bool
+		want     string // in the error
+	}{
+		{[]string{"bogus"}, false, "it is none of"},
+		{[]string{"metacopy=maybe"}, false, "its values are on, off"},
+		{[]string{"metacopy"}, false, "its values are on, off"},
+		{[]string{"metacopy=on", "metacopy=off"}, true, "the value on before"},
+		{[]string{"upperdir=/x"}, true, "--upper and --work"},
+		{[]string{"volatile"}, true, "--volatile"},
+		{[]string{"userxattr"}, true, "the store's form"},
+		{[]string{"nosuid,lowerdir=/x"}, true, "it is none of"},
+		{[]string{"metacopy=on", "redirect_dir=off"}, true, "conflicts with redirect_dir=off"},
+		{[]string{"nfs_export=on", "index=off"}, true, "conflicts with index=off"},
+		{[]string{"nfs_export=on", "metacopy=on"}, true, "conflicts with metacopy=on"},
+		{[]string{"index=on"}, false, "nothing in a read-only mount"},
+		{[]string{"shared", "private"}, false, "one kind of propagation"},
+	} {
+		_, err := p.s.Assemble(t.Context(), p.img, MountOptions{Options: c.options, Writable: c.writable})
+		var option *OptionError
+		if !errors.As(err, &option) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: %v, want %q", c.options, err, c.want)
+		}
+	}
+	if err := ProbeOption("metacopy=layerctl"); err == nil || !strings.Contains(err.Error(), "Bad value") {
+		t.Errorf("probing a bad value: %v, want the kernel's word", err)
+	}
+	// Each option for itself, for real.
+	for key, values := range overlayValues() {
+		for _, value := range values {
+			o := p.options()
+			o.Options = []string{key + "=" + value}
+			if err := p.mount(t, o); err != nil {
+				t.Errorf("%s=%s: %v", key, value, err)
+				continue
+			}
+			p.unmount(t)
+			p.run(t, `rm -rf "$U" "$W"; mkdir "$U" "$W"`) // an index belongs to one stack
+		}
+	}
+	for name := range mountFlags() {
+		if err := p.mount(t, MountOptions{Options: []string{name}}); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		p.unmount(t)
+	}
+	for name := range propagations() {
+		if err := p.mount(t, MountOptions{Options: []string{name}}); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		p.unmount(t)
+	}
+}
+
+func ExampleMountOption() {
+	fmt.Println(MountOption()[0])
+	// Output: index=on|off
+}

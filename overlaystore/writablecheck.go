@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+)
+
+// checkWritable finds what the kernel answers with a bare EINVAL, or mounts
+// read-only or degraded, or lets two mounts write into
+// (https://docs.kernel.org/filesystems/overlayfs.html, upper and work).
+func (m *Mount) checkWritable() error {
+	for _, check := range []func() error{m.checkPlaces, m.checkFilesystem, m.checkUse, m.checkVolatile, m.tryWork} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// within reports whether path is dir or below it.
+func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
+
+func (m *Mount) checkPlaces() error {
+	upper, work := m.upper, m.work
+	switch {
+	case upper == work:
+		return fmt.Errorf("%w: upper and work are the same directory %q; make one beside the other", ErrUnsupported, upper)
+	case within(work, upper), within(upper, work):
+		return fmt.Errorf("%w: of upper %q and work %q one is inside the other; make one beside the other", ErrUnsupported, upper, work)
+	}
+	if m.pair == "" {
+		return m.checkOutsideStore()
+	}
+	return nil
+}
+
+func (m *Mount) checkOutsideStore() error {
+	store, err := filepath.EvalSymlinks(m.store.path)
+	if err != nil {
+		return err
+	}
+	for _, dir := range []string{m.upper, m.work} {
+		if within(dir, store) || within(store, dir) {
+			return fmt.Errorf("%w: %q overlaps the store %q, whose layers must not change while they are mounted", ErrUnsupported, dir, store)
+		}
+	}
+	return nil
+}
+
+// Filesystems that overlayfs refuses for an upper dir, or cannot keep its word
+// on (linux/magic.h).
+const (
+	overlayMagic = 0x794c7630
+	fuseMagic    = 0x65735546
+	nfsMagic     = 0x6969
+	fatMagic     = 0x4d44
+)
+
+func (m *Mount) checkFilesystem() error {
+	mounts := [2]unix.Statx_t{}
+	for i, dir := range []string{m.upper, m.work} {
+		if err := unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_MNT_ID|unix.STATX_BASIC_STATS, &mounts[i]); err != nil {
+			return &os.PathError{Op: "stat", Path: dir, Err: err}
+		}
+	}
+	a, b := mounts[0], mounts[1]
+	if a.Dev_major != b.Dev_major || a.Dev_minor != b.Dev_minor || a.Mnt_id != b.Mnt_id {
+		return fmt.Errorf("%w: upper %q and work %q are on different mounts: files move between them by rename, so they must be in the same mount of the same filesystem", ErrUnsupported, m.upper, m.work)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(m.upper, &st); err != nil {
+		return &os.PathError{Op: "statfs", Path: m.upper, Err: err}
+	}
+	kinds := map[int64]string{overlayMagic: "overlayfs", fuseMagic: "FUSE", nfsMagic: "NFS", fatMagic: "FAT"}
+	if kind, refused := kinds[int64(st.Type)]; refused {
+		return fmt.Errorf("%w: upper %q is on %s, which overlayfs cannot write to; use ext4, xfs, btrfs or tmpfs", ErrUnsupported, m.upper, kind)
+	}
+	if st.Flags&unix.ST_RDONLY != 0 {
+		return fmt.Errorf("upper %q is on a filesystem mounted read-only: %w", m.upper, unix.EROFS)
+	}
+	return nil
+}
+
+// checkUse refuses directories that an overlay writes to: the kernel lets a
+// second one, and both come out undefined.
+func (m *Mount) checkUse() error {
+	var found error
+	err := everyMount(func(proc string, e mountEntry) {
+		for _, dir := range []string{e.upper(), e.option("workdir")} {
+			if dir == m.upper || dir == m.work {
+				found = fmt.Errorf("%w: %q is in use by the mount at %q (seen by process %s)", ErrBusy, dir, e.target, proc)
+			}
+		}
+	})
+	return errors.Join(found, err)
+}
+
+// checkVolatile deals with what a volatile mount leaves in its work dir, even
+// after a clean umount, so that the kernel refuses the next mount. In the same
+// boot nothing is lost, and it goes. Otherwise the user must know.
+func (m *Mount) checkVolatile() error {
+	left := filepath.Join(m.work, "work", "incompat")
+	if _, err := os.Lstat(filepath.Join(left, "volatile")); err != nil {
+		return nil
+	}
+	if w, ok := readWriting(m.work); ok && w.Boot == m.store.boot {
+		inner, err := durable.OpenDir(filepath.Dir(left))
+		if err != nil {
+			return err
+		}
+		return errors.Join(removeTree(inner, "incompat"), inner.Close())
+	}
+	return &VolatileError{Upper: m.upper, Work: m.work}
+}
+
+// VolatileError says that an upper dir was written to by a volatile mount, and
+// that the machine has been started again since, or nobody knows: what was not
+// synced may be missing or damaged, in any file.
+type VolatileError struct{ Upper, Work string }
+
+func (e *VolatileError) Error() string {
+	return fmt.Sprintf("upper %q was last written by a volatile mount in another boot: after a crash or power cut files in it may be lost or damaged", e.Upper)
+}
+
+// Hint says how to go on.
+func (e *VolatileError) Hint() string {
+	return fmt.Sprintf("look whether the files are right, or begin with a new upper; then remove %s", filepath.Join(e.Work, "work", "incompat"))
+}
+
+// Unwrap makes it ErrDamaged.
+func (e *VolatileError) Unwrap() error { return ErrDamaged }
+
+// tryWork does in a directory of its own what overlayfs is going to need: it
+// mounts read-only or without features where that fails, and returns 0.
+func (m *Mount) tryWork() (err error) {
+	dir, err := durable.OpenDir(m.work)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	name := probePrefix + rand.Text()
+	if err := unix.Mkdirat(int(dir.Fd()), name, 0o700); err != nil {
+		return fmt.Errorf("work %q cannot be written to (is it immutable, is the filesystem full or out of inodes?): %w", m.work, err)
+	}
+	defer func() { err = errors.Join(err, removeTree(dir, name)) }()
+	trial, err := durable.OpenDirAt(dir, name)
+	if err != nil {
+		return err
+	}
+	defer trial.Close()
+	for _, step := range []struct {
+		lack string
+		try  func(*os.File) error
+	}{
+		{"keeps " + string(m.store.format.Xattrs) + ".* extended attributes", func(d *os.File) error {
+			return unix.Fsetxattr(int(d.Fd()), m.store.format.Xattr("opaque"), []byte("y"), 0)
+		}},
+		{"tells file types in directories (d_type)", tryDirTypes},
+		{"renames with a whiteout (RENAME_WHITEOUT)", tryRenameWhiteout},
+	} {
+		if err := step.try(trial); err != nil {
+			return fmt.Errorf("%w: upper %q is not on a filesystem that %s (%w); use ext4, xfs, btrfs or tmpfs", ErrUnsupported, m.upper, step.lack, err)
+		}
+	}
+	return m.tryUpper()
+}
+
+// tryUpper: an immutable upper is one that nothing can be copied up to.
+func (m *Mount) tryUpper() error {
+	err := unix.Access(m.upper, unix.W_OK)
+	if err == nil {
+		var st unix.Statx_t
+		err = unix.Statx(unix.AT_FDCWD, m.upper, 0, unix.STATX_BASIC_STATS, &st)
+		if err == nil && st.Attributes&unix.STATX_ATTR_IMMUTABLE != 0 {
+			err = unix.EPERM
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("upper %q cannot be written to: %w", m.upper, errors.Join(err, fs.ErrPermission))
+	}
+	return nil
+}
+
+func tryRenameWhiteout(dir *os.File) error {
+	fd := int(dir.Fd())
+	f, err := openAt(dir, "renamed", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	return unix.Renameat2(fd, "renamed", fd, "to", unix.RENAME_WHITEOUT)
+}
