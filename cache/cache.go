@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cache
+
+import (
+	"context"
+	_ "crypto/sha256" // go-digest finds its algorithms by these imports
+	_ "crypto/sha512"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// ErrMiss says that the cache does not have it, or not undamaged.
+var ErrMiss = errors.New("not in the cache")
+
+// algorithms are the digests that blobs may have.
+var algorithms = []digest.Algorithm{digest.SHA256, digest.SHA512}
+
+// Cache is one open cache. Its methods may be called concurrently.
+type Cache struct {
+	dir   *os.File
+	blobs map[digest.Algorithm]*os.File
+}
+
+// Open opens the cache in dir, which is made with mode 0700 if it is missing,
+// and removes what processes that died have left behind. A directory that
+// holds something else is an error.
+func Open(ctx context.Context, dir string) (_ *Cache, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open cache: %w", err)
+	}
+	c := &Cache{blobs: map[digest.Algorithm]*os.File{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("open cache %s: %w", dir, err), c.Close())
+		}
+	}()
+	if c.dir, err = durable.OpenDir(dir); err != nil {
+		return nil, err
+	}
+	return c, c.prepare(ctx)
+}
+
+// prepare makes what is missing and removes what is rubbish. The lock keeps
+// two first users apart, and a new temporary file from being swept.
+func (c *Cache) prepare(ctx context.Context) (err error) {
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if err := c.checkLayout(ctx); err != nil {
+		return err
+	}
+	blobs, err := ensureDir(ctx, c.dir, "blobs")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, blobs.Close()) }()
+	for _, a := range algorithms {
+		if c.blobs[a], err = ensureDir(ctx, blobs, a.String()); err != nil {
+			return err
+		}
+	}
+	return c.sweep(ctx)
+}
+
+func ensureDir(ctx context.Context, parent *os.File, name string) (*os.File, error) {
+	err := durable.Mkdir(ctx, parent, name, 0o755)
+	if err == nil {
+		err = durable.SyncDir(ctx, parent)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return durable.OpenDirAt(parent, name)
+}
+
+func (c *Cache) lock(ctx context.Context) (func() error, error) {
+	return durable.Lock(ctx, c.dir, "lock", durable.Exclusive, nil)
+}
+
+// sweep removes the temporary files that nobody holds.
+func (c *Cache) sweep(ctx context.Context) error {
+	entries, err := os.ReadDir(c.dir.Name())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), durable.TempPrefix) || !e.Type().IsRegular() {
+			continue
+		}
+		if err := c.sweepOne(ctx, e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cache) sweepOne(ctx context.Context, name string) (err error) {
+	f, err := os.Open(filepath.Join(c.dir.Name(), name))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if free, err := durable.TryFlock(f, durable.Exclusive); err != nil || !free {
+		return err
+	}
+	return durable.Remove(ctx, c.dir, name)
+}
+
+// Close releases the directories. Blobs that are open stay readable.
+func (c *Cache) Close() error {
+	var errs []error
+	if c.dir != nil {
+		errs = append(errs, c.dir.Close())
+	}
+	for _, d := range c.blobs {
+		if d != nil {
+			errs = append(errs, d.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// place is where a blob is, or would be.
+func (c *Cache) place(desc ocispec.Descriptor) (dir *os.File, name string, err error) {
+	if err := desc.Digest.Validate(); err != nil {
+		return nil, "", fmt.Errorf("digest %q: %w", string(desc.Digest), err)
+	}
+	dir, ok := c.blobs[desc.Digest.Algorithm()]
+	if !ok || desc.Size < 0 {
+		return nil, "", fmt.Errorf("descriptor of %d bytes, digest %q", desc.Size, string(desc.Digest))
+	}
+	return dir, desc.Digest.Encoded(), nil
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cache
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// maxIndex bounds index.json; it is ours, but others may write it too.
+const maxIndex = 16 << 20
+
+// checkLayout makes the two files of a layout, or looks at those there are.
+func (c *Cache) checkLayout(ctx context.Context) error {
+	raw, err := c.read(ocispec.ImageLayoutFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c.create(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	var l ocispec.ImageLayout
+	if err := json.Unmarshal(raw, &l); err != nil || !strings.HasPrefix(l.Version, "1.") {
+		return fmt.Errorf("%s is not one of an OCI image layout of version 1", ocispec.ImageLayoutFile)
+	}
+	_, err = c.index()
+	return err
+}
+
+// create writes oci-layout last: with it, the directory is a layout. A
+// directory with anything else in it is not ours to fill.
+func (c *Cache) create(ctx context.Context) error {
+	entries, err := os.ReadDir(c.dir.Name())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != "lock" && e.Name() != ocispec.ImageIndexFile && !strings.HasPrefix(e.Name(), ".") {
+			return fmt.Errorf("the directory is not empty: it holds %q", e.Name())
+		}
+	}
+	if err := c.write(ctx, ocispec.ImageIndexFile, newIndex()); err != nil {
+		return err
+	}
+	return c.write(ctx, ocispec.ImageLayoutFile, ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
+}
+
+func newIndex() ocispec.Index {
+	return ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageIndex,
+		Manifests: []ocispec.Descriptor{},
+	}
+}
+
+// Tag gives a blob, an index or a manifest, a name in index.json, in place of
+// what had that name. The names of other programs stay.
+func (c *Cache) Tag(ctx context.Context, name string, desc ocispec.Descriptor) error {
+	if _, _, err := c.place(desc); err != nil {
+		return fmt.Errorf("tag %q: %w", name, err)
+	}
+	desc.Annotations = map[string]string{ocispec.AnnotationRefName: name}
+	return c.change(ctx, func(index *ocispec.Index) {
+		index.Manifests = append(slices.DeleteFunc(index.Manifests, named(name)), desc)
+	})
+}
+
+// Untag removes a name; one that is not there is no error. The blobs stay.
+func (c *Cache) Untag(ctx context.Context, name string) error {
+	return c.change(ctx, func(index *ocispec.Index) {
+		index.Manifests = slices.DeleteFunc(index.Manifests, named(name))
+	})
+}
+
+// Lookup says what has the name; [ErrMiss] if nothing has.
+func (c *Cache) Lookup(name string) (ocispec.Descriptor, error) {
+	index, err := c.index()
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	i := slices.IndexFunc(index.Manifests, named(name))
+	if i < 0 {
+		return ocispec.Descriptor{}, fmt.Errorf("tag %q: %w", name, ErrMiss)
+	}
+	desc := index.Manifests[i]
+	if _, _, err := c.place(desc); err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("tag %q: %w", name, err)
+	}
+	desc.Annotations = nil
+	return desc, nil
+}
+
+func named(name string) func(ocispec.Descriptor) bool {
+	return func(d ocispec.Descriptor) bool { return d.Annotations[ocispec.AnnotationRefName] == name }
+}
+
+func (c *Cache) change(ctx context.Context, edit func(*ocispec.Index)) (err error) {
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	index, err := c.index()
+	if err != nil {
+		return err
+	}
+	edit(&index)
+	return c.write(ctx, ocispec.ImageIndexFile, index)
+}
+
+func (c *Cache) index() (ocispec.Index, error) {
+	raw, err := c.read(ocispec.ImageIndexFile)
+	if err != nil {
+		return ocispec.Index{}, err
+	}
+	index := newIndex()
+	if err := json.Unmarshal(raw, &index); err != nil {
+		return ocispec.Index{}, fmt.Errorf("%s: %w", ocispec.ImageIndexFile, err)
+	}
+	return index, nil
+}
+
+func (c *Cache) read(name string) (_ []byte, err error) {
+	f, err := os.Open(filepath.Join(c.dir.Name(), name))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	raw, err := io.ReadAll(io.LimitReader(f, maxIndex+1))
+	if err == nil && len(raw) > maxIndex {
+		err = fmt.Errorf("%s has more than %d bytes", name, maxIndex)
+	}
+	return raw, err
+}
+
+func (c *Cache) write(ctx context.Context, name string, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(ctx, c.dir, name, raw, 0o644)
+}
+
+// Tagged lists all that has a name, with the name in the annotation
+// org.opencontainers.image.ref.name.
+func (c *Cache) Tagged() ([]ocispec.Descriptor, error) {
+	index, err := c.index()
+	return index.Manifests, err
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Has says whether a file of the blob's size is there. Whether it is
+// undamaged shows when it is read.
+func (c *Cache) Has(desc ocispec.Descriptor) bool {
+	f, err := c.open(desc)
+	if err != nil {
+		return false
+	}
+	return f.Close() == nil
+}
+
+// Find is the descriptor of a blob of which only the digest is known, as it
+// was tagged, or else without a media type; [ErrMiss] if it is not there.
+func (c *Cache) Find(d digest.Digest) (ocispec.Descriptor, error) {
+	index, err := c.index()
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	for _, desc := range index.Manifests {
+		if desc.Digest == d && c.Has(desc) {
+			desc.Annotations = nil
+			return desc, nil
+		}
+	}
+	desc := ocispec.Descriptor{Digest: d}
+	dir, name, err := c.place(desc)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	st, err := os.Lstat(filepath.Join(dir.Name(), name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ocispec.Descriptor{}, fmt.Errorf("blob %s: %w", d, ErrMiss)
+	case err != nil:
+		return ocispec.Descriptor{}, err
+	}
+	desc.Size = st.Size()
+	return desc, nil
+}
+
+// Blob opens a blob. The stream returns io.EOF only after size and digest
+// held; where they do not, reading ends with [ErrMiss] and the file is
+// removed, so that the next try finds none. A blob that is not there is
+// [ErrMiss] at once.
+func (c *Cache) Blob(desc ocispec.Descriptor) (io.ReadCloser, error) {
+	f, err := c.open(desc)
+	if err != nil {
+		return nil, err
+	}
+	return &reader{File: f, c: c, want: desc, hash: desc.Digest.Algorithm().Hash()}, nil
+}
+
+// Bytes reads a whole blob of at most limit bytes, with the same errors.
+func (c *Cache) Bytes(desc ocispec.Descriptor, limit int64) (_ []byte, err error) {
+	if desc.Size > limit {
+		return nil, fmt.Errorf("read %s: %d bytes, limit %d", desc.Digest, desc.Size, limit)
+	}
+	b, err := c.Blob(desc)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	return io.ReadAll(b)
+}
+
+func (c *Cache) open(desc ocispec.Descriptor) (*os.File, error) {
+	dir, name, err := c.place(desc)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir.Name(), name), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("blob %s: %w", desc.Digest, ErrMiss)
+	}
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err == nil && (!st.Mode().IsRegular() || st.Size() != desc.Size) {
+		err = fmt.Errorf("blob %s, damaged: %w", desc.Digest, ErrMiss)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// reader withholds io.EOF until the digest holds.
+type reader struct {
+	*os.File
+	c    *Cache
+	want ocispec.Descriptor
+	hash hash.Hash
+	err  error
+}
+
+// Read implements io.Reader.
+func (r *reader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.File.Read(p)
+	r.hash.Write(p[:n])
+	if err == io.EOF {
+		err = r.verdict()
+	}
+	r.err = err
+	return n, err
+}
+
+// WriteTo is not os.File's, which would pass the hash by.
+func (r *reader) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, struct{ io.Reader }{r})
+}
+
+func (r *reader) verdict() error {
+	if digest.NewDigest(r.want.Digest.Algorithm(), r.hash) == r.want.Digest {
+		return io.EOF
+	}
+	return errors.Join(fmt.Errorf("blob %s, damaged: %w", r.want.Digest, ErrMiss), r.c.remove(context.Background(), r.want))
+}
+
+// Remove forgets a blob; one that is not there is no error.
+func (c *Cache) Remove(ctx context.Context, desc ocispec.Descriptor) error {
+	return c.remove(ctx, desc)
+}
+
+func (c *Cache) remove(ctx context.Context, desc ocispec.Descriptor) error {
+	dir, name, err := c.place(desc)
+	if err != nil {
+		return err
+	}
+	if err := durable.Remove(ctx, dir, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
