@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"fmt"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// Describe tells what ref names without reading it: a HEAD request. The
+// media type, the size and what a tag stands for are the registry's word.
+func (c *Client) Describe(ctx context.Context, ref string) (ocispec.Descriptor, error) {
+	var desc ocispec.Descriptor
+	err := c.with(ctx, ref, func(source *origin) (err error) {
+		desc, err = source.Resolve(ctx)
+		return err
+	})
+	return desc, err
+}
+
+// Root reads the exact bytes of what ref names, an index or a manifest of
+// whatever kind, which hash to the descriptor's digest: one request. They are
+// not looked into, and may be hostile.
+func (c *Client) Root(ctx context.Context, ref string) (ocispec.Descriptor, []byte, error) {
+	var desc ocispec.Descriptor
+	var raw []byte
+	err := c.with(ctx, ref, func(source *origin) (err error) {
+		desc, raw, err = source.Root(ctx)
+		return err
+	})
+	return desc, raw, err
+}
+
+// Config reads the exact bytes of the config of the image that ref means for
+// the client's platform. They are not looked into. The errors are those of
+// [Client.Resolve].
+func (c *Client) Config(ctx context.Context, ref string) ([]byte, error) {
+	var config []byte
+	err := c.with(ctx, ref, func(source *origin) error {
+		r, err := c.resolve(ctx, source)
+		if err != nil {
+			return err
+		}
+		raw := r.raw
+		if raw == nil {
+			if raw, err = source.Manifest(ctx, r.Manifest); err != nil {
+				return err
+			}
+		}
+		m, err := manifest.ParseManifest(raw, r.Manifest.MediaType)
+		if err != nil {
+			return fmt.Errorf("manifest %s: %w", r.Manifest.Digest, err)
+		}
+		config, err = source.Config(ctx, m.Config)
+		return err
+	})
+	return config, err
+}
+
+// Ping tells what a registry speaks; see [registry.Client.Ping].
+func (c *Client) Ping(ctx context.Context, name string) (registry.Ping, error) {
+	return c.registry.Ping(ctx, name)
+}
+
+// KeyFiles are the files in which credentials are looked for; see
+// [registry.Client.KeyFiles].
+func (c *Client) KeyFiles() []string { return c.registry.KeyFiles() }
+
+// Mirrors are asked before a registry; see [registry.Client.Mirrors].
+func (c *Client) Mirrors(host string) ([]string, error) { return c.registry.Mirrors(host) }

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/layerctl/layerctl"
+
+// imports is the import table of this repository: package to the packages of
+// this module that it may import. Imports go downwards only, never sideways
+// within a level; tests may also use internal/imagetest and internal/disktest.
+var imports = map[string][]string{
+	// level 3
+	"cmd/layerctl": {"", "registry", "unpack", "overlaystore", "cache", "manifest", "platform", "bundle", "internal/userns"},
+	// level 2: the only place that joins the parts
+	"": {"registry", "unpack", "overlaystore", "cache", "manifest", "platform", "internal/durable", "internal/tree"},
+	// level 1
+	"registry":     {"manifest", "platform", "internal/durable", "internal/hosts"},
+	"unpack":       {"manifest", "platform", "internal/durable", "internal/inflate", "internal/layertar", "internal/tree"},
+	"overlaystore": {"manifest", "platform", "internal/durable", "internal/tree"},
+	"cache":        {"manifest", "platform", "internal/durable"},
+	// level 0
+	"bundle":             {},
+	"manifest":           {},
+	"platform":           {},
+	"internal/durable":   {},
+	"internal/hosts":     {},
+	"internal/inflate":   {},
+	"internal/layertar":  {},
+	"internal/tree":      {},
+	"internal/userns":    {},
+	"internal/imagetest": {},
+	"internal/disktest":  {},
+	// makes testdata/images/hello
+	"internal/imagetest/hello": {"internal/imagetest"},
+}
+
+// owners are the dependencies that only one package may import.
+var owners = map[string]string{
+	"github.com/google/go-containerregistry": "registry",
+	"github.com/distribution/reference":      "registry",
+	"github.com/BurntSushi/toml":             "internal/hosts",
+	"go.yaml.in/yaml":                        "internal/hosts",
+	"github.com/containerd/platforms":        "platform",
+	"github.com/urfave/cli":                  "cmd/layerctl",
+	"github.com/vbauerster/mpb":              "cmd/layerctl",
+}
+
+func TestImportsGoDownwards(t *testing.T) {
+	fset := token.NewFileSet()
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || (strings.HasPrefix(d.Name(), ".") && p != ".")) {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(p, ".go") {
+			return nil
+		}
+		dir := path.Dir(filepath.ToSlash(p))
+		if dir == "." {
+			dir = ""
+		}
+		file, err := parser.ParseFile(fset, p, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			checkImport(t, p, dir, imported)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkImport(t *testing.T, file, dir, imported string) {
+	t.Helper()
+	test := strings.HasSuffix(file, "_test.go")
+	for dep, owner := range owners {
+		if strings.HasPrefix(imported, dep) && dir != owner && !test {
+			t.Errorf("%s imports %s, which only %s may", file, imported, owner)
+		}
+	}
+	rel, ours := strings.CutPrefix(imported, module)
+	if !ours {
+		return
+	}
+	rel = strings.TrimPrefix(rel, "/")
+	allowed, known := imports[dir]
+	switch {
+	case !known:
+		t.Errorf("%s: package %q is not in the import table", file, dir)
+	case test && (rel == "internal/imagetest" || rel == "internal/disktest" || rel == dir):
+	case !slices.Contains(allowed, rel):
+		t.Errorf("%s imports %q, which %q may not", file, rel, dir)
+	}
+}

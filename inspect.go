@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/manifest"
+)
+
+// Detail says how much of an index [Client.Inspect] reads, and so what it
+// costs in requests.
+type Detail int
+
+// The details. Each has what the one before it has.
+const (
+	// DetailEntries is what the index itself says: one request. A nested
+	// index costs one more, for without it nothing could be chosen.
+	DetailEntries Detail = iota
+	// DetailPlatforms has what each image runs on: where there is no index
+	// the config alone tells, for one request more.
+	DetailPlatforms
+	// DetailManifests has configs' digests, layers and sizes: one request
+	// more for each manifest that is no attestation.
+	DetailManifests
+	// DetailConfigs has the configs, diffIDs and times of creation: one
+	// request more for each config.
+	DetailConfigs
+)
+
+// InspectOptions say how [Client.Inspect] works.
+type InspectOptions struct {
+	// Detail is how much is read; zero is [DetailEntries].
+	Detail Detail
+	// Attestations has the manifests of attestations read like the others;
+	// false leaves it at what the index says of them.
+	Attestations bool
+	// Chosen has the manifest and config of the image that a pull would take
+	// read and checked as a pull would, whatever Detail says: two requests
+	// more, or one for a single image. What is wrong with it is an error.
+	Chosen bool
+}
+
+// Inspect says what ref holds: an index with all that it lists, an image, or
+// an artifact. What is needed is read in parallel, and nothing twice.
+//
+// A manifest below the index, or a config, that is missing or malformed is no
+// failure, save for a strict client; an Error and a warning say so. Without a
+// nested index nothing is chosen.
+// Errors: registry.ErrNotFound, [manifest.ErrMalformed] and
+// [manifest.ErrUnsupported] for what ref itself names.
+func (c *Client) Inspect(ctx context.Context, ref string, o InspectOptions) (*Inspection, error) {
+	var found *Inspection
+	err := c.with(ctx, ref, func(source *origin) (err error) {
+		i := inspector{client: c, source: source, options: o}
+		found, err = i.inspect(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", ref, err)
+	}
+	return found, nil
+}
+
+// with opens ref for one use.
+func (c *Client) with(ctx context.Context, ref string, use func(*origin) error) error {
+	source, err := c.open(ctx, ref)
+	if err != nil {
+		return err
+	}
+	return closing(use(source), source)
+}
+
+// inspector is one inspection under way.
+type inspector struct {
+	client  *Client
+	source  *origin
+	options InspectOptions
+	found   *Inspection
+	single  bool
+	listed  int   // entries so far, in all indexes
+	held    int64 // bytes of documents so far, those under way included
+	// fatal says that what is wrong with one manifest is an error.
+	fatal bool
+	// leaves are the entries that are no index, in the order of the indexes.
+	leaves []*InspectedManifest
+}
+
+func (i *inspector) inspect(ctx context.Context) (*Inspection, error) {
+	root, raw, err := i.source.Root(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kind, err := manifest.Classify(root.MediaType, raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", root.Digest, err)
+	}
+	i.found = &Inspection{
+		SchemaVersion: InspectionVersion, Reference: i.source.Reference().String(),
+		Digest: root.Digest, MediaType: root.MediaType, Size: root.Size,
+		Kind: kind.String(), Warnings: []string{}, Document: raw,
+	}
+	i.single = kind != manifest.KindIndex
+	i.fatal = i.client.options.Strict
+	if i.single {
+		err = i.image(ctx, root, raw)
+	} else {
+		err = i.index(ctx, root, raw)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return i.found, i.choose(ctx)
+}
+
+// image inspects a reference that names no index.
+func (i *inspector) image(ctx context.Context, root ocispec.Descriptor, raw []byte) error {
+	only := InspectedManifest{Digest: root.Digest, MediaType: root.MediaType, Size: root.Size}
+	if err := only.read(raw); err != nil {
+		return fmt.Errorf("manifest %s: %w", root.Digest, err)
+	}
+	i.found.MediaType, i.found.Annotations = only.MediaType, only.ManifestAnnotations
+	i.found.Manifests = []InspectedManifest{only}
+	i.leaves = []*InspectedManifest{&i.found.Manifests[0]}
+	if i.options.Detail < DetailPlatforms {
+		return nil
+	}
+	// Where nothing but the platform is wanted there is nothing without it.
+	i.fatal = i.fatal || i.options.Detail == DetailPlatforms
+	return i.readConfigs(ctx, i.leaves)
+}
+
+func (i *inspector) index(ctx context.Context, root ocispec.Descriptor, raw []byte) error {
+	index, err := manifest.ParseIndex(raw, root.MediaType)
+	if err != nil {
+		return fmt.Errorf("index %s: %w", root.Digest, err)
+	}
+	i.found.MediaType, i.found.Annotations = index.MediaType, index.Annotations
+	if i.found.Manifests, err = i.entries(ctx, index, 1); err != nil {
+		return fmt.Errorf("index %s: %w", root.Digest, err)
+	}
+	if i.collect(i.found.Manifests); len(i.leaves) > manifest.MaxEntries {
+		return fmt.Errorf("index %s: %w: more than %d entries", root.Digest, manifest.ErrMalformed, manifest.MaxEntries)
+	}
+	if i.options.Detail < DetailManifests {
+		return nil
+	}
+	if err := i.readManifests(ctx, i.leaves); err != nil || i.options.Detail < DetailConfigs {
+		return err
+	}
+	return i.readConfigs(ctx, i.leaves)
+}
+
+// entries describes what an index lists, and reads the indexes in it.
+func (i *inspector) entries(ctx context.Context, index *manifest.Index, depth int) ([]InspectedManifest, error) {
+	var exact struct {
+		Manifests []json.RawMessage `json:"manifests"`
+	}
+	if err := json.Unmarshal(index.Raw, &exact); err != nil {
+		return nil, fmt.Errorf("%w: %w", manifest.ErrMalformed, err)
+	}
+	i.listed += len(index.Manifests)
+	entries := make([]InspectedManifest, len(index.Manifests))
+	for n, desc := range index.Manifests {
+		entries[n] = inspectedEntry(desc, exact.Manifests[n])
+		if entries[n].Kind != manifest.KindIndex.String() {
+			continue
+		}
+		// Before it is read: what an index may cost is bounded by this alone.
+		if i.listed > manifest.MaxEntries {
+			return nil, fmt.Errorf("%w: more than %d entries", manifest.ErrMalformed, manifest.MaxEntries)
+		}
+		if depth == manifest.MaxIndexDepth {
+			return nil, fmt.Errorf("%w: indexes nest deeper than %d", manifest.ErrMalformed, manifest.MaxIndexDepth)
+		}
+		err := i.nested(ctx, &entries[n], depth+1)
+		if err != nil && i.found.refusal == nil {
+			i.found.refusal = err // for nobody knows what would be in it
+		}
+		if err := i.note(&entries[n], err); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+func (i *inspector) nested(ctx context.Context, m *InspectedManifest, depth int) error {
+	raw, err := i.source.Manifest(ctx, m.entry)
+	if err != nil {
+		return err
+	}
+	index, err := manifest.ParseIndex(raw, m.MediaType)
+	if err != nil {
+		return fmt.Errorf("index %s: %w", m.Digest, err)
+	}
+	m.Document, m.ManifestAnnotations = raw, index.Annotations
+	m.Manifests, err = i.entries(ctx, index, depth)
+	return err
+}
+
+// collect gathers the entries that are no index.
+func (i *inspector) collect(entries []InspectedManifest) {
+	for n := range entries {
+		if entries[n].Kind == manifest.KindIndex.String() {
+			i.collect(entries[n].Manifests)
+			continue
+		}
+		i.leaves = append(i.leaves, &entries[n])
+	}
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/platform"
+)
+
+// choose marks what a pull would take, by the same rules. That nothing fits
+// is a warning: whoever inspects wants to see what there is.
+func (i *inspector) choose(ctx context.Context) error {
+	wanted, err := i.client.wanted()
+	if err != nil {
+		return err
+	}
+	i.found.Host = i.client.inspectedHost(wanted)
+	if i.found.Kind == manifest.KindArtifact.String() {
+		m := &i.found.Manifests[0]
+		i.found.refusal = fmt.Errorf("manifest %s: %w", m.Digest, &manifest.ArtifactError{Name: m.Artifact, Type: m.ArtifactType})
+		return nil
+	}
+	if i.options.Chosen && i.single {
+		// Before the choice, for only the config tells what it runs on.
+		if err := i.check(ctx, i.leaves[0]); err != nil {
+			return err
+		}
+	}
+	choice, err := platform.Choose(wanted, i.candidates())
+	var none *platform.NoMatchError
+	switch {
+	case errors.As(err, &none):
+		return i.refused(none)
+	case err != nil:
+		return err
+	}
+	i.judged(choice.Verdicts)
+	if i.found.refusal != nil {
+		return nil
+	}
+	i.take(i.leaves[choice.Index])
+	if i.single {
+		return nil
+	}
+	i.found.Warnings = append(i.found.Warnings, choice.Warnings...)
+	if i.options.Chosen {
+		return i.check(ctx, i.leaves[choice.Index])
+	}
+	return nil
+}
+
+func (i *inspector) candidates() []ocispec.Descriptor {
+	candidates := make([]ocispec.Descriptor, len(i.leaves))
+	for n, m := range i.leaves {
+		if candidates[n] = m.entry; i.single {
+			candidates[n].MediaType = m.MediaType
+		}
+	}
+	return candidates
+}
+
+// refused is for what has nothing that fits. Who names a single image gets it
+// all the same.
+func (i *inspector) refused(none *platform.NoMatchError) error {
+	i.judged(none.Verdicts)
+	if !i.single {
+		if i.found.refusal == nil {
+			i.found.Warnings = append(i.found.Warnings, none.Error())
+			i.found.refusal = none
+		}
+		return nil
+	}
+	if i.client.options.Strict && i.options.Chosen {
+		return none
+	}
+	i.take(i.leaves[0])
+	i.found.Warnings = append(i.found.Warnings,
+		fmt.Sprintf("the image is for %s, not for %s", i.leaves[0].Platform, none.Wanted))
+	return nil
+}
+
+func (i *inspector) judged(verdicts []platform.Verdict) {
+	for n, v := range verdicts {
+		i.leaves[n].Verdict = &InspectedVerdict{Accepted: v.Accepted, Rank: v.Rank, Reason: v.Reason}
+	}
+}
+
+func (i *inspector) take(m *InspectedManifest) { m.Chosen, i.found.Chosen = true, m.Digest }
+
+// inspectedHost is what is chosen for, with the machine's facts where it was
+// the machine that decided.
+func (c *Client) inspectedHost(w platform.Wanted) InspectedHost {
+	h := InspectedHost{Platform: inspectedPlatform(w.Platform), Named: w.Named, Warning: w.Warning, Facts: []InspectedFact{}}
+	if w.Other != nil {
+		p := inspectedPlatform(*w.Other)
+		h.Other = &p
+	}
+	if !w.Named {
+		for _, f := range c.Host().Facts {
+			h.Facts = append(h.Facts, InspectedFact(f))
+		}
+	}
+	return h
+}

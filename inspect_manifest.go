@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/platform"
+)
+
+// kindAttestation is the kind of an entry that is about another one.
+const kindAttestation = "attestation"
+
+// inspectedEntry is what an index says of one manifest.
+func inspectedEntry(desc ocispec.Descriptor, exact json.RawMessage) InspectedManifest {
+	m := InspectedManifest{
+		Digest: desc.Digest, MediaType: desc.MediaType, Size: desc.Size,
+		ArtifactType: desc.ArtifactType, Annotations: desc.Annotations,
+		Created:    desc.Annotations[ocispec.AnnotationCreated],
+		Descriptor: exact, entry: desc,
+	}
+	if desc.Platform != nil {
+		p := inspectedPlatform(*desc.Platform)
+		m.Platform = &p
+	}
+	of, attestation := manifest.IsAttestation(desc)
+	switch {
+	case attestation:
+		m.Kind, m.AttestationOf = kindAttestation, of
+	case manifest.IsIndex(desc.MediaType):
+		m.Kind = manifest.KindIndex.String()
+	case desc.ArtifactType != "" || !manifest.IsManifest(desc.MediaType):
+		m.Kind = manifest.KindArtifact.String()
+	default:
+		m.Kind = manifest.KindImage.String()
+	}
+	return m
+}
+
+// read takes what the manifest's own bytes say.
+func (m *InspectedManifest) read(raw []byte) error {
+	parsed, err := manifest.ParseManifest(raw, m.MediaType)
+	if err != nil {
+		m.Document = embeddable(raw)
+		return err
+	}
+	m.Document = raw
+	m.MediaType, m.ManifestAnnotations = parsed.MediaType, parsed.Annotations
+	if parsed.ArtifactType != "" {
+		m.ArtifactType = parsed.ArtifactType
+	}
+	if m.Created == "" {
+		m.Created = parsed.Annotations[ocispec.AnnotationCreated]
+	}
+	m.Config = &InspectedConfig{Digest: parsed.Config.Digest, MediaType: parsed.Config.MediaType, Size: parsed.Config.Size}
+	size := parsed.Size()
+	m.CompressedSize = &size
+	m.Layers = make([]InspectedLayer, len(parsed.Layers))
+	for n, l := range parsed.Layers {
+		m.Layers[n] = InspectedLayer{Digest: l.Digest, MediaType: l.MediaType, Size: l.Size, Annotations: l.Annotations}
+	}
+	return m.classify(raw)
+}
+
+// classify says what the manifest is of, by its own word.
+func (m *InspectedManifest) classify(raw []byte) error {
+	_, err := manifest.ParseImage(raw, m.MediaType)
+	var artifact *manifest.ArtifactError
+	switch {
+	case errors.As(err, &artifact):
+		m.Kind, m.Artifact = manifest.KindArtifact.String(), artifact.Name
+		if artifact.Name == kindAttestation || m.AttestationOf != "" {
+			m.Kind = kindAttestation
+		}
+		if m.ArtifactType == "" {
+			m.ArtifactType = artifact.Type
+		}
+		return nil
+	default:
+		m.Kind = manifest.KindImage.String()
+		return err
+	}
+}
+
+// readConfig takes what the config's bytes say. The conflicts are those with
+// the index.
+func (m *InspectedManifest) readConfig(raw []byte) ([]platform.Conflict, error) {
+	m.Config.Document = embeddable(raw)
+	config, err := manifest.ParseConfig(raw)
+	if err != nil {
+		return nil, fmt.Errorf("config %s: %w", m.Config.Digest, err)
+	}
+	image, err := manifest.ParseImage(m.Document, m.MediaType)
+	if err != nil {
+		return nil, err
+	}
+	if config.Created != nil {
+		m.Created = config.Created.Format(time.RFC3339Nano)
+	}
+	layers, err := manifest.PairLayers(image, config)
+	if err != nil {
+		return nil, err
+	}
+	for n, l := range layers {
+		m.Layers[n].DiffID = l.DiffID
+	}
+	if m.Descriptor != nil {
+		return platform.Compare(m.entry.Platform, config.Platform), nil
+	}
+	p := inspectedPlatform(config.Platform)
+	m.Platform, m.entry.Platform = &p, &config.Platform
+	return nil, nil
+}
+
+// embeddable is raw where it may become part of a JSON document.
+func embeddable(raw []byte) json.RawMessage {
+	if !json.Valid(raw) || !utf8.Valid(raw) {
+		return nil
+	}
+	return raw
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// inspectJobs is how many small documents are read at a time: enough to hide
+// the way to the registry and back, few enough for one to bear.
+const inspectJobs = 8
+
+// maxInspected bounds the documents that one inspection holds in memory: an
+// index may list a thousand, each of some megabytes. Honest ones of a hundred
+// images come to one or two.
+const maxInspected = 64 << 20
+
+// readManifests reads each of these manifests once.
+func (i *inspector) readManifests(ctx context.Context, entries []*InspectedManifest) error {
+	var wanted []ocispec.Descriptor
+	for _, m := range entries {
+		if i.readable(m) {
+			wanted = append(wanted, m.entry)
+		}
+	}
+	got, err := i.readAll(ctx, wanted, i.source.Manifest)
+	if err != nil {
+		return err
+	}
+	for _, m := range entries {
+		if !i.readable(m) {
+			continue
+		}
+		result := got[m.Digest]
+		if result.err == nil {
+			result.err = m.read(result.raw)
+		}
+		if err := i.note(m, result.err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readable says whether there is a manifest to read: an index may list what is
+// none.
+func (i *inspector) readable(m *InspectedManifest) bool {
+	return manifest.IsManifest(m.MediaType) && (m.Kind != kindAttestation || i.options.Attestations)
+}
+
+// readConfigs reads the config of each of these images once.
+func (i *inspector) readConfigs(ctx context.Context, entries []*InspectedManifest) error {
+	var wanted []ocispec.Descriptor
+	for _, m := range entries {
+		if m.hasConfig() {
+			wanted = append(wanted, ocispec.Descriptor{MediaType: m.Config.MediaType, Digest: m.Config.Digest, Size: m.Config.Size})
+		}
+	}
+	got, err := i.readAll(ctx, wanted, i.source.Config)
+	if err != nil {
+		return err
+	}
+	for _, m := range entries {
+		if !m.hasConfig() {
+			continue
+		}
+		if err := i.config(m, got[m.Config.Digest]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hasConfig says whether there is an image's config to read.
+func (m *InspectedManifest) hasConfig() bool {
+	return m.Kind == manifest.KindImage.String() && m.Config != nil && m.Error == ""
+}
+
+func (i *inspector) config(m *InspectedManifest, got document) error {
+	if got.err != nil {
+		return i.note(m, got.err)
+	}
+	conflicts, err := m.readConfig(got.raw)
+	if err != nil {
+		return i.note(m, err)
+	}
+	for _, conflict := range conflicts {
+		if i.client.options.Strict {
+			return fmt.Errorf("manifest %s: %w: %s", m.Digest, ErrPlatformConflict, conflict)
+		}
+		i.found.Warnings = append(i.found.Warnings, fmt.Sprintf("manifest %s: %s", m.Digest, conflict))
+	}
+	return nil
+}
+
+// note keeps what is wrong with one manifest, where the others may still be
+// shown, and returns what is wrong with the source.
+func (i *inspector) note(m *InspectedManifest, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case i.fatal || !tolerable(err):
+		return err
+	}
+	m.Error = err.Error()
+	i.found.Warnings = append(i.found.Warnings, fmt.Sprintf("%s: %s", m.Digest, err))
+	return nil
+}
+
+// tolerable says that an error is of one document, not of the whole source.
+func tolerable(err error) bool {
+	return errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrMalformed) ||
+		errors.Is(err, manifest.ErrMalformed) || errors.Is(err, manifest.ErrUnsupported)
+}
+
+// check reads what was chosen, as far as that was not done.
+func (i *inspector) check(ctx context.Context, m *InspectedManifest) error {
+	i.fatal = true
+	if m.Error != "" {
+		return errors.New(m.Error)
+	}
+	chosen := []*InspectedManifest{m}
+	if m.Document == nil {
+		if err := i.readManifests(ctx, chosen); err != nil {
+			return err
+		}
+	}
+	if !m.hasConfig() {
+		return fmt.Errorf("manifest %s: %w", m.Digest, &manifest.ArtifactError{Name: m.Artifact, Type: m.ArtifactType})
+	}
+	if m.Config.Document != nil {
+		return nil
+	}
+	return i.readConfigs(ctx, chosen)
+}
+
+// document is what came of reading one.
+type document struct {
+	raw []byte
+	err error
+}
+
+// readAll reads each digest once, several at a time. Its error is that of the
+// source; what is wrong with one document is kept beside it.
+func (i *inspector) readAll(ctx context.Context, wanted []ocispec.Descriptor, read func(context.Context, ocispec.Descriptor) ([]byte, error)) (map[digest.Digest]document, error) {
+	distinct := map[digest.Digest]ocispec.Descriptor{}
+	for _, desc := range wanted {
+		// A size beyond what is read at all is one document's own trouble.
+		if _, seen := distinct[desc.Digest]; !seen && desc.Size <= manifest.MaxConfigSize {
+			i.held += desc.Size
+		}
+		distinct[desc.Digest] = desc
+	}
+	if i.held > maxInspected {
+		return nil, fmt.Errorf("%w: more than %d bytes of manifests and configs", manifest.ErrMalformed, maxInspected)
+	}
+	var mu sync.Mutex
+	got := make(map[digest.Digest]document, len(distinct))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(inspectJobs)
+	for _, desc := range distinct {
+		group.Go(func() error {
+			raw, err := read(groupCtx, desc)
+			if err != nil && !tolerable(err) {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			got[desc.Digest] = document{raw, err}
+			return nil
+		})
+	}
+	return got, group.Wait()
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/platform"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// Options say how a [Client] works. The zero value asks registries without
+// credentials of its own over HTTPS, and chooses for this machine.
+type Options struct {
+	// Registry says how sources are reached; see [registry.Options].
+	Registry registry.Options
+	// Platform is a specifier "os/arch[/variant]"; empty means this machine.
+	Platform string
+	// Host is what the machine is detected from; the zero value reads the
+	// machine itself.
+	Host platform.Inputs
+	// Strict turns every leniency, and every warning about the choice of a
+	// platform, into an error.
+	Strict bool
+	// Cache keeps manifests and configs, so that none is fetched twice, and what
+	// tags stood for; nil keeps nothing. The client does not close it.
+	Cache *cache.Cache
+	// KeepBlobs keeps the compressed layers that are fetched in Cache too, so
+	// that all of an image that was pulled is in it.
+	KeepBlobs bool
+	// Offline asks no registry: what is not in the store or in Cache is
+	// [ErrOffline].
+	Offline bool
+	// Logger takes what happens for those who look for a fault; nil is silent.
+	Logger *slog.Logger
+}
+
+// Client joins the parts: sources, the choice of a platform, and a store. It
+// is safe for use by several goroutines, and keeps connections and tokens.
+type Client struct {
+	options  Options
+	registry *registry.Client
+	log      *slog.Logger
+	host     func() platform.Host
+}
+
+// New makes a Client. It sends nothing and touches no disk.
+func New(o Options) *Client {
+	log := o.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Client{
+		options:  o,
+		registry: registry.New(o.Registry),
+		log:      log,
+		host:     sync.OnceValue(func() platform.Host { return platform.Detect(o.Host) }),
+	}
+}
+
+// For is the same client, connections and cache included, for another
+// platform; "" is this machine.
+func (c *Client) For(platform string) *Client {
+	other := *c
+	other.options.Platform = platform
+	return &other
+}
+
+// Host is the machine that images are chosen for where no platform is given.
+// It is read once.
+func (c *Client) Host() platform.Host { return c.host() }
+
+// Resolution is what a reference came to on one platform.
+type Resolution struct {
+	Reference registry.Reference
+	// Root is what the reference names: an index, or an image's manifest.
+	Root ocispec.Descriptor
+	// Manifest is the chosen image's manifest; the same as Root where the
+	// reference names a single image.
+	Manifest ocispec.Descriptor
+	// Choice tells why, candidate by candidate; it is empty where there was
+	// nothing to choose from.
+	Choice platform.Choice
+
+	raw []byte // the chosen manifest's exact bytes, where they came along
+}
+
+// Resolve chooses the image that ref means for the client's platform. One
+// request where ref names an index, one more for each level of nesting.
+//
+// Errors: [registry.ErrNotFound] for a reference that is not there,
+// [platform.ErrNoMatch] (as a [platform.NoMatchError]) for an image that does
+// not run here, [manifest.ErrUnsupported] for what is no image.
+func (c *Client) Resolve(ctx context.Context, ref string) (Resolution, error) {
+	source, err := c.open(ctx, ref)
+	if err != nil {
+		return Resolution{}, err
+	}
+	resolution, err := c.resolve(ctx, source)
+	return resolution, closing(err, source)
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// Plan is what a pull would do.
+type Plan struct {
+	Resolution
+	Layers []PlannedLayer // the lowest first, each diffID once
+	// Fetch is how many bytes of layers would be fetched.
+	Fetch int64
+	// Requests is how many it would take, one for each layer, without those
+	// for tokens and redirects; manifests and config too if they are not kept.
+	Requests int
+	// Bytes and Inodes are what it would take on the disk at the least, for
+	// how far a layer grows shows only when it is unpacked: Exact says that
+	// there was nothing to guess.
+	Bytes, Inodes uint64
+	Exact         bool
+	// Fits is nil, or the *overlaystore.SpaceError with which the pull would
+	// end before it fetched a layer.
+	Fits error
+	// Warnings are those of the pull.
+	Warnings []string
+}
+
+// PlannedLayer is one layer of a plan.
+type PlannedLayer struct {
+	Descriptor ocispec.Descriptor
+	DiffID     digest.Digest
+	Present    bool // in the store
+	Cached     bool // its blob is in the cache
+}
+
+// Plan says what [Client.Pull] would do, and does none of it: manifests and
+// config are read, and kept in the cache if there is one. That the image would
+// not fit is no error of Plan's; see [Plan.Fits].
+func (c *Client) Plan(ctx context.Context, store *overlaystore.Store, ref string, o PullOptions) (Plan, error) {
+	source, err := c.open(ctx, ref)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan, err := newPull(c, store, source, o).plan(ctx)
+	return plan, closing(err, source)
+}
+
+func (p *pull) plan(ctx context.Context) (Plan, error) {
+	resolution, err := p.client.resolve(ctx, p.source)
+	if err != nil {
+		return Plan{}, err
+	}
+	image, err := p.client.image(ctx, p.source, resolution)
+	if err != nil {
+		return Plan{}, fmt.Errorf("pull %s: %w", resolution.Reference, err)
+	}
+	missing, err := p.missing(image.layers)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan := Plan{Resolution: resolution, Warnings: image.warnings, Exact: len(missing) == 0}
+	plan.Bytes, plan.Inodes = p.least(missing)
+	var space *overlaystore.SpaceError
+	if err := p.store.Room(plan.Bytes, plan.Inodes); errors.As(err, &space) {
+		plan.Fits = err
+	} else if err != nil {
+		return Plan{}, err
+	}
+	p.count(&plan, image.layers, missing)
+	return plan, nil
+}
+
+// count adds what is to be fetched.
+func (p *pull) count(plan *Plan, layers []manifest.Layer, missing []numbered) {
+	absent := map[digest.Digest]bool{}
+	for _, l := range missing {
+		absent[l.DiffID] = true
+	}
+	seen := map[digest.Digest]bool{}
+	for _, l := range layers {
+		if seen[l.DiffID] {
+			continue
+		}
+		seen[l.DiffID] = true
+		planned := PlannedLayer{Descriptor: l.Descriptor, DiffID: l.DiffID, Present: !absent[l.DiffID], Cached: p.source.has(l.Descriptor)}
+		plan.Layers = append(plan.Layers, planned)
+		if remote := p.source.Reference().Transport() == registry.Docker; remote && !planned.Cached && (!planned.Present || p.source.keepBlobs) {
+			plan.Fetch += l.Descriptor.Size
+			plan.Requests++
+		}
+	}
+	plan.Requests += p.documents(plan.Resolution)
+}
+
+// documents is how many requests the manifests and the config would take now.
+func (p *pull) documents(r Resolution) int {
+	ref := r.Reference
+	switch {
+	case ref.Transport() != registry.Docker || p.source.offline:
+		return 0
+	case p.source.cache != nil && ref.Digest() != "":
+		return 0
+	case p.source.cache != nil:
+		return 1 // what the tag stands for
+	case r.Root.Digest == r.Manifest.Digest:
+		return 2
+	}
+	return 3
+}

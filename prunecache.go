@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// PrunedBlobs is what was removed from a cache, or would be.
+type PrunedBlobs struct {
+	Names []string // references that the cache no longer answers
+	Blobs []ocispec.Descriptor
+	Bytes int64
+}
+
+// PruneCache removes from a cache what no image of the store needs: the names
+// that are no reference in the store, and all blobs that no name that is left
+// leads to. Names that other programs gave stay. Of o, DryRun and OlderThan
+// count. What a pull that runs meanwhile loses it fetches again.
+func PruneCache(ctx context.Context, store *overlaystore.Store, c *cache.Cache, o overlaystore.PruneOptions) (PrunedBlobs, error) {
+	blobs, err := c.Blobs()
+	if err != nil {
+		return PrunedBlobs{}, err
+	}
+	p := &cachePruner{cache: c, fresh: map[digest.Digest]bool{}, kept: map[digest.Digest]bool{}}
+	for _, b := range blobs {
+		p.fresh[b.Digest] = o.OlderThan > 0 && time.Since(b.Kept) < o.OlderThan
+	}
+	if err := p.names(store); err != nil {
+		return PrunedBlobs{}, err
+	}
+	for _, b := range blobs {
+		if !p.kept[b.Digest] && !p.fresh[b.Digest] {
+			p.gone.Blobs = append(p.gone.Blobs, b.Descriptor)
+			p.gone.Bytes += b.Size
+		}
+	}
+	if o.DryRun {
+		return p.gone, nil
+	}
+	// The names first: what has one should be there.
+	for _, name := range p.gone.Names {
+		if err := c.Untag(ctx, name); err != nil {
+			return PrunedBlobs{}, err
+		}
+	}
+	for _, b := range p.gone.Blobs {
+		if err := c.Remove(ctx, b); err != nil {
+			return PrunedBlobs{}, err
+		}
+	}
+	return p.gone, nil
+}
+
+type cachePruner struct {
+	cache *cache.Cache
+	fresh map[digest.Digest]bool // too young to go
+	kept  map[digest.Digest]bool // something leads to it
+	gone  PrunedBlobs
+}
+
+// names tells the names that stay, and follows them, from those that go.
+func (p *cachePruner) names(store *overlaystore.Store) error {
+	images, err := store.Images()
+	if err != nil {
+		return err
+	}
+	referenced := map[string]bool{}
+	for _, i := range images {
+		for _, ref := range i.Refs {
+			referenced[ref] = true
+		}
+	}
+	tagged, err := p.cache.Tagged()
+	if err != nil {
+		return err
+	}
+	for _, desc := range tagged {
+		name := desc.Annotations[ocispec.AnnotationRefName]
+		ref, err := registry.Parse(name)
+		ours := err == nil && ref.String() == name
+		if ours && !referenced[name] && !p.fresh[desc.Digest] {
+			p.gone.Names = append(p.gone.Names, name)
+			continue
+		}
+		p.follow(desc, 0)
+	}
+	return nil
+}
+
+// follow keeps a blob and, if it is an index or a manifest, all that it names.
+// What cannot be read leads nowhere.
+func (p *cachePruner) follow(desc ocispec.Descriptor, depth int) {
+	if p.kept[desc.Digest] || depth > manifest.MaxIndexDepth+1 {
+		return
+	}
+	p.kept[desc.Digest] = true
+	if desc.MediaType != "" && !manifest.IsIndex(desc.MediaType) && !manifest.IsManifest(desc.MediaType) {
+		return
+	}
+	raw, err := p.cache.Bytes(desc, registry.MaxManifest)
+	if err != nil {
+		return
+	}
+	if index, err := manifest.ParseIndex(raw, desc.MediaType); err == nil {
+		for _, child := range index.Manifests {
+			p.follow(child, depth+1)
+		}
+		return
+	}
+	if m, err := manifest.ParseManifest(raw, desc.MediaType); err == nil {
+		p.kept[m.Config.Digest] = true
+		for _, l := range m.Layers {
+			p.kept[l.Digest] = true
+		}
+	}
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/unpack"
+)
+
+// unpackOptions say how to unpack into this store's form.
+func (p *pull) unpackOptions() unpack.Options {
+	o := unpack.Options{
+		Strict:      p.client.options.Strict,
+		Limits:      p.options.Limits,
+		Devices:     p.options.Devices,
+		WriteBehind: p.store.Syncs(), // else nobody waits for the disk
+		Logger:      p.client.log,
+	}
+	form := p.store.Format()
+	if form.Whiteouts == overlaystore.XattrMarks {
+		o.Whiteouts = unpack.XattrFile
+	}
+	if form.Xattrs == overlaystore.UserXattrs {
+		o.Xattrs = unpack.User
+	}
+	switch form.IDs {
+	case overlaystore.MappedIDs:
+		o.IDs = unpack.Mapped
+	case overlaystore.SquashedIDs:
+		o.IDs = unpack.Squashed
+	}
+	return o
+}
+
+// layerRecord is what the store keeps of a layer that was unpacked: unpack
+// and overlaystore do not know each other.
+func layerRecord(l manifest.Layer, r unpack.Result, counts overlaystore.Counts) overlaystore.LayerRecord {
+	rec := overlaystore.LayerRecord{
+		Counts:     counts,
+		Size:       r.Size,
+		DiskSize:   r.Content,
+		Blobs:      []overlaystore.Blob{{Digest: l.Descriptor.Digest, Size: l.Descriptor.Size, MediaType: l.Descriptor.MediaType}},
+		RootOpaque: r.RootOpaque,
+	}
+	for _, d := range r.Implied {
+		rec.Implied = append(rec.Implied, overlaystore.ImpliedDir{Path: overlaystore.Path(d.Path), Opaque: d.Opaque, Bare: d.Bare})
+	}
+	for _, d := range r.WhiteoutDirs {
+		rec.WhiteoutParents = append(rec.WhiteoutParents, overlaystore.Path(d))
+	}
+	for _, l := range r.ForeignLinks {
+		rec.ForeignLinks = append(rec.ForeignLinks, overlaystore.ForeignLink{Path: overlaystore.Path(l.Path), Target: overlaystore.Path(l.Target)})
+	}
+	for _, n := range r.Notes {
+		if rec.Notes == nil {
+			rec.Notes = map[string]int64{}
+		}
+		rec.Notes[n.Key] = n.Count
+	}
+	return rec
+}
+
+// record writes what makes the layers an image: the fix layer and the image's
+// record, and then the reference, which is what makes it visible.
+func (p *pull) record(ctx context.Context, r Resolution, i image) (overlaystore.Image, error) {
+	img := overlaystore.Image{
+		Manifest: r.Manifest.Digest,
+		Config:   i.manifest.Config.Digest,
+		Platform: i.config.Platform,
+		Layers:   i.diffIDs(),
+		Size:     r.Manifest.Size + i.manifest.Config.Size + i.manifest.Size(),
+	}
+	img, err := p.store.PutImage(ctx, img)
+	if err != nil {
+		return overlaystore.Image{}, err
+	}
+	return img, p.store.Tag(ctx, r.Reference.String(), img.Manifest)
+}
