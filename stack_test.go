@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/unpack"
+)
+
+// TestRandomStacks mounts random stacks of layers, each unpacked alone, and
+// compares the view with what the image specification's words come to when
+// the layers are applied one by one. LAYERCTL_STACKS says how many, and
+// LAYERCTL_SEED where to begin, to see one again. The layers of every second
+// stack are unpacked at once.
+func TestRandomStacks(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: mounts overlays")
+	}
+	first, count := number(t, "LAYERCTL_SEED", 1), number(t, "LAYERCTL_STACKS", 200)
+	t.Logf("seeds %d to %d", first, first+count-1)
+	const storeFor = 500 // stacks in one store, to keep its directories short
+	var b *bench
+	for i := range count {
+		if i%storeFor == 0 {
+			b = newBench(t)
+		}
+		b.check(first + i)
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+}
+
+func number(t *testing.T, variable string, otherwise uint64) uint64 {
+	t.Helper()
+	s := os.Getenv(variable)
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
+}
+
+// bench is a store and a place to mount from it.
+type bench struct {
+	*testing.T
+	store  *overlaystore.Store
+	target string
+	ids    overlaystore.IDs
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{T: t, target: t.TempDir()}
+	// Nothing here is to outlive the test: in memory a sync costs nothing.
+	memory := t.TempDir()
+	if err := unix.Mount("tmpfs", memory, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(memory, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	store, err := overlaystore.Open(t.Context(), filepath.Join(memory, "store"), overlaystore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.store, b.ids = store, store.Format().IDs
+	if want := os.Getenv(stacksIDs); want != "" && string(b.ids) != want {
+		t.Fatalf("the store has %s ids, want %s", b.ids, want)
+	}
+	t.Cleanup(func() { store.Close() })
+	return b
+}
+
+func (b *bench) check(seed uint64) {
+	b.Helper()
+	layers, want := stack(seed)
+	if b.ids == overlaystore.SquashedIDs {
+		want.squash()
+	}
+	image, err := b.put(layers, seed%2 == 0)
+	if err != nil {
+		b.Errorf("seed %d: %v\n%s", seed, err, tell(layers))
+		return
+	}
+	got, err := b.view(image)
+	if err != nil {
+		b.Errorf("seed %d: %v\n%s", seed, err, tell(layers))
+		return
+	}
+	if diff := compare(got, want.listing()); diff != "" {
+		b.Errorf("seed %d: the mounted view is not what the layers mean:\n%s%s", seed, diff, tell(layers))
+	}
+}
+
+// put unpacks the layers into the store, the highest first, or all at once:
+// none of them may depend on another being there.
+func (b *bench) put(layers [][]imagetest.Entry, atOnce bool) (overlaystore.Image, error) {
+	image := overlaystore.Image{Manifest: digest.FromString(fmt.Sprint(layers))}
+	var diffIDs []digest.Digest
+	for _, entries := range layers {
+		diffIDs = append(diffIDs, digest.FromBytes(imagetest.Tar(entries...)))
+	}
+	var group errgroup.Group
+	if !atOnce {
+		group.SetLimit(1)
+	}
+	for i, entries := range slices.Backward(layers) {
+		if slices.Contains(diffIDs[i+1:], diffIDs[i]) {
+			continue
+		}
+		has, err := b.store.HasLayer(diffIDs[i])
+		if err != nil {
+			return image, err
+		}
+		if has {
+			continue
+		}
+		group.Go(func() error {
+			if err := b.layer(entries, diffIDs[i]); err != nil {
+				return fmt.Errorf("layer %d: %w", i+1, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return image, err
+	}
+	image.Layers = diffIDs
+	return b.store.PutImage(b.Context(), image)
+}
+
+func (b *bench) layer(entries []imagetest.Entry, diffID digest.Digest) error {
+	st, err := b.store.Stage(b.Context(), diffID)
+	if err != nil {
+		return err
+	}
+	defer st.Discard()
+	p := &pull{store: b.store, client: New(Options{})}
+	options := p.unpackOptions()
+	owners := recordedOwners{}
+	options.Record = func(e tree.Entry) error { return errors.Join(owners.record(e), st.Record(e)) }
+	result, err := unpack.Layer(b.Context(), st.Dir(), bytes.NewReader(imagetest.Tar(entries...)), unpack.Source{
+		MediaType: "application/vnd.oci.image.layer.v1.tar", DiffID: diffID,
+	}, options)
+	if err != nil {
+		return err
+	}
+	if err := owners.check(entries); err != nil {
+		return err
+	}
+	if err := st.Seal(b.Context(), layerRecord(manifest.Layer{DiffID: diffID}, result, overlaystore.Counts{})); err != nil {
+		return err
+	}
+	return b.store.Commit(b.Context(), st)
+}
+
+// view mounts the image and lists it.
+func (b *bench) view(image overlaystore.Image) ([]string, error) {
+	mount, err := b.store.Assemble(b.Context(), image, overlaystore.MountOptions{})
+	if err != nil {
+		return nil, err
+	}
+	if err := mount.Mount(b.Context(), b.target); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err := b.store.Unmount(b.Context(), b.target, overlaystore.UnmountOptions{}); err != nil {
+			b.Error(err)
+		}
+	}()
+	return listTree(b.T, b.target), nil
+}
+
+// compare tells the lines that only one side has.
+func compare(got, want []string) string {
+	var diff string
+	for _, line := range want {
+		if !slices.Contains(got, line) {
+			diff += "  want " + line + "\n"
+		}
+	}
+	for _, line := range got {
+		if !slices.Contains(want, line) {
+			diff += "  got  " + line + "\n"
+		}
+	}
+	return diff
+}
+
+// tell shows layers to whoever has to find the fault.
+func tell(layers [][]imagetest.Entry) string {
+	var b bytes.Buffer
+	for i, layer := range layers {
+		fmt.Fprintf(&b, "  layer %d:\n", i+1)
+		for _, e := range layer {
+			fmt.Fprintf(&b, "    %c %04o %d:%d %s %s %v\n", e.Typeflag, e.Mode, e.Uid, e.Gid, e.Name, e.Linkname, e.PAXRecords)
+		}
+	}
+	return b.String()
+}
