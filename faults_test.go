@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/disktest"
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// trial is one command on a store, of which every operation is a place where
+// the disk, the process or the power can fail.
+type trial struct {
+	name    string
+	prepare func(ctx context.Context, f *field) error
+	run     func(ctx context.Context, f *field) error
+	// kept is what must hold after a success, whatever happens next.
+	kept func(f *field) error
+}
+
+var trials = []trial{
+	{"pull", func(ctx context.Context, f *field) error { return f.pull(ctx, "stays") }, pullApp, appIsThere},
+	{"re-pull", pullBoth, pullApp, appIsThere},
+	{"repair", damageApp, repairAll, isClean},
+	{"rm", pullBoth, removeApp, appIsGone},
+	{"prune", func(ctx context.Context, f *field) error {
+		return errors.Join(pullBoth(ctx, f), removeApp(ctx, f))
+	}, pruneAll, appIsGone},
+}
+
+// field is a store and the images that are brought into it: app and stays
+// share their lowest layer, and app needs a fix layer.
+type field struct {
+	images string
+	store  *overlaystore.Store
+}
+
+func (f *field) ref(name string) string { return "oci:" + filepath.Join(f.images, name) + ":latest" }
+
+func (f *field) pull(ctx context.Context, name string) error {
+	// One layer at a time: so the operations have one order.
+	_, err := faultClient().Pull(ctx, f.store, f.ref(name), PullOptions{Jobs: 1})
+	return err
+}
+
+func faultClient() *Client { return New(Options{Platform: "linux/amd64"}) }
+
+func pullApp(ctx context.Context, f *field) error { return f.pull(ctx, "app") }
+
+func pullBoth(ctx context.Context, f *field) error {
+	return errors.Join(f.pull(ctx, "stays"), f.pull(ctx, "app"))
+}
+
+func removeApp(ctx context.Context, f *field) error { return f.store.Remove(ctx, f.ref("app")) }
+
+func pruneAll(ctx context.Context, f *field) error {
+	_, err := f.store.Prune(ctx, overlaystore.PruneOptions{})
+	return err
+}
+
+// damageApp leaves empty files, as a power cut does to others.
+func damageApp(ctx context.Context, f *field) error {
+	if err := pullBoth(ctx, f); err != nil {
+		return err
+	}
+	for _, pattern := range []string{"layers/*/fs/d/app", "fix/*/files.zst"} {
+		damaged, err := filepath.Glob(filepath.Join(f.store.Path(), pattern))
+		if err != nil || len(damaged) != 1 {
+			return fmt.Errorf("found %q to damage: %v", damaged, err)
+		}
+		if err := os.Truncate(damaged[0], 0); err != nil {
+			return err
+		}
+	}
+	unix.Sync()
+	return nil
+}
+
+func repairAll(ctx context.Context, f *field) error {
+	report, err := f.store.Verify(ctx, overlaystore.VerifyOptions{})
+	if !errors.Is(err, overlaystore.ErrDamaged) {
+		return err
+	}
+	_, err = faultClient().Repair(ctx, f.store, report, PullOptions{Jobs: 1})
+	return err
+}
+
+func appIsThere(f *field) error {
+	_, err := f.store.Lookup(f.ref("app"))
+	return err
+}
+
+func appIsGone(f *field) error {
+	if _, err := f.store.Lookup(f.ref("app")); !errors.Is(err, overlaystore.ErrNotFound) {
+		return fmt.Errorf("look up what was removed: %v", err)
+	}
+	return nil
+}
+
+func isClean(f *field) error {
+	report, err := f.store.Verify(context.Background(), overlaystore.VerifyOptions{})
+	if err != nil {
+		return fmt.Errorf("%w: %v", err, report.Differences)
+	}
+	return nil
+}
+
+// makeImages writes the layouts of the trials' images.
+func makeImages(t *testing.T) string {
+	t.Helper()
+	dir := disktest.Memory(t)
+	base := imagetest.Tar(
+		imagetest.Dir("tmp/", 0o1777), imagetest.File("etc/conf", "base"), imagetest.Dir("d/", 0o700), imagetest.File("d/gone", ""))
+	app := imagetest.Tar(imagetest.File("tmp/app", "app"), imagetest.File("etc/.wh.conf", ""), imagetest.Symlink("l", "etc/conf"))
+	more := imagetest.Tar(imagetest.File("d/app", strings.Repeat("app", 5000)), imagetest.Hardlink("d/link", "d/app"), imagetest.File("e/.wh..wh..opq", ""))
+	amd64 := ocispec.Platform{OS: "linux", Architecture: "amd64"}
+	for name, layers := range map[string][][]byte{"stays": {base}, "app": {base, app, more}} {
+		layout := imagetest.NewLayout(filepath.Join(dir, name))
+		layout.Tag(layout.Image(amd64, layers...), "latest")
+	}
+	return dir
+}
+
+// newStoreDir is the place for a store, in memory where that can be one: what
+// fails here is not the disk, so nobody need wait for it.
+func newStoreDir(t *testing.T) string {
+	t.Helper()
+	for _, dir := range []string{disktest.Memory(t), t.TempDir()} {
+		s, err := overlaystore.Open(t.Context(), filepath.Join(dir, "probe"), overlaystore.Options{})
+		if err == nil {
+			s.Close()
+			os.RemoveAll(s.Path())
+			return filepath.Join(dir, "store")
+		}
+		t.Log(err)
+	}
+	t.Skip("needs a filesystem that can hold a store")
+	return ""
+}
+
+// open opens the store as the next process does.
+func (f *field) open(t *testing.T, dir string) {
+	t.Helper()
+	var err error
+	if f.store, err = overlaystore.Open(t.Context(), dir, overlaystore.Options{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *field) close(t *testing.T) {
+	t.Helper()
+	if err := f.store.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// begin makes the store that a trial runs on, and closes it.
+func (f *field) begin(t *testing.T, dir string, c trial) {
+	t.Helper()
+	f.open(t, dir)
+	defer f.close(t)
+	if err := disktest.NumberLinks(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.prepare(t.Context(), f); err != nil {
+		t.Fatalf("prepare %s: %v", c.name, err)
+	}
+}
+
+// listLayer tells all that there is in the layer that every trial leaves alone.
+func (f *field) listLayer(t *testing.T) []string {
+	t.Helper()
+	img, err := f.store.Lookup(f.ref("stays"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listTree(t, filepath.Join(f.store.Path(), "layers", img.Layers[0].Encoded(), "fs"))
+}
+
+// checkSound opens the store as the next process does and looks whether every
+// promise holds: what is visible verifies, references resolve, what was there
+// is unchanged, each command succeeds now, and nothing is left over.
+func (f *field) checkSound(t *testing.T, dir string, c trial, when string, want []string) {
+	t.Helper()
+	ctx := t.Context()
+	f.open(t, dir)
+	defer f.close(t)
+	check := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Errorf("%s: %s: %v", when, what, err)
+		}
+	}
+	if c.name != "repair" { // else there is damage, which this is to repair
+		check("verify", isClean(f))
+	}
+	if diff := compare(f.listLayer(t), want); diff != "" {
+		t.Errorf("%s: what was there has changed:\n%s", when, diff)
+	}
+	images, err := f.store.Images()
+	check("list images", err)
+	for _, img := range images {
+		for _, ref := range img.Refs {
+			_, err := f.store.Lookup(ref)
+			check("look up "+ref, err)
+		}
+	}
+	if err := c.run(ctx, f); !errors.Is(err, overlaystore.ErrNotFound) || c.name != "rm" {
+		check("the same again", err)
+	}
+	check("what the command promises", c.kept(f))
+	check("pull", pullApp(ctx, f))
+	check("prune", pruneAll(ctx, f))
+	check("verify at last", isClean(f))
+	f.checkNames(t, when)
+}
+
+// checkNames wants both images, their layers and nothing else.
+func (f *field) checkNames(t *testing.T, when string) {
+	t.Helper()
+	want := map[string]int{"staging": 0, "trash": 0, "leases": 0, "unsynced": 0, "layers": 3, "fix": 1, "images": 2, "refs": 2}
+	for name, n := range want {
+		list, err := os.ReadDir(filepath.Join(f.store.Path(), name))
+		if err != nil || len(list) != n {
+			t.Errorf("%s: %s/ holds %d names, error %v; want %d: %v", when, name, len(list), err, n, list)
+		}
+	}
+}
+
+// faultAt returns a context in which the n-th operation from now, counted from
+// 0, does what do says; op tells which one that was, "" for none so far.
+func faultAt(ctx context.Context, n int, do func() error) (_ context.Context, op *string) {
+	op = new(string)
+	i := 0
+	var mu sync.Mutex
+	return durable.WithFault(ctx, func(step string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if i++; i-1 != n {
+			return nil
+		}
+		*op = step
+		return do()
+	}), op
+}
+
+func TestEveryOperationFails(t *testing.T) {
+	images := makeImages(t)
+	for _, c := range trials {
+		for _, errno := range []unix.Errno{unix.EIO, unix.ENOSPC, unix.EMFILE, unix.EINTR} {
+			t.Run(c.name+"/"+unix.ErrnoName(errno), func(t *testing.T) {
+				t.Parallel()
+				n, dir := 0, newStoreDir(t)
+				for failOnce(t, dir, images, c, n, errno) {
+					n++
+				}
+				t.Logf("%d operations", n)
+			})
+		}
+	}
+}
+
+// failOnce is false when the command has no n-th operation.
+func failOnce(t *testing.T, dir, images string, c trial, n int, errno unix.Errno) bool {
+	t.Helper()
+	defer os.RemoveAll(dir)
+	f := &field{images: images}
+	f.begin(t, dir, c)
+	f.open(t, dir)
+	want := f.listLayer(t)
+	ctx, op := faultAt(t.Context(), n, func() error { return errno })
+	err := c.run(ctx, f)
+	f.close(t)
+	if *op == "" {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return false
+	}
+	when := fmt.Sprintf("after operation %d, %q, failed", n, *op)
+	if !errors.Is(err, errno) || !strings.Contains(err.Error(), errno.Error()) {
+		t.Errorf("%s: error %v, want %v", when, err, errno)
+	}
+	f.checkSound(t, dir, c, when, want)
+	return true
+}
+
+const (
+	childEnv = "LAYERCTL_TEST_CHILD"
+	// spec of a child: command, operation to die at, store, images
+	childFields = 4
+)
+
+// TestMain lets the test binary be the process that is killed.
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(childEnv); spec != "" {
+		if err := child(strings.SplitN(spec, "\n", childFields)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// child runs a command on a store and kills itself at its n-th operation.
+func child(spec []string) error {
+	n, err := strconv.Atoi(spec[1])
+	if err != nil {
+		return err
+	}
+	ctx, _ := faultAt(context.Background(), n, func() error { return unix.Kill(os.Getpid(), unix.SIGKILL) })
+	f := &field{images: spec[3]}
+	if f.store, err = overlaystore.Open(context.Background(), spec[2], overlaystore.Options{}); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(trials, func(c trial) bool { return c.name == spec[0] })
+	if i < 0 {
+		return crowd(ctx, f, spec[0])
+	}
+	return trials[i].run(ctx, f)
+}
+
+func childCommand(ctx context.Context, t *testing.T, name string, n int, store, images string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{name, strconv.Itoa(n), store, images}, "\n"))
+	return cmd
+}
+
+func TestKilledAtEveryOperation(t *testing.T) {
+	images := makeImages(t)
+	for _, c := range trials {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			n, dir := 0, newStoreDir(t)
+			for killOnce(t, dir, images, c, n) {
+				n++
+			}
+			t.Logf("%d kills", n)
+		})
+	}
+}
+
+func killOnce(t *testing.T, dir, images string, c trial, n int) bool {
+	t.Helper()
+	defer os.RemoveAll(dir)
+	f := &field{images: images}
+	f.begin(t, dir, c)
+	f.open(t, dir)
+	want := f.listLayer(t)
+	f.close(t)
+	cmd := childCommand(t.Context(), t, c.name, n, dir, images)
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return false
+	}
+	if got := cmd.ProcessState.String(); got != "signal: killed" {
+		t.Fatalf("operation %d: %s: %s", n, got, out)
+	}
+	f.checkSound(t, dir, c, fmt.Sprintf("after a kill at operation %d", n), want)
+	return true
+}

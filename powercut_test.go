@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/layerctl/layerctl/internal/disktest"
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// loopBytes is a filesystem's size that ext4 and xfs both take.
+const loopBytes = 320 << 20
+
+func TestPowerCutAtEveryOperation(t *testing.T) {
+	images := makeImages(t)
+	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
+		t.Run(kind[0], func(t *testing.T) {
+			disk := disktest.New(t, loopBytes, kind[0], kind[1:]...)
+			total := 0
+			for _, c := range trials {
+				n := 0
+				for cutOnce(t, disk, images, c, n) {
+					n++
+				}
+				t.Logf("%s: %d power cuts", c.name, n+1)
+				total += n + 1
+			}
+			t.Logf("%d power cuts", total)
+		})
+	}
+}
+
+// cutOnce cuts the power at the n-th operation of the command. When it has
+// none, it does so after the command's success, and returns false.
+func cutOnce(t *testing.T, disk *disktest.FS, images string, c trial, n int) bool {
+	t.Helper()
+	dir := filepath.Join(disk.Dir, "store")
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	f := &field{images: images}
+	f.begin(t, dir, c)
+	f.open(t, dir)
+	want := f.listLayer(t)
+	ctx, op := faultAt(t.Context(), n, disk.Cut)
+	err := c.run(ctx, f)
+	f.close(t)
+	if *op != "" {
+		disk.Reboot()
+		f.checkSound(t, dir, c, fmt.Sprintf("%s, after a power cut at operation %d, %q", c.name, n, *op), want)
+		return true
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Cut(); err != nil {
+		t.Fatal(err)
+	}
+	disk.Reboot()
+	f.open(t, dir)
+	if err := c.kept(f); err != nil {
+		t.Errorf("%s, after a power cut at its end: %v", c.name, err)
+	}
+	f.close(t)
+	f.checkSound(t, dir, c, c.name+", after a power cut at its end", want)
+	return false
+}
+
+// The control: with a sync left out a power cut after the pull must do harm,
+// or the test above proves nothing.
+func TestPowerCutDoesHarmWithoutSync(t *testing.T) {
+	images := makeImages(t)
+	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
+		for _, left := range []string{"syncfs", "fsync dir", "fsync file"} {
+			t.Run(kind[0]+" without "+left, func(t *testing.T) {
+				disk := disktest.New(t, loopBytes, kind[0], kind[1:]...)
+				harm := harmWithout(t, disk, images, left)
+				if harm == nil {
+					t.Errorf("without %q a power cut did no harm", left)
+				}
+				t.Logf("%v", harm)
+			})
+		}
+	}
+}
+
+func harmWithout(t *testing.T, disk *disktest.FS, images, left string) error {
+	t.Helper()
+	f := &field{images: images}
+	dir := filepath.Join(disk.Dir, "store")
+	f.begin(t, dir, trials[0])
+	f.open(t, dir)
+	ctx := durable.WithFault(t.Context(), func(op string) error {
+		if op == left {
+			return durable.ErrLeaveOut
+		}
+		return nil
+	})
+	if err := pullApp(ctx, f); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Cut(); err != nil {
+		t.Fatal(err)
+	}
+	f.store.Close()
+	disk.Reboot()
+	var err error
+	if f.store, err = overlaystore.Open(context.Background(), dir, overlaystore.Options{}); err != nil {
+		return err
+	}
+	defer f.close(t)
+	_, listed := f.store.Images()
+	return errors.Join(isClean(f), appIsThere(f), listed)
+}
