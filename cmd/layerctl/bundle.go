@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/bundle"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+func bundleCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "bundle",
+		Usage:     "make an OCI runtime bundle of a pulled image",
+		ArgsUsage: "REF DIR [-- COMMAND…]",
+		Description: `Mounts the image at DIR/rootfs and writes DIR/config.json, so that
+
+   runc run --bundle DIR NAME
+
+starts it; crun and other OCI runtimes do the same. COMMAND replaces the
+image's. The root filesystem is writable, and what the container writes goes
+with 'layerctl umount DIR/rootfs', unless --upper and --work keep it. With
+--idmap the container gets a user namespace of that map.
+
+The image's config is fetched again where REF is; all else is in the store.`,
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "read-only", Usage: "let the container write nothing into its root filesystem"},
+			&cli.BoolFlag{Name: "volumes", Usage: "mount an empty tmpfs at each of the image's volumes"},
+		}, mountFlags()...),
+		Action: runBundle,
+	}
+}
+
+func runBundle(c *cli.Context) (err error) {
+	args, err := arguments(c, 2, -1, "a REF, a DIR and perhaps a command")
+	if err != nil {
+		return err
+	}
+	options, err := mountOptions(c)
+	if err != nil {
+		return err
+	}
+	if c.Bool("read-only") && options.Writable {
+		return &usageError{problem: "--read-only and --rw exclude each other"}
+	}
+	options.Writable = !c.Bool("read-only")
+	store, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closing(err, store) }()
+	image, name, err := lookup(store, args[0])
+	if err != nil {
+		return err
+	}
+	config, err := imageConfig(c, args[0], image)
+	if err != nil {
+		return err
+	}
+	if err := needsNamespace(c); err != nil {
+		return err
+	}
+	rootfs := filepath.Join(args[1], "rootfs")
+	if err := os.MkdirAll(rootfs, 0o755); err != nil {
+		return err
+	}
+	options.Name, options.Target = name, rootfs
+	if options.Target, err = filepath.Abs(rootfs); err != nil {
+		return err
+	}
+	mount, err := store.Assemble(c.Context, image, options)
+	if err != nil {
+		return err
+	}
+	if err := mount.Mount(c.Context, rootfs); err != nil {
+		return errors.Join(err, mount.Discard(c.Context))
+	}
+	if err := writeBundle(c, config, args[1], args[2:], options); err != nil {
+		return errors.Join(err, store.Unmount(c.Context, rootfs, overlaystore.UnmountOptions{}))
+	}
+	return nil
+}
+
+// imageConfig reads the config of a stored image from where it came.
+func imageConfig(c *cli.Context, ref string, image overlaystore.Image) (config []byte, err error) {
+	err = withClient(c, []string{ref}, func(l *layerctl.Client) (err error) {
+		config, err = l.Config(c.Context, ref)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the config of %s: %w", ref, err)
+	}
+	if got := digest.FromBytes(config); got != image.Config {
+		return nil, fmt.Errorf("%s is no longer the image in the store, whose config is %s: pull it again", ref, image.Config)
+	}
+	return config, nil
+}
+
+func writeBundle(c *cli.Context, config []byte, dir string, args []string, mounted overlaystore.MountOptions) error {
+	root, err := os.OpenRoot(filepath.Join(dir, "rootfs"))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	o := bundle.Options{ReadOnly: !mounted.Writable, Args: args, Volumes: c.Bool("volumes")}
+	for _, m := range mounted.IDMap {
+		o.IDs = append(o.IDs, specs.LinuxIDMapping{ContainerID: m.Inside, HostID: m.Outside, Size: m.Size})
+	}
+	spec, notes, err := bundle.Convert(config, root.FS(), o)
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		if !c.Bool("quiet") {
+			newConsole(c.App.ErrWriter).warn("%s", note)
+		}
+	}
+	raw, err := json.MarshalIndent(spec, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "config.json"), append(raw, '\n'), 0o600)
+}

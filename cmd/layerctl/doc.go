@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command layerctl fetches a container image, unpacks its layers into
+// overlayfs lower directories and hands over a mount line.
+//
+// Each subcommand has a file of its own that turns flags into options of the
+// library, and its result into text or JSON; what is worth testing twice is
+// in the library. run.go is the way in, args.go lets flags stand anywhere,
+// exit.go maps errors to exit codes, progress*.go shows what a pull is doing.
+//
+// Standard output carries data only. Everything for people goes to standard
+// error, one line a thing: "layerctl: error: …", "layerctl: warning: …" and,
+// where it helps, "layerctl: hint: …"; lower case, without a full stop, with
+// control characters escaped, for part of it may come from a registry.
+package main

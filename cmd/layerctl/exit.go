@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/platform"
+	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/unpack"
+)
+
+// The exit codes. They are a promise to scripts and never change.
+const (
+	exitOK         = 0
+	exitFailure    = 1
+	exitUsage      = 2
+	exitNotFound   = 3
+	exitDenied     = 4
+	exitNetwork    = 5
+	exitMismatch   = 6
+	exitMalformed  = 7
+	exitFilesystem = 8
+	exitBusy       = 9
+	exitSignal     = 128 // plus the signal's number
+)
+
+const exitCodeHelp = `Exit codes:
+   0  done                            5  network
+   1  any other failure               6  verification failed: digest, size or stored layer
+   2  wrong usage                     7  unsafe or malformed image
+   3  not found: image, tag, platform 8  disk or filesystem
+   4  access denied                   9  busy: in use by another process or a mount
+   130, 143  interrupted, terminated`
+
+// usageError is a command line that makes no sense.
+type usageError struct{ problem, hint string }
+
+func (e *usageError) Error() string { return e.problem }
+
+// Hint says how the command is used.
+func (e *usageError) Hint() string { return e.hint }
+
+// exitCode maps an error to the code that the process ends with. The order
+// matters: an error may wrap both a cause and what it means here.
+func exitCode(err error) int {
+	var usage *usageError
+	var caught *signalError
+	var option *overlaystore.OptionError
+	var errno syscall.Errno
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &caught):
+		return exitSignal + int(caught.signal)
+	case errors.As(err, &option) && option.Err == nil: // not allowed or in conflict, and no fault of the kernel's
+		return exitUsage
+	case errors.As(err, &usage), isAny(err, registry.ErrReference):
+		return exitUsage
+	case isAny(err, registry.ErrNotFound, layerctl.ErrOffline, platform.ErrNoMatch, overlaystore.ErrNotFound):
+		return exitNotFound
+	case isAny(err, registry.ErrDenied):
+		return exitDenied
+	case isAny(err, registry.ErrMismatch, unpack.ErrMismatch, overlaystore.ErrDamaged):
+		return exitMismatch
+	case isAny(err, registry.ErrNetwork):
+		return exitNetwork
+	case isAny(err, registry.ErrMalformed, manifest.ErrMalformed, manifest.ErrUnsupported, layerctl.ErrPlatformConflict, unpack.ErrMalformed, unpack.ErrLimit, overlaystore.ErrMalformed):
+		return exitMalformed
+	case isAny(err, overlaystore.ErrBusy):
+		return exitBusy
+	case isAny(err, overlaystore.ErrUnsupported, overlaystore.ErrFormat, syscall.ENOSPC, fs.ErrPermission, fs.ErrNotExist, fs.ErrExist), errors.As(err, &errno):
+		return exitFilesystem
+	default:
+		return exitFailure
+	}
+}
+
+func isAny(err error, targets ...error) bool {
+	for _, t := range targets {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// defaultHint says what usually helps with errors of a kind.
+func defaultHint(err error) string {
+	switch {
+	case errors.Is(err, registry.ErrDenied):
+		return "is it spelled right, and are there credentials for that registry? 'layerctl login HOST' keeps some"
+	case errors.Is(err, layerctl.ErrOffline):
+		return "pull it once with --keep-blobs while there is a network"
+	case errors.Is(err, platform.ErrNoMatch):
+		return "--platform takes another one; 'layerctl resolve --explain' tells why not"
+	case errors.Is(err, overlaystore.ErrNotFound):
+		return "'layerctl images' lists what the store has, 'layerctl pull' brings more"
+	case errors.Is(err, syscall.ENOSPC):
+		return "make room, or use another store with --store"
+	case isAny(err, registry.ErrMismatch, unpack.ErrMismatch):
+		return "nothing of it was kept; pull again, and if that fails too it is damaged where it comes from"
+	case errors.Is(err, overlaystore.ErrDamaged):
+		return "'layerctl verify --repair' fetches what is damaged again"
+	case errors.Is(err, registry.ErrNetwork):
+		return "nothing of it was kept; pull again when the network is there"
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/platform"
+)
+
+func globalFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "store", EnvVars: []string{"LAYERCTL_STORE"}, Usage: "keep layers and images in `DIR` (default: /var/lib/layerctl as root, $XDG_DATA_HOME/layerctl otherwise)"},
+		idsFlag(),
+		&cli.StringFlag{Name: "platform", Usage: "choose for `OS/ARCH[/VARIANT]` instead of this machine"},
+		&cli.StringFlag{Name: "userland", Value: "auto", Usage: "on a 64-bit machine choose for its 32-bit or 64-bit programs: `32|64|auto`"},
+		&cli.BoolFlag{Name: "no-sync", Usage: "do not wait until layers are on the disk: they count until the next boot only (for CI)"},
+		&cli.StringSliceFlag{Name: "plain-http", Usage: "speak plain HTTP to registry `HOST[:PORT]` (repeatable)"},
+		&cli.StringFlag{Name: "authfile", EnvVars: []string{"LAYERCTL_AUTH_FILE"}, Usage: "take credentials from `FILE` (docker config.json form)"},
+		&cli.BoolFlag{Name: "creds-stdin", Usage: "read USER:PASSWORD for the registry from standard input"},
+		&cli.StringSliceFlag{Name: "token-host", Usage: "send credentials to token server `HOST` though it is of another site than the registry (repeatable)"},
+		&cli.StringFlag{Name: "hosts-dir", Usage: "take mirrors from containerd's hosts.toml files in `DIR` (default: /etc/containerd/certs.d)"},
+		&cli.IntFlag{Name: "retry", Value: 10, Usage: "give up after `N` rounds over all hosts that brought nothing"},
+		&cli.DurationFlag{Name: "stall-timeout", Value: time.Minute, Usage: "cut a connection that brings less than 1 KiB a second for `TIME`"},
+		&cli.GenericFlag{Name: "limit-rate", Value: &sizeFlag{}, Usage: "fetch at most `SIZE` a second, over all connections"},
+		&cli.GenericFlag{Name: "max-memory", Value: &sizeFlag{}, Usage: "stay below `SIZE` of memory (default: a quarter of the machine's or the cgroup's, 256MiB at most)"},
+		&cli.BoolFlag{Name: "offline", Usage: "ask no registry: take from the cache what is not in the store"},
+		&cli.BoolFlag{Name: "json", Usage: "print JSON instead of text"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings"},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "tell more: requests, leniencies"},
+		&cli.BoolFlag{Name: "strict", Usage: "refuse what is otherwise tolerated with a warning"},
+		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "show progress as `auto|tty|plain|json|none`"},
+	}
+}
+
+// checkFlags refuses global flags that make no sense, before any command runs.
+func checkFlags(c *cli.Context) error {
+	if spec := c.String("platform"); spec != "" {
+		if _, err := platform.Parse(spec); err != nil {
+			return &usageError{
+				problem: fmt.Sprintf("--platform: %v", err),
+				hint:    "write it as os/arch[/variant], such as linux/arm/v7",
+			}
+		}
+	}
+	if _, err := platform.ParseUserland(c.String("userland")); err != nil {
+		return &usageError{problem: fmt.Sprintf("there is no --userland %q", c.String("userland")), hint: "it is one of 32, 64, auto"}
+	}
+	return checkFetchFlags(c)
+}
+
+func checkFetchFlags(c *cli.Context) error {
+	if c.Int("retry") < 0 {
+		return &usageError{problem: fmt.Sprintf("--retry %d is not a number of rounds", c.Int("retry"))}
+	}
+	if c.Duration("stall-timeout") <= 0 {
+		return &usageError{problem: fmt.Sprintf("--stall-timeout %s is no time to wait", c.Duration("stall-timeout"))}
+	}
+	if n := size(c, "max-memory"); n > 0 && n < leastMemory {
+		return &usageError{problem: fmt.Sprintf("--max-memory %d is too little", n), hint: "24MiB is the least"}
+	}
+	limitMemory(c)
+	return nil
+}
+
+// logger tells with --verbose what goes on; otherwise nothing.
+func logger(c *cli.Context) *slog.Logger {
+	if !c.Bool("verbose") {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// systemIsOurs tells root from root of a user namespace that an ordinary user
+// has made: the system's files belong to somebody else there.
+func systemIsOurs() bool {
+	fi, err := os.Stat("/var/lib")
+	if err != nil {
+		return true
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return !ok || st.Uid == 0
+}
+
+// storeDir is where the store is: the flag, the environment, or the place
+// that the kind of user has for such things (XDG base directory
+// specification; FHS 3.0, /var/lib).
+func storeDir(c *cli.Context) (string, error) {
+	if dir := c.String("store"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	if os.Geteuid() == 0 && systemIsOurs() {
+		return "/var/lib/layerctl", nil
+	}
+	if data := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(data) {
+		return filepath.Join(data, "layerctl"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", &usageError{problem: "neither HOME nor XDG_DATA_HOME is set", hint: "name a directory with --store"}
+	}
+	return filepath.Join(home, ".local", "share", "layerctl"), nil
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl"
+)
+
+func inspectCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "inspect",
+		Usage:     "show what an index or image holds, and what of it fits this machine",
+		ArgsUsage: "REF",
+		Description: `Prints a tree. --json prints one shape for index and image alike, which
+docs/inspect.schema.json describes; --format prints a Go template over it, with
+the keys of the JSON ({{.digest}}) or the fields of the library ({{.Digest}}),
+and the functions json, join, split, lower, upper, title, pad and truncate.
+
+--docker prints what 'docker manifest inspect' prints, with -v what
+'docker manifest inspect -v' prints, and --manifest-tool what
+'manifest-tool inspect' prints.
+
+It costs one request, and one more for each image of an index; where configs
+are shown (--json, --configs) one more for each config. --raw costs one,
+--digest one that moves no content. --verbose prints the count.`,
+		Flags: []cli.Flag{
+			storedFlag(),
+			&cli.BoolFlag{Name: "raw", Usage: "print the exact bytes of the index or manifest"},
+			&cli.BoolFlag{Name: "config", Usage: "print the exact bytes of the chosen image's config"},
+			&cli.BoolFlag{Name: "digest", Usage: "print the digest of the index or manifest"},
+			&cli.BoolFlag{Name: "docker", Usage: "print what 'docker manifest inspect' prints; -v for its long form"},
+			&cli.BoolFlag{Name: "manifest-tool", Usage: "print what 'manifest-tool inspect' prints"},
+			&cli.StringFlag{Name: "format", Usage: "print the Go `TEMPLATE` over the JSON shape"},
+			&cli.BoolFlag{Name: "configs", Usage: "read the configs of an index's images too: created, diffIDs"},
+		},
+		Action: runInspect,
+	}
+}
+
+func runInspect(c *cli.Context) error {
+	refs, err := arguments(c, 1, 1, "one REF")
+	if err != nil {
+		return err
+	}
+	form, err := inspectForm(c)
+	if err != nil {
+		return err
+	}
+	if c.Bool("stored") {
+		return inspectStored(c, refs[0], form)
+	}
+	switch form {
+	case "raw":
+		return printExact(c, refs, func(l *layerctl.Client) (raw []byte, err error) {
+			_, raw, err = l.Root(c.Context, refs[0])
+			return raw, err
+		})
+	case "config":
+		return printExact(c, refs, func(l *layerctl.Client) ([]byte, error) { return l.Config(c.Context, refs[0]) })
+	case "digest":
+		return inspectDigest(c, refs[0])
+	case "docker":
+		return inspectDocker(c, refs[0])
+	case "manifest-tool":
+		return inspectManifestTool(c, refs[0])
+	case "format":
+		return inspectFormat(c, refs[0])
+	case "json":
+		return inspectJSON(c, refs[0])
+	default:
+		return inspectTree(c, refs[0])
+	}
+}
+
+// inspectForm is the one form that was asked for; "" is the tree.
+func inspectForm(c *cli.Context) (string, error) {
+	var asked []string
+	for _, name := range []string{"raw", "config", "digest", "docker", "manifest-tool", "format", "json"} {
+		if c.IsSet(name) && (name == "format" || c.Bool(name)) {
+			asked = append(asked, name)
+		}
+	}
+	if len(asked) > 1 {
+		return "", &usageError{
+			problem: fmt.Sprintf("--%s do not go together", strings.Join(asked, " and --")),
+			hint:    "each is a form of its own: name one",
+		}
+	}
+	return strings.Join(asked, ""), nil
+}
+
+// inspect asks for as much as the form shows, and warns of what a person
+// should know.
+func inspect(c *cli.Context, ref string, o layerctl.InspectOptions) (*layerctl.Inspection, error) {
+	found, err := inspectQuietly(c, ref, o)
+	if err != nil {
+		return nil, err
+	}
+	if !c.Bool("quiet") {
+		for _, w := range found.Warnings {
+			newConsole(c.App.ErrWriter).warn("%s", w)
+		}
+	}
+	return found, nil
+}
+
+func inspectQuietly(c *cli.Context, ref string, o layerctl.InspectOptions) (found *layerctl.Inspection, err error) {
+	err = withClient(c, []string{ref}, func(l *layerctl.Client) (err error) {
+		found, err = l.Inspect(c.Context, ref, o)
+		return err
+	})
+	return found, err
+}
+
+func inspectDigest(c *cli.Context, ref string) error {
+	return withClient(c, []string{ref}, func(l *layerctl.Client) error {
+		desc, err := l.Describe(c.Context, ref)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(c.App.Writer, desc.Digest)
+		return err
+	})
+}
+
+func printExact(c *cli.Context, refs []string, read func(*layerctl.Client) ([]byte, error)) error {
+	return withClient(c, refs, func(l *layerctl.Client) error {
+		raw, err := read(l)
+		if err != nil {
+			return err
+		}
+		return printDocument(c.App.Writer, raw)
+	})
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/manifest"
+)
+
+// inspectDocker prints what docker's "manifest inspect" prints: its keys, in
+// its order, with its blanks. The forms are those of docker/cli 29,
+// cli/command/manifest/inspect.go and cli/manifest/types/types.go, and of the
+// docker/distribution 2.8 that it encodes with.
+func inspectDocker(c *cli.Context, ref string) error {
+	long := c.Bool("verbose")
+	options := layerctl.InspectOptions{}
+	if long {
+		options = layerctl.InspectOptions{Detail: layerctl.DetailManifests, Attestations: true}
+	}
+	found, err := inspect(c, ref, options)
+	if err != nil {
+		return err
+	}
+	var out []byte
+	switch single := found.Kind != "index"; {
+	case long:
+		out, err = dockerLong(found, dockerName(ref, found.Reference))
+	case single:
+		var b bytes.Buffer
+		err = json.Indent(&b, found.Document, "", "\t")
+		out = b.Bytes()
+	default:
+		out, err = json.MarshalIndent(newDockerList(found), "", "   ")
+	}
+	if err != nil {
+		return err
+	}
+	return printDocument(c.App.Writer, append(out, '\n'))
+}
+
+// dockerList is the list that docker builds anew from an index. It leaves out
+// annotations, and takes the first entry for what all of it is.
+type dockerList struct {
+	SchemaVersion int           `json:"schemaVersion"`
+	MediaType     string        `json:"mediaType"`
+	Manifests     []dockerEntry `json:"manifests"`
+}
+
+type dockerEntry struct {
+	MediaType string           `json:"mediaType,omitempty"`
+	Size      int64            `json:"size,omitempty"`
+	Digest    digest.Digest    `json:"digest,omitempty"`
+	Platform  ocispec.Platform `json:"platform"`
+}
+
+func newDockerList(found *layerctl.Inspection) dockerList {
+	l := dockerList{SchemaVersion: 2, MediaType: manifest.DockerManifestList, Manifests: []dockerEntry{}}
+	for i, m := range found.Manifests {
+		if i == 0 && m.MediaType == ocispec.MediaTypeImageManifest {
+			l.MediaType = ocispec.MediaTypeImageIndex
+		}
+		l.Manifests = append(l.Manifests, dockerEntry{m.MediaType, m.Size, m.Digest, dockerPlatform(m.Platform)})
+	}
+	return l
+}
+
+// dockerPlatform is what docker makes of a platform: it always has one.
+func dockerPlatform(p *layerctl.InspectedPlatform) ocispec.Platform {
+	if p == nil {
+		return ocispec.Platform{}
+	}
+	return ocispec.Platform{
+		Architecture: p.Architecture, OS: p.OS, Variant: p.Variant,
+		OSVersion: p.OSVersion, OSFeatures: p.OSFeatures,
+	}
+}
+
+// dockerManifest is an image in the long form.
+type dockerManifest struct {
+	Ref              string
+	Descriptor       ocispec.Descriptor
+	Raw              []byte          `json:",omitempty"`
+	SchemaV2Manifest json.RawMessage `json:",omitempty"`
+	OCIManifest      json.RawMessage `json:",omitempty"`
+}
+
+// dockerLong is a list of an index's images, and an object for a single one.
+func dockerLong(found *layerctl.Inspection, name string) ([]byte, error) {
+	if found.Kind != "index" {
+		return json.MarshalIndent(newDockerManifest(&found.Manifests[0], name), "", "\t")
+	}
+	name, _, _ = strings.Cut(name, "@")
+	list := []dockerManifest{}
+	for i := range found.Manifests {
+		m := &found.Manifests[i]
+		if m.Document == nil || m.Kind == "index" {
+			return nil, fmt.Errorf("%w: docker has no long form for %s, a %s (%q)", manifest.ErrUnsupported, m.Digest, m.Kind, m.MediaType)
+		}
+		list = append(list, newDockerManifest(m, name+"@"+m.Digest.String()))
+	}
+	return json.MarshalIndent(list, "", "\t")
+}
+
+func newDockerManifest(m *layerctl.InspectedManifest, name string) dockerManifest {
+	p := dockerPlatform(m.Platform)
+	d := dockerManifest{
+		Ref:        name,
+		Descriptor: ocispec.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: m.Size, Platform: &p},
+		Raw:        m.Document,
+	}
+	if m.MediaType == manifest.DockerManifest {
+		d.SchemaV2Manifest = m.Document
+	} else {
+		d.OCIManifest = m.Document
+	}
+	return d
+}
+
+// dockerName is the reference as docker completes it: unlike ours it keeps a
+// tag that stands beside a digest.
+func dockerName(typed, canonical string) string {
+	name, pinned, ok := strings.Cut(canonical, "@")
+	if !ok || strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") {
+		return canonical
+	}
+	typed, _, _ = strings.Cut(typed, "@")
+	if _, tag, ok := strings.Cut(typed[strings.LastIndexByte(typed, '/')+1:], ":"); ok {
+		return name + ":" + tag + "@" + pinned
+	}
+	return canonical
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/manifest"
+)
+
+// inspectManifestTool prints what "manifest-tool inspect" prints; the form is
+// that of manifest-tool 2.2, v2/cmd/manifest-tool/inspect.go.
+func inspectManifestTool(c *cli.Context, ref string) error {
+	found, err := inspect(c, ref, layerctl.InspectOptions{Detail: layerctl.DetailManifests})
+	if err != nil {
+		return err
+	}
+	f := &manifestToolForm{painter: newPainter(c.App.Writer)}
+	if found.Kind == "index" {
+		f.list(ref, found)
+	} else {
+		f.image(ref, found)
+	}
+	_, err = c.App.Writer.Write([]byte(f.String()))
+	return err
+}
+
+type manifestToolForm struct {
+	strings.Builder
+	painter
+}
+
+func (f *manifestToolForm) printf(format string, args ...any) { fmt.Fprintf(f, format, args...) }
+
+func (f *manifestToolForm) list(ref string, found *layerctl.Inspection) {
+	attestations := 0
+	for _, m := range found.Manifests {
+		if m.Kind == "attestation" && m.Annotations[referenceType] == attestationManifest {
+			attestations++
+		}
+	}
+	images := len(found.Manifests) - attestations
+	f.printf("Name:   %s (Type: %s)\n", f.green(printable(ref)), f.green(printable(found.MediaType)))
+	f.printf("Digest: %s\n", f.yellow(found.Digest.String()))
+	f.printf(" * Contains %s manifest references (%s %s, %s %s):\n",
+		f.red(fmt.Sprint(len(found.Manifests))), f.red(fmt.Sprint(images)), plural(images, "image"),
+		f.red(fmt.Sprint(attestations)), plural(attestations, "attestation"))
+	for i := range found.Manifests {
+		f.entry(i+1, &found.Manifests[i])
+	}
+}
+
+// BuildKit's mark of an attestation, which manifest-tool shows as it is.
+const (
+	referenceType       = "vnd.docker.reference.type"
+	attestationManifest = "attestation-manifest"
+)
+
+// plural leaves 0 in the singular, as manifest-tool does.
+func plural(n int, noun string) string {
+	if n > 1 {
+		return noun + "s"
+	}
+	return noun
+}
+
+func (f *manifestToolForm) entry(n int, m *layerctl.InspectedManifest) {
+	note := ""
+	if m.Annotations[referenceType] == attestationManifest {
+		note = " (" + referenceType + "=" + attestationManifest + ")"
+	}
+	f.printf("[%d]     Type: %s%s\n", n, f.green(printable(m.MediaType)), f.green(note))
+	f.printf("[%d]   Digest: %s\n", n, f.yellow(m.Digest.String()))
+	f.printf("[%d]   Length: %s\n", n, f.blue(fmt.Sprint(m.Size)))
+	switch {
+	case !manifest.IsManifest(m.MediaType):
+		f.printf("Unknown media type for further display: %s\n", printable(m.MediaType))
+	case note != "":
+		f.printf("[%d]       >>> Attestation for digest: %s\n\n", n, f.yellow(printable(m.AttestationOf)))
+	default:
+		f.platform(n, m)
+		f.layers(n, m)
+	}
+}
+
+func (f *manifestToolForm) platform(n int, m *layerctl.InspectedManifest) {
+	p := dockerPlatform(m.Platform)
+	f.printf("[%d] Platform:\n", n)
+	f.printf("[%d]    -      OS: %s\n", n, f.green(printable(p.OS)))
+	if p.OSVersion != "" {
+		f.printf("[%d]    - OS Vers: %s\n", n, f.green(printable(p.OSVersion)))
+	}
+	if len(p.OSFeatures) > 0 {
+		f.printf("[%d]    - OS Feat: %s\n", n, f.green(printable(fmt.Sprint(p.OSFeatures))))
+	}
+	f.printf("[%d]    -    Arch: %s\n", n, f.green(printable(p.Architecture)))
+	if p.Variant != "" {
+		f.printf("[%d]    - Variant: %s\n", n, f.green(printable(p.Variant)))
+	}
+}
+
+func (f *manifestToolForm) layers(n int, m *layerctl.InspectedManifest) {
+	f.printf("[%d] # Layers: %s\n", n, f.red(fmt.Sprint(len(m.Layers))))
+	for i, l := range m.Layers {
+		f.printf("     layer %s: digest = %s\n", f.red(fmt.Sprintf("%02d", i+1)), f.yellow(l.Digest.String()))
+		f.printf("                 type = %s\n", f.green(printable(l.MediaType)))
+	}
+	f.printf("\n")
+}
+
+func (f *manifestToolForm) image(ref string, found *layerctl.Inspection) {
+	m := &found.Manifests[0]
+	p := dockerPlatform(m.Platform)
+	f.printf("Name: %s (Type: %s)\n", f.green(printable(ref)), f.green(printable(found.MediaType)))
+	f.printf("      Digest: %s\n", f.yellow(found.Digest.String()))
+	f.printf("        Size: %s\n", f.blue(fmt.Sprint(found.Size)))
+	f.printf("          OS: %s\n", f.green(printable(p.OS)))
+	f.printf("        Arch: %s\n", f.green(printable(p.Architecture)))
+	f.printf("    # Layers: %s\n", f.red(fmt.Sprint(len(m.Layers))))
+	for i, l := range m.Layers {
+		f.printf("      layer %s: digest = %s\n", f.red(fmt.Sprintf("%02d", i+1)), f.yellow(l.Digest.String()))
+	}
+}

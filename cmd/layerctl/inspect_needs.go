@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"strings"
+	"text/template"
+	"text/template/parse"
+
+	"github.com/layerctl/layerctl"
+)
+
+// entryKeys are what an index alone tells, and manifestKeys what its
+// manifests tell besides, in lower case.
+var (
+	entryKeys = keys(`schemaversion reference digest mediatype size annotations host platform named other
+		facts name value source warning chosen warnings os architecture variant osversion osfeatures string
+		verdict accepted rank reason attestationof descriptor`)
+	manifestKeys = keys(`kind artifact artifacttype manifestannotations compressedsize error`)
+)
+
+func keys(words string) map[string]bool {
+	set := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		set[w] = true
+	}
+	return set
+}
+
+// formatNeeds tells how much must be read for a template: a digest should not
+// cost a request for each image. In doubt it is everything.
+func formatNeeds(t *template.Template) layerctl.InspectOptions {
+	n := needs{}
+	for _, defined := range t.Templates() {
+		if defined.Tree != nil {
+			n.list(defined.Root)
+		}
+	}
+	return layerctl.InspectOptions{Detail: n.detail}
+}
+
+type needs struct{ detail layerctl.Detail }
+
+func (n *needs) atLeast(d layerctl.Detail) { n.detail = max(n.detail, d) }
+
+func (n *needs) list(l *parse.ListNode) {
+	if l == nil {
+		return
+	}
+	for _, node := range l.Nodes {
+		switch node := node.(type) {
+		case *parse.TextNode, *parse.CommentNode, *parse.BreakNode, *parse.ContinueNode:
+		case *parse.ActionNode:
+			n.pipe(node.Pipe, false)
+		case *parse.RangeNode:
+			n.branch(&node.BranchNode)
+		case *parse.IfNode:
+			n.branch(&node.BranchNode)
+		case *parse.WithNode:
+			n.branch(&node.BranchNode)
+		default:
+			n.atLeast(layerctl.DetailConfigs)
+		}
+	}
+}
+
+// branch looks into what is only walked through, or asked whether it is there.
+func (n *needs) branch(b *parse.BranchNode) {
+	n.pipe(b.Pipe, true)
+	n.list(b.List)
+	n.list(b.ElseList)
+}
+
+func (n *needs) pipe(p *parse.PipeNode, walked bool) {
+	walked = walked && len(p.Decl) == 0 && len(p.Cmds) == 1 && len(p.Cmds[0].Args) == 1
+	for _, command := range p.Cmds {
+		for _, arg := range command.Args {
+			n.argument(arg, walked)
+		}
+	}
+}
+
+func (n *needs) argument(arg parse.Node, walked bool) {
+	switch arg := arg.(type) {
+	case *parse.FieldNode:
+		n.path(arg.Ident, walked)
+	case *parse.PipeNode:
+		n.pipe(arg, false)
+	case *parse.IdentifierNode, *parse.StringNode, *parse.NumberNode, *parse.BoolNode, *parse.NilNode:
+	default: // the dot, a variable or what a call returns: who knows what is in it
+		n.atLeast(layerctl.DetailConfigs)
+	}
+}
+
+func (n *needs) path(path []string, walked bool) {
+	for i, key := range path {
+		switch key = strings.ToLower(key); {
+		case entryKeys[key]:
+		case manifestKeys[key]:
+			n.atLeast(layerctl.DetailManifests)
+		case key == "manifests" && (walked || i < len(path)-1):
+		case key == "layers" && walked, key == "config" && i < len(path)-1:
+			n.atLeast(layerctl.DetailManifests)
+		default:
+			n.atLeast(layerctl.DetailConfigs)
+		}
+	}
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl"
+)
+
+// width is what a line of the tree fits into: the narrowest terminal that is
+// still common. A digest takes 71 columns of it, so 9 are left before it at
+// any depth: headings are indented, digests stand below each other.
+const (
+	width  = 80
+	margin = 9
+)
+
+func inspectTree(c *cli.Context, ref string) error {
+	detail := layerctl.DetailManifests
+	if c.Bool("configs") {
+		detail = layerctl.DetailConfigs
+	}
+	found, err := inspect(c, ref, layerctl.InspectOptions{Detail: detail})
+	if err != nil {
+		return err
+	}
+	t := &tree{painter: newPainter(c.App.Writer), found: found, diffIDs: c.Bool("configs")}
+	t.inspection()
+	_, err = c.App.Writer.Write([]byte(t.String()))
+	return err
+}
+
+// tree writes an inspection for people.
+type tree struct {
+	strings.Builder
+	painter
+	found   *layerctl.Inspection
+	diffIDs bool
+}
+
+func (t *tree) inspection() {
+	for _, l := range wrap(t.found.Reference, width) {
+		t.line(t.bold(l))
+	}
+	if t.found.Kind != "index" {
+		t.manifest(&t.found.Manifests[0], 0)
+		return
+	}
+	t.digest("index", t.found.Digest)
+	t.text("%s of %s, %s", formName(t.found.MediaType), census(t.found.Manifests), byteSize(t.found.Size))
+	t.annotations(t.found.Annotations)
+	t.text("for %s", hostName(t.found.Host))
+	t.entries(t.found.Manifests, 0)
+}
+
+// entries prints an index's images, and apart from them what is only about
+// them.
+func (t *tree) entries(entries []layerctl.InspectedManifest, depth int) {
+	var attestations []*layerctl.InspectedManifest
+	for i := range entries {
+		if entries[i].Kind == "attestation" {
+			attestations = append(attestations, &entries[i])
+			continue
+		}
+		t.line("")
+		t.manifest(&entries[i], depth)
+	}
+	if len(attestations) == 0 {
+		return
+	}
+	t.line("")
+	t.line(strings.Repeat("  ", depth+1) + t.dim("attestations"))
+	for _, a := range attestations {
+		t.digest("attest", a.Digest)
+		t.text("of %s, %s", subject(entries, a.AttestationOf), byteSize(a.Size))
+		t.annotations(without(a.Annotations, "vnd.docker.reference."))
+	}
+}
+
+func (t *tree) manifest(m *layerctl.InspectedManifest, depth int) {
+	t.heading(m, depth)
+	switch m.Kind {
+	case "index":
+		t.digest("index", m.Digest)
+		t.text("%s of %s, %s", formName(m.MediaType), census(m.Manifests), byteSize(m.Size))
+	case "image":
+		t.digest("manifest", m.Digest)
+	default:
+		t.digest(m.Kind, m.Digest)
+	}
+	if m.Kind != "index" {
+		t.text("%s", summary(m))
+	}
+	t.annotations(m.Annotations)
+	if !maps.Equal(m.Annotations, m.ManifestAnnotations) {
+		t.annotations(m.ManifestAnnotations)
+	}
+	if m.Error != "" {
+		t.text("%s", "error: "+m.Error)
+	}
+	if m.Config != nil {
+		t.digest("config", m.Config.Digest)
+	}
+	t.layers(m)
+	t.entries(m.Manifests, depth+1)
+}
+
+// heading names a manifest, and says whether it is the one for this machine.
+func (t *tree) heading(m *layerctl.InspectedManifest, depth int) {
+	name := manifestName(m)
+	if m.Chosen {
+		note := "  (for this machine)"
+		if t.found.Host.Named {
+			note = "  (for what was asked for)"
+		}
+		t.line(strings.Repeat("  ", depth) + t.green("* "+clip(name, width-2-2*depth-len(note))) + note)
+		return
+	}
+	t.line(strings.Repeat("  ", depth) + "  " + t.bold(clip(name, width-2-2*depth)))
+}
+
+func (t *tree) layers(m *layerctl.InspectedManifest) {
+	for i, l := range m.Layers {
+		size := byteSize(l.Size)
+		if len(size) >= margin {
+			size = "layer"
+		}
+		t.digest(size, l.Digest)
+		if i+1 == len(m.Layers) || m.Layers[i+1].MediaType != l.MediaType {
+			t.text("%s", l.MediaType)
+		}
+		if t.diffIDs && l.DiffID != "" {
+			t.digest("diffID", l.DiffID)
+		}
+		t.annotations(l.Annotations)
+	}
+}
+
+func (t *tree) annotations(annotations map[string]string) {
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		const most = 6
+		lines := wrap(strings.TrimSpace(key+": "+annotations[key]), width-margin)
+		if len(lines) > most {
+			lines = append(lines[:most], "…")
+		}
+		for _, l := range lines {
+			t.line(strings.Repeat(" ", margin) + t.dim(l))
+		}
+	}
+}
+
+// digest is never cut, for it is there to be copied; one of sha512 is longer
+// than a line.
+func (t *tree) digest(label string, d digest.Digest) {
+	t.line(fmt.Sprintf("%*s %s", margin-1, label, t.yellow(printable(string(d)))))
+}
+
+func (t *tree) text(format string, args ...any) {
+	for _, l := range wrap(fmt.Sprintf(format, args...), width-margin) {
+		t.line(strings.Repeat(" ", margin) + l)
+	}
+}
+
+func (t *tree) line(text string) { t.WriteString(text + "\n") }

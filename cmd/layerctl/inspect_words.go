@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/manifest"
+)
+
+// manifestName is how a heading calls a manifest.
+func manifestName(m *layerctl.InspectedManifest) string {
+	switch {
+	case m.Kind == "index" && m.Platform == nil:
+		return "nested index"
+	case m.Kind == "index":
+		return m.Platform.String() + ", nested index"
+	case m.Kind == "artifact" && m.Artifact != "":
+		return m.Artifact
+	case m.Kind != "image":
+		return m.Kind
+	case m.Platform == nil:
+		return "image without a platform"
+	default:
+		return m.Platform.String()
+	}
+}
+
+// summary is a line about a manifest.
+func summary(m *layerctl.InspectedManifest) string {
+	var parts []string
+	if m.CompressedSize != nil {
+		noun := "layer"
+		if m.Kind != "image" {
+			noun = "blob"
+		}
+		parts = append(parts, fmt.Sprintf("%s in %s", byteSize(*m.CompressedSize), count(len(m.Layers), noun)))
+	}
+	if m.Created != "" {
+		parts = append(parts, "created "+dayAndTime(m.Created))
+	}
+	form := formName(m.MediaType)
+	if m.Kind != "image" && m.ArtifactType != "" {
+		form = m.ArtifactType
+	}
+	return strings.Join(append(parts, form+", "+byteSize(m.Size)), "; ")
+}
+
+// dayAndTime is a time as people write it; what is none stays as it is.
+func dayAndTime(s string) string {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return s
+	}
+	return t.UTC().Format("2006-01-02 15:04 UTC")
+}
+
+// formName names the form of a document.
+func formName(mediaType string) string {
+	switch mediaType {
+	case ocispec.MediaTypeImageIndex:
+		return "OCI index"
+	case ocispec.MediaTypeImageManifest:
+		return "OCI manifest"
+	case manifest.DockerManifestList:
+		return "Docker manifest list"
+	case manifest.DockerManifest:
+		return "Docker manifest"
+	default:
+		return mediaType
+	}
+}
+
+// census counts what an index lists: "2 images, 2 attestations".
+func census(entries []layerctl.InspectedManifest) string {
+	counts := map[string]int{}
+	for _, e := range entries {
+		counts[e.Kind]++
+	}
+	var parts []string
+	for _, kind := range []string{"image", "index", "artifact", "attestation"} {
+		if n := counts[kind]; n > 0 {
+			parts = append(parts, count(n, kind))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func count(n int, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case noun == "index":
+		return fmt.Sprintf("%d indexes", n)
+	default:
+		return fmt.Sprintf("%d %ss", n, noun)
+	}
+}
+
+// subject names what an attestation is of.
+func subject(entries []layerctl.InspectedManifest, of string) string {
+	for i := range entries {
+		if string(entries[i].Digest) == of {
+			return manifestName(&entries[i])
+		}
+	}
+	if of == "" {
+		return "nobody knows what"
+	}
+	return of + ", which is not here"
+}
+
+// hostName says what was chosen for.
+func hostName(h layerctl.InspectedHost) string {
+	if h.Named {
+		return h.Platform.String() + ", as asked for"
+	}
+	s := h.Platform.String() + ", this machine"
+	if h.Other != nil {
+		s += ", which runs " + h.Other.String() + " too"
+	}
+	return s
+}
+
+// without leaves out the annotations that are shown in another way.
+func without(annotations map[string]string, prefix string) map[string]string {
+	rest := maps.Clone(annotations)
+	maps.DeleteFunc(rest, func(key, _ string) bool { return strings.HasPrefix(key, prefix) })
+	return rest
+}
+
+// wrap makes text from anywhere printable and breaks it into lines of at most
+// so many columns, at blanks where it can.
+func wrap(text string, columns int) []string {
+	text = printable(text)
+	var lines []string
+	for utf8.RuneCountInString(text) > columns {
+		end := byteIndex(text, columns)
+		if blank := strings.LastIndexByte(text[:end+1], ' '); blank > 0 {
+			lines = append(lines, text[:blank])
+			text = text[blank+1:]
+			continue
+		}
+		lines = append(lines, text[:end])
+		text = text[end:]
+	}
+	return append(lines, text)
+}
+
+// clip makes text printable and cuts it.
+func clip(text string, columns int) string {
+	text = printable(text)
+	if utf8.RuneCountInString(text) <= columns {
+		return text
+	}
+	return text[:byteIndex(text, columns-1)] + "…"
+}
+
+// byteIndex is where the nth character begins.
+func byteIndex(text string, n int) int {
+	for i := range text {
+		if n == 0 {
+			return i
+		}
+		n--
+	}
+	return len(text)
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/layerctl/layerctl/registry"
+)
+
+func loginCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "login",
+		Usage:     "keep a registry's credentials, as docker does",
+		ArgsUsage: "HOST",
+		Description: `Asks HOST whether it accepts them, and keeps them in --authfile or else in
+docker's config.json, or by the credential helper that the file names. The
+password is asked for on the terminal, or is the first line of standard input
+with --password-stdin; there is no flag for it, for others see arguments.`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "username", Aliases: []string{"u"}, Usage: "log in as `NAME`; asked for where it is not given"},
+			&cli.BoolFlag{Name: "password-stdin", Usage: "read the password from standard input"},
+		},
+		Action: runLogin,
+	}
+}
+
+func runLogin(c *cli.Context) error {
+	hosts, err := arguments(c, 1, 1, "one HOST")
+	if err != nil {
+		return err
+	}
+	login, err := credentials(c)
+	if err != nil {
+		return err
+	}
+	err = registry.New(registryOptions(c, nil)).Login(c.Context, hosts[0], login.Username, login.Password)
+	if err == nil && !c.Bool("quiet") {
+		newConsole(c.App.ErrWriter).say("logged in to %s as %s", hosts[0], login.Username)
+	}
+	return err
+}
+
+// credentials are what the flags say and a person types.
+func credentials(c *cli.Context) (login registry.Login, err error) {
+	login.Username = c.String("username")
+	if c.Bool("password-stdin") {
+		if login.Username == "" {
+			return login, &usageError{problem: "--password-stdin needs --username", hint: "layerctl login --username NAME --password-stdin HOST"}
+		}
+		if login.Password, err = readLine(c.App.Reader); err != nil {
+			return login, fmt.Errorf("read the password from standard input: %w", err)
+		}
+		return login, nil
+	}
+	in, ok := c.App.Reader.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return login, &usageError{problem: "standard input is no terminal to ask for the password on", hint: "use --username NAME --password-stdin"}
+	}
+	if login.Username == "" {
+		fmt.Fprint(c.App.ErrWriter, "Username: ")
+		if login.Username, err = readLine(in); err != nil {
+			return login, fmt.Errorf("read the user's name: %w", err)
+		}
+	}
+	fmt.Fprint(c.App.ErrWriter, "Password: ")
+	password, err := term.ReadPassword(int(in.Fd()))
+	fmt.Fprintln(c.App.ErrWriter)
+	if err != nil {
+		return login, fmt.Errorf("read the password: %w", err)
+	}
+	login.Password = string(password)
+	return login, nil
+}
+
+func logoutCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "logout",
+		Usage:       "forget a registry's credentials",
+		ArgsUsage:   "HOST",
+		Description: "Removes what login has kept, from the same file or credential helper.",
+		Action:      runLogout,
+	}
+}
+
+func runLogout(c *cli.Context) error {
+	hosts, err := arguments(c, 1, 1, "one HOST")
+	if err != nil {
+		return err
+	}
+	return registry.New(registryOptions(c, nil)).Logout(hosts[0])
+}

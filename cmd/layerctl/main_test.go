@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/layerctl/layerctl/internal/userns"
+)
+
+func TestMain(m *testing.M) {
+	userns.Continue()
+	testscript.Main(apart{m}, map[string]func(){"layerctl": main})
+}
+
+// apart runs the tests with a store of their own, also where none is named.
+type apart struct{ *testing.M }
+
+func (m apart) Run() int {
+	dir, err := os.MkdirTemp("", "layerctl-test-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Setenv("LAYERCTL_STORE", filepath.Join(dir, "store")); err != nil {
+		panic(err)
+	}
+	return m.M.Run()
+}
+
+// TestScripts runs the command as its users do. In a script HELLO is the
+// hello image's layout, STORE an empty place for a store, and REGISTRY the
+// address of a registry over plain HTTP that has the same image as hello:latest.
+func TestScripts(t *testing.T) {
+	hello, err := filepath.Abs("../../testdata/images/hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := serve(t, nil)
+	push(t, served, "hello", "latest", hello)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HELLO", hello)
+			env.Setenv("REGISTRY", served.host)
+			env.Setenv("STORE", filepath.Join(env.WorkDir, "store"))
+			env.Setenv("LAYERCTL_STORE", filepath.Join(env.WorkDir, "store"))
+			env.Setenv("DOCKER_CONFIG", env.WorkDir)
+			return nil
+		},
+		Condition: func(condition string) (bool, error) {
+			switch condition {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "userns":
+				probe := exec.Command("true")
+				probe.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS}
+				return probe.Run() == nil, nil
+			}
+			return false, fmt.Errorf("there is no condition %q", condition)
+		},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"corrupt": corrupt, "asline": asLine},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// corrupt FILE flips a bit in the middle of a file.
+func corrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: corrupt FILE")
+	}
+	name := ts.MkAbs(args[0])
+	b, err := os.ReadFile(name)
+	ts.Check(err)
+	b[len(b)/2] ^= 1
+	ts.Check(os.WriteFile(name, b, 0o644))
+}
+
+// asLine asserts that the last command wrote one line of error to standard
+// error, and nothing that is not a line of the command's own.
+func asLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: asline")
+	}
+	for _, line := range strings.Split(strings.TrimSuffix(ts.ReadFile("stderr"), "\n"), "\n") {
+		if !strings.HasPrefix(line, "layerctl: ") {
+			ts.Fatalf("not a line for people: %q", line)
+		}
+	}
+	if n := strings.Count(ts.ReadFile("stderr"), "layerctl: error: "); n != 1 {
+		ts.Fatalf("%d lines of error, want 1", n)
+	}
+}

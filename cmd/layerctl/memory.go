@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// mostMemory is what is used at most where nothing is said: more makes
+	// nothing faster.
+	mostMemory = 256 << 20
+	// leastMemory is below what one layer takes.
+	leastMemory = 24 << 20
+	// restMemory is what is not the garbage collector's to keep small: the
+	// program itself, stacks, what the kernel keeps for the process.
+	restMemory = 14 << 20
+	// layerMemory is what the buffers of one layer take.
+	layerMemory = 10 << 20
+)
+
+// memory is how much the process may use: --max-memory, or a quarter of what
+// the machine or the cgroup has.
+func memory(c *cli.Context) int64 {
+	if n := size(c, "max-memory"); n > 0 {
+		return n
+	}
+	return min(mostMemory, max(available("/")/4, leastMemory))
+}
+
+// limitMemory has the garbage collector keep below the limit. GOMEMLIMIT of
+// the environment is an expert's word, and stands.
+func limitMemory(c *cli.Context) {
+	if os.Getenv("GOMEMLIMIT") == "" || c.IsSet("max-memory") {
+		debug.SetMemoryLimit(max(memory(c)-restMemory, 4<<20))
+	}
+}
+
+// layersIn is how many layers fit into memory at a time, four at most.
+func layersIn(memory int64) int {
+	return int(min(max((memory-restMemory)/layerMemory, 1), 4))
+}
+
+// available is the memory of the machine or, where that is less, of the cgroup
+// (Linux, cgroup-v2.rst, "memory.max", and cgroup-v1/memory.rst). root is "/".
+func available(root string) int64 {
+	var info unix.Sysinfo_t
+	total := int64(mostMemory) * 4
+	if unix.Sysinfo(&info) == nil {
+		total = int64(uint64(info.Totalram) * uint64(info.Unit))
+	}
+	self, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
+	if err != nil {
+		return total
+	}
+	for line := range strings.Lines(string(self)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		dir, name := filepath.Join(root, "sys/fs/cgroup"), "memory.max"
+		if parts[1] == "memory" {
+			dir, name = filepath.Join(dir, "memory"), "memory.limit_in_bytes"
+		} else if parts[1] != "" {
+			continue
+		}
+		total = min(total, smallest(dir, parts[2], name, total))
+	}
+	return total
+}
+
+// smallest is the least limit of a cgroup and of those that it is in.
+func smallest(dir, group, name string, limit int64) int64 {
+	for group = filepath.Clean("/" + group); ; group = filepath.Dir(group) {
+		raw, err := os.ReadFile(filepath.Join(dir, group, name))
+		if n, nerr := strconv.ParseInt(strings.TrimSpace(string(raw)), 10, 64); err == nil && nerr == nil && n > 0 {
+			limit = min(limit, n)
+		}
+		if group == "/" {
+			return limit
+		}
+	}
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// defaultTarget is where a printed line mounts unless told otherwise: the
+// directory that every system has for a temporary mount (FHS 3.0, /mnt).
+const defaultTarget = "/mnt"
+
+func targetFlag() cli.Flag {
+	return &cli.StringFlag{Name: "target", Value: defaultTarget, Usage: "let the printed line mount at `DIR`"}
+}
+
+func mountCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "mount",
+		Usage:     "mount a pulled image",
+		ArgsUsage: "REF [TARGET]",
+		Description: `Mounts at TARGET what 'layerctl pull REF' brought into the store; it fetches
+nothing. The mount is read-only, unless --rw says otherwise. With --print
+nothing is mounted: the line that does it is printed, for TARGET or
+` + defaultTarget + `, in one of these forms:
+
+   sh          a command for every POSIX shell, and the mount of util-linux
+               and busybox
+   json        an object with all that it is made of
+   fstab       a line for /etc/fstab
+   systemd     a mount unit; its first line says under which name to save it
+   containerd  a list of one mount: type, source, options
+
+--rw keeps what is written in an upper dir in the store, which umount removes,
+or in --upper, with --work beside it on the same filesystem, which stay.
+
+--volatile never waits for the disk, at umount neither: writes may be lost or
+files damaged in a crash or power cut, and layerctl refuses to use that upper
+after the next boot until you have looked at it. Overlayfs marks the work dir
+of a volatile mount and refuses it from then on; layerctl removes the mark
+where nothing can have been lost.
+
+--option takes ` + strings.Join(overlaystore.MountOption(), ", ") + `.
+
+--idmap INSIDE:OUTSIDE:SIZE shows the image's owners shifted, 0:100000:65536
+user 0 as user 100000, without touching a file: one store for containers with
+user namespaces of their own. It takes Linux 5.19 and root; printed for sh also
+util-linux 2.39.`,
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "print", Usage: "only print the line that mounts"},
+			&cli.StringFlag{Name: "format", Usage: "print it as `sh|json|fstab|systemd|containerd` (implies --print)"},
+		}, mountFlags()...),
+		Action: runMount,
+	}
+}
+
+func runMount(c *cli.Context) (err error) {
+	args, err := arguments(c, 1, 2, "a REF and a TARGET")
+	if err != nil {
+		return err
+	}
+	printing := c.Bool("print") || c.String("format") != ""
+	if format := c.String("format"); !slices.Contains(mountFormats(), format) && format != "" {
+		return &usageError{problem: fmt.Sprintf("there is no --format %q", format), hint: "it is one of " + strings.Join(mountFormats(), ", ")}
+	}
+	options, err := mountOptions(c)
+	if err != nil {
+		return err
+	}
+	if len(args) == 1 && !printing {
+		return &usageError{problem: "mount takes a REF and a TARGET, and got no TARGET", hint: "with --print it prints the line that mounts"}
+	}
+	target := defaultTarget
+	if len(args) == 2 {
+		target = args[1]
+	}
+	if target, err = mountTarget(target); err != nil {
+		return err
+	}
+	store, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closing(err, store) }()
+	image, name, err := lookup(store, args[0])
+	if err != nil {
+		return err
+	}
+	options.Name, options.Target = name, target
+	if !printing {
+		tellLeftovers(c, store, target)
+	}
+	mount, err := store.Assemble(c.Context, image, options)
+	if err != nil {
+		return err
+	}
+	if printing {
+		err = printMount(c, mount, image, name, target)
+	} else if err = needsNamespace(c); err == nil {
+		err = mount.Mount(c.Context, target)
+	}
+	if err != nil {
+		return errors.Join(err, mount.Discard(c.Context))
+	}
+	return nil
+}
+
+// lookup finds a stored image by what a user calls it.
+func lookup(store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
+	ref, err := registry.Parse(arg)
+	if err != nil {
+		return overlaystore.Image{}, "", err
+	}
+	image, err := store.Lookup(ref.String())
+	return image, ref.String(), err
+}
+
+// mountTarget makes the target absolute: the line changes its directory.
+func mountTarget(target string) (string, error) {
+	if target == "" {
+		return "", &usageError{problem: "the target is empty"}
+	}
+	return filepath.Abs(target)
+}

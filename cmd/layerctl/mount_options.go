@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// mountFlags say how an image is mounted; mount and bundle have them.
+func mountFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "rw", Usage: "mount writable"},
+		&cli.StringFlag{Name: "upper", Usage: "keep what is written in `DIR` (implies --rw)"},
+		&cli.StringFlag{Name: "work", Usage: "the `DIR` that overlayfs needs beside --upper"},
+		&cli.BoolFlag{Name: "volatile", Usage: "never wait for the disk; writes may be lost in a crash"},
+		&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}, Usage: "mount with `OPTION`, such as nosuid or metacopy=on (repeatable)"},
+		&cli.StringFlag{Name: "idmap", Usage: "shift owners by `INSIDE:OUTSIDE:SIZE`"},
+	}
+}
+
+func mountOptions(c *cli.Context) (overlaystore.MountOptions, error) {
+	o := overlaystore.MountOptions{
+		Writable: c.Bool("rw") || c.String("upper") != "",
+		Upper:    c.String("upper"),
+		Work:     c.String("work"),
+		Volatile: c.Bool("volatile"),
+		Options:  c.StringSlice("option"),
+	}
+	switch {
+	case (o.Upper == "") != (o.Work == ""):
+		return o, &usageError{problem: "--upper and --work go together", hint: "make two directories beside each other on one filesystem"}
+	case o.Volatile && !o.Writable:
+		return o, &usageError{problem: "--volatile concerns what is written", hint: "add --rw"}
+	}
+	if spec := c.String("idmap"); spec != "" {
+		idmap, err := overlaystore.ParseIDMap(spec)
+		if err != nil {
+			return o, &usageError{problem: "--idmap: " + err.Error()}
+		}
+		o.IDMap = idmap
+	}
+	return o, nil
+}

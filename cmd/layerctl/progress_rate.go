@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl"
+)
+
+// rateWindow is the time that a rate is taken over: long enough to be steady,
+// short enough to follow the link.
+const rateWindow = 15 * time.Second
+
+// meter knows how far a pull is, how fast it goes, and how long it will take.
+type meter struct {
+	now     func() time.Time // nil is time.Now
+	total   int64
+	offset  map[digest.Digest]int64
+	got     int64
+	samples []sample // oldest first, a second apart at least
+}
+
+type sample struct {
+	at  time.Time
+	got int64
+}
+
+// event takes note, and says whether it is progress.
+func (m *meter) event(e layerctl.Event) bool {
+	if m.offset == nil {
+		m.offset = map[digest.Digest]int64{}
+	}
+	switch e.Kind {
+	case layerctl.LayerMissing:
+		m.add(e)
+		return false
+	case layerctl.LayerProgress, layerctl.LayerDone:
+	default:
+		return false
+	}
+	m.add(e)
+	if more := e.Offset - m.offset[e.Layer.Digest]; more > 0 {
+		m.offset[e.Layer.Digest] = e.Offset
+		m.got += more
+	}
+	m.sample()
+	return true
+}
+
+// add counts a layer once.
+func (m *meter) add(e layerctl.Event) {
+	if _, known := m.offset[e.Layer.Digest]; !known {
+		m.offset[e.Layer.Digest] = 0
+		m.total += e.Layer.Size
+	}
+}
+
+func (m *meter) time() time.Time {
+	if m.now == nil {
+		return time.Now()
+	}
+	return m.now()
+}
+
+func (m *meter) sample() {
+	now := m.time()
+	if n := len(m.samples); n > 0 && now.Sub(m.samples[n-1].at) < time.Second {
+		return
+	}
+	m.samples = append(m.samples, sample{now, m.got})
+	for len(m.samples) > 2 && now.Sub(m.samples[1].at) >= rateWindow {
+		m.samples = m.samples[1:]
+	}
+}
+
+// rate is bytes a second over the window, 0 where that is not known yet.
+func (m *meter) rate() float64 {
+	if len(m.samples) == 0 {
+		return 0
+	}
+	seconds := m.time().Sub(m.samples[0].at).Seconds()
+	if seconds < 1 {
+		return 0
+	}
+	return float64(m.got-m.samples[0].got) / seconds
+}
+
+// left is how long the rest takes at that rate, negative where nothing tells.
+func (m *meter) left() time.Duration {
+	rate := m.rate()
+	if rate <= 0 {
+		return -1
+	}
+	return time.Duration(float64(m.total-m.got) / rate * float64(time.Second)).Round(time.Second)
+}
+
+// String is for a line of a log.
+func (m *meter) String() string {
+	percent := int64(100)
+	if m.total > 0 {
+		percent = m.got * 100 / m.total
+	}
+	text := fmt.Sprintf("%s of %s, %d %%", byteSize(m.got), byteSize(m.total), percent)
+	if left := m.left(); left >= 0 {
+		text += fmt.Sprintf(", %s/s, %s left", byteSize(int64(m.rate())), left)
+	}
+	return text
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
+)
+
+func pullCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "pull",
+		Usage:     "fetch, unpack and commit images, and print the mount line of each",
+		ArgsUsage: "REF…",
+		Description: `REF is alpine, alpine:3.20, HOST:PORT/REPO@sha256:…, oci:DIR[:TAG],
+oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG].
+
+The line that is printed mounts the image read-only at --target; paste it, or
+run it with sh -c. With --json one object an image is printed instead.
+
+With -f the references are those of a file, one a line, each with a platform
+after it or not; # begins a comment. Where there are several, one that fails
+does not keep the others from being pulled; the exit code is the first one's.
+
+--dry-run prints what would be fetched and whether it fits; exit code 8 says
+that it does not.`,
+		Flags: append(limitFlags(),
+			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "pull what `LIST` names, - for standard input"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "fetch no layer, tell what would be fetched"},
+			&cli.BoolFlag{Name: "keep-blobs", Usage: "keep the compressed layers in the cache too, DIR/blobs of the store"},
+			&cli.IntFlag{Name: "jobs", Usage: "fetch and unpack `N` layers at a time (default: one a processor, two to four, fewer with little memory)"},
+			devicesFlag(),
+			targetFlag(),
+		),
+		Action: runPull,
+	}
+}
+
+func runPull(c *cli.Context) (err error) {
+	defer func() { hintUnshare(c, err) }()
+	if c.String("file") == "-" {
+		if err := beforeStdin(c); err != nil {
+			return err
+		}
+	}
+	list, err := pullList(c)
+	if err != nil {
+		return err
+	}
+	if c.Int("jobs") < 0 {
+		return &usageError{problem: fmt.Sprintf("--jobs %d is not a number of layers", c.Int("jobs"))}
+	}
+	target, err := mountTarget(c.String("target"))
+	if err != nil {
+		return err
+	}
+	if _, err := devices(c); err != nil {
+		return err
+	}
+	show, err := newProgress(c)
+	if err != nil {
+		return err
+	}
+	store, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closing(err, store) }()
+	return withClient(c, references(list), func(l *layerctl.Client) error {
+		p := &puller{Context: c, client: l, store: store, show: show, target: target}
+		return p.all(list)
+	})
+}
+
+// puller pulls one image after the other.
+type puller struct {
+	*cli.Context
+	client *layerctl.Client
+	store  *overlaystore.Store
+	show   progress
+	target string
+}
+
+// all pulls each; where there are several, each failure is told of at once.
+func (p *puller) all(list []listed) error {
+	var first error
+	failed := 0
+	for _, l := range list {
+		err := p.one(l)
+		switch {
+		case err == nil:
+			continue
+		case len(list) == 1 || p.Context.Context.Err() != nil:
+			return err
+		}
+		newConsole(p.App.ErrWriter).fail(err)
+		if failed++; first == nil {
+			first = err
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return &severalError{failed: failed, of: len(list), first: first}
+}
+
+// severalError ends a pull of several images.
+type severalError struct {
+	failed, of int
+	first      error
+}
+
+func (e *severalError) Error() string {
+	return fmt.Sprintf("%d of %d images were not pulled, see above", e.failed, e.of)
+}
+
+// Unwrap is what gives the exit code.
+func (e *severalError) Unwrap() error { return e.first }
+
+// Hint is none: each failure has had its own.
+func (e *severalError) Hint() string { return "" }
+
+func (p *puller) one(l listed) error {
+	client := p.client
+	if l.platform != "" {
+		client = client.For(l.platform)
+	}
+	nodes, err := devices(p.Context)
+	if err != nil {
+		return err
+	}
+	options := layerctl.PullOptions{
+		Jobs:     p.jobs(),
+		Limits:   limits(p.Context),
+		Devices:  nodes,
+		Progress: func(e layerctl.Event) { p.show.event(l.ref, e) },
+	}
+	if p.Bool("dry-run") {
+		options.Progress = nil
+		plan, err := client.Plan(p.Context.Context, p.store, l.ref, options)
+		if err != nil {
+			return err
+		}
+		return printPlan(p.Context, plan)
+	}
+	pulled, err := client.Pull(p.Context.Context, p.store, l.ref, options)
+	p.show.finish()
+	if err != nil {
+		return err
+	}
+	return p.pulled(l.ref, pulled)
+}
+
+// jobs is --jobs, or as many as there is memory for; 0 leaves it to the
+// library.
+func (p *puller) jobs() int {
+	if p.Int("jobs") > 0 {
+		return p.Int("jobs")
+	}
+	return min(layerctl.DefaultJobs(), layersIn(memory(p.Context)))
+}
+
+func (p *puller) pulled(ref string, pulled layerctl.Pulled) error {
+	if mirrored(pulled) {
+		p.show.traffic(ref, pulled.Traffic)
+	}
+	if !p.Bool("quiet") {
+		for _, w := range pulled.Warnings {
+			newConsole(p.App.ErrWriter).warn("%s: %s", pulled.Reference, w)
+		}
+	}
+	if p.Bool("verbose") {
+		if err := tellNotes(newConsole(p.App.ErrWriter), p.store, pulled.Image); err != nil {
+			return err
+		}
+	}
+	name := pulled.Reference.String()
+	mount, err := p.store.Assemble(p.Context.Context, pulled.Image, overlaystore.MountOptions{Name: name})
+	if err != nil {
+		return err
+	}
+	return printMount(p.Context, mount, pulled.Image, name, p.target)
+}
+
+// mirrored says that others than the registry itself have sent something.
+func mirrored(pulled layerctl.Pulled) bool {
+	return slices.ContainsFunc(pulled.Traffic, func(t registry.Traffic) bool { return t.Host != pulled.Reference.Host() })
+}
+
+// tellNotes says what was tolerated in the image's layers, whenever they were
+// unpacked.
+func tellNotes(to *console, store *overlaystore.Store, image overlaystore.Image) error {
+	for i, diffID := range image.Layers {
+		record, err := store.Layer(diffID)
+		if err != nil {
+			return err
+		}
+		for _, key := range slices.Sorted(maps.Keys(record.Notes)) {
+			to.say("layer %d/%d %s: tolerated: %s (%d times)", i+1, len(image.Layers), short(diffID), key, record.Notes[key])
+		}
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/platform"
+)
+
+// planJSON is what "pull --dry-run --json" prints for each image.
+type planJSON struct {
+	Reference string          `json:"reference"`
+	Manifest  digest.Digest   `json:"manifest"`
+	Platform  string          `json:"platform,omitempty"` // of the index's entry
+	Layers    []planLayerJSON `json:"layers"`
+	Fetch     int64           `json:"fetch"`    // bytes
+	Requests  int             `json:"requests"` // without tokens and redirects
+	Bytes     uint64          `json:"bytes"`    // on the disk, at least
+	Inodes    uint64          `json:"inodes"`   // on the disk, at least
+	Exact     bool            `json:"exact"`    // bytes and inodes are not only the least
+	Fits      bool            `json:"fits"`
+	Problem   string          `json:"problem,omitempty"` // why it does not
+}
+
+type planLayerJSON struct {
+	Digest  digest.Digest `json:"digest"`
+	DiffID  digest.Digest `json:"diffID"`
+	Size    int64         `json:"size"` // compressed
+	Present bool          `json:"present"`
+	Cached  bool          `json:"cached"`
+}
+
+// printPlan prints the plan, and returns why it cannot be carried out.
+func printPlan(c *cli.Context, p layerctl.Plan) error {
+	if !c.Bool("quiet") {
+		for _, w := range p.Warnings {
+			newConsole(c.App.ErrWriter).warn("%s: %s", p.Reference, w)
+		}
+	}
+	err := printPlanText
+	if c.Bool("json") {
+		err = func(c *cli.Context, p layerctl.Plan) error { return printJSON(c.App.Writer, planOf(p)) }
+	}
+	if err := err(c, p); err != nil {
+		return err
+	}
+	return p.Fits
+}
+
+func planOf(p layerctl.Plan) planJSON {
+	out := planJSON{
+		Reference: p.Reference.String(), Manifest: p.Manifest.Digest, Layers: []planLayerJSON{},
+		Fetch: p.Fetch, Requests: p.Requests, Bytes: p.Bytes, Inodes: p.Inodes, Exact: p.Exact, Fits: p.Fits == nil,
+	}
+	if p.Manifest.Platform != nil {
+		out.Platform = platform.Format(*p.Manifest.Platform)
+	}
+	if p.Fits != nil {
+		out.Problem = p.Fits.Error()
+	}
+	for _, l := range p.Layers {
+		out.Layers = append(out.Layers, planLayerJSON{l.Descriptor.Digest, l.DiffID, l.Descriptor.Size, l.Present, l.Cached})
+	}
+	return out
+}
+
+func printPlanText(c *cli.Context, p layerctl.Plan) error {
+	w := c.App.Writer
+	if _, err := fmt.Fprintf(w, "%s\n", printable(p.Reference.String())); err != nil {
+		return err
+	}
+	for i, l := range p.Layers {
+		state := "to fetch"
+		switch {
+		case l.Present:
+			state = "in the store"
+		case l.Cached:
+			state = "in the cache"
+		}
+		if _, err := fmt.Fprintf(w, "  layer %d/%d %s  %9s  %s\n", i+1, len(p.Layers), short(l.Descriptor.Digest), byteSize(l.Descriptor.Size), state); err != nil {
+			return err
+		}
+	}
+	least := "at least "
+	if p.Exact {
+		least = ""
+	}
+	fits := "fits"
+	if p.Fits != nil {
+		fits = "does not fit"
+	}
+	_, err := fmt.Fprintf(w, "  fetch %s in %s; disk %s%s and %d inodes: %s\n",
+		byteSize(p.Fetch), times(p.Requests, "request"), least, byteSize(int64(p.Bytes)), p.Inodes, fits)
+	return err
+}
+
+// times is "1 request", "2 requests".
+func times(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"sync/atomic"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/registry"
+)
+
+// requestCount is the key of the count in the app's metadata.
+const requestCount = "requests"
+
+// counter is called at each request that this command sends.
+func counter(c *cli.Context) func(registry.Request) {
+	count, ok := c.App.Metadata[requestCount].(*atomic.Int64)
+	if !ok {
+		return nil
+	}
+	return func(registry.Request) { count.Add(1) }
+}
+
+// tellRequests prints with --verbose how many requests were sent.
+func tellRequests(c *cli.Context) error {
+	count, ok := c.App.Metadata[requestCount].(*atomic.Int64)
+	if !ok || !c.Bool("verbose") {
+		return nil
+	}
+	if n := count.Load(); n == 1 {
+		newConsole(c.App.ErrWriter).say("1 request")
+	} else if n > 1 {
+		newConsole(c.App.ErrWriter).say("%d requests", n)
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl"
+)
+
+func resolveCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "resolve",
+		Usage:     "print the digest-pinned reference that is chosen for this machine",
+		ArgsUsage: "REF",
+		Description: `--explain prints each candidate with its verdict and the reason, and what was
+read about this machine and where; the last line is the reference. --json
+prints the same as one object. Both print it also where nothing fits, with the
+exit code 3.
+
+It costs one request. --check, which --strict implies, reads the image's
+manifest and config too, and compares its platform with what the index says.`,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "explain", Usage: "print every candidate and why, and the machine's facts"},
+			&cli.BoolFlag{Name: "check", Usage: "compare the index with the image's config"},
+		},
+		Action: runResolve,
+	}
+}
+
+func runResolve(c *cli.Context) error {
+	refs, err := arguments(c, 1, 1, "one REF")
+	if err != nil {
+		return err
+	}
+	found, err := inspectQuietly(c, refs[0], layerctl.InspectOptions{Chosen: c.Bool("check") || c.Bool("strict")})
+	if err != nil {
+		return err
+	}
+	e, err := newExplanation(found)
+	if err != nil {
+		return err
+	}
+	refusal := found.Refusal()
+	if refusal == nil && !c.Bool("quiet") {
+		for _, w := range found.Warnings {
+			newConsole(c.App.ErrWriter).warn("%s", w)
+		}
+	}
+	switch {
+	case c.Bool("json"):
+		err = printShape(c, e)
+	case c.Bool("explain"):
+		_, err = io.WriteString(c.App.Writer, e.text(newPainter(c.App.Writer)))
+	case refusal == nil:
+		_, err = fmt.Fprintln(c.App.Writer, e.Pinned)
+	}
+	if refusal != nil {
+		return fmt.Errorf("resolve %s: %w", refs[0], refusal)
+	}
+	return err
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// explanation is what "resolve --json" prints. As with inspect, every key is
+// always there: what there is none of is "" or null.
+type explanation struct {
+	Reference string        `json:"reference"`
+	Digest    digest.Digest `json:"digest"` // of what the reference names
+	MediaType string        `json:"mediaType"`
+	// Pinned is the reference with the digest of what was chosen.
+	Pinned     string                      `json:"pinned"`
+	Chosen     digest.Digest               `json:"chosen"`
+	Platform   *layerctl.InspectedPlatform `json:"platform"`
+	Host       layerctl.InspectedHost      `json:"host"`
+	Candidates []candidate                 `json:"candidates"`
+	Warnings   []string                    `json:"warnings"`
+}
+
+// candidate is one entry of the index, or of one nested in it.
+type candidate struct {
+	Digest    digest.Digest               `json:"digest"`
+	MediaType string                      `json:"mediaType"`
+	Kind      string                      `json:"kind"`
+	Platform  *layerctl.InspectedPlatform `json:"platform"`
+	Chosen    bool                        `json:"chosen"`
+	layerctl.InspectedVerdict
+	name string
+}
+
+func newExplanation(found *layerctl.Inspection) (*explanation, error) {
+	e := &explanation{
+		Reference: found.Reference, Digest: found.Digest, MediaType: found.MediaType,
+		Chosen: found.Chosen, Host: found.Host, Warnings: found.Warnings, Candidates: []candidate{},
+	}
+	e.add(found.Manifests)
+	if found.Chosen == "" {
+		return e, nil
+	}
+	ref, err := registry.Parse(found.Reference)
+	if err != nil {
+		return nil, err
+	}
+	e.Pinned = ref.WithDigest(found.Chosen).String()
+	return e, nil
+}
+
+func (e *explanation) add(entries []layerctl.InspectedManifest) {
+	for i := range entries {
+		m := &entries[i]
+		e.add(m.Manifests)
+		if m.Verdict == nil {
+			continue
+		}
+		e.Candidates = append(e.Candidates, candidate{
+			Digest: m.Digest, MediaType: m.MediaType, Kind: m.Kind, Platform: m.Platform,
+			Chosen: m.Chosen, InspectedVerdict: *m.Verdict, name: manifestName(m),
+		})
+		if m.Chosen {
+			e.Platform = m.Platform
+		}
+	}
+}
+
+// text is the explanation for people; its last line is the reference.
+func (e *explanation) text(p painter) string {
+	var b strings.Builder
+	line := func(indent int, text string) {
+		for _, l := range wrap(text, width-indent) {
+			b.WriteString(strings.Repeat(" ", indent) + l + "\n")
+		}
+	}
+	line(0, "for "+hostName(e.Host))
+	for _, f := range e.Host.Facts {
+		line(2, fmt.Sprintf("%s: %s (%s)", f.Name, f.Value, f.Source))
+	}
+	if e.Host.Warning != "" {
+		line(2, "warning: "+e.Host.Warning)
+	}
+	for _, c := range e.Candidates {
+		b.WriteString("\n" + c.heading(p) + "\n")
+		line(2, c.Reason)
+		line(2, string(c.Digest))
+	}
+	if e.Pinned != "" {
+		b.WriteString("\n" + p.bold(printable(e.Pinned)) + "\n")
+	}
+	return b.String()
+}
+
+func (c *candidate) heading(p painter) string {
+	name := clip(c.name, width-20)
+	switch {
+	case c.Chosen:
+		return p.green("* "+name) + "  chosen"
+	case c.Accepted:
+		return "+ " + p.bold(name) + fmt.Sprintf("  runs, place %d", c.Rank)
+	default:
+		return "- " + p.dim(name) + "  refused"
+	}
+}

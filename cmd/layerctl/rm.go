@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/registry"
+)
+
+func rmCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "rm",
+		Usage:     "remove images from the store",
+		ArgsUsage: "REF…",
+		Description: `Takes the reference away. The image and its layers go with the next
+'layerctl prune', where nothing else needs them. The last reference to what is
+mounted stays until it is unmounted.`,
+		Action: runRm,
+	}
+}
+
+func runRm(c *cli.Context) (err error) {
+	refs, err := arguments(c, 1, -1, "one REF or more")
+	if err != nil {
+		return err
+	}
+	store, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closing(err, store) }()
+	var errs []error
+	for _, arg := range refs {
+		ref, err := registry.Parse(arg)
+		if err == nil {
+			err = store.Remove(c.Context, ref.String())
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+// run is the whole command: it returns the exit code and never exits.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := untilSignal(context.Background())
+	defer stop()
+	app := newApp(stdin, stdout, stderr)
+	ordered, err := reorder(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, ordered)
+	}
+	var elsewhere *handedOver
+	if errors.As(err, &elsewhere) {
+		return elsewhere.code
+	}
+	var caught *signalError
+	if err != nil && errors.As(context.Cause(ctx), &caught) {
+		err = caught
+	}
+	console := newConsole(stderr)
+	if err != nil {
+		console.fail(err)
+	}
+	return exitCode(err)
+}
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
+	app := &cli.App{
+		Name:                      "layerctl",
+		Usage:                     "fetch, choose, unpack, store and mount container images",
+		UsageText:                 "layerctl COMMAND [FLAGS] [ARGUMENTS]   (flags may stand anywhere)",
+		Description:               exitCodeHelp,
+		HideVersion:               true,
+		HideHelpCommand:           false,
+		Reader:                    stdin,
+		Writer:                    stdout,
+		ErrWriter:                 stderr,
+		Flags:                     globalFlags(),
+		Commands:                  commands(),
+		Metadata:                  map[string]any{requestCount: new(atomic.Int64)},
+		Before:                    checkFlags,
+		After:                     tellRequests,
+		Action:                    noCommand,
+		OnUsageError:              usageFault,
+		ExitErrHandler:            func(*cli.Context, error) {},
+		DisableSliceFlagSeparator: true,
+	}
+	for _, c := range app.Commands {
+		c.OnUsageError = usageFault
+		c.HideHelpCommand = true
+	}
+	return app
+}
+
+func commands() []*cli.Command {
+	return []*cli.Command{
+		inspectCommand(),
+		platformsCommand(),
+		resolveCommand(),
+		pullCommand(),
+		mountCommand(),
+		umountCommand(),
+		unshareCommand(),
+		mountsCommand(),
+		bundleCommand(),
+		imagesCommand(),
+		rmCommand(),
+		pruneCommand(),
+		verifyCommand(),
+		dfCommand(),
+		loginCommand(),
+		logoutCommand(),
+		pingCommand(),
+		doctorCommand(),
+		versionCommand(),
+	}
+}
+
+// noCommand runs where no command was named, or one that does not exist.
+func noCommand(c *cli.Context) error {
+	name := c.Args().First()
+	if name == "" {
+		return cli.ShowAppHelp(c)
+	}
+	fault := &usageError{problem: fmt.Sprintf("there is no command %q", name), hint: "'layerctl --help' lists the commands"}
+	for _, command := range c.App.Commands {
+		if strings.HasPrefix(command.Name, name) || strings.HasPrefix(name, command.Name) {
+			fault.hint = fmt.Sprintf("did you mean %q? 'layerctl --help' lists the commands", command.Name)
+		}
+	}
+	return fault
+}
+
+func usageFault(c *cli.Context, err error, _ bool) error {
+	hint := "'layerctl --help' lists the commands"
+	if c != nil && c.Command != nil && c.Command.Name != "" && c.Command.Name != c.App.Name {
+		hint = fmt.Sprintf("'layerctl %s --help' tells how it is used", c.Command.Name)
+	}
+	return &usageError{problem: err.Error(), hint: hint}
+}
+
+// signalError is the cause of a context that a signal ended.
+type signalError struct{ signal syscall.Signal }
+
+func (e *signalError) Error() string { return "interrupted by " + e.signal.String() }
+
+// untilSignal ends the context at the first SIGINT or SIGTERM, so that a pull
+// tidies its staging up; a second one finds the default behaviour and kills.
+func untilSignal(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			cancel(&signalError{signal: s.(syscall.Signal)})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel(nil)
+	}
+}

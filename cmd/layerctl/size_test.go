@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import "testing"
+
+func TestParseSize(t *testing.T) {
+	tests := []struct {
+		text string
+		want int64
+		bad  bool
+	}{
+		{text: "0"},
+		{text: "1234", want: 1234},
+		{text: "500k", want: 500_000},
+		{text: "1.5G", want: 1_500_000_000},
+		{text: "64MiB", want: 64 << 20},
+		{text: "512 Ki", want: 512 << 10},
+		{text: "", bad: true},
+		{text: "k", bad: true},
+		{text: "-1", bad: true},
+		{text: "1x", bad: true},
+		{text: "1e40", bad: true},
+		{text: "9223372036854775807", bad: true}, // rounds up to one too many
+		{text: "NaN", bad: true},
+	}
+	for _, test := range tests {
+		got, err := parseSize(test.text)
+		if (err != nil) != test.bad || got != test.want {
+			t.Errorf("parseSize(%q) = %d, %v; want %d, bad %v", test.text, got, err, test.want, test.bad)
+		}
+	}
+}
+
+func TestByteSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 3_430_122: "3.4 MB", 2e12: "2.0 TB"} {
+		if got := byteSize(n); got != want {
+			t.Errorf("byteSize(%d) = %q, want %q", n, got, want)
+		}
+	}
+}

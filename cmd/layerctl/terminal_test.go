@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/imagetest"
+)
+
+// onTerminal runs the command with a terminal for standard output, and
+// returns what the terminal got.
+func onTerminal(t *testing.T, args ...string) string {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("needs a terminal: ", err)
+	}
+	defer master.Close()
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		t.Skip("needs a terminal: ", err)
+	}
+	slave, err := os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("needs a terminal: ", err)
+	}
+	got := make(chan string)
+	go func() {
+		var all bytes.Buffer
+		_, _ = all.ReadFrom(master) // ends with EIO when the other side is closed
+		got <- all.String()
+	}()
+	var stderr bytes.Buffer
+	if code := run(append([]string{"layerctl"}, args...), nil, slave, &stderr); code != exitOK {
+		t.Errorf("layerctl %q: exit %d: %s", args, code, &stderr)
+	}
+	slave.Close()
+	return strings.ReplaceAll(<-got, "\r\n", "\n")
+}
+
+func TestColourOnATerminalOnly(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	t.Setenv("NO_COLOR", "")
+	const esc = "\x1b["
+	for _, form := range []string{"inspect", "resolve --explain", "inspect --manifest-tool"} {
+		args := append(strings.Fields(form), "--platform", "linux/arm/v7", "oci:"+helloLayout)
+		if got := onTerminal(t, args...); !strings.Contains(got, esc) {
+			t.Errorf("%s: no colour on a terminal: %q", form, got)
+		}
+		if got := output(t, args...); strings.Contains(got, esc) {
+			t.Errorf("%s: colour in a pipe: %q", form, got)
+		}
+	}
+	for variable, value := range map[string]string{"NO_COLOR": "1", "TERM": "dumb"} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, value)
+			if got := onTerminal(t, "inspect", "oci:"+helloLayout); strings.Contains(got, esc) {
+				t.Errorf("colour: %q", got)
+			}
+		})
+	}
+}
+
+// JSON may hold what a terminal acts on without holding a control character
+// that JSON forbids.
+func TestDocumentsOnATerminal(t *testing.T) {
+	r := imagetest.NewRegistry()
+	t.Cleanup(r.Close)
+	r.Add(ocispec.MediaTypeImageIndex, []byte("{\"schemaVersion\":2,\"annotations\":{\"a\":\"\u009b31m\u202e\"},\"manifests\":[]}"), "latest")
+	for _, form := range []string{"--raw", "--json", "--docker", "--format={{.annotations}}"} {
+		args := []string{"inspect", "--quiet", form, "--plain-http", r.Host, r.Host + "/image"}
+		if got := onTerminal(t, args...); strings.ContainsAny(got, "\u009b\u202e") {
+			t.Errorf("%s: it got through: %q", form, got)
+		}
+		if got := output(t, args...); form == "--raw" && !strings.Contains(got, "\u009b31m\u202e") {
+			t.Errorf("%s: not exact in a pipe: %q", form, got)
+		}
+	}
+}

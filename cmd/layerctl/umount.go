@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+func umountCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "umount",
+		Usage:     "undo a mount",
+		ArgsUsage: "TARGET",
+		Description: `Unmounts an image of this store. What is mounted at TARGET otherwise is left
+alone: umount(8) is for that. What was written with mount --rw goes with the
+mount, unless --upper named a directory for it. After a crash umount TARGET
+removes what the mount that was there had written.`,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "lazy", Usage: "let it end when its last user does, as umount --lazy; what was written stays until umount again"},
+			&cli.BoolFlag{Name: "keep", Usage: "leave what was written in the store, where mounts shows it"},
+		},
+		Action: runUmount,
+	}
+}
+
+func runUmount(c *cli.Context) (err error) {
+	args, err := arguments(c, 1, 1, "a TARGET")
+	if err != nil {
+		return err
+	}
+	target, err := mountTarget(args[0])
+	if err != nil {
+		return err
+	}
+	if err := needsNamespace(c); err != nil {
+		return err
+	}
+	store, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closing(err, store) }()
+	return store.Unmount(c.Context, target, overlaystore.UnmountOptions{Lazy: c.Bool("lazy"), Keep: c.Bool("keep")})
+}

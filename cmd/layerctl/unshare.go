@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/internal/userns"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+const unshareName = "unshare"
+
+func unshareCommand() *cli.Command {
+	return &cli.Command{
+		Name:      unshareName,
+		Usage:     "run a command where an ordinary user may mount",
+		ArgsUsage: "[COMMAND [ARGUMENT…]]",
+		Description: `Runs the command, or $SHELL, as root of a user namespace of its own that has
+the caller's subordinate ids where there are any, and of a mount namespace: the
+lines that pull and mount print work there, and so do mount and umount. Its
+mounts end with it.
+
+  layerctl unshare sh -c "$(layerctl pull alpine); ls /mnt"
+
+Its exit code is the command's. Flags for layerctl stand before the command.`,
+		Action: runUnshare,
+	}
+}
+
+func runUnshare(c *cli.Context) error {
+	if os.Geteuid() == 0 {
+		return &usageError{problem: "unshare is for ordinary users", hint: "root mounts without it; run the command as it is"}
+	}
+	args := c.Args().Slice()
+	if len(args) == 0 {
+		args = []string{shell()}
+	}
+	path, err := exec.LookPath(args[0])
+	if err != nil {
+		return err
+	}
+	dir, err := storeDir(c)
+	if err != nil {
+		return err
+	}
+	command := userns.Command{Path: path, Args: args, Interactive: true}
+	mapping, err := userns.Subordinate()
+	if err == nil {
+		err = handOver(c, dir, command, mapping)
+	}
+	if !errors.Is(err, userns.ErrUnavailable) {
+		return err
+	}
+	if form, formErr := overlaystore.FormatOf(dir); formErr == nil && form.IDs == overlaystore.MappedIDs {
+		return &namespaceError{dir: dir, err: err}
+	}
+	return handOver(c, dir, command, userns.Caller())
+}
+
+func shell() string {
+	if sh := os.Getenv("SHELL"); sh != "" {
+		return sh
+	}
+	return "/bin/sh"
+}
+
+// needsNamespace refuses what an ordinary user can only do in a namespace that
+// lasts.
+func needsNamespace(c *cli.Context) error {
+	if os.Geteuid() == 0 && os.Getenv(passing) == "" {
+		return nil
+	}
+	return &notRootError{command: c.Command.Name}
+}
+
+// notRootError is an ordinary user's wish to mount.
+type notRootError struct{ command string }
+
+func (e *notRootError) Error() string {
+	return e.command + " needs root, or a user namespace: " + os.ErrPermission.Error()
+}
+
+func (e *notRootError) Unwrap() error { return os.ErrPermission }
+
+// Hint says where it works.
+func (e *notRootError) Hint() string {
+	return "run it in 'layerctl unshare', or as 'layerctl unshare layerctl " + e.command + " …'"
+}
+
+// hintUnshare says after a pull how an ordinary user makes use of the lines
+// that were printed; err is how the pull ended.
+func hintUnshare(c *cli.Context, err error) {
+	var elsewhere *handedOver
+	done := err == nil || errors.As(err, &elsewhere) && elsewhere.code == 0
+	if done && os.Geteuid() != 0 && !c.Bool("quiet") {
+		newConsole(c.App.ErrWriter).hint("mounting is allowed in 'layerctl unshare': run the line there")
+	}
+}

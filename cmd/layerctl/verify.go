@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+func verifyCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "verify",
+		Usage:     "compare what the store holds with what was committed",
+		ArgsUsage: "[REF…]",
+		Description: `Compares every layer of the images, or of the whole store, with its record:
+names, types, owners, modes, times, extended attributes, links and contents.
+Each difference is a line on standard output, and the exit code is 6.
+
+With --repair the damaged layers are fetched again, and nothing else; what is
+mounted goes on with the old directory until it is unmounted.`,
+		Flags: append(limitFlags(),
+			&cli.BoolFlag{Name: "quick", Usage: "look at names, types, sizes, modes, owners and times only"},
+			&cli.BoolFlag{Name: "repair", Usage: "fetch what is damaged again"},
+			&cli.IntFlag{Name: "jobs", Usage: "read `N` files at a time (default: one a processor)"},
+		),
+		Action: runVerify,
+	}
+}
+
+func runVerify(c *cli.Context) (err error) {
+	show, err := newProgress(c)
+	if err != nil {
+		return err
+	}
+	store, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closing(err, store) }()
+	options := overlaystore.VerifyOptions{Quick: c.Bool("quick"), Jobs: c.Int("jobs")}
+	for _, arg := range c.Args().Slice() {
+		image, _, err := lookup(store, arg)
+		if err != nil {
+			return err
+		}
+		options.Images = append(options.Images, image)
+	}
+	if _, quiet := show.(noProgress); !quiet {
+		options.Progress = func(layer digest.Digest, number, of int) {
+			newConsole(c.App.ErrWriter).say("verifying %d/%d %s", number, of, short(layer))
+		}
+	}
+	report, err := store.Verify(c.Context, options)
+	if err := printReport(c, report); err != nil {
+		return err
+	}
+	if err == nil || len(report.Differences) == 0 || !c.Bool("repair") {
+		return err
+	}
+	return repair(c, store, show, report, options)
+}
+
+// repair mends what the report names, and looks again.
+func repair(c *cli.Context, store *overlaystore.Store, show progress, report overlaystore.Report, options overlaystore.VerifyOptions) error {
+	images, err := store.Images()
+	if err != nil {
+		return err
+	}
+	var refs []string
+	for _, i := range images {
+		refs = append(refs, i.Refs...)
+	}
+	var repaired layerctl.Repaired
+	err = withClient(c, refs, func(l *layerctl.Client) (err error) {
+		repaired, err = l.Repair(c.Context, store, report, layerctl.PullOptions{
+			Limits:   limits(c),
+			Progress: func(e layerctl.Event) { show.event("", e) },
+		})
+		return err
+	})
+	show.finish()
+	if err != nil {
+		return err
+	}
+	if !c.Bool("quiet") {
+		newConsole(c.App.ErrWriter).say("repaired %d layers and %d fix layers", len(repaired.Layers), len(repaired.Fixes))
+	}
+	_, err = store.Verify(c.Context, options)
+	return err
+}
+
+func printReport(c *cli.Context, report overlaystore.Report) error {
+	if c.Bool("json") {
+		return printJSON(c.App.Writer, reportOf(report))
+	}
+	for _, d := range report.Differences {
+		if _, err := fmt.Fprintln(c.App.Writer, printable(d.String())); err != nil {
+			return err
+		}
+	}
+	if len(report.Differences) == 0 && !c.Bool("quiet") {
+		newConsole(c.App.ErrWriter).say("%d layers, %d paths, %s read: all as committed", report.Layers, report.Files, byteSize(report.Bytes))
+	}
+	return nil
+}
+
+// reportJSON is the output of verify --json. Paths that are no UTF-8 stand
+// quoted, as in Go.
+type reportJSON struct {
+	Layers      int              `json:"layers"`
+	Paths       int64            `json:"paths"`
+	Bytes       int64            `json:"bytes"`
+	Differences []differenceJSON `json:"differences"`
+}
+
+type differenceJSON struct {
+	Layer digest.Digest `json:"layer"`
+	Fix   bool          `json:"fix,omitempty"`
+	Path  string        `json:"path,omitempty"`
+	Field string        `json:"field"`
+	Got   string        `json:"got,omitempty"`
+	Want  string        `json:"want,omitempty"`
+}
+
+func reportOf(r overlaystore.Report) reportJSON {
+	out := reportJSON{Layers: r.Layers, Paths: r.Files, Bytes: r.Bytes, Differences: []differenceJSON{}}
+	for _, d := range r.Differences {
+		out.Differences = append(out.Differences, differenceJSON{d.Layer, d.Fix, printable(d.Path), d.Field, printable(d.Got), printable(d.Want)})
+	}
+	return out
+}
