@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Compares what layerctl mounts with what buildah mounts, for an image that
+# buildah has built in many layers: buildah.sh LAYERCTL. Needs root, Debian's
+# buildah, attr and libcap2-bin, and in $LAYERCTL_TEST_IMAGES an OCI layout
+# alpine-3.20.
+set -euo pipefail
+layerctl=$(realpath "$1")
+cd "$(dirname "$0")/.."
+images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
+
+work=$(mktemp -d)
+cleanup() {
+  while read -r mounted; do umount -l "$mounted"; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
+  rm -rf "$work"
+}
+trap cleanup EXIT
+# shellcheck source=test/compare.sh
+. test/compare.sh
+
+# With vfs there is no overlayfs in buildah's answer, and with chroot no
+# runtime. Every directory is the test's own.
+export BUILDAH_ISOLATION=chroot
+buildah() { command buildah --storage-driver vfs --root "$work/storage" --runroot "$work/run" "$@"; }
+
+echo 'from the context' >"$work/copied"
+cat >"$work/Dockerfile" <<'DOCKERFILE'
+FROM base
+RUN mkdir -p /data/keep /data/drop/below /swap/dir /mode && \
+    echo one >/data/keep/one && echo two >/data/drop/below/two && \
+    echo file >/swap/file && echo in >/swap/dir/in && \
+    echo first >/data/keep/linked && ln /data/keep/linked /data/keep/link && \
+    ln -s /data/keep /data/symlink && chmod 1777 /mode && chown 1234:567 /data/keep
+# Deleted and renamed, file, directory and symlink.
+RUN rm -r /data/drop /usr/share/apk && mv /data/keep/one /data/renamed && \
+    rm /data/symlink && mv /etc/motd /etc/motd.old && rm /bin/arch
+# Replaced: a directory by a file, a file by a directory, a directory by itself.
+RUN rm -r /swap/dir && echo now a file >/swap/dir && rm /swap/file && mkdir /swap/file && \
+    echo now below >/swap/file/below && rm -r /etc/apk && mkdir /etc/apk && echo new >/etc/apk/new && \
+    rm -r /opt && ln -s /srv /opt
+COPY copied /mode/deep/er/copied
+# A link to a file of a lower layer, and of one that changes meanwhile.
+RUN ln /etc/shells /etc/hard && \
+    echo more >>/data/keep/linked && mkfifo /data/fifo && touch -d '2001-02-03 04:05:06' /data/renamed && \
+    chown -R 65534:65534 /srv && chmod 4711 /bin/busybox
+# Deleted and made again, deeper.
+RUN mkdir -p /data/drop/below && echo again >/data/drop/below/three && rm -r /swap/file && \
+    mkdir -p '/data/odd name/\back' && touch "$(printf '/data/odd name/new\nline')" && : >/data/.wh
+DOCKERFILE
+
+say() { echo "buildah: $*"; }
+buildah pull -q "oci:$images/alpine-3.20" >"$work/id"
+buildah tag "$(cat "$work/id")" localhost/base
+buildah build -q --layers --pull-never --from localhost/base -t localhost/built -f "$work/Dockerfile" "$work" >/dev/null
+
+# What a step in chroot isolation may not do is done from outside.
+container=$(buildah from --pull-never localhost/built)
+root=$(buildah mount "$container")
+setcap cap_net_raw+ep "$root/bin/busybox"
+echo cap >"$root/data/capable"
+setcap cap_net_bind_service,cap_chown=eip "$root/data/capable"
+setfattr -n user.note -v 'a note' "$root/data/renamed"
+setfattr -n user.note -v 'of a directory' "$root/data/keep"
+setfattr -n user.binary -v 0x00ff0a "$root/etc/motd.old"
+rm -r "$root/usr/lib"
+ln "$root/data/keep/linked" "$root/srv/linked"
+buildah commit -q "$container" localhost/marked >/dev/null
+
+# And once more on top: marks must come through layers that imply directories.
+container=$(buildah from --pull-never localhost/marked)
+root=$(buildah mount "$container")
+echo deep >"$root/data/keep/deep"
+rm "$root/data/capable"
+setfattr -x user.note "$root/data/renamed"
+buildah commit -q "$container" localhost/top >/dev/null
+
+for image in built marked top; do
+  buildah push -q "localhost/$image" "oci:$work/$image:it" >/dev/null
+  mkdir "$work/$image.mounted"
+  sh -c "$("$layerctl" pull -q --store "$work/store" --target "$work/$image.mounted" "oci:$work/$image:it")"
+  root=$(buildah mount "$(buildah from --pull-never "localhost/$image")")
+  same "$root" "$work/$image.mounted"
+  layers=$(find "$work/store/layers" -mindepth 1 -maxdepth 1 | wc -l)
+  say "$image: $(find "$root" | wc -l) paths equal, capabilities on $(getcap -r "$work/$image.mounted" | wc -l), $layers layers in the store"
+  umount "$work/$image.mounted"
+done

@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Fetching from real servers: fetch.sh LAYERCTL. Debian's docker-registry with
+# a user and a certificate of its own authority, an nginx in front of it that
+# throttles, skopeo to read what was kept. Needs docker-registry,
+# apache2-utils, nginx-light, openssl, skopeo and jq. LAYERCTL_TEST_BIG is the
+# size of a layer of the image that is pulled with little memory (default 75M).
+set -euo pipefail
+layerctl=$(realpath "$1")
+cd "$(dirname "$0")/.."
+
+work=$(mktemp -d)
+chmod 755 "$work" # nginx's workers are another user's
+pids=()
+cleanup() {
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  wait
+  rm -rf "$work"
+}
+trap cleanup EXIT
+fail() { echo "fetch: $*" >&2; exit 1; }
+
+free_port() { shuf -i 20000-30000 -n 1; }
+wait_for() { # PORT
+  for _ in $(seq 100); do
+    if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return; fi
+    sleep 0.1
+  done
+  fail "nothing answers on port $1"
+}
+
+# put FILE TYPE: the descriptor of a blob that is copied into the layout.
+put() {
+  local hex
+  hex=$(sha256sum "$1" | cut -d' ' -f1)
+  cp "$1" "$layout/blobs/sha256/$hex"
+  jq -cn --arg t "$2" --arg d "sha256:$hex" --argjson s "$(stat -c %s "$1")" '{mediaType: $t, digest: $d, size: $s}'
+}
+
+# make_image NAME SIZE COUNT: an image in $layout of COUNT layers of noise.
+make_image() {
+  local n layers=() diffs=() manifest
+  for n in $(seq "$3"); do
+    head -c "$2" /dev/urandom >"$work/noise-$n"
+    tar -C "$work" -cf "$work/layer.tar" "noise-$n"
+    diffs+=("sha256:$(sha256sum "$work/layer.tar" | cut -d' ' -f1)")
+    gzip -1 -n "$work/layer.tar"
+    layers+=("$(put "$work/layer.tar.gz" application/vnd.oci.image.layer.v1.tar+gzip)")
+    rm "$work/layer.tar.gz" "$work/noise-$n"
+  done
+  jq -cn '{architecture: "amd64", os: "linux", rootfs: {type: "layers", diff_ids: $ARGS.positional}}' --args "${diffs[@]}" >"$work/config"
+  jq -cn --argjson c "$(put "$work/config" application/vnd.oci.image.config.v1+json)" \
+    '{schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json", config: $c, layers: $ARGS.positional | map(fromjson)}' --args "${layers[@]}" >"$work/manifest"
+  manifest=$(put "$work/manifest" application/vnd.oci.image.manifest.v1+json)
+  jq -c --arg n "$1" --argjson m "$manifest" '.manifests += [$m + {annotations: {"org.opencontainers.image.ref.name": $n}}]' "$layout/index.json" >"$work/index"
+  mv "$work/index" "$layout/index.json"
+}
+
+layout=$work/layout
+mkdir -p "$layout/blobs/sha256"
+echo '{"imageLayoutVersion":"1.0.0"}' >"$layout/oci-layout"
+echo '{"schemaVersion":2,"manifests":[]}' >"$layout/index.json"
+make_image ten 10500000 1
+make_image big "${LAYERCTL_TEST_BIG:-75M}" 4
+
+mkdir "$work/tls"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test \
+  -addext subjectAltName=IP:127.0.0.1 -keyout "$work/tls/key" -out "$work/tls/ca.crt" 2>/dev/null
+htpasswd -Bbn alice 'se:cret' >"$work/htpasswd"
+port=$(free_port)
+cat >"$work/registry.yml" <<CONFIG
+version: 0.1
+log: {level: error, accesslog: {disabled: true}}
+storage: {filesystem: {rootdirectory: $work/registry}}
+http: {addr: '127.0.0.1:$port', tls: {certificate: $work/tls/ca.crt, key: $work/tls/key}}
+auth: {htpasswd: {realm: test, path: $work/htpasswd}}
+CONFIG
+docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
+pids+=($!)
+wait_for "$port"
+host=127.0.0.1:$port
+mkdir "$work/certs"
+cp "$work/tls/ca.crt" "$work/certs"
+for name in ten big; do
+  skopeo copy -q --dest-cert-dir "$work/certs" --dest-creds alice:se:cret "oci:$layout:$name" "docker://$host/$name:1"
+done
+
+mkdir -p "$work/hosts/$host" "$work/mirrored/$host"
+echo "ca = \"$work/tls/ca.crt\"" >"$work/hosts/$host/hosts.toml"
+export LAYERCTL_AUTH_FILE=$work/auth.json
+pull() { "$layerctl" pull --store "$store" --hosts-dir "$work/hosts" --platform linux/amd64 --progress plain "$@" 2>"$work/said"; }
+expect() { # CODE COMMAND…
+  local code=0 want=$1
+  shift
+  "$@" >/dev/null || code=$?
+  [ "$code" = "$want" ] || { cat "$work/said"; fail "exit $code, want $want: $*"; }
+}
+
+store=$work/first
+expect 4 pull "$host/ten:1"
+expect 5 pull --hosts-dir "$work/mirrored" --retry 0 "$host/ten:1"
+if echo wrong | "$layerctl" login -q --hosts-dir "$work/hosts" -u alice --password-stdin "$host" 2>"$work/said"; then fail 'a wrong password was accepted'; fi
+echo 'alice:se:cret' | expect 0 pull --creds-stdin "$host/ten:1"
+[ ! -e "$LAYERCTL_AUTH_FILE" ] || fail 'credentials of standard input were kept'
+echo se:cret | "$layerctl" login -q --hosts-dir "$work/hosts" -u alice --password-stdin "$host"
+[ "$(stat -c %a "$LAYERCTL_AUTH_FILE")" = 600 ] || fail 'the file of credentials is not 0600'
+expect 0 pull --verbose "$host/ten:1"
+if grep -rqE 'se:cret|YWxpY2U6c2U6Y3JldA' "$work/said"; then fail 'a secret was logged'; fi
+echo "fetch: docker-registry with a user and a CA of its own"
+
+# A new process has to be told to log in again: a 401, then the HEAD.
+grep -qxE 'layerctl: [12] requests?' "$work/said" || fail "a second pull: $(grep request "$work/said")"
+echo "fetch: pulled again with $(grep -oE '[0-9]+ requests?$' "$work/said"), the refusal that asks for the password included"
+
+store=$work/limited
+begin=$(date +%s%N)
+expect 0 pull --limit-rate 1M "$host/ten:1"
+ms=$((($(date +%s%N) - begin) / 1000000))
+size=$(jq '.layers[0].size' "$work/registry/docker/registry/v2/blobs/sha256"/*/"$(jq -r '.manifests[0].digest[7:]' "$layout/index.json")/data")
+rate=$((size * 1000 / ms))
+if [ "$rate" -gt 1050000 ] || [ "$rate" -lt 950000 ]; then fail "--limit-rate 1M: $size bytes in $ms ms, $rate a second"; fi
+grep -q ' left$' "$work/said" || fail 'no time left was said in ten seconds'
+echo "fetch: --limit-rate 1M: $size bytes in $ms ms, $rate a second"
+
+# nginx sends 2 MB/s and dies in the middle; the registry goes on.
+front=$(free_port)
+cat >"$work/nginx.conf" <<CONFIG
+daemon off; master_process off; pid $work/nginx.pid; error_log $work/nginx.log;
+events {}
+http {
+  access_log off; proxy_temp_path $work/nginx.tmp; client_body_temp_path $work/nginx.body;
+  fastcgi_temp_path $work/nginx.f; uwsgi_temp_path $work/nginx.u; scgi_temp_path $work/nginx.s;
+  server {
+    listen 127.0.0.1:$front;
+    location / {
+      limit_rate 2m;
+      proxy_pass https://$host;
+      proxy_set_header Authorization "Basic $(printf %s alice:se:cret | base64)";
+    }
+  }
+}
+CONFIG
+nginx -c "$work/nginx.conf" -p "$work" 2>/dev/null &
+nginx=$!
+pids+=("$nginx")
+wait_for "$front"
+cat >"$work/mirrored/$host/hosts.toml" <<CONFIG
+ca = "$work/tls/ca.crt"
+[host."http://127.0.0.1:$front"]
+CONFIG
+store=$work/throttled
+(sleep 2.5; kill "$nginx") &
+expect 0 pull --hosts-dir "$work/mirrored" "$host/ten:1"
+grep -E "layerctl: $host/ten:1: [0-9.]+ MB from 127.0.0.1:$front, [0-9.]+ MB from $host$" "$work/said" | sed 's/^layerctl/fetch: over an nginx that throttles and dies/' ||
+  { cat "$work/said"; fail 'nginx and the registry have not both sent something'; }
+
+store=$work/kept
+expect 0 pull --keep-blobs "$host/ten:1"
+skopeo copy -q "oci:$store/blobs:$host/ten:1" "oci:$work/copy:ten"
+[ "$(jq -r '.manifests[0].digest' "$work/copy/index.json")" = "$(jq -r '.manifests[0].digest' "$layout/index.json")" ] || fail 'skopeo copied another digest out of the cache'
+echo 'fetch: skopeo copies the same digest out of the cache'
+
+# peak COMMAND…: the most resident memory in kB, as the kernel has it.
+peak() {
+  "$@" >/dev/null 2>&1 &
+  local pid=$! now most=0
+  while now=$(awk '/^VmHWM/ {print $2}' "/proc/$pid/status" 2>/dev/null) && [ -n "$now" ]; do
+    most=$now
+    sleep 0.02
+  done
+  wait "$pid" || return
+  echo "$most"
+}
+store=$work/little
+most=$(peak "$layerctl" pull --store "$store" --hosts-dir "$work/hosts" --platform linux/amd64 --max-memory 48M "$host/big:1")
+[ "$most" -lt 48000 ] || fail "--max-memory 48M took $most kB"
+echo "fetch: --max-memory 48M took $most kB at the most for 4 layers of ${LAYERCTL_TEST_BIG:-75M}"
+
+"$layerctl" logout "$host"
+expect 4 pull "$host/big:1"

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What an ordinary user gets, with subordinate ids and without: rootless.sh
+# LAYERCTL. Needs root, to make and become two such users, Go, Debian's uidmap,
+# jq and attr, and in $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+images=${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}
+
+work=$(mktemp -d)
+holder=
+cleanup() {
+  if [ -n "$holder" ]; then
+    echo | timeout 1 tee "$work/enough" >/dev/null || true
+    wait "$holder" || true
+  fi
+  for user in lc-mapped lc-squashed; do
+    ! id "$user" >/dev/null 2>&1 || userdel "$user"
+  done
+  rm -rf "$work"
+}
+trap cleanup EXIT
+# shellcheck source=test/compare.sh
+. test/compare.sh
+
+# A system user gets no range of subordinate ids by itself.
+first=2000000000
+for user in lc-mapped lc-squashed; do
+  useradd --system --no-create-home --home-dir "$work/$user" "$user"
+  install -d -o "$user" -g "$user" "$work/$user" "$work/$user/tmp"
+done
+usermod --add-subuids $first-$((first + 65535)) --add-subgids $first-$((first + 65535)) lc-mapped
+chmod 755 "$work"
+install -m 755 "$1" "$work/layerctl"
+cp test/compare.sh "$work"
+cp -r "$images/alpine-3.20" "$work/alpine"
+cp -r testdata/images/hello "$work/hello"
+chmod -R a+rX "$work/alpine" "$work/hello"
+
+# as USER COMMAND…: without a trace of root.
+as() {
+  local user=$1
+  shift
+  setpriv --reuid="$user" --regid="$user" --clear-groups --inh-caps=-all env -i \
+    HOME="$work/$user" TMPDIR="$work/$user/tmp" PATH="$work:$PATH" work="$work/$user/tmp" "$@"
+}
+
+# expected LAYOUT DIR: what tar makes of the image for amd64.
+expected() {
+  local index
+  index=$(jq -r '.manifests[0].digest' "$1/index.json")
+  flatten "$1" "$(jq -r '[.manifests[] | select(.platform.architecture == "amd64")][0].digest' "$1/blobs/${index/:/\/}")" "$2"
+}
+
+# Inside: mounts by the line in $1, and lists.
+cat >"$work/list" <<'LIST'
+. "$(dirname "$0")/compare.sh"
+eval "$1" && listing "$2"
+LIST
+chmod 755 "$work/list"
+
+for image in alpine hello; do
+  expected "$work/$image" "$work/$image.flat"
+  listing "$work/$image.flat" >"$work/$image.mapped"
+  sed -E 's/ [0-9]+:[0-9]+ / 0:0 /' "$work/$image.mapped" >"$work/$image.squashed"
+  for ids in mapped squashed; do
+    user=lc-$ids target=$work/lc-$ids/$image
+    as "$user" mkdir "$target"
+    line=$(as "$user" layerctl pull --platform linux/amd64 --target "$target" "oci:$work/$image" 2>"$work/said")
+    grep -q 'hint: .*layerctl unshare' "$work/said" || fail "$user is not told of unshare: $(cat "$work/said")"
+    as "$user" layerctl unshare bash "$work/list" "$line" "$target" >"$work/got"
+    diff -u "$work/$image.$ids" "$work/got" >"$work/diff" || { head -n 40 "$work/diff"; fail "$user sees another $image than tar makes"; }
+    [ -z "$(ls -A "$target")" ] || fail "the mount of $user shows outside"
+    echo "rootless: $ids: $image: $(find "$work/$image.flat" | wc -l) paths equal tar's"
+  done
+done
+grep -q '"ids":"mapped"' "$work/lc-mapped/.local/share/layerctl/store.json"
+grep -q '"ids":"squashed"' "$work/lc-squashed/.local/share/layerctl/store.json"
+
+# On the disk: subordinate ids, and the caller's.
+shadow=$(echo "$work"/lc-mapped/.local/share/layerctl/layers/*/fs/etc/shadow)
+[ "$(stat -c %u:%g "$shadow")" = "$(id -u lc-mapped):$((first + 42 - 1))" ] || fail "shadow belongs to $(stat -c %u:%g "$shadow")"
+foreign=$(find "$work/lc-squashed" ! -user lc-squashed)
+[ -z "$foreign" ] || fail "not the caller's: $foreign"
+
+# The commands work on both stores, and no user namespace hides a mount.
+for user in lc-mapped lc-squashed; do
+  target=$work/$user/alpine
+  said=$(as "$user" layerctl unshare sh -c "layerctl mount oci:$work/alpine $target && chroot $target /bin/busybox id -u && layerctl umount $target")
+  [ "$said" = 0 ] || fail "busybox says $said"
+  as "$user" layerctl verify -q
+  as "$user" layerctl images -q | grep alpine >"$work/said"
+  mkfifo -m 644 "$work/mounted" "$work/enough"
+  as "$user" layerctl unshare sh -c "layerctl mount oci:$work/alpine $target; echo done; timeout 30 cat $work/enough >/dev/null" >"$work/mounted" &
+  holder=$!
+  read -r _ <"$work/mounted"
+  code=0
+  as "$user" layerctl rm "oci:$work/alpine" 2>"$work/said" || code=$?
+  [ $code = 9 ] || fail "rm of an image that $user has mounted: exit $code: $(cat "$work/said")"
+  echo >"$work/enough"
+  wait "$holder"
+  holder=
+  rm "$work/mounted" "$work/enough"
+  as "$user" layerctl rm "oci:$work/alpine" "oci:$work/hello"
+  as "$user" layerctl prune -q >"$work/said"
+  left=$(ls "$work/$user/.local/share/layerctl/layers")
+  [ -z "$left" ] || fail "$user has left layers: $left"
+done
+echo 'rootless: mount, rm, verify and prune work in both forms'
+
+# Who asks for mapped ids and has none is told why.
+code=0
+as lc-squashed layerctl pull --ids mapped --store "$work/lc-squashed/other" "oci:$work/hello" 2>"$work/said" || code=$?
+if [ $code != 1 ] || ! grep -q 'subuid has no range for user lc-squashed' "$work/said"; then
+  fail "exit $code: $(cat "$work/said")"
+fi
+
+# The tests of the command, by a user who has subordinate ids.
+mkdir -p "$work/src/cmd"
+cp -r testdata "$work/src"
+cp -r cmd/layerctl "$work/src/cmd"
+chmod -R a+rX "$work/src"
+for package in cmd/layerctl internal/userns; do
+  go test -c -o "$work/test" "./$package"
+  (cd "$work/src/cmd/layerctl" && as lc-mapped "$work/test" -test.run 'TestScripts|TestRun|TestSignals|TestContinue|Interrupted|Killed' >"$work/said" 2>&1) || { cat "$work/said"; fail "the tests of $package as an ordinary user"; }
+done
+echo 'rootless: the tests of the command pass'
