@@ -219,12 +219,13 @@ func (r *Reader) finish(x *extended) error {
 	if err := x.apply(h); err != nil {
 		return r.fault(err.Error())
 	}
-	switch h.Type {
-	case 0:
+	if h.Type == 0 {
 		h.Type = Regular
 		if len(h.Name) > 0 && h.Name[len(h.Name)-1] == '/' {
 			h.Type = Directory // as V7 tars mark one
 		}
+	}
+	switch h.Type {
 	case '7': // a contiguous file, which is a regular one everywhere today
 		h.Type = Regular
 	case 'S':

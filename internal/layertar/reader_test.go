@@ -114,6 +114,7 @@ func TestFaults(t *testing.T) {
 		{"single zero block", "single zero block", append(make([]byte, 512), good...)},
 		{"half of the end", "end marker", append(good[:1024:1024], make([]byte, 600)...)},
 		{"data in a directory", "with data", imagetest.RawTar(imagetest.RawEntry{Name: "d", Type: '5', Body: "x"})},
+		{"data in a directory of V7", "with data", imagetest.RawTar(imagetest.RawEntry{Name: "d/", Body: "x"})},
 		{"negative size", "negative", imagetest.RawTar(imagetest.RawEntry{Name: "d", Type: '0', Size: -1})},
 		{"PAX size that is no number", "size", imagetest.RawTar(imagetest.PAX("size", "x"), f)},
 		{"PAX time that is no number", "mtime", imagetest.RawTar(imagetest.PAX("mtime", "0x10"), f)},
