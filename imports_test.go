@@ -18,12 +18,12 @@ const module = "github.com/layerctl/layerctl"
 
 // imports is the import table of this repository: package to the packages of
 // this module that it may import. Imports go downwards only, never sideways
-// within a level; tests may also use internal/imagetest and internal/disktest.
+// within a level, but for the vocabulary of internal/tree; tests may also use internal/imagetest and internal/disktest.
 var imports = map[string][]string{
 	// level 3
 	"cmd/layerctl": {"", "registry", "unpack", "overlaystore", "cache", "manifest", "platform", "bundle", "internal/userns"},
 	// level 2: the only place that joins the parts
-	"": {"registry", "unpack", "overlaystore", "cache", "manifest", "platform", "internal/durable", "internal/tree"},
+	"": {"registry", "unpack", "overlaystore", "cache", "manifest", "platform", "internal/durable", "internal/merged", "internal/tree"},
 	// level 1
 	"registry":     {"manifest", "platform", "internal/durable", "internal/hosts"},
 	"unpack":       {"manifest", "platform", "internal/durable", "internal/inflate", "internal/layertar", "internal/tree"},
@@ -37,6 +37,7 @@ var imports = map[string][]string{
 	"internal/hosts":     {},
 	"internal/inflate":   {},
 	"internal/layertar":  {},
+	"internal/merged":    {"internal/tree"},
 	"internal/tree":      {},
 	"internal/userns":    {},
 	"internal/imagetest": {},

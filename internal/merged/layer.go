@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package merged
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// node is a file or a directory, of a layer or of a view. Several names of one
+// file share it.
+type node struct {
+	entry    tree.Entry // Path is where its layer has it
+	layer    *Layer     // nil for a directory of a view that no layer says
+	children map[string]*node
+	bare     bool  // a directory that is there for whiteouts only
+	names    int32 // in the view; settled where it is in none yet
+}
+
+// settled is what names is of a file whose entry has the path of a name that
+// its layer still has.
+const settled = -1
+
+func (n *node) isDir() bool { return n != nil && n.entry.Type == tree.Directory }
+
+// impliedDir is a directory of which nobody says anything.
+func impliedDir(path string) *node {
+	return &node{entry: tree.Entry{
+		Path: path, Type: tree.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true,
+	}}
+}
+
+func (n *node) put(name string, child *node) {
+	if n.children == nil {
+		n.children = make(map[string]*node)
+	}
+	n.children[name] = child
+}
+
+// Layer is what one layer says. It belongs to one [View].
+type Layer struct {
+	stack *Stack
+	root  *node
+	index int // in the view
+}
+
+// Layer begins a layer.
+func (s *Stack) Layer() *Layer {
+	l := &Layer{stack: s, root: impliedDir(".")}
+	l.root.layer = l
+	return l
+}
+
+// Record takes the next entry of the layer's journal. Its error is
+// [ErrMalformed] for an entry that contradicts those before it, or [ErrLimit].
+func (l *Layer) Record(e tree.Entry) error {
+	if e.Path == "." {
+		return l.recordRoot(e)
+	}
+	switch e.Type {
+	case tree.Removed:
+		l.remove(e.Path)
+		return nil
+	case tree.OpaqueMark:
+		dir, err := l.dir(e.Path, false)
+		if err == nil {
+			dir.entry.Opaque = max(dir.entry.Opaque, e.Opaque)
+		}
+		return err
+	}
+	parent, name := split(e.Path)
+	dir, err := l.dir(parent, e.Type == tree.Whiteout)
+	if err != nil {
+		return err
+	}
+	switch e.Type {
+	case tree.Whiteout:
+		return l.whiteout(dir, name, e)
+	case tree.Directory:
+		return l.directory(dir, name, e)
+	case tree.Hardlink:
+		if target := l.find(e.Linkname); target != nil && !target.isDir() && target.entry.Type != tree.Whiteout {
+			dir.put(name, target)
+			return l.stack.take(int64(nodeBytes + len(e.Path)))
+		}
+	}
+	return l.add(dir, name, e)
+}
+
+func (l *Layer) recordRoot(e tree.Entry) error {
+	switch e.Type {
+	case tree.OpaqueMark:
+		l.root.entry.Opaque = e.Opaque
+		return nil
+	case tree.Directory:
+		l.describe(l.root, e)
+		return l.stack.charge(&e)
+	}
+	return fmt.Errorf("%w: the root is no directory", ErrMalformed)
+}
+
+// describe gives a directory the attributes of its entry. That it hides what
+// lies below it stays so, whichever of the two came first.
+func (l *Layer) describe(dir *node, e tree.Entry) {
+	e.Opaque = max(e.Opaque, dir.entry.Opaque)
+	dir.entry, dir.bare = e, dir.bare && e.Implied
+}
+
+func (l *Layer) add(dir *node, name string, e tree.Entry) error {
+	dir.put(name, &node{entry: e, layer: l})
+	return l.stack.charge(&e)
+}
+
+// whiteout hides what lower layers have at a name: a file of this layer does
+// so by itself, and a directory when it is replaced.
+func (l *Layer) whiteout(dir *node, name string, e tree.Entry) error {
+	there := dir.children[name]
+	switch {
+	case there == nil || there.isDir() && there.bare:
+		return l.add(dir, name, e)
+	case there.isDir():
+		there.entry.Opaque = tree.Replaced
+	}
+	return nil
+}
+
+func (l *Layer) directory(dir *node, name string, e tree.Entry) error {
+	there := dir.children[name]
+	if there.isDir() {
+		l.describe(there, e)
+		return l.stack.charge(&e)
+	}
+	if there != nil { // nothing of a lower directory is left behind what stood here
+		e.Opaque = tree.Replaced
+	}
+	return l.add(dir, name, e)
+}
+
+// dir finds a directory of the layer and implies what is missing of it: for
+// whiteouts only, or for something that makes it exist.
+func (l *Layer) dir(path string, bare bool) (*node, error) {
+	n := l.root
+	if path == "." {
+		return n, nil
+	}
+	for end := 0; end < len(path); end++ {
+		start := end
+		for end < len(path) && path[end] != '/' {
+			end++
+		}
+		next := n.children[path[start:end]]
+		if next != nil && !next.isDir() && next.entry.Type != tree.Whiteout {
+			return nil, fmt.Errorf("%w: %.200q lies below %.200q, which is no directory", ErrMalformed, path, path[:end])
+		}
+		if !next.isDir() {
+			made := impliedDir(path[:end])
+			made.layer, made.bare = l, bare
+			if next != nil {
+				made.entry.Opaque, made.bare = tree.Replaced, false
+			}
+			n.put(path[start:end], made)
+			if err := l.stack.charge(&made.entry); err != nil {
+				return nil, err
+			}
+			next = made
+		}
+		next.bare = next.bare && bare
+		n = next
+	}
+	return n, nil
+}
+
+func (l *Layer) find(path string) *node { return find(l.root, path) }
+
+// find is what a tree has at path; no symlink is followed.
+func find(n *node, path string) *node {
+	if path == "." {
+		return n
+	}
+	for name := range strings.SplitSeq(path, "/") {
+		if n == nil {
+			return nil
+		}
+		n = n.children[name]
+	}
+	return n
+}
+
+func (l *Layer) remove(path string) {
+	parent, name := split(path)
+	if dir := l.find(parent); dir != nil {
+		delete(dir.children, name)
+	}
+}
+
+// Link is a hardlink whose target is not in its own layer.
+type Link struct{ Path, Target string }
+
+// Facts are what a layer's record says and its journal does not.
+type Facts struct {
+	// RootOpaque is true where the layer hides all layers below it.
+	RootOpaque bool
+	// Foreign are the hardlinks into lower layers.
+	Foreign []Link
+	// Bare are the directories that are there for whiteouts only.
+	Bare []string
+}
+
+// End says that the journal is complete.
+func (l *Layer) End(f Facts) error {
+	if f.RootOpaque {
+		l.root.entry.Opaque = tree.Marked
+	}
+	for _, path := range f.Bare {
+		if dir := l.find(path); dir.isDir() {
+			dir.bare = true
+		}
+	}
+	for _, link := range f.Foreign {
+		parent, name := split(link.Path)
+		dir, err := l.dir(parent, false)
+		if err != nil {
+			return err
+		}
+		e := tree.Entry{Path: link.Path, Type: tree.Hardlink, Linkname: link.Target}
+		if err := l.add(dir, name, e); err != nil {
+			return err
+		}
+	}
+	settle(l.root, ".")
+	return nil
+}
+
+// settle gives each file the path of a name that it still has: the one that it
+// came by may be another file's by now.
+func settle(dir *node, path string) {
+	for _, name := range slices.Sorted(maps.Keys(dir.children)) {
+		child, at := dir.children[name], join(path, name)
+		if child.isDir() {
+			settle(child, at)
+		} else if child.names != settled {
+			child.entry.Path, child.names = at, settled
+		}
+	}
+}
+
+func split(path string) (dir, name string) {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return ".", path
+	}
+	return path[:i], path[i+1:]
+}
+
+func join(dir, name string) string {
+	if dir == "." {
+		return name
+	}
+	return dir + "/" + name
+}

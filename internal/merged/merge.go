@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package merged
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// Merge puts the layers together, the lowest first. A layer that the image has
+// several times is given as often. Each must have ended; they must not be used
+// any more. The error is [ErrMalformed] where a hardlink leads to what no
+// lower layer has as a file, or [ErrLimit].
+func (s *Stack) Merge(layers ...*Layer) (*View, error) {
+	v := &View{stack: s, root: impliedDir(".")}
+	for i, l := range layers {
+		l.index = i
+		if err := v.apply(l); err != nil {
+			return nil, fmt.Errorf("merge layer %d/%d: %w", i+1, len(layers), err)
+		}
+	}
+	v.group()
+	return v, nil
+}
+
+// apply puts one layer on top of what is there.
+func (v *View) apply(l *Layer) error {
+	foreign := map[*node]*node{}
+	if l.root.entry.Opaque != tree.Transparent {
+		v.root = impliedDir(".")
+	} else if err := v.resolveForeign(l.root, foreign); err != nil {
+		return err
+	}
+	return v.merge(v.root, l.root, foreign)
+}
+
+// resolveForeign finds what the layer's links into lower layers mean, before
+// anything of the layer is in the view.
+func (v *View) resolveForeign(dir *node, found map[*node]*node) error {
+	for _, child := range dir.children {
+		if child.isDir() {
+			if err := v.resolveForeign(child, found); err != nil {
+				return err
+			}
+			continue
+		}
+		if child.entry.Type != tree.Hardlink {
+			continue
+		}
+		_, target := v.resolve(child.entry.Linkname, false)
+		if target == nil || target.isDir() {
+			return fmt.Errorf("%w: %.200q is a hardlink to %.200q, which no lower layer has as a file", ErrMalformed, child.entry.Path, child.entry.Linkname)
+		}
+		found[child] = target
+	}
+	return nil
+}
+
+// merge puts a directory of a layer on the directory of the view at the same
+// path.
+func (v *View) merge(into, from *node, foreign map[*node]*node) error {
+	if !from.entry.Implied {
+		into.entry, into.layer = from.entry, from.layer
+	}
+	if from.entry.Opaque != tree.Transparent {
+		into.children = nil
+	}
+	for name, child := range from.children {
+		switch {
+		case child.isDir():
+			if err := v.mergeDir(into, name, child, foreign); err != nil {
+				return err
+			}
+		case child.entry.Type == tree.Whiteout:
+			delete(into.children, name)
+		case child.entry.Type == tree.Hardlink:
+			if foreign[child] == nil {
+				return fmt.Errorf("%w: %.200q is a hardlink to %.200q, which the layer hides", ErrMalformed, child.entry.Path, child.entry.Linkname)
+			}
+			into.put(name, foreign[child])
+		default:
+			into.put(name, child)
+		}
+	}
+	return nil
+}
+
+func (v *View) mergeDir(into *node, name string, child *node, foreign map[*node]*node) error {
+	there := into.children[name]
+	if !there.isDir() && child.bare {
+		delete(into.children, name) // it hides even a file: overlayfs merges directories only
+		return nil
+	}
+	if !there.isDir() || child.entry.Opaque == tree.Replaced {
+		there = impliedDir(child.entry.Path)
+		if err := v.stack.charge(&there.entry); err != nil {
+			return err
+		}
+		into.put(name, there)
+	}
+	return v.merge(there, child, foreign)
+}
+
+// group counts the names of each file, and finds the first of those that have
+// several.
+func (v *View) group() {
+	v.first = map[*node]string{}
+	for _, n := range v.walk(".", v.root) {
+		if n.names = max(n.names, 0) + 1; n.names == 2 {
+			v.first[n] = ""
+		}
+	}
+	if len(v.first) == 0 {
+		return
+	}
+	for path, n := range v.walk(".", v.root) {
+		if first, several := v.first[n]; several && first == "" {
+			v.first[n] = path
+		}
+	}
+}
+
+const maxSymlinks = 40 // as the kernel's MAXSYMLINKS
+
+// resolve finds a path as if the view were the root directory: the symlinks
+// of its parents are followed, its own where last is true. It returns the path
+// without symlinks.
+func (v *View) resolve(path string, last bool) (string, *node) {
+	todo := names(path)
+	at, n, links := []string{}, []*node{v.root}, 0
+	for len(todo) > 0 {
+		name := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			if len(at) > 0 { // the root's parent is the root
+				at, n = at[:len(at)-1], n[:len(n)-1]
+			}
+			continue
+		}
+		next := n[len(n)-1].children[name]
+		if next == nil {
+			return "", nil
+		}
+		if next.entry.Type == tree.Symlink && (last || len(todo) > 0) {
+			if links++; links > maxSymlinks {
+				return "", nil
+			}
+			if strings.HasPrefix(next.entry.Linkname, "/") {
+				at, n = at[:0], n[:1]
+			}
+			todo = append(todo, names(next.entry.Linkname)...)
+			continue
+		}
+		if !next.isDir() && len(todo) > 0 {
+			return "", nil
+		}
+		at, n = append(at, name), append(n, next)
+	}
+	return joined(at), n[len(n)-1]
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package merged
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// The kinds of errors.
+var (
+	// ErrMalformed: the layers do not make sense, each or together.
+	ErrMalformed = errors.New("malformed image")
+	ErrLimit     = errors.New("image exceeds a limit")
+)
+
+// LimitError says that the paths of all layers take more memory than they
+// may. errors.Is finds [ErrLimit].
+type LimitError struct{ Max int64 }
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("image exceeds the limit of %d bytes of memory for its paths", e.Max)
+}
+
+// Is makes errors.Is find ErrLimit.
+func (e *LimitError) Is(target error) bool { return target == ErrLimit }
+
+// Options say how a stack is merged; the zero value works.
+type Options struct {
+	// Memory bounds the bytes that all paths of all layers and the view may
+	// take; 0 means 512 MiB, which is more than a million paths, and a negative
+	// number no limit.
+	Memory int64
+}
+
+const defaultMemory = 512 << 20
+
+// Stack is layers on their way to a [View]. It is safe for use by several
+// goroutines; each of its layers is for one.
+type Stack struct {
+	max   int64
+	taken atomic.Int64
+}
+
+// NewStack begins a stack.
+func NewStack(o Options) *Stack {
+	if o.Memory == 0 {
+		o.Memory = defaultMemory
+	}
+	return &Stack{max: o.Memory}
+}
+
+const (
+	nodeBytes  = 350 // a node and its place in its directory's map, as measured
+	mapBytes   = 350 // a map with room for eight attributes
+	xattrBytes = 50
+)
+
+func (s *Stack) take(n int64) error {
+	if taken := s.taken.Add(n); s.max >= 0 && taken > s.max {
+		return &LimitError{s.max}
+	}
+	return nil
+}
+
+func (s *Stack) charge(e *tree.Entry) error {
+	n := int64(nodeBytes + len(e.Path) + len(e.Linkname))
+	if len(e.Xattrs) > 0 {
+		n += mapBytes
+	}
+	for name, value := range e.Xattrs {
+		n += int64(xattrBytes + len(name) + len(value))
+	}
+	return s.take(n)
+}
