@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// LayerDir is a layer's directory, opened to read what is in it. A prune takes
+// the layer away unless a [Lease] or an image names it; what is open stays
+// readable all the same.
+type LayerDir struct {
+	diffID digest.Digest
+	dir    *os.File
+	fs     *os.File
+}
+
+// OpenLayer opens a layer's directory, or ends with ErrNotFound. The caller
+// closes it.
+func (s *Store) OpenLayer(diffID digest.Digest) (*LayerDir, error) {
+	dir, _, err := s.openLayer(diffID)
+	if err != nil {
+		return nil, err
+	}
+	fs, err := durable.OpenDirAt(dir, fsDir)
+	if err != nil {
+		return nil, fmt.Errorf("open layer %s: %w", diffID, errors.Join(err, dir.Close()))
+	}
+	return &LayerDir{diffID, dir, fs}, nil
+}
+
+// Entries yields the layer's journal as it was recorded, see [tree.Entry].
+// After an error, ErrDamaged or the context's, there is nothing more. All of
+// it is to be believed only when the last entry has come without an error.
+func (d *LayerDir) Entries(ctx context.Context) iter.Seq2[tree.Entry, error] {
+	return func(yield func(tree.Entry, error) bool) {
+		r, done, err := openFiles(d.dir)
+		if err != nil {
+			yield(tree.Entry{}, fmt.Errorf("layer %s: %w", d.diffID, err))
+			return
+		}
+		defer done()
+		for e, err := range r.all() {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				yield(tree.Entry{}, fmt.Errorf("layer %s: %w", d.diffID, err))
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Open opens a regular file of the layer for reading, by its path in the
+// layer. No symbolic link is followed. The content is as the disk has it; the
+// entry's size and sum tell whether it is what was committed.
+func (d *LayerDir) Open(path string) (*os.File, error) {
+	found, err := beneath(d.fs, path)
+	if err != nil {
+		return nil, fmt.Errorf("layer %s: %w", d.diffID, err)
+	}
+	defer found.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(found.Fd()), &st); err != nil {
+		return nil, fmt.Errorf("layer %s: %w", d.diffID, &os.PathError{Op: "stat", Path: path, Err: err})
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, fmt.Errorf("layer %s: %w: %.200q is no regular file", d.diffID, ErrDamaged, path)
+	}
+	f, err := os.Open(procPath(found))
+	if err != nil {
+		return nil, fmt.Errorf("layer %s: open %.200q: %w", d.diffID, path, errors.Unwrap(err))
+	}
+	return f, nil
+}
+
+// Close closes the directory.
+func (d *LayerDir) Close() error { return errors.Join(d.dir.Close(), d.fs.Close()) }
