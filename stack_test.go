@@ -24,8 +24,8 @@ import (
 )
 
 // TestRandomStacks mounts random stacks of layers, each unpacked alone, and
-// compares the view with what the image specification's words come to when
-// the layers are applied one by one. LAYERCTL_STACKS says how many, and
+// compares the view, and that of their merged journals, with what the image
+// specification's words come to when the layers are applied one by one. LAYERCTL_STACKS says how many, and
 // LAYERCTL_SEED where to begin, to see one again. The layers of every second
 // stack are unpacked at once.
 func TestRandomStacks(t *testing.T) {
@@ -96,13 +96,21 @@ func newBench(t *testing.T) *bench {
 func (b *bench) check(seed uint64) {
 	b.Helper()
 	layers, want := stack(seed)
-	if b.ids == overlaystore.SquashedIDs {
-		want.squash()
-	}
 	image, err := b.put(layers, seed%2 == 0)
 	if err != nil {
 		b.Errorf("seed %d: %v\n%s", seed, err, tell(layers))
 		return
+	}
+	shows, err := b.merged(image.Layers)
+	if err != nil {
+		b.Errorf("seed %d: merge the journals: %v\n%s", seed, err, tell(layers))
+		return
+	}
+	if diff := compare(shows, want.listing()); diff != "" {
+		b.Errorf("seed %d: the merged journals are not what the layers mean:\n%s%s", seed, diff, tell(layers))
+	}
+	if b.ids == overlaystore.SquashedIDs {
+		want.squash()
 	}
 	got, err := b.view(image)
 	if err != nil {

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// storedLayer feeds the stack with a layer that the store has.
+func storedLayer(ctx context.Context, stack *merged.Stack, store *overlaystore.Store, diffID digest.Digest) (_ *merged.Layer, err error) {
+	record, err := store.Layer(diffID)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := store.OpenLayer(diffID)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	layer := stack.Layer()
+	for e, err := range dir.Entries(ctx) {
+		if err == nil {
+			err = layer.Record(e)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the journal of layer %s: %w", diffID, err)
+		}
+	}
+	return layer, layer.End(facts(record))
+}
+
+// facts are those of a layer's record that its journal does not have.
+func facts(r overlaystore.LayerRecord) merged.Facts {
+	f := merged.Facts{RootOpaque: r.RootOpaque}
+	for _, link := range r.ForeignLinks {
+		f.Foreign = append(f.Foreign, merged.Link{Path: string(link.Path), Target: string(link.Target)})
+	}
+	for _, d := range r.Implied {
+		if d.Bare {
+			f.Bare = append(f.Bare, string(d.Path))
+		}
+	}
+	return f
+}
+
+// storedView merges an image whose layers the store has, the lowest first.
+func storedView(ctx context.Context, store *overlaystore.Store, diffIDs []digest.Digest, o merged.Options) (*merged.View, error) {
+	stack := merged.NewStack(o)
+	byID := map[digest.Digest]*merged.Layer{}
+	var layers []*merged.Layer
+	for _, diffID := range diffIDs {
+		if byID[diffID] == nil {
+			layer, err := storedLayer(ctx, stack, store, diffID)
+			if err != nil {
+				return nil, err
+			}
+			byID[diffID] = layer
+		}
+		layers = append(layers, byID[diffID])
+	}
+	return stack.Merge(layers...)
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"archive/tar"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// merged lists what the layers show by their journals, in the lines of
+// [model.listing], with the contents read from where the view says they are.
+func (b *bench) merged(diffIDs []digest.Digest) ([]string, error) {
+	view, err := storedView(b.Context(), b.store, diffIDs, merged.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return listView(view, func(f merged.File) (string, error) {
+		return readStored(b.store, diffIDs[f.Layer], f.From)
+	})
+}
+
+func listView(view *merged.View, content func(merged.File) (string, error)) ([]string, error) {
+	var lines []string
+	groups := map[string][]string{}
+	for f := range view.All() {
+		n := &inode{
+			typeflag: typeflags[f.Type], mode: int64(f.Mode), uid: int(f.UID), gid: int(f.GID),
+			modTime: f.ModTime, xattrs: f.Xattrs, content: f.Linkname,
+		}
+		if f.Type == tree.Regular {
+			var err error
+			if n.content, err = content(f); err != nil {
+				return nil, err
+			}
+		}
+		lines = append(lines, describeLine(f.Path, n))
+		switch {
+		case f.Link != "":
+			groups[f.Link] = append(groups[f.Link], f.Path)
+		case f.Names > 1:
+			groups[f.Path] = append(groups[f.Path], f.Path)
+		}
+	}
+	return append(lines, groupLines(slices.Collect(maps.Values(groups)))...), nil
+}
+
+var typeflags = map[tree.Type]byte{tree.Regular: tar.TypeReg, tree.Directory: tar.TypeDir, tree.Symlink: tar.TypeSymlink}
+
+func readStored(store *overlaystore.Store, diffID digest.Digest, path string) (string, error) {
+	dir, err := store.OpenLayer(diffID)
+	if err != nil {
+		return "", err
+	}
+	defer dir.Close()
+	f, err := dir.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	return string(b), err
+}
