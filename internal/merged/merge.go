@@ -14,7 +14,17 @@ import (
 // any more. The error is [ErrMalformed] where a hardlink leads to what no
 // lower layer has as a file, or [ErrLimit].
 func (s *Stack) Merge(layers ...*Layer) (*View, error) {
-	v := &View{stack: s, root: impliedDir(".")}
+	return s.merge(&View{stack: s, root: impliedDir(".")}, layers)
+}
+
+// MergeUpper is [Stack.Merge] for the upper layers of an image of which the
+// lower ones are not known. What is [Settled] by them is there as in the whole
+// image. A hardlink to what only a lower layer has is left out.
+func (s *Stack) MergeUpper(layers ...*Layer) (*View, error) {
+	return s.merge(&View{stack: s, root: impliedDir("."), upper: true}, layers)
+}
+
+func (s *Stack) merge(v *View, layers []*Layer) (*View, error) {
 	for i, l := range layers {
 		l.index = i
 		if err := v.apply(l); err != nil {
@@ -50,6 +60,9 @@ func (v *View) resolveForeign(dir *node, found map[*node]*node) error {
 			continue
 		}
 		_, target := v.resolve(child.entry.Linkname, false)
+		if v.upper && (target == nil || target.isDir()) {
+			continue
+		}
 		if target == nil || target.isDir() {
 			return fmt.Errorf("%w: %.200q is a hardlink to %.200q, which no lower layer has as a file", ErrMalformed, child.entry.Path, child.entry.Linkname)
 		}
@@ -76,6 +89,10 @@ func (v *View) merge(into, from *node, foreign map[*node]*node) error {
 		case child.entry.Type == tree.Whiteout:
 			delete(into.children, name)
 		case child.entry.Type == tree.Hardlink:
+			if foreign[child] == nil && v.upper {
+				delete(into.children, name)
+				continue
+			}
 			if foreign[child] == nil {
 				return fmt.Errorf("%w: %.200q is a hardlink to %.200q, which the layer hides", ErrMalformed, child.entry.Path, child.entry.Linkname)
 			}

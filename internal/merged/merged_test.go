@@ -142,6 +142,53 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
+func TestSettled(t *testing.T) {
+	at := func(path string, typ tree.Type) tree.Entry { return tree.Entry{Path: path, Type: typ} }
+	opaque := func(path string, why tree.Opaque) tree.Entry {
+		return tree.Entry{Path: path, Type: tree.OpaqueMark, Opaque: why}
+	}
+	for _, c := range []struct {
+		name string
+		path string
+		in   []tree.Entry
+		want bool
+	}{
+		{"a file", "d/f", []tree.Entry{at("d/f", tree.Regular)}, true},
+		{"nothing", "d/g", []tree.Entry{at("d/f", tree.Regular)}, false},
+		{"a directory", "d", []tree.Entry{at("d", tree.Directory)}, false},
+		{"a deleted name", "d/f", []tree.Entry{at("d/f", tree.Whiteout)}, true},
+		{"below a deleted name", "d/f", []tree.Entry{at("d", tree.Whiteout)}, true},
+		{"below a file", "d/f", []tree.Entry{at("d", tree.Symlink)}, true},
+		{"in an opaque directory", "d/f", []tree.Entry{at("d", tree.Directory), opaque("d", tree.Marked)}, true},
+		{"an opaque directory", "d", []tree.Entry{at("d", tree.Directory), opaque("d", tree.Marked)}, true},
+		{"an opaque directory without an entry", "d", []tree.Entry{opaque("d", tree.Marked)}, false},
+		{"a replaced directory without an entry", "d", []tree.Entry{at("d/f", tree.Regular), opaque("d", tree.Replaced)}, true},
+		{"below an opaque root", "d", []tree.Entry{opaque(".", tree.Marked), at("d", tree.Directory)}, true},
+		{"a link to a lower file", "l", []tree.Entry{{Path: "l", Type: tree.Hardlink, Linkname: "f"}}, false},
+		{"a link to a lower file in an opaque directory", "d", []tree.Entry{
+			at("d", tree.Directory), {Path: "d/l", Type: tree.Hardlink, Linkname: "f"}, opaque("d", tree.Marked)}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := NewStack(Options{})
+			l, top := s.Layer(), s.Layer()
+			for _, e := range c.in {
+				if err := l.Record(e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := errors.Join(l.End(Facts{}), top.End(Facts{})); err != nil {
+				t.Fatal(err)
+			}
+			if got := Settled(c.path, top, l); got != c.want {
+				t.Errorf("settled: %v, want %v", got, c.want)
+			}
+			if _, err := s.MergeUpper(l, top); err != nil {
+				t.Errorf("merge what is known: %v", err)
+			}
+		})
+	}
+}
+
 func TestResolve(t *testing.T) {
 	v, err := mergeAll(NewStack(Options{}), [][]tree.Entry{{
 		{Path: "usr/lib/x", Type: tree.Regular},

@@ -16,6 +16,7 @@ import (
 type View struct {
 	stack *Stack
 	root  *node
+	upper bool             // there are lower layers that are not known
 	first map[*node]string // of the files that have several names
 }
 

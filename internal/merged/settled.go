@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package merged
+
+import (
+	"strings"
+
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// Settled reports whether these layers, the topmost first, decide what an
+// image shows at path and below it, whatever lies under them: they have a file
+// there, or a directory that lets nothing through, or they hide the path. Of
+// the directories that lead to path nothing is said.
+func Settled(path string, layers ...*Layer) bool {
+	for _, l := range layers {
+		if settles(l.root, path) {
+			return true
+		}
+	}
+	return false
+}
+
+func settles(n *node, path string) bool {
+	opaque := n.entry.Opaque != tree.Transparent
+	if path != "." {
+		for name := range strings.SplitSeq(path, "/") {
+			next := n.children[name]
+			switch {
+			case next == nil:
+				return opaque
+			case next.entry.Type == tree.Hardlink: // into a lower layer
+				return false
+			case !next.isDir():
+				return true
+			}
+			n, opaque = next, opaque || next.entry.Opaque != tree.Transparent
+		}
+	}
+	// An opaque directory without an entry still has the attributes that a
+	// lower layer says, unless it was replaced or lies in one that is opaque.
+	return opaque && !(n.entry.Implied && n.entry.Opaque == tree.Marked) && !leadsLower(n)
+}
+
+// leadsLower reports whether something in a directory is a hardlink into a
+// lower layer.
+func leadsLower(dir *node) bool {
+	for _, child := range dir.children {
+		if child.entry.Type == tree.Hardlink || child.isDir() && leadsLower(child) {
+			return true
+		}
+	}
+	return false
+}
