@@ -27,12 +27,13 @@ var imports = map[string][]string{
 	// level 1
 	"registry":     {"manifest", "platform", "internal/durable", "internal/hosts"},
 	"unpack":       {"manifest", "platform", "internal/durable", "internal/inflate", "internal/layertar", "internal/tree"},
-	"overlaystore": {"manifest", "platform", "internal/durable", "internal/tree"},
+	"overlaystore": {"manifest", "platform", "internal/beneath", "internal/durable", "internal/tree"},
 	"cache":        {"manifest", "platform", "internal/durable"},
 	// level 0
 	"bundle":             {},
 	"manifest":           {},
 	"platform":           {},
+	"internal/beneath":   {},
 	"internal/durable":   {},
 	"internal/hosts":     {},
 	"internal/inflate":   {},

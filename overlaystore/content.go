@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/tree"
 )
@@ -69,7 +70,7 @@ func (d *LayerDir) Entries(ctx context.Context) iter.Seq2[tree.Entry, error] {
 // layer. No symbolic link is followed. The content is as the disk has it; the
 // entry's size and sum tell whether it is what was committed.
 func (d *LayerDir) Open(path string) (*os.File, error) {
-	found, err := beneath(d.fs, path)
+	found, err := beneath.Open(d.fs, path)
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: %w", d.diffID, err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/manifest"
 )
@@ -296,7 +297,7 @@ func (v view) attributes(dir string) (attributesOf, error) {
 }
 
 func (l *layerView) attributes(p string) (attributesOf, error) {
-	f, err := beneath(l.dir, p)
+	f, err := beneath.Open(l.dir, p)
 	if err != nil {
 		return attributesOf{}, err
 	}

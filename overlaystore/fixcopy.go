@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/tree"
 )
@@ -19,7 +20,7 @@ import (
 // copy makes a copy of source, which is no directory, under its first new
 // name, and links the others to it.
 func (b *fixBuilder) copy(source place, names []string) error {
-	from, err := beneath(b.v[source.layer].dir, source.path)
+	from, err := beneath.Open(b.v[source.layer].dir, source.path)
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func specialType(mode uint32) tree.Type {
 // namesOf are all names in the layer of the file at p, p among them, sorted,
 // by the layer's own record.
 func (l *layerView) namesOf(p string) ([]string, error) {
-	f, err := beneath(l.dir, p)
+	f, err := beneath.Open(l.dir, p)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +155,7 @@ func (l *layerView) namesOf(p string) ([]string, error) {
 		return nil, err
 	}
 	for _, name := range candidates {
-		other, err := beneath(l.dir, name)
+		other, err := beneath.Open(l.dir, name)
 		if err != nil {
 			continue // removed again by the layer itself
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/tree"
 )
@@ -105,7 +106,7 @@ func comparePlaces(a, b place) int {
 // parent opens the directory of p in the fix layer, and its name there. Paths
 // can be longer than PATH_MAX, so nothing is done by path.
 func (b *fixBuilder) parent(p string) (*os.File, string, error) {
-	dir, err := beneath(b.g.Dir(), path.Dir(p))
+	dir, err := beneath.Open(b.g.Dir(), path.Dir(p))
 	return dir, path.Base(p), err
 }
 
@@ -159,7 +160,7 @@ func (b *fixBuilder) finish(dir string) error {
 	if err != nil {
 		return err
 	}
-	found, err := beneath(b.g.Dir(), dir)
+	found, err := beneath.Open(b.g.Dir(), dir)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/tree"
 )
@@ -108,7 +109,7 @@ func (c *layerCheck) checkAll(ctx context.Context, root *os.File, batch []check)
 
 // checkPath reports differences to c; its error is one of reading at all.
 func (c *layerCheck) checkPath(root *os.File, e *check) error {
-	f, err := beneath(root, e.Path)
+	f, err := beneath.Open(root, e.Path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		c.differ(e.Path, "missing", "", "")
 		return nil
@@ -157,7 +158,7 @@ func (c *layerCheck) checkLink(root *os.File, e *check, st unix.Stat_t) error {
 	if e.sameAs == "" {
 		return nil
 	}
-	target, err := beneath(root, e.sameAs)
+	target, err := beneath.Open(root, e.sameAs)
 	if err != nil {
 		return nil // the target itself is reported
 	}
@@ -327,7 +328,7 @@ func walkNames(root *os.File, f func(path string)) error {
 	for todo := []string{"."}; len(todo) > 0; {
 		at := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		found, err := beneath(root, at)
+		found, err := beneath.Open(root, at)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/tree"
 )
@@ -105,7 +106,7 @@ func (l *layerView) look(p string) (state, error) {
 	if above.kind != directory {
 		return st, nil
 	}
-	f, err := beneath(l.dir, p)
+	f, err := beneath.Open(l.dir, p)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, ok := l.foreign[p]; ok {
 			st.kind = other
@@ -253,7 +254,7 @@ func (v view) resolve(p string) (place, kind, error) {
 }
 
 func (l *layerView) readlink(p string) (string, error) {
-	f, err := beneath(l.dir, p)
+	f, err := beneath.Open(l.dir, p)
 	if err != nil {
 		return "", err
 	}
