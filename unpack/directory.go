@@ -104,7 +104,7 @@ func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, notable,
 	}
 	d, err := u.dirs.hold(&dir{path: path, fd: fd})
 	if err == nil && v.opaque != tree.Transparent {
-		err = failed("mark", path, u.disk.setxattr(fd, u.marks.opaque, opaqueYes))
+		err = u.markOpaque(fd, path)
 	}
 	return d, v, err
 }
@@ -136,9 +136,9 @@ func (u *unpacker) applyDirectory(d *dir, e tree.Entry) error {
 	e.Opaque = v.opaque
 	v.acl = e.Xattrs[defaultACL]
 	now := e
-	if u.caller.uid != 0 && e.Mode&0o700 != 0o700 {
+	if journalOnly := u.o.Whiteouts == JournalOnly; (journalOnly || u.caller.uid != 0) && e.Mode&0o700 != 0o700 {
 		// Only root may write into a directory against its mode.
-		v.late, v.mode = true, e.Mode
+		v.late, v.mode = !journalOnly, e.Mode
 		now.Mode |= 0o700
 	}
 	if err := u.known.put(d.path, v); err != nil {
@@ -182,7 +182,7 @@ func (u *unpacker) chown(fd int, e tree.Entry, path string) error {
 
 // ownerFault explains what chown(2) says of ids without a mapping.
 func (u *unpacker) ownerFault(e tree.Entry, path string, err error) error {
-	if err == unix.EINVAL && u.o.IDs == Mapped {
+	if err == unix.EINVAL {
 		err = fmt.Errorf("owner %d:%d is not mapped in this user namespace: %w", e.UID, e.GID, err)
 	}
 	return failed("chown", path, err)

@@ -18,15 +18,18 @@ const writeBehindFrom = 1 << 20
 
 // file makes a regular file with its content.
 func (u *unpacker) file(path string, e tree.Entry) error {
-	if err := u.meter.fits(u.h.Name, u.h.Size, u.stream.size); err != nil {
-		return err
-	}
 	above, base := split(path)
 	parent, err := u.parent(above, forEntry)
 	if err != nil {
 		return err
 	}
 	e.Path, e.Type, e.Size = join(parent.path, base), tree.Regular, u.h.Size
+	if u.skips(e.Path) {
+		return u.placeholder(parent, base, e)
+	}
+	if err := u.meter.fits(u.h.Name, u.h.Size, u.stream.size); err != nil {
+		return err
+	}
 	fd, err := u.create(parent, base, e.Path)
 	if err != nil {
 		return err
@@ -46,6 +49,21 @@ func (u *unpacker) file(path string, e tree.Entry) error {
 	}
 	u.result.Files++
 	u.result.Content += e.Size
+	return u.record(e)
+}
+
+func (u *unpacker) skips(path string) bool { return u.o.Skip != nil && u.o.Skip(path) }
+
+// placeholder makes an empty file for what is not wanted, so that the rest of
+// the layer finds something at its name.
+func (u *unpacker) placeholder(parent *dir, base string, e tree.Entry) error {
+	fd, err := u.create(parent, base, e.Path)
+	if err != nil {
+		return err
+	}
+	if err := u.disk.close(fd); err != nil {
+		return failed("close", e.Path, err)
+	}
 	return u.record(e)
 }
 

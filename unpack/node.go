@@ -26,18 +26,22 @@ func (u *unpacker) node(path string, e tree.Entry) error {
 	default:
 		e.Type, format = tree.BlockDevice, unix.S_IFBLK
 	}
-	if e.Type != tree.FIFO {
-		if skip, err := u.device(e.Type); skip || err != nil {
-			return err
-		}
-		e.Major, e.Minor = uint32(h.Major), uint32(h.Minor)
-	}
 	above, base := split(path)
 	parent, err := u.parent(above, forEntry)
 	if err != nil {
 		return err
 	}
 	e.Path = join(parent.path, base)
+	unwanted := u.skips(e.Path)
+	if e.Type != tree.FIFO {
+		if skip, err := u.device(e.Type, unwanted); skip || err != nil {
+			return err
+		}
+		e.Major, e.Minor = uint32(h.Major), uint32(h.Minor)
+	}
+	if unwanted {
+		return u.placeholder(parent, base, e)
+	}
 	err = u.place(parent, base, e.Path, func() error {
 		return u.disk.mknod(parent.fd, base, format|e.Mode&0o777, unix.Mkdev(e.Major, e.Minor))
 	})
@@ -54,7 +58,7 @@ func (u *unpacker) node(path string, e tree.Entry) error {
 }
 
 // device decides on a device node by its number and the caller's policy.
-func (u *unpacker) device(t tree.Type) (skip bool, err error) {
+func (u *unpacker) device(t tree.Type, unwanted bool) (skip bool, err error) {
 	h := u.h
 	if h.Major < 0 || h.Major > maxMajor || h.Minor < 0 || h.Minor > maxMinor {
 		return true, u.malformed("a device with the number %d:%d, outside 12 and 20 bits", h.Major, h.Minor)
@@ -64,6 +68,8 @@ func (u *unpacker) device(t tree.Type) (skip bool, err error) {
 		return true, u.note(NoteNullDevice)
 	}
 	switch {
+	case unwanted:
+		return false, nil
 	case u.o.Devices == RefuseDevices:
 		return true, u.malformed("a device node, refused by the policy")
 	case u.o.Devices == SkipDevices, u.o.IDs != Host, u.caller.uid != 0:

@@ -30,6 +30,13 @@ type Whiteouts byte
 const (
 	CharDevice Whiteouts = iota // a character device 0/0
 	XattrFile                   // an empty file with overlay.whiteout, in a directory with overlay.opaque=x (Linux 6.8)
+	// JournalOnly leaves no mark on disk that means anything to the kernel:
+	// whiteouts and opaque directories are in the journal. It asks for no
+	// privilege and no kind of filesystem. A socket, which no tar has, keeps
+	// the place of a whiteout, and a directory whose mode would keep its owner
+	// out has that mode in the journal only: the layer's directory is not for
+	// a mount, but for one who goes by the journal.
+	JournalOnly
 )
 
 // Xattrs is the namespace of a store's own overlay marks.
@@ -81,6 +88,10 @@ type Options struct {
 	WriteBehind bool
 	// Serial does all work in the caller's goroutine, one step after the other.
 	Serial bool
+	// Skip says of a regular file, device or FIFO, by its path in the layer,
+	// that its content is not wanted: an empty file takes its place on disk, and
+	// the journal has it as the tar does, but for its sum. nil skips nothing.
+	Skip func(path string) bool
 	// Record receives the journal of what was made, from one goroutine at a
 	// time, in the order in which it took effect; nil keeps none. Its error
 	// ends the unpacking.

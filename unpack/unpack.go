@@ -78,7 +78,7 @@ func newUnpacker(ctx context.Context, root int, s *stream, o Options) *unpacker 
 	d := disk{fault: func(op string) error { return durable.Fault(ctx, op) }}
 	m := &meter{limits: o.Limits, root: root, spent: spaceBytes}
 	return &unpacker{
-		o: o, disk: d, marks: marksOf(o.Xattrs), stream: s, tar: layertar.NewReader(s),
+		o: o, disk: d, marks: marksOf(o), stream: s, tar: layertar.NewReader(s),
 		dirs:   cache{disk: d, root: &dir{path: ".", fd: root}},
 		known:  notables{byPath: make(map[string]notable), meter: m},
 		links:  make(map[string]string),

@@ -11,9 +11,12 @@ import (
 // marks is the names of a store's own extended attributes.
 type marks struct{ opaque, whiteout string }
 
-func marksOf(x Xattrs) marks {
+func marksOf(o Options) marks {
+	if o.Whiteouts == JournalOnly {
+		return marks{}
+	}
 	prefix := "trusted.overlay."
-	if x == User {
+	if o.Xattrs == User {
 		prefix = "user.overlay."
 	}
 	return marks{opaque: prefix + "opaque", whiteout: prefix + "whiteout"}
@@ -120,9 +123,12 @@ func (u *unpacker) placeWhiteout(parent *dir, base, path string) error {
 	}
 	parent.dirty = true
 	var err error
-	if u.o.Whiteouts == CharDevice {
+	switch u.o.Whiteouts {
+	case CharDevice:
 		err = u.disk.mknod(parent.fd, base, unix.S_IFCHR, 0)
-	} else {
+	case JournalOnly:
+		err = u.disk.mknod(parent.fd, base, unix.S_IFSOCK, 0)
+	default:
 		err = u.whiteoutFile(parent, base)
 	}
 	if err != nil {
@@ -152,8 +158,11 @@ func (u *unpacker) whiteoutFile(parent *dir, base string) (err error) {
 // isWhiteout is true for what addWhiteout made. Nothing else in the layer can
 // look like it: the image's own devices 0/0 and overlay marks are dropped.
 func (u *unpacker) isWhiteout(dir int, name string, st *unix.Stat_t) (bool, error) {
-	if u.o.Whiteouts == CharDevice {
+	switch u.o.Whiteouts {
+	case CharDevice:
 		return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0, nil
+	case JournalOnly:
+		return st.Mode&unix.S_IFMT == unix.S_IFSOCK, nil
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != 0 {
 		return false, nil
@@ -176,6 +185,13 @@ func (u *unpacker) isWhiteout(dir int, name string, st *unix.Stat_t) (bool, erro
 	}
 }
 
+func (u *unpacker) markOpaque(fd int, path string) error {
+	if u.marks.opaque == "" {
+		return nil
+	}
+	return failed("mark", path, u.disk.setxattr(fd, u.marks.opaque, opaqueYes))
+}
+
 // makeOpaque hides all children that lower layers have in path.
 func (u *unpacker) makeOpaque(path string) error {
 	d, err := u.parent(path, forOpaque)
@@ -193,8 +209,8 @@ func (u *unpacker) setOpaque(d *dir, why tree.Opaque) error {
 		return nil
 	}
 	if d.path != "." { // overlayfs ignores it there; the caller cuts the stack
-		if err := u.disk.setxattr(d.fd, u.marks.opaque, opaqueYes); err != nil {
-			return failed("mark", d.path, err)
+		if err := u.markOpaque(d.fd, d.path); err != nil {
+			return err
 		}
 	}
 	v.opaque = why
