@@ -251,7 +251,7 @@ func (m *Mount) checkWrites(e mountEntry) error {
 		return nil
 	case readOnly:
 		return fmt.Errorf("%w: the kernel mounted it read-only, for it cannot write to the work dir %q (immutable? no inodes left?)", ErrUnsupported, m.work)
-	case e.upper() != m.upper && !strings.HasSuffix(e.upper(), "/"+m.pair+"/upper"):
+	case !slices.Contains(e.dirs("upperdir"), m.upper) && !strings.HasSuffix(e.option("upperdir"), "/"+m.pair+"/upper"):
 		return fmt.Errorf("%w: the kernel mounted it with the upper dir %q instead of %q", ErrUnsupported, e.upper(), m.upper)
 	}
 	return nil

@@ -34,7 +34,7 @@ type Mounted struct {
 func (ix *mountIndex) mounted(e mountEntry, pid string) Mounted {
 	ro := slices.Contains(e.options, "ro") || slices.Contains(e.superOptions, "ro")
 	upper := e.upper()
-	if pair := ix.pairOf(upper); pair != "" {
+	if pair := ix.pairOf(e); pair != "" {
 		upper = filepath.Join(ix.path, writableDir, pair, "upper")
 	}
 	return Mounted{

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -135,7 +136,26 @@ func (e mountEntry) option(key string) string {
 	return ""
 }
 
-func (e mountEntry) upper() string { return e.option("upperdir") }
+// dirs are the directories that an option may mean: the kernel shows one that
+// was given by descriptor as it is, and one that was given by name as it was
+// written, with backslashes before commas, colons and backslashes.
+func (e mountEntry) dirs(key string) []string {
+	given := e.option(key)
+	if given == "" {
+		return nil
+	}
+	return slices.Compact([]string{given, strings.NewReplacer(`\\`, `\`, `\,`, ",", `\:`, ":").Replace(given)})
+}
+
+// upper is the upper dir, the one of its meanings that there is.
+func (e mountEntry) upper() string {
+	for _, dir := range e.dirs("upperdir") {
+		if _, err := os.Lstat(dir); err == nil {
+			return dir
+		}
+	}
+	return e.option("upperdir")
+}
 
 // mountAt is the mount that is topmost at target, an absolute path without
 // symbolic links.

@@ -66,7 +66,7 @@ func (s *Store) unmount(ctx context.Context, target string, o UnmountOptions) er
 	if err != nil || o.Lazy || o.Keep {
 		return err
 	}
-	return s.dropPair(ctx, ix.pairOf(e.upper()))
+	return s.dropPair(ctx, ix.pairOf(e))
 }
 
 // dropPair removes an unmounted mount's upper and work, unless the overlay is

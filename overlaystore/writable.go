@@ -192,18 +192,18 @@ func (s *Store) removePair(ctx context.Context, name string) error {
 	return s.emptyTrash(ctx, trashed)
 }
 
-// pairOf is the name of the store's pair that an upper dir, as the kernel
-// shows it, belongs to.
-func (ix *mountIndex) pairOf(upper string) string {
-	below, ok := strings.CutPrefix(upper, ix.path+"/"+writableDir+"/")
-	if !ok {
-		below, ok = strings.CutPrefix(upper, "../"+writableDir+"/")
+// pairOf is the name of the store's pair that a mount writes to, or "".
+func (ix *mountIndex) pairOf(e mountEntry) string {
+	for _, upper := range e.dirs("upperdir") {
+		below, ok := strings.CutPrefix(upper, ix.path+"/"+writableDir+"/")
+		if !ok {
+			below, ok = strings.CutPrefix(upper, "../"+writableDir+"/")
+		}
+		if name, rest, _ := strings.Cut(below, "/"); ok && rest == "upper" {
+			return name
+		}
 	}
-	name, rest, _ := strings.Cut(below, "/")
-	if !ok || rest != "upper" || name == "" {
-		return ""
-	}
-	return name
+	return ""
 }
 
 // Leftovers lists the pairs of upper and work in the store that no mount uses:
@@ -241,7 +241,7 @@ func (s *Store) unusedPairs() ([]string, error) {
 		return nil, err
 	}
 	used := map[string]bool{}
-	err = everyMount(func(_ string, e mountEntry) { used[ix.pairOf(e.upper())] = true })
+	err = everyMount(func(_ string, e mountEntry) { used[ix.pairOf(e)] = true })
 	var unused []string
 	for _, name := range names {
 		if !used[name] {

@@ -101,6 +101,40 @@ func TestWritableByName(t *testing.T) {
 	}
 }
 
+// The kernel shows an upper dir that was given by name with backslashes before
+// commas: it is in use all the same, and goes with its mount.
+func TestUpperWithACommaIsKnown(t *testing.T) {
+	base := filepath.Join(t.TempDir(), `com,ma\`)
+	if err := os.Mkdir(base, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := newMountPairIn(t, base)
+	for _, o := range []MountOptions{p.options(), {Writable: true}} {
+		m, err := p.s.Assemble(t.Context(), p.img, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shell(t, line(t, m, p.target))
+		if err := m.check(p.target); err != nil {
+			t.Error(err)
+		}
+		there, ok, err := p.s.MountedAt(p.target)
+		if err != nil || !ok || there.Upper != m.Upper() {
+			t.Errorf("mounted: %+v, %v, error %v; want the upper dir %q", there, ok, err, m.Upper())
+		}
+		if _, err := p.s.Assemble(t.Context(), p.img, MountOptions{Writable: true, Upper: m.Upper(), Work: m.Work()}); o.Upper != "" && !errors.Is(err, ErrBusy) {
+			t.Errorf("the same upper dir again: %v, want ErrBusy", err)
+		}
+		if left, err := p.s.Leftovers(); err != nil || len(left) > 0 {
+			t.Errorf("left: %+v, error %v", left, err)
+		}
+		p.unmount(t)
+		if _, err := os.Stat(m.Upper()); (err == nil) != (o.Upper != "") {
+			t.Errorf("after the unmount: %v", err)
+		}
+	}
+}
+
 // What is mounted elsewhere too keeps its upper dir until the last unmount.
 func TestUpperStaysWhileBoundElsewhere(t *testing.T) {
 	p := newMountPair(t)

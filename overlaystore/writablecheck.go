@@ -97,7 +97,7 @@ func (m *Mount) checkFilesystem() error {
 func (m *Mount) checkUse() error {
 	var found error
 	err := everyMount(func(proc string, e mountEntry) {
-		for _, dir := range []string{e.upper(), e.option("workdir")} {
+		for _, dir := range append(e.dirs("upperdir"), e.dirs("workdir")...) {
 			if dir == m.upper || dir == m.work {
 				found = fmt.Errorf("%w: %q is in use by the mount at %q (seen by process %s)", ErrBusy, dir, e.target, proc)
 			}
