@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -70,6 +71,7 @@ type Mount struct {
 	store       *Store
 	manifest    digest.Digest
 	source      string
+	ref         string   // a reference to the image in this store, or its digest
 	paths       []string // of the lower dirs under the store, the topmost first
 	names       []string // the same as names in l/
 	upper, work string   // absolute; "" mounts read-only
@@ -92,7 +94,10 @@ func (s *Store) Assemble(ctx context.Context, img Image, o MountOptions) (*Mount
 	if name == "" && len(img.Refs) > 0 {
 		name = img.Refs[0]
 	}
-	m.manifest, m.source = img.Manifest, mountSource(name, img.Manifest)
+	m.manifest, m.source, m.ref = img.Manifest, mountSource(name, img.Manifest), img.Manifest.String()
+	if slices.Contains(img.Refs, name) {
+		m.ref = name
+	}
 	err = m.configure(o)
 	if err == nil && o.Writable {
 		err = m.makeWritable(ctx, o)

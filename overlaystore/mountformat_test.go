@@ -3,10 +3,13 @@
 package overlaystore
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +56,53 @@ func mountUnit(t *testing.T, program string, u Unit) {
 	}
 }
 
+// mountSyscall is mount(2) in the directory dir, as programs do that take a
+// mount apart into its source, flags and data.
+func mountSyscall(t *testing.T, dir, source, target string, options []string) {
+	t.Helper()
+	var flags uintptr
+	var data []string
+	for _, o := range options {
+		switch o {
+		case "ro":
+			flags |= unix.MS_RDONLY
+		case "rw":
+		default:
+			data = append(data, o)
+		}
+	}
+	all := strings.Join(data, ",")
+	if err := fits(all); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked, as in mountByName
+		done <- errors.Join(unix.Unshare(unix.CLONE_FS), unix.Chdir(dir), unix.Mount(source, target, "overlay", flags, all))
+	}()
+	if err := <-done; err != nil {
+		t.Fatalf("in %q: %.300q: %v", dir, all, err)
+	}
+}
+
+// shorten does what containerd does with options that are too long for
+// mount(2): the directory that all lower dirs have in common becomes the
+// working directory (compactLowerdirOption in its package mount).
+func shorten(options []string) (string, []string) {
+	options = slices.Clone(options)
+	i := slices.IndexFunc(options, func(o string) bool { return strings.HasPrefix(o, "lowerdir=") })
+	lower := strings.Split(strings.TrimPrefix(options[i], "lowerdir="), ":")
+	if fits(strings.Join(options, ",")) == nil || len(lower) == 1 {
+		return "/", options
+	}
+	common := filepath.Dir(lower[0])
+	for n, dir := range lower {
+		lower[n] = strings.TrimPrefix(dir, common+"/")
+	}
+	options[i] = "lowerdir=" + strings.Join(lower, ":")
+	return common, options
+}
+
 // formats are the printed forms, each with how it is used.
 func formats() map[string]func(t *testing.T, program string, m *Mount, target string) {
 	return map[string]func(*testing.T, string, *Mount, string){
@@ -64,12 +114,19 @@ func formats() map[string]func(t *testing.T, program string, m *Mount, target st
 			}
 			shell(t, line(t, m, target), "PATH="+bin+":"+os.Getenv("PATH"))
 		},
-		"fstab": func(t *testing.T, program string, m *Mount, target string) {
-			text, err := m.FSTab(target, false)
+		"json": func(t *testing.T, _ string, m *Mount, target string) {
+			options, err := m.Options()
 			if err != nil {
 				t.Fatal(err)
 			}
-			mountFSTab(t, program, text, target)
+			mountSyscall(t, m.LinkDir(), m.Source(), target, append(m.Flags(), options))
+		},
+		"fstab": func(t *testing.T, program string, m *Mount, target string) {
+			line, err := m.FSTab(target, FSTabOptions{})
+			if err != nil || line.Helper != nil {
+				t.Fatalf("error %v, helper %v", err, line.Helper)
+			}
+			mountFSTab(t, program, line.Text, target)
 		},
 		"systemd": func(t *testing.T, program string, m *Mount, target string) {
 			u, err := m.Unit(target)
@@ -83,105 +140,149 @@ func formats() map[string]func(t *testing.T, program string, m *Mount, target st
 			if err != nil {
 				t.Fatal(err)
 			}
-			// As containerd does, but for its way with long options.
-			data := strings.Join(spec.Options[1:], ",")
-			if err := fits(data); err != nil {
-				t.Skipf("left to containerd's own chdir: %v", err)
-			}
-			var flags uintptr
-			if spec.Options[0] == "ro" {
-				flags = unix.MS_RDONLY
-			}
-			if err := unix.Mount(spec.Source, target, spec.Type, flags, data); err != nil {
-				t.Fatal(err)
-			}
+			dir, options := shorten(spec.Options)
+			mountSyscall(t, dir, spec.Source, target, options)
 		},
 	}
 }
 
-func TestFormatsMount(t *testing.T) {
-	needsMount(t)
-	s := reopen(t, filepath.Join(memoryDir(t), "store"), Options{})
-	for n, which := range map[int][]string{
-		1: {"sh", "fstab", "systemd", "containerd"}, 2: {"sh", "fstab", "systemd", "containerd"},
-		40: {"fstab", "systemd", "containerd"}, 128: {"systemd"}, 499: {"systemd"}, 500: {"sh", "systemd"},
-	} {
-		m, err := s.Assemble(t.Context(), manyLayers(t, s, n), MountOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, program := range mountPrograms(t) {
-			for _, format := range which {
-				if n == 40 && format == "fstab" && name == "busybox" {
-					continue // it reads 1023 bytes of a line
-				}
-				t.Run(fmt.Sprintf("%d layers %s %s", n, format, name), func(t *testing.T) {
-					target := t.TempDir()
-					unmountLater(t, target)
-					formats()[format](t, program, m, target)
-					checkManyLayers(t, target, n)
-					if err := m.check(target); err != nil {
-						t.Error(err)
-					}
-					if err := s.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
-						t.Error(err)
-					}
-				})
+// mountFormats runs m in every format by every program, and look at each
+// mount. refused are words on a format that cannot say this mount.
+func mountFormats(t *testing.T, m *Mount, target string, refused map[string]string, look func(t *testing.T)) {
+	t.Helper()
+	for format, mount := range formats() {
+		for program, path := range mountPrograms(t) {
+			if syscall := format == "json" || format == "containerd"; syscall && program != "mount(8)" {
+				continue // once will do
 			}
+			t.Run(format+" "+filepath.Base(program), func(t *testing.T) {
+				if why := refused[format]; why != "" {
+					if err := refusal(m, format, target); err == nil || !strings.Contains(err.Error(), why) {
+						t.Errorf("error %v, want %q", err, why)
+					}
+					return
+				}
+				if line, _ := m.FSTab(target, FSTabOptions{}); format == "fstab" && program == "busybox" && len(line.Text) > 511 {
+					return // it reads no more; the command says so and has the helper
+				}
+				unmountLater(t, target)
+				mount(t, path, m, target)
+				look(t)
+				if err := m.check(target); err != nil {
+					t.Error(err)
+				}
+				if err := m.store.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
+					t.Error(err)
+				}
+			})
 		}
-	}
-	m, err := s.Assemble(t.Context(), manyLayers(t, s, 500), MountOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if line, err := m.FSTab("/x", false); err == nil || !strings.Contains(err.Error(), "systemd unit") {
-		t.Errorf("500 layers in fstab: %.100q, error %v; want one that names the unit", line, err)
 	}
 }
 
-func TestFormatsInOddPlaces(t *testing.T) {
+// refusal is what a format says of a mount that it cannot say.
+func refusal(m *Mount, format, target string) (err error) {
+	switch format {
+	case "sh":
+		_, err = m.Line(target)
+	case "systemd":
+		_, err = m.Unit(target)
+	case "fstab":
+		line, fault := m.FSTab(target, FSTabOptions{})
+		err = errors.Join(fault, line.Helper)
+	}
+	return err
+}
+
+// Every format for every number of layers that is a border somewhere. Lines of
+// fstab for more layers than mount(2) can name are run with the command.
+func TestFormatsMount(t *testing.T) {
 	needsMount(t)
-	for _, name := range []string{
-		"with blank", "co:lon", "com,ma", `back\slash`, `end\`, `quo"te`, "apos'trophe", "dollar$HOME", "hash #", "per%cent %n", "ta\tb", "é",
-	} {
-		base := filepath.Join(memoryDir(t), name)
-		s := reopen(t, filepath.Join(base, "store"), Options{})
-		img := putImage(t, s, "odd/"+name, addLayer(t, s, "a", LayerRecord{}, regular("f", "x")))
-		m, err := s.Assemble(t.Context(), img, MountOptions{})
+	s := reopen(t, filepath.Join(memoryDir(t), "store"), Options{})
+	for _, n := range []int{1, 2, 40, 128, 499, 500} {
+		t.Run(fmt.Sprint(n, " layers"), func(t *testing.T) {
+			m, err := s.Assemble(t.Context(), manyLayers(t, s, n), MountOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused := map[string]string{}
+			if n >= 128 {
+				refused["fstab"] = "mount(2) at most 4095"
+			}
+			target := t.TempDir()
+			mountFormats(t, m, target, refused, func(t *testing.T) { checkManyLayers(t, target, n) })
+		})
+	}
+	t.Run("a repeated layer", func(t *testing.T) {
+		a := addLayer(t, s, "a", LayerRecord{}, regular("f", "a"), regular("gone", "x"))
+		b := addLayer(t, s, "b", LayerRecord{}, regular("f", "b"), whiteout("gone"))
+		m, err := s.Assemble(t.Context(), putImage(t, s, "repeated", a, b, a, b), MountOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for program, path := range mountPrograms(t) {
-			for format, mount := range formats() {
-				if format == "sh" {
-					continue
+		target := t.TempDir()
+		mountFormats(t, m, target, nil, func(t *testing.T) {
+			body, err := os.ReadFile(filepath.Join(target, "f"))
+			if _, gone := os.Lstat(filepath.Join(target, "gone")); err != nil || string(body) != "b" || gone == nil {
+				t.Errorf("f is %q, error %v, gone %v", body, err, gone)
+			}
+		})
+	})
+}
+
+// Every format for stores, upper and work dirs and targets of every name.
+func TestFormatsInOddPlaces(t *testing.T) {
+	needsMount(t)
+	const n = 8 // more than go into one option of 255 bytes
+	for _, name := range []string{
+		"with blank", "co:lon", "com,ma", `back\slash`, `end\`, `quo"te`, "apos'trophe", "dollar$HOME", "hash #", "per%cent %n", "ta\tb", "é", "new\nline",
+	} {
+		base := filepath.Join(memoryDir(t), name)
+		target := filepath.Join(base, "target")
+		s := reopen(t, filepath.Join(base, "store"), Options{})
+		for _, dir := range []string{"target", "upper", "work"} {
+			if err := os.MkdirAll(filepath.Join(base, dir), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		img := manyLayers(t, s, n)
+		for _, o := range []MountOptions{{}, {Writable: true, Upper: base + "/upper", Work: base + "/work"}} {
+			t.Run(fmt.Sprintf("%q writable %v", name, o.Writable), func(t *testing.T) {
+				m, err := s.Assemble(t.Context(), img, o)
+				if err != nil {
+					t.Fatal(err)
 				}
-				t.Run(fmt.Sprintf("%q %s %s", name, format, program), func(t *testing.T) {
-					target := filepath.Join(base, "target")
-					if err := os.MkdirAll(target, 0o755); err != nil {
-						t.Fatal(err)
-					}
-					unmountLater(t, target)
-					if format == "fstab" && strings.Contains(name, `"`) {
-						if _, err := m.FSTab(target, false); err == nil {
-							t.Error("a line with a quotation mark, that no mount(8) takes")
-						}
+				mountFormats(t, m, target, oddRefusals(name, o.Writable), func(t *testing.T) {
+					if !o.Writable {
+						checkManyLayers(t, target, n)
 						return
 					}
-					mount(t, path, m, target)
-					if _, err := os.Stat(filepath.Join(target, "f")); err != nil {
-						t.Error(err)
-					}
-					if err := m.check(target); err != nil {
-						t.Error(err)
-					}
-					if err := s.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
+					written := filepath.Join(target, "written")
+					writeFile(t, written, "x")
+					if err := os.Remove(written); err != nil {
 						t.Error(err)
 					}
 				})
-			}
+			})
 		}
 	}
+}
+
+// oddRefusals are the formats that cannot say a place.
+func oddRefusals(name string, writable bool) map[string]string {
+	const noForm = "for which"
+	refused := map[string]string{}
+	switch {
+	case strings.Contains(name, "\n"):
+		refused["fstab"], refused["systemd"] = noForm, noForm
+	case strings.Contains(name, `"`):
+		refused["fstab"] = noForm
+		if writable {
+			refused["sh"], refused["systemd"] = noForm, noForm
+		}
+	case strings.Contains(name, ","):
+		refused["fstab"] = "a comma keeps layers in one option"
+	}
+	return refused
 }
 
 // systemd's own programs agree on the unit's name, and find nothing to say.
@@ -224,13 +325,13 @@ func TestFSTabBoots(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := m.FSTab("/srv/my image", true)
+	line, err := m.FSTab("/srv/my image", FSTabOptions{Systemd: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "fstab")
-	writeFile(t, file, line+"\n")
+	writeFile(t, file, line.Text+"\n")
 	cmd := exec.Command(generator, dir, dir, dir)
 	cmd.Env = append(os.Environ(), "SYSTEMD_FSTAB="+file)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -246,11 +347,11 @@ func TestFSTabBoots(t *testing.T) {
 		}
 	}
 	// And util-linux leaves out what is for systemd.
-	line, err = m.FSTab(p.target, true)
+	line, err = m.FSTab(p.target, FSTabOptions{Systemd: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	mountFSTab(t, "mount", line, p.target)
+	mountFSTab(t, "mount", line.Text, p.target)
 	if err := m.check(p.target); err != nil {
 		t.Error(err)
 	}

@@ -116,6 +116,12 @@ func MountOption() []string {
 	return all
 }
 
+// IsMountOption tells whether [MountOptions] takes an option.
+func IsMountOption(o string) bool {
+	_, err := parseOptions([]string{o})
+	return err == nil
+}
+
 // chosen are options taken apart.
 type chosen struct {
 	overlay     []string // key=value

@@ -10,5 +10,8 @@ import (
 
 func main() {
 	userns.Continue()
+	if args, ok := mountHelperArgs(os.Args); ok {
+		os.Exit(runMountHelper(args, os.Stdin, os.Stdout, os.Stderr))
+	}
 	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) {
 	userns.Continue()
-	testscript.Main(apart{m}, map[string]func(){"layerctl": main})
+	testscript.Main(apart{m}, map[string]func(){"layerctl": main, helperName: main})
 }
 
 // apart runs the tests with a store of their own, also where none is named.

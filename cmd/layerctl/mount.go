@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/overlaystore"
@@ -37,6 +38,7 @@ nothing is mounted: the line that does it is printed, for TARGET or
                and busybox
    json        an object with all that it is made of
    fstab       a line for /etc/fstab
+   fstab-helper  the same by mount.layerctl, see below
    systemd     a mount unit; its first line says under which name to save it
    containerd  a list of one mount: type, source, options
 
@@ -54,10 +56,21 @@ where nothing can have been lost.
 --idmap INSIDE:OUTSIDE:SIZE shows the image's owners shifted, 0:100000:65536
 user 0 as user 100000, without touching a file: one store for containers with
 user namespaces of their own. It takes Linux 5.19 and root; printed for sh also
-util-linux 2.39.`,
+util-linux 2.39.
+
+mount.layerctl is layerctl under that name: with a link to it in /sbin,
+
+   mount -t layerctl -o store=DIR REF TARGET
+
+and such lines of /etc/fstab do what 'layerctl mount' does, for any number of
+layers. fstab prints one where overlayfs's own form cannot be. Options are
+store=, upper= and work=, with paths in percent-encoding, volatile, idmap=, and
+what --option takes, for busybox's mount in the form option=nosuid, for it keeps
+flags to itself; the mount is writable where upper= and work= are.`,
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "print", Usage: "only print the line that mounts"},
-			&cli.StringFlag{Name: "format", Usage: "print it as `sh|json|fstab|systemd|containerd` (implies --print)"},
+			&cli.StringFlag{Name: "format", Usage: "print it as `" + strings.Join(mountFormats(), "|") + "` (implies --print)"},
+			&cli.BoolFlag{Name: "once", Usage: "do nothing where this image is mounted at TARGET already"},
 		}, mountFlags()...),
 		Action: runMount,
 	}
@@ -91,12 +104,15 @@ func runMount(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = closing(err, store) }()
-	image, name, err := lookup(store, args[0])
+	image, name, err := lookupStored(store, args[0])
 	if err != nil {
 		return err
 	}
 	options.Name, options.Target = name, target
 	if !printing {
+		if done, err := isMounted(c, store, image, target); err != nil || done {
+			return err
+		}
 		tellLeftovers(c, store, target)
 	}
 	mount, err := store.Assemble(c.Context, image, options)
@@ -122,6 +138,25 @@ func lookup(store *overlaystore.Store, arg string) (overlaystore.Image, string, 
 	}
 	image, err := store.Lookup(ref.String())
 	return image, ref.String(), err
+}
+
+// lookupStored is lookup for a manifest's digest as well.
+func lookupStored(store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
+	manifest, err := digest.Parse(arg)
+	if err != nil {
+		return lookup(store, arg)
+	}
+	image, err := store.Image(manifest)
+	return image, "", err
+}
+
+// isMounted is for mount -a, which may be run again and again.
+func isMounted(c *cli.Context, store *overlaystore.Store, image overlaystore.Image, target string) (bool, error) {
+	if !c.Bool("once") {
+		return false, nil
+	}
+	there, ok, err := store.MountedAt(target)
+	return ok && there.Manifest == image.Manifest, err
 }
 
 // mountTarget makes the target absolute: the line changes its directory.

@@ -11,10 +11,13 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// busyboxLine is how much of a line of fstab the mount of busybox reads.
-const busyboxLine = 1023
+// busyboxLine is how much of a line of fstab the mount of busybox reads: half
+// of its common buffer, as measured with 1.35.
+const busyboxLine = 511
 
-func mountFormats() []string { return []string{"sh", "json", "fstab", "systemd", "containerd"} }
+func mountFormats() []string {
+	return []string{"sh", "json", "fstab", "fstab-helper", "systemd", "containerd"}
+}
 
 // mountJSON is the output of mount --format json.
 type mountJSON struct {
@@ -55,20 +58,45 @@ func printMount(c *cli.Context, mount *overlaystore.Mount, image overlaystore.Im
 		}
 		_, err = fmt.Fprint(c.App.Writer, unit.Text)
 		return err
+	case "fstab", "fstab-helper":
+		return printFSTab(c, mount, target)
 	}
-	print := mount.Line
-	if format == "fstab" {
-		print = func(target string) (string, error) { return mount.FSTab(target, systemdRuns()) }
-	}
-	line, err := print(target)
+	line, err := mount.Line(target)
 	if err != nil {
 		return err
 	}
-	if len(line) > busyboxLine && format == "fstab" && !c.Bool("quiet") {
-		newConsole(c.App.ErrWriter).warn("the line has %d bytes; util-linux reads it, busybox's mount only %d", len(line), busyboxLine)
-	}
 	_, err = fmt.Fprintln(c.App.Writer, line)
 	return err
+}
+
+// printFSTab prints the line, and says what it takes beside mount(8).
+func printFSTab(c *cli.Context, mount *overlaystore.Mount, target string) error {
+	line, err := mount.FSTab(target, overlaystore.FSTabOptions{Systemd: systemdRuns(), Helper: c.String("format") == "fstab-helper"})
+	if err != nil {
+		return err
+	}
+	console := newConsole(c.App.ErrWriter)
+	_, missing := os.Stat(helperPath)
+	switch {
+	case c.Bool("quiet"):
+	case line.Helper != nil && missing != nil:
+		console.warn("this line mounts only with %s, which is not there; it takes that because of this: %v", helperPath, line.Helper)
+		console.hint("ln -s %s %s", printable(ownPath()), helperPath)
+	case line.Helper == nil && len(line.Text) > busyboxLine:
+		console.warn("the line has %d bytes; util-linux reads it, busybox's mount only %d", len(line.Text), busyboxLine)
+		console.hint("--format fstab-helper prints a short one, which needs %s", helperPath)
+	}
+	_, err = fmt.Fprintln(c.App.Writer, line.Text)
+	return err
+}
+
+// ownPath is where this program is.
+func ownPath() string {
+	path, err := os.Executable()
+	if err != nil {
+		return "layerctl"
+	}
+	return path
 }
 
 // systemdRuns reports whether systemd booted this machine (sd_booted(3)).

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/layerctl/layerctl/internal/disktest"
+	"github.com/layerctl/layerctl/internal/imagetest"
+)
+
+func TestMountHelperArgs(t *testing.T) {
+	for _, c := range []struct{ args, want, err string }{
+		{"alpine /mnt", "mount --once -- alpine /mnt", ""},
+		{"alpine /mnt -o rw", "mount --once -- alpine /mnt", ""},
+		{"alpine /mnt -o ro,noexec,nosuid,nodev,nofail,_netdev,user,x-systemd.requires-mounts-for=/a,X-mount.mkdir,comment=c,defaults", "mount --once --option noexec --option nosuid --option nodev -- alpine /mnt", ""},
+		{"alpine /mnt -o rw,store=/a%20b%2Cc%22%25", `--store /a_b,c"% mount --once -- alpine /mnt`, ""},
+		{"alpine /mnt -fnv -o metacopy=on -t layerctl.x", "mount --once --option metacopy=on --print --verbose -- alpine /mnt", ""},
+		{"-o upper=/u,volatile alpine -ordonly=1 /mnt -s -owork=/w", "mount --once --volatile --upper /u --work /w -- alpine /mnt", ""},
+		{"alpine /mnt -o idmap=0:1:2,idmap=5:6:7", "mount --once --idmap 0:1:2,5:6:7 -- alpine /mnt", ""},
+		{"alpine /mnt -o bogus", "mount --once --option bogus -- alpine /mnt", ""}, // refused by mount
+		{"alpine /mnt -s -o bogus", "mount --once -- alpine /mnt", ""},
+		{"alpine /mnt -o ro,upper=/u,work=/w", "", "exclude each other"},
+		{"alpine /mnt -r -o upper=/u,work=/w", "", "exclude each other"},
+		{"alpine /mnt -o store=relative", "", "no absolute path"},
+		{"alpine /mnt -o store=/%zz", "", "no absolute path"},
+		{"alpine /mnt -N /proc/1/ns/mnt", "", "another namespace"},
+		{"alpine", "", "a reference and a directory"},
+		{"alpine /mnt /more", "", "a reference and a directory"},
+		{"alpine /mnt -q", "", "no flag -q"},
+		{"alpine /mnt -o", "", "-o needs a value"},
+	} {
+		call, err := parseMountHelper(strings.Fields(c.args))
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%s: error %v, want %q", c.args, err, c.err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.args, err)
+			continue
+		}
+		want := strings.Fields("layerctl " + c.want)
+		for i := range want {
+			want[i] = strings.ReplaceAll(want[i], "_b", " b")
+		}
+		if got := call.command(); !slices.Equal(sortedFlags(got), sortedFlags(want)) {
+			t.Errorf("%s: %q, want %q", c.args, got, want)
+		}
+	}
+}
+
+// sortedFlags makes the order of flags not matter.
+func sortedFlags(args []string) []string {
+	args = slices.Clone(args)
+	slices.Sort(args)
+	return args
+}
+
+func TestMountHelperIsCalled(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want []string
+		ok   bool
+	}{
+		{[]string{"/sbin/mount.layerctl", "a", "b"}, []string{"a", "b"}, true},
+		{[]string{"layerctl", "mount.layerctl", "a"}, []string{"a"}, true},
+		{[]string{"layerctl", "mount", "mount.layerctl"}, nil, false},
+		{[]string{"layerctl"}, nil, false},
+	} {
+		if got, ok := mountHelperArgs(c.args); ok != c.ok || !slices.Equal(got, c.want) {
+			t.Errorf("%q: %q, %v", c.args, got, ok)
+		}
+	}
+}
+
+// helperHost runs scripts where mount.layerctl is installed: in mount
+// namespaces of their own, with it laid over /sbin.
+type helperHost struct{ sbin, store, layout string }
+
+// newHelperHost pulls images of so many layers, tagged by their number. Each
+// layer has a file own-N, replaces the file all, and deletes gone-N of the
+// layer below.
+func newHelperHost(t *testing.T, counts ...int) *helperHost {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it mounts")
+	}
+	helper, err := exec.LookPath(helperName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &helperHost{sbin: t.TempDir(), store: filepath.Join(disktest.Memory(t), "store"), layout: disktest.Memory(t)}
+	if err := os.Symlink(helper, filepath.Join(h.sbin, helperName)); err != nil {
+		t.Fatal(err)
+	}
+	var layers [][]byte
+	for i := range slices.Max(counts) {
+		layers = append(layers, imagetest.Tar(
+			imagetest.File(fmt.Sprint("own-", i), ""), imagetest.File("all", fmt.Sprint(i)),
+			imagetest.File(fmt.Sprint("gone-", i), ""), imagetest.File(fmt.Sprint(".wh.gone-", i-1), "")))
+	}
+	layout := imagetest.NewLayout(h.layout)
+	for _, n := range counts {
+		layout.Tag(layout.Image(amd64, layers[:n]...), fmt.Sprint(n))
+		h.run(t, fmt.Sprintf("layerctl pull --quiet --no-sync --platform linux/amd64 %s >/dev/null", h.ref(n)))
+	}
+	return h
+}
+
+func (h *helperHost) ref(n int) string { return fmt.Sprintf("oci:%s:%d", h.layout, n) }
+
+// run runs a script and returns what it prints.
+func (h *helperHost) run(t *testing.T, script string, env ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "unshare", "--mount", "sh", "-ec", `sbin=$(readlink -f /sbin)
+mount -t overlay helper -o "lowerdir=$HELPER:$sbin" "$sbin"
+`+script)
+	cmd.Env = append(os.Environ(), append(env, "LAYERCTL_STORE="+h.store, "HELPER="+h.sbin)...)
+	cmd.Dir = t.TempDir()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s\n%v: %.2000s", script, err, out)
+	}
+	return string(out)
+}
+
+// mountPrograms are as in the tests of overlaystore.
+func mountPrograms() []string {
+	programs := []string{"mount"}
+	if _, err := exec.LookPath("busybox"); err == nil {
+		programs = append(programs, "busybox mount")
+	}
+	return append(programs, filepath.SplitList(os.Getenv("LAYERCTL_TEST_MOUNTS"))...)
+}
+
+// Lines of fstab for more layers than the options of mount(2) can name, by
+// every mount(8).
+func TestFSTabOfManyLayers(t *testing.T) {
+	h := newHelperHost(t, 40, 128, 499, 500)
+	for n, format := range map[int]string{40: "fstab-helper", 128: "fstab", 499: "fstab", 500: "fstab"} {
+		for _, program := range mountPrograms() {
+			t.Run(fmt.Sprint(n, " layers, ", filepath.Base(program)), func(t *testing.T) {
+				out := h.run(t, `mkdir target
+layerctl mount --format "$FORMAT" "$REF" "$PWD/target" >fstab
+cut -d ' ' -f 3 fstab
+$MOUNT -T fstab "$PWD/target"
+ls target | wc -l; cat target/all; echo
+! touch target/new 2>/dev/null
+! ls target/gone-0 2>/dev/null
+umount target
+$MOUNT -a -T fstab
+$MOUNT -a -T fstab
+grep -c " $PWD/target " /proc/self/mountinfo
+layerctl umount target
+! grep -q " $PWD/target " /proc/self/mountinfo
+`, "REF="+h.ref(n), "MOUNT="+program, "FORMAT="+format)
+				if want := fmt.Sprintf("layerctl\n%d\n%d\n1\n", n+2, n-1); out != want {
+					t.Errorf("%q, want %q", out, want)
+				}
+			})
+		}
+	}
+}
+
+// The helper's line takes what overlayfs's has no form for, and mount(8) by
+// hand does as well.
+func TestMountHelperInOddPlaces(t *testing.T) {
+	h := newHelperHost(t, 2)
+	for _, name := range []string{"with blank", "co:lon", "com,ma,ro", `back\slash`, `end\`, `quo"te`, "apos'trophe", "new\nline", "hash #", "per%cent%20", "\xff"} {
+		for _, program := range mountPrograms() {
+			t.Run(fmt.Sprintf("%q, %s", name, filepath.Base(program)), func(t *testing.T) {
+				out := h.run(t, `mkdir "$NAME"
+cp -a "$LAYERCTL_STORE" "$NAME/store"
+cd "$NAME"
+mkdir upper work
+unset LAYERCTL_STORE
+layerctl --store "$PWD/store" mount --format fstab-helper --upper upper --work work -o nosuid "$REF" /mnt >../fstab
+$MOUNT -T ../fstab /mnt
+cat /mnt/all; echo
+! ls /mnt/gone-0 2>/dev/null
+echo written >/mnt/all
+grep -c ' /mnt rw,nosuid' /proc/self/mountinfo
+umount /mnt
+cat upper/all
+`, "REF="+h.ref(2), "MOUNT="+program, "NAME="+name)
+				if want := "1\n1\nwritten\n"; out != want {
+					t.Errorf("%q, want %q", out, want)
+				}
+			})
+		}
+	}
+}
+
+func TestMountHelperFails(t *testing.T) {
+	h := newHelperHost(t, 2)
+	out := h.run(t, `mkdir target
+code() { code=0; "$@" 2>err || code=$?; echo "$code $(cat err)"; }
+code mount -t layerctl -o nodev,private "$REF" target
+grep -c "$PWD/target ro,nodev" /proc/self/mountinfo
+umount target
+code mount -t layerctl -o bogus "$REF" target
+code mount -t layerctl -o ro,upper=/u,work=/w "$REF" target
+code mount -t layerctl no/such:image target
+code mount -f -t layerctl "$REF" target
+code mount -t layerctl "$(layerctl images --json | grep -o -m 1 'sha256:[0-9a-f]*')" target
+grep -c "$PWD/target ro" /proc/self/mountinfo
+`, "REF="+h.ref(2))
+	lines := strings.Split(out, "\n")
+	for i, want := range []string{"0 ", "1", "1 layerctl: error: ", "1 layerctl: error: ro and upper=", "32 layerctl: error: ", "0 ", "0 ", "1"} {
+		// A hint may follow.
+		lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "layerctl: hint") })
+		if !strings.HasPrefix(lines[i], want) {
+			t.Errorf("line %d: %q, want %q\n%s", i, lines[i], want, out)
+		}
+	}
+}
