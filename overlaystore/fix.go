@@ -68,6 +68,11 @@ func (s *Store) ensureFix(ctx context.Context, img Image, stack []lowerLayer) (d
 	if p.empty() {
 		return "", nil
 	}
+	// Only now, with every layer unpacked, is it known.
+	if len(stack) == maxLower {
+		return "", fmt.Errorf("%w: the image has %d layers, all that the kernel mounts, and needs one more that mends what a layer cannot say alone (%s); rebuild it with one layer less",
+			ErrUnsupported, len(stack), p.reason())
+	}
 	if err := s.makeFix(ctx, chain, v, p); err != nil {
 		return "", fmt.Errorf("make the fix layer: %w", err)
 	}
@@ -101,6 +106,19 @@ type fixPlan struct {
 }
 
 func (p *fixPlan) empty() bool { return len(p.dirs) == 0 && len(p.copies) == 0 }
+
+// reason names one path that the plan is for.
+func (p *fixPlan) reason() string {
+	for _, names := range p.copies {
+		return fmt.Sprintf("%q is a hard link into a layer below", names[0])
+	}
+	for _, dir := range slices.Sorted(maps.Keys(p.dirs)) {
+		if dir != "." {
+			return fmt.Sprintf("the directory %q", dir)
+		}
+	}
+	return "the root directory"
+}
 
 func (p *fixPlan) addDir(dir string) {
 	for !p.dirs[dir] {

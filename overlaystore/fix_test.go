@@ -377,3 +377,34 @@ func TestForeignLinkWithoutTarget(t *testing.T) {
 	}
 	checkEmpty(t, s, imagesDir, fixDir, stagingDir)
 }
+
+// The kernel mounts 500 layers, and the fix layer is one: an image that has as
+// many and needs it is refused before it is made, with what it is needed for.
+func TestFixLayerIsOneTooMany(t *testing.T) {
+	s := reopen(t, filepath.Join(memoryDir(t), "store"), Options{})
+	bottom := addLayer(t, s, "bottom", LayerRecord{}, dir("d", 0o700))
+	top := addLayer(t, s, "top", LayerRecord{}, implied("d"), regular("d/f", "x"))
+	between := manyLayers(t, s, maxLower-2).Layers
+	for _, c := range []struct {
+		layers int
+		ok     bool
+	}{{maxLower - 1, true}, {maxLower, false}} {
+		img := Image{Manifest: digest.FromString(fmt.Sprint(c.layers)), Layers: slices.Concat([]digest.Digest{bottom}, between[:c.layers-2], []digest.Digest{top})}
+		got, err := s.PutImage(t.Context(), img)
+		if c.ok {
+			if err != nil || got.Fix == "" {
+				t.Errorf("%d layers: fix layer %q, error %v", c.layers, got.Fix, err)
+			}
+			continue
+		}
+		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), `needs one more`) || !strings.Contains(err.Error(), `the directory "d"`) {
+			t.Errorf("%d layers: %v, want ErrUnsupported that names the directory", c.layers, err)
+		}
+		if _, err := s.Image(img.Manifest); !errors.Is(err, ErrNotFound) {
+			t.Errorf("the image: %v, want ErrNotFound", err)
+		}
+		if fixes, err := namesIn(s.dirs[fixDir]); err != nil || len(fixes) != 1 {
+			t.Errorf("fix layers %q, error %v; want the one of %d layers", fixes, err, maxLower-1)
+		}
+	}
+}
