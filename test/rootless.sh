@@ -84,6 +84,64 @@ shadow=$(echo "$work"/lc-mapped/.local/share/layerctl/layers/*/fs/etc/shadow)
 foreign=$(find "$work/lc-squashed" ! -user lc-squashed)
 [ -z "$foreign" ] || fail "not the caller's: $foreign"
 
+# Inside: what is mounted writable is read, written, deleted and unmounted, with
+# an upper dir in the store and with one of the user's own. $1 is the image,
+# $2 the mount point, $3 a directory for upper and work.
+cat >"$work/write" <<'WRITE'
+set -eu
+check() {
+  test "$(cat "$2/etc/hello")" = 'hello from linux/amd64'
+  test "$(cat "$2/etc/replaced")" = 'from the second layer'
+  test ! -e "$2/etc/deleted"
+  test ! -e "$2/var/cache/stale"
+  test -e "$2/var/cache/fresh"
+}
+change() {
+  echo mine >"$2/etc/new"
+  echo more >>"$2/etc/hello"
+  rm "$2/etc/replaced"
+  rm -r "$2/var/cache"
+  mkdir "$2/var/cache"
+  chmod 700 "$2/etc"
+}
+changed() {
+  test "$(cat "$2/etc/new")" = mine
+  test "$(tail -n 1 "$2/etc/hello")" = more
+  test ! -e "$2/etc/replaced"
+  test -z "$(ls -A "$2/var/cache")"
+  test "$(stat -c %a "$2/etc")" = 700
+  # What is gone is no name that cannot be looked up either.
+  find "$2" >/dev/null
+}
+layerctl mount --rw "$1" "$2"
+check "$@"
+change "$@"
+changed "$@"
+layerctl mounts | grep -q ' rw  *mounted'
+layerctl umount "$2"
+test -z "$(ls -A "$2")"
+test -z "$(ls "$LAYERCTL_STORE/writable")"
+layerctl mount "$1" "$2"
+check "$@"
+! touch "$2/etc/new" 2>/dev/null
+layerctl umount "$2"
+
+mkdir "$3/upper" "$3/work"
+layerctl mount --upper "$3/upper" --work "$3/work" "$1" "$2"
+check "$@"
+change "$@"
+layerctl umount "$2"
+eval "$(layerctl mount --print --upper "$3/upper" --work "$3/work" "$1" "$2")"
+changed "$@"
+umount "$2"
+WRITE
+for user in lc-mapped lc-squashed; do
+  as "$user" mkdir "$work/$user/written"
+  as "$user" layerctl unshare bash "$work/write" "oci:$work/hello" "$work/$user/hello" "$work/$user/written"
+  as "$user" layerctl unshare rm -rf "$work/$user/written"
+done
+echo 'rootless: writable mounts are read, written and unmounted, and whiteouts hold'
+
 # The commands work on both stores, and no user namespace hides a mount.
 for user in lc-mapped lc-squashed; do
   target=$work/$user/alpine
