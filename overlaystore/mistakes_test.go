@@ -25,6 +25,7 @@ type mistake struct {
 	after  string
 	raw    string // mount(8) options instead of lower, upper and work as they are
 	undo   string
+	needs  func(*testing.T)
 }
 
 const generic = "wrong fs type, bad option, bad superblock"
@@ -61,6 +62,8 @@ func mistakes() []mistake {
 		{name: "a read-only filesystem", make: fs("tmpfs") + `; mount -o remount,ro "$B/fs"`, change: onFS, before: generic, after: "read-only", undo: unmountFS},
 		{name: "upper on an overlay", make: `mkdir "$B/fs" "$B/l" "$B/l2" "$B/l/u" "$B/l/w"; mount -t overlay x -o "lowerdir=$B/l:$B/l2,upperdir=$U,workdir=$W" "$B/fs"; mkdir -p "$B/fs/u" "$B/fs/w"`,
 			change: onFS, before: generic, after: "is on overlayfs", undo: unmountFS},
+		{name: "upper on FUSE", needs: needsFUSE, make: `mkdir "$B/fs" "$B/l"; fuse-overlayfs -o "lowerdir=$B/l,upperdir=$U,workdir=$W" "$B/fs"; mkdir "$B/fs/u" "$B/fs/w"`,
+			change: onFS, before: generic, after: "is on FUSE", undo: unmountFS},
 		{name: "no extended attributes", make: fs("ramfs"), change: onFS, before: "mounts", after: "extended attributes", undo: unmountFS},
 		{name: "no file types in directories", make: `mkdir "$B/fs"; truncate -s 8M "$B/img"; mkfs.ext4 -q -O ^filetype "$B/img"; mount -o loop "$B/img" "$B/fs"; mkdir "$B/fs/u" "$B/fs/w"`,
 			change: onFS, before: "mounts", after: "d_type", undo: unmountFS},
@@ -75,6 +78,19 @@ func mistakes() []mistake {
 			p.img.Layers, *o = p.img.Layers[:1], MountOptions{}
 		}, after: ""},
 		{name: "upper and no work", before: generic, raw: "lowerdir=$L,upperdir=$U", change: func(_ *mountPair, o *MountOptions) { o.Work = "" }, after: "an upper dir needs a work dir"},
+		{name: "work and no upper", before: "mounts", raw: "lowerdir=$L:$B/target,workdir=$W", change: func(_ *mountPair, o *MountOptions) { o.Upper = "" }, after: "an upper dir needs a work dir"},
+		{name: "volatile and no upper", before: "mounts", raw: "lowerdir=$L:$B/target,volatile",
+			change: func(_ *mountPair, o *MountOptions) { *o = MountOptions{Volatile: true} }, after: "volatile concerns what is written"},
+		{name: "metacopy as an ordinary user", before: generic, raw: "lowerdir=$L,upperdir=$U,workdir=$W,userxattr,metacopy=on",
+			change: func(p *mountPair, o *MountOptions) {
+				p.s.format.Xattrs, o.Options = UserXattrs, []string{"metacopy=on"}
+			}, after: "trusts only trusted.*"},
+		{name: "redirects as an ordinary user", before: generic, raw: "lowerdir=$L,upperdir=$U,workdir=$W,userxattr,redirect_dir=on",
+			change: func(p *mountPair, o *MountOptions) {
+				p.s.format.Xattrs, o.Options = UserXattrs, []string{"redirect_dir=on"}
+			}, after: "only nofollow goes"},
+		{name: "nfs_export without its index", before: generic, raw: "lowerdir=$L,upperdir=$U,workdir=$W,nfs_export=on,index=off",
+			change: func(_ *mountPair, o *MountOptions) { o.Options = []string{"nfs_export=on", "index=off"} }, after: "conflicts with index=off"},
 		{name: "options that conflict", before: generic, raw: "lowerdir=$L,upperdir=$U,workdir=$W,metacopy=on,redirect_dir=off",
 			change: func(_ *mountPair, o *MountOptions) { o.Options = []string{"metacopy=on", "redirect_dir=off"} }, after: "conflicts with redirect_dir=off"},
 		{name: "an option that there is not", before: generic, raw: "lowerdir=$L,upperdir=$U,workdir=$W,bogus",
@@ -91,6 +107,9 @@ func TestMistakesAreExplained(t *testing.T) {
 	needsRoot(t, "it makes filesystems")
 	for _, c := range mistakes() {
 		t.Run(c.name, func(t *testing.T) {
+			if c.needs != nil {
+				c.needs(t)
+			}
 			p := newMountPair(t)
 			t.Cleanup(func() { p.run(t, c.undo) })
 			p.run(t, c.make)
@@ -126,7 +145,7 @@ func TestMistakesAreExplained(t *testing.T) {
 func mountRaw(t *testing.T, p *mountPair, options, lower string) string {
 	t.Helper()
 	options = os.Expand(options, func(name string) string {
-		return map[string]string{"L": lower, "U": p.upper, "W": p.work}[name]
+		return map[string]string{"L": lower, "U": p.upper, "W": p.work, "B": p.base}[name]
 	})
 	cmd := exec.Command("mount", "-t", "overlay", "by-hand", "-o", options, p.target)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "LIBMOUNT_FORCE_MOUNT2=always")
@@ -138,4 +157,17 @@ func mountRaw(t *testing.T, p *mountPair, options, lower string) string {
 		return "mounts"
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// needsFUSE mounts by fuse-overlayfs, or skips.
+func needsFUSE(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("fuse-overlayfs"); err != nil {
+		t.Skipf("needs fuse-overlayfs: %v", err)
+	}
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("needs a kernel that has FUSE: %v", err)
+	}
+	f.Close()
 }
