@@ -26,6 +26,9 @@ type PullOptions struct {
 	Jobs int
 	// Limits bound what a layer may cost; see [unpack.Limits].
 	Limits unpack.Limits
+	// Windows is what zstd layers with large windows share; see
+	// [unpack.Options].
+	Windows *unpack.Windows
 	// Devices is what becomes of device nodes in layers that are not in the
 	// store yet; zero makes them where the process may.
 	Devices unpack.Devices

@@ -15,6 +15,7 @@ func (p *pull) unpackOptions() unpack.Options {
 	o := unpack.Options{
 		Strict:      p.client.options.Strict,
 		Limits:      p.options.Limits,
+		Windows:     p.options.Windows,
 		Devices:     p.options.Devices,
 		WriteBehind: p.store.Syncs(), // else nobody waits for the disk
 		Logger:      p.client.log,

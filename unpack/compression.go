@@ -5,6 +5,7 @@ package unpack
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -16,7 +17,14 @@ import (
 // compression is one way in which a blob holds its tar.
 type compression struct {
 	name string
-	open func(io.Reader) (decompressor, error)
+	open func(opening) (decompressor, error)
+}
+
+// opening is what a decompressor is made of.
+type opening struct {
+	ctx     context.Context //nolint:containedctx // of the call that opens
+	in      *bufio.Reader
+	windows *Windows
 }
 
 // decompressor gives the tar out in pieces. Next decodes into the buffer and
@@ -50,7 +58,7 @@ func (r *plainReader) Next(b *inflate.Buffer) ([]byte, error) {
 }
 
 var (
-	uncompressed = compression{"", func(r io.Reader) (decompressor, error) { return &plainReader{Reader: r, free: func() {}}, nil }}
+	uncompressed = compression{"", func(o opening) (decompressor, error) { return &plainReader{Reader: o.in, free: func() {}}, nil }}
 	gzipped      = compression{"gzip", openGzip}
 	zstded       = compression{"zstd", openZstd}
 )

@@ -39,7 +39,8 @@
 //
 // Reading the blob, decompressing, hashing and making the files are stages that
 // work beside each other, on buffers of about 2 MiB in all for a layer; zstd
-// takes the window that its frames ask for besides. Small blobs are unpacked in
+// takes the window that its frames ask for besides, 8 MiB or what [Windows]
+// has. Small blobs are unpacked in
 // the caller's goroutine, and so are all but the reading on one processor.
 //
 // Each directory's own attributes are final whenever it is not among those

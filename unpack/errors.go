@@ -48,14 +48,20 @@ func (e *MalformedError) Is(target error) bool { return target == ErrMalformed }
 
 // LimitError says which limit a layer is over. errors.Is finds [ErrLimit].
 type LimitError struct {
-	// Limit names the field of [Limits], in lower case.
+	// Limit names the field of [Limits], in lower case, or is "window" for
+	// [Windows].
 	Limit string
 	Max   int64
+	// Asked is what the layer asks for; 0 where that is not known beforehand.
+	Asked int64
 	// Entry is the tar entry at which it happened; it may be empty.
 	Entry string
 }
 
 func (e *LimitError) Error() string {
+	if e.Limit == "window" {
+		return fmt.Sprintf("layer needs a zstd window of %d bytes, and there is memory for %d", e.Asked, e.Max)
+	}
 	s := fmt.Sprintf("layer exceeds the limit of %d for %s", e.Max, e.Limit)
 	if e.Entry != "" {
 		s += " at entry " + quote(e.Entry)

@@ -9,7 +9,7 @@ import (
 	"github.com/layerctl/layerctl/internal/inflate"
 )
 
-func openGzip(in io.Reader) (decompressor, error) { return gzipReader{inflate.NewReader(in)}, nil }
+func openGzip(o opening) (decompressor, error) { return gzipReader{inflate.NewReader(o.in)}, nil }
 
 // gzipReader reads all members of a gzip file (RFC 1952, 2.2). After the last
 // one nothing may follow but zeros: tapes and some registries pad with them.

@@ -4,6 +4,7 @@ package unpack_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -393,16 +394,20 @@ func unpackPieces(t *testing.T, dir string, blob []byte, n int) error {
 }
 
 func unpackFrom(t *testing.T, dir string, blob io.Reader) error {
+	return unpackWith(t.Context(), dir, blob, unpack.Options{})
+}
+
+// unpackWith unpacks in a form that whoever runs the test may write.
+func unpackWith(ctx context.Context, dir string, blob io.Reader, o unpack.Options) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	o := unpack.Options{}
 	if os.Geteuid() != 0 {
 		o.IDs, o.Xattrs = unpack.Squashed, unpack.User
 	}
-	_, err = unpack.Layer(t.Context(), f, blob, unpack.Source{}, o)
+	_, err = unpack.Layer(ctx, f, blob, unpack.Source{}, o)
 	return err
 }
 

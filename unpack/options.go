@@ -83,6 +83,9 @@ type Options struct {
 	Strict bool
 	// Limits bound what a layer may take; zero fields are defaults.
 	Limits Limits
+	// Windows is memory that zstd frames with a window above 8 MiB take from;
+	// nil lets each layer have a window of 128 MiB.
+	Windows *Windows
 	// WriteBehind lets the device begin with large files at once, and waits for
 	// none of it: right where a sync follows, which then has less to do.
 	WriteBehind bool

@@ -59,12 +59,12 @@ const pieceSize = 256 << 10
 const cutShort = "the compressed layer is cut short"
 
 // openDecoder finds out what the blob is.
-func openDecoder(b *blobReader, mediaType string, n *notes) (*decoder, string, error) {
+func openDecoder(ctx context.Context, b *blobReader, mediaType string, windows *Windows, n *notes) (*decoder, string, error) {
 	d := &decoder{blob: b}
 	in := bufio.NewReaderSize(b, 4096) // to look at the start; large reads pass it by
 	c, err := chooseCompression(mediaType, in, n)
 	if err == nil {
-		d.in, err = c.open(in)
+		d.in, err = c.open(opening{ctx, in, windows})
 	}
 	if err != nil {
 		return nil, "", d.explain(err)
@@ -98,7 +98,8 @@ func (d *decoder) explain(err error) error {
 		return fmt.Errorf("read blob: %w", failure)
 	}
 	var known *MalformedError
-	if errors.As(err, &known) {
+	var limit *LimitError
+	if errors.As(err, &known) || errors.As(err, &limit) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF {

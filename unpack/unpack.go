@@ -43,7 +43,7 @@ func Layer(ctx context.Context, dir *os.File, blob io.Reader, want Source, o Opt
 
 // blob unpacks what p reads.
 func (u *unpacker) blob(p *pipeline, mediaType string) error {
-	d, compression, err := openDecoder(p.blob, mediaType, u.notes)
+	d, compression, err := openDecoder(p.decodingCtx, p.blob, mediaType, u.o.Windows, u.notes)
 	if err != nil {
 		return err
 	}

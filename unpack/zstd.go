@@ -3,22 +3,51 @@
 package unpack
 
 import (
-	"io"
+	"errors"
+	"fmt"
 
 	"github.com/klauspost/compress/zstd"
 )
 
-// maxWindow is the memory that a frame may ask for. RFC 8878 recommends 8 MiB
-// at least; zstd --ultra and --long=27 take 128 MiB.
-const maxWindow = 128 << 20
-
-func openZstd(in io.Reader) (decompressor, error) {
-	z, err := zstd.NewReader(in,
-		zstd.WithDecoderConcurrency(1),
-		zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(maxWindow))
+// openZstd takes memory for the window that the first frame asks for. Those
+// after it, which mostly are like it, must do with that, or with the 8 MiB
+// that are always there.
+func openZstd(o opening) (decompressor, error) {
+	start, _ := o.in.Peek(o.in.Size()) // an error comes again
+	window, known := windowOf(start)
+	if !known {
+		window = o.windows.most()
+	}
+	release, err := o.windows.take(o.ctx, window)
 	if err != nil {
 		return nil, err
 	}
-	return &plainReader{Reader: z, free: z.Close}, nil
+	window = max(window, smallWindow)
+	z, err := zstd.NewReader(o.in,
+		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(uint64(window)))
+	if err != nil {
+		release()
+		return nil, err
+	}
+	free := func() {
+		z.Close()
+		release()
+	}
+	return &plainReader{Reader: zstdReader{z, window}, free: free}, nil
+}
+
+// zstdReader says which window was exceeded.
+type zstdReader struct {
+	*zstd.Decoder
+	window int64
+}
+
+func (r zstdReader) Read(p []byte) (int, error) {
+	n, err := r.Decoder.Read(p)
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		err = &MalformedError{Offset: -1, Reason: fmt.Sprintf("a zstd frame or block is larger than the window of %d bytes", r.window)}
+	}
+	return n, err
 }
