@@ -97,7 +97,7 @@ func (p *pull) count(plan *Plan, layers []manifest.Layer, missing []numbered) {
 		plan.Layers = append(plan.Layers, planned)
 		if remote := p.source.Reference().Transport() == registry.Docker; remote && !planned.Cached && (!planned.Present || p.source.keepBlobs) {
 			plan.Fetch += l.Descriptor.Size
-			plan.Requests++
+			plan.Requests += p.source.Requests(l.Descriptor)
 		}
 	}
 	plan.Requests += p.documents(plan.Resolution)

@@ -59,11 +59,20 @@ type Options struct {
 	// LimitRate is how many bytes a second all connections together bring at
 	// most; 0 means as many as come.
 	LimitRate int64
+	// Ranges is over how many connections at once a large blob is fetched, a
+	// range of 4 MiB on each, for links that are slow for one connection; [MaxRanges]
+	// at most. A blob then takes Ranges+1 times 4 MiB of memory. 0 and 1 mean one
+	// connection, and so it is for blobs below 8 MiB, for hosts that send no
+	// ranges, and for a blob that the same Source is asked for again: where
+	// ranges went wrong, that is another way.
+	Ranges int
 	// OnRequest is called after each request, also those for tokens and those
 	// that follow redirects, from the goroutine that sent it. nil means no.
 	OnRequest func(Request)
 	// Logger tells of retries and of hosts that failed; nil is silent.
 	Logger *slog.Logger
+
+	chunk int64 // the size of a range; 0 means 4 MiB
 }
 
 // Login is a user's credentials.
@@ -105,6 +114,10 @@ func New(o Options) *Client {
 	}
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = time.Minute
+	}
+	o.Ranges = min(o.Ranges, MaxRanges)
+	if o.chunk == 0 {
+		o.chunk = chunkSize
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -33,7 +33,8 @@ type peer struct {
 	host   string   // as a reference or a mirror's configuration names it
 	base   *url.URL // below it are the repositories, no slash at the end
 	client *http.Client
-	header http.Header // of its configuration
+	ranged *http.Client // for questions that are alone; nil where none is asked
+	header http.Header  // of its configuration
 	auth   *authoriser
 	agent  string
 	stall  time.Duration
@@ -50,12 +51,18 @@ func newPeer(c *Client, name string, e hosts.Endpoint) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := newHTTPClient(c.o, base, e)
+	client, err := newHTTPClient(c.o, base, e, true)
 	if err != nil {
 		return nil, fmt.Errorf("host %s: %w", name, err)
 	}
+	var ranged *http.Client
+	if c.o.Ranges > 1 {
+		if ranged, err = newHTTPClient(c.o, base, e, false); err != nil {
+			return nil, fmt.Errorf("host %s: %w", name, err)
+		}
+	}
 	return &peer{
-		host: name, base: base, client: client, header: e.Header,
+		host: name, base: base, client: client, ranged: ranged, header: e.Header,
 		agent: c.o.UserAgent, stall: c.o.StallTimeout, limit: c.limit,
 		auth: newAuthoriser(c, name, base, client, e),
 	}, nil
@@ -68,6 +75,7 @@ type question struct {
 	path   string // below the repository: "manifests/latest"
 	query  url.Values
 	header http.Header
+	alone  bool // on a connection that carries no other answer meanwhile
 }
 
 // ask sends q, answers one challenge, and returns any answer of the 2xx kind;
@@ -130,7 +138,11 @@ func (p *peer) send(ctx context.Context, q question, authorization string) (*htt
 		req.Header.Set("Authorization", authorization)
 	}
 	timer := time.AfterFunc(p.stall, func() { cancel(errStalled) })
-	resp, err := p.client.Do(req)
+	client := p.client
+	if q.alone {
+		client = p.ranged
+	}
+	resp, err := client.Do(req)
 	timer.Stop()
 	if err != nil {
 		err = p.unanswered(ctx, sctx, req, err)

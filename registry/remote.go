@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -29,6 +30,8 @@ type remote struct {
 	ref    Reference
 	routes []*route
 	sent   *ledger
+	// chunked are the digests of the blobs that were asked for in chunks.
+	chunked sync.Map
 }
 
 func (r *remote) close() error { return nil }

@@ -73,7 +73,9 @@ func (a *attempts) next(ctx context.Context) (*route, error) {
 func (a *attempts) failed(rt *route, err error) {
 	a.errs[rt], a.last = err, rt
 	var status *StatusError
-	if !errors.As(err, &status) || status.Status >= 500 || status.Status == http.StatusTooManyRequests {
+	switch {
+	case errors.Is(err, errNoRanges): // it does what it can
+	case !errors.As(err, &status), status.Status >= 500, status.Status == http.StatusTooManyRequests:
 		rt.peer.mark(false)
 	}
 	a.log.Info("host failed", "host", rt.peer.host, "round", a.round, "err", err)
@@ -81,6 +83,19 @@ func (a *attempts) failed(rt *route, err error) {
 
 // progressed renews the patience.
 func (a *attempts) progressed() { a.round, a.queue = 0, nil }
+
+// roundOver says that all have been asked that were to be.
+func (a *attempts) roundOver() bool { return len(a.queue) == 0 }
+
+// saw says whether one of the routes failed for that reason.
+func (a *attempts) saw(reason error) bool {
+	for _, err := range a.errs {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return false
+}
 
 // live are the routes that may still answer, those that failed lately last.
 func (a *attempts) live() []*route {

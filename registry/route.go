@@ -73,7 +73,12 @@ func (r *remote) own() *route { return r.routes[len(r.routes)-1] }
 
 // ask sends one request about the repository.
 func (rt *route) ask(ctx context.Context, method, path string, header http.Header) (*http.Response, error) {
-	q := question{method: method, repo: rt.repo, path: path, header: header}
+	return rt.send(ctx, question{method: method, path: path, header: header})
+}
+
+// send sends a question, to which it adds the repository.
+func (rt *route) send(ctx context.Context, q question) (*http.Response, error) {
+	q.repo = rt.repo
 	if rt.namespace != "" {
 		q.query = url.Values{"ns": {rt.namespace}}
 	}

@@ -143,6 +143,16 @@ func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadClos
 	return b, nil
 }
 
+// Requests is how many requests [Source.Blob] takes for a blob, if all of them
+// are answered with what was asked for and none by a redirect; 0 for layouts
+// and archives.
+func (s *Source) Requests(desc ocispec.Descriptor) int {
+	if r, ok := s.origin.(*remote); ok {
+		return r.requests(desc)
+	}
+	return 0
+}
+
 // Traffic says how many bytes of blobs each host has sent so far, in the order
 // in which they came in; nothing for layouts and archives. A redirect's target
 // counts as the host that redirects.

@@ -8,53 +8,68 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// stream reads a blob, over as many responses as that takes: whenever a body
-// breaks it goes on at the same byte, from whichever host will. The reader
-// around it, which holds the digest of what was passed on, decides in the end
-// whether that was right.
+// stream reads a blob, or one chunk of it, over as many responses as that
+// takes: whenever a body breaks it goes on at the same byte, from whichever
+// host will. The reader around it, which holds the digest of what was passed
+// on, decides in the end whether that was right.
 type stream struct {
-	ctx   context.Context //nolint:containedctx // of the call that opened the blob
-	r     *remote
-	desc  ocispec.Descriptor
-	tries *attempts
-	// sum is the digest of the first off bytes.
+	ctx    context.Context //nolint:containedctx // of the call that opened the blob
+	cancel context.CancelFunc
+	r      *remote
+	desc   ocispec.Descriptor
+	tries  *attempts
+	known  *rangings
+	// sum is the digest of the first off bytes. A chunk has none.
 	sum func() digest.Digest
+	// chunk says that only a range will do: what is in front of it is not
+	// known. The head, which is opened before there are other chunks, becomes
+	// the whole blob where that is what comes.
+	chunk, head bool
 
-	off       int64
+	off, end  int64
 	body      io.ReadCloser // nil between responses
 	from      *route
 	responses int
-	ranges    map[*route]*ranging
 }
 
-// ranging is what is known of how a host does ranges of one blob.
-type ranging struct {
-	etag   string // strong, for If-Range
-	fickle bool   // its tag changes though the blob cannot
-	broken bool   // it does them wrong
-}
+// errNoRanges says that a host sends the whole blob only.
+var errNoRanges = errors.New("it sends no parts of the blob")
 
 func (r *remote) blob(ctx context.Context, desc ocispec.Descriptor) (*verified, error) {
 	if err := check(desc, 0); err != nil {
 		return nil, err
 	}
-	s := &stream{
-		ctx: ctx, r: r, desc: desc, ranges: map[*route]*ranging{},
-		tries: newAttempts(&r.c.o, r.c.o.Logger, r.able(true)),
-	}
-	v := verify(s, desc, "")
-	v.from = func() (string, bool) { return s.from.peer.host, s.responses > 1 }
+	v := verify(nil, desc, "")
+	s := r.stream(ctx, desc, newRangings())
 	s.sum = v.sum
+	if r.inChunks(desc) {
+		s.chunk, s.head, s.end = true, true, r.c.o.chunk
+	}
 	if err := s.connect(); err != nil {
+		s.cancel()
 		return nil, err
 	}
+	if s.chunk {
+		c := startChunks(ctx, s)
+		v.body, v.from = c, c.from
+	} else {
+		v.body, v.from = s, func() (string, bool) { return s.from.peer.host, s.responses > 1 }
+	}
 	return v, nil
+}
+
+// stream is one of the whole blob, not connected yet.
+func (r *remote) stream(ctx context.Context, desc ocispec.Descriptor, known *rangings) *stream {
+	ctx, cancel := context.WithCancel(ctx)
+	return &stream{
+		ctx: ctx, cancel: cancel, r: r, desc: desc, known: known, end: desc.Size,
+		tries: newAttempts(&r.c.o, r.c.o.Logger, r.able(true)),
+	}
 }
 
 // Read implements io.Reader.
@@ -74,7 +89,7 @@ func (s *stream) Read(p []byte) (int, error) {
 			continue
 		}
 		// Whatever happens to a connection after the last byte is no loss.
-		if err == io.EOF && s.off >= s.desc.Size || s.off == s.desc.Size {
+		if s.off >= s.end {
 			s.from.peer.mark(true)
 			return 0, io.EOF
 		}
@@ -108,30 +123,35 @@ func (s *stream) connect() error {
 		if err != nil {
 			return err
 		}
-		if s.ranges[rt] == nil {
-			s.ranges[rt] = &ranging{}
-		}
 		body, err := s.open(rt)
 		if err == nil {
-			s.body, s.from = body, rt
+			s.body, s.from, s.head = body, rt, false
 			s.responses++
 			return nil
 		}
 		s.tries.failed(rt, err)
+		// Whoever sends no parts may well send the rest.
+		if s.chunk && s.tries.roundOver() && s.tries.saw(errNoRanges) {
+			return fmt.Errorf("%s: %w", rt.peer.host, errNoRanges)
+		}
 	}
 }
 
 func (s *stream) open(rt *route) (io.ReadCloser, error) {
-	header := http.Header{}
-	ranged := s.off > 0 && !s.ranges[rt].broken
+	etag, broken := s.known.ask(rt)
+	if broken && s.chunk && !s.head {
+		return nil, final(errNoRanges)
+	}
+	q := question{method: http.MethodGet, path: "blobs/" + s.desc.Digest.String(), header: http.Header{}, alone: s.chunk}
+	ranged := (s.chunk || s.off > 0) && !broken
 	if ranged {
 		// The last byte is named, for some servers do not know "from here on".
-		header.Set("Range", fmt.Sprintf("bytes=%d-%d", s.off, s.desc.Size-1))
-		if tag := s.ranges[rt].etag; tag != "" {
-			header.Set("If-Range", tag)
+		q.header.Set("Range", fmt.Sprintf("bytes=%d-%d", s.off, s.end-1))
+		if etag != "" {
+			q.header.Set("If-Range", etag)
 		}
 	}
-	resp, err := rt.ask(s.ctx, http.MethodGet, "blobs/"+s.desc.Digest.String(), header)
+	resp, err := rt.send(s.ctx, q)
 	if err != nil {
 		return nil, s.rangeRefused(rt, ranged, err)
 	}
@@ -148,7 +168,7 @@ func (s *stream) open(rt *route) (io.ReadCloser, error) {
 func (s *stream) rangeRefused(rt *route, ranged bool, err error) error {
 	var status *StatusError
 	if ranged && errors.As(err, &status) && status.Status == http.StatusRequestedRangeNotSatisfiable {
-		s.ranges[rt].broken = true
+		s.known.wrong(rt)
 		return as(ErrNetwork, "%w", errors.New(status.Error()))
 	}
 	return err
@@ -165,30 +185,20 @@ func (s *stream) accept(rt *route, resp *http.Response, ranged bool) (io.ReadClo
 	if n := resp.ContentLength; n >= 0 && n != s.desc.Size {
 		return nil, &MismatchError{Want: s.desc.Digest, WantSize: s.desc.Size, GotSize: n, Host: rt.peer.host}
 	}
-	s.ranges[rt].whole(resp.Header.Get("ETag"), ranged)
-	if s.off == 0 {
+	s.known.whole(rt, resp.Header.Get("ETag"), ranged)
+	switch {
+	case s.chunk && !s.head:
+		return nil, final(errNoRanges)
+	case s.off == 0:
+		s.chunk, s.end = false, s.desc.Size
 		return resp.Body, nil
 	}
 	return resp.Body, s.skip(rt, resp.Body)
 }
 
-// whole takes note of the tag of an answer that is no part, though one was
-// asked for or not. One that changes is of no use in If-Range.
-func (g *ranging) whole(tag string, asked bool) {
-	if !strings.HasPrefix(tag, `"`) {
-		tag = "" // a weak one may not stand in If-Range
-	}
-	switch {
-	case asked && tag != g.etag:
-		g.etag, g.fickle = "", true
-	case !g.fickle:
-		g.etag = tag
-	}
-}
-
-// acceptPart is strict: one part, which begins where it must, of the same
-// whole. What a server does otherwise is no resume; it is not asked again for
-// a range of this blob.
+// acceptPart is strict: one part, which begins where it must and goes no
+// further, of the same whole. What a server does otherwise is no resume; it is
+// not asked again for a range of this blob.
 func (s *stream) acceptPart(rt *route, resp *http.Response) (io.ReadCloser, error) {
 	first, last, total, err := parseContentRange(resp.Header.Get("Content-Range"))
 	switch {
@@ -197,11 +207,15 @@ func (s *stream) acceptPart(rt *route, resp *http.Response) (io.ReadCloser, erro
 		err = fmt.Errorf("asked for byte %d on, got byte %d on", s.off, first)
 	case total != s.desc.Size:
 		err = fmt.Errorf("part of %d bytes, not %d", total, s.desc.Size)
+	case last >= s.end:
+		err = fmt.Errorf("asked for up to byte %d, got up to byte %d", s.end-1, last)
 	case resp.ContentLength >= 0 && resp.ContentLength != last-first+1:
 		err = fmt.Errorf("%d bytes for a part of %d", resp.ContentLength, last-first+1)
+	default:
+		err = s.known.part(rt, resp.Header.Get("ETag"))
 	}
 	if err != nil {
-		s.ranges[rt].broken = true
+		s.known.wrong(rt)
 		return nil, err
 	}
 	return &part{resp.Body, last - first + 1}, nil
@@ -225,24 +239,9 @@ func (s *stream) skip(rt *route, body io.Reader) error {
 
 // Close implements io.Closer.
 func (s *stream) Close() error {
+	defer s.cancel()
 	if s.body == nil {
 		return nil
 	}
 	return s.body.Close()
-}
-
-// part is a body that may bring no more than its Content-Range said.
-type part struct {
-	io.ReadCloser
-	left int64
-}
-
-// Read implements io.Reader.
-func (p *part) Read(b []byte) (int, error) {
-	if p.left == 0 {
-		return 0, io.EOF
-	}
-	n, err := p.ReadCloser.Read(b[:min(int64(len(b)), p.left)])
-	p.left -= int64(n)
-	return n, err
 }

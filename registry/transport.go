@@ -16,14 +16,16 @@ import (
 
 // newHTTPClient makes the client for one registry, all that it redirects to
 // and its token server. Each registry has its own: what may be dialled depends
-// on who sends us there, so connections are not shared.
-func newHTTPClient(o Options, base *url.URL, e hosts.Endpoint) (*http.Client, error) {
+// on who sends us there, so connections are not shared. Without http2 each answer
+// has a connection of its own while it lasts: HTTP/2 would have them all share
+// one, and what a link gives to one.
+func newHTTPClient(o Options, base *url.URL, e hosts.Endpoint, http2 bool) (*http.Client, error) {
 	g := newGuard(base)
 	roots, err := authorities(e.CA)
 	if err != nil {
 		return nil, err
 	}
-	strangers := newTransport(g, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
+	strangers := newTransport(g, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, http2)
 	own := strangers
 	if e.SkipVerify || len(e.Client) > 0 {
 		c := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, InsecureSkipVerify: e.SkipVerify}
@@ -34,7 +36,7 @@ func newHTTPClient(o Options, base *url.URL, e hosts.Endpoint) (*http.Client, er
 			}
 			c.Certificates = append(c.Certificates, cert)
 		}
-		own = newTransport(g, c)
+		own = newTransport(g, c, http2)
 	}
 	return &http.Client{
 		Transport:     &observed{&split{base, own, strangers}, o.OnRequest},
@@ -42,12 +44,15 @@ func newHTTPClient(o Options, base *url.URL, e hosts.Endpoint) (*http.Client, er
 	}, nil
 }
 
-func newTransport(g *guard, c *tls.Config) *http.Transport {
+func newTransport(g *guard, c *tls.Config, http2 bool) *http.Transport {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(http2)
 	return &http.Transport{
 		Proxy:               g.proxy,
 		DialContext:         g.dial,
 		TLSClientConfig:     c,
-		ForceAttemptHTTP2:   true,
+		Protocols:           &protocols,
 		DisableCompression:  true,
 		MaxIdleConnsPerHost: 16,
 		IdleConnTimeout:     90 * time.Second,
