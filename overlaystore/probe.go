@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 )
 
@@ -39,7 +40,7 @@ func probe(ctx context.Context, root *os.File, ids IDs) (_ Format, err error) {
 		return Format{}, err
 	}
 	defer func() {
-		err = errors.Join(err, dir.Close(), removeTree(root, name))
+		err = errors.Join(err, dir.Close(), beneath.RemoveAll(root, name))
 	}()
 	if err := probeBasics(dir); err != nil {
 		return Format{}, fmt.Errorf("%w: %w", ErrUnsupported, err)

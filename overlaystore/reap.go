@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 )
 
@@ -92,7 +93,7 @@ func (s *Store) emptyTrash(ctx context.Context, name string) error {
 	if held, err := s.held(name); err != nil || held {
 		return err
 	}
-	err := removeTree(s.dirs[trashDir], name)
+	err := beneath.RemoveAll(s.dirs[trashDir], name)
 	// Another process that empties the same trash adds and takes names under
 	// our hands; what we both leave the next one finds.
 	if errors.Is(err, unix.ENOTEMPTY) {

@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/tree"
 )
@@ -234,7 +235,7 @@ func (g *Staging) Discard() error {
 	var errs []error
 	if g.name != "" {
 		// No fault point and no context: this is what follows a fault.
-		errs = append(errs, removeTree(g.store.dirs[stagingDir], g.name))
+		errs = append(errs, beneath.RemoveAll(g.store.dirs[stagingDir], g.name))
 	}
 	return errors.Join(append(errs, g.close())...)
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 )
 
@@ -119,7 +120,7 @@ func (m *Mount) checkVolatile() error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(removeTree(inner, "incompat"), inner.Close())
+		return errors.Join(beneath.RemoveAll(inner, "incompat"), inner.Close())
 	}
 	return &VolatileError{Upper: m.upper, Work: m.work}
 }
@@ -153,7 +154,7 @@ func (m *Mount) tryWork() (err error) {
 	if err := unix.Mkdirat(int(dir.Fd()), name, 0o700); err != nil {
 		return fmt.Errorf("work %q cannot be written to (is it immutable, is the filesystem full or out of inodes?): %w", m.work, err)
 	}
-	defer func() { err = errors.Join(err, removeTree(dir, name)) }()
+	defer func() { err = errors.Join(err, beneath.RemoveAll(dir, name)) }()
 	trial, err := durable.OpenDirAt(dir, name)
 	if err != nil {
 		return err

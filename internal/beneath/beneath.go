@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package beneath opens what lies below a directory and never leads out of it.
+// Package beneath opens and removes what lies below a directory, and is never
+// led out of it.
 package beneath
 
 import (
