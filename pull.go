@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"sync"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -75,18 +74,17 @@ func (c *Client) Pull(ctx context.Context, store *overlaystore.Store, ref string
 
 // pull is one image on its way into a store.
 type pull struct {
-	client  *Client
+	transfer
 	store   *overlaystore.Store
-	source  *origin
 	options PullOptions
-
-	fetched  map[digest.Digest]bool // diffIDs that this pull stages
-	mu       sync.Mutex
-	warnings []string
+	fetched map[digest.Digest]bool // diffIDs that this pull stages
 }
 
 func newPull(c *Client, store *overlaystore.Store, source *origin, o PullOptions) *pull {
-	return &pull{client: c, store: store, source: source, options: o, fetched: map[digest.Digest]bool{}}
+	return &pull{
+		transfer: transfer{client: c, source: source, progress: o.Progress},
+		store:    store, options: o, fetched: map[digest.Digest]bool{},
+	}
 }
 
 func (p *pull) run(ctx context.Context) (Pulled, error) {
@@ -225,7 +223,7 @@ func (p *pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 		return nil
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(p.jobs())
+	group.SetLimit(jobs(p.options.Jobs))
 	for i := range staged {
 		p.fetched[layers[i].DiffID] = true
 		group.Go(func() error {
@@ -245,9 +243,9 @@ func (p *pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 	return p.store.Commit(ctx, staged...)
 }
 
-func (p *pull) jobs() int {
-	if p.options.Jobs > 0 {
-		return p.options.Jobs
+func jobs(wanted int) int {
+	if wanted > 0 {
+		return wanted
 	}
 	return DefaultJobs()
 }
@@ -255,12 +253,6 @@ func (p *pull) jobs() int {
 // DefaultJobs is how many layers a pull fetches and unpacks at a time where
 // nothing is said: as many as there are processors, two to four.
 func DefaultJobs() int { return min(max(2, runtime.GOMAXPROCS(0)), 4) }
-
-func (p *pull) tell(e Event) {
-	if p.options.Progress != nil {
-		p.options.Progress(e)
-	}
-}
 
 func discard(staged []*overlaystore.Staging) error {
 	var errs []error

@@ -10,10 +10,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -60,47 +58,17 @@ func (p *pull) explain(err error) error {
 	return p.store.Explain(err)
 }
 
-func worthAgain(err error) bool {
-	var mismatch *registry.MismatchError
-	return errors.As(err, &mismatch) && mismatch.Resumed || errors.Is(err, cache.ErrMiss)
-}
-
 // stream streams one blob into its staging.
 func (p *pull) stream(ctx context.Context, st *overlaystore.Staging, l numbered, high *int64) error {
-	blob, err := p.source.Blob(ctx, l.Descriptor)
+	options := p.unpackOptions()
+	if !p.options.unrecorded {
+		options.Record = st.Record
+	}
+	result, counts, err := p.unpack(ctx, st.Dir(), l, high, options)
 	if err != nil {
 		return err
 	}
-	counted := p.counting(blob, l, high)
-	made := &tally{next: st.Record}
-	options := p.unpackOptions()
-	if !p.options.unrecorded {
-		options.Record = made.record
-	}
-	result, err := unpack.Layer(ctx, st.Dir(), counted, unpack.Source{
-		MediaType: l.Descriptor.MediaType,
-		DiffID:    l.DiffID,
-		Size:      l.Descriptor.Size,
-	}, options)
-	if err = errors.Join(err, blob.Close()); err != nil {
-		return made.needs(err, counted.n, l.Descriptor.Size)
-	}
-	p.warnUnkept(blob, l)
-	return st.Seal(ctx, layerRecord(l.Layer, result, made.counts))
-}
-
-func (p *pull) counting(blob io.Reader, l numbered, high *int64) *counting {
-	e := l.event(LayerProgress)
-	return &counting{r: blob, high: high, report: func(n int64) { e.Offset = n; p.tell(e) }}
-}
-
-// warnUnkept tells of a blob that the cache should have and does not.
-func (p *pull) warnUnkept(blob io.ReadCloser, l numbered) {
-	if p.source.keepBlobs && !p.source.has(l.Descriptor) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.warnings = append(p.warnings, fmt.Sprintf("layer %s is not in the cache: %v", l.Descriptor.Digest, cache.Kept(blob)))
-	}
+	return st.Seal(ctx, layerRecord(l.Layer, result, counts))
 }
 
 // keepPresent brings the blobs into the cache of which the store had the

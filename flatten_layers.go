@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/layerctl/layerctl/internal/flat"
+	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/unpack"
+)
+
+// distinct are the layers with their places, each diffID once: images may
+// repeat a layer.
+func distinct(layers []manifest.Layer) []numbered {
+	var all []numbered
+	seen := map[digest.Digest]bool{}
+	for i, l := range layers {
+		if !seen[l.DiffID] {
+			seen[l.DiffID] = true
+			all = append(all, numbered{Layer: l, number: i + 1, of: len(layers)})
+		}
+	}
+	return all
+}
+
+// read reads the layers that are needed, and says how many of the lowest are
+// not.
+func (f *flattening) read(ctx context.Context, layers []manifest.Layer) (unread int, err error) {
+	if paths := f.choice.Literal(); paths != nil {
+		return f.readDown(ctx, layers, paths)
+	}
+	all := distinct(layers)
+	for _, l := range all {
+		if err := f.announce(l); err != nil {
+			return 0, err
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(jobs(f.options.Jobs))
+	for _, l := range all {
+		group.Go(func() error { return f.readOne(ctx, l) })
+	}
+	return 0, group.Wait()
+}
+
+// readDown reads one layer after the other, the topmost first, until the
+// paths are settled.
+func (f *flattening) readDown(ctx context.Context, layers []manifest.Layer, paths []string) (unread int, err error) {
+	var upper []*merged.Layer
+	for i, l := range slices.Backward(layers) {
+		if f.layers[l.DiffID] == nil {
+			n := numbered{Layer: l, number: i + 1, of: len(layers)}
+			if err := errors.Join(f.announce(n), f.readOne(ctx, n)); err != nil {
+				return 0, err
+			}
+		}
+		upper = append(upper, f.layers[l.DiffID].merged)
+		paths = slices.DeleteFunc(paths, func(p string) bool { return merged.Settled(p, upper...) })
+		if len(paths) == 0 {
+			return i, nil
+		}
+	}
+	return 0, nil
+}
+
+// announce says whether a layer will be fetched.
+func (f *flattening) announce(n numbered) error {
+	has, err := f.has(n)
+	if has {
+		f.tell(n.event(LayerPresent))
+	} else {
+		f.tell(n.event(LayerMissing))
+	}
+	return err
+}
+
+func (f *flattening) has(n numbered) (bool, error) {
+	if f.options.Store == nil {
+		return false, nil
+	}
+	return f.options.Store.HasLayer(n.DiffID)
+}
+
+func (f *flattening) readOne(ctx context.Context, n numbered) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	l, err := f.layer(ctx, n)
+	if err != nil {
+		return fmt.Errorf("layer %d/%d %s: %w", n.number, n.of, n.Descriptor.Digest, err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.layers[n.DiffID] = l
+	return nil
+}
+
+// layer takes a layer from the store, or fetches it.
+func (f *flattening) layer(ctx context.Context, n numbered) (*flatLayer, error) {
+	has, err := f.has(n)
+	if err != nil {
+		return nil, err
+	}
+	if has {
+		return f.stored(ctx, f.options.Store, n)
+	}
+	return f.fetch(ctx, n, f.choice.Has, true)
+}
+
+func (f *flattening) stored(ctx context.Context, store *overlaystore.Store, n numbered) (*flatLayer, error) {
+	record, err := store.Layer(n.DiffID)
+	if err != nil {
+		return nil, err
+	}
+	layer, err := storedLayer(ctx, f.stack, store, n.DiffID)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := store.OpenLayer(n.DiffID)
+	if err != nil {
+		return nil, err
+	}
+	for key, count := range record.Notes {
+		f.note(key, count)
+	}
+	return &flatLayer{merged: layer, content: flat.Stored{Layer: storedFiles{dir}}, numbered: n, close: dir.Close}, nil
+}
+
+func (f *flattening) note(key string, count int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.notes[key] += count
+}
+
+// storedFiles opens a layer's files that are as long as their entries say.
+type storedFiles struct{ *overlaystore.LayerDir }
+
+func (s storedFiles) Open(f merged.File) (*os.File, error) {
+	file, err := s.LayerDir.Open(f.From)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.Size() != f.Size {
+		err = fmt.Errorf("%w: %.200q has %d bytes, and %d are recorded", overlaystore.ErrDamaged, f.From, info.Size(), f.Size)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// fetch unpacks a layer into a directory beside the tree, with what is wanted
+// of it. Where bytes of several responses do not make the blob it is fetched
+// once more, from its start. Of a layer that is fetched a second time only the
+// files are new, and not recorded.
+func (f *flattening) fetch(ctx context.Context, n numbered, wanted func(string) bool, record bool) (*flatLayer, error) {
+	high := int64(0)
+	f.tell(n.event(LayerProgress))
+	l, err := f.fetchOnce(ctx, n, &high, wanted, record)
+	if worthAgain(err) {
+		f.client.log.Warn("fetch the layer again", "digest", n.Descriptor.Digest, "error", err)
+		f.tell(n.event(LayerAgain))
+		l, err = f.fetchOnce(ctx, n, &high, wanted, record)
+	}
+	if err != nil {
+		return nil, err
+	}
+	done := n.event(LayerDone)
+	done.Offset = n.Descriptor.Size
+	f.tell(done)
+	return l, nil
+}
+
+func (f *flattening) fetchOnce(ctx context.Context, n numbered, high *int64, wanted func(string) bool, record bool) (_ *flatLayer, err error) {
+	dir, err := f.newDir(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, dir.Close())
+		}
+	}()
+	o := f.unpackOptions()
+	if !f.choice.All() {
+		o.Skip = func(path string) bool { return !wanted(path) }
+	}
+	l := &flatLayer{merged: f.stack.Layer(), content: flat.Staged{Dir: dir}, numbered: n, staged: true, wanted: wanted, close: dir.Close}
+	o.Record = l.merged.Record
+	if !record {
+		o.Record = func(tree.Entry) error { return nil }
+	}
+	result, counts, err := f.unpack(ctx, dir, n, high, o)
+	if err != nil || !record {
+		return l, err
+	}
+	for _, note := range result.Notes {
+		f.note(note.Key, note.Count)
+	}
+	return l, l.merged.End(facts(layerRecord(n.Layer, result, counts)))
+}
+
+func (f *flattening) newDir(ctx context.Context) (*os.File, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dirs++
+	return f.place.Dir(ctx, fmt.Sprintf("layer-%d", f.dirs))
+}
+
+func (f *flattening) unpackOptions() unpack.Options {
+	o := unpack.Options{
+		Whiteouts: unpack.JournalOnly,
+		Strict:    f.client.options.Strict,
+		Limits:    f.options.Limits,
+		Devices:   f.options.Devices,
+		Logger:    f.client.log,
+	}
+	if !f.sameOwner() {
+		o.IDs = unpack.Squashed
+	}
+	return o
+}
+
+// merge puts the layers together but for the lowest ones, which were not read.
+func (f *flattening) merge(layers []manifest.Layer, unread int) (*merged.View, error) {
+	var read []*merged.Layer
+	for _, l := range layers[unread:] {
+		read = append(read, f.layers[l.DiffID].merged)
+	}
+	if unread > 0 {
+		return f.stack.MergeUpper(read...)
+	}
+	return f.stack.Merge(read...)
+}
+
+// readAgain fetches layers once more of which a file is needed that was not
+// wanted by its name there: it has another name, by a hardlink, which is.
+func (f *flattening) readAgain(ctx context.Context, layers []manifest.Layer, view *merged.View) error {
+	if f.choice.All() {
+		return nil
+	}
+	needed := map[digest.Digest]map[string]bool{}
+	for file := range view.All() {
+		if file.Type == tree.Directory || file.Type == tree.Symlink || !f.choice.Has(file.Path) {
+			continue
+		}
+		l := f.layers[layers[file.Layer].DiffID]
+		if !l.staged || l.wanted(file.From) {
+			continue
+		}
+		if needed[l.DiffID] == nil {
+			needed[l.DiffID] = map[string]bool{}
+		}
+		needed[l.DiffID][file.From] = true
+	}
+	for diffID, paths := range needed {
+		l := f.layers[diffID]
+		again, err := f.fetch(ctx, l.numbered, func(path string) bool { return paths[path] || f.choice.Has(path) }, false)
+		if err != nil {
+			return fmt.Errorf("layer %d/%d %s: %w", l.number, l.of, l.Descriptor.Digest, err)
+		}
+		if err := l.close(); err != nil {
+			return err
+		}
+		again.merged = l.merged
+		f.layers[diffID] = again
+	}
+	return nil
+}

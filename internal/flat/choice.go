@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package flat
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+)
+
+var (
+	// ErrPattern: a pattern makes no sense.
+	ErrPattern = errors.New("malformed pattern")
+	// ErrNoMatch: what is wanted is not in the image.
+	ErrNoMatch = errors.New("no such path in the image")
+)
+
+// Choice is which paths of an image are wanted. The zero value wants all.
+//
+// A pattern is a path from the root of the image, with or without a leading
+// slash, of which each component may be a glob as [path.Match] has it; "**"
+// stands for any number of components. It stands for what it matches and all
+// that is below.
+type Choice struct {
+	wanted, unwanted []pattern
+}
+
+type pattern struct {
+	text  string
+	parts []string
+}
+
+// NewChoice wants what matches one of paths, or everything where there are
+// none, but for what matches one of excludes. The error is [ErrPattern].
+func NewChoice(paths, excludes []string) (*Choice, error) {
+	var c Choice
+	var err error
+	if c.wanted, err = patterns(paths); err != nil {
+		return nil, err
+	}
+	c.unwanted, err = patterns(excludes)
+	return &c, err
+}
+
+func patterns(texts []string) ([]pattern, error) {
+	var all []pattern
+	for _, text := range texts {
+		if text == "" || strings.IndexByte(text, 0) >= 0 {
+			return nil, fmt.Errorf("%w: %q", ErrPattern, text)
+		}
+		if _, err := path.Match(text, ""); err != nil {
+			return nil, fmt.Errorf("%w: %q", ErrPattern, text)
+		}
+		all = append(all, pattern{text, components(strings.TrimPrefix(path.Clean("/"+text), "/"))})
+	}
+	return all, nil
+}
+
+func components(p string) []string {
+	if p == "." || p == "" {
+		return nil
+	}
+	return strings.Split(p, "/")
+}
+
+// All reports whether everything is wanted.
+func (c *Choice) All() bool { return c == nil || len(c.wanted)+len(c.unwanted) == 0 }
+
+// Has reports whether the path, as the view has it, is wanted.
+func (c *Choice) Has(p string) bool {
+	if c == nil {
+		return true
+	}
+	parts := components(p)
+	wanted := len(c.wanted) == 0
+	for i := 0; !wanted && i < len(c.wanted); i++ {
+		wanted = matches(c.wanted[i].parts, parts)
+	}
+	for i := 0; wanted && i < len(c.unwanted); i++ {
+		wanted = !matches(c.unwanted[i].parts, parts)
+	}
+	return wanted
+}
+
+// matches reports whether a pattern stands for the path or a directory that
+// it is in.
+func matches(pattern, parts []string) bool {
+	for len(pattern) > 0 && pattern[0] != "**" {
+		if len(parts) == 0 {
+			return false
+		}
+		if ok, err := path.Match(pattern[0], parts[0]); err != nil || !ok {
+			return false
+		}
+		pattern, parts = pattern[1:], parts[1:]
+	}
+	if len(pattern) == 0 {
+		return true
+	}
+	for i := range len(parts) + 1 {
+		if matches(pattern[1:], parts[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// Literal are the wanted paths, without a leading slash, where none of them is
+// a glob; nil where one is, or where everything is wanted.
+func (c *Choice) Literal() []string {
+	if c == nil {
+		return nil
+	}
+	var paths []string
+	for _, w := range c.wanted {
+		if strings.ContainsAny(w.text, `*?[\`) || len(w.parts) == 0 {
+			return nil
+		}
+		paths = append(paths, strings.Join(w.parts, "/"))
+	}
+	return paths
+}
+
+// all checks that each of the wanted patterns matches something of the paths.
+func (c *Choice) all(paths func(func(string) bool)) error {
+	if c == nil {
+		return nil
+	}
+	missing := c.wanted
+	for p := range paths {
+		if len(missing) == 0 {
+			return nil
+		}
+		parts := components(p)
+		var still []pattern
+		for _, w := range missing {
+			if !matches(w.parts, parts) {
+				still = append(still, w)
+			}
+		}
+		missing = still
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%w: %q", ErrNoMatch, missing[0].text)
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package flat
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/beneath"
+	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// Content is where the files of one layer are.
+type Content interface {
+	// put makes f, which is no directory, at name in dir; where it may not be
+	// made made is false.
+	put(m *maker, dir *os.File, name string, f merged.File) (made bool, err error)
+}
+
+// Staged is a layer that was unpacked for this: its files are moved, with the
+// attributes that they have. It must be on the filesystem of the new tree.
+type Staged struct{ Dir *os.File }
+
+func (s Staged) put(_ *maker, dir *os.File, name string, f merged.File) (bool, error) {
+	from, err := beneath.Open(s.Dir, path.Dir(f.From))
+	if err != nil {
+		return false, err
+	}
+	defer from.Close()
+	if err := unix.Renameat(int(from.Fd()), path.Base(f.From), int(dir.Fd()), name); err != nil {
+		return false, &os.LinkError{Op: "rename", Old: f.From, New: f.Path, Err: err}
+	}
+	return true, nil
+}
+
+// Opener opens a regular file in its layer, and says when it is not as long as
+// its entry.
+type Opener interface {
+	Open(f merged.File) (*os.File, error)
+}
+
+// Stored is a layer whose files stay where they are: they are copied, and the
+// attributes are the entry's.
+type Stored struct{ Layer Opener }
+
+func (s Stored) put(m *maker, dir *os.File, name string, f merged.File) (bool, error) {
+	fd := int(dir.Fd())
+	var err error
+	switch f.Type {
+	case tree.Regular:
+		return true, s.copy(m, dir, name, f)
+	case tree.Symlink:
+		err = unix.Symlinkat(f.Linkname, fd, name)
+	case tree.FIFO:
+		err = unix.Mknodat(fd, name, unix.S_IFIFO|0o600, 0)
+	default:
+		format := uint32(unix.S_IFBLK)
+		if f.Type == tree.CharDevice {
+			format = unix.S_IFCHR
+		}
+		if m.o.NoDevices {
+			err = unix.EPERM
+		} else {
+			err = unix.Mknodat(fd, name, format|0o600, int(unix.Mkdev(f.Major, f.Minor)))
+		}
+		if err == unix.EPERM {
+			m.leftOut(Device, f.Path)
+			return false, nil
+		}
+	}
+	if err != nil {
+		return false, &os.PathError{Op: "make", Path: f.Path, Err: err}
+	}
+	return true, m.describeNode(dir, name, f.Entry)
+}
+
+func (s Stored) copy(m *maker, dir *os.File, name string, f merged.File) (err error) {
+	in, err := s.Layer.Open(f)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return &os.PathError{Op: "create", Path: f.Path, Err: err}
+	}
+	out := os.NewFile(uintptr(fd), f.Path)
+	defer func() { err = errors.Join(err, out.Close()) }()
+	if unix.IoctlFileClone(fd, int(in.Fd())) != nil {
+		// io.Copy lets the kernel copy between two files (copy_file_range(2)).
+		if _, err := io.Copy(out, in); err != nil {
+			return fmt.Errorf("copy %.200q: %w", f.Path, err)
+		}
+	}
+	return m.describe(out, f.Entry)
+}

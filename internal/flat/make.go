@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package flat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/beneath"
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// Kind is a kind of thing that could not be made.
+type Kind string
+
+// The kinds.
+const (
+	Device     Kind = "device"
+	Capability Kind = "capability"
+	Attribute  Kind = "extended attribute"
+)
+
+// Options say how a tree is made.
+type Options struct {
+	// Contents are the layers, as the view counts them.
+	Contents []Content
+	// Choice is what is wanted; nil is everything.
+	Choice *Choice
+	// Strip takes so many leading components off each path, and leaves out what
+	// then has none.
+	Strip int
+	// SameOwner gives everything its owner of the image; otherwise it is the
+	// caller's, and has no capabilities.
+	SameOwner bool
+	// NoDevices leaves devices out.
+	NoDevices bool
+	// LeftOut hears of what could not be made here; nil hears nothing.
+	LeftOut func(kind Kind, path string)
+}
+
+// Counts are how many paths were made, and the bytes of regular files.
+type Counts struct {
+	Files, Directories, Symlinks, Links, Nodes int64
+	Bytes                                      int64
+}
+
+// Tree is a tree that lacks the attributes of its directories: while there is
+// something to be put into them they belong to their maker alone.
+type Tree struct {
+	Counts Counts
+	maker  *maker
+	dirs   []madeDir
+}
+
+type madeDir struct{ path, source string } // in the tree, and in the view
+
+type maker struct {
+	o     Options
+	view  *merged.View
+	root  *os.File
+	tree  *Tree
+	made  map[string]int    // directories, by their place in tree.dirs
+	first map[string]string // of files that have several names: the one that is there already
+	path  string            // of the directory that is open
+	dir   *os.File
+}
+
+// Make makes in root, an empty directory, what the view shows and the choice
+// wants. The error is [ErrNoMatch] where something is wanted that the view
+// does not have; nothing was made then.
+func Make(ctx context.Context, root *os.File, view *merged.View, o Options) (_ *Tree, err error) {
+	if err := o.Choice.all(paths(view)); err != nil {
+		return nil, err
+	}
+	m := &maker{o: o, view: view, root: root, tree: &Tree{}, made: map[string]int{}, first: map[string]string{}}
+	m.tree.maker = m
+	m.noteDir(".", ".")
+	defer func() { err = errors.Join(err, m.leave()) }()
+	for f := range view.All() {
+		if !o.Choice.Has(f.Path) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := durable.Fault(ctx, "make"); err != nil {
+			return nil, err
+		}
+		if err := m.one(f); err != nil {
+			return nil, err
+		}
+	}
+	return m.tree, nil
+}
+
+func paths(view *merged.View) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for f := range view.All() {
+			if !yield(f.Path) {
+				return
+			}
+		}
+	}
+}
+
+// strip is a path of the view in the tree; "" where nothing of it is left.
+func (m *maker) strip(p string) string {
+	for range m.o.Strip {
+		_, p, _ = strings.Cut(p, "/")
+	}
+	return p
+}
+
+func (m *maker) one(f merged.File) error {
+	to := m.strip(f.Path)
+	if f.Path == "." || to == "" {
+		return nil
+	}
+	if f.Type == tree.Directory {
+		return m.mkdir(to, f.Path)
+	}
+	dir, err := m.enter(path.Dir(to), path.Dir(f.Path))
+	if err != nil {
+		return err
+	}
+	name := path.Base(to)
+	file := f.Path // what all its names have in common
+	if f.Link != "" {
+		file = f.Link
+	}
+	if first, ok := m.first[file]; ok && f.Names > 1 {
+		return m.link(dir, name, first, to)
+	}
+	if err := m.clear(dir, name); err != nil {
+		return err
+	}
+	made, err := m.o.Contents[f.Layer].put(m, dir, name, f)
+	if err != nil || !made {
+		return err
+	}
+	if f.Names > 1 {
+		m.first[file] = to
+	}
+	m.count(f)
+	return nil
+}
+
+func (m *maker) count(f merged.File) {
+	c := &m.tree.Counts
+	switch f.Type {
+	case tree.Regular:
+		c.Files++
+		c.Bytes += f.Size
+	case tree.Symlink:
+		c.Symlinks++
+	default:
+		c.Nodes++
+	}
+}
+
+// clear makes way where two paths become one when their first components are
+// gone: the later one counts, as with tar.
+func (m *maker) clear(dir *os.File, name string) error {
+	if m.o.Strip == 0 {
+		return nil
+	}
+	if err := unix.Unlinkat(int(dir.Fd()), name, 0); err != nil && err != unix.ENOENT {
+		return fmt.Errorf("make %.200q: a directory has that path too, once components are stripped: %w", name, err)
+	}
+	return nil
+}
+
+func (m *maker) link(dir *os.File, name, first, to string) error {
+	from, err := beneath.Open(m.root, path.Dir(first))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := m.clear(dir, name); err != nil {
+		return err
+	}
+	if err := unix.Linkat(int(from.Fd()), path.Base(first), int(dir.Fd()), name, 0); err != nil {
+		return &os.LinkError{Op: "link", Old: first, New: to, Err: err}
+	}
+	m.tree.Counts.Links++
+	return nil
+}
+
+// enter opens a directory of the tree, and makes it where it is missing; source
+// is its path in the view. It stays open until the next one is entered.
+func (m *maker) enter(to, source string) (*os.File, error) {
+	if m.dir != nil && m.path == to {
+		return m.dir, nil
+	}
+	if err := m.leave(); err != nil {
+		return nil, err
+	}
+	if err := m.mkdir(to, source); err != nil {
+		return nil, err
+	}
+	dir, err := beneath.Open(m.root, to)
+	m.path, m.dir = to, dir
+	return dir, err
+}
+
+func (m *maker) leave() error {
+	if m.dir == nil {
+		return nil
+	}
+	dir := m.dir
+	m.dir = nil
+	return dir.Close()
+}
+
+// mkdir makes a directory and those that lead to it. One that is there gets
+// the attributes of the later path in the end.
+func (m *maker) mkdir(to, source string) error {
+	if i, ok := m.made[to]; ok {
+		if to != "." {
+			m.tree.dirs[i].source = source
+		}
+		return nil
+	}
+	if err := m.mkdir(path.Dir(to), path.Dir(source)); err != nil {
+		return err
+	}
+	dir, err := beneath.Open(m.root, path.Dir(to))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := unix.Mkdirat(int(dir.Fd()), path.Base(to), 0o700); err != nil {
+		return &os.PathError{Op: "mkdir", Path: to, Err: err}
+	}
+	m.noteDir(to, source)
+	m.tree.Counts.Directories++
+	return nil
+}
+
+func (m *maker) noteDir(to, source string) {
+	m.made[to] = len(m.tree.dirs)
+	m.tree.dirs = append(m.tree.dirs, madeDir{to, source})
+}
+
+func (m *maker) leftOut(kind Kind, p string) {
+	if m.o.LeftOut != nil {
+		m.o.LeftOut(kind, p)
+	}
+}
+
+// finish gives the directories below root, where the tree is by now, their
+// attributes: what is in a directory before the directory itself.
+func (t *Tree) finish(ctx context.Context, root *os.File) error {
+	for _, d := range slices.Backward(t.dirs[1:]) {
+		if err := durable.Fault(ctx, "finish"); err != nil {
+			return err
+		}
+		if err := t.finishDir(root, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Tree) finishDir(root *os.File, d madeDir) error {
+	f, ok := t.maker.view.Lookup(d.source)
+	if !ok {
+		return fmt.Errorf("flat: %.200q is not in the view", d.source)
+	}
+	found, err := beneath.Open(root, d.path)
+	if err != nil {
+		return err
+	}
+	defer found.Close()
+	dir, err := durable.OpenDir(procPath(int(found.Fd())))
+	if err != nil {
+		return &os.PathError{Op: "open", Path: d.path, Err: errors.Unwrap(err)}
+	}
+	defer dir.Close()
+	return t.maker.describe(dir, f.Entry)
+}

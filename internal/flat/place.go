@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package flat
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/beneath"
+	"github.com/layerctl/layerctl/internal/durable"
+)
+
+// ErrNotEmpty: the directory is there, and something is in it.
+var ErrNotEmpty = errors.New("directory is not empty")
+
+// tempPrefix begins the name of the directory in which a tree is made.
+const tempPrefix = ".layerctl-"
+
+const rootName = "root"
+
+// Place is where a tree comes to stand. Until then it is made in a directory
+// of its own on the same filesystem: beside the place, or in it where it is
+// a directory already.
+type Place struct {
+	path     string
+	holder   *os.File // of the temporary directory
+	base     string   // of the new directory in holder
+	existing bool     // holder is the place itself
+	name     string   // of the temporary directory
+	temp     *os.File
+	root     *os.File
+}
+
+// Begin prepares for a tree at path. The error is [ErrNotEmpty] for a
+// directory that has something in it, unless force puts the tree over that.
+func Begin(ctx context.Context, path string, force bool) (*Place, error) {
+	p := &Place{path: path, base: filepath.Base(path)}
+	dir, err := durable.OpenDir(path)
+	switch {
+	case err == nil:
+		p.holder, p.existing = dir, true
+		if err := p.checkEmpty(force); err != nil {
+			return nil, errors.Join(err, dir.Close())
+		}
+	case errors.Is(err, fs.ErrNotExist):
+		if p.holder, err = durable.OpenDir(filepath.Dir(filepath.Clean(path))); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, err
+	}
+	if err := p.open(ctx); err != nil {
+		return nil, errors.Join(err, p.Discard())
+	}
+	return p, nil
+}
+
+func (p *Place) checkEmpty(force bool) error {
+	names, err := p.holder.Readdirnames(1)
+	if len(names) > 0 && !force {
+		return fmt.Errorf("%s: %w", p.path, ErrNotEmpty)
+	}
+	if len(names) == 0 && err != nil && err != io.EOF {
+		return err
+	}
+	return nil
+}
+
+func (p *Place) open(ctx context.Context) (err error) {
+	name := tempPrefix + rand.Text()
+	if err := durable.Mkdir(ctx, p.holder, name, 0o700); err != nil {
+		return err
+	}
+	p.name = name
+	if p.temp, err = durable.OpenDirAt(p.holder, name); err != nil {
+		return err
+	}
+	if err := withoutACL(p.temp); err != nil {
+		return err
+	}
+	p.root, err = p.Dir(ctx, rootName)
+	return err
+}
+
+// Root is the empty directory in which the tree is to be made.
+func (p *Place) Root() *os.File { return p.root }
+
+// Dir makes a directory beside the root that goes when the place is done with.
+func (p *Place) Dir(ctx context.Context, name string) (*os.File, error) {
+	if err := durable.Mkdir(ctx, p.temp, name, 0o700); err != nil {
+		return nil, err
+	}
+	return durable.OpenDirAt(p.temp, name)
+}
+
+// Commit brings the tree that was made in the root to its place. A directory
+// that was not there before appears with all that is in it; what is in one
+// that was there is replaced where the tree has the same path, but for a
+// directory that is not empty where the tree has something else.
+func (p *Place) Commit(ctx context.Context, t *Tree) error {
+	if p.existing {
+		if err := moveInto(ctx, p.root, p.holder); err != nil {
+			return err
+		}
+		if err := t.finish(ctx, p.holder); err != nil {
+			return err
+		}
+		// What is removed from the directory changes its time.
+		return errors.Join(p.clear(), t.finishDir(p.holder, t.dirs[0]), p.Discard())
+	}
+	if err := errors.Join(t.finish(ctx, p.root), t.finishDir(p.root, t.dirs[0])); err != nil {
+		return err
+	}
+	if err := p.rename(ctx); err != nil {
+		return err
+	}
+	return p.Discard()
+}
+
+// rename moves the root to its place. A directory that its owner may not write
+// to cannot be moved by him.
+func (p *Place) rename(ctx context.Context) error {
+	move := func() error { return durable.RenameNoReplace(ctx, p.temp, rootName, p.holder, p.base) }
+	err := move()
+	if !errors.Is(err, unix.EACCES) {
+		return err
+	}
+	var st unix.Stat_t
+	fd := int(p.root.Fd())
+	if serr := unix.Fstat(fd, &st); serr != nil || st.Mode&0o200 != 0 {
+		return err
+	}
+	return errors.Join(unix.Fchmod(fd, 0o700), move(), unix.Fchmod(fd, st.Mode&0o7777))
+}
+
+// Discard removes what is left. After a commit, or a second time, it does
+// nothing, so that it can be deferred.
+func (p *Place) Discard() error {
+	errs := []error{p.clear()}
+	for _, f := range []**os.File{&p.root, &p.temp, &p.holder} {
+		if *f != nil {
+			errs = append(errs, (*f).Close())
+			*f = nil
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Place) clear() error {
+	if p.name == "" {
+		return nil
+	}
+	name := p.name
+	p.name = ""
+	return beneath.RemoveAll(p.holder, name)
+}
