@@ -21,16 +21,21 @@ import (
 // withClient makes the library's client from the global flags, for what is
 // asked about refs.
 func withClient(c *cli.Context, refs []string, use func(*layerctl.Client) error) (err error) {
-	logins, err := loginsFor(c, refs)
-	if err != nil {
-		return err
-	}
 	kept, err := openCache(c, refs)
 	if err != nil {
 		return err
 	}
 	if kept != nil {
 		defer func() { err = closing(err, kept) }()
+	}
+	return withCache(c, refs, kept, use)
+}
+
+// withCache is withClient with a cache that is open already, or without one.
+func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layerctl.Client) error) error {
+	logins, err := loginsFor(c, refs)
+	if err != nil {
+		return err
 	}
 	return use(layerctl.New(layerctl.Options{
 		Registry:  registryOptions(c, logins),

@@ -60,9 +60,9 @@ func exitCode(err error) int {
 		return exitSignal + int(caught.signal)
 	case errors.As(err, &option) && option.Err == nil: // not allowed or in conflict, and no fault of the kernel's
 		return exitUsage
-	case errors.As(err, &usage), isAny(err, registry.ErrReference):
+	case errors.As(err, &usage), isAny(err, registry.ErrReference, layerctl.ErrPattern):
 		return exitUsage
-	case isAny(err, registry.ErrNotFound, layerctl.ErrOffline, platform.ErrNoMatch, overlaystore.ErrNotFound):
+	case isAny(err, registry.ErrNotFound, layerctl.ErrOffline, platform.ErrNoMatch, overlaystore.ErrNotFound, layerctl.ErrNoMatch):
 		return exitNotFound
 	case isAny(err, registry.ErrDenied):
 		return exitDenied
@@ -70,11 +70,11 @@ func exitCode(err error) int {
 		return exitMismatch
 	case isAny(err, registry.ErrNetwork):
 		return exitNetwork
-	case isAny(err, registry.ErrMalformed, manifest.ErrMalformed, manifest.ErrUnsupported, layerctl.ErrPlatformConflict, unpack.ErrMalformed, unpack.ErrLimit, overlaystore.ErrMalformed):
+	case isAny(err, registry.ErrMalformed, manifest.ErrMalformed, manifest.ErrUnsupported, layerctl.ErrPlatformConflict, unpack.ErrMalformed, unpack.ErrLimit, overlaystore.ErrMalformed, layerctl.ErrMalformed, layerctl.ErrLimit):
 		return exitMalformed
 	case isAny(err, overlaystore.ErrBusy):
 		return exitBusy
-	case isAny(err, overlaystore.ErrUnsupported, overlaystore.ErrFormat, syscall.ENOSPC, fs.ErrPermission, fs.ErrNotExist, fs.ErrExist), errors.As(err, &errno):
+	case isAny(err, overlaystore.ErrUnsupported, overlaystore.ErrFormat, layerctl.ErrNotEmpty, syscall.ENOSPC, fs.ErrPermission, fs.ErrNotExist, fs.ErrExist), errors.As(err, &errno):
 		return exitFilesystem
 	default:
 		return exitFailure
@@ -101,6 +101,8 @@ func defaultHint(err error) string {
 		return "--platform takes another one; 'layerctl resolve --explain' tells why not"
 	case errors.Is(err, overlaystore.ErrNotFound):
 		return "'layerctl images' lists what the store has, 'layerctl pull' brings more"
+	case errors.Is(err, layerctl.ErrNotEmpty):
+		return "--force unpacks over what is in it; a directory that is not there yet appears whole or not at all"
 	case errors.Is(err, syscall.ENOSPC):
 		return "make room, or use another store with --store"
 	case isAny(err, registry.ErrMismatch, unpack.ErrMismatch):

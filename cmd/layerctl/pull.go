@@ -35,7 +35,7 @@ that it does not.`,
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "pull what `LIST` names, - for standard input"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "fetch no layer, tell what would be fetched"},
 			&cli.BoolFlag{Name: "keep-blobs", Usage: "keep the compressed layers in the cache too, DIR/blobs of the store"},
-			&cli.IntFlag{Name: "jobs", Usage: "fetch and unpack `N` layers at a time (default: one a processor, two to four, fewer with little memory)"},
+			jobsFlag(),
 			devicesFlag(),
 			targetFlag(),
 		),
@@ -54,8 +54,8 @@ func runPull(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.Int("jobs") < 0 {
-		return &usageError{problem: fmt.Sprintf("--jobs %d is not a number of layers", c.Int("jobs"))}
+	if err := checkJobs(c); err != nil {
+		return err
 	}
 	target, err := mountTarget(c.String("target"))
 	if err != nil {
@@ -137,7 +137,7 @@ func (p *puller) one(l listed) error {
 		return err
 	}
 	options := layerctl.PullOptions{
-		Jobs:     p.jobs(),
+		Jobs:     jobs(p.Context),
 		Limits:   limits(p.Context),
 		Devices:  nodes,
 		Progress: func(e layerctl.Event) { p.show.event(l.ref, e) },
@@ -156,15 +156,6 @@ func (p *puller) one(l listed) error {
 		return err
 	}
 	return p.pulled(l.ref, pulled)
-}
-
-// jobs is --jobs, or as many as there is memory for; 0 leaves it to the
-// library.
-func (p *puller) jobs() int {
-	if p.Int("jobs") > 0 {
-		return p.Int("jobs")
-	}
-	return min(layerctl.DefaultJobs(), layersIn(memory(p.Context)))
 }
 
 func (p *puller) pulled(ref string, pulled layerctl.Pulled) error {

@@ -74,6 +74,7 @@ func commands() []*cli.Command {
 		platformsCommand(),
 		resolveCommand(),
 		pullCommand(),
+		unpackCommand(),
 		mountCommand(),
 		umountCommand(),
 		unshareCommand(),
