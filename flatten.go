@@ -52,6 +52,9 @@ type UnpackOptions struct {
 	Jobs int
 	// Limits bound what a layer may cost; see [unpack.Limits].
 	Limits unpack.Limits
+	// Windows is what zstd layers with large windows share; see
+	// [unpack.Options].
+	Windows *unpack.Windows
 	// Memory bounds the bytes that the paths of all layers may take, about 400
 	// for each and its own length; 0 means 512 MiB.
 	Memory int64

@@ -224,6 +224,7 @@ func (f *flattening) unpackOptions() unpack.Options {
 		Whiteouts: unpack.JournalOnly,
 		Strict:    f.client.options.Strict,
 		Limits:    f.options.Limits,
+		Windows:   f.options.Windows,
 		Devices:   f.options.Devices,
 		Logger:    f.client.log,
 	}

@@ -13,9 +13,9 @@ const (
 	// smallWindow is the memory that every zstd frame may ask for: RFC 8878,
 	// 3.1.1.1.2, wants 8 MiB of all decoders.
 	smallWindow = 8 << 20
-	// maxWindow is what a frame may ask for at most; zstd --ultra and --long=27
-	// take 128 MiB.
-	maxWindow = 128 << 20
+	// MaxWindow is what a frame may ask for at most, in bytes; zstd --ultra and
+	// --long=27 take as much.
+	MaxWindow = 128 << 20
 )
 
 // Windows is memory for zstd frames that need a window of more than 8 MiB. The
@@ -34,9 +34,9 @@ func NewWindows(bytes int64) *Windows {
 // most is the largest window that there can be.
 func (w *Windows) most() int64 {
 	if w == nil {
-		return maxWindow
+		return MaxWindow
 	}
-	return min(smallWindow+w.size, maxWindow)
+	return min(smallWindow+w.size, MaxWindow)
 }
 
 // take waits for the memory of a window. release gives it back.

@@ -20,32 +20,10 @@ import (
 
 const mib = 1 << 20
 
-// storedFrame is a zstd frame of uncompressed blocks (RFC 8878, 3.1.1) that
-// asks for a window of 2 to the power of log.
-func storedFrame(log int, data []byte) []byte {
-	return appendBlocks([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, byte(log-10) << 3}, data)
-}
-
 // singleSegment is one whose window is as large as it says its content is.
 func singleSegment(size uint32, data []byte) []byte {
 	frame := binary.LittleEndian.AppendUint32([]byte{0x28, 0xb5, 0x2f, 0xfd, 0xa0}, size)
-	return appendBlocks(frame, data)
-}
-
-func appendBlocks(frame, data []byte) []byte {
-	for {
-		n := min(len(data), 128<<10)
-		last := n == len(data)
-		header := uint32(n) << 3
-		if last {
-			header |= 1
-		}
-		frame = append(frame, byte(header), byte(header>>8), byte(header>>16))
-		frame = append(frame, data[:n]...)
-		if data = data[n:]; last {
-			return frame
-		}
-	}
+	return AppendBlocks(frame, data)
 }
 
 func TestWindows(t *testing.T) {
@@ -61,23 +39,23 @@ func TestWindows(t *testing.T) {
 		asked   int64
 		says    string // of another error
 	}{
-		{name: "8 MiB are always there", blob: storedFrame(23, tar), windows: unpack.NewWindows(0)},
-		{name: "16 MiB and nothing", blob: storedFrame(24, tar), windows: unpack.NewWindows(0), limit: 8 * mib, asked: 16 * mib},
-		{name: "16 MiB and too little", blob: storedFrame(24, tar), windows: unpack.NewWindows(8*mib - 1), limit: 16*mib - 1, asked: 16 * mib},
-		{name: "16 MiB and just enough", blob: storedFrame(24, tar), windows: unpack.NewWindows(8 * mib)},
-		{name: "128 MiB without a bound", blob: storedFrame(27, tar)},
-		{name: "128 MiB and more memory than that", blob: storedFrame(27, tar), windows: unpack.NewWindows(1 << 40)},
-		{name: "256 MiB and more memory than that", blob: storedFrame(28, tar), windows: unpack.NewWindows(1 << 40), limit: 128 * mib, asked: 256 * mib},
-		{name: "less than nothing", blob: storedFrame(24, tar), windows: unpack.NewWindows(-1), limit: 8 * mib, asked: 16 * mib},
-		{name: "the largest that can be asked for", blob: storedFrame(41, tar), limit: 128 * mib, asked: 1 << 41},
+		{name: "8 MiB are always there", blob: StoredZstd(23, tar), windows: unpack.NewWindows(0)},
+		{name: "16 MiB and nothing", blob: StoredZstd(24, tar), windows: unpack.NewWindows(0), limit: 8 * mib, asked: 16 * mib},
+		{name: "16 MiB and too little", blob: StoredZstd(24, tar), windows: unpack.NewWindows(8*mib - 1), limit: 16*mib - 1, asked: 16 * mib},
+		{name: "16 MiB and just enough", blob: StoredZstd(24, tar), windows: unpack.NewWindows(8 * mib)},
+		{name: "128 MiB without a bound", blob: StoredZstd(27, tar)},
+		{name: "128 MiB and more memory than that", blob: StoredZstd(27, tar), windows: unpack.NewWindows(1 << 40)},
+		{name: "256 MiB and more memory than that", blob: StoredZstd(28, tar), windows: unpack.NewWindows(1 << 40), limit: 128 * mib, asked: 256 * mib},
+		{name: "less than nothing", blob: StoredZstd(24, tar), windows: unpack.NewWindows(-1), limit: 8 * mib, asked: 16 * mib},
+		{name: "the largest that can be asked for", blob: StoredZstd(41, tar), limit: 128 * mib, asked: 1 << 41},
 		{name: "a single segment", blob: singleSegment(uint32(len(tar)), tar), windows: unpack.NewWindows(0)},
 		{name: "a single segment of 9 MiB", blob: singleSegment(uint32(len(long)), long), windows: unpack.NewWindows(0), limit: 8 * mib, asked: int64(len(long))},
 		{name: "a single segment of 9 MiB with memory", blob: singleSegment(uint32(len(long)), long), windows: unpack.NewWindows(2 * mib)},
-		{name: "after a skippable frame", blob: slices.Concat(skippable, storedFrame(24, tar)), windows: unpack.NewWindows(0), limit: 8 * mib, asked: 16 * mib},
-		{name: "too far behind a skippable frame", blob: slices.Concat(far, storedFrame(24, tar)), windows: unpack.NewWindows(8 * mib)},
-		{name: "too far behind one, and too large", blob: slices.Concat(far, storedFrame(24, tar)), windows: unpack.NewWindows(mib), says: "larger than the window of 9437184 bytes"},
-		{name: "a second frame of 8 MiB", blob: slices.Concat(storedFrame(10, tar[:512]), storedFrame(23, tar[512:])), windows: unpack.NewWindows(0)},
-		{name: "a second frame of 16 MiB", blob: slices.Concat(storedFrame(23, tar[:512]), storedFrame(24, tar[512:])), windows: unpack.NewWindows(64 * mib), says: "larger than the window of 8388608 bytes"},
+		{name: "after a skippable frame", blob: slices.Concat(skippable, StoredZstd(24, tar)), windows: unpack.NewWindows(0), limit: 8 * mib, asked: 16 * mib},
+		{name: "too far behind a skippable frame", blob: slices.Concat(far, StoredZstd(24, tar)), windows: unpack.NewWindows(8 * mib)},
+		{name: "too far behind one, and too large", blob: slices.Concat(far, StoredZstd(24, tar)), windows: unpack.NewWindows(mib), says: "larger than the window of 9437184 bytes"},
+		{name: "a second frame of 8 MiB", blob: slices.Concat(StoredZstd(10, tar[:512]), StoredZstd(23, tar[512:])), windows: unpack.NewWindows(0)},
+		{name: "a second frame of 16 MiB", blob: slices.Concat(StoredZstd(23, tar[:512]), StoredZstd(24, tar[512:])), windows: unpack.NewWindows(64 * mib), says: "larger than the window of 8388608 bytes"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -114,7 +92,7 @@ func TestLayersWaitForAWindow(t *testing.T) {
 	in, out := io.Pipe()
 	first := start(t.Context(), in)
 	// Blocks are decoded whole: the first file is in one of its own.
-	blob := slices.Concat(storedFrame(24, Tar(File("a", body))[:512+8192]), storedFrame(24, Tar(File("b", body))))
+	blob := slices.Concat(StoredZstd(24, Tar(File("a", body))[:512+8192]), StoredZstd(24, Tar(File("b", body))))
 	half := len(blob) / 2
 	if _, err := out.Write(blob[:half]); err != nil {
 		t.Fatal(err)
@@ -127,7 +105,7 @@ func TestLayersWaitForAWindow(t *testing.T) {
 	if err := <-third; !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want %v", err, context.Canceled)
 	}
-	small := start(t.Context(), bytes.NewReader(storedFrame(23, Tar())))
+	small := start(t.Context(), bytes.NewReader(StoredZstd(23, Tar())))
 	if err := <-small; err != nil {
 		t.Errorf("a layer with a small window: %v", err)
 	}

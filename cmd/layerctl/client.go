@@ -63,6 +63,7 @@ func registryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 		Retries:      retries,
 		StallTimeout: c.Duration("stall-timeout"),
 		LimitRate:    size(c, "limit-rate"),
+		Ranges:       shares(c).ranges,
 		UserAgent:    "layerctl/" + version(),
 		Logger:       logger(c),
 		OnRequest:    counter(c),

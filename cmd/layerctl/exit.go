@@ -92,7 +92,10 @@ func isAny(err error, targets ...error) bool {
 
 // defaultHint says what usually helps with errors of a kind.
 func defaultHint(err error) string {
+	var limit *unpack.LimitError
 	switch {
+	case errors.As(err, &limit) && limit.Limit == "window":
+		return windowHint(limit.Asked)
 	case errors.Is(err, registry.ErrDenied):
 		return "is it spelled right, and are there credentials for that registry? 'layerctl login HOST' keeps some"
 	case errors.Is(err, layerctl.ErrOffline):

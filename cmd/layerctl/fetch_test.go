@@ -68,25 +68,26 @@ func (h *hostile) serve(w http.ResponseWriter, r *http.Request, header string, b
 	h.layers++
 	n := h.layers
 	h.mu.Unlock()
-	first, status := 0, http.StatusOK
-	if _, err := fmt.Sscanf(header, "bytes=%d-", &first); err == nil {
-		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, len(body)-1, len(body)))
+	first, last, status := 0, len(body)-1, http.StatusOK
+	if _, err := fmt.Sscanf(header, "bytes=%d-%d", &first, &last); err == nil {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, len(body)))
 		status = http.StatusPartialContent
 	}
-	left := body[first:]
+	part := body[first : last+1]
+	left := part
 	if h.answer != nil {
 		left = h.answer(n, w, r, slices.Clone(left))
 	}
 	if left == nil {
 		return
 	}
-	w.Header().Set("Content-Length", fmt.Sprint(len(body)-first))
+	w.Header().Set("Content-Length", fmt.Sprint(len(part)))
 	w.WriteHeader(status)
 	sent, _ := w.Write(left)
 	h.mu.Lock()
 	h.sent += int64(sent)
 	h.mu.Unlock()
-	if len(left) < len(body)-first {
+	if len(left) < len(part) {
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
@@ -192,6 +193,86 @@ func TestPullThroughAHostileProxy(t *testing.T) {
 				t.Error("a failed pull left a tree")
 			}
 		})
+	}
+}
+
+func TestPullOverRanges(t *testing.T) {
+	layout, noise := noisy(t, 18<<20) // five ranges
+	tests := map[string]struct {
+		answer   func(n int, w http.ResponseWriter, r *http.Request, part []byte) []byte
+		requests int
+		sent     float64 // at most, as a part of the layer
+		again    int     // how often it is fetched from the start
+	}{
+		"whole": {requests: 5, sent: 1},
+		"cut every 512 KiB": {func(_ int, _ http.ResponseWriter, _ *http.Request, part []byte) []byte {
+			return part[:min(len(part), 512<<10)]
+		}, 37, 1.05, 0},
+		"a flipped byte": {func(n int, _ http.ResponseWriter, _ *http.Request, part []byte) []byte {
+			if n == 2 {
+				part[len(part)/2] ^= 1
+			}
+			return part
+		}, 6, 2, 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := &hostile{answer: test.answer}
+			s := serve(t, h.wrap)
+			push(t, s, "noise", "latest", layout)
+			store := filepath.Join(t.TempDir(), "store")
+			pull := []string{"layerctl", "pull", "--ranges", "4", "--progress", "json", "--store", store,
+				"--plain-http", s.host, "--platform", "linux/amd64", s.host + "/noise"}
+			var stdout, stderr bytes.Buffer
+			if code := run(append(pull, "--dry-run", "--json"), nil, &stdout, &stderr); code != exitOK {
+				t.Fatalf("exit %d: %s", code, &stderr)
+			}
+			var plan planJSON
+			if err := json.Unmarshal(stdout.Bytes(), &plan); err != nil || plan.Requests != 1+5 {
+				t.Errorf("%d requests were promised, %v, want the tag's and five", plan.Requests, err)
+			}
+			stdout.Reset()
+			stderr.Reset()
+			if code := run(pull, nil, &stdout, &stderr); code != exitOK {
+				t.Fatalf("exit %d: %s", code, &stderr)
+			}
+			if got := float64(h.sent) / float64(len(noise)); got > test.sent+0.001 {
+				t.Errorf("%.3f of the layer was sent, want %.3f at most", got, test.sent)
+			}
+			if h.layers < test.requests || h.layers > test.requests+5 {
+				t.Errorf("%d requests, want %d", h.layers, test.requests)
+			}
+			if got := files(t, store, "noise"); len(got) != 1 || !bytes.Equal(got[0], noise) {
+				t.Error("the tree is another one")
+			}
+			if n := strings.Count(stderr.String(), `"event":"again"`); n != test.again {
+				t.Errorf("fetched again %d times, want %d", n, test.again)
+			}
+			neverBack(t, stderr.String())
+		})
+	}
+}
+
+// neverBack looks at the offsets of the one layer that progress tells of.
+func neverBack(t *testing.T, progress string) {
+	t.Helper()
+	var offset, events int64
+	for line := range strings.Lines(progress) {
+		var e struct {
+			Event  string
+			Offset int64
+		}
+		if json.Unmarshal([]byte(line), &e) != nil || e.Event != "progress" {
+			continue
+		}
+		if e.Offset < offset {
+			t.Errorf("progress went back from %d to %d", offset, e.Offset)
+		}
+		offset = e.Offset
+		events++
+	}
+	if events < 10 {
+		t.Errorf("%d events of progress", events)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/platform"
+	"github.com/layerctl/layerctl/registry"
 )
 
 func globalFlags() []cli.Flag {
@@ -30,6 +31,7 @@ func globalFlags() []cli.Flag {
 		&cli.IntFlag{Name: "retry", Value: 10, Usage: "give up after `N` rounds over all hosts that brought nothing"},
 		&cli.DurationFlag{Name: "stall-timeout", Value: time.Minute, Usage: "cut a connection that brings less than 1 KiB a second for `TIME`"},
 		&cli.GenericFlag{Name: "limit-rate", Value: &sizeFlag{}, Usage: "fetch at most `SIZE` a second, over all connections"},
+		&cli.IntFlag{Name: "ranges", Usage: "fetch layers of 8 MiB and more over `N` connections at once, where a link is slow for one (default: one; fewer with little memory)"},
 		&cli.GenericFlag{Name: "max-memory", Value: &sizeFlag{}, Usage: "stay below `SIZE` of memory (default: a quarter of the machine's or the cgroup's, 256MiB at most)"},
 		&cli.BoolFlag{Name: "offline", Usage: "ask no registry: take from the cache what is not in the store"},
 		&cli.BoolFlag{Name: "json", Usage: "print JSON instead of text"},
@@ -62,6 +64,9 @@ func checkFetchFlags(c *cli.Context) error {
 	}
 	if c.Duration("stall-timeout") <= 0 {
 		return &usageError{problem: fmt.Sprintf("--stall-timeout %s is no time to wait", c.Duration("stall-timeout"))}
+	}
+	if n := c.Int("ranges"); n < 0 || n > registry.MaxRanges {
+		return &usageError{problem: fmt.Sprintf("--ranges %d is not a number of connections", n), hint: fmt.Sprintf("%d is the most", registry.MaxRanges)}
 	}
 	if n := size(c, "max-memory"); n > 0 && n < leastMemory {
 		return &usageError{problem: fmt.Sprintf("--max-memory %d is too little", n), hint: "24MiB is the least"}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	"github.com/urfave/cli/v2"
-
-	"github.com/layerctl/layerctl"
 )
 
 // jobsFlag is how many layers are worked on at a time.
@@ -20,12 +18,4 @@ func checkJobs(c *cli.Context) error {
 		return &usageError{problem: fmt.Sprintf("--jobs %d is not a number of layers", c.Int("jobs"))}
 	}
 	return nil
-}
-
-// jobs is --jobs, or as many as there is memory for.
-func jobs(c *cli.Context) int {
-	if c.Int("jobs") > 0 {
-		return c.Int("jobs")
-	}
-	return min(layerctl.DefaultJobs(), layersIn(memory(c)))
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -11,6 +12,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 const (
@@ -22,7 +27,8 @@ const (
 	// restMemory is what is not the garbage collector's to keep small: the
 	// program itself, stacks, what the kernel keeps for the process.
 	restMemory = 14 << 20
-	// layerMemory is what the buffers of one layer take.
+	// layerMemory is what the buffers of one layer take, a zstd window of 8 MiB
+	// among them.
 	layerMemory = 10 << 20
 )
 
@@ -43,9 +49,40 @@ func limitMemory(c *cli.Context) {
 	}
 }
 
-// layersIn is how many layers fit into memory at a time, four at most.
-func layersIn(memory int64) int {
-	return int(min(max((memory-restMemory)/layerMemory, 1), 4))
+// share is how the memory is divided.
+type share struct {
+	jobs    int   // layers at a time
+	ranges  int   // connections a layer
+	windows int64 // for zstd windows above 8 MiB, in bytes
+}
+
+func shares(c *cli.Context) share { return divide(memory(c), c.Int("jobs"), c.Int("ranges")) }
+
+// divide gives first what was asked for: jobs, where that is not 0, then as
+// many of the ranges as fit, then as many jobs as are of use. What is left is
+// for windows.
+func divide(memory int64, jobs, ranges int) share {
+	left := memory - restMemory
+	least := int64(max(jobs, 1))
+	for ranges > 1 && least*layerShare(ranges) > left {
+		ranges--
+	}
+	each := layerShare(ranges)
+	if jobs == 0 {
+		jobs = int(min(max(left/each, 1), int64(layerctl.DefaultJobs())))
+	}
+	return share{jobs, ranges, max(left-int64(jobs)*each, 0)}
+}
+
+// layerShare is the memory of one layer.
+func layerShare(ranges int) int64 { return layerMemory + registry.RangeMemory(ranges) }
+
+// windowHint says what would be enough for a layer with such a zstd window.
+func windowHint(window int64) string {
+	if window > unpack.MaxWindow {
+		return fmt.Sprintf("%d MiB is the most that a layer may ask for", unpack.MaxWindow>>20)
+	}
+	return fmt.Sprintf("--jobs 1 --max-memory %dMiB has room for it", (restMemory+layerMemory+window+1<<20-1)>>20)
 }
 
 // available is the memory of the machine or, where that is less, of the cgroup

@@ -3,9 +3,18 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/internal/imagetest"
 )
 
 func TestAvailable(t *testing.T) {
@@ -49,10 +58,59 @@ func TestAvailable(t *testing.T) {
 	}
 }
 
-func TestLayersInMemory(t *testing.T) {
-	for memory, want := range map[int64]int{24 << 20: 1, 48 << 20: 3, 64 << 20: 4, 256 << 20: 4, 1: 1} {
-		if got := layersIn(memory); got != want {
-			t.Errorf("%d: %d layers, want %d", memory, got, want)
+func TestDivide(t *testing.T) {
+	most := layerctl.DefaultJobs()
+	const mib = 1 << 20
+	tests := []struct {
+		memory       int64
+		jobs, ranges int
+		want         share
+	}{
+		{24 * mib, 0, 0, share{1, 0, 0}},
+		{48 * mib, 0, 0, share{min(3, most), 0, int64(34-10*min(3, most)) * mib}},
+		{256 * mib, 0, 0, share{most, 0, int64(242-10*most) * mib}},
+		{256 * mib, 9, 0, share{9, 0, 152 * mib}},
+		{1, 0, 0, share{1, 0, 0}},
+		// Each range takes 4 MiB, and one more is passed on.
+		{48 * mib, 0, 4, share{1, 4, 4 * mib}},
+		{48 * mib, 0, 16, share{1, 5, 0}},
+		{48 * mib, 2, 4, share{2, 1, 14 * mib}},
+		{24 * mib, 0, 4, share{1, 1, 0}},
+		{256 * mib, 0, 4, share{most, 4, int64(242-30*most) * mib}},
+	}
+	for _, test := range tests {
+		if got := divide(test.memory, test.jobs, test.ranges); got != test.want {
+			t.Errorf("%d MiB, %d jobs, %d ranges: got %+v, want %+v", test.memory/mib, test.jobs, test.ranges, got, test.want)
 		}
+	}
+}
+
+// A layer whose zstd window does not fit is refused with what would do, and
+// that does.
+func TestWindowBeyondMemory(t *testing.T) {
+	l := imagetest.NewLayout(t.TempDir())
+	tar := imagetest.Tar(imagetest.File("a", "a"))
+	config := ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}, RootFS: ocispec.RootFS{Type: "layers"}}
+	config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(tar))
+	l.Tag(l.Manifest(config, l.Blob(ocispec.MediaTypeImageLayerZstd, imagetest.StoredZstd(26, tar))), "latest")
+	pull := func(flags ...string) (int, string) {
+		var stdout, stderr bytes.Buffer
+		args := slices.Concat([]string{"layerctl", "pull", "--quiet", "--store", filepath.Join(t.TempDir(), "store"), "--platform", "linux/amd64"}, flags, []string{"oci:" + l.Dir})
+		return run(args, nil, &stdout, &stderr), stderr.String()
+	}
+	code, said := pull("--max-memory", "48MiB")
+	if code != exitMalformed || !strings.Contains(said, "layer needs a zstd window of 67108864 bytes, and there is memory for") {
+		t.Errorf("exit %d, want %d: %s", code, exitMalformed, said)
+	}
+	_, hint, _ := strings.Cut(said, "hint: ")
+	hint, ok := strings.CutSuffix(strings.TrimSpace(hint), " has room for it")
+	if !ok {
+		t.Fatalf("got no hint: %s", said)
+	}
+	if code, said := pull(strings.Fields(hint)...); code != exitOK {
+		t.Errorf("%s: exit %d: %s", hint, code, said)
+	}
+	if code, said := pull(); code != exitOK {
+		t.Errorf("without a limit: exit %d: %s", code, said)
 	}
 }

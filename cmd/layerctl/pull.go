@@ -12,6 +12,7 @@ import (
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 func pullCommand() *cli.Command {
@@ -74,7 +75,8 @@ func runPull(c *cli.Context) (err error) {
 	}
 	defer func() { err = closing(err, store) }()
 	return withClient(c, references(list), func(l *layerctl.Client) error {
-		p := &puller{Context: c, client: l, store: store, show: show, target: target}
+		s := shares(c)
+		p := &puller{Context: c, client: l, store: store, show: show, target: target, jobs: s.jobs, windows: unpack.NewWindows(s.windows)}
 		return p.all(list)
 	})
 }
@@ -86,6 +88,9 @@ type puller struct {
 	store  *overlaystore.Store
 	show   progress
 	target string
+
+	jobs    int
+	windows *unpack.Windows
 }
 
 // all pulls each; where there are several, each failure is told of at once.
@@ -137,8 +142,9 @@ func (p *puller) one(l listed) error {
 		return err
 	}
 	options := layerctl.PullOptions{
-		Jobs:     jobs(p.Context),
+		Jobs:     p.jobs,
 		Limits:   limits(p.Context),
+		Windows:  p.windows,
 		Devices:  nodes,
 		Progress: func(e layerctl.Event) { p.show.event(l.ref, e) },
 	}

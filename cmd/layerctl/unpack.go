@@ -95,8 +95,9 @@ func withoutCache(c *cli.Context, refs []string, use func(*layerctl.Client) erro
 }
 
 func unpackOptions(c *cli.Context) (layerctl.UnpackOptions, error) {
+	share := shares(c)
 	o := layerctl.UnpackOptions{
-		Jobs: jobs(c), Limits: limits(c), Memory: size(c, "max-memory") / 2,
+		Jobs: share.jobs, Windows: unpack.NewWindows(share.windows), Limits: limits(c), Memory: size(c, "max-memory") / 2,
 		Paths: c.StringSlice("path"), Excludes: c.StringSlice("exclude"), Strip: c.Int("strip"), Force: c.Bool("force"),
 	}
 	if err := checkJobs(c); err != nil {

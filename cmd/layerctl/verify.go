@@ -10,6 +10,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 func verifyCommand() *cli.Command {
@@ -79,6 +80,7 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress, report ove
 	err = withClient(c, refs, func(l *layerctl.Client) (err error) {
 		repaired, err = l.Repair(c.Context, store, report, layerctl.PullOptions{
 			Limits:   limits(c),
+			Windows:  unpack.NewWindows(shares(c).windows),
 			Progress: func(e layerctl.Event) { show.event("", e) },
 		})
 		return err
