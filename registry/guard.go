@@ -34,6 +34,7 @@ func refuse(format string, args ...any) error {
 type guard struct {
 	base   *url.URL // the registry, named by the user or a configuration file
 	dialer net.Dialer
+	choose proxyChoice
 
 	mu      sync.Mutex
 	reach   reach
@@ -52,13 +53,15 @@ func newGuard(base *url.URL) *guard {
 	return &guard{
 		base:    base,
 		dialer:  net.Dialer{Timeout: 30 * time.Second, KeepAlive: 15 * time.Second},
+		choose:  proxyFromEnvironment(),
 		proxies: map[string]bool{},
 	}
 }
 
-// proxy follows HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+// proxy says which one the environment wants for a request, and remembers that
+// it may be dialled wherever it is.
 func (g *guard) proxy(req *http.Request) (*url.URL, error) {
-	u, err := http.ProxyFromEnvironment(req)
+	u, err := g.choose(req.URL)
 	if u != nil {
 		g.mu.Lock()
 		g.proxies[hostPort(u)] = true
@@ -185,7 +188,7 @@ func sameOrigin(a, b *url.URL) bool {
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
 	}
 	return net.JoinHostPort(u.Hostname(), port)
 }

@@ -49,14 +49,15 @@ func newTransport(g *guard, c *tls.Config, http2 bool) *http.Transport {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(http2)
 	return &http.Transport{
-		Proxy:               g.proxy,
-		DialContext:         g.dial,
-		TLSClientConfig:     c,
-		Protocols:           &protocols,
-		DisableCompression:  true,
-		MaxIdleConnsPerHost: 16,
-		IdleConnTimeout:     90 * time.Second,
-		TLSHandshakeTimeout: 15 * time.Second,
+		Proxy:                  g.proxy,
+		OnProxyConnectResponse: proxyAnswer,
+		DialContext:            g.dial,
+		TLSClientConfig:        c,
+		Protocols:              &protocols,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    15 * time.Second,
 		// A server may send what it likes before the body; this is Go's
 		// default for servers.
 		MaxResponseHeaderBytes: 1 << 20,
