@@ -63,17 +63,16 @@ func credentials(c *cli.Context) (login registry.Login, err error) {
 	}
 	if login.Username == "" {
 		fmt.Fprint(c.App.ErrWriter, "Username: ")
-		if login.Username, err = readLine(in); err != nil {
+		if login.Username, err = readLineUntil(c.Context, in); err != nil {
 			return login, fmt.Errorf("read the user's name: %w", err)
 		}
 	}
 	fmt.Fprint(c.App.ErrWriter, "Password: ")
-	password, err := term.ReadPassword(int(in.Fd()))
+	login.Password, err = readSecret(c.Context, in)
 	fmt.Fprintln(c.App.ErrWriter)
 	if err != nil {
 		return login, fmt.Errorf("read the password: %w", err)
 	}
-	login.Password = string(password)
 	return login, nil
 }
 

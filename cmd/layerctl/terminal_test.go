@@ -19,22 +19,7 @@ import (
 // returns what the terminal got.
 func onTerminal(t *testing.T, args ...string) string {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Skip("needs a terminal: ", err)
-	}
-	defer master.Close()
-	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
-	}
-	if err != nil {
-		t.Skip("needs a terminal: ", err)
-	}
-	slave, err := os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skip("needs a terminal: ", err)
-	}
+	master, slave := openTerminal(t)
 	got := make(chan string)
 	go func() {
 		var all bytes.Buffer
@@ -47,6 +32,29 @@ func onTerminal(t *testing.T, args ...string) string {
 	}
 	slave.Close()
 	return strings.ReplaceAll(<-got, "\r\n", "\n")
+}
+
+// openTerminal is a new terminal: who types, and what a program has.
+func openTerminal(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("needs a terminal: ", err)
+	}
+	t.Cleanup(func() { master.Close() })
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		t.Skip("needs a terminal: ", err)
+	}
+	slave, err = os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("needs a terminal: ", err)
+	}
+	t.Cleanup(func() { slave.Close() })
+	return master, slave
 }
 
 func TestColourOnATerminalOnly(t *testing.T) {
