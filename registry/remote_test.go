@@ -75,6 +75,49 @@ func TestResolveIsOneHead(t *testing.T) {
 	}
 }
 
+// One after the other, all that is asked of a host goes over one connection,
+// under one name.
+func TestOneConnection(t *testing.T) {
+	for want, agent := range map[string]string{"layerctl": "", "test/1": "test/1"} {
+		connections, agents := map[string]bool{}, map[string]bool{}
+		s := serve(t, func(inner http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				connections[r.RemoteAddr], agents[r.UserAgent()] = true, true
+				inner.ServeHTTP(w, r)
+			})
+		})
+		o := plain(s)
+		o.UserAgent = agent
+		src := open(t, New(o), s.host+"/library/hello")
+		if _, err := src.Resolve(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		top, _, err := src.Root(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		desc, _ := helloLayer(t)
+		for range 3 {
+			if _, err := readAll(t.Context(), src, desc); err != nil {
+				t.Fatal(err)
+			}
+		}
+		none := top
+		none.Digest = digest.FromString("none")
+		_, err = src.Manifest(t.Context(), none)
+		wantError(t, err, ErrNotFound)
+		if _, err := readAll(t.Context(), src, desc); err != nil {
+			t.Fatal(err)
+		}
+		if len(connections) != 1 {
+			t.Errorf("got %d connections for %d requests, want one", len(connections), len(s.asked()))
+		}
+		if len(agents) != 1 || !agents[want] {
+			t.Errorf("got user agents %v, want %q", agents, want)
+		}
+	}
+}
+
 func TestBlobAndConfig(t *testing.T) {
 	s := serve(t, nil)
 	src := open(t, New(plain(s)), s.host+"/library/hello")

@@ -4,8 +4,9 @@
 # Fetching from real servers: fetch.sh LAYERCTL. Debian's docker-registry with
 # a user and a certificate of its own authority, an nginx in front of it that
 # throttles, skopeo to read what was kept. Needs docker-registry,
-# apache2-utils, nginx-light, openssl, skopeo and jq. LAYERCTL_TEST_BIG is the
-# size of a layer of the image that is pulled with little memory (default 75M).
+# apache2-utils, nginx-light, openssl, skopeo, jq and zstd. LAYERCTL_TEST_BIG is
+# the size of a layer of the images that are pulled with little memory (default
+# 75M).
 set -euo pipefail
 layerctl=$(realpath "$1")
 cd "$(dirname "$0")/.."
@@ -38,22 +39,24 @@ put() {
   jq -cn --arg t "$2" --arg d "sha256:$hex" --argjson s "$(stat -c %s "$1")" '{mediaType: $t, digest: $d, size: $s}'
 }
 
-# make_image NAME SIZE COUNT: an image in $layout of COUNT layers of noise.
+# make_image NAME SIZE COUNT FORM COMPRESS…: an image in $layout of COUNT layers
+# of noise.
 make_image() {
-  local n layers=() diffs=() manifest
-  for n in $(seq "$3"); do
-    head -c "$2" /dev/urandom >"$work/noise-$n"
+  local n layers=() diffs=() manifest name=$1 size=$2 count=$3 form=$4
+  shift 4
+  for n in $(seq "$count"); do
+    head -c "$size" /dev/urandom >"$work/noise-$n"
     tar -C "$work" -cf "$work/layer.tar" "noise-$n"
     diffs+=("sha256:$(sha256sum "$work/layer.tar" | cut -d' ' -f1)")
-    gzip -1 -n "$work/layer.tar"
-    layers+=("$(put "$work/layer.tar.gz" application/vnd.oci.image.layer.v1.tar+gzip)")
-    rm "$work/layer.tar.gz" "$work/noise-$n"
+    "$@" <"$work/layer.tar" >"$work/blob"
+    layers+=("$(put "$work/blob" "application/vnd.oci.image.layer.v1.tar+$form")")
+    rm "$work/layer.tar" "$work/blob" "$work/noise-$n"
   done
   jq -cn '{architecture: "amd64", os: "linux", rootfs: {type: "layers", diff_ids: $ARGS.positional}}' --args "${diffs[@]}" >"$work/config"
   jq -cn --argjson c "$(put "$work/config" application/vnd.oci.image.config.v1+json)" \
     '{schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json", config: $c, layers: $ARGS.positional | map(fromjson)}' --args "${layers[@]}" >"$work/manifest"
   manifest=$(put "$work/manifest" application/vnd.oci.image.manifest.v1+json)
-  jq -c --arg n "$1" --argjson m "$manifest" '.manifests += [$m + {annotations: {"org.opencontainers.image.ref.name": $n}}]' "$layout/index.json" >"$work/index"
+  jq -c --arg n "$name" --argjson m "$manifest" '.manifests += [$m + {annotations: {"org.opencontainers.image.ref.name": $n}}]' "$layout/index.json" >"$work/index"
   mv "$work/index" "$layout/index.json"
 }
 
@@ -61,8 +64,9 @@ layout=$work/layout
 mkdir -p "$layout/blobs/sha256"
 echo '{"imageLayoutVersion":"1.0.0"}' >"$layout/oci-layout"
 echo '{"schemaVersion":2,"manifests":[]}' >"$layout/index.json"
-make_image ten 10500000 1
-make_image big "${LAYERCTL_TEST_BIG:-75M}" 4
+make_image ten 10500000 1 gzip gzip -1 -n
+make_image big "${LAYERCTL_TEST_BIG:-75M}" 4 gzip gzip -1 -n
+make_image big-zstd "${LAYERCTL_TEST_BIG:-75M}" 4 zstd zstd -q -1 --long=23 # windows of 8 MiB
 
 mkdir "$work/tls"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test \
@@ -82,7 +86,7 @@ wait_for "$port"
 host=127.0.0.1:$port
 mkdir "$work/certs"
 cp "$work/tls/ca.crt" "$work/certs"
-for name in ten big; do
+for name in ten big big-zstd; do
   skopeo copy -q --dest-cert-dir "$work/certs" --dest-creds alice:se:cret "oci:$layout:$name" "docker://$host/$name:1"
 done
 
@@ -149,6 +153,22 @@ cat >"$work/mirrored/$host/hosts.toml" <<CONFIG
 ca = "$work/tls/ca.crt"
 [host."http://127.0.0.1:$front"]
 CONFIG
+# It is a limit for each connection, so that four are faster than one.
+timed() { # STORE FLAG…
+  local begin
+  begin=$(date +%s%N)
+  store=$work/$1
+  shift
+  expect 0 pull --hosts-dir "$work/mirrored" "$@" "$host/ten:1"
+  ms=$((($(date +%s%N) - begin) / 1000000))
+}
+timed one
+one=$ms
+timed four --ranges 4
+[ $((ms * 10)) -lt $((one * 7)) ] || fail "--ranges 4 took $ms ms, without it $one"
+cmp "$work"/{one,four}/layers/*/fs/noise-1 || fail '--ranges 4 made another tree'
+echo "fetch: $size bytes at 2 MB/s a connection in $one ms, with --ranges 4 in $ms ms"
+
 store=$work/throttled
 (sleep 2.5; kill "$nginx") &
 expect 0 pull --hosts-dir "$work/mirrored" "$host/ten:1"
@@ -172,10 +192,19 @@ peak() {
   wait "$pid" || return
   echo "$most"
 }
-store=$work/little
-most=$(peak "$layerctl" pull --store "$store" --hosts-dir "$work/hosts" --platform linux/amd64 --max-memory 48M "$host/big:1")
-[ "$most" -lt 48000 ] || fail "--max-memory 48M took $most kB"
-echo "fetch: --max-memory 48M took $most kB at the most for 4 layers of ${LAYERCTL_TEST_BIG:-75M}"
+# little IMAGE FLAG…
+little() {
+  local image=$1 most
+  shift
+  most=$(peak "$layerctl" pull --store "$work/little" --hosts-dir "$work/hosts" --platform linux/amd64 --max-memory 48M "$@" "$host/$image:1")
+  [ "$most" -lt 48000 ] || fail "--max-memory 48M $* took $most kB for $image"
+  echo "fetch: --max-memory 48M${*:+ $*} took $most kB at the most for $image, 4 layers of ${LAYERCTL_TEST_BIG:-75M}"
+  rm -rf "$work/little"
+}
+little big
+little big --ranges 4
+little big-zstd
+little big-zstd --ranges 4
 
 "$layerctl" logout "$host"
 expect 4 pull "$host/big:1"

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -17,6 +18,8 @@ import (
 	"sync"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
@@ -424,6 +427,7 @@ func TestOffline(t *testing.T) {
 	if got := s.fetched(); len(got) != 0 {
 		t.Errorf("offline it asked %q", got)
 	}
+	craneReads(t, filepath.Join(fresh, "blobs"))
 	skopeo, err := exec.LookPath("skopeo")
 	if err != nil {
 		t.Skip("needs skopeo: ", err)
@@ -439,6 +443,51 @@ func TestOffline(t *testing.T) {
 	for _, b := range blobs {
 		if _, err := os.Stat(filepath.Join(helloLayout, "blobs", "sha256", b.Name())); err != nil {
 			t.Errorf("skopeo made another digest: %v", err)
+		}
+	}
+}
+
+// craneReads reads the amd64 image of a layout with the library that is crane.
+func craneReads(t *testing.T, dir string) {
+	t.Helper()
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil || len(manifest.Manifests) == 0 {
+		t.Fatalf("got %+v, %v", manifest, err)
+	}
+	if !manifest.Manifests[0].MediaType.IsIndex() {
+		t.Fatalf("got %+v, want the index that was pulled", manifest.Manifests)
+	}
+	if index, err = index.ImageIndex(manifest.Manifests[0].Digest); err != nil {
+		t.Fatal(err)
+	}
+	if manifest, err = index.IndexManifest(); err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(manifest.Manifests, func(d v1.Descriptor) bool { return d.Platform.Architecture == "amd64" })
+	image, err := index.Image(manifest.Manifests[i].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := image.Layers()
+	if err != nil || len(layers) != 3 {
+		t.Fatalf("%d layers, %v", len(layers), err)
+	}
+	for _, l := range layers {
+		want, err := l.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		blob, err := l.Compressed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := v1.SHA256(blob)
+		if err = errors.Join(err, blob.Close()); err != nil || got != want {
+			t.Errorf("got %v, %v, want %v", got, err, want)
 		}
 	}
 }
