@@ -21,15 +21,16 @@ const module = "github.com/layerctl/layerctl"
 // within a level, but for the vocabulary of internal/tree; tests may also use internal/imagetest and internal/disktest.
 var imports = map[string][]string{
 	// level 3
-	"cmd/layerctl": {"", "registry", "unpack", "overlaystore", "cache", "manifest", "platform", "bundle", "internal/userns"},
+	"cmd/layerctl": {"", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/userns"},
 	// level 2: the only place that joins the parts
-	"": {"registry", "unpack", "overlaystore", "cache", "manifest", "platform", "internal/durable", "internal/flat", "internal/merged", "internal/tree"},
+	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "internal/durable", "internal/flat", "internal/merged", "internal/tree"},
 	// level 1
 	"registry":      {"manifest", "platform", "internal/durable", "internal/hosts"},
 	"unpack":        {"manifest", "platform", "internal/durable", "internal/inflate", "internal/layertar", "internal/tree"},
 	"overlaystore":  {"manifest", "platform", "internal/beneath", "internal/durable", "internal/tree"},
 	"internal/flat": {"internal/beneath", "internal/durable", "internal/merged", "internal/tree"},
 	"cache":         {"manifest", "platform", "internal/durable"},
+	"archive":       {},
 	// level 0
 	"bundle":             {},
 	"manifest":           {},

@@ -27,7 +27,8 @@ const (
 	// LayerAgain: what came was damaged somewhere between several responses or
 	// in the cache, and the layer is fetched once more from its start.
 	LayerAgain
-	// LayerDone: the layer is unpacked and verified, not yet committed.
+	// LayerDone: the layer is unpacked and verified, not yet committed; of an
+	// export, it is verified and in the archive.
 	LayerDone
 	// Committing: all layers are unpacked; one sync makes them durable.
 	Committing

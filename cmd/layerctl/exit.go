@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
@@ -66,7 +68,7 @@ func exitCode(err error) int {
 		return exitNotFound
 	case isAny(err, registry.ErrDenied):
 		return exitDenied
-	case isAny(err, registry.ErrMismatch, unpack.ErrMismatch, overlaystore.ErrDamaged):
+	case isAny(err, registry.ErrMismatch, unpack.ErrMismatch, overlaystore.ErrDamaged, archive.ErrMismatch, cache.ErrMiss):
 		return exitMismatch
 	case isAny(err, registry.ErrNetwork):
 		return exitNetwork
@@ -108,7 +110,9 @@ func defaultHint(err error) string {
 		return "--force unpacks over what is in it; a directory that is not there yet appears whole or not at all"
 	case errors.Is(err, syscall.ENOSPC):
 		return "make room, or use another store with --store"
-	case isAny(err, registry.ErrMismatch, unpack.ErrMismatch):
+	case errors.Is(err, cache.ErrMiss) && !errors.Is(err, layerctl.ErrOffline):
+		return "the damaged blob is no longer in the cache; the next try fetches it"
+	case isAny(err, registry.ErrMismatch, unpack.ErrMismatch, archive.ErrMismatch):
 		return "nothing of it was kept; pull again, and if that fails too it is damaged where it comes from"
 	case errors.Is(err, overlaystore.ErrDamaged):
 		return "'layerctl verify --repair' fetches what is damaged again"

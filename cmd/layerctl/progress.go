@@ -133,7 +133,7 @@ func describe(e layerctl.Event) string {
 	case e.Kind == layerctl.LayerAgain:
 		return layer + ": damaged on the way, fetching it again"
 	case e.Kind == layerctl.LayerDone:
-		return layer + ": unpacked"
+		return layer + ": done"
 	case e.Kind == layerctl.Committing:
 		return "committing to disk"
 	default:

@@ -80,6 +80,7 @@ func commands() []*cli.Command {
 		unshareCommand(),
 		mountsCommand(),
 		bundleCommand(),
+		exportCommand(),
 		imagesCommand(),
 		rmCommand(),
 		pruneCommand(),

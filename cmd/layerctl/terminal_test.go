@@ -19,6 +19,15 @@ import (
 // returns what the terminal got.
 func onTerminal(t *testing.T, args ...string) string {
 	t.Helper()
+	code, got, said := exitOnTerminal(t, args...)
+	if code != exitOK {
+		t.Errorf("layerctl %q: exit %d: %s", args, code, said)
+	}
+	return got
+}
+
+func exitOnTerminal(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
 	master, slave := openTerminal(t)
 	got := make(chan string)
 	go func() {
@@ -26,12 +35,10 @@ func onTerminal(t *testing.T, args ...string) string {
 		_, _ = all.ReadFrom(master) // ends with EIO when the other side is closed
 		got <- all.String()
 	}()
-	var stderr bytes.Buffer
-	if code := run(append([]string{"layerctl"}, args...), nil, slave, &stderr); code != exitOK {
-		t.Errorf("layerctl %q: exit %d: %s", args, code, &stderr)
-	}
+	var said bytes.Buffer
+	code = run(append([]string{"layerctl"}, args...), nil, slave, &said)
 	slave.Close()
-	return strings.ReplaceAll(<-got, "\r\n", "\n")
+	return code, strings.ReplaceAll(<-got, "\r\n", "\n"), said.String()
 }
 
 // openTerminal is a new terminal: who types, and what a program has.
@@ -94,5 +101,12 @@ func TestDocumentsOnATerminal(t *testing.T) {
 		if got := output(t, args...); form == "--raw" && !strings.Contains(got, "\u009b31m\u202e") {
 			t.Errorf("%s: not exact in a pipe: %q", form, got)
 		}
+	}
+}
+
+func TestArchivesAreNotForATerminal(t *testing.T) {
+	code, got, said := exitOnTerminal(t, "export", "--quiet", "--as", "oci-archive", "--platform", "linux/amd64", "oci:"+helloLayout)
+	if code != exitUsage || got != "" || !strings.Contains(said, "nothing for a terminal") {
+		t.Errorf("exit %d, %q, %s", code, got, said)
 	}
 }

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+)
+
+// outputBuffer makes few system calls of many small writes.
+const outputBuffer = 256 << 10
+
+// writeOutput has bytes written to the file that --output names, or to standard
+// output. A file appears, or is replaced, only when all of it is on the disk;
+// what is no regular file, such as a pipe or /dev/null, is written to as it
+// comes. A terminal gets none of it.
+func writeOutput(c *cli.Context, write func(io.Writer) error) error {
+	name := c.String("output")
+	if name == "-" {
+		return writeStream(c.App.Writer, write)
+	}
+	info, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return writeFile(c, name, write)
+	case err != nil:
+		return err
+	case info.IsDir():
+		return &usageError{problem: fmt.Sprintf("--output %s is a directory", name), hint: "name a file in it"}
+	case info.Mode().IsRegular():
+		// A symbolic link stays one.
+		if name, err = filepath.EvalSymlinks(name); err != nil {
+			return err
+		}
+		return writeFile(c, name, write)
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return closing(writeStream(f, write), f)
+}
+
+func writeStream(w io.Writer, write func(io.Writer) error) error {
+	if isTerminal(w) {
+		return &usageError{problem: "this is binary, and nothing for a terminal", hint: "name a file with -o, or pipe it into a command"}
+	}
+	b := bufio.NewWriterSize(w, outputBuffer)
+	if err := write(b); err != nil {
+		return err
+	}
+	return b.Flush()
+}
+
+// writeFile writes a file beside the one that is wanted and gives it that
+// name when it is whole.
+func writeFile(c *cli.Context, name string, write func(io.Writer) error) (err error) {
+	dir := filepath.Dir(name)
+	temp := filepath.Join(dir, fmt.Sprintf(".%.100s.%s.part", filepath.Base(name), rand.Text()[:8]))
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temp))
+		}
+	}()
+	err = writeStream(f, write)
+	if err == nil && !c.Bool("no-sync") {
+		err = f.Sync()
+	}
+	if err = closing(err, f); err != nil {
+		return err
+	}
+	return os.Rename(temp, name)
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// ExportFormat says what [Client.Export] writes.
+type ExportFormat string
+
+// The formats; see package archive for what is in them.
+const (
+	OCIArchive    ExportFormat = "oci-archive"
+	DockerArchive ExportFormat = "docker-archive"
+)
+
+// ExportOptions say how [Client.Export] works. The zero value writes an OCI
+// archive of the one image for the client's platform.
+type ExportOptions struct {
+	// Format is what is written; "" means [OCIArchive].
+	Format ExportFormat
+	// Name is the image's name in the archive, as "example.com/app:1"; ""
+	// means the reference's own, where that names a tag in a registry.
+	Name string
+	// AllPlatforms writes all of an index, its own bytes included, instead of
+	// one image; only into an OCI archive.
+	AllPlatforms bool
+	// ModTime is that of the archive's entries; zero is the epoch.
+	ModTime time.Time
+	// Progress is as in [PullOptions]; layers come one after the other.
+	Progress func(Event)
+}
+
+// Exported is what was written.
+type Exported struct {
+	Resolution
+	// Warnings are what a person should know of it, a line each.
+	Warnings []string
+}
+
+// Export writes the image that ref means as one tar file to a stream. The
+// blobs are verified while they pass from the cache or the registry into it,
+// and nothing is kept on the disk. The same image and options give the same
+// bytes.
+//
+// After an error what was written is of no use, and ends without a tar's end.
+func (c *Client) Export(ctx context.Context, ref string, to io.Writer, o ExportOptions) (Exported, error) {
+	var done Exported
+	err := c.with(ctx, ref, func(source *origin) error {
+		e := &exporter{client: c, source: source, options: o}
+		err := e.export(ctx, to)
+		done = e.done
+		return err
+	})
+	if err != nil {
+		return Exported{}, err
+	}
+	return done, nil
+}
+
+// exporter is one export under way.
+type exporter struct {
+	client  *Client
+	source  *origin
+	options ExportOptions
+	layers  map[digest.Digest]numbered // by the blob's digest, for progress
+	done    Exported
+}
+
+func (e *exporter) export(ctx context.Context, to io.Writer) error {
+	name, err := e.names()
+	if err != nil {
+		return err
+	}
+	contents, err := e.contents(ctx)
+	if err != nil {
+		return err
+	}
+	e.number(contents)
+	if e.options.Format == DockerArchive {
+		err = archive.WriteDocker(ctx, to, e, contents.Images[0], name)
+	} else {
+		err = archive.WriteOCI(ctx, to, e, contents, name)
+	}
+	if err != nil {
+		return fmt.Errorf("export %s: %w", e.source.Reference(), err)
+	}
+	return nil
+}
+
+func (e *exporter) warn(format string, args ...any) {
+	e.done.Warnings = append(e.done.Warnings, fmt.Sprintf(format, args...))
+}
+
+// names are what the archive calls the image.
+func (e *exporter) names() (archive.Options, error) {
+	o := archive.Options{ModTime: e.options.ModTime}
+	ref := e.source.Reference()
+	if e.options.Name != "" {
+		named, err := registry.Parse(e.options.Name)
+		if err == nil && (named.Transport() != registry.Docker || named.Tag() == "") {
+			err = fmt.Errorf("%w %q: an archive's image has a name and a tag", registry.ErrReference, e.options.Name)
+		}
+		if err != nil {
+			return o, err
+		}
+		ref = named
+	}
+	o.Tag = ref.Tag() // a layout's tag is the tag of what is made of it
+	if ref.Transport() == registry.Docker && ref.Tag() != "" {
+		o.Name = ref.String()
+	} else {
+		e.warn("the archive gives the image no name by which an engine would know it")
+	}
+	return o, nil
+}
