@@ -21,10 +21,15 @@ const (
 	aclHeader = 4
 	aclEntry  = 8
 
-	// Tags: the mode's owner bits, and those with an id.
-	aclOwner = 0x01
-	aclUser  = 0x02
-	aclGroup = 0x08
+	// Tags: the mode's bits, the mask, and those with an id.
+	aclOwner       = 0x01
+	aclUser        = 0x02
+	aclOwningGroup = 0x04
+	aclGroup       = 0x08
+	aclMask        = 0x10
+	aclOther       = 0x20
+
+	noID = math.MaxUint32 // of entries that name none
 )
 
 func (u *unpacker) judgeACL(x layertar.Xattr) (drop string, err error) {
@@ -58,9 +63,9 @@ func checkACL(value string) (reason string) {
 // named users and groups have an id.
 func canonicalACL(value string) string {
 	b := []byte(value)
-	for i := aclHeader; i+aclEntry <= len(b); i += aclEntry {
-		if tag := binary.LittleEndian.Uint16(b[i:]); tag != aclUser && tag != aclGroup {
-			binary.LittleEndian.PutUint32(b[i+4:], math.MaxUint32)
+	for e := range aclEntries(b) {
+		if tag := e.tag(); tag != aclUser && tag != aclGroup {
+			binary.LittleEndian.PutUint32(e[4:], noID)
 		}
 	}
 	return string(b)
@@ -74,7 +79,7 @@ func (u *unpacker) heldACL(fd int, e tree.Entry, mode uint32, path string) error
 		return nil
 	}
 	b := make([]byte, maxValue)
-	n, err := unix.Fgetxattr(fd, accessACL, b)
+	n, err := u.disk.getxattr(fd, accessACL, b)
 	if err == unix.ENODATA {
 		delete(e.Xattrs, accessACL)
 		return nil
@@ -83,11 +88,32 @@ func (u *unpacker) heldACL(fd int, e tree.Entry, mode uint32, path string) error
 		return failed("read the ACL of", path, err)
 	}
 	b = b[:n]
-	for i := aclHeader; i+aclEntry <= len(b); i += aclEntry {
-		if binary.LittleEndian.Uint16(b[i:]) == aclOwner {
-			binary.LittleEndian.PutUint16(b[i+2:], uint16(mode>>6&7))
+	for e := range aclEntries(b) {
+		if e.tag() == aclOwner {
+			e.allow(mode >> 6)
 		}
 	}
 	e.Xattrs[accessACL] = string(b)
 	return nil
+}
+
+// aclBytes is one entry of an ACL.
+type aclBytes []byte
+
+func (e aclBytes) tag() uint16         { return binary.LittleEndian.Uint16(e) }
+func (e aclBytes) permissions() uint16 { return binary.LittleEndian.Uint16(e[2:]) }
+func (e aclBytes) id() uint32          { return binary.LittleEndian.Uint32(e[4:]) }
+
+// allow sets the permissions to the lowest three bits of a mode.
+func (e aclBytes) allow(mode uint32) { binary.LittleEndian.PutUint16(e[2:], uint16(mode&7)) }
+
+// aclEntries are the entries of an ACL whose form is right, in place.
+func aclEntries(b []byte) func(yield func(aclBytes) bool) {
+	return func(yield func(aclBytes) bool) {
+		for i := aclHeader; i+aclEntry <= len(b); i += aclEntry {
+			if !yield(b[i : i+aclEntry]) {
+				return
+			}
+		}
+	}
 }

@@ -98,7 +98,7 @@ func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, notable,
 	if linked {
 		v.opaque = tree.Replaced
 	}
-	fd, err := openDir(parent.fd, base)
+	fd, err := u.disk.openDir(parent.fd, base)
 	if err != nil {
 		return nil, v, failed("open directory", path, err)
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package unpack turns one compressed layer into one lower directory of
-// overlayfs.
+// overlayfs, or tells without a disk what that would hold.
 //
 // Most callers want [Layer]:
 //
@@ -11,6 +11,10 @@
 //		MediaType: desc.MediaType,
 //		DiffID:    diffID,
 //	}, unpack.Options{})
+//
+// [Read] gives the same journal and result, and the content of the files that
+// are asked for, and writes nothing: it unpacks onto a disk that is a tree in
+// memory, so that what a layer means is decided in one place.
 //
 // # What is written
 //

@@ -127,14 +127,11 @@ func (u *unpacker) modTime() (time.Time, error) {
 func (u *unpacker) probeTime(ts unix.Timespec) (time.Time, error) {
 	root := u.dirs.root
 	root.dirty = true
-	if err := u.disk.times(root.fd, ts); err != nil {
+	held, err := u.disk.held(root.fd, ts)
+	if err != nil {
 		return time.Time{}, failed("set times of", ".", err)
 	}
-	var st unix.Stat_t
-	if err := again(func() error { return unix.Fstat(root.fd, &st) }); err != nil {
-		return time.Time{}, failed("stat", ".", err)
-	}
-	return time.Unix(int64(st.Mtim.Sec), int64(st.Mtim.Nsec)), nil
+	return time.Unix(int64(held.Sec), int64(held.Nsec)), nil
 }
 
 // timespec is t for a system call; unix.Timespec has 32-bit fields on some

@@ -34,7 +34,7 @@ func (u *unpacker) file(path string, e tree.Entry) error {
 	if err != nil {
 		return err
 	}
-	e.Sum, err = u.fill(fd, e.Path)
+	e.Sum, err = u.fill(fd, e)
 	if err == nil {
 		err = u.setFile(fd, parent, e)
 	}
@@ -85,7 +85,11 @@ func (u *unpacker) create(parent *dir, base, path string) (int, error) {
 
 // fill writes the content, as it comes out of the decompressor, and sums it up
 // as it passes.
-func (u *unpacker) fill(fd int, path string) (sum uint32, err error) {
+func (u *unpacker) fill(fd int, e tree.Entry) (sum uint32, err error) {
+	to, err := u.sink(fd, e)
+	if err != nil {
+		return 0, err
+	}
 	for {
 		b, err := u.tar.Content()
 		if err == io.EOF {
@@ -100,11 +104,31 @@ func (u *unpacker) fill(fd int, path string) (sum uint32, err error) {
 		if err := u.meter.space(int64(len(b))); err != nil {
 			return 0, err
 		}
-		if err := u.disk.write(fd, b); err != nil {
-			return 0, failed("write", path, err)
+		if _, err := to.Write(b); err != nil {
+			return 0, failed("write", e.Path, err)
 		}
 	}
 }
+
+// sink is where the content of e goes, open as fd on the disk.
+func (u *unpacker) sink(fd int, e tree.Entry) (io.Writer, error) {
+	if u.content == nil {
+		return descriptor{u.disk, fd}, nil
+	}
+	w, err := u.content(e)
+	if w == nil {
+		w = io.Discard
+	}
+	return w, failed("take the content of", e.Path, err)
+}
+
+// descriptor is an open file of a disk.
+type descriptor struct {
+	disk disk
+	fd   int
+}
+
+func (d descriptor) Write(b []byte) (int, error) { return len(b), d.disk.write(d.fd, b) }
 
 // setFile sets the attributes, in the order that keeps them: chown clears
 // set-id bits and capabilities, a mode may forbid to set attributes.

@@ -3,9 +3,7 @@
 package unpack
 
 import (
-	"io"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/layerctl/layerctl/internal/tree"
@@ -96,41 +94,30 @@ func (u *unpacker) purge(paths []string) error {
 // eachWhiteout finds the whiteouts of one directory; it removes all of them,
 // or stops at the first.
 func (u *unpacker) eachWhiteout(d *dir, remove bool) (found bool, err error) {
-	fd, err := openDir(d.fd, ".")
-	if err != nil {
-		return false, failed("open directory", d.path, err)
-	}
-	f := os.NewFile(uintptr(fd), d.path)
-	defer f.Close() //nolint:errcheck // only read
-	for {
-		names, err := f.Readdirnames(256)
-		if err == io.EOF {
-			return found, nil
-		}
+	for name, err := range u.disk.names(d.fd) {
 		if err != nil {
 			return found, failed("read directory", d.path, err)
 		}
-		for _, name := range names {
-			st, err := lstat(d.fd, name)
-			if err != nil {
-				return found, failed("stat", join(d.path, name), err)
-			}
-			gone, err := u.isWhiteout(d.fd, name, &st)
-			if err != nil {
-				return found, failed("examine", join(d.path, name), err)
-			}
-			if !gone {
-				continue
-			}
-			found = true
-			if !remove {
-				return found, nil
-			}
-			if err := u.removeWhiteout(d, name); err != nil {
-				return found, err
-			}
+		st, err := u.disk.lstat(d.fd, name)
+		if err != nil {
+			return found, failed("stat", join(d.path, name), err)
+		}
+		gone, err := u.isWhiteout(d.fd, name, &st)
+		if err != nil {
+			return found, failed("examine", join(d.path, name), err)
+		}
+		if !gone {
+			continue
+		}
+		found = true
+		if !remove {
+			return found, nil
+		}
+		if err := u.removeWhiteout(d, name); err != nil {
+			return found, err
 		}
 	}
+	return found, nil
 }
 
 func (u *unpacker) removeWhiteout(d *dir, name string) error {
@@ -249,7 +236,7 @@ func (u *unpacker) reachable(target string) (reason string, err error) {
 	if d == nil || err != nil {
 		return "", err
 	}
-	st, err := lstat(d.fd, base)
+	st, err := u.disk.lstat(d.fd, base)
 	if err == unix.ENOENT {
 		return "", nil
 	}

@@ -44,7 +44,8 @@ func repair(b []byte) []byte {
 }
 
 // FuzzLayer unpacks any tar: nothing outside may change, what was recorded
-// must be what is there, and the errors are of the kinds that are promised.
+// must be what is there, the errors are of the kinds that are promised, and
+// Read says the same.
 func FuzzLayer(f *testing.F) {
 	f.Add(rootlessLayer, byte(0))
 	f.Add(RawTar(PAX("path", "../canary/keep"), RawEntry{Name: "a", Type: '0', Body: "pwned"}), byte(1))
@@ -75,9 +76,12 @@ func fuzzOne(t *testing.T, b []byte, form form) {
 	o := form.o
 	o.Limits = unpack.Limits{Entries: 1000, Bytes: 4 << 20, Depth: 50, Reserve: -1}
 	o.Record = j.record
-	_, err = layerInto(t, dir, b, "", o)
+	r, err := layerInto(t, dir, b, "", o)
 	c.check(t)
 	var errno unix.Errno
+	if form.name == forms[0].name && !errors.As(err, &errno) {
+		checkRead(t, b, "", o, unpacked{j, r, err})
+	}
 	switch {
 	case err == nil:
 		if os.Geteuid() == 0 { // others may be kept out by the layer's modes

@@ -88,6 +88,9 @@ func (c layerCase) run(t *testing.T, f form) {
 	o.Record = j.record
 	r, err := layerInto(t, dir, blob, c.typ, o)
 	canary.check(t)
+	if f.name == forms[0].name && o.Devices == unpack.MakeDevices { // reading makes none, so it knows no other policy
+		checkRead(t, blob, c.typ, o, unpacked{j, r, err})
+	}
 	c.checkError(t, err)
 	if c.strict {
 		o.Strict, o.Record = true, nil

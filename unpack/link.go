@@ -127,7 +127,7 @@ func (u *unpacker) target(name string) (string, error) {
 		return "", err
 	}
 	path := join(d.path, base)
-	st, err := lstat(d.fd, base)
+	st, err := u.disk.lstat(d.fd, base)
 	switch {
 	case err == unix.ENOENT:
 		return "", &absentError{path}

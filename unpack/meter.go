@@ -2,15 +2,12 @@
 
 package unpack
 
-import (
-	"strings"
-
-	"golang.org/x/sys/unix"
-)
+import "strings"
 
 // meter holds a layer to its limits.
 type meter struct {
 	limits   Limits
+	disk     disk
 	root     int
 	entries  int64
 	recorded int64
@@ -60,12 +57,10 @@ func (m *meter) space(n int64) error {
 
 func (m *meter) free(n int64) error {
 	m.spent = 0
-	var fs unix.Statfs_t
-	if err := again(func() error { return unix.Fstatfs(m.root, &fs) }); err != nil {
+	free, err := m.disk.free(m.root)
+	if err != nil {
 		return failed("statfs", ".", err)
 	}
-	const most = 1<<63 - 1
-	free := int64(min(fs.Bavail, most/uint64(max(fs.Bsize, 1))) * uint64(max(fs.Bsize, 1)))
 	if free-m.limits.Reserve < n {
 		return &SpaceError{Needed: n, Free: free, Reserve: m.limits.Reserve}
 	}

@@ -53,13 +53,13 @@ func (c *cache) open(path string) (*dir, error) {
 	if d := c.lookup(path); d != nil {
 		return d, nil
 	}
-	fd, err := openBelow(c.root.fd, path)
+	fd, err := c.disk.openBelow(c.root.fd, path)
 	if err != nil {
 		return nil, err
 	}
-	var st unix.Stat_t
-	if err := again(func() error { return unix.Fstat(fd, &st) }); err != nil {
-		return nil, errors.Join(err, unix.Close(fd))
+	st, err := c.disk.fstat(fd)
+	if err != nil {
+		return nil, errors.Join(err, c.disk.close(fd))
 	}
 	return c.hold(&dir{path: path, fd: fd, mtime: st.Mtim, gid: st.Gid})
 }
@@ -131,7 +131,7 @@ func (c *cache) closeAll() error {
 func (c *cache) closeHeld() error {
 	var errs []error
 	for _, d := range c.held {
-		errs = append(errs, unix.Close(d.fd))
+		errs = append(errs, c.disk.close(d.fd))
 	}
 	c.held = nil
 	return errors.Join(errs...)

@@ -120,7 +120,8 @@ type Limits struct {
 	// 64 MiB.
 	Reserve int64
 	// Recorded is the memory in bytes for the paths that [Result] lists and
-	// for directories whose attributes must wait for the end: 64 MiB.
+	// for directories whose attributes must wait for the end: 64 MiB. [Read]
+	// keeps every path: 512 MiB.
 	Recorded int64
 }
 

@@ -33,8 +33,15 @@ func Layer(ctx context.Context, dir *os.File, blob io.Reader, want Source, o Opt
 	if err != nil {
 		return Result{}, err
 	}
-	p := startPipeline(ctx, blob, want.Size, o.Serial)
-	u := newUnpacker(ctx, int(dir.Fd()), s, o)
+	d := kernel{fault: func(op string) error { return durable.Fault(ctx, op) }}
+	u := newUnpacker(d, int(dir.Fd()), s, o)
+	u.caller = caller{uint32(unix.Geteuid()), uint32(unix.Getegid())}
+	return u.run(ctx, blob, want)
+}
+
+// run reads the blob, to its end where it can.
+func (u *unpacker) run(ctx context.Context, blob io.Reader, want Source) (Result, error) {
+	p := startPipeline(ctx, blob, want.Size, u.o.Serial)
 	if err := p.end(u.blob(p, want.MediaType)); err != nil {
 		return Result{}, err
 	}
@@ -53,7 +60,7 @@ func (u *unpacker) blob(p *pipeline, mediaType string) error {
 	return errors.Join(u.layer(), u.dirs.closeHeld())
 }
 
-// unpacker is one run of [Layer].
+// unpacker is one run of [Layer] or of [Read].
 type unpacker struct {
 	o      Options
 	disk   disk
@@ -69,22 +76,25 @@ type unpacker struct {
 	caller caller
 	noACL  bool // the filesystem has no POSIX ACLs
 	result Result
+
+	// content takes the content of files in place of the disk; nil leaves it
+	// to the disk.
+	content func(tree.Entry) (io.Writer, error)
 }
 
 // caller is who unpacks.
 type caller struct{ uid, gid uint32 }
 
-func newUnpacker(ctx context.Context, root int, s *stream, o Options) *unpacker {
-	d := disk{fault: func(op string) error { return durable.Fault(ctx, op) }}
-	m := &meter{limits: o.Limits, root: root, spent: spaceBytes}
+// newUnpacker is for a root that is open on d, as root of the machine.
+func newUnpacker(d disk, root int, s *stream, o Options) *unpacker {
+	m := &meter{limits: o.Limits, disk: d, root: root, spent: spaceBytes}
 	return &unpacker{
 		o: o, disk: d, marks: marksOf(o), stream: s, tar: layertar.NewReader(s),
-		dirs:   cache{disk: d, root: &dir{path: ".", fd: root}},
-		known:  notables{byPath: make(map[string]notable), meter: m},
-		links:  make(map[string]string),
-		notes:  &notes{strict: o.Strict, log: o.Logger},
-		meter:  m,
-		caller: caller{uint32(unix.Geteuid()), uint32(unix.Getegid())},
+		dirs:  cache{disk: d, root: &dir{path: ".", fd: root}},
+		known: notables{byPath: make(map[string]notable), meter: m},
+		links: make(map[string]string),
+		notes: &notes{strict: o.Strict, log: o.Logger},
+		meter: m,
 	}
 }
 

@@ -78,7 +78,7 @@ func (u *unpacker) whiteout(path string) error {
 	if err != nil {
 		return err
 	}
-	st, err := lstat(parent.fd, base)
+	st, err := u.disk.lstat(parent.fd, base)
 	switch {
 	case err == unix.ENOENT:
 		return u.addWhiteout(parent, base, path)
@@ -167,22 +167,7 @@ func (u *unpacker) isWhiteout(dir int, name string, st *unix.Stat_t) (bool, erro
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != 0 {
 		return false, nil
 	}
-	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err == unix.EACCES {
-		return false, nil // it has a mode from the tar; a whiteout has 0600
-	}
-	if err != nil {
-		return false, err
-	}
-	defer unix.Close(fd) //nolint:errcheck // nothing was written
-	switch _, err := unix.Fgetxattr(fd, u.marks.whiteout, nil); err {
-	case nil:
-		return true, nil
-	case unix.ENODATA:
-		return false, nil
-	default:
-		return false, err
-	}
+	return u.disk.marked(dir, name, u.marks.whiteout)
 }
 
 func (u *unpacker) markOpaque(fd int, path string) error {

@@ -177,7 +177,7 @@ func (u *unpacker) setXattr(fd int, name, value, path string) (drop string, err 
 // stripXattrs removes what an earlier entry has set on a directory.
 func (u *unpacker) stripXattrs(d *dir) error {
 	b := make([]byte, maxValue)
-	n, err := unix.Flistxattr(d.fd, b)
+	n, err := u.disk.listxattr(d.fd, b)
 	if err != nil {
 		if err == unix.EOPNOTSUPP {
 			return nil

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// ReadOptions says how a layer is read. The zero value only verifies it.
+type ReadOptions struct {
+	// Strict turns every leniency that [Result.Notes] would count into an
+	// error.
+	Strict bool
+	// Limits bound what the layer may be; zero fields are defaults. Reserve is
+	// not looked at. Recorded bounds what is kept in memory, about 160 bytes
+	// and a name for each path.
+	Limits Limits
+	// Serial does all work in the caller's goroutine, one step after the other.
+	Serial bool
+	// Record receives the journal, as with [Options.Record]; nil hears
+	// nothing. Until Read returns without an error nothing of it is verified.
+	Record func(tree.Entry) error
+	// Content is asked about each regular file that has content of its own,
+	// before that is read and before the file is recorded: Sum is not known
+	// yet. The content goes to the writer, which is not closed; nil is for a
+	// file that nobody wants. Later entries may replace the file. A nil Content
+	// wants none. Until Read returns without an error nothing is verified.
+	Content func(tree.Entry) (io.Writer, error)
+	// Logger receives one line for the first leniency of each kind; nil is
+	// silent.
+	Logger *slog.Logger
+}
+
+// readRecorded is the default of Limits.Recorded for Read.
+const readRecorded = 512 << 20
+
+// Read reads one layer and writes nothing: its journal and its result are
+// those with which [Layer] would unpack it as root into a store with
+// whiteouts as devices, on a filesystem that takes all that a layer may have.
+//
+// The blob is read to its end, verified, and its errors are told as Layer does
+// it. In memory it keeps, besides what Layer does, each path of the layer with
+// its type and a symlink's target, until it returns.
+func Read(ctx context.Context, blob io.Reader, want Source, o ReadOptions) (Result, error) {
+	if o.Limits.Recorded == 0 {
+		o.Limits.Recorded = readRecorded
+	}
+	limits := o.Limits.withDefaults()
+	s, err := newStream(ctx, want.DiffID, limits)
+	if err != nil {
+		return Result{}, err
+	}
+	m := newMemory()
+	u := newUnpacker(m, memoryRoot, s, Options{Strict: o.Strict, Limits: limits, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
+	m.keep = u.meter.record
+	u.content = o.Content
+	if u.content == nil {
+		u.content = func(tree.Entry) (io.Writer, error) { return nil, nil }
+	}
+	return u.run(ctx, blob, want)
+}
