@@ -243,9 +243,10 @@ func (p *pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 	return p.store.Commit(ctx, staged...)
 }
 
-func jobs(wanted int) int {
-	if wanted > 0 {
-		return wanted
+// jobs is how many layers are worked on at a time where n are asked for.
+func jobs(n int) int {
+	if n > 0 {
+		return n
 	}
 	return DefaultJobs()
 }

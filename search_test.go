@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/unpack"
+)
+
+// TestSearch looks for paths in random stacks from the topmost layer down: what
+// is settled early must be what all layers come to.
+func TestSearch(t *testing.T) {
+	early := 0
+	for seed := range uint64(150) {
+		layers, _ := stack(seed)
+		view, err := merged.NewStack(merged.Options{}).Merge(readLayers(t, layers)...)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		top := readLayers(t, layers)
+		slices.Reverse(top)
+		for _, path := range lookedFor(seed, view) {
+			for _, follow := range []bool{false, true} {
+				want, exists := view.Resolve(path, follow)
+				for n := range len(top) + 1 {
+					found, err := merged.Search(path, follow, n == len(top), top[:n]...)
+					if errors.Is(err, merged.ErrLinks) && !exists {
+						break
+					}
+					if err != nil {
+						t.Fatalf("seed %d: %s: %v", seed, path, err)
+					}
+					if !found.Settled {
+						continue
+					}
+					if n < len(top) {
+						early++
+					}
+					if g, w := place(found.File, found.Exists, len(top)-1-found.Layer), place(want, exists, want.Layer); g != w {
+						t.Errorf("seed %d: %s (follow %v) in %d of %d layers = %s, want %s\n%s", seed, path, follow, n, len(top), g, w, tell(layers))
+					}
+					break
+				}
+			}
+		}
+	}
+	if early < 1000 {
+		t.Errorf("%d searches ended early: too few to say anything", early)
+	}
+}
+
+// place is what a search must find out; of directories more is only in the
+// view.
+func place(f merged.File, exists bool, layer int) string {
+	switch {
+	case !exists:
+		return "nothing"
+	case f.Type == tree.Directory:
+		return f.Path + "/"
+	}
+	return fmt.Sprintf("%s %c of layer %d: %s %q", f.Path, f.Type, layer, f.From, f.Linkname)
+}
+
+// readLayers reads what tars say, the lowest layer first.
+func readLayers(t *testing.T, tars [][]imagetest.Entry) []*merged.Layer {
+	t.Helper()
+	s := merged.NewStack(merged.Options{})
+	var layers []*merged.Layer
+	for _, entries := range tars {
+		l := s.Layer()
+		r, err := unpack.Read(t.Context(), bytes.NewReader(imagetest.Tar(entries...)), unpack.Source{}, unpack.ReadOptions{Record: l.Record})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.End(readFacts(r)); err != nil {
+			t.Fatal(err)
+		}
+		layers = append(layers, l)
+	}
+	return layers
+}
+
+// lookedFor are the paths of a view, and others through symlinks, files and
+// what is not there.
+func lookedFor(seed uint64, view *merged.View) []string {
+	random := rand.New(rand.NewPCG(seed, 1))
+	paths := []string{"/", "nowhere", "../..", ""}
+	for f := range view.All() {
+		paths = append(paths, f.Path, "/"+f.Path+"/", f.Path+"/..")
+		if f.Type == tree.Symlink {
+			paths = append(paths, f.Path+"/a", f.Path+"/b/../c")
+		}
+	}
+	for range 30 {
+		parts := make([]string, 1+random.IntN(4))
+		for i := range parts {
+			parts[i] = []string{"a", "b", "c", "d", "..", ".", "new"}[random.IntN(7)]
+		}
+		paths = append(paths, strings.Join(parts, "/"))
+	}
+	return paths
+}
