@@ -22,6 +22,7 @@ const module = "github.com/layerctl/layerctl"
 var imports = map[string][]string{
 	// level 3
 	"cmd/layerctl": {"", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/userns"},
+	"cmd/layerctl": {"", "registry", "unpack", "overlaystore", "cache", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns"},
 	// level 2: the only place that joins the parts
 	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "internal/durable", "internal/flat", "internal/merged", "internal/tree"},
 	// level 1
@@ -36,6 +37,7 @@ var imports = map[string][]string{
 	"manifest":           {},
 	"platform":           {},
 	"internal/beneath":   {},
+	"internal/cmdline":   {},
 	"internal/durable":   {},
 	"internal/hosts":     {},
 	"internal/inflate":   {},

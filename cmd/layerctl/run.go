@@ -90,6 +90,8 @@ func commands() []*cli.Command {
 		logoutCommand(),
 		pingCommand(),
 		doctorCommand(),
+		completionCommand(),
+		manualCommand(),
 		versionCommand(),
 	}
 }

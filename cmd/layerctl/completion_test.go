@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+// flagsOf are the names that flags have on the command line.
+func flagsOf(flags []cli.Flag) []string {
+	var names []string
+	for _, f := range flags {
+		for _, n := range f.Names() {
+			names = append(names, "-"+strings.Repeat("-", min(1, len(n)-1))+n)
+		}
+	}
+	return names
+}
+
+// setUp is the app with what the cli package adds to it.
+func setUp() *cli.App {
+	app := newApp(strings.NewReader(""), io.Discard, io.Discard)
+	app.Setup()
+	return app
+}
+
+// completionScript is what layerctl prints, and the file it is in.
+func completionScript(t *testing.T, shell string) (text, file string) {
+	t.Helper()
+	var out, said bytes.Buffer
+	if code := run([]string{"layerctl", "completion", shell}, nil, &out, &said); code != 0 {
+		t.Fatalf("completion %s: exit %d: %s", shell, code, said.String())
+	}
+	file = filepath.Join(t.TempDir(), "layerctl."+shell)
+	if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), file
+}
+
+// shellPath skips the test where there is no such shell.
+func shellPath(t *testing.T, shell string) string {
+	t.Helper()
+	path, err := exec.LookPath(shell)
+	if err != nil {
+		t.Skipf("needs %s", shell)
+	}
+	return path
+}
+
+// candidates are what a shell offers for the last word of a command line.
+type candidates func(t *testing.T, line ...string) []string
+
+func lines(t *testing.T, c *exec.Cmd) []string {
+	t.Helper()
+	out, err := c.Output()
+	if err != nil {
+		var said []byte
+		if exit, ok := err.(*exec.ExitError); ok {
+			said = exit.Stderr
+		}
+		t.Fatalf("%q: %v: %s", c.Args, err, said)
+	}
+	return strings.Fields(string(out))
+}
+
+// inBash asks the script as readline does: for words that are split at = and :.
+func inBash(t *testing.T) candidates {
+	bash := shellPath(t, "bash")
+	_, file := completionScript(t, "bash")
+	const ask = `set -u; source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _layerctl; printf '%s\n' "${COMPREPLY[@]}"`
+	return func(t *testing.T, line ...string) []string {
+		t.Helper()
+		var words []string
+		for _, word := range line {
+			words = append(words, strings.Fields(strings.NewReplacer("=", " = ", ":", " : ").Replace(word))...)
+			if word == "" {
+				words = append(words, "")
+			}
+		}
+		command := exec.Command(bash, append([]string{"-c", ask, "bash", file}, words...)...)
+		command.Dir = t.TempDir()
+		for _, name := range []string{"dir", "file"} {
+			if err := os.Mkdir(filepath.Join(command.Dir, name), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(command.Dir, "file", "inner"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return lines(t, command)
+	}
+}
+
+// inFish asks fish itself.
+func inFish(t *testing.T) candidates {
+	fish := shellPath(t, "fish")
+	_, file := completionScript(t, "fish")
+	return func(t *testing.T, line ...string) []string {
+		t.Helper()
+		command := exec.Command(fish, "--no-config", "-c", `source $argv[1]; complete -C $argv[2] | string split -f 1 \t; true`, file, strings.Join(line, " "))
+		command.Env = append(os.Environ(), "HOME="+t.TempDir())
+		return lines(t, command)
+	}
+}
+
+// TestCompletionOffersEverything asks for each command, each flag of it and
+// each global one.
+func TestCompletionOffersEverything(t *testing.T) {
+	app := setUp()
+	for shell, in := range map[string]func(*testing.T) candidates{"bash": inBash, "fish": inFish} {
+		t.Run(shell, func(t *testing.T) {
+			ask := in(t)
+			commands := ask(t, "layerctl", "")
+			for _, c := range app.VisibleCommands() {
+				if !slices.Contains(commands, c.Name) {
+					t.Errorf("command %s is not offered among %q", c.Name, commands)
+				}
+				got := ask(t, "layerctl", c.Name, "--")
+				for _, flag := range flagsOf(slices.Concat(app.VisibleFlags(), c.VisibleFlags())) {
+					if strings.HasPrefix(flag, "--") && !slices.Contains(got, flag) {
+						t.Errorf("flag %s of %s is not offered", flag, c.Name)
+					}
+				}
+			}
+			if slices.Contains(commands, "manual") {
+				t.Error("a hidden command is offered")
+			}
+		})
+	}
+}
+
+func TestCompletionInBash(t *testing.T) {
+	ask := inBash(t)
+	for _, test := range []struct {
+		name string
+		line []string
+		want []string
+	}{
+		{"a command", []string{"layerctl", "pul"}, []string{"pull"}},
+		{"after a global flag and its value", []string{"layerctl", "--store", "/srv", "pul"}, []string{"pull"}},
+		{"after one with =", []string{"layerctl", "--store=/srv", "--quiet", "pul"}, []string{"pull"}},
+		{"a flag after an argument", []string{"layerctl", "pull", "alpine", "--keep"}, []string{"--keep-blobs"}},
+		{"a flag after an argument with colons", []string{"layerctl", "mount", "host:5000/alpine:3.20", "--vol"}, []string{"--volatile"}},
+		{"another command's flag", []string{"layerctl", "images", "--keep"}, nil},
+		{"a value of a list", []string{"layerctl", "mount", "--format", "s"}, []string{"sh", "systemd"}},
+		{"the same after =", []string{"layerctl", "mount", "--format=s"}, []string{"sh", "systemd"}},
+		{"all of it", []string{"layerctl", "--progress", ""}, []string{"auto", "tty", "plain", "json", "none"}},
+		{"all of it after =", []string{"layerctl", "--progress="}, []string{"auto", "tty", "plain", "json", "none"}},
+		{"a command's value where another has the same flag", []string{"layerctl", "images", "--format", "s"}, nil},
+		{"a directory", []string{"layerctl", "--store", ""}, []string{"dir", "file"}},
+		{"a path", []string{"layerctl", "--authfile", "file/"}, []string{"file/inner"}},
+		{"no path", []string{"layerctl", "--store", "file/"}, nil},
+		{"a path in a reference", []string{"layerctl", "pull", "oci:d"}, []string{"dir"}},
+		{"the second argument", []string{"layerctl", "mount", "host:5000/alpine:3.20", "file/"}, nil},
+		{"a word for an argument", []string{"layerctl", "completion", "z"}, []string{"zsh"}},
+		{"a program", []string{"layerctl", "unshare", "mkdi"}, []string{"mkdir"}},
+		{"no flag of ours for a program", []string{"layerctl", "unshare", "sh", "--stor"}, nil},
+		{"no flag after --", []string{"layerctl", "pull", "--", "--stor"}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := ask(t, test.line...)
+			slices.Sort(got)
+			slices.Sort(test.want)
+			if !slices.Equal(slices.Compact(got), test.want) {
+				t.Errorf("%q: got %q, want %q", test.line, got, test.want)
+			}
+		})
+	}
+}
+
+func TestCompletionInFish(t *testing.T) {
+	ask := inFish(t)
+	for _, test := range []struct {
+		line []string
+		want []string
+	}{
+		{[]string{"layerctl", "pul"}, []string{"pull"}},
+		{[]string{"layerctl", "--store", "/srv", "pul"}, []string{"pull"}},
+		{[]string{"layerctl", "pull", "alpine", "--keep"}, []string{"--keep-blobs"}},
+		{[]string{"layerctl", "images", "--keep"}, nil},
+		{[]string{"layerctl", "mount", "--format", "s"}, []string{"sh", "systemd"}},
+		{[]string{"layerctl", "completion", "z"}, []string{"zsh"}},
+	} {
+		if got := ask(t, test.line...); !slices.Equal(got, test.want) {
+			t.Errorf("%q: got %q, want %q", test.line, got, test.want)
+		}
+	}
+}
+
+// TestCompletionInZsh reads the script with zsh, runs it in a terminal, and
+// looks for every command and flag in it.
+func TestCompletionInZsh(t *testing.T) {
+	text, file := completionScript(t, "zsh")
+	app := setUp()
+	for _, c := range app.VisibleCommands() {
+		_, block, found := strings.Cut(text, "\n        "+c.Name+")\n")
+		block, _, _ = strings.Cut(block, ";;")
+		if !found || !strings.Contains(text, "\n    '"+c.Name+":") {
+			t.Errorf("command %s is not in it", c.Name)
+		}
+		for _, flag := range flagsOf(c.VisibleFlags()) {
+			if !strings.Contains(block, "'*"+flag+"[") && !strings.Contains(block, "'*"+flag+"=[") {
+				t.Errorf("flag %s of %s is not in it", flag, c.Name)
+			}
+		}
+	}
+	for _, flag := range flagsOf(app.VisibleFlags()) {
+		if !strings.Contains(text, "\n    '*"+flag+"[") && !strings.Contains(text, "\n    '*"+flag+"=[") {
+			t.Errorf("flag %s is not in it", flag)
+		}
+	}
+	zsh := shellPath(t, "zsh")
+	if out, err := exec.Command(zsh, "-f", "-n", file).CombinedOutput(); err != nil {
+		t.Fatalf("zsh: %v: %s", err, out)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	args, want := []string{"-f", "testdata/complete.zsh", file}, []string{}
+	for _, test := range [][2]string{
+		{"layerctl --store /srv pul", "pull"},
+		{"layerctl pull alpine --keep-", "--keep-blobs"},
+		{"layerctl images --keep", ""},
+		{"layerctl mount --format=sys", "--format=systemd"},
+		{"layerctl completion z", "zsh"},
+		{"layerctl bundle alpine box --volu", "--volumes"},
+	} {
+		args, want = append(args, test[0]), append(want, test[1])
+	}
+	out, err := exec.CommandContext(ctx, zsh, args...).Output()
+	got := strings.Split(strings.ReplaceAll(string(out), " \n", "\n"), "\n")
+	if err != nil || !slices.Equal(got[:len(got)-1], want) {
+		t.Errorf("for %q: %v: got %q, want %q", args[3:], err, got, want)
+	}
+}
+
+// TestManual looks for every command and flag in the man pages.
+func TestManual(t *testing.T) {
+	dir := t.TempDir()
+	if code := run([]string{"layerctl", "manual", dir}, nil, io.Discard, os.Stderr); code != 0 {
+		t.Fatalf("exit %d", code)
+	}
+	page := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	mustHave := func(text, page, what string) {
+		t.Helper()
+		if what = strings.ReplaceAll(what, "-", `\-`); !strings.Contains(text, what) {
+			t.Errorf("%s does not have %q", page, what)
+		}
+	}
+	app := setUp()
+	overview := page("layerctl.1")
+	for _, flag := range flagsOf(app.VisibleFlags()) {
+		mustHave(overview, "layerctl.1", `\fB`+flag+`\fR`)
+	}
+	mustHave(overview, "layerctl.1", "Exit codes:")
+	for _, c := range app.VisibleCommands() {
+		mustHave(overview, "layerctl.1", `\fBlayerctl-`+c.Name+`\fR(1)`)
+		text := page("layerctl-" + c.Name + ".1")
+		mustHave(text, c.Name, c.Usage)
+		for _, flag := range flagsOf(c.VisibleFlags()) {
+			mustHave(text, c.Name, `\fB`+flag+`\fR`)
+		}
+	}
+	man, err := exec.LookPath("mandoc")
+	if err != nil {
+		t.Skip("needs mandoc to read the pages")
+	}
+	// A page without a date is meant: it is the same whenever it is made.
+	pages, _ := filepath.Glob(filepath.Join(dir, "*.1"))
+	for _, p := range pages {
+		out, _ := exec.Command(man, "-T", "lint", "-W", "warning", p).CombinedOutput()
+		for line := range strings.Lines(string(out)) {
+			if !strings.Contains(line, "missing date") {
+				t.Error(strings.TrimSpace(line))
+			}
+		}
+	}
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cmdline
+
+import (
+	"slices"
+	"strings"
+)
+
+// A Program is a command line. Its texts are plain: in a Description an empty
+// line ends a paragraph, and a paragraph with a line that begins with a space
+// keeps its lines as they are.
+type Program struct {
+	Name        string
+	Usage       string // half a line, what the program does
+	Description string
+	Flags       []Flag // those that every command takes
+	Commands    []Command
+}
+
+// A Command is the first argument that is no flag.
+type Command struct {
+	Name        string
+	Usage       string
+	Arguments   string // what follows, such as "REF DIR" or "[REF…]"
+	Description string
+	Flags       []Flag
+	// Runs says that the arguments are a command to run, whose flags are its own.
+	Runs bool
+}
+
+// A Flag is a flag and all its names.
+type Flag struct {
+	Names []string // without dashes; one letter takes one dash, more take two
+	Usage string
+	// Value stands for the value; it is empty for a flag that takes none. DIR
+	// is a directory, FILE and LIST are files, "a|b" is one of those words.
+	Value   string
+	Default string   // the value where the flag is not given, empty for none
+	Env     []string // variables that set it
+}
+
+// dashed are the flag's names as they are typed.
+func (f Flag) dashed() []string {
+	var names []string
+	for _, n := range f.Names {
+		if len(n) == 1 {
+			names = append(names, "-"+n)
+		} else {
+			names = append(names, "--"+n)
+		}
+	}
+	return names
+}
+
+// dashed are all names of all flags, or only of those that take a value.
+func dashed(flags []Flag, valued bool) []string {
+	var names []string
+	for _, f := range flags {
+		if !valued || f.Value != "" {
+			names = append(names, f.dashed()...)
+		}
+	}
+	return names
+}
+
+// A kind is what the shell offers for a word.
+type kind int
+
+const (
+	anything    kind = iota
+	directories      // DIR, TARGET
+	files            // FILE, LIST, and REF, which may be a path after "oci:"
+	programs         // COMMAND
+	choices          // a|b|c
+)
+
+// kindOf tells what the shell offers where word stands in a description.
+func kindOf(word string) kind {
+	word = strings.Trim(word, "[]… ")
+	switch {
+	case slices.Contains([]string{"DIR", "TARGET"}, word):
+		return directories
+	case slices.Contains([]string{"FILE", "LIST", "REF"}, word):
+		return files
+	case word == "COMMAND":
+		return programs
+	case strings.Contains(word, "|"):
+		return choices
+	}
+	return anything
+}
+
+// words are the choices that word stands for.
+func words(word string) []string { return strings.Split(strings.Trim(word, "[]…"), "|") }
+
+// arguments are the words for a command's arguments, one each, and whether the
+// last one repeats.
+func (c Command) arguments() (list []string, repeats bool) {
+	for _, word := range strings.Fields(c.Arguments) {
+		if strings.HasPrefix(word, "[--") {
+			break // what follows is for another program
+		}
+		repeats = strings.Contains(word, "…")
+		list = append(list, strings.Trim(word, "[]…"))
+	}
+	return list, repeats
+}
