@@ -21,8 +21,7 @@ const module = "github.com/layerctl/layerctl"
 // within a level, but for the vocabulary of internal/tree; tests may also use internal/imagetest and internal/disktest.
 var imports = map[string][]string{
 	// level 3
-	"cmd/layerctl": {"", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/userns"},
-	"cmd/layerctl": {"", "registry", "unpack", "overlaystore", "cache", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns"},
+	"cmd/layerctl": {"", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns"},
 	// level 2: the only place that joins the parts
 	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "internal/durable", "internal/flat", "internal/merged", "internal/tree"},
 	// level 1
