@@ -61,7 +61,9 @@ if curl -fsSL --max-time 120 -o "$work/mount.deb" "$pool/u/util-linux/mount_2.41
   chmod +x "$work/mount-2.41"
   "$work/mount-2.41" --version
   unset LAYERCTL_STORE
-  LAYERCTL_TEST_MOUNTS=$work/mount-2.41 go test -count=1 -run 'TestFormats|TestIDMapLine' ./overlaystore
+  export LAYERCTL_TEST_MOUNTS=$work/mount-2.41
+  go test -count=1 -run 'TestFormats|TestIDMapLine' ./overlaystore
+  go test -count=1 -run 'TestFSTab|TestMountHelper' ./cmd/layerctl
 else
   echo 'Debian 13 cannot be reached: left out'
 fi
