@@ -77,6 +77,7 @@ type Mount struct {
 	upper, work string   // absolute; "" mounts read-only
 	pair        string   // the name in writable/ of upper and work, or ""
 	chosen      chosen
+	driver      Driver
 	volatile    bool
 	idmap       []IDMapping
 }
@@ -99,6 +100,9 @@ func (s *Store) Assemble(ctx context.Context, img Image, o MountOptions) (*Mount
 		m.ref = name
 	}
 	err = m.configure(o)
+	if err == nil {
+		err = m.chooseDriver(ctx, o.Driver)
+	}
 	if err == nil && o.Writable {
 		err = m.makeWritable(ctx, o)
 	}

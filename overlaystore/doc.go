@@ -26,7 +26,8 @@
 // Not promised: anything on a filesystem that lies about sync, or for files
 // that somebody changes beneath the store; [Store.Verify] finds that. Prune
 // knows mounts by /proc, so not those in mount namespaces that no process is
-// in or that the caller may not look into, nor lazily unmounted ones.
+// in or that the caller may not look into, nor lazily unmounted ones; those of
+// fuse-overlayfs it knows by the arguments of that process.
 //
 // # The store on disk, format 1
 //

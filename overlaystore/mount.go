@@ -56,7 +56,11 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 	if err := durable.Fault(ctx, "mount"); err != nil {
 		return err
 	}
-	err = m.mountByDescriptor(target)
+	if m.fuse() {
+		err = m.mountByFUSE(ctx, target)
+	} else {
+		err = m.mountByDescriptor(target)
+	}
 	if errors.Is(err, errNoDescriptors) {
 		err = m.mountByName(target)
 	}
@@ -77,6 +81,8 @@ func explainErrno(err error) error {
 	switch {
 	case errors.Is(err, ErrUnsupported):
 		return err
+	case errors.Is(err, unix.EPERM) && os.Geteuid() == 0 && !allIDs():
+		return fmt.Errorf("this kernel does not let a user namespace mount overlayfs (Linux 5.11), and fuse-overlayfs, which needs no kernel, is not on the PATH or not wanted: %w", err)
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("mounting needs root (CAP_SYS_ADMIN), or a user namespace of your own: %w", err)
 	case errors.Is(err, unix.ENODEV):
@@ -215,8 +221,8 @@ func (m *Mount) check(target string) error {
 		return fmt.Errorf("%w: the kernel mounted something else: %s is %v instead of %v", ErrUnsupported, what, got, want)
 	}
 	switch {
-	case e.fsType != "overlay":
-		return wrong("the type", e.fsType, "overlay")
+	case e.fsType != m.Type():
+		return wrong("the type", e.fsType, m.Type())
 	case e.source != m.source:
 		return wrong("the source", e.source, m.source)
 	}

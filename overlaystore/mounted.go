@@ -124,12 +124,12 @@ func everyMount(f func(proc string, e mountEntry)) error {
 			return err
 		}
 		for _, e := range mounts {
-			if e.fsType == "overlay" {
+			if e.fsType == overlayType {
 				f(proc, e)
 			}
 		}
 	}
-	return nil
+	return everyFUSEMount(f)
 }
 
 // mountNamespace tells mount namespaces apart. The caller may not look at that
@@ -204,7 +204,7 @@ type mountUse struct {
 // mount is in doubt, so it is not ours to unmount, but its layers are not ours
 // to remove either.
 func (ix *mountIndex) use(e mountEntry) mountUse {
-	if e.fsType != "overlay" {
+	if e.fsType != overlayType && e.fsType != fuseType {
 		return mountUse{}
 	}
 	u := mountUse{manifest: ix.bySource(e.source)}

@@ -59,6 +59,9 @@ func (m *Mount) fstab(target string, o FSTabOptions) (FSTabLine, error) {
 	if m.pair != "" {
 		return FSTabLine{}, m.noPair("an fstab line")
 	}
+	if m.fuse() {
+		return FSTabLine{}, m.noFUSE("an fstab line")
+	}
 	abs, err := filepath.Abs(target)
 	if err != nil {
 		return FSTabLine{}, err

@@ -167,6 +167,9 @@ func mountAt(target string) (mountEntry, error) {
 	// The kernel lists them in the order in which they were made, roughly; of
 	// several at one target the last is seen.
 	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].target == target && list[i].fsType == fuseType {
+			return fuseMountAt(list[i]), nil
+		}
 		if list[i].target == target {
 			return list[i], nil
 		}

@@ -16,9 +16,12 @@ const maxOptions = 4095
 func (m *Mount) Source() string { return m.source }
 
 // Options are the options for mount(2) and mount(8), but for the flags that
-// Flags returns. The lower dirs in them are relative to the directory that
+// Flags returns, or all options for fuse-overlayfs. The lower dirs in them are relative to the directory that
 // LinkDir returns.
 func (m *Mount) Options() (string, error) {
+	if m.fuse() {
+		return m.fuseOptions()
+	}
 	o := strings.Join(append([]string{"lowerdir=" + strings.Join(m.names, ":")}, m.otherOptions()...), ",")
 	return o, fits(strings.Join(m.Flags(), ",") + "," + o)
 }
@@ -35,15 +38,20 @@ func fits(options string) error {
 func (m *Mount) otherOptions() []string {
 	var o []string
 	if m.writable() {
-		upper, work := m.upper, m.work
-		if m.pair != "" && len(m.idmap) == 0 {
-			// Short, and free of what the store's path may hold.
-			dir := "../" + writableDir + "/" + m.pair
-			upper, work = dir+"/upper", dir+"/work"
-		}
+		upper, work := m.upperAndWork()
 		o = append(o, "upperdir="+escapeOption(upper), "workdir="+escapeOption(work))
 	}
 	return append(o, m.overlayOptions()...)
+}
+
+// upperAndWork are the directories as seen from l/: in the store that is short,
+// and free of what the store's path may hold.
+func (m *Mount) upperAndWork() (upper, work string) {
+	if m.pair == "" || len(m.idmap) > 0 {
+		return m.upper, m.work
+	}
+	dir := "../" + writableDir + "/" + m.pair
+	return dir + "/upper", dir + "/work"
 }
 
 // escapeOption escapes a directory for a string of options: the kernel takes
@@ -110,6 +118,9 @@ func (m *Mount) Line(target string) (string, error) {
 	options, err := m.Options()
 	if err != nil {
 		return "", fmt.Errorf("print the mount line: %w", err)
+	}
+	if m.fuse() {
+		return fmt.Sprintf("(cd %s && %s -o %s %s)", shellQuote(m.LinkDir()), FUSEDriver, shellQuote(options), shellQuote(abs)), nil
 	}
 	options = strings.Join(m.Flags(), ",") + "," + options
 	mount := fmt.Sprintf("LIBMOUNT_FORCE_MOUNT2=always mount -t overlay %s -o %s %s", shellQuote(m.source), shellQuote(options), shellQuote(abs))

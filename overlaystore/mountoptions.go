@@ -34,6 +34,8 @@ type MountOptions struct {
 	// IDMap shifts the owners of the layers' files, see [ParseIDMap]; empty
 	// leaves them.
 	IDMap []IDMapping
+	// Driver is who puts the layers together; the zero value is AutoDriver.
+	Driver Driver
 	// Target is where the mount is meant to be, for the record that is kept of
 	// a writable mount; "" records none.
 	Target string

@@ -22,6 +22,9 @@ func (m *Mount) Spec() (Spec, error) {
 	if len(m.idmap) > 0 {
 		return Spec{}, m.noIDMap("a list of mounts")
 	}
+	if m.fuse() {
+		return Spec{}, m.noFUSE("a list of mounts")
+	}
 	lower := make([]string, len(m.names))
 	for i, name := range m.names {
 		lower[i] = escapeLower(filepath.Join(m.LinkDir(), name))
@@ -43,6 +46,10 @@ func (m *Mount) absolute(options []string) []string {
 	return options
 }
 
+func (m *Mount) noFUSE(what string) error {
+	return fmt.Errorf("%w: %s is for the kernel's overlayfs, and not for fuse-overlayfs; print the line for sh, or mount by layerctl", ErrUnsupported, what)
+}
+
 func (m *Mount) noIDMap(what string) error {
 	return fmt.Errorf("%w: %s cannot say an id map for layers; print the line for sh, or mount by layerctl", ErrUnsupported, what)
 }
@@ -50,6 +57,8 @@ func (m *Mount) noIDMap(what string) error {
 // checkLasting refuses to write down for every boot what ends with a mount.
 func (m *Mount) checkLasting(what string) error {
 	switch {
+	case m.fuse():
+		return m.noFUSE(what)
 	case len(m.idmap) > 0:
 		return m.noIDMap(what)
 	case m.pair != "":

@@ -23,9 +23,14 @@ func tryOverlay(dir *os.File, f Format) error {
 		return err
 	}
 	defer root.Close()
+	return checkTrial(root)
+}
+
+// checkTrial looks at the trial mount.
+func checkTrial(root *os.File) error {
 	for _, name := range []string{"gone", "dir/old"} {
 		if _, err := statAt(root, name); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("in a trial mount %q is not hidden (%v); overlayfs cannot work on this filesystem with this kernel", name, err)
+			return fmt.Errorf("in a trial mount %q is not hidden (%v); overlayfs cannot work on this filesystem with this kernel or program", name, err)
 		}
 	}
 	if _, err := statAt(root, "dir/new"); err != nil {

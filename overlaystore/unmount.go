@@ -63,6 +63,9 @@ func (s *Store) unmount(ctx context.Context, target string, o UnmountOptions) er
 	if err == unix.EBUSY {
 		return fmt.Errorf("%w: a process has a file or its working directory there: %w", ErrBusy, err)
 	}
+	if err == nil && e.fsType == fuseType && !o.Lazy {
+		err = awaitDaemon(ctx, target)
+	}
 	if err != nil || o.Lazy || o.Keep {
 		return err
 	}

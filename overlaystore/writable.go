@@ -31,6 +31,9 @@ type Writing struct {
 	Source   string        `json:"source"`
 	Target   string        `json:"target,omitempty"`
 	Volatile bool          `json:"volatile,omitempty"`
+	// Driver wrote to the upper dir; "" is the kernel's. Each leaves marks that
+	// the other does not know.
+	Driver Driver `json:"driver,omitempty"`
 	// Boot tells boots apart (/proc/sys/kernel/random/boot_id): what a
 	// volatile mount wrote is whole for as long as its boot lasts.
 	Boot string    `json:"boot"`
@@ -141,8 +144,12 @@ func (m *Mount) dressUpper(pair *os.File) error {
 }
 
 func (m *Mount) recordWriting(ctx context.Context, target string) error {
+	driver := AutoDriver
+	if m.fuse() {
+		driver = FUSEDriver
+	}
 	raw, err := json.Marshal(Writing{
-		Manifest: m.manifest, Source: m.source, Target: target, Volatile: m.volatile,
+		Manifest: m.manifest, Source: m.source, Target: target, Volatile: m.volatile, Driver: driver,
 		Boot: m.store.boot, Made: time.Now().UTC().Truncate(time.Second),
 	})
 	if err != nil {

@@ -3,6 +3,7 @@
 package overlaystore
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 // read-only or degraded, or lets two mounts write into
 // (https://docs.kernel.org/filesystems/overlayfs.html, upper and work).
 func (m *Mount) checkWritable() error {
-	for _, check := range []func() error{m.checkPlaces, m.checkFilesystem, m.checkUse, m.checkVolatile, m.tryWork} {
+	for _, check := range []func() error{m.checkPlaces, m.checkFilesystem, m.checkUse, m.checkDriver, m.checkVolatile, m.tryWork} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -107,6 +108,21 @@ func (m *Mount) checkUse() error {
 	return errors.Join(found, err)
 }
 
+// checkDriver refuses an upper dir that the other driver wrote to: what was
+// deleted in it would show again. fuse-overlayfs marks an opaque directory by
+// user.fuseoverlayfs.opaque, which the kernel does not read.
+func (m *Mount) checkDriver() error {
+	w, ok := readWriting(m.work)
+	if !ok || (w.Driver == FUSEDriver) == m.fuse() {
+		return nil
+	}
+	if names, err := os.ReadDir(m.upper); err != nil || len(names) == 0 {
+		return err
+	}
+	by := cmp.Or(w.Driver, KernelDriver)
+	return fmt.Errorf("%w: upper %q was written to with --driver %s, whose marks of what is deleted the other does not know: go on with that one, or begin with a new upper", ErrUnsupported, m.upper, by)
+}
+
 // checkVolatile deals with what a volatile mount leaves in its work dir, even
 // after a clean umount, so that the kernel refuses the next mount. In the same
 // boot nothing is lost, and it goes. Otherwise the user must know.
@@ -161,15 +177,19 @@ func (m *Mount) tryWork() (err error) {
 	}
 	defer trial.Close()
 	for _, step := range []struct {
-		lack string
-		try  func(*os.File) error
+		lack   string
+		try    func(*os.File) error
+		kernel bool // only that one needs it
 	}{
 		{"keeps " + string(m.store.format.Xattrs) + ".* extended attributes", func(d *os.File) error {
 			return unix.Fsetxattr(int(d.Fd()), m.store.format.Xattr("opaque"), []byte("y"), 0)
-		}},
-		{"tells file types in directories (d_type)", tryDirTypes},
-		{"renames with a whiteout (RENAME_WHITEOUT)", tryRenameWhiteout},
+		}, false},
+		{"tells file types in directories (d_type)", tryDirTypes, false},
+		{"renames with a whiteout (RENAME_WHITEOUT)", tryRenameWhiteout, true},
 	} {
+		if m.fuse() && step.kernel {
+			continue
+		}
 		if err := step.try(trial); err != nil {
 			return fmt.Errorf("%w: upper %q is not on a filesystem that %s (%w); use ext4, xfs, btrfs or tmpfs", ErrUnsupported, m.upper, step.lack, err)
 		}

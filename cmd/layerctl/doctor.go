@@ -103,6 +103,8 @@ func surveyRootless() []overlaystore.Check {
 		check := overlaystore.Check{Name: name, OK: err == nil, Value: path, Hint: "install the package uidmap (shadow-utils)"}
 		list = append(list, check)
 	}
+	path, err := exec.LookPath(string(overlaystore.FUSEDriver))
+	list = append(list, overlaystore.Check{Name: "fuse-overlayfs", OK: err == nil, Value: path, Hint: "only needed where the kernel mounts no overlayfs in user namespaces: before Linux 5.11"})
 	who := overlaystore.Check{Name: "subordinate ids", Hint: "add a line such as NAME:100000:65536 to /etc/subuid and /etc/subgid"}
 	if u, err := user.Current(); err == nil {
 		who.Value = "none for " + u.Username

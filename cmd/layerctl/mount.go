@@ -58,6 +58,12 @@ user 0 as user 100000, without touching a file: one store for containers with
 user namespaces of their own. It takes Linux 5.19 and root; printed for sh also
 util-linux 2.39.
 
+--driver fuse-overlayfs mounts by that program, slower and one process a mount;
+auto takes it in a user namespace where the kernel does not mount overlayfs
+(before Linux 5.11). Before each such mount a trial shows that it hides what
+layers delete. What is written to a file that has several names in the image may
+be found under another of them later.
+
 mount.layerctl is layerctl under that name: with a link to it in /sbin,
 
    mount -t layerctl -o store=DIR REF TARGET

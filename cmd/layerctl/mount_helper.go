@@ -186,6 +186,8 @@ func (h *helperCall) option(o string) (err error) {
 		h.upper, err = helperDir(o)
 	case key == "work":
 		h.work, err = helperDir(o)
+	case key == "driver":
+		h.local = append(h.local, "--driver", value)
 	case key == "option":
 		h.local = append(h.local, "--option", value)
 	case key == "idmap":

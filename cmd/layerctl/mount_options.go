@@ -3,6 +3,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/overlaystore"
@@ -16,6 +18,7 @@ func mountFlags() []cli.Flag {
 		&cli.StringFlag{Name: "work", Usage: "the `DIR` that overlayfs needs beside --upper"},
 		&cli.BoolFlag{Name: "volatile", Usage: "never wait for the disk; writes may be lost in a crash"},
 		&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}, Usage: "mount with `OPTION`, such as nosuid or metacopy=on (repeatable)"},
+		&cli.StringFlag{Name: "driver", EnvVars: []string{"LAYERCTL_DRIVER"}, Value: "auto", Usage: "put layers together by `auto|kernel|fuse-overlayfs`"},
 		&cli.StringFlag{Name: "idmap", Usage: "shift owners by `INSIDE:OUTSIDE:SIZE`"},
 	}
 }
@@ -27,6 +30,13 @@ func mountOptions(c *cli.Context) (overlaystore.MountOptions, error) {
 		Work:     c.String("work"),
 		Volatile: c.Bool("volatile"),
 		Options:  c.StringSlice("option"),
+	}
+	switch driver := c.String("driver"); driver {
+	case "auto", "":
+	case string(overlaystore.KernelDriver), string(overlaystore.FUSEDriver):
+		o.Driver = overlaystore.Driver(driver)
+	default:
+		return o, &usageError{problem: fmt.Sprintf("there is no --driver %q", driver), hint: "it is one of auto, kernel, fuse-overlayfs"}
 	}
 	switch {
 	case (o.Upper == "") != (o.Work == ""):

@@ -116,7 +116,7 @@ func printMountJSON(c *cli.Context, mount *overlaystore.Mount, image overlaystor
 	}
 	return printJSON(c.App.Writer, mountJSON{
 		Reference: name, Image: image, Lower: mount.Lower(), Upper: mount.Upper(), Work: mount.Work(),
-		Type: "overlay", Source: mount.Source(), Target: target,
+		Type: mount.Type(), Source: mount.Source(), Target: target,
 		Flags: mount.Flags(), Options: options, Directory: mount.LinkDir(), Line: line,
 	})
 }

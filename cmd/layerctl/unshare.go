@@ -50,6 +50,10 @@ func runUnshare(c *cli.Context) error {
 	}
 	command := userns.Command{Path: path, Args: args, Interactive: true}
 	mapping, err := userns.Subordinate()
+	defer func() {
+		// What to do where processes cannot be listed? Nothing is lost by it.
+		_ = overlaystore.EndOrphans()
+	}()
 	if err == nil {
 		err = handOver(c, dir, command, mapping)
 	}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/beneath"
+	"github.com/layerctl/layerctl/internal/durable"
+)
+
+// Driver is what puts layers together.
+type Driver string
+
+// The drivers.
+const (
+	// AutoDriver is the kernel's overlayfs, and fuse-overlayfs where the kernel
+	// does not let the caller's user namespace mount it (before Linux 5.11) and
+	// that program is on the PATH.
+	AutoDriver Driver = ""
+	// KernelDriver is the kernel's overlayfs.
+	KernelDriver Driver = "kernel"
+	// FUSEDriver is the program fuse-overlayfs: slower, and one process a mount.
+	FUSEDriver Driver = "fuse-overlayfs"
+)
+
+const (
+	overlayType = "overlay"
+	fuseType    = "fuse.fuse-overlayfs" // as mountinfo shows it
+)
+
+// fuse reports whether fuse-overlayfs makes the mount.
+func (m *Mount) fuse() bool { return m.driver == FUSEDriver }
+
+// Type is the filesystem type that mountinfo shows for the mount.
+func (m *Mount) Type() string {
+	if m.fuse() {
+		return fuseType
+	}
+	return overlayType
+}
+
+// chooseDriver decides who mounts, and refuses what that one cannot do.
+func (m *Mount) chooseDriver(ctx context.Context, wanted Driver) error {
+	m.driver = wanted
+	switch wanted {
+	case KernelDriver:
+		return nil
+	case AutoDriver:
+		m.driver = KernelDriver
+		if _, err := exec.LookPath(string(FUSEDriver)); err != nil || m.kernelMounts() {
+			return nil
+		}
+		m.driver = FUSEDriver
+	case FUSEDriver:
+		if _, err := exec.LookPath(string(FUSEDriver)); err != nil {
+			return fmt.Errorf("%w: %w; the package has the program's name", ErrUnsupported, err)
+		}
+	default:
+		return fmt.Errorf("%w: there is no driver %q", ErrUnsupported, wanted)
+	}
+	if err := m.checkFUSE(); err != nil || os.Geteuid() != 0 {
+		return err // an ordinary user who only prints cannot try
+	}
+	return m.store.tryFUSE(ctx)
+}
+
+// kernelMounts tries in a user namespace whether the kernel mounts overlayfs
+// there. Outside it does.
+func (m *Mount) kernelMounts() bool {
+	if os.Geteuid() != 0 || allIDs() {
+		return true
+	}
+	c, err := openFSContext(overlayType)
+	if err != nil {
+		return !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENODEV)
+	}
+	defer c.Close()
+	lower := procPath(m.store.root) + "/" + m.paths[0] + ":" + procPath(m.store.root) + "/" + m.paths[1]
+	if c.set("source", m.source) != nil || c.set("lowerdir", lower) != nil {
+		return true // whatever that is, mounting says it better
+	}
+	root, err := c.mount(unix.MOUNT_ATTR_RDONLY)
+	if err != nil {
+		return !errors.Is(err, unix.EPERM)
+	}
+	return root.Close() == nil
+}
+
+// allIDs tells the first user namespace from others.
+func allIDs() bool {
+	f, err := os.Open("/proc/self/uid_map")
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	return mappedIDs(f) == 1<<32-1
+}
+
+// checkFUSE refuses what fuse-overlayfs does not have: it ignores options that
+// it does not know.
+func (m *Mount) checkFUSE() error {
+	lacks := func(what string) error {
+		return fmt.Errorf("%w: fuse-overlayfs has no %s; the kernel's overlayfs has, see --driver", ErrUnsupported, what)
+	}
+	switch {
+	case len(m.idmap) > 0:
+		return lacks("id-mapped layers")
+	case m.volatile:
+		return lacks("mark by which a crash of a volatile mount is noticed")
+	case len(m.chosen.overlay) > 0:
+		return lacks("option " + m.chosen.overlay[0])
+	case slices.Contains(m.chosen.flags, "nodiratime"), slices.Contains(m.chosen.flags, "nosymfollow"):
+		return lacks("nodiratime and nosymfollow")
+	}
+	return nil
+}
+
+// fuseOptions are the options for fuse-overlayfs, in the directory LinkDir. The
+// name is for people and for [Store.Mounts], which read it in the list of
+// processes; versions before 1.11 ignore it.
+func (m *Mount) fuseOptions() (string, error) {
+	if m.pair == "" && strings.ContainsAny(m.upper+m.work, `,:\"`) {
+		return "", fmt.Errorf("%w: upper %q or work %q has a comma, a colon, a backslash or a quotation mark, for which fuse-overlayfs has no form", ErrUnsupported, m.upper, m.work)
+	}
+	o := []string{"fsname=" + m.source, "lowerdir=" + strings.Join(m.names, ":")}
+	if m.writable() {
+		upper, work := m.upperAndWork()
+		o = append(o, "upperdir="+upper, "workdir="+work)
+	}
+	flags := slices.DeleteFunc(m.Flags(), func(f string) bool { return f == "rw" || f == m.chosen.propagation })
+	return strings.Join(append(flags, o...), ","), nil
+}
+
+// mountByFUSE starts fuse-overlayfs, which returns when the mount is there.
+func (m *Mount) mountByFUSE(ctx context.Context, target string) error {
+	options, err := m.fuseOptions()
+	if err != nil {
+		return err
+	}
+	return runFUSE(ctx, m.LinkDir(), options, target)
+}
+
+func runFUSE(ctx context.Context, dir, options, target string) error {
+	cmd := exec.CommandContext(ctx, string(FUSEDriver), "-o", options, target)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		const most = 500 // it is for a line of error
+		return fmt.Errorf("fuse-overlayfs (it takes /dev/fuse, and the right to open it): %w: %.*q", err, most, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// tryFUSE finds out whether fuse-overlayfs honours the marks of this store's
+// form, and whether it mounts at all. Versions differ, and one that does not
+// know a mark shows what was deleted.
+func (s *Store) tryFUSE(ctx context.Context) (err error) {
+	if err := durable.Fault(ctx, "try fuse-overlayfs"); err != nil {
+		return err
+	}
+	name := probePrefix + rand.Text()
+	if err := unix.Mkdirat(int(s.root.Fd()), name, 0o700); err != nil {
+		return &os.PathError{Op: "mkdir", Path: filepath.Join(s.path, name), Err: err}
+	}
+	defer func() { err = errors.Join(err, beneath.RemoveAll(s.root, name)) }()
+	dir, err := durable.OpenDirAt(s.root, name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := errors.Join(fillTrial(dir, s.format), unix.Mkdirat(int(dir.Fd()), "merged", 0o700)); err != nil {
+		return fmt.Errorf("prepare a trial mount: %w", err)
+	}
+	merged := filepath.Join(s.path, name, "merged")
+	if err := runFUSE(ctx, filepath.Join(s.path, name), "ro,lowerdir=upper:lower", merged); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	root, err := os.Open(merged)
+	if err == nil {
+		err = errors.Join(checkTrial(root), root.Close())
+	}
+	if err = errors.Join(err, unix.Unmount(merged, unix.MNT_DETACH)); err != nil {
+		return fmt.Errorf("%w: fuse-overlayfs and whiteouts in the form %q: %w", ErrUnsupported, s.format.Whiteouts, err)
+	}
+	return nil
+}

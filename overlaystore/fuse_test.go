@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// By fuse-overlayfs and by its printed line, for every number of layers that
+// is a border somewhere.
+func TestFUSE(t *testing.T) {
+	needsMount(t)
+	needsFUSE(t)
+	s := reopen(t, filepath.Join(memoryDir(t), "a, store:"), Options{})
+	for _, n := range []int{1, 2, 40, 500} {
+		img := manyLayers(t, s, n)
+		for _, printed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d layers printed %v", n, printed), func(t *testing.T) {
+				m, err := s.Assemble(t.Context(), img, MountOptions{Driver: FUSEDriver, Options: []string{"nosuid"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				target := t.TempDir()
+				unmountLater(t, target)
+				if printed {
+					shell(t, line(t, m, target))
+				} else if err := m.Mount(t.Context(), target); err != nil {
+					t.Fatal(err)
+				}
+				checkManyLayers(t, target, n)
+				if err := m.check(target); err != nil {
+					t.Error(err)
+				}
+				list, err := s.Mounts()
+				if i := slices.IndexFunc(list, func(m Mounted) bool { return m.Target == target }); err != nil || i < 0 || list[i].Manifest != img.Manifest || list[i].Writable || list[i].PID != "self" {
+					t.Errorf("mounts %+v, error %v", list, err)
+				}
+				if err := s.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
+					t.Error(err)
+				}
+				if _, ok, err := s.MountedAt(target); err != nil || ok {
+					t.Errorf("after the unmount: mounted %v, error %v", ok, err)
+				}
+			})
+		}
+	}
+}
+
+func TestFUSEWrites(t *testing.T) {
+	needsFUSE(t)
+	p := newMountPair(t)
+	lower := addLayer(t, p.s, "deep", LayerRecord{}, dir("d", 0o755), regular("d/old", "x"), regular("f", "lower"), regular("gone", "x"))
+	p.img = putImage(t, p.s, "pair", lower, addLayer(t, p.s, "over it", LayerRecord{}, whiteout("gone")))
+	for _, o := range []MountOptions{{Writable: true, Target: p.target}, p.options()} {
+		o.Driver = FUSEDriver
+		m, err := p.s.Assemble(t.Context(), p.img, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Mount(t.Context(), p.target); err != nil {
+			t.Fatal(err)
+		}
+		p.run(t, `cd "$T"; test ! -e gone; echo new >f; rm -r d; mkdir d; test -z "$(ls -A d)"; test "$(cat f)" = new`)
+		if left, err := p.s.Leftovers(); err != nil || len(left) > 0 {
+			t.Errorf("left while it is mounted: %+v, error %v", left, err)
+		}
+		if _, err := p.s.Assemble(t.Context(), p.img, MountOptions{Writable: true, Upper: m.Upper(), Work: m.Work(), Driver: FUSEDriver}); o.Upper != "" && !errors.Is(err, ErrBusy) {
+			t.Errorf("the same upper dir again: %v, want ErrBusy", err)
+		}
+		p.unmount(t)
+		if _, err := os.Stat(m.Upper()); (err == nil) != (o.Upper != "") {
+			t.Errorf("after the unmount: %v", err)
+		}
+	}
+	if err := p.mount(t, p.options()); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "whose marks") {
+		t.Errorf("the kernel on what fuse-overlayfs wrote: %v, want ErrUnsupported", err)
+	}
+	o := p.options()
+	o.Driver = FUSEDriver
+	if err := p.mount(t, o); err != nil {
+		t.Fatal(err)
+	}
+	p.run(t, `cd "$T"; test ! -e gone; test -z "$(ls -A d)"; test "$(cat f)" = new`)
+	p.unmount(t)
+}
+
+func TestFUSERefuses(t *testing.T) {
+	needsMount(t)
+	needsFUSE(t)
+	s := openStore(t)
+	img := putImage(t, s, "a", addLayer(t, s, "a", LayerRecord{}, regular("f", "x")))
+	for _, c := range []struct {
+		o    MountOptions
+		want string
+	}{
+		{MountOptions{IDMap: []IDMapping{{0, 1000, 10}}}, "no id-mapped layers"},
+		{MountOptions{Writable: true, Volatile: true}, "no mark by which a crash"},
+		{MountOptions{Options: []string{"metacopy=off"}}, "no option metacopy=off"},
+		{MountOptions{Options: []string{"nosymfollow"}}, "nosymfollow"},
+	} {
+		c.o.Driver = FUSEDriver
+		if _, err := s.Assemble(t.Context(), img, c.o); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v, want %q", c.o, err, c.want)
+		}
+	}
+	m, err := s.Assemble(t.Context(), img, MountOptions{Driver: FUSEDriver})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"fstab", "systemd"} {
+		if err := refusal(m, format, "/mnt"); err == nil || !strings.Contains(err.Error(), "not for fuse-overlayfs") {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+	if _, err := m.Spec(); err == nil {
+		t.Error("a list of mounts for fuse-overlayfs")
+	}
+	// Whiteouts that it does not know would show what is deleted.
+	s.format.Whiteouts, s.format.Xattrs = XattrMarks, UserXattrs
+	if _, err := s.Assemble(t.Context(), img, MountOptions{Driver: FUSEDriver}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), `"gone" is not hidden`) {
+		t.Errorf("whiteouts by attribute: %v, want ErrUnsupported", err)
+	}
+	names, err := filepath.Glob(filepath.Join(s.Path(), probePrefix+"*"))
+	if err != nil || len(names) > 0 {
+		t.Errorf("left: %q, error %v", names, err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	if _, err := s.Assemble(t.Context(), img, MountOptions{Driver: FUSEDriver}); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("without the program: %v, want ErrUnsupported", err)
+	}
+}
+
+// A mount namespace that only fuse-overlayfs is in ends, and no other.
+func TestEndOrphans(t *testing.T) {
+	needsMount(t)
+	needsFUSE(t)
+	s := openStore(t)
+	m, err := s.Assemble(t.Context(), putImage(t, s, "a", addLayer(t, s, "a", LayerRecord{}, regular("f", "x"))), MountOptions{Driver: FUSEDriver})
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, there := t.TempDir(), t.TempDir()
+	unmountLater(t, here)
+	shell(t, line(t, m, here))
+	shell(t, "unshare --mount sh -c "+shellQuote(line(t, m, there)))
+	alive := func(target string) bool {
+		daemons, err := fuseDaemons()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(daemons, func(d fuseDaemon) bool { return d.target == target })
+	}
+	if !alive(here) || !alive(there) {
+		t.Fatal("a daemon is not found")
+	}
+	if err := EndOrphans(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); alive(there); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the orphan lives")
+		}
+	}
+	if !alive(here) {
+		t.Error("a mount that is in use was ended")
+	}
+	if err := unix.Unmount(here, 0); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestParseDaemon(t *testing.T) {
+	for cmdline, want := range map[string]string{
+		"fuse-overlayfs\x00-o\x00ro,fsname=layerctl:x@0,lowerdir=2:1\x00/mnt\x00":              "/mnt layerctl:x@0",
+		"/usr/bin/fuse-overlayfs\x00-o\x00fsname=layerctl:x,lowerdir=1,upperdir=u\x00/a b\x00": "/a b layerctl:x",
+		"fuse-overlayfs\x00-o\x00lowerdir=2:1\x00/mnt\x00":                                     "",
+		"cat\x00-o\x00fsname=layerctl:x\x00/mnt\x00":                                           "",
+		"fuse-overlayfs\x00-o\x00fsname=layerctl:x\x00":                                        "",
+		"": "",
+	} {
+		d, ok := parseDaemon(cmdline)
+		got := d.target + " " + d.source
+		if !ok {
+			got = ""
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", cmdline, got, want)
+		}
+	}
+}
