@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -56,15 +55,7 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 	if err := durable.Fault(ctx, "mount"); err != nil {
 		return err
 	}
-	if m.fuse() {
-		err = m.mountByFUSE(ctx, target)
-	} else {
-		err = m.mountByDescriptor(target)
-	}
-	if errors.Is(err, errNoDescriptors) {
-		err = m.mountByName(target)
-	}
-	if err != nil {
+	if err := m.mountSomehow(ctx, target); err != nil {
 		return explainErrno(err)
 	}
 	if err := m.propagate(target); err != nil {
@@ -103,112 +94,6 @@ func (m *Mount) propagate(target string) error {
 		return fmt.Errorf("make the mount %s: %w", m.chosen.propagation, err)
 	}
 	return nil
-}
-
-// errNoDescriptors: the kernel does not take layers by descriptor.
-var errNoDescriptors = errors.New("no layers by descriptor")
-
-func (m *Mount) mountByDescriptor(target string) error {
-	c, err := openFSContext("overlay")
-	if err != nil {
-		return errors.Join(errNoDescriptors, err)
-	}
-	defer c.Close()
-	// Before Linux 6.5 fsconfig takes any key from anybody and fails later.
-	if c.flag(noSuchOption) == nil {
-		return errNoDescriptors
-	}
-	store := m.store.root
-	if len(m.idmap) > 0 {
-		// Open until the overlay is made: the mount ends with it.
-		if store, err = m.mappedStore(); err != nil {
-			return err
-		}
-		defer store.Close()
-	}
-	if err := m.setDirs(c, store); err != nil {
-		return err
-	}
-	if err := c.set("source", m.source); err != nil {
-		return err
-	}
-	for _, o := range m.overlayOptions() {
-		if err := c.option(o); err != nil {
-			return err
-		}
-	}
-	root, err := c.mount(m.flagBits().attr)
-	if err != nil {
-		return err
-	}
-	return errors.Join(moveTo(root, target), root.Close())
-}
-
-// setDirs hands over the layers, seen from the store's directory, and upper
-// and work.
-func (m *Mount) setDirs(c *fsContext, store *os.File) error {
-	for i, path := range m.paths {
-		dir, err := openAt(store, path, unix.O_PATH|unix.O_DIRECTORY, 0)
-		if err != nil {
-			return err
-		}
-		err = c.dir("lowerdir+", dir)
-		dir.Close()
-		if err != nil && i == 0 {
-			return errors.Join(errNoDescriptors, err)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if !m.writable() {
-		return nil
-	}
-	for key, path := range map[string]string{"upperdir": m.upper, "workdir": m.work} {
-		dir, err := durable.OpenDir(path)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(c.dir(key, dir), dir.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// mountByName mounts by mount(2), in a thread of its own whose working
-// directory is l/: the process's must stay, and the thread ends with it.
-func (m *Mount) mountByName(target string) error {
-	options, err := m.Options()
-	if err != nil {
-		return err
-	}
-	links := m.store.dirs[linksDir]
-	if len(m.idmap) > 0 {
-		mapped, err := m.mappedStore()
-		if err != nil {
-			return err
-		}
-		defer mapped.Close()
-		if links, err = durable.OpenDirAt(mapped, linksDir); err != nil {
-			return err
-		}
-		defer links.Close()
-	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the runtime ends the thread
-		done <- func() error {
-			if err := unix.Unshare(unix.CLONE_FS); err != nil {
-				return fmt.Errorf("unshare the working directory: %w", err)
-			}
-			if err := unix.Fchdir(int(links.Fd())); err != nil {
-				return &os.PathError{Op: "chdir", Path: m.LinkDir(), Err: err}
-			}
-			return unix.Mount(m.source, target, "overlay", m.flagBits().ms, options)
-		}()
-	}()
-	return <-done
 }
 
 // check compares the mount that is topmost at target with what was asked.

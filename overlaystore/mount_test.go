@@ -159,8 +159,15 @@ func TestMountEveryWay(t *testing.T) {
 			{"mount(8)", func(t *testing.T, target string) { shell(t, line(t, m, target)) }},
 			{"busybox", func(t *testing.T, target string) { shell(t, line(t, m, target), busyboxMount(t)) }},
 			{"by descriptor", func(t *testing.T, target string) {
-				if err := m.mountByDescriptor(target); errors.Is(err, errNoDescriptors) {
-					t.Skipf("needs Linux 6.13: %v", err)
+				if err := m.mountByDescriptor(target); errors.Is(err, errNotThisWay) {
+					t.Skipf("needs a kernel that takes layers by descriptor, Linux 6.13: %v", err)
+				} else if err != nil {
+					t.Fatal(err)
+				}
+			}},
+			{"by path", func(t *testing.T, target string) {
+				if err := m.mountByPath(target); errors.Is(err, errNotThisWay) {
+					t.Skipf("needs a kernel that has lowerdir+, Linux 6.8: %v", err)
 				} else if err != nil {
 					t.Fatal(err)
 				}

@@ -101,6 +101,35 @@ func TestWritableByName(t *testing.T) {
 	}
 }
 
+func TestWritableByPath(t *testing.T) {
+	base := filepath.Join(t.TempDir(), `a "b", c:\d`)
+	if err := os.Mkdir(base, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := newMountPairIn(t, base)
+	m, err := p.s.Assemble(t.Context(), p.img, p.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.mountByPath(p.target); errors.Is(err, errNotThisWay) {
+		t.Skipf("needs a kernel that has lowerdir+, Linux 6.8: %v", err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.check(p.target); err != nil {
+		t.Error(err)
+	}
+	writeFile(t, filepath.Join(p.target, "new"), "x")
+	if _, err := os.Stat(filepath.Join(p.upper, "new")); err != nil {
+		t.Errorf("not in the upper dir: %v", err)
+	}
+	p.unmount(t)
+	m.upper = "/" + strings.Repeat("long/", 60)
+	if err := m.mountByPath(p.target); !errors.Is(err, errNotThisWay) {
+		t.Errorf("a path of more than 255 bytes: %v", err)
+	}
+}
+
 // The kernel shows an upper dir that was given by name with backslashes before
 // commas: it is in use all the same, and goes with its mount.
 func TestUpperWithACommaIsKnown(t *testing.T) {

@@ -64,6 +64,8 @@ func runDoctor(c *cli.Context) error {
 	}
 	d := &diagnosis{Version: version(), Store: store}
 	d.add("mount", overlaystore.Survey(c.Context, store)...)
+	_, missing := os.Stat(helperPath)
+	d.add("mount", overlaystore.Check{Name: helperName, OK: missing == nil, Value: helperPath, Hint: "only needed for lines of fstab with more than about 120 layers: ln -s " + ownPath() + " " + helperPath})
 	d.add("rootless", surveyRootless()...)
 	d.add("limits", surveyLimits()...)
 	d.add("platform", surveyPlatform(c)...)
