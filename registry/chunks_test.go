@@ -508,3 +508,22 @@ func TestHTTP2(t *testing.T) {
 		}
 	}
 }
+
+// What is not read is held by the host, save a buffer.
+func TestStreamBuffer(t *testing.T) {
+	for buffer, want := range map[int64]int64{0: 4 << 20, 1 << 20: 1 << 20} {
+		h := &hostile{body: noise(8 << 20), answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) { h.honest(w, r) }}
+		s, _ := serveHTTP2(t, h)
+		b, err := open(t, New(trust(t, quick(Options{StreamBuffer: buffer}), s)), s.host+"/library/hello").Blob(t.Context(), describe(h.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		for last := int64(-1); last != h.sent.Load() || last == 0; time.Sleep(200 * time.Millisecond) {
+			last = h.sent.Load()
+		}
+		if sent := h.sent.Load(); sent < want*3/4 || sent > want*5/4 {
+			t.Errorf("a buffer of %d: %d bytes were sent ahead, want %d", buffer, sent, want)
+		}
+	}
+}

@@ -66,6 +66,10 @@ type Options struct {
 	// ranges, and for a blob that the same Source is asked for again: where
 	// ranges went wrong, that is another way.
 	Ranges int
+	// StreamBuffer is how many bytes of a body HTTP/2 takes at most before they
+	// are read; 0 means 4 MiB. Little makes long ways slow: no more than this
+	// comes in one round trip.
+	StreamBuffer int64
 	// OnRequest is called after each request, also those for tokens and those
 	// that follow redirects, from the goroutine that sent it. nil means no.
 	OnRequest func(Request)
@@ -114,6 +118,9 @@ func New(o Options) *Client {
 	}
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = time.Minute
+	}
+	if o.StreamBuffer <= 0 {
+		o.StreamBuffer = 4 << 20
 	}
 	o.Ranges = min(o.Ranges, MaxRanges)
 	if o.chunk == 0 {

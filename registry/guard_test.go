@@ -138,7 +138,7 @@ func TestPublicRegistryLeadsInside(t *testing.T) {
 	p := peerOf(t, src)
 	g := newGuard(p.base)
 	g.reach = reachPublic
-	p.client.Transport = newTransport(g, nil, true)
+	p.client.Transport = newTransport(g, nil, 1<<20)
 	p.client.CheckRedirect = g.checkRedirect
 	for _, name := range []string{"127.0.0.1", "localhost"} {
 		to := strings.Replace(cdn.URL, "127.0.0.1", name, 1)

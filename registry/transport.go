@@ -25,7 +25,11 @@ func newHTTPClient(o Options, base *url.URL, e hosts.Endpoint, http2 bool) (*htt
 	if err != nil {
 		return nil, err
 	}
-	strangers := newTransport(g, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, http2)
+	buffer := int(o.StreamBuffer)
+	if !http2 {
+		buffer = 0
+	}
+	strangers := newTransport(g, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, buffer)
 	own := strangers
 	if e.SkipVerify || len(e.Client) > 0 {
 		c := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, InsecureSkipVerify: e.SkipVerify}
@@ -36,7 +40,7 @@ func newHTTPClient(o Options, base *url.URL, e hosts.Endpoint, http2 bool) (*htt
 			}
 			c.Certificates = append(c.Certificates, cert)
 		}
-		own = newTransport(g, c, http2)
+		own = newTransport(g, c, buffer)
 	}
 	return &http.Client{
 		Transport:     &observed{&split{base, own, strangers}, o.OnRequest},
@@ -44,10 +48,11 @@ func newHTTPClient(o Options, base *url.URL, e hosts.Endpoint, http2 bool) (*htt
 	}, nil
 }
 
-func newTransport(g *guard, c *tls.Config, http2 bool) *http.Transport {
+// newTransport speaks HTTP/2 where buffer, in bytes for each stream, is not 0.
+func newTransport(g *guard, c *tls.Config, buffer int) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(http2)
+	protocols.SetHTTP2(buffer > 0)
 	return &http.Transport{
 		Proxy:                  g.proxy,
 		OnProxyConnectResponse: proxyAnswer,
@@ -62,7 +67,9 @@ func newTransport(g *guard, c *tls.Config, http2 bool) *http.Transport {
 		// default for servers.
 		MaxResponseHeaderBytes: 1 << 20,
 		// Finds out that an HTTP/2 connection is dead, which all streams share.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, MaxReceiveBufferPerStream: buffer,
+		},
 	}
 }
 

@@ -54,6 +54,7 @@ func registryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 	if c.IsSet("retry") && retries == 0 {
 		retries = -1 // the library's zero means its default
 	}
+	divided := shares(c)
 	return registry.Options{
 		PlainHTTP:    c.StringSlice("plain-http"),
 		AuthFile:     c.String("authfile"),
@@ -63,7 +64,8 @@ func registryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 		Retries:      retries,
 		StallTimeout: c.Duration("stall-timeout"),
 		LimitRate:    size(c, "limit-rate"),
-		Ranges:       shares(c).ranges,
+		Ranges:       divided.ranges,
+		StreamBuffer: divided.buffer,
 		UserAgent:    "layerctl/" + version(),
 		Logger:       logger(c),
 		OnRequest:    counter(c),

@@ -28,8 +28,12 @@ const (
 	// program itself, stacks, what the kernel keeps for the process.
 	restMemory = 14 << 20
 	// layerMemory is what the buffers of one layer take, a zstd window of 8 MiB
-	// among them.
-	layerMemory = 10 << 20
+	// and the least buffer of HTTP/2 among them.
+	layerMemory = 11 << 20
+	// leastBuffer and mostBuffer are what HTTP/2 may hold of a layer that is not
+	// read as fast as it comes.
+	leastBuffer = 1 << 20
+	mostBuffer  = 4 << 20
 )
 
 // memory is how much the process may use: --max-memory, or a quarter of what
@@ -53,6 +57,7 @@ func limitMemory(c *cli.Context) {
 type share struct {
 	jobs    int   // layers at a time
 	ranges  int   // connections a layer
+	buffer  int64 // of HTTP/2 for a layer, in bytes
 	windows int64 // for zstd windows above 8 MiB, in bytes
 }
 
@@ -60,7 +65,7 @@ func shares(c *cli.Context) share { return divide(memory(c), c.Int("jobs"), c.In
 
 // divide gives first what was asked for: jobs, where that is not 0, then as
 // many of the ranges as fit, then as many jobs as are of use. What is left is
-// for windows.
+// for buffers and then for windows.
 func divide(memory int64, jobs, ranges int) share {
 	left := memory - restMemory
 	least := int64(max(jobs, 1))
@@ -71,7 +76,9 @@ func divide(memory int64, jobs, ranges int) share {
 	if jobs == 0 {
 		jobs = int(min(max(left/each, 1), int64(layerctl.DefaultJobs())))
 	}
-	return share{jobs, ranges, max(left-int64(jobs)*each, 0)}
+	left = max(left-int64(jobs)*each, 0)
+	more := min(left/int64(jobs), mostBuffer-leastBuffer)
+	return share{jobs, ranges, leastBuffer + more, left - int64(jobs)*more}
 }
 
 // layerShare is the memory of one layer.
