@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -161,6 +162,62 @@ func (w *dammed) Write(b []byte) (int, error) {
 	w.ResponseWriter.(http.Flusher).Flush()
 	<-w.r.Context().Done()
 	return n, errors.Join(err, io.ErrShortWrite)
+}
+
+// Whatever hosts do, the blob that is read to its end is the right one.
+func TestChunksAndAnyFault(t *testing.T) {
+	const chunk = 4 << 10
+	body, flipped := noise(9*chunk+77), noise(9*chunk+77)
+	flipped[len(body)/3] ^= 1
+	faults := []func(h *hostile, w http.ResponseWriter, r *http.Request){
+		(*hostile).honestly,
+		func(h *hostile, w http.ResponseWriter, r *http.Request) { h.honest(cut(w, chunk/3), r) },
+		func(h *hostile, w http.ResponseWriter, _ *http.Request) { h.whole(w, h.body) },
+		func(h *hostile, w http.ResponseWriter, _ *http.Request) { h.whole(cut(w, 5*chunk), h.body) },
+		func(h *hostile, w http.ResponseWriter, r *http.Request) {
+			first, last := asked(r)
+			h.partOf(w, first, max(first, last-7))
+		},
+		func(h *hostile, w http.ResponseWriter, r *http.Request) {
+			first, _ := asked(r)
+			h.partOf(w, first, len(body)-1)
+		},
+		func(h *hostile, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"another"`)
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(h.body))
+		},
+		func(_ *hostile, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"the-one"`)
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(flipped))
+		},
+		status(http.StatusInternalServerError, ""), status(http.StatusRequestedRangeNotSatisfiable, ""),
+		status(http.StatusTooManyRequests, "0"), status(http.StatusForbidden, ""),
+	}
+	right := 0
+	for seed := range uint64(150) {
+		choice := rand.New(rand.NewPCG(seed, 0))
+		var mu sync.Mutex
+		h := &hostile{body: body, answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			i := max(choice.IntN(3*len(faults))-2*len(faults), 0)
+			mu.Unlock()
+			faults[i](h, w, r)
+		}}
+		o := inRanges(Options{}, 3)
+		o.chunk = chunk
+		switch got, err := h.fetch(t, o); {
+		case err == nil && !bytes.Equal(got, body):
+			t.Errorf("seed %d: got other bytes and no error", seed)
+		case err == nil:
+			right++
+		case h.requests.Load() > 200:
+			t.Errorf("seed %d: %d requests, %v", seed, h.requests.Load(), err)
+		}
+	}
+	if right < 30 || right > 140 {
+		t.Errorf("%d of 150 ended well: this tests one of the two only", right)
+	}
+	t.Logf("%d of 150 ended well", right)
 }
 
 func TestChunksThatEndBadly(t *testing.T) {

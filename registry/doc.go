@@ -25,6 +25,15 @@
 // learnt is kept for the host. Nothing ever falls back from https to http;
 // see [Options.PlainHTTP].
 //
+// # Broken and slow connections
+//
+// A blob whose response breaks goes on at the same byte, from whichever of the
+// registry and its mirrors will send it. With [Options.Ranges] a large one is
+// fetched as ranges, several at a time over HTTP/1.1, a connection each, and
+// read in order all the same; [Options.LimitRate] is for all of them together.
+// What hosts say of ranges, by Content-Range and ETag, is only believed where
+// it fits, and the digest decides in the end.
+//
 // # Not promised
 //
 // The package decodes no image manifest and chooses no platform: it knows
