@@ -86,6 +86,9 @@ func summary(e tree.Entry, o unpack.Options) string {
 	if o.IDs == unpack.Squashed {
 		e.UID, e.GID = uint32(os.Geteuid()), uint32(os.Getegid())
 	}
+	if o.Whiteouts == unpack.JournalOnly && e.Type == tree.Directory {
+		e.Opaque, e.Mode = tree.Transparent, e.Mode|0o700 // these are in the journal only
+	}
 	s := fmt.Sprintf("%c %o %d:%d %d %d.%d %d:%d %q %x %v", e.Type, e.Mode, e.UID, e.GID, e.Size,
 		e.ModTime.Unix(), e.ModTime.Nanosecond(), e.Major, e.Minor, e.Linkname, e.Sum, e.Path != "." && e.Opaque != tree.Transparent)
 	for _, name := range slices.Sorted(maps.Keys(e.Xattrs)) {
@@ -128,6 +131,8 @@ func onDisk(t *testing.T, dir, path string, o unpack.Options) string {
 		e.Linkname, _ = os.Readlink(p)
 	case unix.S_IFIFO:
 		e.Type = tree.FIFO
+	case unix.S_IFSOCK:
+		whiteout = o.Whiteouts == unpack.JournalOnly
 	case unix.S_IFCHR:
 		e.Type, e.Major, e.Minor = tree.CharDevice, unix.Major(st.Rdev), unix.Minor(st.Rdev)
 		whiteout = st.Rdev == 0

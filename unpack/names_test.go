@@ -127,7 +127,9 @@ func TestNamesAndPaths(t *testing.T) {
 			merged: "ro/\nro/sub/\nro/sub/y: y\nro/x: x",
 			check: func(t *testing.T, dir string, _ unpack.Result) {
 				st := stat(t, dir, "ro")
-				equal(t, "mode and time", fmt.Sprintf("%o %d", st.Mode, st.Mtim.Sec), fmt.Sprintf("40555 %d", ModTime.Unix()))
+				// In the form without marks its owner may still write; what the
+				// journal says is compared elsewhere.
+				equal(t, "mode and time", fmt.Sprintf("%o %d", st.Mode&^0o200, st.Mtim.Sec), fmt.Sprintf("40555 %d", ModTime.Unix()))
 			},
 		},
 	})
