@@ -80,6 +80,9 @@ func (u *unpacker) hardlink(path string) error {
 		return err
 	}
 	path = join(parent.path, base)
+	if absent != nil && u.skipped[absent.path] {
+		return errors.Join(u.skipDevice(), u.noteSkipped(path))
+	}
 	if absent != nil {
 		return u.foreignLink(parent, base, path, absent.path)
 	}

@@ -3,6 +3,8 @@
 package unpack
 
 import (
+	"errors"
+
 	"github.com/layerctl/layerctl/internal/layertar"
 	"github.com/layerctl/layerctl/internal/tree"
 	"golang.org/x/sys/unix"
@@ -35,7 +37,7 @@ func (u *unpacker) node(path string, e tree.Entry) error {
 	unwanted := u.skips(e.Path)
 	if e.Type != tree.FIFO {
 		if skip, err := u.device(e.Type, unwanted); skip || err != nil {
-			return err
+			return errors.Join(err, u.noteSkipped(e.Path))
 		}
 		e.Major, e.Minor = uint32(h.Major), uint32(h.Minor)
 	}
@@ -46,7 +48,7 @@ func (u *unpacker) node(path string, e tree.Entry) error {
 		return u.disk.mknod(parent.fd, base, format|e.Mode&0o777, unix.Mkdev(e.Major, e.Minor))
 	})
 	if err == unix.EPERM && e.Type != tree.FIFO {
-		return u.skipDevice()
+		return errors.Join(u.skipDevice(), u.noteSkipped(e.Path))
 	}
 	if err != nil {
 		return failed("make node", e.Path, err)
@@ -76,6 +78,16 @@ func (u *unpacker) device(t tree.Type, unwanted bool) (skip bool, err error) {
 		return true, u.skipDevice()
 	}
 	return false, nil
+}
+
+// noteSkipped remembers a device that was left out: further names of it are
+// not names of something in a lower layer.
+func (u *unpacker) noteSkipped(path string) error {
+	if err := u.meter.record(path, 0); err != nil {
+		return err
+	}
+	u.skipped[path] = true
+	return nil
 }
 
 func (u *unpacker) skipDevice() error {

@@ -152,6 +152,11 @@ func TestTypesAndDevices(t *testing.T) {
 			notes: "device-skipped=1", merged: "a: a",
 		},
 		{
+			name:  "another name of a device node left out",
+			layer: entries{char("null", 1, 3), Hardlink("zero", "null"), Hardlink("again", "zero"), File("a", "a")}, o: unpack.Options{Devices: unpack.SkipDevices},
+			notes: "device-skipped=3", merged: "a: a",
+		},
+		{
 			name: "device nodes refused", layer: entries{char("null", 1, 3)}, o: unpack.Options{Devices: unpack.RefuseDevices},
 			fails: unpack.ErrMalformed, says: "device",
 		},

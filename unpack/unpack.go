@@ -71,11 +71,13 @@ type unpacker struct {
 	dirs   cache
 	known  notables
 	links  map[string]string // foreign hardlinks, by path
-	notes  *notes
-	meter  *meter
-	caller caller
-	noACL  bool // the filesystem has no POSIX ACLs
-	result Result
+	// skipped are the devices that were left out.
+	skipped map[string]bool
+	notes   *notes
+	meter   *meter
+	caller  caller
+	noACL   bool // the filesystem has no POSIX ACLs
+	result  Result
 
 	// content takes the content of files in place of the disk; nil leaves it
 	// to the disk.
@@ -92,7 +94,7 @@ func newUnpacker(d disk, root int, s *stream, o Options) *unpacker {
 		o: o, disk: d, marks: marksOf(o), stream: s, tar: layertar.NewReader(s),
 		dirs:  cache{disk: d, root: &dir{path: ".", fd: root}},
 		known: notables{byPath: make(map[string]notable), meter: m},
-		links: make(map[string]string),
+		links: make(map[string]string), skipped: make(map[string]bool),
 		notes: &notes{strict: o.Strict, log: o.Logger},
 		meter: m,
 	}
