@@ -33,8 +33,9 @@ type LookOptions struct {
 	// Memory bounds the bytes that the paths of all layers may take; 0 means
 	// 512 MiB, and a negative number no limit.
 	Memory int64
-	// Progress hears of every layer, from several goroutines at once, and must
-	// not block for long; nil hears nothing.
+	// Progress hears of the layers that are fetched, [LayerMissing],
+	// [LayerProgress] and [LayerAgain], from several goroutines at once, and
+	// must not block for long; nil hears nothing.
 	Progress func(Event)
 }
 

@@ -47,7 +47,6 @@ func (l numbered) name() string {
 
 func (k *look) readOnce(ctx context.Context, l numbered, w watcher) (*merged.Layer, error) {
 	if k.stored(l.DiffID) {
-		k.tell(l.event(LayerPresent))
 		return storedLayer(ctx, k.stack, k.options.Store, l.DiffID)
 	}
 	layer := k.stack.Layer()
@@ -81,13 +80,7 @@ func (k *look) fetch(ctx context.Context, l numbered, record func(tree.Entry) er
 	k.tell(event)
 	counted := &counting{r: blob, high: &high, report: func(n int64) { event.Offset = n; k.tell(event) }}
 	r, err := unpack.Read(ctx, counted, unpack.Source{MediaType: l.Descriptor.MediaType, DiffID: l.DiffID, Size: l.Descriptor.Size}, o)
-	if err = errors.Join(err, blob.Close()); err != nil {
-		return unpack.Result{}, err
-	}
-	done := l.event(LayerDone)
-	done.Offset = l.Descriptor.Size
-	k.tell(done)
-	return r, nil
+	return r, errors.Join(err, blob.Close())
 }
 
 func (k *look) tell(e Event) {

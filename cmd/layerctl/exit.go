@@ -64,7 +64,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &usage), isAny(err, registry.ErrReference, layerctl.ErrPattern):
 		return exitUsage
-	case isAny(err, registry.ErrNotFound, layerctl.ErrOffline, platform.ErrNoMatch, overlaystore.ErrNotFound, layerctl.ErrNoMatch):
+	case isAny(err, registry.ErrNotFound, layerctl.ErrOffline, platform.ErrNoMatch, overlaystore.ErrNotFound, layerctl.ErrNoMatch, layerctl.ErrNoPath):
 		return exitNotFound
 	case isAny(err, registry.ErrDenied):
 		return exitDenied
@@ -104,6 +104,8 @@ func defaultHint(err error) string {
 		return "pull it once with --keep-blobs while there is a network"
 	case errors.Is(err, platform.ErrNoMatch):
 		return "--platform takes another one; 'layerctl resolve --explain' tells why not"
+	case errors.Is(err, layerctl.ErrDirectory):
+		return "'layerctl ls' lists what is in a directory"
 	case errors.Is(err, overlaystore.ErrNotFound):
 		return "'layerctl images' lists what the store has, 'layerctl pull' brings more"
 	case errors.Is(err, layerctl.ErrNotEmpty):

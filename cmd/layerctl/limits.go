@@ -10,12 +10,17 @@ import (
 
 // limitFlags bound what one layer may cost. Their defaults are unpack's.
 func limitFlags() []cli.Flag {
+	return append(readFlags(),
+		&cli.GenericFlag{Name: "reserve", Value: &sizeFlag{}, Usage: "keep `SIZE` of the disk free (default: 64MiB)"})
+}
+
+// readFlags are those that matter where nothing is written.
+func readFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.Int64Flag{Name: "max-entries", Usage: "refuse a layer of more than `N` tar entries (default: 5 million)"},
 		&cli.IntFlag{Name: "max-depth", Usage: "refuse paths of more than `N` names (default: 1000)"},
 		&cli.GenericFlag{Name: "max-size", Value: &sizeFlag{}, Usage: "refuse a layer of more than `SIZE` uncompressed (default: 256GiB)"},
 		&cli.Int64Flag{Name: "max-ratio", Usage: "refuse a layer that grows more than `N` times, beyond 1 GiB (default: 200)"},
-		&cli.GenericFlag{Name: "reserve", Value: &sizeFlag{}, Usage: "keep `SIZE` of the disk free (default: 64MiB)"},
 	}
 }
 

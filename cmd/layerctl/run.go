@@ -81,6 +81,8 @@ func commands() []*cli.Command {
 		mountsCommand(),
 		bundleCommand(),
 		exportCommand(),
+		lsCommand(),
+		catCommand(),
 		imagesCommand(),
 		rmCommand(),
 		pruneCommand(),

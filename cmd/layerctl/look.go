@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// pathArgument parts REF:PATH, the one argument; path is "" where there is none.
+func pathArgument(c *cli.Context, form string) (ref, path string, err error) {
+	args, err := arguments(c, 1, 1, "one "+form)
+	if err != nil {
+		return "", "", err
+	}
+	ref, path, found := registry.CutPath(args[0])
+	if _, err = registry.Parse(ref); err != nil && !found {
+		err = &usageError{problem: err.Error(), hint: "a path in the image begins with a slash: REF:/PATH"}
+	}
+	return ref, path, err
+}
+
+// storeToLookInto is storeToRead, but one with owners in subordinate ids is read
+// in a user namespace.
+func storeToLookInto(c *cli.Context) (*overlaystore.Store, error) {
+	dir, err := storeDir(c)
+	if err != nil {
+		return nil, nil //nolint:nilerr // without a home there is no store
+	}
+	if form, err := overlaystore.FormatOf(dir); err == nil && form.IDs == overlaystore.MappedIDs {
+		return openStore(c)
+	}
+	return storeToRead(c)
+}
+
+// looker looks into an image for a command.
+type looker func(l *layerctl.Client, o layerctl.LookOptions) error
+
+// lookInto opens what an image may be read from: the store, if there is one,
+// and the client. Where the store is one for a user namespace, the command runs
+// there.
+func lookInto(c *cli.Context, ref string, use looker) (err error) {
+	show := progress(noProgress{})
+	if c.String("progress") != "auto" || isTerminal(c.App.ErrWriter) && !isTerminal(c.App.Writer) {
+		if show, err = newProgress(c); err != nil {
+			return err
+		}
+	}
+	if err := checkJobs(c); err != nil {
+		return err
+	}
+	share := shares(c)
+	o := layerctl.LookOptions{
+		Jobs:     share.jobs,
+		Limits:   limits(c),
+		Progress: func(e layerctl.Event) { show.event(ref, e) },
+	}
+	if o.Store, err = storeToLookInto(c); err != nil {
+		return err
+	}
+	with := withClient
+	if o.Store != nil {
+		defer func() { err = closing(err, o.Store) }()
+	} else if !c.Bool("offline") {
+		with = withoutCache
+	}
+	return with(c, []string{ref}, func(l *layerctl.Client) error {
+		defer show.finish()
+		return use(l, o)
+	})
+}

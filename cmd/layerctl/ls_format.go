@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// lsObject is a path in the output of ls --json.
+type lsObject struct {
+	Path    overlaystore.Path            `json:"path"`
+	Type    string                       `json:"type"`
+	Mode    string                       `json:"mode"`
+	UID     uint32                       `json:"uid"`
+	GID     uint32                       `json:"gid"`
+	Size    int64                        `json:"size"`
+	ModTime time.Time                    `json:"modTime"`
+	Target  overlaystore.Path            `json:"target,omitempty"`
+	Major   *uint32                      `json:"major,omitempty"`
+	Minor   *uint32                      `json:"minor,omitempty"`
+	Xattrs  map[overlaystore.Path][]byte `json:"xattrs,omitempty"`
+	Names   int                          `json:"names,omitempty"`
+}
+
+func lsObjects(list []layerctl.File) []lsObject {
+	objects := make([]lsObject, 0, len(list))
+	for _, f := range list {
+		o := lsObject{
+			Path: overlaystore.Path(f.Path), Type: typeWords[f.Mode.Type()], Mode: fmt.Sprintf("%04o", permissions(f.Mode)),
+			UID: f.UID, GID: f.GID, Size: f.Size, ModTime: f.ModTime.UTC(), Target: overlaystore.Path(f.Target),
+		}
+		if f.Mode&fs.ModeDevice != 0 {
+			o.Major, o.Minor = &f.Major, &f.Minor
+		}
+		for name, value := range f.Xattrs {
+			if o.Xattrs == nil {
+				o.Xattrs = map[overlaystore.Path][]byte{}
+			}
+			o.Xattrs[overlaystore.Path(name)] = []byte(value)
+		}
+		if f.Names > 1 {
+			o.Names = f.Names
+		}
+		objects = append(objects, o)
+	}
+	return objects
+}
+
+var typeWords = map[fs.FileMode]string{
+	0: "file", fs.ModeDir: "directory", fs.ModeSymlink: "symlink", fs.ModeNamedPipe: "fifo",
+	fs.ModeDevice | fs.ModeCharDevice: "chardev", fs.ModeDevice: "blockdev",
+}
+
+// permissions are the bits as stat(2) has them, 07777.
+func permissions(m fs.FileMode) uint32 {
+	p := uint32(m.Perm())
+	for _, bit := range modeBits {
+		if m&bit.mode != 0 {
+			p |= bit.octal
+		}
+	}
+	return p
+}
+
+var modeBits = []struct {
+	mode  fs.FileMode
+	octal uint32
+	at    int // in "rwxrwxrwx"
+	with  byte
+	alone byte
+}{
+	{fs.ModeSetuid, 0o4000, 2, 's', 'S'},
+	{fs.ModeSetgid, 0o2000, 5, 's', 'S'},
+	{fs.ModeSticky, 0o1000, 8, 't', 'T'},
+}
+
+// modeWord is the type and the permissions as ls(1) shows them.
+func modeWord(m fs.FileMode) string {
+	word := []byte(m.Perm().String()[1:])
+	for _, bit := range modeBits {
+		switch {
+		case m&bit.mode == 0:
+		case word[bit.at] == 'x':
+			word[bit.at] = bit.with
+		default:
+			word[bit.at] = bit.alone
+		}
+	}
+	letters := map[fs.FileMode]string{
+		0: "-", fs.ModeDir: "d", fs.ModeSymlink: "l", fs.ModeNamedPipe: "p",
+		fs.ModeDevice | fs.ModeCharDevice: "c", fs.ModeDevice: "b",
+	}
+	return letters[m.Type()] + string(word)
+}
+
+func printPaths(w io.Writer, list []layerctl.File) error {
+	out := bufio.NewWriter(w)
+	for _, f := range list {
+		fmt.Fprintln(out, printable(f.Path))
+	}
+	return out.Flush()
+}
+
+// printLong prints a line a path, the columns as wide as they must be.
+func printLong(w io.Writer, list []layerctl.File) error {
+	var widest [2]int
+	columns := func(f layerctl.File) [2]string {
+		size := fmt.Sprint(f.Size)
+		if f.Mode&fs.ModeDevice != 0 {
+			size = fmt.Sprintf("%d,%d", f.Major, f.Minor)
+		}
+		return [2]string{fmt.Sprintf("%d:%d", f.UID, f.GID), size}
+	}
+	for _, f := range list {
+		for i, c := range columns(f) {
+			widest[i] = max(widest[i], len(c))
+		}
+	}
+	out := bufio.NewWriter(w)
+	for _, f := range list {
+		c := columns(f)
+		name := printable(f.Path)
+		if f.Target != "" {
+			name += " -> " + printable(f.Target)
+		}
+		fmt.Fprintf(out, "%s %*s %*s %s %s\n", modeWord(f.Mode), -widest[0], c[0], widest[1], c[1], f.ModTime.UTC().Format("2006-01-02 15:04:05"), name)
+	}
+	return out.Flush()
+}
