@@ -30,6 +30,8 @@ type LookOptions struct {
 	Jobs int
 	// Limits bound what a layer may be; see [unpack.ReadOptions].
 	Limits unpack.Limits
+	// Windows is the memory that zstd layers share; see [unpack.ReadOptions].
+	Windows *unpack.Windows
 	// Memory bounds the bytes that the paths of all layers may take; 0 means
 	// 512 MiB, and a negative number no limit.
 	Memory int64

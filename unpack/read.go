@@ -19,6 +19,9 @@ type ReadOptions struct {
 	// not looked at. Recorded bounds what is kept in memory, about 160 bytes
 	// and a name for each path.
 	Limits Limits
+	// Windows is memory that zstd frames with a window above 8 MiB take from;
+	// nil lets each layer have a window of 128 MiB.
+	Windows *Windows
 	// Serial does all work in the caller's goroutine, one step after the other.
 	Serial bool
 	// Record receives the journal, as with [Options.Record]; nil hears
@@ -55,7 +58,7 @@ func Read(ctx context.Context, blob io.Reader, want Source, o ReadOptions) (Resu
 		return Result{}, err
 	}
 	m := newMemory()
-	u := newUnpacker(m, memoryRoot, s, Options{Strict: o.Strict, Limits: limits, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
+	u := newUnpacker(m, memoryRoot, s, Options{Strict: o.Strict, Limits: limits, Windows: o.Windows, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
 	m.keep = u.meter.record
 	u.content = o.Content
 	if u.content == nil {
