@@ -16,7 +16,7 @@ import (
 // flattened unpacks the layers into a plain directory and lists that: from
 // the image alone, or with the store that has all of it.
 func (b *bench) flattened(layers [][]imagetest.Entry, store *overlaystore.Store) ([]string, error) {
-	work, err := os.MkdirTemp(b.memory, "flat-")
+	work, err := os.MkdirTemp(b.dir, "flat-")
 	if err != nil {
 		return nil, err
 	}

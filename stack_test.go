@@ -39,7 +39,7 @@ func TestRandomStacks(t *testing.T) {
 	var b *bench
 	for i := range count {
 		if i%storeFor == 0 {
-			b = newBench(t)
+			b = newBench(t, memory(t), overlaystore.Options{})
 		}
 		b.check(first + i)
 		if t.Failed() {
@@ -66,28 +66,40 @@ type bench struct {
 	*testing.T
 	store  *overlaystore.Store
 	target string
-	memory string // a tmpfs
+	dir    string // on the filesystem of the store
 	ids    overlaystore.IDs
 }
 
-func newBench(t *testing.T) *bench {
+// memory is a filesystem in memory, where a sync costs nothing: no store here is
+// to outlive the test.
+func memory(t *testing.T) string {
 	t.Helper()
-	b := &bench{T: t, target: t.TempDir()}
-	// Nothing here is to outlive the test: in memory a sync costs nothing.
-	memory := t.TempDir()
-	if err := unix.Mount("tmpfs", memory, "tmpfs", 0, ""); err != nil {
+	return mounted(t, "tmpfs", "")
+}
+
+// mounted mounts a filesystem for the test.
+func mounted(t *testing.T, fstype, options string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("layerctl-test", dir, fstype, 0, options); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(memory, unix.MNT_DETACH); err != nil {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
-	store, err := overlaystore.Open(t.Context(), filepath.Join(memory, "store"), overlaystore.Options{})
+	return dir
+}
+
+func newBench(t *testing.T, dir string, o overlaystore.Options) *bench {
+	t.Helper()
+	b := &bench{T: t, target: t.TempDir()}
+	store, err := overlaystore.Open(t.Context(), filepath.Join(dir, "store"), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.store, b.memory, b.ids = store, memory, store.Format().IDs
+	b.store, b.dir, b.ids = store, dir, store.Format().IDs
 	if want := os.Getenv(stacksIDs); want != "" && string(b.ids) != want {
 		t.Fatalf("the store has %s ids, want %s", b.ids, want)
 	}

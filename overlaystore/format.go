@@ -42,6 +42,24 @@ type Format struct {
 	IDs       IDs       `json:"ids"`
 }
 
+// wanted is what a store's form shall be; empty fields leave it open.
+type wanted struct {
+	ids       IDs
+	whiteouts Whiteouts
+}
+
+// check refuses a store that was made in another form.
+func (w wanted) check(f Format) error {
+	const decided = "which was decided when it was made"
+	if w.ids != "" && w.ids != f.IDs {
+		return fmt.Errorf("%w: its ids are %s and not %s, %s", ErrFormat, f.IDs, w.ids, decided)
+	}
+	if w.whiteouts != "" && w.whiteouts != f.Whiteouts {
+		return fmt.Errorf("%w: its whiteouts are %s and not %s, %s", ErrFormat, f.Whiteouts, w.whiteouts, decided)
+	}
+	return nil
+}
+
 // Xattr is the full name of the overlay attribute, for example
 // "trusted.overlay.opaque" for "opaque".
 func (f Format) Xattr(name string) string { return string(f.Xattrs) + ".overlay." + name }

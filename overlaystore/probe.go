@@ -25,9 +25,9 @@ const probePrefix = ".probe-"
 
 // probe finds out, by trying, what the filesystem under root can do, and
 // chooses the store's form by it. A filesystem's name says too little: the
-// same one differs by kernel, mount options and the caller's namespace. The
-// owners' form is ids where that is not empty.
-func probe(ctx context.Context, root *os.File, ids IDs) (_ Format, err error) {
+// same one differs by kernel, mount options and the caller's namespace. What is
+// wanted is the form, or the error.
+func probe(ctx context.Context, root *os.File, w wanted) (_ Format, err error) {
 	if err := durable.Fault(ctx, "probe"); err != nil {
 		return Format{}, err
 	}
@@ -46,13 +46,13 @@ func probe(ctx context.Context, root *os.File, ids IDs) (_ Format, err error) {
 		return Format{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	f := Format{Version: FormatVersion}
-	if f.IDs, err = chooseIDs(dir, ids); err != nil {
+	if f.IDs, err = chooseIDs(dir, w.ids); err != nil {
 		return Format{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	if f.Xattrs, err = probeXattrs(dir); err != nil {
 		return Format{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	if f.Whiteouts, err = probeWhiteouts(dir, f.Xattrs); err != nil {
+	if f.Whiteouts, err = probeWhiteouts(dir, f.Xattrs, w.whiteouts); err != nil {
 		return Format{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	if err := tryOverlay(dir, f); err != nil {
@@ -191,7 +191,15 @@ func probeXattrs(dir *os.File) (Xattrs, error) {
 // probeWhiteouts falls back to whiteouts by attribute only with user.* ones:
 // root for whom trusted.* works but device 0:0 does not stands on an overlay,
 // a container's own root filesystem, and what is kept there goes with it.
-func probeWhiteouts(dir *os.File, x Xattrs) (Whiteouts, error) {
+// Whether those that are wanted work the trial mount tells.
+func probeWhiteouts(dir *os.File, x Xattrs, wanted Whiteouts) (Whiteouts, error) {
+	switch wanted {
+	case "", CharDevices:
+	case XattrMarks:
+		return XattrMarks, nil
+	default:
+		return "", fmt.Errorf("there is no form of whiteouts %q", wanted)
+	}
 	err := unix.Mknodat(int(dir.Fd()), "whiteout", unix.S_IFCHR, 0)
 	if err == nil {
 		st, err := statAt(dir, "whiteout")
@@ -200,8 +208,12 @@ func probeWhiteouts(dir *os.File, x Xattrs) (Whiteouts, error) {
 		}
 		return "", errors.Join(err, errUnexpected)
 	}
+	const refused = "the filesystem refuses the device 0:0 that stands for a deleted file"
+	if wanted == CharDevices {
+		return "", fmt.Errorf("%s (%w), as overlayfs does", refused, err)
+	}
 	if x == TrustedXattrs {
-		return "", fmt.Errorf("the filesystem refuses the device 0:0 that stands for a deleted file (%w), as overlayfs does: is this a container's root filesystem? put the store on a volume", err)
+		return "", fmt.Errorf("%s (%w), as overlayfs does: is this a container's root filesystem? put the store on a volume, or ask for whiteouts in the form %q", refused, err, XattrMarks)
 	}
 	return XattrMarks, nil
 }

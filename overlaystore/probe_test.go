@@ -37,15 +37,7 @@ func TestOpenRefusesAFilesystem(t *testing.T) {
 		mount func(t *testing.T) string
 		says  string
 	}{
-		{"overlayfs as in a container", func(t *testing.T) string {
-			base := t.TempDir()
-			for _, d := range []string{"l", "u", "w"} {
-				if err := os.Mkdir(filepath.Join(base, d), 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
-			return mountFor(t, "overlay", fmt.Sprintf("lowerdir=%[1]s/l,upperdir=%[1]s/u,workdir=%[1]s/w", base))
-		}, "put the store on a volume"},
+		{"overlayfs as in a container", withoutDevices, "put the store on a volume"},
 		{"ramfs, which has no attributes", func(t *testing.T) string { return mountFor(t, "ramfs", "") }, "extended attributes"},
 		{"vfat", func(t *testing.T) string {
 			image := filepath.Join(t.TempDir(), "image")
@@ -82,7 +74,7 @@ func TestProbeChoosesTheForm(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("needs an ordinary user; root's form is tested with Open")
 	}
-	f, err := probe(t.Context(), dir, "")
+	f, err := probe(t.Context(), dir, wanted{})
 	if err != nil {
 		t.Skipf("needs a filesystem that can hold a store: %v", err)
 	}

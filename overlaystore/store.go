@@ -32,6 +32,10 @@ type Options struct {
 	// there is not opened when it has another. Empty means what probing finds,
 	// and what is there.
 	IDs IDs
+	// Whiteouts is the form of deleted names in such a store, in the same way.
+	// XattrMarks are for filesystems that refuse devices 0:0, as overlayfs does
+	// itself; they take Linux 6.8.
+	Whiteouts Whiteouts
 }
 
 // Store is an open store. Its methods may be called by many goroutines, and
@@ -43,7 +47,7 @@ type Store struct {
 	format Format
 	log    *slog.Logger
 	noSync bool
-	ids    IDs    // wanted
+	wanted wanted
 	boot   string // id of this boot
 }
 
@@ -86,7 +90,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", dir, err)
 	}
-	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, ids: o.IDs, dirs: map[string]*os.File{}}
+	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, wanted: wanted{o.IDs, o.Whiteouts}, dirs: map[string]*os.File{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -119,8 +123,8 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.format, err = parseFormat(raw); err != nil {
 		return err
 	}
-	if s.ids != "" && s.ids != s.format.IDs {
-		return fmt.Errorf("%w: its ids are %s and not %s, which was decided when it was made", ErrFormat, s.format.IDs, s.ids)
+	if err := s.wanted.check(s.format); err != nil {
+		return err
 	}
 	if err := s.openDirs(); err != nil {
 		return err
@@ -201,7 +205,7 @@ func (s *Store) create(ctx context.Context) ([]byte, error) {
 	if err := durable.SyncDir(ctx, links); err != nil {
 		return nil, err
 	}
-	format, err := probe(ctx, s.root, s.ids)
+	format, err := probe(ctx, s.root, s.wanted)
 	if err != nil {
 		return nil, err
 	}

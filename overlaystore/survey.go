@@ -166,7 +166,7 @@ func surveyForm(ctx context.Context, near string, store bool) (Format, error) {
 			return Format{}, err
 		}
 	}
-	return probe(ctx, dir, "")
+	return probe(ctx, dir, wanted{})
 }
 
 // surveyIDMap tries an id-mapped mount of the store's filesystem.

@@ -13,17 +13,23 @@ import (
 
 // tryOverlay mounts a tiny overlay of format f, attached nowhere, and looks
 // whether a deleted file and an opaque directory's old child are gone. Who may
-// not mount cannot try, and is believed.
+// not mount cannot try, and is believed, but for what the kernel is too old for.
 func tryOverlay(dir *os.File, f Format) error {
 	if err := fillTrial(dir, f); err != nil {
 		return fmt.Errorf("prepare a trial mount: %w", err)
 	}
 	root, err := mountTrial(dir, f)
-	if err != nil || root == nil {
+	if err != nil {
 		return err
 	}
+	if root == nil {
+		return tooOld(f)
+	}
 	defer root.Close()
-	return checkTrial(root)
+	if err := checkTrial(root); err != nil {
+		return fmt.Errorf("%w%s", err, since(f))
+	}
+	return nil
 }
 
 // checkTrial looks at the trial mount.
@@ -37,6 +43,40 @@ func checkTrial(root *os.File) error {
 		return fmt.Errorf("in a trial mount a file is missing: %w", err)
 	}
 	return nil
+}
+
+// since says what a form takes.
+func since(f Format) string {
+	if f.Whiteouts == XattrMarks {
+		return "; whiteouts by attribute take Linux 6.8"
+	}
+	return ""
+}
+
+// tooOld refuses whiteouts by attribute on kernels that would show them as
+// files.
+func tooOld(f Format) error {
+	if f.Whiteouts != XattrMarks {
+		return nil
+	}
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err != nil {
+		return err
+	}
+	if release := unix.ByteSliceToString(uts.Release[:]); !isAtLeast(release, 6, 8) {
+		return fmt.Errorf("whiteouts by attribute take Linux 6.8, and this is %s", release)
+	}
+	return nil
+}
+
+// isAtLeast compares a kernel's release, "6.1.0-13-amd64"; one that says
+// nothing is new enough.
+func isAtLeast(release string, major, minor int) bool {
+	var x, y int
+	if n, _ := fmt.Sscanf(release, "%d.%d", &x, &y); n < 2 {
+		return true
+	}
+	return x > major || x == major && y >= minor
 }
 
 func fillTrial(dir *os.File, f Format) error {
