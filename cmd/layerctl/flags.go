@@ -20,6 +20,7 @@ func globalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "store", EnvVars: []string{"LAYERCTL_STORE"}, Usage: "keep layers and images in `DIR` (default: /var/lib/layerctl as root, $XDG_DATA_HOME/layerctl otherwise)"},
 		idsFlag(),
+		whiteoutsFlag(),
 		&cli.StringFlag{Name: "platform", Usage: "choose for `OS/ARCH[/VARIANT]` instead of this machine"},
 		&cli.StringFlag{Name: "userland", Value: "auto", Usage: "on a 64-bit machine choose for its 32-bit or 64-bit programs: `32|64|auto`"},
 		&cli.BoolFlag{Name: "no-sync", Usage: "do not wait until layers are on the disk: they count until the next boot only (for CI)"},

@@ -3,12 +3,30 @@
 package main
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/overlaystore"
 )
+
+// whiteoutsFlag is how a store that is made now keeps deleted names.
+func whiteoutsFlag() cli.Flag {
+	return &cli.StringFlag{Name: "whiteouts", EnvVars: []string{"LAYERCTL_WHITEOUTS"}, Value: "auto", Usage: "in a new store keep deleted names as `auto|chardev|xattr`: devices 0:0, or files with an attribute (Linux 6.8) where the filesystem refuses those"}
+}
+
+// wantedWhiteouts is the flag's value; "" leaves it to the store, or to probing.
+func wantedWhiteouts(c *cli.Context) (overlaystore.Whiteouts, error) {
+	switch w := overlaystore.Whiteouts(c.String("whiteouts")); w {
+	case "auto", "":
+		return "", nil
+	case overlaystore.CharDevices, overlaystore.XattrMarks:
+		return w, nil
+	default:
+		return "", &usageError{problem: fmt.Sprintf("there is no --whiteouts %q", w), hint: "it is one of auto, chardev, xattr"}
+	}
+}
 
 // openStore opens the store, and makes it where there is none. Where the store
 // is one for a user namespace and this process is not in one, the command is
@@ -23,6 +41,10 @@ func openStore(c *cli.Context) (*overlaystore.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	whiteouts, err := wantedWhiteouts(c)
+	if err != nil {
+		return nil, err
+	}
 	without, err := enterNamespace(c, dir, ids)
 	if err != nil {
 		return nil, err
@@ -30,7 +52,7 @@ func openStore(c *cli.Context) (*overlaystore.Store, error) {
 	if without != nil && !c.Bool("quiet") {
 		newConsole(c.App.ErrWriter).hint("the owners of files are only recorded in this store: %v", without)
 	}
-	return overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: logger(c), IDs: ids, NoSync: c.Bool("no-sync")})
+	return overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: logger(c), IDs: ids, Whiteouts: whiteouts, NoSync: c.Bool("no-sync")})
 }
 
 // beforeStdin is for a command that reads standard input before it opens the
