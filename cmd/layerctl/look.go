@@ -8,6 +8,7 @@ import (
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 // pathArgument parts REF:PATH, the one argument; path is "" where there is none.
@@ -56,6 +57,8 @@ func lookInto(c *cli.Context, ref string, use looker) (err error) {
 	o := layerctl.LookOptions{
 		Jobs:     share.jobs,
 		Limits:   limits(c),
+		Windows:  unpack.NewWindows(share.windows),
+		Memory:   size(c, "max-memory") / 2,
 		Progress: func(e layerctl.Event) { show.event(ref, e) },
 	}
 	if o.Store, err = storeToLookInto(c); err != nil {
