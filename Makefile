@@ -1,8 +1,18 @@
 # The same commands that CONTRIBUTING.md names and .ci/run runs.
-.PHONY: build test race lint e2e ci
+.PHONY: build documents test race lint e2e ci
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o layerctl ./cmd/layerctl
+
+# Completions and man pages, as packages have them.
+documents:
+	rm -rf build
+	mkdir -p build/completions
+	go run ./cmd/layerctl completion bash >build/completions/layerctl.bash
+	go run ./cmd/layerctl completion zsh >build/completions/_layerctl
+	go run ./cmd/layerctl completion fish >build/completions/layerctl.fish
+	go run ./cmd/layerctl manual build/man
+	gzip -9n build/man/*.1
 
 test:
 	go test ./...
