@@ -215,7 +215,7 @@ cp -r testdata "$work/src"
 cp -r cmd/layerctl "$work/src/cmd"
 chmod -R a+rX "$work/src"
 for package in cmd/layerctl internal/userns; do
-  go test -c -o "$work/test" "./$package"
-  (cd "$work/src/cmd/layerctl" && as lc-mapped "$work/test" -test.run 'TestScripts|TestRun|TestSignals|TestContinue|Interrupted|Killed' >"$work/said" 2>&1) || { cat "$work/said"; fail "the tests of $package as an ordinary user"; }
+  go test -c -o "$work/package.test" "./$package"
+  (cd "$work/src/cmd/layerctl" && as lc-mapped "$work/package.test" -test.run 'TestScripts|TestRun|TestSignals|TestContinue|Interrupted|Killed' >"$work/said" 2>&1) || { cat "$work/said"; fail "the tests of $package as an ordinary user"; }
 done
 echo 'rootless: the tests of the command pass'
