@@ -28,8 +28,8 @@ const (
 	// program itself, stacks, what the kernel keeps for the process.
 	restMemory = 14 << 20
 	// layerMemory is what the buffers of one layer take, a zstd window of 8 MiB
-	// and the least buffer of HTTP/2 among them.
-	layerMemory = 11 << 20
+	// and the least buffer of HTTP/2 among them, and what waits to be collected.
+	layerMemory = 13 << 20
 	// leastBuffer and mostBuffer are what HTTP/2 may hold of a layer that is not
 	// read as fast as it comes.
 	leastBuffer = 1 << 20
@@ -65,7 +65,7 @@ func shares(c *cli.Context) share { return divide(memory(c), c.Int("jobs"), c.In
 
 // divide gives first what was asked for: jobs, where that is not 0, then as
 // many of the ranges as fit, then as many jobs as are of use. What is left is
-// for buffers and then for windows.
+// for windows, up to a quarter of it for buffers.
 func divide(memory int64, jobs, ranges int) share {
 	left := memory - restMemory
 	least := int64(max(jobs, 1))
@@ -77,7 +77,7 @@ func divide(memory int64, jobs, ranges int) share {
 		jobs = int(min(max(left/each, 1), int64(layerctl.DefaultJobs())))
 	}
 	left = max(left-int64(jobs)*each, 0)
-	more := min(left/int64(jobs), mostBuffer-leastBuffer)
+	more := min(left/4/int64(jobs), mostBuffer-leastBuffer)
 	return share{jobs, ranges, leastBuffer + more, left - int64(jobs)*more}
 }
 

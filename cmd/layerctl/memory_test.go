@@ -67,17 +67,16 @@ func TestDivide(t *testing.T) {
 		want         share
 	}{
 		{24 * mib, 0, 0, share{1, 0, 1 * mib, 0}},
-		{26 * mib, 0, 0, share{1, 0, 2 * mib, 0}},
-		{48 * mib, 2, 0, share{2, 0, 4 * mib, 6 * mib}},
-		{256 * mib, 0, 0, share{most, 0, 4 * mib, int64(242-14*most) * mib}},
-		{256 * mib, 9, 0, share{9, 0, 4 * mib, 116 * mib}},
+		{48 * mib, 2, 0, share{2, 0, 2 * mib, 6 * mib}},
+		{256 * mib, 0, 0, share{most, 0, 4 * mib, int64(242-16*most) * mib}},
+		{256 * mib, 9, 0, share{9, 0, 4 * mib, 98 * mib}},
 		{1, 0, 0, share{1, 0, 1 * mib, 0}},
 		// Each range takes 4 MiB, and one more is passed on.
-		{48 * mib, 0, 4, share{1, 4, 4 * mib, 0}},
-		{48 * mib, 0, 16, share{1, 4, 4 * mib, 0}},
-		{48 * mib, 2, 4, share{2, 1, 4 * mib, 6 * mib}},
+		{51 * mib, 0, 4, share{1, 4, 2 * mib, 3 * mib}},
+		{51 * mib, 0, 16, share{1, 5, 1 * mib, 0}},
+		{48 * mib, 2, 4, share{2, 1, 2 * mib, 6 * mib}},
 		{24 * mib, 0, 4, share{1, 1, 1 * mib, 0}},
-		{256 * mib, 2, 4, share{2, 4, 4 * mib, 174 * mib}},
+		{256 * mib, 2, 4, share{2, 4, 4 * mib, 170 * mib}},
 	}
 	for _, test := range tests {
 		if got := divide(test.memory, test.jobs, test.ranges); got != test.want {
