@@ -145,20 +145,22 @@ func TestIDMapIsFast(t *testing.T) {
 	p := newMountPairIn(t, memoryDir(t))
 	p.needsIDMap(t)
 	p.run(t, `f=$(echo "$S"/layers/*/fs/f); cd "${f%/f}"; for d in $(seq 50); do mkdir $d; (cd $d; seq 1000 | xargs touch); done`)
-	o := MountOptions{IDMap: []IDMapping{{0, 100000, 65536}}}
-	began := time.Now()
-	if err := p.mount(t, o); err != nil {
-		t.Fatal(err)
+	mapped := time.Hour
+	for range 5 { // others on the machine can only make it slower
+		began := time.Now()
+		if err := p.mount(t, MountOptions{IDMap: []IDMapping{{0, 100000, 65536}}}); err != nil {
+			t.Fatal(err)
+		}
+		mapped = min(mapped, time.Since(began))
+		if got := owner(t, filepath.Join(p.target, "50", "1000")); got != 100000 {
+			t.Errorf("owner is %d", got)
+		}
+		p.unmount(t)
 	}
-	mapped := time.Since(began)
-	if got := owner(t, filepath.Join(p.target, "50", "1000")); got != 100000 {
-		t.Errorf("owner is %d", got)
-	}
-	p.unmount(t)
 	if err := p.mount(t, p.options()); err != nil {
 		t.Fatal(err)
 	}
-	began = time.Now()
+	began := time.Now()
 	p.run(t, `chown -R 100000:100000 "$T"`)
 	t.Logf("50,000 files: mount --idmap %v, chown -R through a mount %v", mapped, time.Since(began))
 	p.unmount(t)

@@ -232,8 +232,8 @@ func TestVolatileUnmountDoesNotWait(t *testing.T) {
 	if err := unix.Statfs(p.upper, &st); err != nil || st.Type == 0x01021994 {
 		t.Skip("needs a disk: the temporary directory is in memory")
 	}
-	took := map[bool]time.Duration{}
-	for _, volatile := range []bool{false, true} {
+	dirty := func(volatile bool) time.Duration {
+		t.Helper()
 		unix.Sync()
 		o := p.options()
 		o.Volatile = volatile
@@ -243,13 +243,19 @@ func TestVolatileUnmountDoesNotWait(t *testing.T) {
 		p.run(t, `dd if=/dev/zero of="$T/dirty" bs=1M count=200 status=none`)
 		began := time.Now()
 		p.unmount(t)
-		took[volatile] = time.Since(began)
+		took := time.Since(began)
 		p.run(t, `rm "$U/dirty"`)
+		return took
 	}
-	t.Logf("umount with 200 MB dirty: %v, volatile %v", took[false], took[true])
-	if took[true]*10 > took[false] {
-		t.Errorf("volatile umount took %v, without %v; want a tenth at most", took[true], took[false])
+	// Others on the machine can only make it slower: one good pair is enough.
+	for range 5 {
+		plain, volatile := dirty(false), dirty(true)
+		t.Logf("umount with 200 MB dirty: %v, volatile %v", plain, volatile)
+		if volatile*10 <= plain {
+			return
+		}
 	}
+	t.Error("want a volatile umount in a tenth of the time at most")
 }
 
 func TestOptionsByList(t *testing.T) {
