@@ -258,13 +258,13 @@ func (f *flattening) readAgain(ctx context.Context, layers []manifest.Layer, vie
 			continue
 		}
 		l := f.layers[layers[file.Layer].DiffID]
-		if !l.staged || l.wanted(file.From) {
+		if !l.staged || l.wanted(file.Came) {
 			continue
 		}
 		if needed[l.DiffID] == nil {
 			needed[l.DiffID] = map[string]bool{}
 		}
-		needed[l.DiffID][file.From] = true
+		needed[l.DiffID][file.Came] = true
 	}
 	for diffID, paths := range needed {
 		l := f.layers[diffID]

@@ -55,7 +55,10 @@ func settle(dir *node, path string) {
 		if child.isDir() {
 			settle(child, at)
 		} else if child.names != settled {
-			child.entry.Path, child.names = at, settled
+			if child.entry.Path != at {
+				child.came, child.entry.Path = child.entry.Path, at
+			}
+			child.names = settled
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 // file share it.
 type node struct {
 	entry    tree.Entry // Path is where its layer has it
+	came     string     // the path of its journal entry where that is another
 	layer    *Layer     // nil for a directory of a view that no layer says
 	children map[string]*node
 	bare     bool  // a directory that is there for whiteouts only

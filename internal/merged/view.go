@@ -30,8 +30,9 @@ type File struct {
 	// Layer is the place, from 0, of the layer that has the content, or that
 	// says the attributes of a directory; -1 where none does.
 	Layer int
-	// From is the path that the file has in that layer.
-	From string
+	// From is a path that the file has in that layer, Came the one that its
+	// entry in the journal had: that may be another file's by now.
+	From, Came string
 	// Names is how many names in the view the file has: 1 for a directory.
 	Names int
 	// Link is the first of them in the order of [View.All]; empty where the
@@ -97,7 +98,10 @@ func (v *View) Resolve(path string, follow bool) (File, bool) {
 }
 
 func (v *View) file(path string, n *node) File {
-	f := File{Entry: n.entry, Layer: -1, From: n.entry.Path, Names: int(n.names)}
+	f := File{Entry: n.entry, Layer: -1, From: n.entry.Path, Came: n.came, Names: int(n.names)}
+	if f.Came == "" {
+		f.Came = f.From
+	}
 	if n.layer != nil {
 		f.Layer = n.layer.index
 	}
