@@ -161,6 +161,31 @@ func TestInterruptedPullTidiesUp(t *testing.T) {
 	}
 }
 
+func TestInterruptedUnpackLeavesNothing(t *testing.T) {
+	gate := newStuck()
+	s := serve(t, gate.wrap)
+	push(t, s, "hello", "latest", helloLayout)
+	top := t.TempDir()
+	victim := layerctlCommand(t, "unpack", "--quiet", "--store", filepath.Join(top, "none"), "--plain-http", s.host, "--platform", "linux/amd64", s.host+"/hello", filepath.Join(top, "to"))
+	if err := victim.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, gate.reached)
+	if got := entries(t, top); len(got) != 1 {
+		t.Errorf("while it unpacks there is %v, want one directory", got)
+	}
+	if err := victim.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = victim.Wait() // the code is what is looked at
+	if got, want := victim.ProcessState.ExitCode(), 128+int(syscall.SIGTERM); got != want {
+		t.Errorf("exit %d, want %d: %s", got, want, &victim.stderr)
+	}
+	if got := entries(t, top); len(got) != 0 {
+		t.Errorf("after an interrupted unpack there is %v, want nothing", got)
+	}
+}
+
 func TestTwoPullsOfOneImageAtOnce(t *testing.T) {
 	gate := newStuck()
 	s := serve(t, gate.wrap)
