@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -21,6 +22,11 @@ type ExportFormat string
 const (
 	OCIArchive    ExportFormat = "oci-archive"
 	DockerArchive ExportFormat = "docker-archive"
+	// Tar is the root filesystem, as it would be mounted: whiteouts carried
+	// out, hardlinks joined, each directory before what is in it and what is in
+	// it sorted by name, byte for byte. Owners, modes, times to the nanosecond
+	// and extended attributes are the image's, whoever the caller is.
+	Tar ExportFormat = "tar"
 )
 
 // ExportOptions say how [Client.Export] works. The zero value writes an OCI
@@ -34,8 +40,13 @@ type ExportOptions struct {
 	// AllPlatforms writes all of an index, its own bytes included, instead of
 	// one image; only into an OCI archive.
 	AllPlatforms bool
-	// ModTime is that of the archive's entries; zero is the epoch.
-	ModTime time.Time
+	// Store is where a Tar finds the image's layers, which must be pulled.
+	Store *overlaystore.Store
+	// Owner is whose everything in a Tar is; nil leaves the image's owners.
+	Owner *archive.Owner
+	// SourceDate is the time of an archive's entries, zero the epoch. In a Tar
+	// times of modification after it become it; zero leaves them.
+	SourceDate time.Time
 	// Progress is as in [PullOptions]; layers come one after the other.
 	Progress func(Event)
 }
@@ -77,6 +88,9 @@ type exporter struct {
 }
 
 func (e *exporter) export(ctx context.Context, to io.Writer) error {
+	if e.options.Format == Tar {
+		return e.tar(ctx, to)
+	}
 	name, err := e.names()
 	if err != nil {
 		return err
@@ -103,7 +117,7 @@ func (e *exporter) warn(format string, args ...any) {
 
 // names are what the archive calls the image.
 func (e *exporter) names() (archive.Options, error) {
-	o := archive.Options{ModTime: e.options.ModTime}
+	o := archive.Options{ModTime: e.options.SourceDate}
 	ref := e.source.Reference()
 	if e.options.Name != "" {
 		named, err := registry.Parse(e.options.Name)

@@ -33,24 +33,33 @@ func (e *exporter) contents(ctx context.Context) (archive.Contents, error) {
 
 // chosen is the one image for the client's platform.
 func (e *exporter) chosen(ctx context.Context) (archive.Contents, error) {
-	resolution, err := e.client.resolve(ctx, e.source)
+	image, err := e.image(ctx)
 	if err != nil {
-		return archive.Contents{}, err // names the reference
+		return archive.Contents{}, err
 	}
-	image, err := e.client.image(ctx, e.source, resolution)
-	if err != nil {
-		return archive.Contents{}, fmt.Errorf("export %s: %w", resolution.Reference, err)
-	}
-	e.done.Resolution = resolution
-	e.done.Warnings = append(e.done.Warnings, image.warnings...)
 	e.warnZstd(image.layers)
-	root := resolution.Manifest
+	root := e.done.Manifest
 	root.MediaType = image.manifest.MediaType
 	return archive.Contents{Root: root, Images: []archive.Image{{
 		Manifest: archive.Document{Descriptor: root, Raw: image.manifest.Raw},
 		Config:   archive.Document{Descriptor: image.manifest.Config, Raw: image.config.Raw},
 		Layers:   image.manifest.Layers,
 	}}}, nil
+}
+
+// image chooses the image and reads what says how it is made.
+func (e *exporter) image(ctx context.Context) (image, error) {
+	resolution, err := e.client.resolve(ctx, e.source)
+	if err != nil {
+		return image{}, err // names the reference
+	}
+	e.done.Resolution = resolution
+	i, err := e.client.image(ctx, e.source, resolution)
+	if err != nil {
+		return image{}, fmt.Errorf("export %s: %w", resolution.Reference, err)
+	}
+	e.done.Warnings = append(e.done.Warnings, i.warnings...)
+	return i, nil
 }
 
 // warnZstd tells of layers that Docker did not always know.

@@ -30,7 +30,7 @@ var imports = map[string][]string{
 	"overlaystore":  {"manifest", "platform", "internal/beneath", "internal/durable", "internal/tree"},
 	"internal/flat": {"internal/beneath", "internal/durable", "internal/merged", "internal/tree"},
 	"cache":         {"manifest", "platform", "internal/durable"},
-	"archive":       {},
+	"archive":       {"internal/tree"},
 	// level 0
 	"bundle":             {},
 	"manifest":           {},

@@ -127,6 +127,11 @@ func (b *bench) check(seed uint64) {
 		}
 	}
 	compare("what the journals say", func() ([]string, error) { return b.merged(image.Layers) })
+	var raw []byte
+	compare("the flat tar", func() (lines []string, err error) {
+		lines, raw, err = b.tarred(image.Layers)
+		return lines, err
+	})
 	if b.ids == overlaystore.SquashedIDs {
 		want.squash()
 	}
@@ -136,7 +141,13 @@ func (b *bench) check(seed uint64) {
 		from = b.store
 	}
 	compare("the unpacked tree", func() ([]string, error) { return b.flattened(layers, from) })
+	if seed%extractOne == 0 && b.ids == overlaystore.HostIDs {
+		compare("the extracted tar", func() ([]string, error) { return b.extracted(raw) })
+	}
 }
+
+// extractOne is of how many stacks the tar of one is extracted.
+const extractOne = 5
 
 // put unpacks the layers into the store, the highest first, or all at once:
 // none of them may depend on another being there.

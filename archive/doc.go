@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package archive writes images as tar files that other programs load: OCI
-// archives and Docker archives. It does nothing else: where the blobs come
-// from is its caller's affair.
+// Package archive writes images as tar files that other programs load, OCI
+// archives and Docker archives, and trees of files as a tar. It does nothing
+// else: where blobs and files come from is its caller's affair.
 //
 // Most callers want [WriteOCI], and [WriteDocker] for programs that know only
 // what "docker save" has always written:
 //
 //	contents := archive.Contents{Root: desc, Images: []archive.Image{image}}
 //	err := archive.WriteOCI(ctx, w, blobs, contents, archive.Options{Name: "docker.io/library/alpine:3.20", Tag: "3.20"})
+//
+// A [TreeWriter] writes a root filesystem, path by path.
 //
 // # What is in them
 //

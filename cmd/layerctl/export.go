@@ -7,33 +7,39 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/archive"
 )
 
 func exportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "export",
-		Usage:     "write an image as one tar file that other programs load",
+		Usage:     "write an image as one tar file: flat, or as other programs load it",
 		ArgsUsage: "REF",
-		Description: `--as oci-archive: an OCI image layout in a tar, with the image's own bytes: all
+		Description: `--as tar, the default: the root filesystem of a pulled image, as it would be
+mounted. Owners, modes, times and extended attributes are the image's, also for
+an ordinary user; each directory comes before what is in it, sorted by name.
+With $SOURCE_DATE_EPOCH times after it become it.
+--as oci-archive: an OCI image layout in a tar, with the image's own bytes: all
 digests stay. docker load, podman load, ctr image import, skopeo and k3s (in
 agent/images) take it.
 --as docker-archive: what docker save writes, for programs that know only that.
 The config's digest, the image's id, stays.
 
-Layers are taken from the cache or fetched, verified, and written as they come;
-nothing is written to the disk but the file, which appears when it is whole.
+An archive's layers are taken from the cache or fetched, verified, and written
+as they come. Its own entries are of $SOURCE_DATE_EPOCH, else of 1970-01-01.
 
-The same image gives the same bytes. $SOURCE_DATE_EPOCH is the time of the
-archive's entries, else 1970-01-01.`,
+The same image gives the same bytes. FILE appears when all of it is on the disk.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "as", Usage: "write an `oci-archive|docker-archive`"},
+			&cli.StringFlag{Name: "as", Value: "tar", Usage: "write a `tar|oci-archive|docker-archive`"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "-", Usage: "write to `FILE`, - for standard output"},
 			&cli.StringFlag{Name: "name", Usage: "call the image `NAME:TAG` in the archive (default: REF where it has a tag)"},
+			&cli.StringFlag{Name: "owner", Usage: "give everything in a flat tar to `UID:GID`"},
 			&cli.BoolFlag{Name: "all-platforms", Usage: "write the index and all its images; oci-archive only"},
 			&cli.BoolFlag{Name: "keep-blobs", Usage: "keep the layers that are fetched in the cache too"},
 		},
@@ -41,7 +47,7 @@ archive's entries, else 1970-01-01.`,
 	}
 }
 
-func runExport(c *cli.Context) error {
+func runExport(c *cli.Context) (err error) {
 	refs, err := arguments(c, 1, 1, "one REF")
 	if err != nil {
 		return err
@@ -53,6 +59,12 @@ func runExport(c *cli.Context) error {
 	show, err := newProgress(c)
 	if err != nil {
 		return err
+	}
+	if options.Format == layerctl.Tar {
+		if options.Store, err = openStore(c); err != nil {
+			return err
+		}
+		defer func() { err = closing(err, options.Store) }()
 	}
 	options.Progress = func(e layerctl.Event) { show.event(refs[0], e) }
 	return withClient(c, refs, func(l *layerctl.Client) error {
@@ -77,17 +89,39 @@ func exportOptions(c *cli.Context) (layerctl.ExportOptions, error) {
 		Name:         c.String("name"),
 		AllPlatforms: c.Bool("all-platforms"),
 	}
+	flat := o.Format == layerctl.Tar
 	switch {
-	case o.Format != layerctl.OCIArchive && o.Format != layerctl.DockerArchive:
-		return o, &usageError{problem: fmt.Sprintf("there is no --as %q", o.Format), hint: "it is one of oci-archive, docker-archive"}
+	case !flat && o.Format != layerctl.OCIArchive && o.Format != layerctl.DockerArchive:
+		return o, &usageError{problem: fmt.Sprintf("there is no --as %q", o.Format), hint: "it is one of tar, oci-archive, docker-archive"}
 	case o.AllPlatforms && o.Format != layerctl.OCIArchive:
 		return o, &usageError{problem: fmt.Sprintf("a %s has one image", o.Format), hint: "--all-platforms goes with --as oci-archive"}
 	case o.AllPlatforms && c.String("platform") != "":
 		return o, &usageError{problem: "--all-platforms and --platform exclude each other"}
+	case flat && o.Name != "":
+		return o, &usageError{problem: "a flat tar has no name for an image", hint: "--name goes with --as oci-archive and docker-archive"}
+	case !flat && c.String("owner") != "":
+		return o, &usageError{problem: "the layers of an archive have their owners", hint: "--owner goes with --as tar"}
 	}
 	var err error
-	o.ModTime, err = sourceDate()
+	if o.Owner, err = owner(c.String("owner")); err != nil {
+		return o, err
+	}
+	o.SourceDate, err = sourceDate()
 	return o, err
+}
+
+// owner parses UID:GID; "" is nobody.
+func owner(s string) (*archive.Owner, error) {
+	if s == "" {
+		return nil, nil
+	}
+	uid, gid, _ := strings.Cut(s, ":")
+	u, uerr := strconv.ParseUint(uid, 10, 32)
+	g, gerr := strconv.ParseUint(gid, 10, 32)
+	if uerr != nil || gerr != nil {
+		return nil, &usageError{problem: fmt.Sprintf("--owner %q is no UID:GID", s), hint: "both are numbers, such as 0:0"}
+	}
+	return &archive.Owner{UID: uint32(u), GID: uint32(g)}, nil
 }
 
 // sourceDate is $SOURCE_DATE_EPOCH, seconds since 1970, or the zero time

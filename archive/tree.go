@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package archive
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// Owner is a user and a group, by number.
+type Owner struct{ UID, GID uint32 }
+
+// TreeOptions say how a tree of files becomes a tar. The zero value changes
+// nothing of what its entries say.
+type TreeOptions struct {
+	// Owner is whose everything is; nil leaves each entry its own.
+	Owner *Owner
+	// Latest is the time that later times of modification become; zero leaves
+	// them.
+	Latest time.Time
+}
+
+// TreeWriter writes a tree of files as a tar, in POSIX's pax form: times to
+// the nanosecond, extended attributes as SCHILY.xattr records, names of any
+// length and any bytes. Entries stand in the order in which they are written,
+// and the same ones give the same bytes.
+type TreeWriter struct {
+	tar     *tar.Writer
+	options TreeOptions
+}
+
+// NewTreeWriter begins a tar.
+func NewTreeWriter(to io.Writer, o TreeOptions) *TreeWriter {
+	return &TreeWriter{tar.NewWriter(to), o}
+}
+
+var typeflags = map[tree.Type]byte{
+	tree.Regular: tar.TypeReg, tree.Directory: tar.TypeDir, tree.Symlink: tar.TypeSymlink,
+	tree.Hardlink: tar.TypeLink, tree.CharDevice: tar.TypeChar, tree.BlockDevice: tar.TypeBlock, tree.FIFO: tar.TypeFifo,
+}
+
+// Write writes one path. A hardlink's Linkname is a path that was written
+// before. The content is that of a regular file, else nil, and is read to its
+// end: where its length or sum are not the entry's the error is [ErrMismatch].
+func (w *TreeWriter) Write(e tree.Entry, content io.Reader) error {
+	flag, ok := typeflags[e.Type]
+	if !ok {
+		return fmt.Errorf("%.200q: a %q has no place in a tar", e.Path, rune(e.Type))
+	}
+	h := &tar.Header{
+		Typeflag: flag, Format: tar.FormatPAX, Name: e.Path, Linkname: e.Linkname, Size: e.Size,
+		Mode: int64(e.Mode), Uid: int(e.UID), Gid: int(e.GID), ModTime: e.ModTime,
+		Devmajor: int64(e.Major), Devminor: int64(e.Minor),
+	}
+	if e.Type == tree.Directory {
+		h.Name += "/"
+	}
+	if w.options.Owner != nil {
+		h.Uid, h.Gid = int(w.options.Owner.UID), int(w.options.Owner.GID)
+	}
+	if !w.options.Latest.IsZero() && h.ModTime.After(w.options.Latest) {
+		h.ModTime = w.options.Latest
+	}
+	for name, value := range e.Xattrs {
+		if h.PAXRecords == nil {
+			h.PAXRecords = map[string]string{}
+		}
+		h.PAXRecords["SCHILY.xattr."+name] = value
+	}
+	if err := w.tar.WriteHeader(h); err != nil {
+		return fmt.Errorf("%.200q: %w", e.Path, err)
+	}
+	if e.Type != tree.Regular {
+		return nil
+	}
+	return w.content(e, content)
+}
+
+func (w *TreeWriter) content(e tree.Entry, content io.Reader) error {
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	n, err := io.Copy(io.MultiWriter(w.tar, sum), content)
+	switch {
+	case errors.Is(err, tar.ErrWriteTooLong), err == nil && n != e.Size:
+		return fmt.Errorf("%.200q: %w: its length is not %d bytes", e.Path, ErrMismatch, e.Size)
+	case err != nil:
+		return fmt.Errorf("%.200q: %w", e.Path, err)
+	case sum.Sum32() != e.Sum:
+		return fmt.Errorf("%.200q: %w: its content has another sum", e.Path, ErrMismatch)
+	}
+	return nil
+}
+
+// Close writes the tar's end. What is not closed is not whole.
+func (w *TreeWriter) Close() error { return w.tar.Close() }

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package archive
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"hash/crc32"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+func TestTreeWriter(t *testing.T) {
+	sum := crc32.Checksum([]byte("content"), crc32.MakeTable(crc32.Castagnoli))
+	file := tree.Entry{
+		Path: "f", Type: tree.Regular, Mode: 0o6755, UID: 1<<32 - 2, GID: 5, Size: 7, Sum: sum, ModTime: time.Unix(1, 2),
+		Xattrs: map[string]string{"user.b": "\x00\xff\n", "user.a": "", "security.capability": "\x01\x00"},
+	}
+	device := tree.Entry{Path: "c", Type: tree.CharDevice, Mode: 0o600, Major: 4095, Minor: 1048575, ModTime: time.Unix(0, 0)}
+	var out bytes.Buffer
+	w := NewTreeWriter(&out, TreeOptions{})
+	if err := errors.Join(w.Write(file, strings.NewReader("content")), w.Write(device, nil), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r := tar.NewReader(&out)
+	h, err := r.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.Mode != 0o6755 || h.Uid != 1<<32-2 || h.Gid != 5 || !h.ModTime.Equal(time.Unix(1, 2)) || !h.AccessTime.IsZero() {
+		t.Errorf("got %+v", h)
+	}
+	for name, value := range file.Xattrs {
+		if got := h.PAXRecords["SCHILY.xattr."+name]; got != value {
+			t.Errorf("%s is %q, want %q", name, got, value)
+		}
+	}
+	if h, err = r.Next(); err != nil || h.Devmajor != 4095 || h.Devminor != 1048575 {
+		t.Errorf("got %+v, %v", h, err)
+	}
+}
+
+func TestTreeWriterRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		entry   tree.Entry
+		content string
+		want    error // nil for any
+	}{
+		{"a whiteout", tree.Entry{Type: tree.Whiteout}, "", nil},
+		{"a shorter content", tree.Entry{Type: tree.Regular, Size: 2}, "x", ErrMismatch},
+		{"a longer content", tree.Entry{Type: tree.Regular, Size: 2}, "xyz", ErrMismatch},
+		{"another content", tree.Entry{Type: tree.Regular, Size: 2, Sum: 7}, "xy", ErrMismatch},
+		{"an attribute that no record can have", tree.Entry{Type: tree.Directory, Xattrs: map[string]string{"user.a=b": ""}}, "", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.entry.Path, c.entry.ModTime = "name", time.Unix(0, 0)
+			err := NewTreeWriter(new(bytes.Buffer), TreeOptions{}).Write(c.entry, strings.NewReader(c.content))
+			if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), `"name"`) {
+				t.Errorf("got %v, want %v of name", err, c.want)
+			}
+		})
+	}
+}
