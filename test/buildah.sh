@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Compares what layerctl mounts with what buildah mounts, for an image that
-# buildah has built in many layers: buildah.sh LAYERCTL. Needs root, Debian's
+# Compares what layerctl mounts, and exports as a tar, with what buildah mounts,
+# for an image that buildah has built in many layers: buildah.sh LAYERCTL. Needs root, Debian's
 # buildah, attr and libcap2-bin, and in $LAYERCTL_TEST_IMAGES an OCI layout
 # alpine-3.20.
 set -euo pipefail
@@ -81,6 +81,10 @@ for image in built marked top; do
   sh -c "$("$layerctl" pull -q --store "$work/store" --target "$work/$image.mounted" "oci:$work/$image:it")"
   root=$(buildah mount "$(buildah from --pull-never "localhost/$image")")
   same "$root" "$work/$image.mounted"
+  mkdir "$work/$image.tree"
+  "$layerctl" export -q --store "$work/store" "oci:$work/$image:it" |
+    tar -x -p --same-owner --numeric-owner --xattrs --xattrs-include='*' -C "$work/$image.tree"
+  same "$work/$image.mounted" "$work/$image.tree"
   layers=$(find "$work/store/layers" -mindepth 1 -maxdepth 1 | wc -l)
   say "$image: $(find "$root" | wc -l) paths equal, capabilities on $(getcap -r "$work/$image.mounted" | wc -l), $layers layers in the store"
   umount "$work/$image.mounted"

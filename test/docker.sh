@@ -28,8 +28,8 @@ CONFIG
   answers "$dir/log" ctr version
 }
 
-# start_docker [STORAGE-DRIVER]: $DOCKER_HOST is where docker finds it, and
-# $DOCKER_CONFIG an empty directory of its own.
+# start_docker: $DOCKER_HOST is where docker finds it, and $DOCKER_CONFIG an
+# empty directory of its own. $docker_driver is its storage driver, or overlay2.
 start_docker() {
   local dir=$work/docker
   [ -n "${CONTAINERD_ADDRESS:-}" ] || start_containerd
@@ -38,7 +38,7 @@ start_docker() {
   # Neither bridge nor firewall of the machine is touched.
   dockerd --config-file "$dir/daemon.json" --data-root "$dir/root" --exec-root "$dir/exec" --pidfile "$dir/pid" \
     --host "unix://$dir/sock" --containerd "$CONTAINERD_ADDRESS" --containerd-namespace docker-test \
-    --containerd-plugins-namespace docker-test-plugins --storage-driver "${1:-overlay2}" \
+    --containerd-plugins-namespace docker-test-plugins --storage-driver "${docker_driver:-overlay2}" \
     --bridge=none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --userland-proxy=false \
     >"$dir/log" 2>&1 &
   docker_pids+=($!)

@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Exports, and who loads them: export.sh LAYERCTL. Needs root, Debian's
+# docker.io, containerd, podman, skopeo, docker-registry, attr and jq, and in
+# $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20.
+set -euo pipefail
+layerctl=$(realpath "$1")
+cd "$(dirname "$0")/.."
+images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
+
+work=$(mktemp -d)
+registry=
+# shellcheck source=test/compare.sh
+. test/compare.sh
+# shellcheck source=test/docker.sh
+. test/docker.sh
+stop_registry() {
+  [ -z "$registry" ] || kill "$registry" 2>/dev/null || true
+  registry=
+}
+trap 'stop_registry; stop_docker; rm -rf "$work"' EXIT
+
+say() { echo "export: $*"; }
+is() { [ "$2" = "$3" ] || fail "$1: got '$2', want '$3'"; } # WHAT GOT WANT
+
+export LAYERCTL_STORE=$work/store
+layout=oci:$images/alpine-3.20
+index=$(jq -r '.manifests[0].digest' "$images/alpine-3.20/index.json")
+manifest=$("$layerctl" resolve --platform linux/amd64 "$layout")
+manifest=${manifest#*@}
+config=$(jq -r .config.digest "$images/alpine-3.20/blobs/${manifest/:/\/}")
+
+port=$(shuf -i 20000-30000 -n 1)
+cat >"$work/registry.yml" <<CONFIG
+version: 0.1
+log: {level: error, accesslog: {disabled: true}}
+storage: {filesystem: {rootdirectory: $work/registry}}
+http: {addr: '127.0.0.1:$port'}
+CONFIG
+docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
+registry=$!
+for _ in $(seq 100); do
+  if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi
+  sleep 0.1
+done
+alpine=127.0.0.1:$port/alpine:3.20
+skopeo copy -q --all --dest-tls-verify=false "$layout" "docker://$alpine"
+
+say '-- archives, from the registry and from what was kept'
+ctl() { "$layerctl" --quiet --platform linux/amd64 --plain-http "127.0.0.1:$port" "$@"; }
+for as in oci-archive docker-archive; do ctl export --as $as -o "$work/fetched.$as" "$alpine"; done
+ctl export --as oci-archive --keep-blobs "$alpine" | cmp - "$work/fetched.oci-archive"
+ctl pull "$alpine" >/dev/null
+stop_registry
+for as in oci-archive docker-archive; do
+  ctl export --offline --as $as -o "$work/alpine.$as" "$alpine"
+  cmp "$work/fetched.$as" "$work/alpine.$as"
+done
+ctl export --as oci-archive --name zstd:1 -o "$work/gone" oci:nowhere 2>/dev/null && fail 'an export of nothing ends well'
+[ ! -e "$work/gone" ] || fail 'and leaves a file'
+
+skopeo copy -q --override-arch amd64 --dest-compress-format zstd "$layout" "oci:$work/zstd:1"
+for as in oci-archive docker-archive; do ctl export --as $as --name localhost/zstd:1 -o "$work/zstd.$as" "oci:$work/zstd:1"; done
+"$layerctl" export --quiet --as oci-archive --all-platforms --name localhost/all:1 -o "$work/all.oci-archive" "$layout"
+
+is 'skopeo, oci-archive' "$(skopeo inspect --format '{{.Digest}}' "oci-archive:$work/alpine.oci-archive:3.20")" "$manifest"
+is 'skopeo, docker-archive' "sha256:$(skopeo inspect --config --raw "docker-archive:$work/alpine.docker-archive:$alpine" | sha256sum | cut -d' ' -f1)" "$config"
+
+start_docker
+loaded=$alpine
+for as in oci-archive docker-archive; do
+  say "-- docker load, $as"
+  docker load -q -i "$work/alpine.$as"
+  is "docker, $as" "$(docker image inspect --format '{{.Id}}' "$loaded")" "$config"
+  docker run --rm --network=none "$loaded" grep -x '3\.20\..*' /etc/alpine-release
+  if [ $as = oci-archive ]; then docker rmi "$loaded" >/dev/null; fi
+done
+
+podman() { command podman --root "$work/podman" --runroot "$work/podman-run" --storage-driver vfs "$@"; }
+for as in oci-archive docker-archive; do
+  for image in alpine zstd; do
+    say "-- podman load, $image.$as"
+    podman load -q -i "$work/$image.$as" | sed 's/.*Loaded image: *//' >"$work/name"
+    is "podman, $image.$as" "sha256:$(podman image inspect --format '{{.Id}}' "$(cat "$work/name")")" "$config"
+    if [ $as.$image = oci-archive.alpine ]; then
+      is "podman, $image.$as" "$(podman image inspect --format '{{.Digest}}' "$(cat "$work/name")")" "$manifest"
+    fi
+    podman rmi -f "$(cat "$work/name")" >/dev/null
+  done
+done
+
+# As k3s takes what is in agent/images.
+ctr() { command ctr -n k8s.io "$@"; }
+digest_of() { ctr images ls | awk -v n="$1" '$1 == n {print $3}'; } # NAME
+config_of() { ctr content get "$1" | jq -r .config.digest; }        # MANIFEST
+for as in oci-archive docker-archive; do
+  for image in alpine zstd; do
+    say "-- ctr -n k8s.io images import, $image.$as"
+    name=$loaded
+    [ $image = alpine ] || name=localhost/$image:1
+    ctr images import "$work/$image.$as" >/dev/null
+    got=$(digest_of "$name")
+    is "ctr, $image.$as" "$(config_of "$got")" "$config"
+    [ $as.$image != oci-archive.alpine ] || is "ctr, $image.$as" "$got" "$manifest"
+    is "ctr, $image.$as" "$(ctr run --rm "$name" "test-$image" grep -cx '3\.20\..*' /etc/alpine-release)" 1
+    ctr images rm --sync "$name" >/dev/null
+  done
+done
+ctr images import --all-platforms "$work/all.oci-archive" >/dev/null
+is 'ctr, all platforms' "$(digest_of localhost/all:1)" "$index"
+
+say '-- a flat tar, beside docker export'
+container=$(docker create --network=none "$loaded" true)
+mkdir "$work/docker.tree" "$work/ours.tree"
+unpack() { tar -x -p --same-owner --numeric-owner --xattrs --xattrs-include='*' -C "$1"; } # DIR
+docker export "$container" | unpack "$work/docker.tree"
+ctl export --offline "$alpine" | tee "$work/first.tar" | unpack "$work/ours.tree"
+ctl export --offline "$alpine" | cmp - "$work/first.tar"
+for tree in docker ours; do
+  (
+    cd "$work/$tree.tree"
+    # What the engine makes for a container.
+    rm -rf .dockerenv etc/hostname etc/hosts etc/resolv.conf etc/mtab dev/* proc/* sys/*
+    touch -d @0 . dev etc proc sys
+  )
+done
+same "$work/docker.tree" "$work/ours.tree"
+say "$(find "$work/ours.tree" | wc -l) paths equal docker's"
+say 'done'
