@@ -4,8 +4,10 @@ package layerctl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -40,7 +42,11 @@ type ExportOptions struct {
 	// AllPlatforms writes all of an index, its own bytes included, instead of
 	// one image; only into an OCI archive.
 	AllPlatforms bool
-	// Store is where a Tar finds the image's layers, which must be pulled.
+	// Store is where a Tar finds the image's layers, which must be pulled. For
+	// an archive of one image it has the layers that the cache has no blob of:
+	// instead of fetching them they are compressed again, which gives them, the
+	// config and the manifest other digests, always the same ones. Nil asks the
+	// registry.
 	Store *overlaystore.Store
 	// Owner is whose everything in a Tar is; nil leaves the image's owners.
 	Owner *archive.Owner
@@ -60,17 +66,17 @@ type Exported struct {
 
 // Export writes the image that ref means as one tar file to a stream. The
 // blobs are verified while they pass from the cache or the registry into it,
-// and nothing is kept on the disk. The same image and options give the same
-// bytes.
+// and nothing is kept on the disk, save what is compressed again. The same
+// image and options give the same bytes.
 //
 // After an error what was written is of no use, and ends without a tar's end.
 func (c *Client) Export(ctx context.Context, ref string, to io.Writer, o ExportOptions) (Exported, error) {
 	var done Exported
 	err := c.with(ctx, ref, func(source *origin) error {
-		e := &exporter{client: c, source: source, options: o}
+		e := &exporter{client: c, source: source, options: o, made: map[digest.Digest]*os.File{}}
 		err := e.export(ctx, to)
 		done = e.done
-		return err
+		return closing(err, e)
 	})
 	if err != nil {
 		return Exported{}, err
@@ -84,7 +90,17 @@ type exporter struct {
 	source  *origin
 	options ExportOptions
 	layers  map[digest.Digest]numbered // by the blob's digest, for progress
+	made    map[digest.Digest]*os.File // layers that were compressed again
 	done    Exported
+}
+
+// Close implements io.Closer.
+func (e *exporter) Close() error {
+	var errs []error
+	for _, f := range e.made {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func (e *exporter) export(ctx context.Context, to io.Writer) error {

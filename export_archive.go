@@ -37,9 +37,17 @@ func (e *exporter) chosen(ctx context.Context) (archive.Contents, error) {
 	if err != nil {
 		return archive.Contents{}, err
 	}
-	e.warnZstd(image.layers)
 	root := e.done.Manifest
 	root.MediaType = image.manifest.MediaType
+	again, err := e.again(ctx, image)
+	if err != nil {
+		return archive.Contents{}, fmt.Errorf("export %s: %w", e.done.Reference, err)
+	}
+	if again.manifest != image.manifest {
+		image = again
+		root.Digest, root.Size = digest.FromBytes(image.manifest.Raw), int64(len(image.manifest.Raw))
+	}
+	e.warnZstd(image.layers)
 	return archive.Contents{Root: root, Images: []archive.Image{{
 		Manifest: archive.Document{Descriptor: root, Raw: image.manifest.Raw},
 		Config:   archive.Document{Descriptor: image.manifest.Config, Raw: image.config.Raw},
@@ -164,11 +172,20 @@ func (e *exporter) tell(event Event) {
 
 // Blob implements [archive.Blobs].
 func (e *exporter) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	blob, err := e.source.Blob(ctx, desc)
+	blob, err := e.blob(ctx, desc)
 	if err != nil {
 		return nil, err
 	}
 	return newExportedBlob(blob, e.layers[desc.Digest], e.tell), nil
+}
+
+func (e *exporter) blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	file, made := e.made[desc.Digest]
+	if !made {
+		return e.source.Blob(ctx, desc)
+	}
+	_, err := file.Seek(0, io.SeekStart)
+	return io.NopCloser(file), err
 }
 
 // exportedBlob tells how far it has been read, and that it was read to its end.

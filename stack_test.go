@@ -132,6 +132,7 @@ func (b *bench) check(seed uint64) {
 		lines, raw, err = b.tarred(image.Layers)
 		return lines, err
 	})
+	compare("what is written again", func() ([]string, error) { return b.written(image.Layers) })
 	if b.ids == overlaystore.SquashedIDs {
 		want.squash()
 	}

@@ -52,11 +52,14 @@ ctl() { "$layerctl" --quiet --platform linux/amd64 --plain-http "127.0.0.1:$port
 for as in oci-archive docker-archive; do ctl export --as $as -o "$work/fetched.$as" "$alpine"; done
 ctl export --as oci-archive --keep-blobs "$alpine" | cmp - "$work/fetched.oci-archive"
 ctl pull "$alpine" >/dev/null
+ctl pull --store "$work/bare" "$alpine" >/dev/null
 stop_registry
 for as in oci-archive docker-archive; do
   ctl export --offline --as $as -o "$work/alpine.$as" "$alpine"
   cmp "$work/fetched.$as" "$work/alpine.$as"
 done
+ctl export --store "$work/bare" --offline --as docker-archive --name localhost/again:1 -o "$work/again.tar" "$alpine"
+ctl export --store "$work/bare" --offline --as docker-archive --name localhost/again:1 "$alpine" | cmp - "$work/again.tar"
 ctl export --as oci-archive --name zstd:1 -o "$work/gone" oci:nowhere 2>/dev/null && fail 'an export of nothing ends well'
 [ ! -e "$work/gone" ] || fail 'and leaves a file'
 
@@ -76,6 +79,11 @@ for as in oci-archive docker-archive; do
   docker run --rm --network=none "$loaded" grep -x '3\.20\..*' /etc/alpine-release
   if [ $as = oci-archive ]; then docker rmi "$loaded" >/dev/null; fi
 done
+
+say '-- docker load, compressed again from the store'
+docker load -q -i "$work/again.tar"
+docker run --rm --network=none localhost/again:1 grep -x '3\.20\..*' /etc/alpine-release
+again=$(docker create --network=none localhost/again:1 true)
 
 podman() { command podman --root "$work/podman" --runroot "$work/podman-run" --storage-driver vfs "$@"; }
 for as in oci-archive docker-archive; do
@@ -112,12 +120,13 @@ is 'ctr, all platforms' "$(digest_of localhost/all:1)" "$index"
 
 say '-- a flat tar, beside docker export'
 container=$(docker create --network=none "$loaded" true)
-mkdir "$work/docker.tree" "$work/ours.tree"
+mkdir "$work/docker.tree" "$work/again.tree" "$work/ours.tree"
 unpack() { tar -x -p --same-owner --numeric-owner --xattrs --xattrs-include='*' -C "$1"; } # DIR
 docker export "$container" | unpack "$work/docker.tree"
+docker export "$again" | unpack "$work/again.tree"
 ctl export --offline "$alpine" | tee "$work/first.tar" | unpack "$work/ours.tree"
 ctl export --offline "$alpine" | cmp - "$work/first.tar"
-for tree in docker ours; do
+for tree in docker again ours; do
   (
     cd "$work/$tree.tree"
     # What the engine makes for a container.
@@ -126,5 +135,6 @@ for tree in docker ours; do
   )
 done
 same "$work/docker.tree" "$work/ours.tree"
+same "$work/docker.tree" "$work/again.tree"
 say "$(find "$work/ours.tree" | wc -l) paths equal docker's"
 say 'done'

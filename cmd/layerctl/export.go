@@ -33,6 +33,8 @@ The config's digest, the image's id, stays.
 
 An archive's layers are taken from the cache or fetched, verified, and written
 as they come. Its own entries are of $SOURCE_DATE_EPOCH, else of 1970-01-01.
+With --from-store, and with --offline, those that the cache does not have are
+compressed again from the store, which changes digests; a warning says so.
 
 The same image gives the same bytes. FILE appears when all of it is on the disk.`,
 		Flags: []cli.Flag{
@@ -41,6 +43,7 @@ The same image gives the same bytes. FILE appears when all of it is on the disk.
 			&cli.StringFlag{Name: "name", Usage: "call the image `NAME:TAG` in the archive (default: REF where it has a tag)"},
 			&cli.StringFlag{Name: "owner", Usage: "give everything in a flat tar to `UID:GID`"},
 			&cli.BoolFlag{Name: "all-platforms", Usage: "write the index and all its images; oci-archive only"},
+			&cli.BoolFlag{Name: "from-store", Usage: "compress the store's layers again rather than fetch those that the cache lacks"},
 			&cli.BoolFlag{Name: "keep-blobs", Usage: "keep the layers that are fetched in the cache too"},
 		},
 		Action: runExport,
@@ -60,7 +63,7 @@ func runExport(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if options.Format == layerctl.Tar {
+	if options.Format == layerctl.Tar || c.Bool("from-store") || c.Bool("offline") {
 		if options.Store, err = openStore(c); err != nil {
 			return err
 		}
@@ -97,6 +100,8 @@ func exportOptions(c *cli.Context) (layerctl.ExportOptions, error) {
 		return o, &usageError{problem: fmt.Sprintf("a %s has one image", o.Format), hint: "--all-platforms goes with --as oci-archive"}
 	case o.AllPlatforms && c.String("platform") != "":
 		return o, &usageError{problem: "--all-platforms and --platform exclude each other"}
+	case o.AllPlatforms && c.Bool("from-store"):
+		return o, &usageError{problem: "--all-platforms and --from-store exclude each other", hint: "the store has the layers of one platform"}
 	case flat && o.Name != "":
 		return o, &usageError{problem: "a flat tar has no name for an image", hint: "--name goes with --as oci-archive and docker-archive"}
 	case !flat && c.String("owner") != "":

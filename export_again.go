@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+
+	"github.com/klauspost/pgzip"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// A layer's tar cannot be had again from what was unpacked of it: the order of
+// its entries and how they were written are gone. What is made of the layer's
+// journal and files means the same and mostly has another digest, and so have
+// the config and the manifest that name it.
+
+// again compresses those layers of the image again that the store has and the
+// cache has not, and returns the image that they make with the others.
+func (e *exporter) again(ctx context.Context, i image) (image, error) {
+	if e.options.Store == nil || e.source.Reference().Transport() != registry.Docker {
+		return i, nil
+	}
+	made := map[digest.Digest]manifest.Layer{} // by the diffID that it was
+	layers := make([]manifest.Layer, len(i.layers))
+	for n, l := range i.layers {
+		if layers[n] = l; e.source.has(l.Descriptor) {
+			continue
+		}
+		if _, known := made[l.DiffID]; !known {
+			again, err := e.compressed(ctx, i, l.DiffID)
+			if errors.Is(err, overlaystore.ErrNotFound) {
+				continue // the registry may have it
+			}
+			if err != nil {
+				return image{}, fmt.Errorf("compress layer %s again: %w", l.DiffID, err)
+			}
+			made[l.DiffID] = again
+		}
+		layers[n] = made[l.DiffID]
+	}
+	if len(made) == 0 {
+		return i, nil
+	}
+	e.warn("%d of %d layers were compressed again from the store: digests are not those that the registry has", len(made), len(i.layers))
+	return composed(i, layers)
+}
+
+// compressed makes the blob of one layer, in a file without a name beside the
+// store, whose filesystem is made for such sizes.
+func (e *exporter) compressed(ctx context.Context, i image, diffID digest.Digest) (_ manifest.Layer, err error) {
+	layer, err := storedLayer(ctx, merged.NewStack(merged.Options{}), e.options.Store, diffID)
+	if err != nil {
+		return manifest.Layer{}, err
+	}
+	dir, err := e.options.Store.OpenLayer(diffID)
+	if err != nil {
+		return manifest.Layer{}, err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	file, err := unnamed(e.options.Store.Path())
+	if err != nil {
+		return manifest.Layer{}, err
+	}
+	blob, plain := digest.SHA256.Digester(), digest.SHA256.Digester()
+	z := pgzip.NewWriter(io.MultiWriter(file, blob.Hash()))
+	err = writeLayer(ctx, archive.NewTreeWriter(io.MultiWriter(z, plain.Hash()), archive.TreeOptions{}), layer, openedLayers{dir})
+	err = errors.Join(err, z.Close())
+	size, serr := file.Seek(0, io.SeekCurrent)
+	if err = errors.Join(err, serr); err != nil {
+		return manifest.Layer{}, errors.Join(err, file.Close())
+	}
+	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip, Digest: blob.Digest(), Size: size}
+	if i.manifest.MediaType == manifest.DockerManifest {
+		desc.MediaType = manifest.DockerLayerGzip
+	}
+	e.made[desc.Digest] = file
+	return manifest.Layer{Descriptor: desc, DiffID: plain.Digest()}, nil
+}
+
+// unnamed makes a file that is gone when it is closed, or its process dead.
+func unnamed(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, ".tmp-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// The names that say what a layer deletes: image-spec, layer.md, "Whiteouts".
+const (
+	whiteoutPrefix = ".wh."
+	opaqueName     = ".wh..wh..opq"
+)
+
+// writeLayer writes one layer as a tar, whiteouts before what is in their
+// place. A directory that the layer only implies has no entry.
+func writeLayer(ctx context.Context, w *archive.TreeWriter, layer *merged.Layer, from contents) error {
+	for f := range layer.All() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := writeChange(w, f, from); err != nil {
+			return err
+		}
+	}
+	return w.Close()
+}
+
+func writeChange(w *archive.TreeWriter, f merged.File, from contents) error {
+	if f.Type == tree.Whiteout || f.Opaque == tree.Replaced && f.Path != "." {
+		if err := mark(w, path.Join(path.Dir(f.Path), whiteoutPrefix+path.Base(f.Path))); err != nil || f.Type == tree.Whiteout {
+			return err
+		}
+	}
+	if !f.Implied {
+		f.Layer = 0
+		if err := writePath(w, f, from); err != nil {
+			return err
+		}
+	}
+	// Of a replaced directory that is implied the mark says that there is one.
+	if f.Opaque == tree.Marked || f.Opaque == tree.Replaced && (f.Implied || f.Path == ".") {
+		return mark(w, path.Join(f.Path, opaqueName))
+	}
+	return nil
+}
+
+func mark(w *archive.TreeWriter, name string) error {
+	return w.Write(tree.Entry{Path: name, Type: tree.Regular}, eof{})
+}
+
+type eof struct{}
+
+func (eof) Read([]byte) (int, error) { return 0, io.EOF }
+
+// composed is the image with other layers.
+func composed(i image, layers []manifest.Layer) (image, error) {
+	again := image{config: i.config, layers: layers, warnings: i.warnings}
+	config := i.manifest.Config
+	if !slices.Equal(again.diffIDs(), i.diffIDs()) {
+		var err error
+		if again.config, err = withLayers(i.config, again.diffIDs()); err != nil {
+			return image{}, err
+		}
+		config.Digest, config.Size = digest.FromBytes(again.config.Raw), int64(len(again.config.Raw))
+	}
+	m := ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: i.manifest.MediaType,
+		Config: config, Annotations: i.manifest.Annotations,
+	}
+	for _, l := range layers {
+		m.Layers = append(m.Layers, l.Descriptor)
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return image{}, err
+	}
+	again.manifest, err = manifest.ParseImage(raw, m.MediaType)
+	return again, err
+}
+
+// withLayers is a config with other diffIDs. All else stays as it is, unknown
+// members too.
+func withLayers(config *manifest.Config, diffIDs []digest.Digest) (*manifest.Config, error) {
+	var members map[string]json.RawMessage
+	err := json.Unmarshal(config.Raw, &members)
+	if err == nil {
+		members["rootfs"], err = json.Marshal(ocispec.RootFS{Type: "layers", DiffIDs: diffIDs})
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(members)
+	if err != nil {
+		return nil, err
+	}
+	return manifest.ParseConfig(raw)
+}
