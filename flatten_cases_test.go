@@ -33,8 +33,8 @@ func imageOf(t *testing.T, layers ...layer) string {
 	return "oci:" + l.Dir + ":latest"
 }
 
-// contents lists the paths below dir, files with what is in them.
-func contents(t *testing.T, dir string) string {
+// found lists the paths below dir, files with what is in them.
+func found(t *testing.T, dir string) string {
 	t.Helper()
 	var all []string
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
@@ -85,7 +85,7 @@ func TestUnpackAPart(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			to := filepath.Join(t.TempDir(), "to")
 			unpacked := unpackTo(t, imageOf(t, c.layers...), to, UnpackOptions{Paths: c.paths, Excludes: c.excludes, Strip: c.strip})
-			if got := contents(t, to); got != c.want {
+			if got := found(t, to); got != c.want {
 				t.Errorf("there is %s, want %s", got, c.want)
 			}
 			if unpacked.Fetched != c.fetched || unpacked.Unread != c.unread {
@@ -130,7 +130,7 @@ func TestUnpackStaysInside(t *testing.T) {
 				if err != nil && !errors.Is(err, ErrMalformed) {
 					t.Error(err)
 				}
-				if got := contents(t, canary); got != "keep:kept" {
+				if got := found(t, canary); got != "keep:kept" {
 					t.Errorf("outside there is %s", got)
 				}
 			})
@@ -155,7 +155,7 @@ func TestUnpackFailsWhole(t *testing.T) {
 		_, err := New(Options{Platform: "linux/amd64"}).Unpack(ctx, ref, filepath.Join(top, "to"), UnpackOptions{Jobs: 1})
 		if err == nil {
 			t.Logf("%d operations", n)
-			if got, want := contents(t, top), "to to/d to/d/a:A to/l:A to/ro to/ro/b:B"; got != want {
+			if got, want := found(t, top), "to to/d to/d/a:A to/l:A to/ro to/ro/b:B"; got != want {
 				t.Errorf("there is %s, want %s", got, want)
 			}
 			return
@@ -163,7 +163,7 @@ func TestUnpackFailsWhole(t *testing.T) {
 		if !errors.Is(err, broken) {
 			t.Fatalf("operation %d: %v", n, err)
 		}
-		if got := contents(t, top); got != "" {
+		if got := found(t, top); got != "" {
 			t.Fatalf("after operation %d failed there is %s", n, got)
 		}
 	}
@@ -182,7 +182,7 @@ func TestUnpackTakesLimitsAndContexts(t *testing.T) {
 	if _, err := New(Options{Platform: "linux/amd64"}).Unpack(ctx, ref, filepath.Join(top, "to"), UnpackOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that is done: got %v", err)
 	}
-	if got := contents(t, top); got != "" {
+	if got := found(t, top); got != "" {
 		t.Errorf("there is left %s", got)
 	}
 }
