@@ -94,7 +94,7 @@ func tarInode(r io.Reader, h *tar.Header, seen map[string]*inode) (*inode, error
 
 // extracted lists what GNU tar makes of a tar.
 func (b *bench) extracted(raw []byte) ([]string, error) {
-	dir, err := os.MkdirTemp(b.memory, "extracted-")
+	dir, err := os.MkdirTemp(b.dir, "extracted-")
 	if err != nil {
 		return nil, err
 	}
