@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/archive"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 // ExportFormat says what [Client.Export] writes.
@@ -42,17 +43,22 @@ type ExportOptions struct {
 	// AllPlatforms writes all of an index, its own bytes included, instead of
 	// one image; only into an OCI archive.
 	AllPlatforms bool
-	// Store is where a Tar finds the image's layers, which must be pulled. For
-	// an archive of one image it has the layers that the cache has no blob of:
-	// instead of fetching them they are compressed again, which gives them, the
-	// config and the manifest other digests, always the same ones. Nil asks the
-	// registry.
+	// Store has layers of a Tar that need not be fetched; the others are, into
+	// a directory in $TMPDIR. For an archive of one image it has the layers that
+	// the cache has no blob of: instead of fetching them they are compressed
+	// again, which gives them, the config and the manifest other digests, always
+	// the same ones. Nothing is put into it; nil is none.
 	Store *overlaystore.Store
 	// Owner is whose everything in a Tar is; nil leaves the image's owners.
 	Owner *archive.Owner
 	// SourceDate is the time of an archive's entries, zero the epoch. In a Tar
 	// times of modification after it become it; zero leaves them.
 	SourceDate time.Time
+	// Jobs, Limits, Windows and Memory are those of [UnpackOptions], for a Tar.
+	Jobs    int
+	Limits  unpack.Limits
+	Windows *unpack.Windows
+	Memory  int64
 	// Progress is as in [PullOptions]; layers come one after the other.
 	Progress func(Event)
 }

@@ -79,7 +79,7 @@ func (e *exporter) compressed(ctx context.Context, i image, diffID digest.Digest
 	}
 	blob, plain := digest.SHA256.Digester(), digest.SHA256.Digester()
 	z := pgzip.NewWriter(io.MultiWriter(file, blob.Hash()))
-	err = writeLayer(ctx, archive.NewTreeWriter(io.MultiWriter(z, plain.Hash()), archive.TreeOptions{}), layer, openedLayers{dir})
+	err = writeLayer(ctx, archive.NewTreeWriter(io.MultiWriter(z, plain.Hash()), archive.TreeOptions{}), layer, storedFiles{dir})
 	err = errors.Join(err, z.Close())
 	size, serr := file.Seek(0, io.SeekCurrent)
 	if err = errors.Join(err, serr); err != nil {
@@ -132,7 +132,6 @@ func writeChange(w *archive.TreeWriter, f merged.File, from contents) error {
 		}
 	}
 	if !f.Implied {
-		f.Layer = 0
 		if err := writePath(w, f, from); err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func (b *bench) writtenLayer(diffID digest.Digest) (entries []imagetest.Entry, e
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	var out bytes.Buffer
-	if err := writeLayer(b.Context(), archive.NewTreeWriter(&out, archive.TreeOptions{}), layer, openedLayers{dir}); err != nil {
+	if err := writeLayer(b.Context(), archive.NewTreeWriter(&out, archive.TreeOptions{}), layer, storedFiles{dir}); err != nil {
 		return nil, err
 	}
 	for r := tar.NewReader(&out); ; {

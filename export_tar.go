@@ -12,9 +12,12 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/internal/flat"
 	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 // tar writes the root filesystem.
@@ -23,35 +26,78 @@ func (e *exporter) tar(ctx context.Context, to io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := e.stored(ctx, image.diffIDs(), to); err != nil {
-		return fmt.Errorf("export %s: %w", e.source.Reference(), err)
+	if err := e.flat(ctx, image.layers, to); err != nil {
+		return fmt.Errorf("export %s: %w", e.done.Reference, err)
 	}
 	return nil
 }
 
-// stored writes it from the store's layers.
-func (e *exporter) stored(ctx context.Context, diffIDs []digest.Digest, to io.Writer) (err error) {
-	store := e.options.Store
-	lease, err := store.Lease(ctx, "export "+e.done.Reference.String(), diffIDs...)
+// flat writes it from the layers of the store and those that are fetched for
+// this, into a temporary directory: what the lowest one has may be the last to
+// be written.
+func (e *exporter) flat(ctx context.Context, layers []manifest.Layer, to io.Writer) (err error) {
+	choice, err := flat.NewChoice(nil, nil)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lease.Release()) }()
-	layers, err := openLayers(store, diffIDs)
-	defer func() { err = errors.Join(err, layers.close()) }()
+	dir := os.TempDir()
+	place, err := flat.Begin(ctx, dir, true)
 	if err != nil {
 		return err
 	}
-	view, err := storedView(ctx, store, diffIDs, merged.Options{})
+	defer func() { err = errors.Join(err, place.Discard()) }()
+	f := &flattening{
+		transfer: transfer{client: e.client, source: e.source, progress: e.options.Progress},
+		options: UnpackOptions{
+			Jobs: e.options.Jobs, Limits: e.options.Limits, Windows: e.options.Windows,
+			Store: e.options.Store, Owners: recordOwners,
+		},
+		dir: dir, choice: choice, place: place, stack: merged.NewStack(merged.Options{Memory: e.options.Memory}),
+		layers: map[digest.Digest]*flatLayer{}, notes: map[string]int64{},
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	if store := e.options.Store; store != nil {
+		lease, err := store.Lease(ctx, "export "+e.done.Reference.String(), image{layers: layers}.diffIDs()...)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, lease.Release()) }()
+	}
+	if _, err := f.read(ctx, layers); err != nil {
+		return f.explain(err)
+	}
+	view, err := f.merge(layers, 0)
 	if err != nil {
 		return err
 	}
-	return e.writeTree(ctx, view, layers, to)
+	if n := f.notes[unpack.NoteDevice]; n > 0 {
+		e.warn("%d devices of the image were left out when it was pulled, and so here", n)
+	}
+	e.done.Warnings = append(e.done.Warnings, f.warnings...)
+	return e.writeTree(ctx, view, tarLayers{f.layers, layers}, to)
 }
 
-// contents opens the files of layers, which are numbered as a view does.
+// contents opens the regular files of a view.
 type contents interface {
-	open(layer int, path string) (*os.File, error)
+	Open(f merged.File) (*os.File, error)
+}
+
+// tarLayers are layers that were read, numbered as a view of them does.
+type tarLayers struct {
+	read   map[digest.Digest]*flatLayer
+	layers []manifest.Layer
+}
+
+// Open implements contents.
+func (r tarLayers) Open(f merged.File) (*os.File, error) {
+	switch content := r.read[r.layers[f.Layer].DiffID].content.(type) {
+	case flat.Stored:
+		return content.Layer.Open(f)
+	case flat.Staged:
+		return content.Open(f)
+	default:
+		panic("layerctl: a layer is neither stored nor staged")
+	}
 }
 
 // writeTree writes what a view shows.
@@ -75,7 +121,7 @@ func writePath(w *archive.TreeWriter, f merged.File, from contents) (err error) 
 	case f.Type != tree.Regular:
 		return w.Write(f.Entry, nil)
 	}
-	content, err := from.open(f.Layer, f.From)
+	content, err := from.Open(f)
 	if err != nil {
 		return err
 	}
@@ -85,29 +131,4 @@ func writePath(w *archive.TreeWriter, f merged.File, from contents) (err error) 
 		err = fmt.Errorf("%w: %w", overlaystore.ErrDamaged, err)
 	}
 	return err
-}
-
-// openedLayers are the directories of an image's layers, the lowest first.
-type openedLayers []*overlaystore.LayerDir
-
-func openLayers(store *overlaystore.Store, diffIDs []digest.Digest) (openedLayers, error) {
-	var opened openedLayers
-	for _, diffID := range diffIDs {
-		dir, err := store.OpenLayer(diffID)
-		if err != nil {
-			return opened, err
-		}
-		opened = append(opened, dir)
-	}
-	return opened, nil
-}
-
-func (o openedLayers) open(layer int, path string) (*os.File, error) { return o[layer].Open(path) }
-
-func (o openedLayers) close() error {
-	var errs []error
-	for _, dir := range o {
-		errs = append(errs, dir.Close())
-	}
-	return errors.Join(errs...)
 }

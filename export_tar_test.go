@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/archive"
@@ -25,21 +24,27 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// tarred writes the flat tar of the layers twice and lists it, in the lines of
-// [model.listing].
-func (b *bench) tarred(diffIDs []digest.Digest) ([]string, []byte, error) {
-	var first, again bytes.Buffer
-	for _, to := range []*bytes.Buffer{&first, &again} {
-		e := &exporter{options: ExportOptions{Store: b.store}}
-		if err := e.stored(b.Context(), diffIDs, to); err != nil {
+// tarred writes the flat tar of the layers, from the store and without one,
+// and lists it, in the lines of [model.listing].
+func (b *bench) tarred(layers [][]imagetest.Entry) ([]string, []byte, error) {
+	work, err := os.MkdirTemp(b.memory, "tarred-")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.RemoveAll(work)
+	ref := inLayout(work, layers)
+	var stored, fetched bytes.Buffer
+	for to, from := range map[*bytes.Buffer]*overlaystore.Store{&stored: b.store, &fetched: nil} {
+		o := ExportOptions{Format: Tar, Store: from}
+		if _, err := New(Options{Platform: "linux/amd64"}).Export(b.Context(), ref, to, o); err != nil {
 			return nil, nil, err
 		}
 	}
-	if !bytes.Equal(first.Bytes(), again.Bytes()) {
-		return nil, nil, errors.New("the second tar is not the first")
+	if !bytes.Equal(stored.Bytes(), fetched.Bytes()) {
+		return nil, nil, errors.New("what comes from the store is not what is fetched")
 	}
-	lines, err := listTar(first.Bytes())
-	return lines, first.Bytes(), err
+	lines, err := listTar(stored.Bytes())
+	return lines, stored.Bytes(), err
 }
 
 // listTar lists a tar that has each path once, a directory before what is in
@@ -166,6 +171,31 @@ func TestExportTar(t *testing.T) {
 	}
 	if headers["l"] != nil || headers[".wh.l"] != nil {
 		t.Error("what was deleted is there")
+	}
+}
+
+// What an ordinary user may not make is in the tar all the same.
+func TestExportTarOfWhatNeedsPrivilege(t *testing.T) {
+	capability := "\x01\x00\x00\x02" + strings.Repeat("\x00", 16)
+	layout := inLayout(t.TempDir(), [][]imagetest.Entry{{
+		{Header: tar.Header{Name: "ping", Mode: 0o111, Uid: 5, PAXRecords: map[string]string{"SCHILY.xattr.security.capability": capability}}, Body: "x"},
+		{Header: tar.Header{Name: "shadow", Mode: 0o200}, Body: "secret"},
+		{Header: tar.Header{Name: "null", Typeflag: tar.TypeChar, Mode: 0o666, Devmajor: 1, Devminor: 3}},
+		imagetest.Hardlink("zero", "null"), imagetest.Dir("closed", 0o100), imagetest.File("closed/f", "in"),
+	}})
+	s := &cached{inspected: &inspected{client: New(Options{Platform: "linux/amd64"})}, ref: layout}
+	headers := s.tar(t, ExportOptions{})
+	if h := headers["ping"]; h == nil || h.Mode != 0o111 || h.Uid != 5 || h.PAXRecords["SCHILY.xattr.security.capability"] != capability {
+		t.Errorf("the capable file is %+v", h)
+	}
+	if h := headers["null"]; h == nil || h.Typeflag != tar.TypeChar || h.Devmajor != 1 || h.Devminor != 3 || h.Mode != 0o666 {
+		t.Errorf("the device is %+v", h)
+	}
+	if h := headers["zero"]; h == nil || h.Typeflag != tar.TypeLink || h.Linkname != "null" {
+		t.Errorf("the device's other name is %+v", h)
+	}
+	if d, f, none := headers["closed/"], headers["closed/f"], headers["shadow"]; d == nil || f == nil || none == nil || d.Mode != 0o100 || none.Mode != 0o200 {
+		t.Errorf("what is closed is %+v, %+v, %+v", d, f, none)
 	}
 }
 

@@ -43,6 +43,9 @@ const (
 	// NoSameOwner leaves all files to the caller. Without their owner
 	// capabilities would be another's, and devices are left out too.
 	NoSameOwner
+	// recordOwners has all that only a privileged process may do in the
+	// journals alone.
+	recordOwners
 )
 
 // UnpackOptions say how [Client.Unpack] works; the zero value works.

@@ -228,7 +228,10 @@ func (f *flattening) unpackOptions() unpack.Options {
 		Devices:   f.options.Devices,
 		Logger:    f.client.log,
 	}
-	if !f.sameOwner() {
+	switch {
+	case f.options.Owners == recordOwners:
+		o.IDs = unpack.Recorded
+	case !f.sameOwner():
 		o.IDs = unpack.Squashed
 	}
 	return o

@@ -21,18 +21,12 @@ func (b *bench) flattened(layers [][]imagetest.Entry, store *overlaystore.Store)
 		return nil, err
 	}
 	defer os.RemoveAll(work)
-	layout := imagetest.NewLayout(filepath.Join(work, "image"))
-	var tars [][]byte
-	for _, entries := range layers {
-		tars = append(tars, imagetest.Tar(entries...))
-	}
-	layout.Tag(layout.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, tars...), "latest")
 	o := UnpackOptions{Store: store}
 	if b.ids == overlaystore.SquashedIDs {
 		o.Owners = NoSameOwner
 	}
 	dir := filepath.Join(work, "root")
-	unpacked, err := New(Options{Platform: "linux/amd64"}).Unpack(b.Context(), "oci:"+layout.Dir+":latest", dir, o)
+	unpacked, err := New(Options{Platform: "linux/amd64"}).Unpack(b.Context(), inLayout(work, layers), dir, o)
 	if err != nil {
 		return nil, err
 	}
@@ -40,4 +34,15 @@ func (b *bench) flattened(layers [][]imagetest.Entry, store *overlaystore.Store)
 		return nil, fmt.Errorf("%d layers were fetched, %d stored", unpacked.Fetched, unpacked.Stored)
 	}
 	return listTree(b.T, dir), nil
+}
+
+// inLayout makes a layout below dir that has the layers' image, and names it.
+func inLayout(dir string, layers [][]imagetest.Entry) (ref string) {
+	layout := imagetest.NewLayout(filepath.Join(dir, "image"))
+	var tars [][]byte
+	for _, entries := range layers {
+		tars = append(tars, imagetest.Tar(entries...))
+	}
+	layout.Tag(layout.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, tars...), "latest")
+	return "oci:" + layout.Dir + ":latest"
 }

@@ -129,7 +129,7 @@ func (b *bench) check(seed uint64) {
 	compare("what the journals say", func() ([]string, error) { return b.merged(image.Layers) })
 	var raw []byte
 	compare("the flat tar", func() (lines []string, err error) {
-		lines, raw, err = b.tarred(image.Layers)
+		lines, raw, err = b.tarred(layers)
 		return lines, err
 	})
 	compare("what is written again", func() ([]string, error) { return b.written(image.Layers) })

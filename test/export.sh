@@ -126,6 +126,13 @@ docker export "$container" | unpack "$work/docker.tree"
 docker export "$again" | unpack "$work/again.tree"
 ctl export --offline "$alpine" | tee "$work/first.tar" | unpack "$work/ours.tree"
 ctl export --offline "$alpine" | cmp - "$work/first.tar"
+# An ordinary user with a strict mask and no store has the same bytes.
+mkdir -m 1777 "$work/tmp"
+chmod 755 "$work"
+cp "$layerctl" "$work/layerctl"
+(cd / && umask 077 && setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nonexistent TMPDIR="$work/tmp" LAYERCTL_STORE="$work/tmp/none" \
+  "$work/layerctl" --quiet export "docker-archive:$work/alpine.docker-archive") | cmp - "$work/first.tar"
+[ -z "$(ls -A "$work/tmp")" ] || fail 'an export leaves something in the temporary directory'
 for tree in docker again ours; do
   (
     cd "$work/$tree.tree"

@@ -166,7 +166,7 @@ func (u *unpacker) setDirectory(d *dir, e tree.Entry) error {
 		return failed("chmod", d.path, err)
 	}
 	d.mtime, d.dirty = timespec(e.ModTime), true
-	if u.o.IDs != Squashed {
+	if !u.o.IDs.squashed() {
 		d.gid = e.GID
 	}
 	return nil
@@ -174,7 +174,7 @@ func (u *unpacker) setDirectory(d *dir, e tree.Entry) error {
 
 // chown gives a file that has just been made its owner.
 func (u *unpacker) chown(fd int, e tree.Entry, path string) error {
-	if u.o.IDs == Squashed {
+	if u.o.IDs.squashed() {
 		return nil
 	}
 	return u.ownerFault(e, path, u.disk.chown(fd, e.UID, e.GID))

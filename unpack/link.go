@@ -53,7 +53,7 @@ func (u *unpacker) place(parent *dir, base, path string, call func() error) erro
 
 // setNode sets owner and time of what must not be opened.
 func (u *unpacker) setNode(parent *dir, base string, e tree.Entry) error {
-	if u.o.IDs != Squashed {
+	if !u.o.IDs.squashed() {
 		if err := u.disk.lchown(parent.fd, base, e.UID, e.GID); err != nil {
 			return u.ownerFault(e, e.Path, err)
 		}

@@ -34,7 +34,7 @@ func (u *unpacker) node(path string, e tree.Entry) error {
 		return err
 	}
 	e.Path = join(parent.path, base)
-	unwanted := u.skips(e.Path)
+	unwanted := u.skips(e.Path) || u.o.IDs == Recorded && e.Type != tree.FIFO && u.o.Devices != RefuseDevices
 	if e.Type != tree.FIFO {
 		if skip, err := u.device(e.Type, unwanted); skip || err != nil {
 			return errors.Join(err, u.noteSkipped(e.Path))

@@ -56,7 +56,13 @@ const (
 	Host     IDs = iota // set as they are
 	Mapped              // set as they are seen in this process's user namespace
 	Squashed            // everything belongs to the caller; the true ids are only recorded
+	// Recorded is Squashed for one who goes by the journal alone: extended
+	// attributes and devices are only recorded too, whoever the caller is. An
+	// empty file takes a device's place, and Devices only refuses.
+	Recorded
 )
+
+func (i IDs) squashed() bool { return i == Squashed || i == Recorded }
 
 // Devices says what becomes of device nodes. Those with number 0/0 never
 // become one: they would be whiteouts.

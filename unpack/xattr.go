@@ -151,6 +151,9 @@ func (u *unpacker) setXattrs(fd int, e tree.Entry, path string) error {
 
 // setXattr sets one attribute, or says under which note it is dropped.
 func (u *unpacker) setXattr(fd int, name, value, path string) (drop string, err error) {
+	if u.o.IDs == Recorded {
+		return "", nil
+	}
 	err = u.disk.setxattr(fd, name, value)
 	switch err {
 	case nil:

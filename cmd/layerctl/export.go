@@ -14,6 +14,8 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 func exportCommand() *cli.Command {
@@ -21,10 +23,11 @@ func exportCommand() *cli.Command {
 		Name:      "export",
 		Usage:     "write an image as one tar file: flat, or as other programs load it",
 		ArgsUsage: "REF",
-		Description: `--as tar, the default: the root filesystem of a pulled image, as it would be
-mounted. Owners, modes, times and extended attributes are the image's, also for
-an ordinary user; each directory comes before what is in it, sorted by name.
-With $SOURCE_DATE_EPOCH times after it become it.
+		Description: `--as tar, the default: the root filesystem, as it would be mounted. Owners,
+modes, times, extended attributes and devices are the image's, also for an
+ordinary user; each directory comes before what is in it, sorted by name. With
+$SOURCE_DATE_EPOCH times after it become it. Layers that the store does not
+have are fetched into a directory in $TMPDIR; no store is made.
 --as oci-archive: an OCI image layout in a tar, with the image's own bytes: all
 digests stay. docker load, podman load, ctr image import, skopeo and k3s (in
 agent/images) take it.
@@ -37,7 +40,8 @@ With --from-store, and with --offline, those that the cache does not have are
 compressed again from the store, which changes digests; a warning says so.
 
 The same image gives the same bytes. FILE appears when all of it is on the disk.`,
-		Flags: []cli.Flag{
+		Flags: append(limitFlags(),
+			jobsFlag(),
 			&cli.StringFlag{Name: "as", Value: "tar", Usage: "write a `tar|oci-archive|docker-archive`"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "-", Usage: "write to `FILE`, - for standard output"},
 			&cli.StringFlag{Name: "name", Usage: "call the image `NAME:TAG` in the archive (default: REF where it has a tag)"},
@@ -45,7 +49,7 @@ The same image gives the same bytes. FILE appears when all of it is on the disk.
 			&cli.BoolFlag{Name: "all-platforms", Usage: "write the index and all its images; oci-archive only"},
 			&cli.BoolFlag{Name: "from-store", Usage: "compress the store's layers again rather than fetch those that the cache lacks"},
 			&cli.BoolFlag{Name: "keep-blobs", Usage: "keep the layers that are fetched in the cache too"},
-		},
+		),
 		Action: runExport,
 	}
 }
@@ -63,14 +67,21 @@ func runExport(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	store, err := storeToExport(c)
+	if err != nil {
+		return err
+	}
+	with := withClient
+	if store != nil {
+		defer func() { err = closing(err, store) }()
+	} else if !c.Bool("offline") && !c.Bool("keep-blobs") {
+		with = withoutCache
+	}
 	if options.Format == layerctl.Tar || c.Bool("from-store") || c.Bool("offline") {
-		if options.Store, err = openStore(c); err != nil {
-			return err
-		}
-		defer func() { err = closing(err, options.Store) }()
+		options.Store = store
 	}
 	options.Progress = func(e layerctl.Event) { show.event(refs[0], e) }
-	return withClient(c, refs, func(l *layerctl.Client) error {
+	return with(c, refs, func(l *layerctl.Client) error {
 		var done layerctl.Exported
 		err := writeOutput(c, func(w io.Writer) (err error) {
 			done, err = l.Export(c.Context, refs[0], w, options)
@@ -86,11 +97,28 @@ func runExport(c *cli.Context) (err error) {
 	})
 }
 
+// storeToExport opens the store if there is one. What a store keeps for
+// subordinate ids is read as their root.
+func storeToExport(c *cli.Context) (*overlaystore.Store, error) {
+	dir, err := storeDir(c)
+	if err == nil {
+		if form, err := overlaystore.FormatOf(dir); err == nil && form.IDs == overlaystore.MappedIDs {
+			return openStore(c)
+		}
+	}
+	return storeToRead(c)
+}
+
 func exportOptions(c *cli.Context) (layerctl.ExportOptions, error) {
+	share := shares(c)
 	o := layerctl.ExportOptions{
+		Jobs: share.jobs, Windows: unpack.NewWindows(share.windows), Limits: limits(c), Memory: size(c, "max-memory") / 2,
 		Format:       layerctl.ExportFormat(c.String("as")),
 		Name:         c.String("name"),
 		AllPlatforms: c.Bool("all-platforms"),
+	}
+	if err := checkJobs(c); err != nil {
+		return o, err
 	}
 	flat := o.Format == layerctl.Tar
 	switch {

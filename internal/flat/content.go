@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 
@@ -37,6 +38,25 @@ func (s Staged) put(_ *maker, dir *os.File, name string, f merged.File) (bool, e
 		return false, &os.LinkError{Op: "rename", Old: f.From, New: f.Path, Err: err}
 	}
 	return true, nil
+}
+
+// Open opens a regular file of the layer, also one whose mode forbids its
+// owner to: it is nobody else's, and its mode is in the journal.
+func (s Staged) Open(f merged.File) (*os.File, error) {
+	found, err := beneath.Open(s.Dir, f.From)
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	name := procPath(int(found.Fd()))
+	file, err := os.Open(name)
+	if errors.Is(err, fs.ErrPermission) {
+		if err := os.Chmod(name, 0o400); err != nil {
+			return nil, err
+		}
+		file, err = os.Open(name)
+	}
+	return file, err
 }
 
 // Opener opens a regular file in its layer, and says when it is not as long as
