@@ -48,8 +48,8 @@ type View struct{ view *merged.View }
 // View reads all layers of the image that ref means for the client's platform,
 // and writes nothing. Each layer was verified when View returns.
 //
-// Errors are those of [Client.Pull], and [unpack.ErrLimit] where the paths
-// take more memory than they may.
+// Errors are those of [Client.Pull], [ErrMalformed], and [ErrLimit] where the
+// paths take more memory than they may.
 func (c *Client) View(ctx context.Context, ref string, o LookOptions) (*View, error) {
 	var view *merged.View
 	err := c.look(ctx, ref, o, func(k *look) (err error) {
@@ -193,7 +193,7 @@ func (k *look) view(ctx context.Context) (*merged.View, error) {
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, inWords(err)
+		return nil, err
 	}
 	for i, l := range k.layers {
 		if made[i] != nil {
@@ -201,6 +201,5 @@ func (k *look) view(ctx context.Context) (*merged.View, error) {
 		}
 		made[i] = read[l.DiffID]
 	}
-	view, err := k.stack.Merge(made...)
-	return view, inWords(err)
+	return k.stack.Merge(made...)
 }

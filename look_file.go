@@ -12,7 +12,6 @@ import (
 
 	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/internal/tree"
-	"github.com/layerctl/layerctl/unpack"
 )
 
 // What may be wrong with a path in an image.
@@ -103,22 +102,4 @@ func inside(path string) string {
 		return "."
 	}
 	return path
-}
-
-// kindError is an error of a package that callers do not know, of a kind that
-// they do.
-type kindError struct{ err, kind error }
-
-func (e *kindError) Error() string        { return e.err.Error() }
-func (e *kindError) Unwrap() error        { return e.err }
-func (e *kindError) Is(target error) bool { return target == e.kind }
-
-// inWords gives the errors of merging the kinds of unpacking.
-func inWords(err error) error {
-	for from, kind := range map[error]error{merged.ErrMalformed: unpack.ErrMalformed, merged.ErrLimit: unpack.ErrLimit} {
-		if errors.Is(err, from) {
-			return &kindError{err, kind}
-		}
-	}
-	return err
 }

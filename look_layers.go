@@ -10,6 +10,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -57,7 +58,7 @@ func (k *look) readOnce(ctx context.Context, l numbered, w watcher) (*merged.Lay
 	if err != nil {
 		return nil, err
 	}
-	return layer, layer.End(readFacts(r))
+	return layer, layer.End(facts(layerRecord(l.Layer, r, overlaystore.Counts{})))
 }
 
 // fetch streams one layer through verification to record and to w.
@@ -87,18 +88,4 @@ func (k *look) tell(e Event) {
 	if k.options.Progress != nil {
 		k.options.Progress(e)
 	}
-}
-
-// readFacts are those of a layer that was read.
-func readFacts(r unpack.Result) merged.Facts {
-	f := merged.Facts{RootOpaque: r.RootOpaque}
-	for _, link := range r.ForeignLinks {
-		f.Foreign = append(f.Foreign, merged.Link{Path: link.Path, Target: link.Target})
-	}
-	for _, d := range r.Implied {
-		if d.Bare {
-			f.Bare = append(f.Bare, d.Path)
-		}
-	}
-	return f
 }

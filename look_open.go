@@ -35,13 +35,13 @@ type OpenedFile struct {
 // files. Where what leads to the file stands behind it in its layer, that
 // layer is fetched once more.
 //
-// Errors are a [*PathError], and those of [Client.Pull]. The caller closes the
+// Errors are a [*PathError], and those of [Client.View]. The caller closes the
 // file.
 func (c *Client) OpenFile(ctx context.Context, ref, path string, o LookOptions) (*OpenedFile, error) {
 	var file *OpenedFile
 	err := c.look(ctx, ref, o, func(k *look) (err error) {
 		file, err = k.open(ctx, path)
-		return inWords(err)
+		return err
 	})
 	if err != nil {
 		return nil, err

@@ -239,12 +239,12 @@ func TestOpenFileVerifies(t *testing.T) {
 func TestLookLimits(t *testing.T) {
 	s := newInspected(t, Options{})
 	ref := looked(t, s, layers{{imagetest.File("a/b", "")}, {imagetest.File("a/c", "")}})
-	for name, o := range map[string]LookOptions{
-		"memory":  {Memory: 1000},
-		"entries": {Limits: unpack.Limits{Entries: 1}},
+	for want, o := range map[error]LookOptions{
+		ErrLimit:        {Memory: 1000},
+		unpack.ErrLimit: {Limits: unpack.Limits{Entries: 1}},
 	} {
-		if _, err := s.client.View(t.Context(), ref, o); !errors.Is(err, unpack.ErrLimit) {
-			t.Errorf("%s: error = %v, want ErrLimit", name, err)
+		if _, err := s.client.View(t.Context(), ref, o); !errors.Is(err, want) {
+			t.Errorf("error = %v, want %v", err, want)
 		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -82,7 +84,7 @@ func readLayers(t *testing.T, tars [][]imagetest.Entry) []*merged.Layer {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.End(readFacts(r)); err != nil {
+		if err := l.End(facts(layerRecord(manifest.Layer{}, r, overlaystore.Counts{}))); err != nil {
 			t.Fatal(err)
 		}
 		layers = append(layers, l)
