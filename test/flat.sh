@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Compares, path by path, what layerctl unpacks with what a Docker engine
-# exports of a container of the same image: flat.sh LAYERCTL. Needs root,
+# Compares, path by path, what layerctl unpacks, and exports as a tar, with what
+# a Docker engine exports of a container of the same image: flat.sh LAYERCTL. Needs root,
 # Debian's docker.io, containerd, docker-registry, skopeo and attr, and in
 # $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20.
 set -euo pipefail
@@ -71,6 +71,10 @@ for image in alpine hello layers; do
   mkdir "$work/$image.engine"
   docker export "$(docker create "$host/$image" sh 2>"$work/log")" | tar -xp --numeric-owner --xattrs --xattrs-include='*' -C "$work/$image.engine"
   "$layerctl" unpack -q --store "$work/none" --plain-http "$host" "$host/$image" "$work/$image.ours"
+  "$layerctl" pull -q --store "$work/store" --plain-http "$host" "$host/$image" >/dev/null
+  mkdir "$work/$image.tar"
+  "$layerctl" export -q --store "$work/store" --plain-http "$host" --as tar "$host/$image" | tar -xp --numeric-owner --xattrs --xattrs-include='*' -C "$work/$image.tar"
+  same "$work/$image.tar" "$work/$image.ours"
   forgive "$work/$image.engine" "$work/$image.ours"
   for path in $implied; do
     [ "${path%%/*}" = "$image" ] || continue
@@ -78,5 +82,5 @@ for image in alpine hello layers; do
     touch -r "$work/$image.ours/${path#*/}" "$work/$image.engine/${path#*/}"
   done
   same "$work/$image.engine" "$work/$image.ours"
-  echo "flat: $image: $(find "$work/$image.ours" -mindepth 1 | wc -l) paths equal those that the engine exports"
+  echo "flat: $image: $(find "$work/$image.ours" -mindepth 1 | wc -l) paths, unpacked and as a tar, equal those that the engine exports"
 done
