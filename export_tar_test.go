@@ -27,7 +27,7 @@ import (
 // tarred writes the flat tar of the layers, from the store and without one,
 // and lists it, in the lines of [model.listing].
 func (b *bench) tarred(layers [][]imagetest.Entry) ([]string, []byte, error) {
-	work, err := os.MkdirTemp(b.memory, "tarred-")
+	work, err := os.MkdirTemp(b.dir, "tarred-")
 	if err != nil {
 		return nil, nil, err
 	}
