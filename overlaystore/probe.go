@@ -55,7 +55,11 @@ func probe(ctx context.Context, root *os.File, w wanted) (_ Format, err error) {
 	if f.Whiteouts, err = probeWhiteouts(dir, f.Xattrs, w.whiteouts); err != nil {
 		return Format{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	if err := tryOverlay(dir, f); err != nil {
+	tried, err := tryOverlay(dir, f)
+	if err == nil && !tried && w.whiteouts == XattrMarks {
+		err = oldKernel()
+	}
+	if err != nil {
 		return Format{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	return f, nil

@@ -134,7 +134,7 @@ func TestTrialMountNotices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = tryOverlay(dir, c.form)
+		_, err = tryOverlay(dir, c.form)
 		dir.Close()
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.name, err)

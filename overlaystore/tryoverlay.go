@@ -13,24 +13,23 @@ import (
 
 // tryOverlay mounts a tiny overlay of format f, attached nowhere, and looks
 // whether a deleted file and an opaque directory's old child are gone. Who may
-// not mount cannot try, and is believed, but for what the kernel is too old for.
-func tryOverlay(dir *os.File, f Format) error {
+// not mount cannot try, and is believed.
+func tryOverlay(dir *os.File, f Format) (tried bool, err error) {
 	if err := fillTrial(dir, f); err != nil {
-		return fmt.Errorf("prepare a trial mount: %w", err)
+		return false, fmt.Errorf("prepare a trial mount: %w", err)
 	}
 	root, err := mountTrial(dir, f)
-	if err != nil {
-		return err
-	}
-	if root == nil {
-		return tooOld(f)
+	if err != nil || root == nil {
+		return false, err
 	}
 	defer root.Close()
-	if err := checkTrial(root); err != nil {
-		return fmt.Errorf("%w%s", err, since(f))
+	if err = checkTrial(root); err != nil && f.Whiteouts == XattrMarks {
+		err = fmt.Errorf("%w; %s", err, xattrMarksSince)
 	}
-	return nil
+	return true, err
 }
+
+const xattrMarksSince = "whiteouts by attribute take Linux 6.8"
 
 // checkTrial looks at the trial mount.
 func checkTrial(root *os.File) error {
@@ -45,26 +44,15 @@ func checkTrial(root *os.File) error {
 	return nil
 }
 
-// since says what a form takes.
-func since(f Format) string {
-	if f.Whiteouts == XattrMarks {
-		return "; whiteouts by attribute take Linux 6.8"
-	}
-	return ""
-}
-
-// tooOld refuses whiteouts by attribute on kernels that would show them as
-// files.
-func tooOld(f Format) error {
-	if f.Whiteouts != XattrMarks {
-		return nil
-	}
+// oldKernel refuses whiteouts by attribute where they could not be tried, on
+// kernels that would show them as files.
+func oldKernel() error {
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err != nil {
 		return err
 	}
 	if release := unix.ByteSliceToString(uts.Release[:]); !isAtLeast(release, 6, 8) {
-		return fmt.Errorf("whiteouts by attribute take Linux 6.8, and this is %s", release)
+		return fmt.Errorf("%s, and this is %s", xattrMarksSince, release)
 	}
 	return nil
 }
