@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"hash/crc32"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -16,8 +17,10 @@ import (
 
 func TestTreeWriter(t *testing.T) {
 	sum := crc32.Checksum([]byte("content"), crc32.MakeTable(crc32.Castagnoli))
+	// archive/tar keeps ids as int, and refuses on 32 bits what is larger.
+	const largest = min(1<<32-2, math.MaxInt)
 	file := tree.Entry{
-		Path: "f", Type: tree.Regular, Mode: 0o6755, UID: 1<<32 - 2, GID: 5, Size: 7, Sum: sum, ModTime: time.Unix(1, 2),
+		Path: "f", Type: tree.Regular, Mode: 0o6755, UID: largest, GID: 5, Size: 7, Sum: sum, ModTime: time.Unix(1, 2),
 		Xattrs: map[string]string{"user.b": "\x00\xff\n", "user.a": "", "security.capability": "\x01\x00"},
 	}
 	device := tree.Entry{Path: "c", Type: tree.CharDevice, Mode: 0o600, Major: 4095, Minor: 1048575, ModTime: time.Unix(0, 0)}
@@ -31,7 +34,7 @@ func TestTreeWriter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.Mode != 0o6755 || h.Uid != 1<<32-2 || h.Gid != 5 || !h.ModTime.Equal(time.Unix(1, 2)) || !h.AccessTime.IsZero() {
+	if h.Mode != 0o6755 || h.Uid != int(largest) || h.Gid != 5 || !h.ModTime.Equal(time.Unix(1, 2)) || !h.AccessTime.IsZero() {
 		t.Errorf("got %+v", h)
 	}
 	for name, value := range file.Xattrs {
