@@ -17,6 +17,8 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	. "github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/unpack"
 )
@@ -174,5 +176,16 @@ func unpackOnce(b *testing.B, blob []byte, o unpack.Options) {
 	b.StopTimer()
 	if err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkHash is the stage between decompressing and the files by itself: the
+// diffID's sha256 over pieces as that gets them.
+func BenchmarkHash(b *testing.B) {
+	piece := []byte(noise(256 << 10))
+	hash := digest.Canonical.Digester().Hash()
+	b.SetBytes(int64(len(piece)))
+	for b.Loop() {
+		hash.Write(piece)
 	}
 }
