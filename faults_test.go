@@ -316,7 +316,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(disktest.Apart(m.Run))
 }
 
 // child runs a command on a store and kills itself at its n-th operation.

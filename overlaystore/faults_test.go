@@ -317,7 +317,7 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(childEnv); spec != "" {
 		os.Exit(child(strings.SplitN(spec, " ", 3)))
 	}
-	os.Exit(m.Run())
+	os.Exit(disktest.Apart(m.Run))
 }
 
 // child runs a command on a store and kills itself at its n-th step.

@@ -239,11 +239,14 @@ func TestPullOverRanges(t *testing.T) {
 			if code := run(pull, nil, &stdout, &stderr); code != exitOK {
 				t.Fatalf("exit %d: %s", code, &stderr)
 			}
-			if got := float64(h.sent) / float64(len(noise)); got > test.sent+0.001 {
+			h.mu.Lock()
+			sent, layers := h.sent, h.layers
+			h.mu.Unlock()
+			if got := float64(sent) / float64(len(noise)); got > test.sent+0.001 {
 				t.Errorf("%.3f of the layer was sent, want %.3f at most", got, test.sent)
 			}
-			if h.layers < test.requests || h.layers > test.requests+5 {
-				t.Errorf("%d requests, want %d", h.layers, test.requests)
+			if layers < test.requests || layers > test.requests+5 {
+				t.Errorf("%d requests, want %d", layers, test.requests)
 			}
 			if got := files(t, store, "noise"); len(got) != 1 || !bytes.Equal(got[0], noise) {
 				t.Error("the tree is another one")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/userns"
 )
 
@@ -24,7 +25,9 @@ func TestMain(m *testing.M) {
 // apart runs the tests with a store of their own, also where none is named.
 type apart struct{ *testing.M }
 
-func (m apart) Run() int {
+func (m apart) Run() int { return disktest.Apart(m.run) }
+
+func (m apart) run() int {
 	dir, err := os.MkdirTemp("", "layerctl-test-")
 	if err != nil {
 		panic(err)
@@ -39,7 +42,23 @@ func (m apart) Run() int {
 // TestScripts runs the command as its users do. In a script HELLO is the
 // hello image's layout, STORE an empty place for a store, and REGISTRY the
 // address of a registry over plain HTTP that has the same image as hello:latest.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, false) }
+
+// TestMountScripts runs those that want nobody else to have a copy of their
+// mounts, after all others: several of those make namespaces.
+func TestMountScripts(t *testing.T) { runScripts(t, true) }
+
+func runScripts(t *testing.T, mounts bool) {
+	var scripts []string
+	all, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, script := range all {
+		if strings.HasPrefix(filepath.Base(script), "mount") == mounts {
+			scripts = append(scripts, script)
+		}
+	}
 	hello, err := filepath.Abs("../../testdata/images/hello")
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +66,7 @@ func TestScripts(t *testing.T) {
 	served := serve(t, nil)
 	push(t, served, "hello", "latest", hello)
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Files: scripts,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HELLO", hello)
 			env.Setenv("REGISTRY", served.host)
