@@ -83,7 +83,8 @@ type Mount struct {
 }
 
 // Assemble puts the layers of img together. An image of one layer gets an
-// empty directory below it, for the kernel wants two. The error is ErrNotFound
+// empty directory below it, for the kernel wants two, and so may one of several
+// with whiteouts by attribute. The error is ErrNotFound
 // when a layer or the fix layer is not in the store, an *OptionError for options
 // that do not go, and else says what is wrong with the upper and work named.
 func (s *Store) Assemble(ctx context.Context, img Image, o MountOptions) (*Mount, error) {
@@ -132,17 +133,24 @@ func (s *Store) assemble(ctx context.Context, img Image) (*Mount, error) {
 	if len(m.paths) == 0 {
 		return nil, fmt.Errorf("%w: it has no layers", ErrUnsupported)
 	}
-	if len(m.paths) > maxLower {
-		return nil, fmt.Errorf("%w: it needs %d layers with its fix layer, and the kernel mounts at most %d", ErrUnsupported, len(m.paths), maxLower)
-	}
 	if m.names, err = s.links(ctx, m.paths); err != nil {
 		return nil, err
 	}
-	if len(m.paths) == 1 {
+	if len(m.paths) == 1 || s.ghosts(stack) {
 		m.paths = append(m.paths, linksDir+"/"+emptyLink)
 		m.names = append(m.names, emptyLink)
 	}
+	if len(m.paths) > maxLower {
+		return nil, fmt.Errorf("%w: it needs %d layers with those that are added to it, and the kernel mounts at most %d", ErrUnsupported, len(m.paths), maxLower)
+	}
 	return m, nil
+}
+
+// ghosts reports whether the lowest layer's whiteouts would be listed: those by
+// attribute the kernel looks for in all layers but the lowest one
+// (ovl_get_root in fs/overlayfs/super.c).
+func (s *Store) ghosts(stack []lowerLayer) bool {
+	return s.format.Whiteouts == XattrMarks && len(stack) > 0 && len(stack[len(stack)-1].rec.WhiteoutParents) > 0
 }
 
 const sourcePrefix = "layerctl:"

@@ -38,6 +38,7 @@ import (
 //  3. Ghosts: overlayfs lists whiteouts, as names that do not exist, in a
 //     directory that only one layer has. Such a directory is in the fix layer
 //     too: then two have it, and whiteouts in merged directories do not show.
+//     Those by attribute do in the lowest that has it: the fix layer hides each.
 //     A directory that was made in a layer only to hold whiteouts, and that no
 //     layer below has, does not exist at all: the fix layer has a whiteout.
 //  4. All parents of what is there, with the attributes they have by rule 2.
@@ -101,7 +102,7 @@ func (s *Store) fixLayer(chain digest.Digest) (string, error) {
 // fixPlan is what a fix layer will hold.
 type fixPlan struct {
 	dirs   map[string]bool    // directories, with all their parents
-	voids  map[string]bool    // directories that are hidden, for only whiteouts are in them
+	voids  map[string]bool    // what is hidden: directories with whiteouts only, and marks that would show
 	copies map[place][]string // what is copied, and the names it gets, sorted
 }
 
@@ -335,10 +336,49 @@ func (p *fixPlan) ghosts(v view) error {
 			if err != nil {
 				return err
 			}
-			if len(layers) == 1 && layers[0] == i {
+			switch lowest := len(layers) > 0 && layers[len(layers)-1] == i; {
+			case lowest && l.form.Whiteouts == XattrMarks:
+				if err := p.hideMarks(v, l, string(dir)); err != nil {
+					return err
+				}
+			case lowest && len(layers) == 1:
 				p.addDir(string(dir))
 			}
 		}
+	}
+	return nil
+}
+
+// hideMarks hides the whiteouts by attribute that one layer has in a directory:
+// in the lowest of those that are merged there the kernel does not look for
+// them, and would list them as names that do not exist (ovl_lookup_single in
+// fs/overlayfs/namei.c, "last").
+func (p *fixPlan) hideMarks(v view, l *layerView, dir string) error {
+	f, err := beneath.Open(l.dir, dir)
+	if err != nil {
+		return err
+	}
+	names, err := namesIn(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	for _, name := range names {
+		at := path.Join(dir, name)
+		st, err := l.at(at)
+		if err != nil {
+			return err
+		}
+		if st.kind != whiteoutKind {
+			continue
+		}
+		if _, shows, err := v.find(at); err != nil || shows != nothing {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		p.voids[at] = true
+		p.addDir(dir)
 	}
 	return nil
 }

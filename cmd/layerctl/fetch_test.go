@@ -166,7 +166,6 @@ func TestPullThroughAHostileProxy(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			h := &hostile{answer: test.answer}
 			s := serve(t, h.wrap)
 			push(t, s, "noise", "latest", layout)
