@@ -138,13 +138,29 @@ func TestUnpackStaysInside(t *testing.T) {
 	}
 }
 
+// tempDir is a temporary directory in which directories may keep their owner
+// out.
+func tempDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Cleanup(func() {
+		_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, _ error) error {
+			if d != nil && d.IsDir() {
+				return os.Chmod(p, 0o700)
+			}
+			return nil
+		})
+	})
+	return dir
+}
+
 // TestUnpackFailsWhole lets every operation fail in turn: a directory that was
 // not there is not there afterwards, and nothing beside it.
 func TestUnpackFailsWhole(t *testing.T) {
 	ref := imageOf(t, layer{imagetest.File("d/a", "A"), imagetest.Dir("ro/", 0o555), imagetest.File("ro/b", "B")}, layer{imagetest.Hardlink("l", "d/a"), imagetest.File("d/.wh.c", "")})
 	broken := errors.New("broken")
 	for n := 0; ; n++ {
-		top := t.TempDir()
+		top := tempDir(t)
 		count := 0
 		ctx := durable.WithFault(t.Context(), func(op string) error {
 			if count++; count-1 == n {

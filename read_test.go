@@ -43,7 +43,7 @@ func TestReadIsLikeUnpacking(t *testing.T) {
 
 func unpackInto(t *testing.T, blob []byte, record func(tree.Entry) error) (unpack.Result, error) {
 	t.Helper()
-	dir, err := os.Open(t.TempDir())
+	dir, err := os.Open(tempDir(t))
 	if err != nil {
 		t.Fatal(err)
 	}
