@@ -144,9 +144,6 @@ func mountPrograms() []string {
 // Lines of fstab for more layers than the options of mount(2) can name, by
 // every mount(8).
 func TestFSTabOfManyLayers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs the command a hundred times")
-	}
 	h := newHelperHost(t, 40, 128, 499, 500)
 	for n, format := range map[int]string{40: "fstab-helper", 128: "fstab", 499: "fstab", 500: "fstab"} {
 		for _, program := range mountPrograms() {
@@ -176,9 +173,6 @@ layerctl umount target
 // The helper's line takes what overlayfs's has no form for, and mount(8) by
 // hand does as well.
 func TestMountHelperInOddPlaces(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs the command a hundred times")
-	}
 	h := newHelperHost(t, 2)
 	for _, name := range []string{"with blank", "co:lon", "com,ma,ro", `back\slash`, `end\`, `quo"te`, "apos'trophe", "new\nline", "hash #", "per%cent%20", "\xff"} {
 		for _, program := range mountPrograms() {
