@@ -155,7 +155,7 @@ func (b *bench) check(seed uint64) {
 
 const (
 	// flatOne is of how many stacks two are unpacked and exported too.
-	flatOne = 6
+	flatOne = 12
 	// extractOne is of how many stacks the tar of one is extracted.
 	extractOne = 3
 )
