@@ -20,24 +20,8 @@ trap cleanup EXIT
 
 # shellcheck source=test/compare.sh
 . test/compare.sh
-
-start_registry() {
-  port=$(shuf -i 20000-40000 -n 1)
-  cat >"$work/registry.yml" <<CONFIG
-version: 0.1
-log: {level: error, accesslog: {disabled: true}}
-storage: {filesystem: {rootdirectory: $work/registry}}
-http: {addr: '127.0.0.1:$port'}
-CONFIG
-  docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
-  registry=$!
-  for _ in $(seq 100); do
-    if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then return; fi
-    kill -0 "$registry" || { cat "$work/registry.log"; fail 'the registry did not start'; }
-    sleep 0.1
-  done
-  fail 'the registry does not answer'
-}
+# shellcheck source=test/registry.sh
+. test/registry.sh
 
 start_registry
 alpine=127.0.0.1:$port/alpine:3.20

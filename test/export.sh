@@ -13,6 +13,8 @@ work=$(mktemp -d)
 registry=
 # shellcheck source=test/compare.sh
 . test/compare.sh
+# shellcheck source=test/registry.sh
+. test/registry.sh
 # shellcheck source=test/docker.sh
 . test/docker.sh
 stop_registry() {
@@ -31,19 +33,7 @@ manifest=$("$layerctl" resolve --platform linux/amd64 "$layout")
 manifest=${manifest#*@}
 config=$(jq -r .config.digest "$images/alpine-3.20/blobs/${manifest/:/\/}")
 
-port=$(shuf -i 20000-30000 -n 1)
-cat >"$work/registry.yml" <<CONFIG
-version: 0.1
-log: {level: error, accesslog: {disabled: true}}
-storage: {filesystem: {rootdirectory: $work/registry}}
-http: {addr: '127.0.0.1:$port'}
-CONFIG
-docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
-registry=$!
-for _ in $(seq 100); do
-  if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi
-  sleep 0.1
-done
+start_registry
 alpine=127.0.0.1:$port/alpine:3.20
 skopeo copy -q --all --dest-tls-verify=false "$layout" "docker://$alpine"
 

@@ -14,6 +14,8 @@ work=$(mktemp -d)
 registry=
 # shellcheck source=test/compare.sh
 . test/compare.sh
+# shellcheck source=test/registry.sh
+. test/registry.sh
 # shellcheck source=test/docker.sh
 . test/docker.sh
 cleanup() {
@@ -23,18 +25,11 @@ cleanup() {
 }
 trap cleanup EXIT
 
-host=127.0.0.1:$(shuf -i 20000-40000 -n 1)
-cat >"$work/registry.yml" <<CONFIG
-version: 0.1
-log: {level: error, accesslog: {disabled: true}}
-storage: {filesystem: {rootdirectory: $work/registry}}
-http: {addr: '$host'}
-CONFIG
-docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
-registry=$!
+start_registry
+host=127.0.0.1:$port
 # shellcheck disable=SC2119
 start_docker
-skopeo copy -q --all --retry-times 5 --dest-tls-verify=false "oci:$images/alpine-3.20" "docker://$host/alpine"
+skopeo copy -q --all --dest-tls-verify=false "oci:$images/alpine-3.20" "docker://$host/alpine"
 skopeo copy -q --all --dest-tls-verify=false "oci:testdata/images/hello" "docker://$host/hello"
 mkdir "$work/context"
 echo 'from the context' >"$work/context/copied"
