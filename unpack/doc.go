@@ -41,11 +41,11 @@
 // default ACL, and foreign hardlinks. [Limits].Recorded bounds these. So a
 // million files take no more memory than a thousand.
 //
-// Reading the blob, decompressing, hashing and making the files are stages that
-// work beside each other, on buffers of about 2 MiB in all for a layer; zstd
-// takes the window that its frames ask for besides, 8 MiB or what [Windows]
-// has. Small blobs are unpacked in
-// the caller's goroutine, and so are all but the reading on one processor.
+// Reading the blob, decompressing, hashing, making the names and writing small
+// files are stages that work beside each other, on buffers of about 3 MiB in all
+// for a layer; zstd takes the window that its frames ask for besides, 8 MiB or
+// what [Windows] has. Small blobs are unpacked in the caller's goroutine, and so
+// are all but the reading on one processor.
 //
 // Each directory's own attributes are final whenever it is not among those
 // held open, whose times are set when they are let go, by descriptor.

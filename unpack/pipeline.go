@@ -12,13 +12,14 @@ import (
 	"github.com/layerctl/layerctl/internal/inflate"
 )
 
-// pipeline is what works beside the caller's goroutine, which makes the files:
+// pipeline is what works beside the caller's goroutine, which reads the tar and
+// makes the names:
 //
-//	read the blob, and verify it | decompress | hash for the diffID | files
+//	read the blob, and verify it | decompress | hash for the diffID | names | small files
 //
-// Each stage passes on buffers that come back from the last one, so that none
-// gets further ahead than these allow. Errors travel with the pieces: they
-// arrive in order, behind the data in front of them.
+// The last stage is a [writer]. Each stage passes on buffers that come back from
+// the last one, so that none gets further ahead than these allow. Errors travel
+// with the pieces: they arrive in order, behind the data in front of them.
 type pipeline struct {
 	blob     *blobReader
 	decoder  *decoder
@@ -35,8 +36,9 @@ type pipeline struct {
 }
 
 const (
-	// pieceCount is one piece for each stage and one on the way.
-	pieceCount = 4
+	// pieceCount is one piece for each stage, two for the writer of files, and some
+	// on their way: small files and large ones come in bursts.
+	pieceCount = 8
 	// smallBlob is what is unpacked before goroutines would pay.
 	smallBlob = 1 << 20
 )

@@ -56,6 +56,10 @@ func (u *unpacker) blob(p *pipeline, mediaType string) error {
 	}
 	d.hash = u.stream.hash.Hash()
 	u.stream.pieces = p.start(d)
+	if p.parallel && u.content == nil {
+		u.writer = startWriter(u, p)
+		u.stream.pieces = u.writer
+	}
 	u.result.Compression = compression
 	return errors.Join(u.layer(), u.dirs.closeHeld())
 }
@@ -82,6 +86,8 @@ type unpacker struct {
 	// content takes the content of files in place of the disk; nil leaves it
 	// to the disk.
 	content func(tree.Entry) (io.Writer, error)
+	// writer takes files; nil has them written where they are made.
+	writer *writer
 }
 
 // caller is who unpacks.
@@ -101,13 +107,24 @@ func newUnpacker(d disk, root int, s *stream, o Options) *unpacker {
 }
 
 func (u *unpacker) layer() error {
+	err := u.entries()
+	if werr := u.writer.end(); werr != nil {
+		err = werr
+	}
+	if err != nil {
+		return err
+	}
+	return u.finish()
+}
+
+func (u *unpacker) entries() error {
 	if err := u.prepareRoot(); err != nil {
 		return err
 	}
 	for {
 		h, err := u.tar.Next()
 		if err == io.EOF {
-			break
+			return u.end()
 		}
 		if err != nil {
 			return tarFault(err)
@@ -117,10 +134,6 @@ func (u *unpacker) layer() error {
 			return err
 		}
 	}
-	if err := u.end(); err != nil {
-		return err
-	}
-	return u.finish()
 }
 
 // end reads on to the end of the stream and compares the digest.

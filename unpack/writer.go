@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/layerctl/layerctl/internal/inflate"
+	"github.com/layerctl/layerctl/internal/tree"
+)
+
+// writer is the last stage: it gives files that have their names already
+// their content and their attributes. The names are made by the goroutine that
+// reads the tar, one after the other, for each may depend on all before it;
+// what is in a file nobody asks until the layer is complete.
+//
+// It takes files that lie whole in one piece of the tar, and with each piece
+// the buffer, which goes back to the decompressor when its files are written.
+// Files over several pieces are large, and written by who reads the tar: two
+// goroutines would only take turns.
+type writer struct {
+	u       *unpacker // of which it only reads
+	from    *pipeline
+	now     *batch
+	batches chan *batch
+	spare   chan *batch
+	work    sync.WaitGroup
+	broken  atomic.Bool
+	err     error // why broken; to be read when work is over
+}
+
+// newFile is a file that was just made and is still open.
+type newFile struct {
+	fd       int
+	entry    tree.Entry
+	aboveGID uint32 // of its directory
+}
+
+// batch is some files and then the buffer that they lie in.
+type batch struct {
+	files   []newFile
+	content [][]byte // of each
+	buf     *inflate.Buffer
+}
+
+const (
+	// batchFiles bounds the files that are open, and makes handing over cost
+	// little beside making a file.
+	batchFiles = 32
+	// batchCount is one that is filled, one on its way, one that is worked on.
+	batchCount = 3
+)
+
+var errWriter = errors.New("the writer has failed")
+
+// startWriter stands between the pipeline and the stream of the tar.
+func startWriter(u *unpacker, from *pipeline) *writer {
+	w := &writer{u: u, from: from, batches: make(chan *batch, 1), spare: make(chan *batch, batchCount)}
+	for range batchCount {
+		w.spare <- new(batch)
+	}
+	w.now = <-w.spare
+	w.work.Go(w.run)
+	return w
+}
+
+func (w *writer) run() {
+	for b := range w.batches {
+		for i, f := range b.files {
+			w.write(f, b.content[i])
+		}
+		if b.buf != nil {
+			w.from.free <- b.buf
+		}
+		*b = batch{files: b.files[:0], content: b.content[:0]}
+		w.spare <- b
+	}
+}
+
+// write completes one file, or only closes it where another one has failed.
+func (w *writer) write(f newFile, content []byte) {
+	err := w.err
+	if err == nil && len(content) > 0 {
+		err = failed("write", f.entry.Path, w.u.disk.write(f.fd, content))
+	}
+	if w.err = w.u.complete(f, err); w.err != nil {
+		w.broken.Store(true)
+	}
+}
+
+// takes says whether a file is one for the writer. Extended attributes may
+// have to be noted, and notes come in order.
+func (w *writer) takes(e tree.Entry) bool {
+	return w != nil && len(e.Xattrs) == 0 && e.Size <= int64(len(w.u.stream.unread))
+}
+
+func (w *writer) put(f newFile, content []byte) {
+	w.now.files, w.now.content = append(w.now.files, f), append(w.now.content, content)
+	if len(w.now.files) == batchFiles {
+		w.pass(nil)
+	}
+}
+
+// pass hands over what there is, and the buffer of the piece where that is its
+// last. There is one goroutine to take it, so that comes to the buffer last.
+func (w *writer) pass(buf *inflate.Buffer) {
+	w.now.buf = buf
+	w.batches <- w.now
+	w.now = <-w.spare
+}
+
+// next implements source.
+func (w *writer) next(last piece) piece {
+	if last.buf != nil {
+		w.pass(last.buf)
+	}
+	if w.broken.Load() {
+		return piece{err: errWriter}
+	}
+	return w.from.next(piece{})
+}
+
+// end waits for all files. Its error is of an earlier entry than any other.
+func (w *writer) end() error {
+	if w == nil {
+		return nil
+	}
+	w.pass(nil)
+	close(w.batches)
+	w.work.Wait()
+	return w.err
+}
