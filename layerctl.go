@@ -12,6 +12,7 @@ import (
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 // Options say how a [Client] works. The zero value asks registries without
@@ -41,10 +42,12 @@ type Options struct {
 }
 
 // Client joins the parts: sources, the choice of a platform, and a store. It
-// is safe for use by several goroutines, and keeps connections and tokens.
+// is safe for use by several goroutines, and keeps connections, tokens and the
+// buffers of up to four layers.
 type Client struct {
 	options  Options
 	registry *registry.Client
+	buffers  *unpack.Buffers
 	log      *slog.Logger
 	host     func() platform.Host
 }
@@ -58,6 +61,7 @@ func New(o Options) *Client {
 	return &Client{
 		options:  o,
 		registry: registry.New(o.Registry),
+		buffers:  unpack.NewBuffers(),
 		log:      log,
 		host:     sync.OnceValue(func() platform.Host { return platform.Detect(o.Host) }),
 	}

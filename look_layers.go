@@ -67,7 +67,10 @@ func (k *look) fetch(ctx context.Context, l numbered, record func(tree.Entry) er
 	if err != nil {
 		return unpack.Result{}, err
 	}
-	o := unpack.ReadOptions{Strict: k.client.options.Strict, Limits: k.options.Limits, Windows: k.options.Windows, Record: record, Logger: k.client.log}
+	o := unpack.ReadOptions{
+		Strict: k.client.options.Strict, Limits: k.options.Limits, Windows: k.options.Windows,
+		Buffers: k.client.buffers, Record: record, Logger: k.client.log,
+	}
 	if w != nil {
 		o.Content = func(e tree.Entry) (io.Writer, error) { return w.content(e), nil }
 		o.Record = func(e tree.Entry) error {

@@ -39,6 +39,7 @@ func (t *transfer) unpack(ctx context.Context, dir *os.File, l numbered, high *i
 		return unpack.Result{}, overlaystore.Counts{}, err
 	}
 	counted := t.counting(blob, l, high)
+	o.Buffers = t.client.buffers
 	made := &tally{next: o.Record}
 	if o.Record != nil {
 		o.Record = made.record

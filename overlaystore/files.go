@@ -3,6 +3,7 @@
 package overlaystore
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -42,8 +43,9 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // filesWriter writes files.zst as it is specified in the package's
-// documentation.
+// documentation, one after the other: it takes some 400 KiB.
 type filesWriter struct {
+	out   *bufio.Writer
 	z     *zstd.Encoder
 	sum   uint32
 	count uint64
@@ -51,14 +53,21 @@ type filesWriter struct {
 	buf   []byte
 }
 
-func newFilesWriter(w io.Writer) (*filesWriter, error) {
+func newFilesWriter() (*filesWriter, error) {
 	// One goroutine: unpacking has other uses for the rest.
-	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(filesWindow))
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(filesWindow))
 	if err != nil {
 		return nil, err
 	}
-	f := &filesWriter{z: z}
-	return f, f.emit([]byte(filesMagic))
+	return &filesWriter{out: bufio.NewWriterSize(nil, 1<<16), z: z}, nil
+}
+
+// begin starts a new file.
+func (f *filesWriter) begin(w io.Writer) error {
+	f.out.Reset(w)
+	f.z.Reset(f.out)
+	f.sum, f.count, f.last = 0, 0, ""
+	return f.emit([]byte(filesMagic))
 }
 
 func (f *filesWriter) emit(b []byte) error {
@@ -89,7 +98,7 @@ func (f *filesWriter) close() error {
 	if err == nil {
 		_, err = f.z.Write(binary.LittleEndian.AppendUint32(nil, f.sum))
 	}
-	return errors.Join(err, f.z.Close())
+	return errors.Join(err, f.z.Close(), f.out.Flush())
 }
 
 func appendEntry(b []byte, e *tree.Entry, last string) ([]byte, error) {

@@ -3,7 +3,6 @@
 package overlaystore
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -32,7 +31,6 @@ type Staging struct {
 	dir    *os.File // staging/<name>, flocked; opened before the first byte is written, so that its syncfs hears of every error
 	fs     *os.File // the lower dir
 	files  *os.File
-	buf    *bufio.Writer
 	record *filesWriter
 	opened time.Time
 	final  string // its name when committed
@@ -124,6 +122,9 @@ func (g *Staging) open(ctx context.Context) (err error) {
 	return g.fs.Chmod(0o755)
 }
 
+// mostWriters is how many layers are filled at a time, mostly.
+const mostWriters = 4
+
 // openRecord begins files.zst at the first record: of the many layers that a
 // pull stages at once few are being filled, and an encoder takes memory.
 func (g *Staging) openRecord() (err error) {
@@ -133,9 +134,14 @@ func (g *Staging) openRecord() (err error) {
 	if g.files, err = openAt(g.dir, filesFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600); err != nil {
 		return err
 	}
-	g.buf = bufio.NewWriterSize(g.files, 1<<16)
-	g.record, err = newFilesWriter(g.buf)
-	return err
+	select {
+	case g.record = <-g.store.writers:
+	default:
+		if g.record, err = newFilesWriter(); err != nil {
+			return err
+		}
+	}
+	return g.record.begin(g.files)
 }
 
 // makeDir makes and locks the staging directory while nobody reaps.
@@ -206,10 +212,14 @@ func (g *Staging) seal(ctx context.Context, rec LayerRecord) (err error) {
 	if err := g.openRecord(); err != nil {
 		return err
 	}
-	if err := errors.Join(g.record.close(), g.buf.Flush(), g.files.Close()); err != nil {
+	if err := errors.Join(g.record.close(), g.files.Close()); err != nil {
 		return err
 	}
-	g.record, g.buf = nil, nil
+	select {
+	case g.store.writers <- g.record:
+	default: // for the garbage collector
+	}
+	g.record = nil
 	raw, err := json.Marshal(rec)
 	if err != nil {
 		return err

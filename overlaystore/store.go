@@ -49,6 +49,9 @@ type Store struct {
 	noSync bool
 	wanted wanted
 	boot   string // id of this boot
+	// writers are not in use, and wait for another layer: an image can have
+	// hundreds.
+	writers chan *filesWriter
 }
 
 // The directories of a store, by the names that stand on disk.
@@ -90,7 +93,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", dir, err)
 	}
-	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, wanted: wanted{o.IDs, o.Whiteouts}, dirs: map[string]*os.File{}}
+	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, wanted: wanted{o.IDs, o.Whiteouts}, dirs: map[string]*os.File{}, writers: make(chan *filesWriter, mostWriters)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

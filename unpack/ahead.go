@@ -31,10 +31,10 @@ const (
 	partCount = 4
 )
 
-func newAhead(ctx context.Context) *ahead {
+func newAhead(ctx context.Context, b *Buffers) *ahead {
 	a := &ahead{full: make(chan part, partCount), free: make(chan []byte, partCount), done: ctx.Done(), why: ctx.Err}
 	for range partCount {
-		a.free <- make([]byte, partSize)
+		a.free <- b.part()
 	}
 	return a
 }
@@ -86,4 +86,14 @@ func (a *ahead) Read(b []byte) (int, error) {
 	n := copy(b, a.left)
 	a.left = a.left[n:]
 	return n, nil
+}
+
+// recycle keeps the memory once nobody reads any more.
+func (a *ahead) recycle(b *Buffers) {
+	if a.got.mem != nil {
+		b.parts.keep(a.got.mem)
+	}
+	for range len(a.free) {
+		b.parts.keep(<-a.free)
+	}
 }

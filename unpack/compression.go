@@ -25,6 +25,7 @@ type opening struct {
 	ctx     context.Context //nolint:containedctx // of the call that opens
 	in      *bufio.Reader
 	windows *Windows
+	buffers *Buffers
 }
 
 // decompressor gives the tar out in pieces. Next decodes into the buffer and

@@ -9,11 +9,16 @@ import (
 	"github.com/layerctl/layerctl/internal/inflate"
 )
 
-func openGzip(o opening) (decompressor, error) { return gzipReader{inflate.NewReader(o.in)}, nil }
+func openGzip(o opening) (decompressor, error) {
+	return gzipReader{o.buffers.reader(o.in), o.buffers}, nil
+}
 
 // gzipReader reads all members of a gzip file (RFC 1952, 2.2). After the last
 // one nothing may follow but zeros: tapes and some registries pad with them.
-type gzipReader struct{ *inflate.Reader }
+type gzipReader struct {
+	*inflate.Reader
+	buffers *Buffers
+}
 
 // Next decompresses the next piece, and says where the fault is if there is
 // one.
@@ -33,4 +38,4 @@ func (g gzipReader) Next(b *inflate.Buffer) ([]byte, error) {
 	return data, &MalformedError{Offset: fault.Offset, Reason: reason}
 }
 
-func (gzipReader) close() {}
+func (g gzipReader) close() { g.buffers.keepReader(g.Reader) }

@@ -92,6 +92,9 @@ type Options struct {
 	// Windows is memory that zstd frames with a window above 8 MiB take from;
 	// nil lets each layer have a window of 128 MiB.
 	Windows *Windows
+	// Buffers is memory that was used for other layers before; nil takes new
+	// memory.
+	Buffers *Buffers
 	// WriteBehind lets the device begin with large files at once, and waits for
 	// none of it: right where a sync follows, which then has less to do.
 	WriteBehind bool

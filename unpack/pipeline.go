@@ -21,7 +21,9 @@ import (
 // the last one, so that none gets further ahead than these allow. Errors travel
 // with the pieces: they arrive in order, behind the data in front of them.
 type pipeline struct {
+	buffers  *Buffers
 	blob     *blobReader
+	ahead    *ahead // reads the blob; nil where the decoder does
 	decoder  *decoder
 	parallel bool
 
@@ -45,17 +47,17 @@ const (
 
 // startPipeline starts to read the blob. A small one is not worth a goroutine,
 // and with one processor only the network is: all else would share it.
-func startPipeline(ctx context.Context, blob io.Reader, size int64, serial bool) *pipeline {
-	p := &pipeline{blob: &blobReader{r: blob}}
+func startPipeline(ctx context.Context, blob io.Reader, size int64, o Options) *pipeline {
+	p := &pipeline{buffers: o.Buffers, blob: &blobReader{r: blob}}
 	ctx, p.stopAll = context.WithCancel(ctx)
 	p.decodingCtx, p.stopDecoding = context.WithCancel(ctx)
-	if serial || 0 < size && size < smallBlob {
+	if o.Serial || 0 < size && size < smallBlob {
 		return p
 	}
 	p.parallel = runtime.GOMAXPROCS(0) > 1
-	a := newAhead(ctx)
-	p.blob.r = a
-	p.reading.Go(func() { a.run(blob) })
+	p.ahead = newAhead(ctx, p.buffers)
+	p.blob.r = p.ahead
+	p.reading.Go(func() { p.ahead.run(blob) })
 	return p
 }
 
@@ -68,7 +70,7 @@ func (p *pipeline) start(d *decoder) source {
 	p.decoded, p.hashed = make(chan piece, pieceCount), make(chan piece, pieceCount)
 	p.free = make(chan *inflate.Buffer, pieceCount)
 	for range pieceCount {
-		p.free <- inflate.NewBuffer(pieceSize)
+		p.free <- p.buffers.piece()
 	}
 	p.decoding.Go(func() { p.decodeAll(d) })
 	p.decoding.Go(func() { p.hashAll(d) })
@@ -112,8 +114,8 @@ func (p *pipeline) next(last piece) piece {
 }
 
 // end stops what still works and waits for it. It returns what err really is:
-// see [blobReader.settle].
-func (p *pipeline) end(err error) error {
+// see [blobReader.settle]. last is the piece that was taken last.
+func (p *pipeline) end(err error, last piece) error {
 	if !errors.Is(err, ErrMalformed) {
 		p.stopAll()
 	}
@@ -125,5 +127,20 @@ func (p *pipeline) end(err error) error {
 	err = p.blob.settle(err)
 	p.stopAll()
 	p.reading.Wait()
+	p.recycle(last)
 	return err
+}
+
+// recycle keeps the memory that nobody uses any more; after an error some of it
+// lies in the queues, and is left there.
+func (p *pipeline) recycle(last piece) {
+	if last.buf != nil {
+		p.buffers.pieces.keep(last.buf)
+	}
+	for range len(p.free) {
+		p.buffers.pieces.keep(<-p.free)
+	}
+	if p.ahead != nil {
+		p.ahead.recycle(p.buffers)
+	}
 }

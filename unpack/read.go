@@ -22,6 +22,9 @@ type ReadOptions struct {
 	// Windows is memory that zstd frames with a window above 8 MiB take from;
 	// nil lets each layer have a window of 128 MiB.
 	Windows *Windows
+	// Buffers is memory that was used for other layers before; nil takes new
+	// memory.
+	Buffers *Buffers
 	// Serial does all work in the caller's goroutine, one step after the other.
 	Serial bool
 	// Record receives the journal, as with [Options.Record]; nil hears
@@ -58,7 +61,7 @@ func Read(ctx context.Context, blob io.Reader, want Source, o ReadOptions) (Resu
 		return Result{}, err
 	}
 	m := newMemory()
-	u := newUnpacker(m, memoryRoot, s, Options{Strict: o.Strict, Limits: limits, Windows: o.Windows, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
+	u := newUnpacker(m, memoryRoot, s, Options{Strict: o.Strict, Limits: limits, Windows: o.Windows, Buffers: o.Buffers, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
 	m.keep = u.meter.record
 	u.content = o.Content
 	if u.content == nil {

@@ -47,9 +47,10 @@ type source interface {
 
 // decoder makes the pieces.
 type decoder struct {
-	in   decompressor
-	blob *blobReader
-	hash io.Writer // of the diffID
+	in      decompressor
+	blob    *blobReader
+	hash    io.Writer // of the diffID
+	buffers *Buffers
 }
 
 // pieceSize is what is decompressed and hashed at a time. It and its window
@@ -59,12 +60,12 @@ const pieceSize = 256 << 10
 const cutShort = "the compressed layer is cut short"
 
 // openDecoder finds out what the blob is.
-func openDecoder(ctx context.Context, b *blobReader, mediaType string, windows *Windows, n *notes) (*decoder, string, error) {
-	d := &decoder{blob: b}
+func openDecoder(ctx context.Context, b *blobReader, mediaType string, o Options, n *notes) (*decoder, string, error) {
+	d := &decoder{blob: b, buffers: o.Buffers}
 	in := bufio.NewReaderSize(b, 4096) // to look at the start; large reads pass it by
 	c, err := chooseCompression(mediaType, in, n)
 	if err == nil {
-		d.in, err = c.open(opening{ctx, in, windows})
+		d.in, err = c.open(opening{ctx, in, o.Windows, o.Buffers})
 	}
 	if err != nil {
 		return nil, "", d.explain(err)
@@ -81,7 +82,7 @@ func (d *decoder) next(last piece) piece {
 
 func (d *decoder) decode(b *inflate.Buffer) piece {
 	if b == nil {
-		b = inflate.NewBuffer(pieceSize)
+		b = d.buffers.piece()
 	}
 	data, err := d.in.Next(b)
 	if err != nil && err != io.EOF {

@@ -41,8 +41,9 @@ func Layer(ctx context.Context, dir *os.File, blob io.Reader, want Source, o Opt
 
 // run reads the blob, to its end where it can.
 func (u *unpacker) run(ctx context.Context, blob io.Reader, want Source) (Result, error) {
-	p := startPipeline(ctx, blob, want.Size, u.o.Serial)
-	if err := p.end(u.blob(p, want.MediaType)); err != nil {
+	p := startPipeline(ctx, blob, want.Size, u.o)
+	err := u.blob(p, want.MediaType)
+	if err := p.end(err, u.stream.piece); err != nil {
 		return Result{}, err
 	}
 	return u.result, nil
@@ -50,7 +51,7 @@ func (u *unpacker) run(ctx context.Context, blob io.Reader, want Source) (Result
 
 // blob unpacks what p reads.
 func (u *unpacker) blob(p *pipeline, mediaType string) error {
-	d, compression, err := openDecoder(p.decodingCtx, p.blob, mediaType, u.o.Windows, u.notes)
+	d, compression, err := openDecoder(p.decodingCtx, p.blob, mediaType, u.o, u.notes)
 	if err != nil {
 		return err
 	}
@@ -95,6 +96,9 @@ type caller struct{ uid, gid uint32 }
 
 // newUnpacker is for a root that is open on d, as root of the machine.
 func newUnpacker(d disk, root int, s *stream, o Options) *unpacker {
+	if o.Buffers == nil {
+		o.Buffers = new(Buffers)
+	}
 	m := &meter{limits: o.Limits, disk: d, root: root, spent: spaceBytes}
 	return &unpacker{
 		o: o, disk: d, marks: marksOf(o), stream: s, tar: layertar.NewReader(s),

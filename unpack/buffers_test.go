@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack_test
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	. "github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/unpack"
+)
+
+// TestBuffersChangeNothing unpacks sound and damaged layers one after the other
+// with the same buffers: nothing of one is to be seen in the next.
+func TestBuffersChangeNothing(t *testing.T) {
+	long := Tar(File("a", strings.Repeat("long ", 400_000)), File("b", noise(1_500_000)))
+	short := Tar(Dir("d/", 0o755), File("d/x", noise(100_000)))
+	blobs := [][]byte{
+		Gzip(long), Gzip(short), Gzip(long)[:1<<20], zstdOf(t, long), Gzip(short)[:50_000], long,
+		Gzip(Tar(File("../x", ""), File("y", noise(2_000_000)))), short, zstdOf(t, short), Gzip(long), Gzip(short),
+	}
+	used := unpack.NewBuffers()
+	for _, serial := range []bool{false, true} {
+		for i, blob := range blobs {
+			want := outcome(t, t.Context(), bytes.NewReader(blob), unpack.Source{}, unpack.Options{Serial: serial})
+			got := outcome(t, t.Context(), bytes.NewReader(blob), unpack.Source{}, unpack.Options{Serial: serial, Buffers: used})
+			if got != want {
+				t.Errorf("layer %d, serial %v: %.300q, with new buffers %.300q", i, serial, got, want)
+			}
+		}
+	}
+}
+
+// TestBuffersAreUsedAgain measures what a layer takes anew, of each way in
+// which it can come.
+func TestBuffersAreUsedAgain(t *testing.T) {
+	tar := Tar(File("a", noise(3_000_000)))
+	for name, blob := range map[string][]byte{"gzip": Gzip(tar), "tar": tar, "small": Gzip(Tar(File("a", "a")))} {
+		size := unpack.Source{Size: int64(len(blob))}
+		o := unpack.Options{Buffers: unpack.NewBuffers()}
+		if os.Geteuid() != 0 {
+			o.IDs, o.Xattrs = unpack.Squashed, unpack.User
+		}
+		var allocated []uint64
+		for range 2 {
+			dir, err := os.Open(tempDir(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err = unpack.Layer(t.Context(), dir, bytes.NewReader(blob), size, o)
+			runtime.ReadMemStats(&after)
+			dir.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			allocated = append(allocated, after.TotalAlloc-before.TotalAlloc)
+		}
+		if allocated[0] < 256<<10 || allocated[1] > 64<<10 {
+			t.Errorf("%s: the first layer took %d bytes, the second %d anew", name, allocated[0], allocated[1])
+		}
+	}
+}
