@@ -39,8 +39,7 @@ func (c *core) run(t *tables) verdict {
 		}
 		if e&entryOdd != 0 {
 			if e&entrySub != 0 {
-				width := e >> entryLenAt & entryLenMask
-				e = t.lit[(e>>entryValueAt+bb>>litBits&(1<<width-1))&(litSize-1)]
+				e = t.lit[(e>>entryValueAt+bb>>litBits&(e&entryMask))&(litSize-1)]
 			}
 			if int32(e) < 0 {
 				bb >>= e & 31
@@ -69,8 +68,7 @@ func (c *core) run(t *tables) verdict {
 		ip, bb, bc = refill(in, ip, bb, bc)
 		d := t.dist[bb&(1<<distBits-1)]
 		if d&entryOdd != 0 && d&entrySub != 0 {
-			width := d >> entryLenAt & entryLenMask
-			d = t.dist[(d>>entryValueAt+bb>>distBits&(1<<width-1))&(distSize-1)]
+			d = t.dist[(d>>entryValueAt+bb>>distBits&(d&entryMask))&(distSize-1)]
 		}
 		n := d >> entryLenAt & entryLenMask
 		bb >>= n

@@ -11,6 +11,9 @@ package inflate
 // What it cannot rule on it leaves to the exact decoder: it stops before the
 // symbol, with the input as it was.
 //
+// Only the lowest byte of bc counts bits. Whole entries are taken off it, which
+// spares an instruction for each symbol: theirs is the number to consume.
+//
 // It is one function because its variables must stay in registers.
 func (c *core) run(t *tables) verdict {
 	in, out := memOf(c.in), memOf(c.out)
@@ -24,19 +27,19 @@ func (c *core) run(t *tables) verdict {
 	for {
 		if int32(e) < 0 {
 			bb >>= e & entryTotal
-			bc -= uint64(e & entryTotal)
+			bc -= uint64(e)
 			store8(out, op, byte(e>>entryValueAt))
 			op++
 			e = t.lit[bb&(1<<litBits-1)]
 			if int32(e) < 0 {
 				bb >>= e & entryTotal
-				bc -= uint64(e & entryTotal)
+				bc -= uint64(e)
 				store8(out, op, byte(e>>entryValueAt))
 				op++
 				e = t.lit[bb&(1<<litBits-1)]
 				if int32(e) < 0 {
 					bb >>= e & entryTotal
-					bc -= uint64(e & entryTotal)
+					bc -= uint64(e)
 					store8(out, op, byte(e>>entryValueAt))
 					op++
 					goto again
@@ -45,12 +48,11 @@ func (c *core) run(t *tables) verdict {
 		}
 		if e&entryOdd != 0 {
 			if e&entrySub != 0 {
-				width := e >> entryLenAt & entryLenMask
-				e = t.lit[(uint64(e>>entryValueAt)+bb>>litBits&(1<<width-1))&(litSize-1)]
+				e = t.lit[(uint64(e>>entryValueAt)+bb>>litBits&uint64(e&entryMask))&(litSize-1)]
 			}
 			if int32(e) < 0 {
 				bb >>= e & entryTotal
-				bc -= uint64(e & entryTotal)
+				bc -= uint64(e)
 				store8(out, op, byte(e>>entryValueAt))
 				op++
 				goto again
@@ -61,7 +63,7 @@ func (c *core) run(t *tables) verdict {
 					break
 				}
 				bb >>= e & entryTotal
-				bc -= uint64(e & entryTotal)
+				bc -= uint64(e)
 				v = ended
 				break
 			}
@@ -70,25 +72,24 @@ func (c *core) run(t *tables) verdict {
 			extra := bb & (1<<(e&entryTotal) - 1) >> (e >> entryLenAt & entryLenMask)
 			length := int(e>>entryValueAt) + int(extra)
 			bb >>= e & entryTotal
-			bc -= uint64(e & entryTotal)
-			if bc < 28 {
+			bc -= uint64(e)
+			if uint8(bc) < 28 {
 				ip, bb, bc = refill(in, ip, bb, bc)
 			}
 			d := t.dist[bb&(1<<distBits-1)]
 			if d&entryOdd != 0 && d&entrySub != 0 {
-				width := d >> entryLenAt & entryLenMask
-				d = t.dist[(uint64(d>>entryValueAt)+bb>>distBits&(1<<width-1))&(distSize-1)]
+				d = t.dist[(uint64(d>>entryValueAt)+bb>>distBits&uint64(d&entryMask))&(distSize-1)]
 			}
 			extra = bb & (1<<(d&entryTotal) - 1) >> (d >> entryLenAt & entryLenMask)
 			dist := int(d>>entryValueAt) + int(extra)
 			// A code that is not there, or must not be, comes out as zero.
 			if uint(dist-1) >= uint(op-base) {
-				bc += uint64(e & entryTotal)
+				bc += uint64(e)
 				v = odd
 				break
 			}
 			bb >>= d & entryTotal
-			bc -= uint64(d & entryTotal)
+			bc -= uint64(d)
 
 			// The next entry is under way while the match is copied.
 			ip, bb, bc = refill(in, ip, bb, bc)
@@ -125,12 +126,12 @@ func (c *core) run(t *tables) verdict {
 		e = t.lit[bb&(1<<litBits-1)]
 	}
 	c.op = op
-	c.seek(ip*8 - int(bc))
+	c.seek(ip*8 - int(uint8(bc)))
 	return v
 }
 
 // refill takes as many whole bytes as fit, with one load: the bits above count
 // that it leaves are those that the next refill puts there again.
 func refill(in mem, ip int, bits, count uint64) (int, uint64, uint64) {
-	return ip + int((63-count)>>3), bits | load64(in, ip)<<(count&63), count | 56
+	return ip + int(^count>>3&7), bits | load64(in, ip)<<(count&63), count | 56
 }

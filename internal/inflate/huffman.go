@@ -160,8 +160,7 @@ func (f *filler) fillSubtables(sorted []uint16, longest int) {
 				prefix, start = f.code&mask, end
 				width = f.width(n, int(f.count[n]-i))
 				end += 1 << width
-				f.table[prefix] = entryOdd | entrySub | uint32(start)<<entryValueAt |
-					uint32(width)<<entryLenAt
+				f.table[prefix] = entryOdd | entrySub | uint32(start)<<entryValueAt | (1<<width - 1)
 			}
 			entry := f.symbols[sorted[0]] + uint32(n)*entryPerBit
 			sorted = sorted[1:]

@@ -16,8 +16,7 @@ func (z *Reader) symbol(table []uint32, indexBits int, least uint) (uint32, erro
 		}
 		e := table[z.in.bits&(1<<indexBits-1)]
 		if e&entrySub != 0 && e&entryOdd != 0 {
-			width := e >> entryLenAt & entryLenMask
-			i := uint64(e>>entryValueAt) + z.in.bits>>indexBits&(1<<width-1)
+			i := uint64(e>>entryValueAt) + z.in.bits>>indexBits&uint64(e&entryMask)
 			e = table[i&uint64(len(table)-1)]
 		}
 		n = uint(e >> entryLenAt & entryLenMask)

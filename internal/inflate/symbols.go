@@ -5,17 +5,20 @@ package inflate
 // An entry of a decoding table is one code, packed so that a literal or a match
 // length needs one load:
 //
-//	bits  0-5   bits to consume: the code and the extra bits after it
+//	bits  0-5   bits to consume, the code and the extra bits after it; or the
+//	            mask of a subtable's index
+//	bits  6-7   zero
 //	bits  8-11  length of the code alone; 0 means that no code is there
 //	bits 16-30  the literal, the base of the length or distance, or the start
 //	            of a subtable
 //	bit  31     entryLiteral
 //
 // Entries with entryOdd need a look: entrySub says that the code is longer than
-// the table's index and goes on in a subtable of entrySubBits bits; entryEnd is
+// the table's index and goes on in a subtable of up to 6 bits; entryEnd is
 // the end of the block; with neither it is a symbol that must not occur.
 const (
 	entryTotal   = 0x3f
+	entryMask    = entryTotal
 	entryLenAt   = 8
 	entryLenMask = 15
 	entryEnd     = 1 << 13
