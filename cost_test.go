@@ -19,10 +19,10 @@ import (
 
 // variant is a pull with or without a thing whose cost is asked for.
 type variant struct {
-	name            string
-	noSync, noFiles bool
-	wall, cpu       []float64 // seconds
-	content         int64     // bytes of files
+	name                    string
+	noSync, noFiles, serial bool
+	wall, cpu               []float64 // seconds
+	content                 int64     // bytes of files
 }
 
 // BenchmarkPullCost pulls $LAYERCTL_COST_IMAGE $LAYERCTL_COST_ROUNDS times in
@@ -44,6 +44,7 @@ func BenchmarkPullCost(b *testing.B) {
 		{name: "sync, no records", noFiles: true},
 		{name: "no sync, records", noSync: true},
 		{name: "no sync, no records", noSync: true, noFiles: true},
+		{name: "no sync, records, no stages", noSync: true, serial: true},
 	}
 	for round := range rounds {
 		for i := range variants {
@@ -56,13 +57,15 @@ func BenchmarkPullCost(b *testing.B) {
 	}
 	fmt.Printf("\n| pull of %s, %d rounds | seconds | CPU seconds | to the first | CPU to the first |\n|---|---|---|---|---|\n", filepath.Base(image), rounds)
 	for _, v := range variants {
-		fmt.Printf("| %s | %.2f | %.2f | %+.1f %% | %+.1f %% |\n", v.name, median(v.wall), median(v.cpu),
+		fmt.Printf("| %s | %.3f | %.3f | %+.1f %% | %+.1f %% |\n", v.name, median(v.wall), median(v.cpu),
 			100*ratio(v.wall, variants[0].wall)-100, 100*ratio(v.cpu, variants[0].cpu)-100)
 	}
 	for _, pair := range [][2]*variant{{variants[0], variants[1]}, {variants[2], variants[3]}} {
 		fmt.Printf("records cost, %s to %s: %+.1f %% of the time, %+.1f %% of the CPU time\n", pair[0].name, pair[1].name,
 			100*ratio(pair[0].wall, pair[1].wall)-100, 100*ratio(pair[0].cpu, pair[1].cpu)-100)
 	}
+	fmt.Printf("stages cost, %s to %s: %+.1f %% of the time, %+.1f %% of the CPU time\n", variants[2].name, variants[4].name,
+		100*ratio(variants[2].wall, variants[4].wall)-100, 100*ratio(variants[2].cpu, variants[4].cpu)-100)
 	sums := checksums(b, variants[0].content)
 	fmt.Printf("of that the checksums of %d bytes: %.3f s, %.1f %% of the CPU time\n", variants[0].content, sums, 100*sums/median(variants[0].cpu))
 }
@@ -87,7 +90,7 @@ func (v *variant) measure(b *testing.B, image, dir string) (wall, cpu float64) {
 	}
 	unix.Sync() // what is dirty already is nobody's cost here
 	begin, used := time.Now(), cpuTime(b)
-	pulled, err := New(Options{}).Pull(b.Context(), store, image, PullOptions{unrecorded: v.noFiles})
+	pulled, err := New(Options{}).Pull(b.Context(), store, image, PullOptions{unrecorded: v.noFiles, serial: v.serial})
 	wall, cpu = time.Since(begin).Seconds(), cpuTime(b)-used
 	if err != nil {
 		b.Fatal(err)

@@ -35,7 +35,9 @@ type PullOptions struct {
 	// not block for long; nil hears nothing.
 	Progress func(Event)
 
-	unrecorded bool // keep no record of each path, to measure what they cost
+	// To measure what they cost: no record of each path, no stages that work
+	// beside each other.
+	unrecorded, serial bool
 }
 
 // Pulled is an image that is complete and durable in the store.

@@ -18,6 +18,7 @@ func (p *pull) unpackOptions() unpack.Options {
 		Windows:     p.options.Windows,
 		Devices:     p.options.Devices,
 		WriteBehind: p.store.Syncs(), // else nobody waits for the disk
+		Serial:      p.options.serial,
 		Logger:      p.client.log,
 	}
 	form := p.store.Format()

@@ -12,8 +12,14 @@ timed() {
 	awk '{ printf "%.2f\t%.2f\t%.1f\t%.1f", $1, $2 + $3, $4 / 1024, $5 / 2048 }' "$BENCH_DIR/time"
 }
 
-tool_layerctl() {
-	timed "$BENCH_DIR/layerctl" --quiet --plain-http "$REGISTRY" --store "$target/store" pull "$REGISTRY/$1"
+tool_layerctl() { layerctl_pull "$1"; }
+
+tool_layerctl_no_sync() { layerctl_pull "$1" --no-sync; }
+
+layerctl_pull() {
+	local image=$1
+	shift
+	timed "$BENCH_DIR/layerctl" --quiet --plain-http "$REGISTRY" --store "$target/store" pull "$@" "$REGISTRY/$image"
 }
 
 tool_skopeo() {
