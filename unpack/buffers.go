@@ -9,7 +9,7 @@ import (
 )
 
 // Buffers is memory that layers use one after the other: making it anew for
-// each, a few MiB, is what an image of many small layers would wait for. It
+// each, 2.5 MiB, is what an image of many small layers would wait for. It
 // may serve several layers at once, and keeps no more than four of them need.
 type Buffers struct {
 	pieces  spare[*inflate.Buffer]

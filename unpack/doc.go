@@ -42,7 +42,7 @@
 // million files take no more memory than a thousand.
 //
 // Reading the blob, decompressing, hashing, making the names and writing small
-// files are stages that work beside each other, on buffers of about 3 MiB in all
+// files are stages that work beside each other, on buffers of 2.5 MiB in all
 // for a layer; zstd takes the window that its frames ask for besides, 8 MiB or
 // what [Windows] has. Small blobs are unpacked in the caller's goroutine, and so
 // are all but the reading on one processor.

@@ -38,9 +38,9 @@ type pipeline struct {
 }
 
 const (
-	// pieceCount is one piece for each stage, two for the writer of files, and some
-	// on their way: small files and large ones come in bursts.
-	pieceCount = 8
+	// pieceCount is one piece for each stage, and one on its way: small files and
+	// large ones come in bursts. Two more gain 2 % where one layer is alone.
+	pieceCount = 6
 	// smallBlob is what is unpacked before goroutines would pay.
 	smallBlob = 1 << 20
 )
