@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -82,21 +83,27 @@ func (s *Store) ensureFix(ctx context.Context, img Image, stack []lowerLayer) (d
 
 // fixLayer is where under the store the fix layer's fs directory is.
 func (s *Store) fixLayer(chain digest.Digest) (string, error) {
-	name, err := hexName(chain)
+	dir, rel, err := s.openFix(chain)
 	if err != nil {
 		return "", err
 	}
+	return rel + "/" + fsDir, dir.Close()
+}
+
+// openFix opens a fix layer, once: whoever opens it again by its path may find
+// that it was pruned meanwhile. rel is where it is under the store.
+func (s *Store) openFix(chain digest.Digest) (dir *os.File, rel string, err error) {
+	name, err := hexName(chain)
+	if err != nil {
+		return nil, "", err
+	}
 	for _, rel := range []string{fixDir + "/" + name, unsyncedDir + "/" + s.boot + "/" + fixPrefix + name} {
 		dir, err := durable.OpenDirAt(s.root, rel)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		if !errors.Is(err, fs.ErrNotExist) {
+			return dir, rel, err
 		}
-		if err != nil {
-			return "", err
-		}
-		return rel + "/" + fsDir, dir.Close()
 	}
-	return "", fmt.Errorf("fix layer %s: %w: %w", chain, ErrNotFound, errPullAgain)
+	return nil, "", fmt.Errorf("fix layer %s: %w: %w", chain, ErrNotFound, errPullAgain)
 }
 
 // fixPlan is what a fix layer will hold.

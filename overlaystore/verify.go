@@ -290,11 +290,8 @@ func (s *Store) openTarget(t verifyTarget) (*os.File, error) {
 		dir, _, err := s.openLayer(t.id)
 		return dir, err
 	}
-	rel, err := s.fixLayer(t.id)
-	if err != nil {
-		return nil, err
-	}
-	return durable.OpenDirAt(s.root, strings.TrimSuffix(rel, "/"+fsDir))
+	dir, _, err := s.openFix(t.id)
+	return dir, err
 }
 
 // layerCheck is the verification of one layer.

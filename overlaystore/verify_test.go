@@ -449,3 +449,45 @@ func TestPruneSparesWhatIsMounted(t *testing.T) {
 		})
 	}
 }
+
+// A fix layer that is pruned while it is looked for is not found: nothing else
+// may come of it, or verifying beside a prune fails now and then.
+func TestVerifyBesidePrune(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "store"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	target := verifyTarget{id: digest.FromString("chain"), fix: true}
+	there := filepath.Join(s.Path(), fixDir, target.id.Encoded())
+	if err := os.Mkdir(there, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	done, moved := make(chan struct{}), make(chan error)
+	go func() {
+		var err error
+		for err == nil {
+			select {
+			case <-done:
+				moved <- nil
+				return
+			default:
+				err = errors.Join(os.Rename(there, there+"-"), os.Rename(there+"-", there))
+			}
+		}
+		moved <- err
+	}()
+	for range 20_000 {
+		dir, err := s.openTarget(target)
+		if err == nil {
+			dir.Close()
+		} else if !errors.Is(err, ErrNotFound) {
+			t.Error(err)
+			break
+		}
+	}
+	close(done)
+	if err := <-moved; err != nil {
+		t.Error(err)
+	}
+}
