@@ -35,7 +35,7 @@ func (u *unpacker) file(path string, e tree.Entry) error {
 	if err != nil {
 		return err
 	}
-	f := newFile{fd, e, parent.gid}
+	f := newFile{fd: fd, entry: e, aboveGID: parent.gid}
 	if u.writer.takes(e) {
 		e.Sum, err = u.writeLater(f)
 	} else {
@@ -110,19 +110,18 @@ func (u *unpacker) fill(fd int, e tree.Entry) (sum uint32, err error) {
 
 // writeLater leaves a file to the writer.
 func (u *unpacker) writeLater(f newFile) (sum uint32, err error) {
-	var content []byte
 	if f.entry.Size > 0 {
-		if content, err = u.tar.Content(); err != nil {
+		if f.content, err = u.tar.Content(); err != nil {
 			return 0, u.complete(f, tarFault(err))
 		}
 	}
 	if u.o.Record != nil {
-		sum = crc32.Checksum(content, castagnoli)
+		sum = crc32.Checksum(f.content, castagnoli)
 	}
-	if err := u.meter.space(int64(len(content))); err != nil {
+	if err := u.meter.space(int64(len(f.content))); err != nil {
 		return 0, u.complete(f, err)
 	}
-	u.writer.put(f, content)
+	u.writer.put(f)
 	return sum, nil
 }
 

@@ -36,13 +36,13 @@ type newFile struct {
 	fd       int
 	entry    tree.Entry
 	aboveGID uint32 // of its directory
+	content  []byte // for the writer, in the buffer of its batch
 }
 
 // batch is some files and then the buffer that they lie in.
 type batch struct {
-	files   []newFile
-	content [][]byte // of each
-	buf     *inflate.Buffer
+	files []newFile
+	buf   *inflate.Buffer
 }
 
 const (
@@ -68,22 +68,22 @@ func startWriter(u *unpacker, from *pipeline) *writer {
 
 func (w *writer) run() {
 	for b := range w.batches {
-		for i, f := range b.files {
-			w.write(f, b.content[i])
+		for _, f := range b.files {
+			w.write(f)
 		}
 		if b.buf != nil {
 			w.from.free <- b.buf
 		}
-		*b = batch{files: b.files[:0], content: b.content[:0]}
+		*b = batch{files: b.files[:0]}
 		w.spare <- b
 	}
 }
 
 // write completes one file, or only closes it where another one has failed.
-func (w *writer) write(f newFile, content []byte) {
+func (w *writer) write(f newFile) {
 	err := w.err
-	if err == nil && len(content) > 0 {
-		err = failed("write", f.entry.Path, w.u.disk.write(f.fd, content))
+	if err == nil && len(f.content) > 0 {
+		err = failed("write", f.entry.Path, w.u.disk.write(f.fd, f.content))
 	}
 	if w.err = w.u.complete(f, err); w.err != nil {
 		w.broken.Store(true)
@@ -96,8 +96,8 @@ func (w *writer) takes(e tree.Entry) bool {
 	return w != nil && len(e.Xattrs) == 0 && e.Size <= int64(len(w.u.stream.unread))
 }
 
-func (w *writer) put(f newFile, content []byte) {
-	w.now.files, w.now.content = append(w.now.files, f), append(w.now.content, content)
+func (w *writer) put(f newFile) {
+	w.now.files = append(w.now.files, f)
 	if len(w.now.files) == batchFiles {
 		w.pass(nil)
 	}
