@@ -19,7 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/archive"
 	"github.com/layerctl/layerctl/internal/merged"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
@@ -105,16 +105,10 @@ func unnamed(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// The names that say what a layer deletes: image-spec, layer.md, "Whiteouts".
-const (
-	whiteoutPrefix = ".wh."
-	opaqueName     = ".wh..wh..opq"
-)
-
 // writeLayer writes one layer as a tar, whiteouts before what is in their
 // place. A directory that the layer only implies has no entry.
-func writeLayer(ctx context.Context, w *archive.TreeWriter, layer *merged.Layer, from contents) error {
-	for f := range layer.All() {
+func writeLayer(ctx context.Context, w *archive.TreeWriter, l *merged.Layer, from contents) error {
+	for f := range l.All() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -126,8 +120,8 @@ func writeLayer(ctx context.Context, w *archive.TreeWriter, layer *merged.Layer,
 }
 
 func writeChange(w *archive.TreeWriter, f merged.File, from contents) error {
-	if f.Type == tree.Whiteout || f.Opaque == tree.Replaced && f.Path != "." {
-		if err := mark(w, path.Join(path.Dir(f.Path), whiteoutPrefix+path.Base(f.Path))); err != nil || f.Type == tree.Whiteout {
+	if f.Type == layer.Whiteout || f.Opaque == layer.Replaced && f.Path != "." {
+		if err := mark(w, path.Join(path.Dir(f.Path), layer.WhiteoutPrefix+path.Base(f.Path))); err != nil || f.Type == layer.Whiteout {
 			return err
 		}
 	}
@@ -137,14 +131,14 @@ func writeChange(w *archive.TreeWriter, f merged.File, from contents) error {
 		}
 	}
 	// Of a replaced directory that is implied the mark says that there is one.
-	if f.Opaque == tree.Marked || f.Opaque == tree.Replaced && (f.Implied || f.Path == ".") {
-		return mark(w, path.Join(f.Path, opaqueName))
+	if f.Opaque == layer.Marked || f.Opaque == layer.Replaced && (f.Implied || f.Path == ".") {
+		return mark(w, path.Join(f.Path, layer.OpaqueName))
 	}
 	return nil
 }
 
 func mark(w *archive.TreeWriter, name string) error {
-	return w.Write(tree.Entry{Path: name, Type: tree.Regular}, eof{})
+	return w.Write(layer.Entry{Path: name, Type: layer.Regular}, eof{})
 }
 
 type eof struct{}

@@ -14,7 +14,7 @@ import (
 	"github.com/layerctl/layerctl/archive"
 	"github.com/layerctl/layerctl/internal/flat"
 	"github.com/layerctl/layerctl/internal/merged"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
@@ -117,8 +117,8 @@ func (e *exporter) writeTree(ctx context.Context, view *merged.View, from conten
 func writePath(w *archive.TreeWriter, f merged.File, from contents) (err error) {
 	switch {
 	case f.Link != "":
-		return w.Write(tree.Entry{Path: f.Path, Type: tree.Hardlink, Linkname: f.Link, Mode: f.Mode, UID: f.UID, GID: f.GID, ModTime: f.ModTime}, nil)
-	case f.Type != tree.Regular:
+		return w.Write(layer.Entry{Path: f.Path, Type: layer.Hardlink, Linkname: f.Link, Mode: f.Mode, UID: f.UID, GID: f.GID, ModTime: f.ModTime}, nil)
+	case f.Type != layer.Regular:
 		return w.Write(f.Entry, nil)
 	}
 	content, err := from.Open(f)

@@ -20,9 +20,9 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-type layer = []imagetest.Entry
+type entries = []imagetest.Entry
 
-func imageOf(t *testing.T, layers ...layer) string {
+func imageOf(t *testing.T, layers ...entries) string {
 	t.Helper()
 	l := imagetest.NewLayout(filepath.Join(t.TempDir(), "image"))
 	var tars [][]byte
@@ -62,25 +62,25 @@ func TestUnpackAPart(t *testing.T) {
 	link, file, dir := imagetest.Hardlink, imagetest.File, imagetest.Dir
 	for _, c := range []struct {
 		name            string
-		layers          []layer
+		layers          []entries
 		paths, excludes []string
 		strip           int
 		want            string
 		fetched, unread int
 	}{
-		{"a name of a file that is not wanted", []layer{{file("a", "A"), link("b", "a"), file("c", "C")}}, []string{"b"}, nil, 0, "b:A", 1, 0},
-		{"two names of it", []layer{{file("a", "A"), link("d/b", "a"), link("d/c", "a")}}, []string{"d"}, nil, 0, "d d/b:A d/c:A", 1, 0},
-		{"a name of a lower layer's file", []layer{{file("x", "X"), file("a", "A")}, {link("b", "a")}}, []string{"b"}, nil, 0, "b:A", 2, 0},
-		{"a lower layer's file through a symlink", []layer{{file("usr/a", "A"), imagetest.Symlink("s", "usr")}, {link("b", "s/a")}}, []string{"b"}, nil, 0, "b:A", 2, 0},
-		{"what the topmost layer has", []layer{{file("a", "old")}, {file("x", "")}, {file("a", "new")}}, []string{"a"}, nil, 0, "a:new", 1, 2},
-		{"what a middle layer has", []layer{{file("a", "old")}, {file("a", "new")}, {file("x", "")}}, []string{"a"}, nil, 0, "a:new", 2, 1},
-		{"a directory of all layers", []layer{{file("d/a", "1")}, {file("d/b", "2")}, {file("d/.wh.a", ""), file("d/c", "3")}}, []string{"d"}, nil, 0, "d d/b:2 d/c:3", 3, 0},
-		{"an opaque directory", []layer{{file("d/a", "1")}, {dir("d/", 0o755), file("d/.wh..wh..opq", ""), file("d/b", "2")}}, []string{"d"}, nil, 0, "d d/b:2", 1, 1},
-		{"beside a link to what no layer read has", []layer{{file("f", "")}, {link("l", "f"), file("a", "A")}}, []string{"a"}, nil, 0, "a:A", 1, 1},
-		{"a glob needs all layers", []layer{{file("d/a", "1")}, {file("d/b", "2")}}, []string{"*/b"}, nil, 0, "d d/b:2", 2, 0},
-		{"stripped", []layer{{file("d/e/a", "1"), file("f", "2")}}, nil, nil, 1, "e e/a:1", 1, 0},
-		{"stripped into one, the later one counts", []layer{{file("d/a", "1"), file("e/a", "2"), link("f/a", "d/a")}}, nil, []string{"f"}, 1, "a:2", 1, 0},
-		{"all but some", []layer{{file("d/a", "1"), file("d/b", "2"), link("c", "d/a")}}, nil, []string{"d/a"}, 0, "c:1 d d/b:2", 1, 0},
+		{"a name of a file that is not wanted", []entries{{file("a", "A"), link("b", "a"), file("c", "C")}}, []string{"b"}, nil, 0, "b:A", 1, 0},
+		{"two names of it", []entries{{file("a", "A"), link("d/b", "a"), link("d/c", "a")}}, []string{"d"}, nil, 0, "d d/b:A d/c:A", 1, 0},
+		{"a name of a lower layer's file", []entries{{file("x", "X"), file("a", "A")}, {link("b", "a")}}, []string{"b"}, nil, 0, "b:A", 2, 0},
+		{"a lower layer's file through a symlink", []entries{{file("usr/a", "A"), imagetest.Symlink("s", "usr")}, {link("b", "s/a")}}, []string{"b"}, nil, 0, "b:A", 2, 0},
+		{"what the topmost layer has", []entries{{file("a", "old")}, {file("x", "")}, {file("a", "new")}}, []string{"a"}, nil, 0, "a:new", 1, 2},
+		{"what a middle layer has", []entries{{file("a", "old")}, {file("a", "new")}, {file("x", "")}}, []string{"a"}, nil, 0, "a:new", 2, 1},
+		{"a directory of all layers", []entries{{file("d/a", "1")}, {file("d/b", "2")}, {file("d/.wh.a", ""), file("d/c", "3")}}, []string{"d"}, nil, 0, "d d/b:2 d/c:3", 3, 0},
+		{"an opaque directory", []entries{{file("d/a", "1")}, {dir("d/", 0o755), file("d/.wh..wh..opq", ""), file("d/b", "2")}}, []string{"d"}, nil, 0, "d d/b:2", 1, 1},
+		{"beside a link to what no layer read has", []entries{{file("f", "")}, {link("l", "f"), file("a", "A")}}, []string{"a"}, nil, 0, "a:A", 1, 1},
+		{"a glob needs all layers", []entries{{file("d/a", "1")}, {file("d/b", "2")}}, []string{"*/b"}, nil, 0, "d d/b:2", 2, 0},
+		{"stripped", []entries{{file("d/e/a", "1"), file("f", "2")}}, nil, nil, 1, "e e/a:1", 1, 0},
+		{"stripped into one, the later one counts", []entries{{file("d/a", "1"), file("e/a", "2"), link("f/a", "d/a")}}, nil, []string{"f"}, 1, "a:2", 1, 0},
+		{"all but some", []entries{{file("d/a", "1"), file("d/b", "2"), link("c", "d/a")}}, nil, []string{"d/a"}, 0, "c:1 d d/b:2", 1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			to := filepath.Join(t.TempDir(), "to")
@@ -100,12 +100,12 @@ func TestUnpackAPart(t *testing.T) {
 func TestUnpackStaysInside(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		layers []layer
+		layers []entries
 	}{
-		{"a file through a symlink of a lower layer", []layer{{imagetest.Symlink("out", "CANARY")}, {imagetest.File("out/x", "bad")}}},
-		{"a symlink that replaces a directory", []layer{{imagetest.File("out/x", "a")}, {imagetest.Symlink("out", "CANARY")}}},
-		{"a directory that replaces a symlink", []layer{{imagetest.Symlink("out", "CANARY")}, {imagetest.Dir("out/", 0o777), imagetest.File("out/x", "bad")}}},
-		{"a link to a file behind a symlink", []layer{{imagetest.Symlink("s", "CANARY"), imagetest.File("keep", "k")}, {imagetest.Hardlink("out", "s/../../../keep")}}},
+		{"a file through a symlink of a lower layer", []entries{{imagetest.Symlink("out", "CANARY")}, {imagetest.File("out/x", "bad")}}},
+		{"a symlink that replaces a directory", []entries{{imagetest.File("out/x", "a")}, {imagetest.Symlink("out", "CANARY")}}},
+		{"a directory that replaces a symlink", []entries{{imagetest.Symlink("out", "CANARY")}, {imagetest.Dir("out/", 0o777), imagetest.File("out/x", "bad")}}},
+		{"a link to a file behind a symlink", []entries{{imagetest.Symlink("s", "CANARY"), imagetest.File("keep", "k")}, {imagetest.Hardlink("out", "s/../../../keep")}}},
 	} {
 		for _, force := range []bool{false, true} {
 			t.Run(c.name, func(t *testing.T) {
@@ -157,7 +157,7 @@ func tempDir(t *testing.T) string {
 // TestUnpackFailsWhole lets every operation fail in turn: a directory that was
 // not there is not there afterwards, and nothing beside it.
 func TestUnpackFailsWhole(t *testing.T) {
-	ref := imageOf(t, layer{imagetest.File("d/a", "A"), imagetest.Dir("ro/", 0o555), imagetest.File("ro/b", "B")}, layer{imagetest.Hardlink("l", "d/a"), imagetest.File("d/.wh.c", "")})
+	ref := imageOf(t, entries{imagetest.File("d/a", "A"), imagetest.Dir("ro/", 0o555), imagetest.File("ro/b", "B")}, entries{imagetest.Hardlink("l", "d/a"), imagetest.File("d/.wh.c", "")})
 	broken := errors.New("broken")
 	for n := 0; ; n++ {
 		top := tempDir(t)
@@ -186,7 +186,7 @@ func TestUnpackFailsWhole(t *testing.T) {
 }
 
 func TestUnpackTakesLimitsAndContexts(t *testing.T) {
-	ref := imageOf(t, layer{imagetest.File("a", "A"), imagetest.File("b", "B")})
+	ref := imageOf(t, entries{imagetest.File("a", "A"), imagetest.File("b", "B")})
 	top := t.TempDir()
 	_, err := New(Options{Platform: "linux/amd64"}).Unpack(t.Context(), ref, filepath.Join(top, "to"), UnpackOptions{Memory: 500})
 	var limit *merged.LimitError
@@ -205,7 +205,7 @@ func TestUnpackTakesLimitsAndContexts(t *testing.T) {
 
 // A file of the store that is not as long as its record says is not copied.
 func TestUnpackFromADamagedStore(t *testing.T) {
-	ref := imageOf(t, layer{imagetest.File("a", "content")})
+	ref := imageOf(t, entries{imagetest.File("a", "content")})
 	client := New(Options{Platform: "linux/amd64"})
 	store, err := overlaystore.Open(t.Context(), filepath.Join(t.TempDir(), "store"), overlaystore.Options{NoSync: true})
 	if err != nil {

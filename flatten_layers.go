@@ -14,7 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/flat"
 	"github.com/layerctl/layerctl/internal/merged"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
@@ -200,16 +200,16 @@ func (f *flattening) fetchOnce(ctx context.Context, n numbered, high *int64, wan
 	l := &flatLayer{merged: f.stack.Layer(), content: flat.Staged{Dir: dir}, numbered: n, staged: true, wanted: wanted, close: dir.Close}
 	o.Record = l.merged.Record
 	if !record {
-		o.Record = func(tree.Entry) error { return nil }
+		o.Record = func(layer.Entry) error { return nil }
 	}
-	result, counts, err := f.unpack(ctx, dir, n, high, o)
+	result, _, err := f.unpack(ctx, dir, n, high, o)
 	if err != nil || !record {
 		return l, err
 	}
 	for _, note := range result.Notes {
 		f.note(note.Key, note.Count)
 	}
-	return l, l.merged.End(facts(layerRecord(n.Layer, result, counts)))
+	return l, l.merged.End(result.Facts)
 }
 
 func (f *flattening) newDir(ctx context.Context) (*os.File, error) {
@@ -221,18 +221,18 @@ func (f *flattening) newDir(ctx context.Context) (*os.File, error) {
 
 func (f *flattening) unpackOptions() unpack.Options {
 	o := unpack.Options{
-		Whiteouts: unpack.JournalOnly,
-		Strict:    f.client.options.Strict,
-		Limits:    f.options.Limits,
-		Windows:   f.options.Windows,
-		Devices:   f.options.Devices,
-		Logger:    f.client.log,
+		Form:    layer.Form{Whiteouts: layer.JournalOnly},
+		Strict:  f.client.options.Strict,
+		Limits:  f.options.Limits,
+		Windows: f.options.Windows,
+		Devices: f.options.Devices,
+		Logger:  f.client.log,
 	}
 	switch {
 	case f.options.Owners == recordOwners:
-		o.IDs = unpack.Recorded
+		o.IDs = layer.RecordedIDs
 	case !f.sameOwner():
-		o.IDs = unpack.Squashed
+		o.IDs = layer.SquashedIDs
 	}
 	return o
 }
@@ -257,7 +257,7 @@ func (f *flattening) readAgain(ctx context.Context, layers []manifest.Layer, vie
 	}
 	needed := map[digest.Digest]map[string]bool{}
 	for file := range view.All() {
-		if file.Type == tree.Directory || file.Type == tree.Symlink || !f.choice.Has(file.Path) {
+		if file.Type == layer.Directory || file.Type == layer.Symlink || !f.choice.Has(file.Path) {
 			continue
 		}
 		l := f.layers[layers[file.Layer].DiffID]

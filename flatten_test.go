@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -22,7 +23,7 @@ func (b *bench) flattened(layers [][]imagetest.Entry, store *overlaystore.Store)
 	}
 	defer os.RemoveAll(work)
 	o := UnpackOptions{Store: store}
-	if b.ids == overlaystore.SquashedIDs {
+	if b.ids == layer.SquashedIDs {
 		o.Owners = NoSameOwner
 	}
 	dir := filepath.Join(work, "root")

@@ -18,31 +18,32 @@ const module = "github.com/layerctl/layerctl"
 
 // imports is the import table of this repository: package to the packages of
 // this module that it may import. Imports go downwards only, never sideways
-// within a level, but for the vocabulary of internal/tree; tests may also use internal/imagetest and internal/disktest.
+// within a level, but for the vocabulary of layer; tests may also use internal/imagetest and internal/disktest.
 var imports = map[string][]string{
 	// level 3
-	"cmd/layerctl": {"", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns"},
+	"cmd/layerctl": {"", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns", "layer", "errkind"},
 	// level 2: the only place that joins the parts
-	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "internal/durable", "internal/flat", "internal/merged", "internal/tree"},
+	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "internal/durable", "internal/flat", "internal/merged", "layer", "errkind"},
 	// level 1
-	"registry":      {"manifest", "platform", "internal/durable", "internal/hosts"},
-	"unpack":        {"manifest", "platform", "internal/durable", "internal/inflate", "internal/layertar", "internal/tree"},
-	"overlaystore":  {"manifest", "platform", "internal/beneath", "internal/durable", "internal/tree"},
-	"internal/flat": {"internal/beneath", "internal/durable", "internal/merged", "internal/tree"},
-	"cache":         {"manifest", "platform", "internal/durable"},
-	"archive":       {"internal/tree"},
+	"registry":      {"manifest", "platform", "internal/durable", "internal/hosts", "errkind"},
+	"unpack":        {"manifest", "platform", "internal/durable", "internal/inflate", "internal/layertar", "layer", "errkind"},
+	"overlaystore":  {"manifest", "platform", "internal/beneath", "internal/durable", "layer", "errkind"},
+	"internal/flat": {"internal/beneath", "internal/durable", "internal/merged", "layer", "errkind"},
+	"cache":         {"manifest", "platform", "internal/durable", "errkind"},
+	"archive":       {"layer", "errkind"},
 	// level 0
-	"bundle":             {},
-	"manifest":           {},
-	"platform":           {},
+	"errkind":            {},
+	"bundle":             {"errkind"},
+	"manifest":           {"errkind"},
+	"platform":           {"errkind"},
 	"internal/beneath":   {},
 	"internal/cmdline":   {},
 	"internal/durable":   {},
-	"internal/hosts":     {},
+	"internal/hosts":     {"errkind"},
 	"internal/inflate":   {},
 	"internal/layertar":  {},
-	"internal/merged":    {"internal/tree"},
-	"internal/tree":      {},
+	"internal/merged":    {"layer", "errkind"},
+	"layer":              {},
 	"internal/userns":    {},
 	"internal/imagetest": {},
 	"internal/disktest":  {},

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/layerctl/layerctl/internal/merged"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // What may be wrong with a path in an image.
@@ -56,9 +56,9 @@ type File struct {
 	Names int
 }
 
-var fileTypes = map[tree.Type]fs.FileMode{
-	tree.Directory: fs.ModeDir, tree.Symlink: fs.ModeSymlink, tree.FIFO: fs.ModeNamedPipe,
-	tree.CharDevice: fs.ModeDevice | fs.ModeCharDevice, tree.BlockDevice: fs.ModeDevice,
+var fileTypes = map[layer.Type]fs.FileMode{
+	layer.Directory: fs.ModeDir, layer.Symlink: fs.ModeSymlink, layer.FIFO: fs.ModeNamedPipe,
+	layer.CharDevice: fs.ModeDevice | fs.ModeCharDevice, layer.BlockDevice: fs.ModeDevice,
 }
 
 func newFile(f merged.File) File {
@@ -72,7 +72,7 @@ func newFile(f merged.File) File {
 		Path: outside(f.Path), Mode: mode, UID: f.UID, GID: f.GID, Size: f.Size, ModTime: f.ModTime,
 		Major: f.Major, Minor: f.Minor, Xattrs: f.Xattrs, Names: f.Names,
 	}
-	if f.Type == tree.Symlink {
+	if f.Type == layer.Symlink {
 		file.Target = f.Linkname
 	}
 	return file

@@ -9,8 +9,7 @@ import (
 	"io"
 
 	"github.com/layerctl/layerctl/internal/merged"
-	"github.com/layerctl/layerctl/internal/tree"
-	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -19,8 +18,8 @@ import (
 type watcher interface {
 	// begin says that the layer comes, from its first byte.
 	begin(*merged.Layer)
-	record(tree.Entry)
-	content(tree.Entry) io.Writer
+	record(layer.Entry)
+	content(layer.Entry) io.Writer
 }
 
 // read brings one layer into the stack: from the store, or fetched, which w may
@@ -50,19 +49,19 @@ func (k *look) readOnce(ctx context.Context, l numbered, w watcher) (*merged.Lay
 	if k.stored(l.DiffID) {
 		return storedLayer(ctx, k.stack, k.options.Store, l.DiffID)
 	}
-	layer := k.stack.Layer()
+	merging := k.stack.Layer()
 	if w != nil {
-		w.begin(layer)
+		w.begin(merging)
 	}
-	r, err := k.fetch(ctx, l, layer.Record, w)
+	r, err := k.fetch(ctx, l, merging.Record, w)
 	if err != nil {
 		return nil, err
 	}
-	return layer, layer.End(facts(layerRecord(l.Layer, r, overlaystore.Counts{})))
+	return merging, merging.End(r.Facts)
 }
 
 // fetch streams one layer through verification to record and to w.
-func (k *look) fetch(ctx context.Context, l numbered, record func(tree.Entry) error, w watcher) (unpack.Result, error) {
+func (k *look) fetch(ctx context.Context, l numbered, record func(layer.Entry) error, w watcher) (unpack.Result, error) {
 	blob, err := k.source.Blob(ctx, l.Descriptor)
 	if err != nil {
 		return unpack.Result{}, err
@@ -72,8 +71,8 @@ func (k *look) fetch(ctx context.Context, l numbered, record func(tree.Entry) er
 		Buffers: k.client.buffers, Record: record, Logger: k.client.log,
 	}
 	if w != nil {
-		o.Content = func(e tree.Entry) (io.Writer, error) { return w.content(e), nil }
-		o.Record = func(e tree.Entry) error {
+		o.Content = func(e layer.Entry) (io.Writer, error) { return w.content(e), nil }
+		o.Record = func(e layer.Entry) error {
 			err := record(e)
 			w.record(e)
 			return err

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/merged"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -83,9 +83,9 @@ func (k *look) found(ctx context.Context, path string, found merged.Found, top [
 	switch {
 	case !found.Exists:
 		return nil, &PathError{path, ErrNoPath}
-	case found.Type == tree.Directory:
+	case found.Type == layer.Directory:
 		return nil, &PathError{path, ErrDirectory}
-	case found.Type != tree.Regular:
+	case found.Type != layer.Regular:
 		return nil, &PathError{path, ErrNotRegular}
 	}
 	l := top[found.Layer]
@@ -131,7 +131,7 @@ func openStored(store *overlaystore.Store, l numbered, f merged.File) (_ io.Read
 func (k *look) again(ctx context.Context, l numbered, wanted int, to *spool) error {
 	k.client.log.Debug("fetch the layer again for a file that came before what leads to it", "digest", l.Descriptor.Digest)
 	to.reset()
-	unheard := func(tree.Entry) error { return nil }
+	unheard := func(layer.Entry) error { return nil }
 	_, err := k.fetch(ctx, l, unheard, &nth{wanted: wanted, spool: to})
 	if worthAgain(err) {
 		_, err = k.fetch(ctx, l, unheard, &nth{wanted: wanted, spool: to})
@@ -147,9 +147,9 @@ type nth struct {
 
 func (n *nth) begin(*merged.Layer) {}
 
-func (n *nth) record(tree.Entry) {}
+func (n *nth) record(layer.Entry) {}
 
-func (n *nth) content(tree.Entry) io.Writer {
+func (n *nth) content(layer.Entry) io.Writer {
 	if n.n++; n.n != n.wanted {
 		return nil
 	}
@@ -198,7 +198,7 @@ func (s *seeker) look() {
 	}
 }
 
-func (s *seeker) content(e tree.Entry) io.Writer {
+func (s *seeker) content(e layer.Entry) io.Writer {
 	s.n++
 	s.made[len(s.layers)][e.Path] = s.n
 	if e.Path != s.way {
@@ -209,12 +209,12 @@ func (s *seeker) content(e tree.Entry) io.Writer {
 	return s.spool
 }
 
-func (s *seeker) record(e tree.Entry) {
+func (s *seeker) record(e layer.Entry) {
 	switch e.Type {
-	case tree.Hardlink:
+	case layer.Hardlink:
 		made := s.made[len(s.layers)]
 		made[e.Path] = made[e.Linkname]
-	case tree.Symlink:
+	case layer.Symlink:
 		if e.Path == s.way || strings.HasPrefix(s.way, e.Path+"/") {
 			s.look()
 		}

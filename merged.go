@@ -33,21 +33,7 @@ func storedLayer(ctx context.Context, stack *merged.Stack, store *overlaystore.S
 			return nil, fmt.Errorf("read the journal of layer %s: %w", diffID, err)
 		}
 	}
-	return layer, layer.End(facts(record))
-}
-
-// facts are those of a layer's record that its journal does not have.
-func facts(r overlaystore.LayerRecord) merged.Facts {
-	f := merged.Facts{RootOpaque: r.RootOpaque}
-	for _, link := range r.ForeignLinks {
-		f.Foreign = append(f.Foreign, merged.Link{Path: string(link.Path), Target: string(link.Target)})
-	}
-	for _, d := range r.Implied {
-		if d.Bare {
-			f.Bare = append(f.Bare, string(d.Path))
-		}
-	}
-	return f
+	return layer, layer.End(record.Facts)
 }
 
 // storedView merges an image whose layers the store has, the lowest first.

@@ -11,7 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/merged"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -35,7 +35,7 @@ func listView(view *merged.View, content func(merged.File) (string, error)) ([]s
 			typeflag: typeflags[f.Type], mode: int64(f.Mode), uid: int(f.UID), gid: int(f.GID),
 			modTime: f.ModTime, xattrs: f.Xattrs, content: f.Linkname,
 		}
-		if f.Type == tree.Regular {
+		if f.Type == layer.Regular {
 			var err error
 			if n.content, err = content(f); err != nil {
 				return nil, err
@@ -52,7 +52,7 @@ func listView(view *merged.View, content func(merged.File) (string, error)) ([]s
 	return append(lines, groupLines(slices.Collect(maps.Values(groups)))...), nil
 }
 
-var typeflags = map[tree.Type]byte{tree.Regular: tar.TypeReg, tree.Directory: tar.TypeDir, tree.Symlink: tar.TypeSymlink}
+var typeflags = map[layer.Type]byte{layer.Regular: tar.TypeReg, layer.Directory: tar.TypeDir, layer.Symlink: tar.TypeSymlink}
 
 func readStored(store *overlaystore.Store, diffID digest.Digest, path string) (string, error) {
 	dir, err := store.OpenLayer(diffID)

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -41,7 +41,7 @@ func TestReadIsLikeUnpacking(t *testing.T) {
 	}
 }
 
-func unpackInto(t *testing.T, blob []byte, record func(tree.Entry) error) (unpack.Result, error) {
+func unpackInto(t *testing.T, blob []byte, record func(layer.Entry) error) (unpack.Result, error) {
 	t.Helper()
 	dir, err := os.Open(tempDir(t))
 	if err != nil {
@@ -50,7 +50,7 @@ func unpackInto(t *testing.T, blob []byte, record func(tree.Entry) error) (unpac
 	defer dir.Close()
 	o := unpack.Options{Record: record}
 	if os.Geteuid() != 0 {
-		o.IDs, o.Xattrs = unpack.Squashed, unpack.User
+		o.IDs, o.Xattrs = layer.SquashedIDs, layer.UserXattrs
 	}
 	return unpack.Layer(t.Context(), dir, bytes.NewReader(blob), unpack.Source{}, o)
 }
@@ -58,7 +58,7 @@ func unpackInto(t *testing.T, blob []byte, record func(tree.Entry) error) (unpac
 // journal is records as text.
 type journal struct{ lines []string }
 
-func (j *journal) record(e tree.Entry) error {
+func (j *journal) record(e layer.Entry) error {
 	j.lines = append(j.lines, fmt.Sprintf("%c %+v", e.Type, e))
 	return nil
 }
@@ -68,7 +68,7 @@ func (j *journal) record(e tree.Entry) error {
 func (j *journal) ordered() []string {
 	for i := 0; i < len(j.lines); {
 		n := i
-		for n < len(j.lines) && j.lines[n][0] == byte(tree.Removed) {
+		for n < len(j.lines) && j.lines[n][0] == byte(layer.Removed) {
 			n++
 		}
 		slices.Sort(j.lines[i:n])

@@ -12,7 +12,8 @@ import (
 
 // unpackOptions say how to unpack into this store's form.
 func (p *pull) unpackOptions() unpack.Options {
-	o := unpack.Options{
+	return unpack.Options{
+		Form:        p.store.Format().Form,
 		Strict:      p.client.options.Strict,
 		Limits:      p.options.Limits,
 		Windows:     p.options.Windows,
@@ -21,40 +22,17 @@ func (p *pull) unpackOptions() unpack.Options {
 		Serial:      p.options.serial,
 		Logger:      p.client.log,
 	}
-	form := p.store.Format()
-	if form.Whiteouts == overlaystore.XattrMarks {
-		o.Whiteouts = unpack.XattrFile
-	}
-	if form.Xattrs == overlaystore.UserXattrs {
-		o.Xattrs = unpack.User
-	}
-	switch form.IDs {
-	case overlaystore.MappedIDs:
-		o.IDs = unpack.Mapped
-	case overlaystore.SquashedIDs:
-		o.IDs = unpack.Squashed
-	}
-	return o
 }
 
 // layerRecord is what the store keeps of a layer that was unpacked: unpack
 // and overlaystore do not know each other.
 func layerRecord(l manifest.Layer, r unpack.Result, counts overlaystore.Counts) overlaystore.LayerRecord {
 	rec := overlaystore.LayerRecord{
-		Counts:     counts,
-		Size:       r.Size,
-		DiskSize:   r.Content,
-		Blobs:      []overlaystore.Blob{{Digest: l.Descriptor.Digest, Size: l.Descriptor.Size, MediaType: l.Descriptor.MediaType}},
-		RootOpaque: r.RootOpaque,
-	}
-	for _, d := range r.Implied {
-		rec.Implied = append(rec.Implied, overlaystore.ImpliedDir{Path: overlaystore.Path(d.Path), Opaque: d.Opaque, Bare: d.Bare})
-	}
-	for _, d := range r.WhiteoutDirs {
-		rec.WhiteoutParents = append(rec.WhiteoutParents, overlaystore.Path(d))
-	}
-	for _, l := range r.ForeignLinks {
-		rec.ForeignLinks = append(rec.ForeignLinks, overlaystore.ForeignLink{Path: overlaystore.Path(l.Path), Target: overlaystore.Path(l.Target)})
+		Counts:   counts,
+		Size:     r.Size,
+		DiskSize: r.Content,
+		Blobs:    []overlaystore.Blob{{Digest: l.Descriptor.Digest, Size: l.Descriptor.Size, MediaType: l.Descriptor.MediaType}},
+		Facts:    r.Facts,
 	}
 	for _, n := range r.Notes {
 		if rec.Notes == nil {

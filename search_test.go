@@ -13,9 +13,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/internal/merged"
-	"github.com/layerctl/layerctl/internal/tree"
-	"github.com/layerctl/layerctl/manifest"
-	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -63,14 +61,14 @@ func TestSearch(t *testing.T) {
 
 // place is what a search must find out; of directories more is only in the
 // view.
-func place(f merged.File, exists bool, layer int) string {
+func place(f merged.File, exists bool, at int) string {
 	switch {
 	case !exists:
 		return "nothing"
-	case f.Type == tree.Directory:
+	case f.Type == layer.Directory:
 		return f.Path + "/"
 	}
-	return fmt.Sprintf("%s %c of layer %d: %s %q", f.Path, f.Type, layer, f.From, f.Linkname)
+	return fmt.Sprintf("%s %c of layer %d: %s %q", f.Path, f.Type, at, f.From, f.Linkname)
 }
 
 // readLayers reads what tars say, the lowest layer first.
@@ -84,7 +82,7 @@ func readLayers(t *testing.T, tars [][]imagetest.Entry) []*merged.Layer {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.End(facts(layerRecord(manifest.Layer{}, r, overlaystore.Counts{}))); err != nil {
+		if err := l.End(r.Facts); err != nil {
 			t.Fatal(err)
 		}
 		layers = append(layers, l)
@@ -99,7 +97,7 @@ func lookedFor(seed uint64, view *merged.View) []string {
 	paths := []string{"/", "nowhere", "../..", ""}
 	for f := range view.All() {
 		paths = append(paths, f.Path, "/"+f.Path+"/", f.Path+"/..")
-		if f.Type == tree.Symlink {
+		if f.Type == layer.Symlink {
 			paths = append(paths, f.Path+"/a", f.Path+"/b/../c")
 		}
 	}

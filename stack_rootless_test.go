@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // stacksIDs names, in the process that checks stacks in a user namespace, the
@@ -66,8 +66,8 @@ func (n *inode) squash() {
 // recordedOwners are those that the journal of a layer has, by path.
 type recordedOwners map[string][2]int
 
-func (o recordedOwners) record(e tree.Entry) error {
-	if e.Type != tree.OpaqueMark {
+func (o recordedOwners) record(e layer.Entry) error {
+	if e.Type != layer.OpaqueMark {
 		o[e.Path] = [2]int{int(e.UID), int(e.GID)}
 	}
 	return nil

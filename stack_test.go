@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
@@ -67,7 +67,7 @@ type bench struct {
 	store  *overlaystore.Store
 	target string
 	dir    string // on the filesystem of the store
-	ids    overlaystore.IDs
+	ids    layer.IDs
 }
 
 // memory is a filesystem in memory, where a sync costs nothing: no store here is
@@ -136,7 +136,7 @@ func (b *bench) check(seed uint64) {
 		})
 		compare("what is written again", func() ([]string, error) { return b.written(image.Layers) })
 	}
-	if b.ids == overlaystore.SquashedIDs {
+	if b.ids == layer.SquashedIDs {
 		want.squash()
 	}
 	compare("the mounted view", func() ([]string, error) { return b.view(image) })
@@ -148,7 +148,7 @@ func (b *bench) check(seed uint64) {
 		from = b.store
 	}
 	compare("the unpacked tree", func() ([]string, error) { return b.flattened(layers, from) })
-	if seed%extractOne == 0 && b.ids == overlaystore.HostIDs {
+	if seed%extractOne == 0 && b.ids == layer.HostIDs {
 		compare("the extracted tar", func() ([]string, error) { return b.extracted(raw) })
 	}
 }
@@ -206,7 +206,7 @@ func (b *bench) layer(entries []imagetest.Entry, diffID digest.Digest) error {
 	p := newPull(New(Options{}), b.store, nil, PullOptions{})
 	options := p.unpackOptions()
 	owners := recordedOwners{}
-	options.Record = func(e tree.Entry) error { return errors.Join(owners.record(e), st.Record(e)) }
+	options.Record = func(e layer.Entry) error { return errors.Join(owners.record(e), st.Record(e)) }
 	result, err := unpack.Layer(b.Context(), st.Dir(), bytes.NewReader(imagetest.Tar(entries...)), unpack.Source{
 		MediaType: "application/vnd.oci.image.layer.v1.tar", DiffID: diffID,
 	}, options)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -34,7 +35,7 @@ func TestRandomStacksWithoutDevices(t *testing.T) {
 	if err := unix.Mknod(filepath.Join(dir, "device"), unix.S_IFCHR, 0); err == nil {
 		t.Fatal("the filesystem takes devices 0:0")
 	}
-	b := newBench(t, dir, overlaystore.Options{Whiteouts: overlaystore.XattrMarks})
+	b := newBench(t, dir, overlaystore.Options{Whiteouts: layer.XattrMarks})
 	for _, seed := range []uint64{53, 123} { // they once listed whiteouts
 		b.check(seed)
 	}

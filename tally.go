@@ -8,37 +8,37 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // tally counts what unpacking makes while it passes the records on.
 type tally struct {
-	next   func(tree.Entry) error
+	next   func(layer.Entry) error
 	counts overlaystore.Counts
 	paths  int64
 	bytes  int64 // of files' contents
 }
 
-func (t *tally) record(e tree.Entry) error {
+func (t *tally) record(e layer.Entry) error {
 	t.paths++
 	t.bytes += e.Size
 	c := &t.counts
 	switch e.Type {
-	case tree.Regular:
+	case layer.Regular:
 		c.Regular++
-	case tree.Directory:
+	case layer.Directory:
 		c.Directories++
-	case tree.Symlink:
+	case layer.Symlink:
 		c.Symlinks++
-	case tree.Hardlink:
+	case layer.Hardlink:
 		c.Hardlinks++
-	case tree.CharDevice, tree.BlockDevice, tree.FIFO:
+	case layer.CharDevice, layer.BlockDevice, layer.FIFO:
 		c.Devices++
-	case tree.Whiteout:
+	case layer.Whiteout:
 		c.Whiteouts++
 	}
-	if e.Opaque != tree.Transparent {
+	if e.Opaque != layer.Transparent {
 		c.Opaque++
 	}
 	return t.next(e)

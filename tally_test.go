@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -44,9 +44,9 @@ func TestPullCountsPaths(t *testing.T) {
 }
 
 func TestTallyTellsWhatALayerNeeds(t *testing.T) {
-	made := &tally{next: func(tree.Entry) error { return nil }}
+	made := &tally{next: func(layer.Entry) error { return nil }}
 	for range 10 {
-		if err := made.record(tree.Entry{Type: tree.Regular, Size: 100}); err != nil {
+		if err := made.record(layer.Entry{Type: layer.Regular, Size: 100}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // Owner is a user and a group, by number.
@@ -40,15 +40,15 @@ func NewTreeWriter(to io.Writer, o TreeOptions) *TreeWriter {
 	return &TreeWriter{tar.NewWriter(to), o}
 }
 
-var typeflags = map[tree.Type]byte{
-	tree.Regular: tar.TypeReg, tree.Directory: tar.TypeDir, tree.Symlink: tar.TypeSymlink,
-	tree.Hardlink: tar.TypeLink, tree.CharDevice: tar.TypeChar, tree.BlockDevice: tar.TypeBlock, tree.FIFO: tar.TypeFifo,
+var typeflags = map[layer.Type]byte{
+	layer.Regular: tar.TypeReg, layer.Directory: tar.TypeDir, layer.Symlink: tar.TypeSymlink,
+	layer.Hardlink: tar.TypeLink, layer.CharDevice: tar.TypeChar, layer.BlockDevice: tar.TypeBlock, layer.FIFO: tar.TypeFifo,
 }
 
 // Write writes one path. A hardlink's Linkname is a path that was written
 // before. The content is that of a regular file, else nil, and is read to its
 // end: where its length or sum are not the entry's the error is [ErrMismatch].
-func (w *TreeWriter) Write(e tree.Entry, content io.Reader) error {
+func (w *TreeWriter) Write(e layer.Entry, content io.Reader) error {
 	flag, ok := typeflags[e.Type]
 	if !ok {
 		return fmt.Errorf("%.200q: a %q has no place in a tar", e.Path, rune(e.Type))
@@ -58,7 +58,7 @@ func (w *TreeWriter) Write(e tree.Entry, content io.Reader) error {
 		Mode: int64(e.Mode), Uid: int(e.UID), Gid: int(e.GID), ModTime: e.ModTime,
 		Devmajor: int64(e.Major), Devminor: int64(e.Minor),
 	}
-	if e.Type == tree.Directory {
+	if e.Type == layer.Directory {
 		h.Name += "/"
 	}
 	if w.options.Owner != nil {
@@ -76,13 +76,13 @@ func (w *TreeWriter) Write(e tree.Entry, content io.Reader) error {
 	if err := w.tar.WriteHeader(h); err != nil {
 		return fmt.Errorf("%.200q: %w", e.Path, err)
 	}
-	if e.Type != tree.Regular {
+	if e.Type != layer.Regular {
 		return nil
 	}
 	return w.content(e, content)
 }
 
-func (w *TreeWriter) content(e tree.Entry, content io.Reader) error {
+func (w *TreeWriter) content(e layer.Entry, content io.Reader) error {
 	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	n, err := io.Copy(io.MultiWriter(w.tar, sum), content)
 	switch {

@@ -12,18 +12,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 func TestTreeWriter(t *testing.T) {
 	sum := crc32.Checksum([]byte("content"), crc32.MakeTable(crc32.Castagnoli))
 	// archive/tar keeps ids as int, and refuses on 32 bits what is larger.
 	const largest = min(1<<32-2, math.MaxInt)
-	file := tree.Entry{
-		Path: "f", Type: tree.Regular, Mode: 0o6755, UID: largest, GID: 5, Size: 7, Sum: sum, ModTime: time.Unix(1, 2),
+	file := layer.Entry{
+		Path: "f", Type: layer.Regular, Mode: 0o6755, UID: largest, GID: 5, Size: 7, Sum: sum, ModTime: time.Unix(1, 2),
 		Xattrs: map[string]string{"user.b": "\x00\xff\n", "user.a": "", "security.capability": "\x01\x00"},
 	}
-	device := tree.Entry{Path: "c", Type: tree.CharDevice, Mode: 0o600, Major: 4095, Minor: 1048575, ModTime: time.Unix(0, 0)}
+	device := layer.Entry{Path: "c", Type: layer.CharDevice, Mode: 0o600, Major: 4095, Minor: 1048575, ModTime: time.Unix(0, 0)}
 	var out bytes.Buffer
 	w := NewTreeWriter(&out, TreeOptions{})
 	if err := errors.Join(w.Write(file, strings.NewReader("content")), w.Write(device, nil), w.Close()); err != nil {
@@ -50,15 +50,15 @@ func TestTreeWriter(t *testing.T) {
 func TestTreeWriterRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		entry   tree.Entry
+		entry   layer.Entry
 		content string
 		want    error // nil for any
 	}{
-		{"a whiteout", tree.Entry{Type: tree.Whiteout}, "", nil},
-		{"a shorter content", tree.Entry{Type: tree.Regular, Size: 2}, "x", ErrMismatch},
-		{"a longer content", tree.Entry{Type: tree.Regular, Size: 2}, "xyz", ErrMismatch},
-		{"another content", tree.Entry{Type: tree.Regular, Size: 2, Sum: 7}, "xy", ErrMismatch},
-		{"an attribute that no record can have", tree.Entry{Type: tree.Directory, Xattrs: map[string]string{"user.a=b": ""}}, "", nil},
+		{"a whiteout", layer.Entry{Type: layer.Whiteout}, "", nil},
+		{"a shorter content", layer.Entry{Type: layer.Regular, Size: 2}, "x", ErrMismatch},
+		{"a longer content", layer.Entry{Type: layer.Regular, Size: 2}, "xyz", ErrMismatch},
+		{"another content", layer.Entry{Type: layer.Regular, Size: 2, Sum: 7}, "xy", ErrMismatch},
+		{"an attribute that no record can have", layer.Entry{Type: layer.Directory, Xattrs: map[string]string{"user.a=b": ""}}, "", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.entry.Path, c.entry.ModTime = "name", time.Unix(0, 0)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/layerctl/layerctl/layer"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -150,7 +151,7 @@ func (s *Store) assemble(ctx context.Context, img Image) (*Mount, error) {
 // attribute the kernel looks for in all layers but the lowest one
 // (ovl_get_root in fs/overlayfs/super.c).
 func (s *Store) ghosts(stack []lowerLayer) bool {
-	return s.format.Whiteouts == XattrMarks && len(stack) > 0 && len(stack[len(stack)-1].rec.WhiteoutParents) > 0
+	return s.format.Whiteouts == layer.XattrMarks && len(stack) > 0 && len(stack[len(stack)-1].rec.WhiteoutParents) > 0
 }
 
 const sourcePrefix = "layerctl:"

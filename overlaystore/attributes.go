@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -42,8 +43,8 @@ func plainAttributes() attributesOf {
 
 // apply sets the attributes on f, an open directory or file. The time is last:
 // what is made in a directory afterwards changes it.
-func (a attributesOf) apply(f *os.File, ids IDs) error {
-	if ids != SquashedIDs {
+func (a attributesOf) apply(f *os.File, ids layer.IDs) error {
+	if ids != layer.SquashedIDs {
 		if err := unix.Fchown(int(f.Fd()), int(a.uid), int(a.gid)); err != nil {
 			return &os.PathError{Op: "chown", Path: f.Name(), Err: err}
 		}
@@ -128,7 +129,7 @@ func isWhiteout(f *os.File, st unix.Stat_t, form Format) bool {
 	if st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 {
 		return true
 	}
-	if form.Whiteouts != XattrMarks || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != 0 {
+	if form.Whiteouts != layer.XattrMarks || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != 0 {
 		return false
 	}
 	_, err := unix.Getxattr(procPath(f), form.Xattr("whiteout"), nil)

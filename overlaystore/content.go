@@ -14,7 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // LayerDir is a layer's directory, opened to read what is in it. A prune takes
@@ -40,14 +40,14 @@ func (s *Store) OpenLayer(diffID digest.Digest) (*LayerDir, error) {
 	return &LayerDir{diffID, dir, fs}, nil
 }
 
-// Entries yields the layer's journal as it was recorded, see [tree.Entry].
+// Entries yields the layer's journal as it was recorded, see [layer.Entry].
 // After an error, ErrDamaged or the context's, there is nothing more. All of
 // it is to be believed only when the last entry has come without an error.
-func (d *LayerDir) Entries(ctx context.Context) iter.Seq2[tree.Entry, error] {
-	return func(yield func(tree.Entry, error) bool) {
+func (d *LayerDir) Entries(ctx context.Context) iter.Seq2[layer.Entry, error] {
+	return func(yield func(layer.Entry, error) bool) {
 		r, done, err := openFiles(d.dir)
 		if err != nil {
-			yield(tree.Entry{}, fmt.Errorf("layer %s: %w", d.diffID, err))
+			yield(layer.Entry{}, fmt.Errorf("layer %s: %w", d.diffID, err))
 			return
 		}
 		defer done()
@@ -56,7 +56,7 @@ func (d *LayerDir) Entries(ctx context.Context) iter.Seq2[tree.Entry, error] {
 				err = ctx.Err()
 			}
 			if err != nil {
-				yield(tree.Entry{}, fmt.Errorf("layer %s: %w", d.diffID, err))
+				yield(layer.Entry{}, fmt.Errorf("layer %s: %w", d.diffID, err))
 				return
 			}
 			if !yield(e, nil) {

@@ -88,7 +88,7 @@
 // The fields of a record, without names or padding; a varint is Go's
 // encoding/binary, u unsigned, s zigzag; a string is its length (u) and bytes:
 //
-//	type     1 byte, a tree.Type
+//	type     1 byte, a layer.Type
 //	flags    1 byte: 1 implied, 2 opaque by mark, 4 replaced, 8 has xattrs
 //	path     u, how many bytes it shares with the record's before; the rest, a string
 //	mode u, uid u, gid u

@@ -14,7 +14,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // filesMagic begins files.zst, inside the compression. Its last byte is the
@@ -77,7 +77,7 @@ func (f *filesWriter) emit(b []byte) error {
 }
 
 // add appends one record.
-func (f *filesWriter) add(e *tree.Entry) error {
+func (f *filesWriter) add(e *layer.Entry) error {
 	body, err := appendEntry(f.buf[:0], e, f.last)
 	if err != nil {
 		return err
@@ -101,15 +101,15 @@ func (f *filesWriter) close() error {
 	return errors.Join(err, f.z.Close(), f.out.Flush())
 }
 
-func appendEntry(b []byte, e *tree.Entry, last string) ([]byte, error) {
+func appendEntry(b []byte, e *layer.Entry, last string) ([]byte, error) {
 	var flags byte
 	if e.Implied {
 		flags |= flagImplied
 	}
 	switch e.Opaque {
-	case tree.Marked:
+	case layer.Marked:
 		flags |= flagMarked
-	case tree.Replaced:
+	case layer.Replaced:
 		flags |= flagReplaced
 	}
 	if len(e.Xattrs) > 0 {

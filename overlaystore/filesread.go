@@ -14,7 +14,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // filesReader reads files.zst. It believes nothing: sizes are bounded before
@@ -66,25 +66,25 @@ func (f *filesReader) full(b []byte) error {
 }
 
 // next returns the next record, and io.EOF after the last when the end holds.
-func (f *filesReader) next() (tree.Entry, error) {
+func (f *filesReader) next() (layer.Entry, error) {
 	size, err := binary.ReadUvarint(f)
 	if err != nil {
-		return tree.Entry{}, fmt.Errorf("%w: %s ends early: %w", ErrDamaged, filesFile, noEOF(err))
+		return layer.Entry{}, fmt.Errorf("%w: %s ends early: %w", ErrDamaged, filesFile, noEOF(err))
 	}
 	if size == 0 {
-		return tree.Entry{}, f.end()
+		return layer.Entry{}, f.end()
 	}
 	if size > maxEntry {
-		return tree.Entry{}, fmt.Errorf("%w: %s has a record of %d bytes", ErrDamaged, filesFile, size)
+		return layer.Entry{}, fmt.Errorf("%w: %s has a record of %d bytes", ErrDamaged, filesFile, size)
 	}
 	f.buf = slices.Grow(f.buf[:0], int(size))[:size]
 	if err := f.full(f.buf); err != nil {
-		return tree.Entry{}, err
+		return layer.Entry{}, err
 	}
 	d := fieldReader{rest: f.buf}
 	e := d.entry(f.last)
 	if d.bad || len(d.rest) > 0 {
-		return tree.Entry{}, fmt.Errorf("%w: %s: record %d makes no sense", ErrDamaged, filesFile, f.count)
+		return layer.Entry{}, fmt.Errorf("%w: %s: record %d makes no sense", ErrDamaged, filesFile, f.count)
 	}
 	f.last = e.Path
 	f.count++
@@ -124,9 +124,9 @@ type fieldReader struct {
 	bad  bool
 }
 
-func (d *fieldReader) entry(last string) tree.Entry {
-	var e tree.Entry
-	e.Type = tree.Type(d.byte())
+func (d *fieldReader) entry(last string) layer.Entry {
+	var e layer.Entry
+	e.Type = layer.Type(d.byte())
 	flags := d.byte()
 	shared := d.uint(uint64(len(last)))
 	e.Path = last[:shared] + d.string()
@@ -143,9 +143,9 @@ func (d *fieldReader) entry(last string) tree.Entry {
 	e.Implied = flags&flagImplied != 0
 	switch flags & (flagMarked | flagReplaced) {
 	case flagMarked:
-		e.Opaque = tree.Marked
+		e.Opaque = layer.Marked
 	case flagReplaced:
-		e.Opaque = tree.Replaced
+		e.Opaque = layer.Replaced
 	case flagMarked | flagReplaced:
 		d.bad = true
 	}
@@ -158,9 +158,9 @@ func (d *fieldReader) entry(last string) tree.Entry {
 	return e
 }
 
-var knownTypes = []tree.Type{
-	tree.Regular, tree.Directory, tree.Symlink, tree.Hardlink, tree.CharDevice, tree.BlockDevice,
-	tree.FIFO, tree.Whiteout, tree.Removed, tree.OpaqueMark,
+var knownTypes = []layer.Type{
+	layer.Regular, layer.Directory, layer.Symlink, layer.Hardlink, layer.CharDevice, layer.BlockDevice,
+	layer.FIFO, layer.Whiteout, layer.Removed, layer.OpaqueMark,
 }
 
 func (d *fieldReader) xattrs() map[string]string {
@@ -224,8 +224,8 @@ func (d *fieldReader) string() string {
 }
 
 // all yields the records; after an error it ends.
-func (f *filesReader) all() iter.Seq2[tree.Entry, error] {
-	return func(yield func(tree.Entry, error) bool) {
+func (f *filesReader) all() iter.Seq2[layer.Entry, error] {
+	return func(yield func(layer.Entry, error) bool) {
 		for {
 			e, err := f.next()
 			if err == io.EOF || !yield(e, err) || err != nil {

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // fill makes the files in the staging's lower dir as unpacking would, and
@@ -36,7 +36,7 @@ func fill(g *Staging, rec LayerRecord, files ...file) error {
 	dirs := slices.Clone(files)
 	slices.SortFunc(dirs, func(a, b file) int { return strings.Count(b.Path, "/") - strings.Count(a.Path, "/") })
 	for _, d := range dirs {
-		if d.Type == tree.Directory {
+		if d.Type == layer.Directory {
 			if err := attributes(filepath.Join(root, d.Path), d); err != nil {
 				return err
 			}
@@ -55,26 +55,26 @@ func makeFile(root string, format Format, f *file) error {
 		}
 	}
 	switch f.Type {
-	case tree.Directory:
+	case layer.Directory:
 		if f.Path != "." {
 			if err := os.Mkdir(path, 0o755); err != nil {
 				return err
 			}
 		}
-		if f.Opaque != tree.Transparent && f.Path != "." {
+		if f.Opaque != layer.Transparent && f.Path != "." {
 			if err := unix.Lsetxattr(path, format.Xattr("opaque"), []byte("y"), 0); err != nil {
 				return err
 			}
 		}
 		return nil
-	case tree.Symlink:
+	case layer.Symlink:
 		if err := os.Symlink(f.Linkname, path); err != nil {
 			return err
 		}
-	case tree.Hardlink:
+	case layer.Hardlink:
 		return os.Link(filepath.Join(root, f.Linkname), path)
-	case tree.Whiteout:
-		if format.Whiteouts == CharDevices {
+	case layer.Whiteout:
+		if format.Whiteouts == layer.CharDevices {
 			return unix.Mknod(path, unix.S_IFCHR, 0)
 		}
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
@@ -84,7 +84,7 @@ func makeFile(root string, format Format, f *file) error {
 			return err
 		}
 		return unix.Setxattr(filepath.Dir(path), format.Xattr("opaque"), []byte("x"), 0)
-	case tree.FIFO:
+	case layer.FIFO:
 		if err := unix.Mkfifo(path, 0o600); err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func attributes(path string, f file) error {
 			return err
 		}
 	}
-	if f.Type != tree.Symlink {
+	if f.Type != layer.Symlink {
 		if err := unix.Chmod(path, f.Mode); err != nil {
 			return err
 		}

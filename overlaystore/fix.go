@@ -17,6 +17,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 )
 
@@ -344,7 +345,7 @@ func (p *fixPlan) ghosts(v view) error {
 				return err
 			}
 			switch lowest := len(layers) > 0 && layers[len(layers)-1] == i; {
-			case lowest && l.form.Whiteouts == XattrMarks:
+			case lowest && l.form.Whiteouts == layer.XattrMarks:
 				if err := p.hideMarks(v, l, string(dir)); err != nil {
 					return err
 				}

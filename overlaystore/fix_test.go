@@ -13,10 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/layerctl/layerctl/layer"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
-
-	"github.com/layerctl/layerctl/internal/tree"
 )
 
 // said is a directory that its layer's tar has an entry for.
@@ -32,7 +31,7 @@ func said(path string, mode, id uint32, xattrs ...string) file {
 	return f
 }
 
-func opaque(f file, o tree.Opaque) file { f.Opaque = o; return f }
+func opaque(f file, o layer.Opaque) file { f.Opaque = o; return f }
 
 func bare(path string) file {
 	f := implied(path)
@@ -42,10 +41,10 @@ func bare(path string) file {
 
 type testLayer struct {
 	files   []file
-	foreign []ForeignLink
+	foreign []layer.ForeignLink
 }
 
-func layer(files ...file) testLayer { return testLayer{files: files} }
+func layerOf(files ...file) testLayer { return testLayer{files: files} }
 
 // What the mounted stack must show. A want is one line for each path that
 // matters: the path, then type, mode, owner, time and attributes of a
@@ -54,7 +53,7 @@ func layer(files ...file) testLayer { return testLayer{files: files} }
 func TestFixLayer(t *testing.T) {
 	needsMount(t)
 	needsRoot(t, "its files have owners")
-	link := func(p, target string) ForeignLink { return ForeignLink{Path(p), Path(target)} }
+	link := func(p, target string) layer.ForeignLink { return layer.ForeignLink{Path: layer.Path(p), Target: layer.Path(target)} }
 	for _, c := range []struct {
 		name   string
 		layers []testLayer // the lowest first
@@ -63,14 +62,14 @@ func TestFixLayer(t *testing.T) {
 	}{
 		{
 			"nothing to mend",
-			[]testLayer{layer(said("tmp", 0o1777, 0)), layer(said("tmp", 0o1777, 0), regular("tmp/f", "x"))},
+			[]testLayer{layerOf(said("tmp", 0o1777, 0)), layerOf(said("tmp", 0o1777, 0), regular("tmp/f", "x"))},
 			map[string]string{"tmp": "1777 0 said"}, nil,
 		},
 		{
 			"an implied directory over a said one",
 			[]testLayer{
-				layer(said("tmp", 0o1777, 7, "user.note", "kept")),
-				layer(implied("tmp"), regular("tmp/f", "x")),
+				layerOf(said("tmp", 0o1777, 7, "user.note", "kept")),
+				layerOf(implied("tmp"), regular("tmp/f", "x")),
 			},
 			map[string]string{"tmp": "1777 7 said user.note=kept", "tmp/f": "x 1"},
 			[]string{"tmp"},
@@ -78,113 +77,113 @@ func TestFixLayer(t *testing.T) {
 		{
 			"implied twice, nearest speaker wins",
 			[]testLayer{
-				layer(said("d", 0o700, 1)), layer(said("d", 0o750, 2)),
-				layer(implied("d"), regular("d/a", "x")), layer(implied("d"), regular("d/b", "x")),
+				layerOf(said("d", 0o700, 1)), layerOf(said("d", 0o750, 2)),
+				layerOf(implied("d"), regular("d/a", "x")), layerOf(implied("d"), regular("d/b", "x")),
 			},
 			map[string]string{"d": "0750 2 said"}, []string{"d"},
 		},
 		{
 			"implied below, said on top",
-			[]testLayer{layer(implied("d"), regular("d/a", "x")), layer(said("d", 0o700, 3))},
+			[]testLayer{layerOf(implied("d"), regular("d/a", "x")), layerOf(said("d", 0o700, 3))},
 			map[string]string{"d": "0700 3 said"}, nil,
 		},
 		{
 			"said by nobody",
-			[]testLayer{layer(implied("d"), regular("d/a", "x")), layer(implied("d"), regular("d/b", "x"))},
+			[]testLayer{layerOf(implied("d"), regular("d/a", "x")), layerOf(implied("d"), regular("d/b", "x"))},
 			map[string]string{"d": "plain"}, nil,
 		},
 		{
 			"through an opaque mark: the children go, the directory stays",
 			[]testLayer{
-				layer(said("d", 0o1777, 7), regular("d/old", "x")),
-				layer(opaque(implied("d"), tree.Marked), regular("d/new", "x")),
+				layerOf(said("d", 0o1777, 7), regular("d/old", "x")),
+				layerOf(opaque(implied("d"), layer.Marked), regular("d/new", "x")),
 			},
 			map[string]string{"d": "1777 7 said", "d/old": "-", "d/new": "x 1"}, []string{"d"},
 		},
 		{
 			"not through a replaced directory",
 			[]testLayer{
-				layer(said("d", 0o1777, 7), regular("d/old", "x")),
-				layer(opaque(implied("d"), tree.Replaced), regular("d/new", "x")),
+				layerOf(said("d", 0o1777, 7), regular("d/old", "x")),
+				layerOf(opaque(implied("d"), layer.Replaced), regular("d/new", "x")),
 			},
 			map[string]string{"d": "plain", "d/old": "-"}, nil,
 		},
 		{
 			"not below an opaque directory",
 			[]testLayer{
-				layer(said("d", 0o700, 7), said("d/e", 0o700, 7)),
-				layer(opaque(said("d", 0o711, 1), tree.Marked), implied("d/e"), regular("d/e/f", "x")),
+				layerOf(said("d", 0o700, 7), said("d/e", 0o700, 7)),
+				layerOf(opaque(said("d", 0o711, 1), layer.Marked), implied("d/e"), regular("d/e/f", "x")),
 			},
 			map[string]string{"d": "0711 1 said", "d/e": "plain"}, nil,
 		},
 		{
 			"not through a whiteout in a layer between",
 			[]testLayer{
-				layer(said("d", 0o700, 7)), layer(whiteout("d")), layer(implied("d"), regular("d/f", "x")),
+				layerOf(said("d", 0o700, 7)), layerOf(whiteout("d")), layerOf(implied("d"), regular("d/f", "x")),
 			},
 			map[string]string{"d": "plain"}, nil,
 		},
 		{
 			"not through a file or a symbolic link between",
 			[]testLayer{
-				layer(said("d", 0o700, 7), said("e", 0o700, 7), said("e/f", 0o700, 7)),
-				layer(regular("d", "x"), symlink("e", "d")),
-				layer(implied("d"), regular("d/f", "x"), implied("e"), implied("e/f"), regular("e/f/g", "x")),
+				layerOf(said("d", 0o700, 7), said("e", 0o700, 7), said("e/f", 0o700, 7)),
+				layerOf(regular("d", "x"), symlink("e", "d")),
+				layerOf(implied("d"), regular("d/f", "x"), implied("e"), implied("e/f"), regular("e/f/g", "x")),
 			},
 			map[string]string{"d": "plain", "e": "plain", "e/f": "plain"}, nil,
 		},
 		{
 			"covered by a layer above, so of no account",
-			[]testLayer{layer(said("d", 0o700, 7)), layer(implied("d"), regular("d/f", "x")), layer(whiteout("d"))},
+			[]testLayer{layerOf(said("d", 0o700, 7)), layerOf(implied("d"), regular("d/f", "x")), layerOf(whiteout("d"))},
 			map[string]string{"d": "-"}, nil,
 		},
 		{
 			"the root",
-			[]testLayer{layer(said(".", 0o711, 5)), layer(regular("f", "x"))},
+			[]testLayer{layerOf(said(".", 0o711, 5)), layerOf(regular("f", "x"))},
 			map[string]string{".": "0711 5 said"}, []string{},
 		},
 		{
 			"parents in the fix layer are as they should be",
 			[]testLayer{
-				layer(said(".", 0o711, 5), said("a", 0o750, 1), said("a/b", 0o700, 2), said("a/b/c", 0o1777, 3)),
-				layer(said(".", 0o711, 5), said("a", 0o751, 4), implied("a/b"), implied("a/b/c"), regular("a/b/c/f", "x")),
+				layerOf(said(".", 0o711, 5), said("a", 0o750, 1), said("a/b", 0o700, 2), said("a/b/c", 0o1777, 3)),
+				layerOf(said(".", 0o711, 5), said("a", 0o751, 4), implied("a/b"), implied("a/b/c"), regular("a/b/c/f", "x")),
 			},
 			map[string]string{".": "0711 5 said", "a": "0751 4 said", "a/b": "0700 2 said", "a/b/c": "1777 3 said"},
 			[]string{"a", "a/b", "a/b/c"},
 		},
 		{
 			"a whiteout in a directory that only its layer has",
-			[]testLayer{layer(regular("f", "x")), layer(said("d", 0o700, 7), whiteout("d/ghost"), regular("d/real", "x"))},
+			[]testLayer{layerOf(regular("f", "x")), layerOf(said("d", 0o700, 7), whiteout("d/ghost"), regular("d/real", "x"))},
 			map[string]string{"d": "0700 7 said", "d/ghost": "-", "d/real": "x 1"}, []string{"d"},
 		},
 		{
 			"a whiteout in the bottom layer, deep down",
-			[]testLayer{layer(implied("a"), implied("a/b"), whiteout("a/b/ghost"))},
+			[]testLayer{layerOf(implied("a"), implied("a/b"), whiteout("a/b/ghost"))},
 			map[string]string{"a/b/ghost": "-", "a": "plain", "a/b": "plain"}, []string{"a", "a/b"},
 		},
 		{
 			"a whiteout in a directory that is opaque higher up",
 			[]testLayer{
-				layer(said("d", 0o755, 0), regular("d/f", "x")),
-				layer(said("d", 0o755, 0), whiteout("d/f")),
-				layer(opaque(said("d", 0o755, 0), tree.Marked)),
+				layerOf(said("d", 0o755, 0), regular("d/f", "x")),
+				layerOf(said("d", 0o755, 0), whiteout("d/f")),
+				layerOf(opaque(said("d", 0o755, 0), layer.Marked)),
 			},
 			map[string]string{"d/f": "-"}, nil,
 		},
 		{
 			"a whiteout whose directory lost its lower ones",
 			[]testLayer{
-				layer(said("d", 0o755, 0), regular("d/f", "x")),
-				layer(whiteout("d")),
-				layer(said("d", 0o755, 0), whiteout("d/f")),
+				layerOf(said("d", 0o755, 0), regular("d/f", "x")),
+				layerOf(whiteout("d")),
+				layerOf(said("d", 0o755, 0), whiteout("d/f")),
 			},
 			map[string]string{"d/f": "-"}, []string{"d"},
 		},
 		{
 			"a directory for whiteouts only that no lower layer has",
 			[]testLayer{
-				layer(regular("f", "x"), said("a", 0o700, 1), said("seen", 0o700, 2)),
-				layer(implied("a"), bare("a/void"), bare("a/void/deep"), whiteout("a/void/deep/f"), bare("seen"), whiteout("seen/f")),
+				layerOf(regular("f", "x"), said("a", 0o700, 1), said("seen", 0o700, 2)),
+				layerOf(implied("a"), bare("a/void"), bare("a/void/deep"), whiteout("a/void/deep/f"), bare("seen"), whiteout("seen/f")),
 			},
 			map[string]string{"a": "0700 1 said", "a/void": "-", "seen": "0700 2 said", "seen/f": "-"},
 			[]string{"a", "a/void", "seen"},
@@ -192,8 +191,8 @@ func TestFixLayer(t *testing.T) {
 		{
 			"a hard link to a file in a lower layer",
 			[]testLayer{
-				layer(said("d", 0o700, 7), regular("d/orig", "content"), hardlink("d/same", "d/orig")),
-				{[]file{said("e", 0o750, 1)}, []ForeignLink{link("e/link", "d/orig"), link("e/link2", "d/same")}},
+				layerOf(said("d", 0o700, 7), regular("d/orig", "content"), hardlink("d/same", "d/orig")),
+				{[]file{said("e", 0o750, 1)}, []layer.ForeignLink{link("e/link", "d/orig"), link("e/link2", "d/same")}},
 			},
 			map[string]string{
 				"d": "0700 7 said", "e": "0750 1 said", "e/link": "content 4", "e/link2": "content 4", "d/orig": "content 4", "d/same": "content 4",
@@ -203,37 +202,37 @@ func TestFixLayer(t *testing.T) {
 		{
 			"a hard link whose target is replaced above",
 			[]testLayer{
-				layer(regular("orig", "old")), {nil, []ForeignLink{link("link", "orig")}}, layer(regular("orig", "new")),
+				layerOf(regular("orig", "old")), {nil, []layer.ForeignLink{link("link", "orig")}}, layerOf(regular("orig", "new")),
 			},
 			map[string]string{"link": "old 1", "orig": "new 1"}, []string{"link"},
 		},
 		{
 			"a hard link that a layer above deletes or replaces",
 			[]testLayer{
-				layer(regular("orig", "old")),
-				{nil, []ForeignLink{link("gone", "orig"), link("other", "orig")}},
-				layer(whiteout("gone"), regular("other", "new")),
+				layerOf(regular("orig", "old")),
+				{nil, []layer.ForeignLink{link("gone", "orig"), link("other", "orig")}},
+				layerOf(whiteout("gone"), regular("other", "new")),
 			},
 			map[string]string{"gone": "-", "other": "new 1", "orig": "old 1"}, nil,
 		},
 		{
 			"a hard link to a hard link to a lower layer",
 			[]testLayer{
-				layer(regular("a", "x")), {nil, []ForeignLink{link("b", "a")}}, {nil, []ForeignLink{link("c", "b")}},
+				layerOf(regular("a", "x")), {nil, []layer.ForeignLink{link("b", "a")}}, {nil, []layer.ForeignLink{link("c", "b")}},
 			},
 			map[string]string{"a": "x 3", "b": "x 3", "c": "x 3"}, []string{"a", "b", "c"},
 		},
 		{
 			"a hard link by way of a symbolic link to a directory",
 			[]testLayer{
-				layer(said("usr", 0o755, 0), said("usr/bin", 0o755, 0), regular("usr/bin/sh", "sh"), symlink("bin", "/usr/bin")),
-				{nil, []ForeignLink{link("link", "bin/sh")}},
+				layerOf(said("usr", 0o755, 0), said("usr/bin", 0o755, 0), regular("usr/bin/sh", "sh"), symlink("bin", "/usr/bin")),
+				{nil, []layer.ForeignLink{link("link", "bin/sh")}},
 			},
 			map[string]string{"link": "sh 2", "usr/bin/sh": "sh 2"}, []string{"link", "usr", "usr/bin", "usr/bin/sh"},
 		},
 		{
 			"a hard link to a symbolic link",
-			[]testLayer{layer(symlink("a", "target")), {nil, []ForeignLink{link("b", "a")}}},
+			[]testLayer{layerOf(symlink("a", "target")), {nil, []layer.ForeignLink{link("b", "a")}}},
 			map[string]string{"b": "-> target 2"}, []string{"a", "b"},
 		},
 	} {
@@ -241,7 +240,7 @@ func TestFixLayer(t *testing.T) {
 			s := openStore(t)
 			var ids []digest.Digest
 			for i, l := range c.layers {
-				ids = append(ids, addLayer(t, s, fmt.Sprint(c.name, i), LayerRecord{ForeignLinks: l.foreign}, l.files...))
+				ids = append(ids, addLayer(t, s, fmt.Sprint(c.name, i), LayerRecord{Facts: layer.Facts{ForeignLinks: l.foreign}}, l.files...))
 			}
 			img := putImage(t, s, "fix", ids...)
 			target := t.TempDir()
@@ -359,7 +358,7 @@ func checkNoGhost(t *testing.T, target string) {
 func TestForeignLinkIntoARepeatedLayer(t *testing.T) {
 	s := openStore(t)
 	base := addLayer(t, s, "base", LayerRecord{}, regular("file", "x"))
-	top := addLayer(t, s, "top", LayerRecord{ForeignLinks: []ForeignLink{{"link", "file"}}})
+	top := addLayer(t, s, "top", LayerRecord{Facts: layer.Facts{ForeignLinks: []layer.ForeignLink{{Path: "link", Target: "file"}}}})
 	img := putImage(t, s, "repeated", base, top, base)
 	checkFixLayer(t, s, img, []string{"file", "link"})
 }
@@ -368,8 +367,8 @@ func TestForeignLinkWithoutTarget(t *testing.T) {
 	s := openStore(t)
 	base := addLayer(t, s, "base", LayerRecord{}, dir("d", 0o755), regular("gone", "x"))
 	top := addLayer(t, s, "mid", LayerRecord{}, whiteout("gone"))
-	for i, target := range []Path{"nowhere", "d", "gone", "d/../../nowhere"} {
-		l := addLayer(t, s, fmt.Sprint("link", i), LayerRecord{ForeignLinks: []ForeignLink{{"link", target}}})
+	for i, target := range []layer.Path{"nowhere", "d", "gone", "d/../../nowhere"} {
+		l := addLayer(t, s, fmt.Sprint("link", i), LayerRecord{Facts: layer.Facts{ForeignLinks: []layer.ForeignLink{{Path: "link", Target: target}}}})
 		_, err := s.PutImage(t.Context(), Image{Manifest: digest.FromString("m"), Layers: []digest.Digest{base, top, l}})
 		if !errors.Is(err, ErrMalformed) || !strings.Contains(fmt.Sprint(err), string(target)) {
 			t.Errorf("target %q: %v, want ErrMalformed", target, err)

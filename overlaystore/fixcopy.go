@@ -14,7 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // copy makes a copy of source, which is no directory, under its first new
@@ -34,7 +34,7 @@ func (b *fixBuilder) copy(source place, names []string) error {
 		return err
 	}
 	defer dir.Close()
-	e := a.entry(tree.Entry{Path: names[0]})
+	e := a.entry(layer.Entry{Path: names[0]})
 	if st.Mode&unix.S_IFMT == unix.S_IFREG {
 		err = copyRegular(from, dir, name, a, b.form.IDs, &e)
 	} else {
@@ -63,10 +63,10 @@ func (b *fixBuilder) link(dir *os.File, name, first, other string) error {
 	if err := unix.Linkat(int(dir.Fd()), name, int(to.Fd()), toName, 0); err != nil {
 		return &os.LinkError{Op: "link", Old: first, New: other, Err: err}
 	}
-	return b.g.Record(tree.Entry{Path: other, Type: tree.Hardlink, Linkname: first, ModTime: epoch})
+	return b.g.Record(layer.Entry{Path: other, Type: layer.Hardlink, Linkname: first, ModTime: epoch})
 }
 
-func copyRegular(from, dir *os.File, name string, a attributesOf, ids IDs, e *tree.Entry) (err error) {
+func copyRegular(from, dir *os.File, name string, a attributesOf, ids layer.IDs, e *layer.Entry) (err error) {
 	in, err := os.Open(procPath(from))
 	if err != nil {
 		return err
@@ -81,17 +81,17 @@ func copyRegular(from, dir *os.File, name string, a attributesOf, ids IDs, e *tr
 	if e.Size, err = io.Copy(io.MultiWriter(out, sum), in); err != nil {
 		return err
 	}
-	e.Type, e.Sum = tree.Regular, sum.Sum32()
+	e.Type, e.Sum = layer.Regular, sum.Sum32()
 	return a.apply(out, ids)
 }
 
 // copySpecial copies a symbolic link, a device or a FIFO, which cannot be
 // opened to set their attributes.
-func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a attributesOf, ids IDs, e *tree.Entry) (err error) {
+func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a attributesOf, ids layer.IDs, e *layer.Entry) (err error) {
 	fd := int(dir.Fd())
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
-		e.Type = tree.Symlink
+		e.Type = layer.Symlink
 		if e.Linkname, err = readlinkOf(from); err == nil {
 			err = unix.Symlinkat(e.Linkname, fd, name)
 		}
@@ -102,7 +102,7 @@ func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a att
 			err = unix.Fchmodat(fd, name, a.mode, 0)
 		}
 	}
-	if err == nil && ids != SquashedIDs {
+	if err == nil && ids != layer.SquashedIDs {
 		err = unix.Fchownat(fd, name, int(a.uid), int(a.gid), unix.AT_SYMLINK_NOFOLLOW)
 	}
 	for key, value := range a.xattrs {
@@ -120,16 +120,16 @@ func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a att
 	return nil
 }
 
-func specialType(mode uint32) tree.Type {
+func specialType(mode uint32) layer.Type {
 	switch mode & unix.S_IFMT {
 	case unix.S_IFCHR:
-		return tree.CharDevice
+		return layer.CharDevice
 	case unix.S_IFBLK:
-		return tree.BlockDevice
+		return layer.BlockDevice
 	case unix.S_IFSOCK:
-		return tree.FIFO // no tar has sockets, so no layer does
+		return layer.FIFO // no tar has sockets, so no layer does
 	}
-	return tree.FIFO
+	return layer.FIFO
 }
 
 // namesOf are all names in the layer of the file at p, p among them, sorted,
@@ -171,8 +171,8 @@ func (l *layerView) namesOf(p string) ([]string, error) {
 }
 
 // linkedNames are all paths of a layer that are hard links, or linked to.
-func linkedNames(layer *os.File) ([]string, error) {
-	r, done, err := openFiles(layer)
+func linkedNames(dir *os.File) ([]string, error) {
+	r, done, err := openFiles(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ func linkedNames(layer *os.File) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.Type == tree.Hardlink {
+		if e.Type == layer.Hardlink {
 			set[e.Path], set[e.Linkname] = true, true
 		}
 	}
@@ -190,8 +190,8 @@ func linkedNames(layer *os.File) ([]string, error) {
 }
 
 // openFiles opens the files.zst of a layer's directory.
-func openFiles(layer *os.File) (*filesReader, func(), error) {
-	f, err := openAt(layer, filesFile, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+func openFiles(dir *os.File) (*filesReader, func(), error) {
+	f, err := openAt(dir, filesFile, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, unix.ENOENT) {
 		err = errors.Join(ErrDamaged, err)
 	}

@@ -18,7 +18,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // makeFix makes the fix layer that is planned, unless another process does so
@@ -132,7 +132,7 @@ func (b *fixBuilder) whiteout(p string) error {
 		return err
 	}
 	defer parent.Close()
-	if b.form.Whiteouts == CharDevices {
+	if b.form.Whiteouts == layer.CharDevices {
 		err = unix.Mknodat(int(parent.Fd()), name, unix.S_IFCHR, 0)
 	} else {
 		err = b.whiteoutByMark(parent, name)
@@ -140,7 +140,7 @@ func (b *fixBuilder) whiteout(p string) error {
 	if err != nil {
 		return err
 	}
-	return b.g.Record(tree.Entry{Path: p, Type: tree.Whiteout, ModTime: epoch})
+	return b.g.Record(layer.Entry{Path: p, Type: layer.Whiteout, ModTime: epoch})
 }
 
 func (b *fixBuilder) whiteoutByMark(parent *os.File, name string) error {
@@ -173,11 +173,11 @@ func (b *fixBuilder) finish(dir string) error {
 	if err := a.apply(f, b.form.IDs); err != nil {
 		return err
 	}
-	return b.g.Record(a.entry(tree.Entry{Path: dir, Type: tree.Directory}))
+	return b.g.Record(a.entry(layer.Entry{Path: dir, Type: layer.Directory}))
 }
 
 // entry adds the attributes to e.
-func (a attributesOf) entry(e tree.Entry) tree.Entry {
+func (a attributesOf) entry(e layer.Entry) layer.Entry {
 	e.Mode, e.UID, e.GID, e.Xattrs = a.mode, a.uid, a.gid, a.xattrs
 	e.ModTime = time.Unix(a.mtime.Unix()).UTC()
 	return e

@@ -7,45 +7,24 @@ import (
 	"fmt"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // FormatVersion is the format of the stores that this package makes, and the
 // newest that it reads.
 const FormatVersion = 1
 
-// Whiteouts is the form in which a store keeps deleted names.
-type Whiteouts string
-
-// Xattrs is the namespace of the overlay marks in a store.
-type Xattrs string
-
-// IDs says what the owners of files in a store are.
-type IDs string
-
-// The forms of a store; see the package's documentation for their meaning.
-const (
-	CharDevices   Whiteouts = "chardev"  // character devices 0:0
-	XattrMarks    Whiteouts = "xattr"    // empty files with an overlay.whiteout attribute
-	TrustedXattrs Xattrs    = "trusted"  // trusted.overlay.*
-	UserXattrs    Xattrs    = "user"     // user.overlay.*, mounted with userxattr
-	HostIDs       IDs       = "host"     // the image's own
-	MappedIDs     IDs       = "mapped"   // the image's own, inside the user namespace that fills the store
-	SquashedIDs   IDs       = "squashed" // everything belongs to the caller
-)
-
 // Format is store.json: what was probed when the store was made. It never
 // changes afterwards.
 type Format struct {
-	Version   int       `json:"format"`
-	Whiteouts Whiteouts `json:"whiteouts"`
-	Xattrs    Xattrs    `json:"xattrs"`
-	IDs       IDs       `json:"ids"`
+	Version int `json:"format"`
+	layer.Form
 }
 
 // wanted is what a store's form shall be; empty fields leave it open.
 type wanted struct {
-	ids       IDs
-	whiteouts Whiteouts
+	ids       layer.IDs
+	whiteouts layer.Whiteouts
 }
 
 // check refuses a store that was made in another form.
@@ -59,10 +38,6 @@ func (w wanted) check(f Format) error {
 	}
 	return nil
 }
-
-// Xattr is the full name of the overlay attribute, for example
-// "trusted.overlay.opaque" for "opaque".
-func (f Format) Xattr(name string) string { return string(f.Xattrs) + ".overlay." + name }
 
 // FormatOf reads the form of the store at dir without opening it: a process
 // may have to enter a user namespace before. The error is fs.ErrNotExist where
@@ -96,9 +71,9 @@ func parseFormat(raw []byte) (Format, error) {
 		return Format{}, fmt.Errorf("%w %d: this layerctl knows formats up to %d, use a newer one", ErrFormat, f.Version, FormatVersion)
 	}
 	known := f.Version == FormatVersion &&
-		(f.Whiteouts == CharDevices || f.Whiteouts == XattrMarks) &&
-		(f.Xattrs == TrustedXattrs || f.Xattrs == UserXattrs) &&
-		(f.IDs == HostIDs || f.IDs == MappedIDs || f.IDs == SquashedIDs)
+		(f.Whiteouts == layer.CharDevices || f.Whiteouts == layer.XattrMarks) &&
+		(f.Xattrs == layer.TrustedXattrs || f.Xattrs == layer.UserXattrs) &&
+		(f.IDs == layer.HostIDs || f.IDs == layer.MappedIDs || f.IDs == layer.SquashedIDs)
 	if !known {
 		return Format{}, fmt.Errorf("%w in store.json: %q", ErrFormat, raw)
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 var update = flag.Bool("update", false, "make testdata/format1.tar.gz anew")
@@ -41,7 +41,7 @@ func TestFormat1IsReadForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if got, want := s.Format(), (Format{1, CharDevices, UserXattrs, SquashedIDs}); got != want {
+	if got, want := s.Format(), (Format{1, layer.Form{Whiteouts: layer.CharDevices, Xattrs: layer.UserXattrs, IDs: layer.SquashedIDs}}); got != want {
 		t.Errorf("format %+v, want %+v", got, want)
 	}
 	r, err := s.Verify(t.Context(), VerifyOptions{})
@@ -62,8 +62,11 @@ func TestFormat1IsReadForEver(t *testing.T) {
 	}
 	want := LayerRecord{
 		DiffID: top, Size: 10240, DiskSize: 3, Blobs: []Blob{{base, 99, "application/x"}}, Counts: Counts{Regular: 1},
-		Implied:         []ImpliedDir{{".", 0, false}, {"d", tree.Marked, false}, {"%\xff", 0, true}},
-		WhiteoutParents: []Path{".", "%\xff"}, ForeignLinks: []ForeignLink{{"link", "file"}}, Notes: map[string]int64{"device-skipped": 2},
+		Facts: layer.Facts{
+			Implied:         []layer.ImpliedDir{{Path: "."}, {Path: "d", Opaque: layer.Marked}, {Path: "%\xff", Bare: true}},
+			WhiteoutParents: []layer.Path{".", "%\xff"}, ForeignLinks: []layer.ForeignLink{{Path: "link", Target: "file"}},
+		},
+		Notes: map[string]int64{"device-skipped": 2},
 	}
 	if got, want := jsonOf(t, rec), jsonOf(t, want); got != want {
 		t.Errorf("record\n%s, want\n%s", got, want)
@@ -94,8 +97,8 @@ func packFormat1(t *testing.T) {
 	odd.bare = true
 	top := addLayer(t, s, "format top", LayerRecord{
 		Size: 10240, Blobs: []Blob{{base, 99, "application/x"}}, Counts: Counts{Regular: 1},
-		ForeignLinks: []ForeignLink{{"link", "file"}}, Notes: map[string]int64{"device-skipped": 2},
-	}, opaque(implied("d"), tree.Marked), regular("d/new", "new"), whiteout("o"), odd, whiteout("%\xff/gone"))
+		Facts: layer.Facts{ForeignLinks: []layer.ForeignLink{{Path: "link", Target: "file"}}}, Notes: map[string]int64{"device-skipped": 2},
+	}, opaque(implied("d"), layer.Marked), regular("d/new", "new"), whiteout("o"), odd, whiteout("%\xff/gone"))
 	addLayer(t, s, "format unused", LayerRecord{}, regular("f", "x"))
 	img := Image{Manifest: digest.FromString("format"), Config: base, Layers: []digest.Digest{base, top, base}, Size: 4711, Created: testTime}
 	img.Platform.OS, img.Platform.Architecture, img.Platform.Variant = "linux", "arm", "v6"
@@ -223,9 +226,9 @@ func unpackTar(name, dir string) error {
 		dirs = append(dirs, late{p, h})
 	}
 	for _, l := range slices.Backward(dirs) {
-		e := file{Entry: tree.Entry{Mode: uint32(l.h.Mode) & 0o7777, ModTime: l.h.ModTime, Type: tree.Regular, Xattrs: map[string]string{}}}
+		e := file{Entry: layer.Entry{Mode: uint32(l.h.Mode) & 0o7777, ModTime: l.h.ModTime, Type: layer.Regular, Xattrs: map[string]string{}}}
 		if l.h.Typeflag == tar.TypeSymlink {
-			e.Type = tree.Symlink
+			e.Type = layer.Symlink
 		}
 		for key, value := range l.h.PAXRecords {
 			if name, ok := strings.CutPrefix(key, "SCHILY.xattr."); ok {

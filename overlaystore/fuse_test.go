@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -125,7 +126,7 @@ func TestFUSERefuses(t *testing.T) {
 		t.Error("a list of mounts for fuse-overlayfs")
 	}
 	// Whiteouts that it does not know would show what is deleted.
-	s.format.Whiteouts, s.format.Xattrs = XattrMarks, UserXattrs
+	s.format.Whiteouts, s.format.Xattrs = layer.XattrMarks, layer.UserXattrs
 	if _, err := s.Assemble(t.Context(), img, MountOptions{Driver: FUSEDriver}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), `"gone" is not hidden`) {
 		t.Errorf("whiteouts by attribute: %v, want ErrUnsupported", err)
 	}

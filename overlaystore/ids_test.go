@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"testing"
+
+	"github.com/layerctl/layerctl/layer"
 )
 
 func TestIDsOfANewStore(t *testing.T) {
@@ -18,14 +20,14 @@ func TestIDsOfANewStore(t *testing.T) {
 	if err := probed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if possible == MappedIDs {
+	if possible == layer.MappedIDs {
 		t.Skip("needs to be outside of a user namespace")
 	}
-	for _, c := range []struct{ wanted, want IDs }{
+	for _, c := range []struct{ wanted, want layer.IDs }{
 		{"", possible},
-		{SquashedIDs, SquashedIDs},
+		{layer.SquashedIDs, layer.SquashedIDs},
 		{possible, possible},
-		{MappedIDs, ""}, // not even root has these
+		{layer.MappedIDs, ""}, // not even root has these
 	} {
 		dir := filepath.Join(t.TempDir(), "store")
 		s, err := Open(t.Context(), dir, Options{IDs: c.wanted})
@@ -56,10 +58,10 @@ func TestIDsOfANewStore(t *testing.T) {
 func TestIDsOfAStoreThatIsThere(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
 	for _, c := range []struct {
-		ids IDs
+		ids layer.IDs
 		err error
 	}{
-		{SquashedIDs, nil}, {"", nil}, {SquashedIDs, nil}, {HostIDs, ErrFormat}, {MappedIDs, ErrFormat},
+		{layer.SquashedIDs, nil}, {"", nil}, {layer.SquashedIDs, nil}, {layer.HostIDs, ErrFormat}, {layer.MappedIDs, ErrFormat},
 	} {
 		s, err := Open(t.Context(), dir, Options{IDs: c.ids})
 		if !errors.Is(err, c.err) {

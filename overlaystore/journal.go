@@ -7,7 +7,7 @@ import (
 	"os"
 	"path"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // journal says which records of a files.zst still hold. It keeps a number for
@@ -23,7 +23,7 @@ type journal struct {
 type lastRecord struct {
 	index  uint32
 	dir    bool
-	opaque tree.Opaque // by a later mark
+	opaque layer.Opaque // by a later mark
 }
 
 // readJournal is the first of two passes: what comes later decides which
@@ -51,26 +51,26 @@ func readJournal(layer *os.File) (*journal, error) {
 
 func (j *journal) hash(p string) uint64 { return maphash.String(j.seed, p) }
 
-func (j *journal) note(index uint32, e *tree.Entry) {
+func (j *journal) note(index uint32, e *layer.Entry) {
 	h := j.hash(e.Path)
 	before, known := j.last[h]
 	switch e.Type {
-	case tree.Removed:
+	case layer.Removed:
 		j.removed[e.Path] = index
 		return
-	case tree.OpaqueMark:
+	case layer.OpaqueMark:
 		if known {
 			before.opaque = e.Opaque
 			j.last[h] = before
 		}
 		return
-	case tree.Hardlink:
+	case layer.Hardlink:
 		j.linked[j.hash(e.Linkname)] = true
 	}
-	if known && before.dir && e.Type != tree.Directory {
+	if known && before.dir && e.Type != layer.Directory {
 		j.removed[e.Path] = index // what was in the directory went with it
 	}
-	j.last[h] = lastRecord{index: index, dir: e.Type == tree.Directory}
+	j.last[h] = lastRecord{index: index, dir: e.Type == layer.Directory}
 }
 
 // holds reports whether the record with that index is the last word on its
@@ -94,8 +94,8 @@ func (j *journal) holds(index uint32, p string) bool {
 }
 
 // opaque is what a later mark says of a directory, or what its record does.
-func (j *journal) opaque(e *tree.Entry) tree.Opaque {
-	if o := j.last[j.hash(e.Path)].opaque; o != tree.Transparent {
+func (j *journal) opaque(e *layer.Entry) layer.Opaque {
+	if o := j.last[j.hash(e.Path)].opaque; o != layer.Transparent {
 		return o
 	}
 	return e.Opaque

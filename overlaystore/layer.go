@@ -8,109 +8,19 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
-
-// Path is a path in a layer, relative, byte for byte. In JSON the bytes that
-// are no UTF-8, and '%', stand as %XX.
-type Path string
-
-// MarshalText implements encoding.TextMarshaler.
-func (p Path) MarshalText() ([]byte, error) {
-	s := string(p)
-	if utf8.ValidString(s) && !strings.Contains(s, "%") {
-		return []byte(s), nil
-	}
-	var out []byte
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		if (r == utf8.RuneError && n == 1) || r == '%' {
-			out = fmt.Appendf(out, "%%%02X", s[0])
-		} else {
-			out = append(out, s[:n]...)
-		}
-		s = s[n:]
-	}
-	return out, nil
-}
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (p *Path) UnmarshalText(text []byte) error {
-	var out []byte
-	for i := 0; i < len(text); i++ {
-		if text[i] != '%' {
-			out = append(out, text[i])
-			continue
-		}
-		if i+2 >= len(text) {
-			return fmt.Errorf("path %q ends inside an escape", text)
-		}
-		b, err := strconv.ParseUint(string(text[i+1:i+3]), 16, 8)
-		if err != nil {
-			return fmt.Errorf("path %q: %w", text, err)
-		}
-		out = append(out, byte(b))
-		i += 2
-	}
-	*p = Path(out)
-	return nil
-}
 
 // Blob is a compressed form in which a layer was fetched.
 type Blob struct {
 	Digest    digest.Digest `json:"digest"`
 	Size      int64         `json:"size"` // bytes
 	MediaType string        `json:"mediaType"`
-}
-
-// ImpliedDir is a directory that a layer's tar has files in but no entry for.
-type ImpliedDir struct {
-	Path   Path        // "." is the layer's root
-	Opaque tree.Opaque // "marked" or "replaced" in JSON, or not there
-	// Bare is true for a directory that is there for whiteouts only: where no
-	// lower layer has it, it does not exist.
-	Bare bool
-}
-
-type impliedJSON struct {
-	Path   Path   `json:"path"`
-	Opaque string `json:"opaque,omitempty"`
-	Bare   bool   `json:"bare,omitempty"`
-}
-
-var opaqueWords = map[tree.Opaque]string{tree.Transparent: "", tree.Marked: "marked", tree.Replaced: "replaced"}
-
-// MarshalJSON implements json.Marshaler.
-func (d ImpliedDir) MarshalJSON() ([]byte, error) {
-	return json.Marshal(impliedJSON{d.Path, opaqueWords[d.Opaque], d.Bare})
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (d *ImpliedDir) UnmarshalJSON(raw []byte) error {
-	var j impliedJSON
-	if err := json.Unmarshal(raw, &j); err != nil {
-		return err
-	}
-	for opaque, word := range opaqueWords {
-		if word == j.Opaque {
-			*d = ImpliedDir{j.Path, opaque, j.Bare}
-			return nil
-		}
-	}
-	return fmt.Errorf("directory %q is opaque in an unknown way: %q", j.Path, j.Opaque)
-}
-
-// ForeignLink is a hard link whose target is not in its own layer.
-type ForeignLink struct {
-	Path   Path `json:"path"`
-	Target Path `json:"target"`
 }
 
 // Counts are how many paths of each type a layer brought. A path that its tar
@@ -136,13 +46,7 @@ type LayerRecord struct {
 	DiskSize int64  `json:"diskSize,omitempty"`
 	Blobs    []Blob `json:"blobs,omitempty"`
 	Counts   Counts `json:"counts"`
-	// RootOpaque is true when the layer hides all layers below it.
-	RootOpaque bool `json:"rootOpaque,omitempty"`
-	// Implied, WhiteoutParents (directories that hold whiteouts) and
-	// ForeignLinks are what a fix layer is made from.
-	Implied         []ImpliedDir  `json:"implied,omitempty"`
-	WhiteoutParents []Path        `json:"whiteoutParents,omitempty"`
-	ForeignLinks    []ForeignLink `json:"foreignLinks,omitempty"`
+	layer.Facts
 	// Notes count, by kind, what was dropped or mended while unpacking.
 	Notes map[string]int64 `json:"notes,omitempty"`
 }

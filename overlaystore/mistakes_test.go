@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -83,11 +84,11 @@ func mistakes() []mistake {
 			change: func(_ *mountPair, o *MountOptions) { *o = MountOptions{Volatile: true} }, after: "volatile concerns what is written"},
 		{name: "metacopy as an ordinary user", before: generic, raw: "lowerdir=$L,upperdir=$U,workdir=$W,userxattr,metacopy=on",
 			change: func(p *mountPair, o *MountOptions) {
-				p.s.format.Xattrs, o.Options = UserXattrs, []string{"metacopy=on"}
+				p.s.format.Xattrs, o.Options = layer.UserXattrs, []string{"metacopy=on"}
 			}, after: "trusts only trusted.*"},
 		{name: "redirects as an ordinary user", before: generic, raw: "lowerdir=$L,upperdir=$U,workdir=$W,userxattr,redirect_dir=on",
 			change: func(p *mountPair, o *MountOptions) {
-				p.s.format.Xattrs, o.Options = UserXattrs, []string{"redirect_dir=on"}
+				p.s.format.Xattrs, o.Options = layer.UserXattrs, []string{"redirect_dir=on"}
 			}, after: "only nofollow goes"},
 		{name: "nfs_export without its index", before: generic, raw: "lowerdir=$L,upperdir=$U,workdir=$W,nfs_export=on,index=off",
 			change: func(_ *mountPair, o *MountOptions) { o.Options = []string{"nfs_export=on", "index=off"} }, after: "conflicts with index=off"},

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/layerctl/layerctl/layer"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 )
@@ -273,7 +274,7 @@ func TestRepeatedLayerCountsOnceOnTop(t *testing.T) {
 func TestOpaqueRootCutsTheStack(t *testing.T) {
 	s := openStore(t)
 	a := addLayer(t, s, "a", LayerRecord{}, regular("f", "a"))
-	b := addLayer(t, s, "b", LayerRecord{RootOpaque: true}, regular("g", "b"))
+	b := addLayer(t, s, "b", LayerRecord{Facts: layer.Facts{RootOpaque: true}}, regular("g", "b"))
 	c := addLayer(t, s, "c", LayerRecord{}, regular("h", "c"))
 	m, err := s.Assemble(t.Context(), putImage(t, s, "cut", a, b, c), MountOptions{})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -251,7 +252,7 @@ func (c *fsContext) option(o string) error {
 // a layer, so what is not chosen is said.
 func (m *Mount) overlayOptions() []string {
 	var o []string
-	userxattr := m.store.format.Xattrs == UserXattrs
+	userxattr := m.store.format.Xattrs == layer.UserXattrs
 	if m.chosen.value("redirect_dir") == "" && (!m.writable() || userxattr) && m.chosen.value("metacopy") != "on" {
 		o = append(o, "redirect_dir=nofollow")
 	}
@@ -287,7 +288,7 @@ func (m *Mount) configure(o MountOptions) (err error) {
 	if m.chosen, err = parseOptions(o.Options); err != nil {
 		return err
 	}
-	if err := m.chosen.checkConflicts(o.Writable, m.store.format.Xattrs == UserXattrs); err != nil {
+	if err := m.chosen.checkConflicts(o.Writable, m.store.format.Xattrs == layer.UserXattrs); err != nil {
 		return err
 	}
 	switch {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/layer"
 )
 
 const probePrefix = ".probe-"
@@ -56,7 +57,7 @@ func probe(ctx context.Context, root *os.File, w wanted) (_ Format, err error) {
 		return Format{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	tried, err := tryOverlay(dir, f)
-	if err == nil && !tried && w.whiteouts == XattrMarks {
+	if err == nil && !tried && w.whiteouts == layer.XattrMarks {
 		err = oldKernel()
 	}
 	if err != nil {
@@ -180,14 +181,14 @@ func tryDirTypes(dir *os.File) error {
 
 // probeXattrs prefers trusted.*, which nobody in a container can forge. It
 // needs CAP_SYS_ADMIN in the first user namespace.
-func probeXattrs(dir *os.File) (Xattrs, error) {
+func probeXattrs(dir *os.File) (layer.Xattrs, error) {
 	trusted := unix.Fsetxattr(int(dir.Fd()), "trusted.overlay.opaque", []byte("y"), 0)
 	if trusted == nil {
-		return TrustedXattrs, nil
+		return layer.TrustedXattrs, nil
 	}
 	user := unix.Fsetxattr(int(dir.Fd()), "user.overlay.opaque", []byte("y"), 0)
 	if user == nil {
-		return UserXattrs, nil
+		return layer.UserXattrs, nil
 	}
 	return "", fmt.Errorf("the filesystem takes neither trusted.* (%w) nor user.* extended attributes (%w); put the store on ext4, xfs or btrfs", trusted, user)
 }
@@ -196,11 +197,11 @@ func probeXattrs(dir *os.File) (Xattrs, error) {
 // root for whom trusted.* works but device 0:0 does not stands on an overlay,
 // a container's own root filesystem, and what is kept there goes with it.
 // Whether those that are wanted work the trial mount tells.
-func probeWhiteouts(dir *os.File, x Xattrs, wanted Whiteouts) (Whiteouts, error) {
+func probeWhiteouts(dir *os.File, x layer.Xattrs, wanted layer.Whiteouts) (layer.Whiteouts, error) {
 	switch wanted {
-	case "", CharDevices:
-	case XattrMarks:
-		return XattrMarks, nil
+	case "", layer.CharDevices:
+	case layer.XattrMarks:
+		return layer.XattrMarks, nil
 	default:
 		return "", fmt.Errorf("there is no form of whiteouts %q", wanted)
 	}
@@ -208,56 +209,56 @@ func probeWhiteouts(dir *os.File, x Xattrs, wanted Whiteouts) (Whiteouts, error)
 	if err == nil {
 		st, err := statAt(dir, "whiteout")
 		if err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 {
-			return CharDevices, nil
+			return layer.CharDevices, nil
 		}
 		return "", errors.Join(err, errUnexpected)
 	}
 	const refused = "the filesystem refuses the device 0:0 that stands for a deleted file"
-	if wanted == CharDevices {
+	if wanted == layer.CharDevices {
 		return "", fmt.Errorf("%s (%w), as overlayfs does", refused, err)
 	}
-	if x == TrustedXattrs {
-		return "", fmt.Errorf("%s (%w), as overlayfs does: is this a container's root filesystem? put the store on a volume, or ask for whiteouts in the form %q", refused, err, XattrMarks)
+	if x == layer.TrustedXattrs {
+		return "", fmt.Errorf("%s (%w), as overlayfs does: is this a container's root filesystem? put the store on a volume, or ask for whiteouts in the form %q", refused, err, layer.XattrMarks)
 	}
-	return XattrMarks, nil
+	return layer.XattrMarks, nil
 }
 
 // chooseIDs takes what is wanted if it is there: owners can be squashed
 // everywhere.
-func chooseIDs(dir *os.File, wanted IDs) (IDs, error) {
+func chooseIDs(dir *os.File, wanted layer.IDs) (layer.IDs, error) {
 	possible := probeIDs(dir)
-	if wanted != "" && wanted != SquashedIDs && wanted != possible {
+	if wanted != "" && wanted != layer.SquashedIDs && wanted != possible {
 		return "", fmt.Errorf("this process cannot keep owners in the form %q, only in the form %q", wanted, possible)
 	}
 	return cmp.Or(wanted, possible), nil
 }
 
-func probeIDs(dir *os.File) IDs {
+func probeIDs(dir *os.File) layer.IDs {
 	if os.Geteuid() != 0 {
-		return SquashedIDs
+		return layer.SquashedIDs
 	}
 	raw, err := os.Open("/proc/self/uid_map")
 	if err != nil {
-		return SquashedIDs
+		return layer.SquashedIDs
 	}
 	defer raw.Close()
 	mapped := mappedIDs(raw)
 	if mapped < 2 {
-		return SquashedIDs
+		return layer.SquashedIDs
 	}
 	// With all ids mapped but no CAP_CHOWN there is no keeping them.
 	f, err := openAt(dir, "owned", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
-		return SquashedIDs
+		return layer.SquashedIDs
 	}
 	defer f.Close()
 	switch err := unix.Fchown(int(f.Fd()), 1, 1); {
 	case err != nil:
-		return SquashedIDs
+		return layer.SquashedIDs
 	case mapped == 1<<32-1:
-		return HostIDs
+		return layer.HostIDs
 	}
-	return MappedIDs
+	return layer.MappedIDs
 }
 
 // mappedIDs counts the ids in a uid_map (user_namespaces(7)).

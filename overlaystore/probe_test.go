@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -78,7 +79,7 @@ func TestProbeChoosesTheForm(t *testing.T) {
 	if err != nil {
 		t.Skipf("needs a filesystem that can hold a store: %v", err)
 	}
-	if f.Xattrs != UserXattrs || f.IDs != SquashedIDs {
+	if f.Xattrs != layer.UserXattrs || f.IDs != layer.SquashedIDs {
 		t.Errorf("form %+v, want user attributes and squashed ids", f)
 	}
 }
@@ -121,10 +122,10 @@ func TestTrialMountNotices(t *testing.T) {
 		form Format
 		ok   bool
 	}{
-		{"devices and trusted marks", Format{1, CharDevices, TrustedXattrs, HostIDs}, true},
-		{"devices and user marks", Format{1, CharDevices, UserXattrs, HostIDs}, true},
-		{"xattr whiteouts and user marks", Format{1, XattrMarks, UserXattrs, HostIDs}, true},
-		{"marks in a namespace that does not count", Format{1, CharDevices, "user.not", HostIDs}, false},
+		{"devices and trusted marks", Format{1, layer.Form{Whiteouts: layer.CharDevices, Xattrs: layer.TrustedXattrs, IDs: layer.HostIDs}}, true},
+		{"devices and user marks", Format{1, layer.Form{Whiteouts: layer.CharDevices, Xattrs: layer.UserXattrs, IDs: layer.HostIDs}}, true},
+		{"xattr whiteouts and user marks", Format{1, layer.Form{Whiteouts: layer.XattrMarks, Xattrs: layer.UserXattrs, IDs: layer.HostIDs}}, true},
+		{"marks in a namespace that does not count", Format{1, layer.Form{Whiteouts: layer.CharDevices, Xattrs: "user.not", IDs: layer.HostIDs}}, false},
 	} {
 		name := filepath.Join(root.Name(), strings.ReplaceAll(c.name, " ", "-"))
 		if err := os.Mkdir(name, 0o700); err != nil {

@@ -17,7 +17,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // Staging is a layer being filled. It is invisible until [Store.Commit], and
@@ -174,15 +174,15 @@ func (g *Staging) Dir() *os.File { return g.fs }
 // DiffID is the layer that is being staged.
 func (g *Staging) DiffID() digest.Digest { return g.diffID }
 
-// Record adds e to files.zst. Entries are a journal, see [tree.Entry].
-func (g *Staging) Record(e tree.Entry) error {
+// Record adds e to files.zst. Entries are a journal, see [layer.Entry].
+func (g *Staging) Record(e layer.Entry) error {
 	if g.sealed || g.done {
 		return fmt.Errorf("record %q: the staging of layer %s is closed", e.Path, g.diffID)
 	}
 	if err := g.openRecord(); err != nil {
 		return fmt.Errorf("record layer %s: %w", g.diffID, err)
 	}
-	if e.Type == tree.Regular {
+	if e.Type == layer.Regular {
 		g.disk += e.Size
 	}
 	return g.record.add(&e)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // Options are how to use a store. The zero value is right for most.
@@ -31,11 +32,11 @@ type Options struct {
 	// IDs is the form of owners in a store that is made now; a store that is
 	// there is not opened when it has another. Empty means what probing finds,
 	// and what is there.
-	IDs IDs
+	IDs layer.IDs
 	// Whiteouts is the form of deleted names in such a store, in the same way.
-	// XattrMarks are for filesystems that refuse devices 0:0, as overlayfs does
+	// layer.XattrMarks are for filesystems that refuse devices 0:0, as overlayfs does
 	// itself; they take Linux 6.8.
-	Whiteouts Whiteouts
+	Whiteouts layer.Whiteouts
 }
 
 // Store is an open store. Its methods may be called by many goroutines, and

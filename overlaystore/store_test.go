@@ -19,7 +19,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // openStore opens a fresh store in a temporary directory.
@@ -43,7 +43,7 @@ func reopen(t testing.TB, dir string, o Options) *Store {
 
 // file is one path of a layer that a test makes.
 type file struct {
-	tree.Entry
+	layer.Entry
 	body string
 	bare bool
 }
@@ -51,27 +51,27 @@ type file struct {
 var testTime = time.Unix(1700000000, 123456789).UTC()
 
 func regular(path, body string) file {
-	return file{Entry: tree.Entry{Path: path, Type: tree.Regular, Mode: 0o644}, body: body}
+	return file{Entry: layer.Entry{Path: path, Type: layer.Regular, Mode: 0o644}, body: body}
 }
 
 func dir(path string, mode uint32) file {
-	return file{Entry: tree.Entry{Path: path, Type: tree.Directory, Mode: mode}}
+	return file{Entry: layer.Entry{Path: path, Type: layer.Directory, Mode: mode}}
 }
 
 func implied(path string) file {
-	return file{Entry: tree.Entry{Path: path, Type: tree.Directory, Mode: 0o755, Implied: true}}
+	return file{Entry: layer.Entry{Path: path, Type: layer.Directory, Mode: 0o755, Implied: true}}
 }
 
 func whiteout(path string) file {
-	return file{Entry: tree.Entry{Path: path, Type: tree.Whiteout}}
+	return file{Entry: layer.Entry{Path: path, Type: layer.Whiteout}}
 }
 
 func symlink(path, target string) file {
-	return file{Entry: tree.Entry{Path: path, Type: tree.Symlink, Mode: 0o777, Linkname: target}}
+	return file{Entry: layer.Entry{Path: path, Type: layer.Symlink, Mode: 0o777, Linkname: target}}
 }
 
 func hardlink(path, target string) file {
-	return file{Entry: tree.Entry{Path: path, Type: tree.Hardlink, Linkname: target}}
+	return file{Entry: layer.Entry{Path: path, Type: layer.Hardlink, Linkname: target}}
 }
 
 // layerID is a diffID for a layer that never was a tar.
@@ -105,14 +105,14 @@ func putLayer(ctx context.Context, s *Store, diffID digest.Digest, rec LayerReco
 // recordOf is what unpacking would note of the files.
 func recordOf(rec LayerRecord, files []file) LayerRecord {
 	if !slices.ContainsFunc(files, func(f file) bool { return f.Path == "." }) {
-		rec.Implied = append(rec.Implied, ImpliedDir{Path: "."})
+		rec.Implied = append(rec.Implied, layer.ImpliedDir{Path: "."})
 	}
 	for _, f := range files {
 		if f.Implied {
-			rec.Implied = append(rec.Implied, ImpliedDir{Path(f.Path), f.Opaque, f.bare})
+			rec.Implied = append(rec.Implied, layer.ImpliedDir{Path: layer.Path(f.Path), Opaque: f.Opaque, Bare: f.bare})
 		}
-		parent := Path(filepath.Dir(f.Path))
-		if f.Type == tree.Whiteout && !slices.Contains(rec.WhiteoutParents, parent) {
+		parent := layer.Path(filepath.Dir(f.Path))
+		if f.Type == layer.Whiteout && !slices.Contains(rec.WhiteoutParents, parent) {
 			rec.WhiteoutParents = append(rec.WhiteoutParents, parent)
 		}
 	}
@@ -144,7 +144,7 @@ func TestOpenMakesAStore(t *testing.T) {
 		t.Errorf("mode %v, want %v", got, want)
 	}
 	if rootOfAll() {
-		if got, want := s.Format(), (Format{1, CharDevices, TrustedXattrs, HostIDs}); got != want {
+		if got, want := s.Format(), (Format{1, layer.Form{Whiteouts: layer.CharDevices, Xattrs: layer.TrustedXattrs, IDs: layer.HostIDs}}); got != want {
 			t.Errorf("as root: %+v, want %+v", got, want)
 		}
 	}
@@ -225,7 +225,7 @@ func TestLayerComesAndGoes(t *testing.T) {
 	if has, err := s.HasLayer(diffID); err != nil || has {
 		t.Fatalf("an empty store: has %v, error %v", has, err)
 	}
-	rec := LayerRecord{Size: 42, Notes: map[string]int64{"device skipped": 3}, Implied: []ImpliedDir{{"odd \xff%name", tree.Marked, false}}}
+	rec := LayerRecord{Size: 42, Notes: map[string]int64{"device skipped": 3}, Facts: layer.Facts{Implied: []layer.ImpliedDir{{Path: "odd \xff%name", Opaque: layer.Marked}}}}
 	addLayer(t, s, "base", rec, regular("hello", "world"))
 	got, err := s.Layer(diffID)
 	if err != nil {
@@ -339,13 +339,13 @@ func TestUnsyncedLayersEndWithTheBoot(t *testing.T) {
 }
 
 func TestFilesCodec(t *testing.T) {
-	entries := []tree.Entry{
-		{Path: ".", Type: tree.Directory, Mode: 0o755, Implied: true, ModTime: time.Unix(0, 0).UTC()},
-		{Path: "a/b", Type: tree.Regular, Mode: 0o4755, UID: 1 << 31, GID: 7, Size: 1 << 40, Sum: 0xdeadbeef, ModTime: testTime},
-		{Path: "a/bc\xff", Type: tree.Symlink, Mode: 0o777, Linkname: "../x", ModTime: time.Unix(-5, 999999999).UTC()},
-		{Path: "a/bc\xff", Type: tree.Removed, ModTime: testTime},
-		{Path: "dev", Type: tree.BlockDevice, Major: 259, Minor: 1 << 19, ModTime: testTime},
-		{Path: "d", Type: tree.Directory, Opaque: tree.Replaced, Xattrs: map[string]string{"user.a": "", "security.capability": "\x00\x01"}, ModTime: testTime},
+	entries := []layer.Entry{
+		{Path: ".", Type: layer.Directory, Mode: 0o755, Implied: true, ModTime: time.Unix(0, 0).UTC()},
+		{Path: "a/b", Type: layer.Regular, Mode: 0o4755, UID: 1 << 31, GID: 7, Size: 1 << 40, Sum: 0xdeadbeef, ModTime: testTime},
+		{Path: "a/bc\xff", Type: layer.Symlink, Mode: 0o777, Linkname: "../x", ModTime: time.Unix(-5, 999999999).UTC()},
+		{Path: "a/bc\xff", Type: layer.Removed, ModTime: testTime},
+		{Path: "dev", Type: layer.BlockDevice, Major: 259, Minor: 1 << 19, ModTime: testTime},
+		{Path: "d", Type: layer.Directory, Opaque: layer.Replaced, Xattrs: map[string]string{"user.a": "", "security.capability": "\x00\x01"}, ModTime: testTime},
 	}
 	raw := encodeFiles(t, entries)
 	got, err := decodeFiles(raw)
@@ -365,7 +365,7 @@ func TestFilesCodec(t *testing.T) {
 	}
 }
 
-func encodeFiles(t testing.TB, entries []tree.Entry) []byte {
+func encodeFiles(t testing.TB, entries []layer.Entry) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	w, err := newFilesWriter()
@@ -389,13 +389,13 @@ func encodeFiles(t testing.TB, entries []tree.Entry) []byte {
 	return buf.Bytes()
 }
 
-func decodeFiles(raw []byte) ([]tree.Entry, error) {
+func decodeFiles(raw []byte) ([]layer.Entry, error) {
 	r, err := newFilesReader(bytes.NewReader(raw))
 	if err != nil {
 		return nil, err
 	}
 	defer r.close()
-	var list []tree.Entry
+	var list []layer.Entry
 	for e, err := range r.all() {
 		if err != nil {
 			return nil, err
@@ -406,7 +406,7 @@ func decodeFiles(raw []byte) ([]tree.Entry, error) {
 }
 
 func FuzzFiles(f *testing.F) {
-	f.Add(encodeFiles(f, []tree.Entry{{Path: "a", Type: tree.Regular, ModTime: testTime, Xattrs: map[string]string{"user.x": "y"}}}))
+	f.Add(encodeFiles(f, []layer.Entry{{Path: "a", Type: layer.Regular, ModTime: testTime, Xattrs: map[string]string{"user.x": "y"}}}))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		entries, err := decodeFiles(raw)
 		if err != nil {
@@ -437,7 +437,7 @@ func BenchmarkRecord(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	e := tree.Entry{Type: tree.Regular, Mode: 0o644, Size: 4096, Sum: 0xdeadbeef, ModTime: testTime}
+	e := layer.Entry{Type: layer.Regular, Mode: 0o644, Size: 4096, Sum: 0xdeadbeef, ModTime: testTime}
 	for i := 0; b.Loop(); i++ {
 		e.Path = fmt.Sprintf("usr/lib/python3/dist-packages/package%d/module%d.py", i/50, i)
 		e.Sum = uint32(i) * 2654435761

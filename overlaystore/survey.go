@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // Check is one thing that a host can or cannot do.
@@ -145,9 +146,9 @@ func surveyFilesystem(ctx context.Context, near string, store bool) []Check {
 		return append(list, Check{Name: "store form", Value: err.Error(), Hint: hint})
 	}
 	return append(list,
-		Check{Name: "whiteouts", OK: true, Value: map[Whiteouts]string{CharDevices: "devices 0:0", XattrMarks: "attributes (Linux 6.8)"}[form.Whiteouts]},
+		Check{Name: "whiteouts", OK: true, Value: map[layer.Whiteouts]string{layer.CharDevices: "devices 0:0", layer.XattrMarks: "attributes (Linux 6.8)"}[form.Whiteouts]},
 		Check{Name: "overlay attributes", OK: true, Value: string(form.Xattrs) + ".overlay.*"},
-		Check{Name: "owners of files", OK: form.IDs != SquashedIDs, Value: string(form.IDs), Hint: "every file belongs to you; as root, or in a user namespace with subordinate ids, the image's owners are kept"})
+		Check{Name: "owners of files", OK: form.IDs != layer.SquashedIDs, Value: string(form.IDs), Hint: "every file belongs to you; as root, or in a user namespace with subordinate ids, the image's owners are kept"})
 }
 
 // surveyForm is the form of the store that is there, or would be.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +24,7 @@ func tryOverlay(dir *os.File, f Format) (tried bool, err error) {
 		return false, err
 	}
 	defer root.Close()
-	if err = checkTrial(root); err != nil && f.Whiteouts == XattrMarks {
+	if err = checkTrial(root); err != nil && f.Whiteouts == layer.XattrMarks {
 		err = fmt.Errorf("%w; %s", err, xattrMarksSince)
 	}
 	return true, err
@@ -75,7 +76,7 @@ func fillTrial(dir *os.File, f Format) error {
 		}
 	}
 	files := []string{"lower/gone", "lower/dir/old", "upper/dir/new"}
-	if f.Whiteouts == XattrMarks {
+	if f.Whiteouts == layer.XattrMarks {
 		files = append(files, "upper/gone")
 	} else if err := unix.Mknodat(fd, "upper/gone", unix.S_IFCHR, 0); err != nil {
 		return err
@@ -88,7 +89,7 @@ func fillTrial(dir *os.File, f Format) error {
 		file.Close()
 	}
 	marks := map[string][2]string{"upper/dir": {f.Xattr("opaque"), "y"}}
-	if f.Whiteouts == XattrMarks {
+	if f.Whiteouts == layer.XattrMarks {
 		marks["upper/gone"] = [2]string{f.Xattr("whiteout"), "y"}
 		marks["upper"] = [2]string{f.Xattr("opaque"), "x"}
 	}
@@ -114,7 +115,7 @@ func mountTrial(dir *os.File, f Format) (*os.File, error) {
 			return nil, err
 		}
 	}
-	if f.Xattrs == UserXattrs {
+	if f.Xattrs == layer.UserXattrs {
 		if err := c.flag("userxattr"); err != nil {
 			return nil, err
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // everyKind has a path of each type that the caller may make.
@@ -24,8 +24,8 @@ func everyKind() []file {
 	f.Xattrs = map[string]string{"user.note": "kept"}
 	return []file{
 		dir("d", 0o750), f, hardlink("d/linked", "d/file"), symlink("d/link", "../elsewhere"),
-		{Entry: tree.Entry{Path: "d/fifo", Type: tree.FIFO, Mode: 0o600}}, whiteout("gone"),
-		opaque(dir("o", 0o755), tree.Marked), regular("o/f", ""),
+		{Entry: layer.Entry{Path: "d/fifo", Type: layer.FIFO, Mode: 0o600}}, whiteout("gone"),
+		opaque(dir("o", 0o755), layer.Marked), regular("o/f", ""),
 	}
 }
 
@@ -170,12 +170,12 @@ func TestVerifyGoesByTheLastWord(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.Discard()
-	at := func(f file) tree.Entry { f.ModTime = testTime; return f.Entry }
-	for _, e := range []tree.Entry{
+	at := func(f file) layer.Entry { f.ModTime = testTime; return f.Entry }
+	for _, e := range []layer.Entry{
 		at(dir("d", 0o700)), at(regular("d/old", "")), at(regular("d/sub", "")),
-		{Path: "d/old", Type: tree.Removed},
-		at(regular("r", "")), at(dir("t", 0o755)), at(regular("t/x", "")), {Path: "t", Type: tree.Removed},
-		at(dir("u", 0o755)), at(regular("u/x", "")), {Path: "d", Type: tree.OpaqueMark, Opaque: tree.Marked},
+		{Path: "d/old", Type: layer.Removed},
+		at(regular("r", "")), at(dir("t", 0o755)), at(regular("t/x", "")), {Path: "t", Type: layer.Removed},
+		at(dir("u", 0o755)), at(regular("u/x", "")), {Path: "d", Type: layer.OpaqueMark, Opaque: layer.Marked},
 		at(regular("a", "x")), at(hardlink("h", "a")),
 	} {
 		if err := g.Record(e); err != nil {
@@ -183,7 +183,7 @@ func TestVerifyGoesByTheLastWord(t *testing.T) {
 		}
 	}
 	// What exists: u is a file in the end, a another file than h, d opaque and explicit.
-	files := []file{opaque(dir("d", 0o711), tree.Marked), regular("d/sub", ""), regular("r", ""), regular("u", "now a file"), regular("a", "second")}
+	files := []file{opaque(dir("d", 0o711), layer.Marked), regular("d/sub", ""), regular("r", ""), regular("u", "now a file"), regular("a", "second")}
 	if err := fill(g, LayerRecord{}, files...); err != nil {
 		t.Fatal(err)
 	}

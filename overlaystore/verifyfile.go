@@ -19,7 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // verifyBatch is how many paths one goroutine checks in a row.
@@ -28,14 +28,14 @@ const verifyBatch = 64
 // check is one path to compare. sameAs is the path that a hard link shares its
 // inode with, "" when that one's name went to another file later.
 type check struct {
-	tree.Entry
+	layer.Entry
 	sameAs string
 }
 
 // dispatch is the second pass over files.zst: it hands the records that hold
 // to the group.
-func (c *layerCheck) dispatch(ctx context.Context, group *errgroup.Group, layer, root *os.File, j *journal) error {
-	r, done, err := openFiles(layer)
+func (c *layerCheck) dispatch(ctx context.Context, group *errgroup.Group, dir, root *os.File, j *journal) error {
+	r, done, err := openFiles(dir)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (c *layerCheck) dispatch(ctx context.Context, group *errgroup.Group, layer,
 	}
 	// Files whose name went to something else, for the hard links that still
 	// lead to them.
-	replaced := map[string]tree.Entry{}
+	replaced := map[string]layer.Entry{}
 	var index uint32
 	for e, err := range r.all() {
 		if err != nil || ctx.Err() != nil {
@@ -56,7 +56,7 @@ func (c *layerCheck) dispatch(ctx context.Context, group *errgroup.Group, layer,
 		}
 		i := index
 		index++
-		if e.Type == tree.Removed || e.Type == tree.OpaqueMark {
+		if e.Type == layer.Removed || e.Type == layer.OpaqueMark {
 			continue
 		}
 		if !j.holds(i, e.Path) {
@@ -79,8 +79,8 @@ func (c *layerCheck) dispatch(ctx context.Context, group *errgroup.Group, layer,
 
 // link says what a record is compared with: a hard link with the file that its
 // target was when the link was made.
-func link(e tree.Entry, index uint32, j *journal, replaced map[string]tree.Entry) check {
-	if e.Type != tree.Hardlink {
+func link(e layer.Entry, index uint32, j *journal, replaced map[string]layer.Entry) check {
+	if e.Type != layer.Hardlink {
 		return check{Entry: e}
 	}
 	target := j.last[j.hash(e.Linkname)].index
@@ -122,14 +122,14 @@ func (c *layerCheck) checkPath(root *os.File, e *check) error {
 	if err != nil {
 		return err
 	}
-	if e.Type == tree.Hardlink {
+	if e.Type == layer.Hardlink {
 		return c.checkLink(root, e, st)
 	}
 	if got := c.typeOf(f, st); got != e.Type {
 		c.differ(e.Path, "type", typeName(got), typeName(e.Type))
 		return nil
 	}
-	if e.Type == tree.Whiteout {
+	if e.Type == layer.Whiteout {
 		return nil // it has no attributes that matter
 	}
 	c.checkAttributes(e, a, st)
@@ -137,15 +137,15 @@ func (c *layerCheck) checkPath(root *os.File, e *check) error {
 		c.checkXattrs(e, a)
 	}
 	switch e.Type {
-	case tree.Regular:
+	case layer.Regular:
 		return c.checkContent(f, e, st)
-	case tree.Directory:
+	case layer.Directory:
 		c.checkOpaque(f, e)
-	case tree.Symlink:
+	case layer.Symlink:
 		if got, err := readlinkOf(f); err != nil || got != e.Linkname {
 			c.differ(e.Path, "target", fmt.Sprintf("%q", got), fmt.Sprintf("%q", e.Linkname))
 		}
-	case tree.CharDevice, tree.BlockDevice:
+	case layer.CharDevice, layer.BlockDevice:
 		got := fmt.Sprintf("%d:%d", unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev)))
 		if want := fmt.Sprintf("%d:%d", e.Major, e.Minor); got != want {
 			c.differ(e.Path, "device", got, want)
@@ -173,40 +173,40 @@ func (c *layerCheck) checkLink(root *os.File, e *check, st unix.Stat_t) error {
 	return nil
 }
 
-func (c *layerCheck) typeOf(f *os.File, st unix.Stat_t) tree.Type {
+func (c *layerCheck) typeOf(f *os.File, st unix.Stat_t) layer.Type {
 	if isWhiteout(f, st, c.form) {
-		return tree.Whiteout
+		return layer.Whiteout
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		return tree.Regular
+		return layer.Regular
 	case unix.S_IFDIR:
-		return tree.Directory
+		return layer.Directory
 	case unix.S_IFLNK:
-		return tree.Symlink
+		return layer.Symlink
 	}
 	return specialType(st.Mode)
 }
 
-func typeName(t tree.Type) string {
-	names := map[tree.Type]string{
-		tree.Regular: "a file", tree.Directory: "a directory", tree.Symlink: "a symbolic link",
-		tree.CharDevice: "a character device", tree.BlockDevice: "a block device", tree.FIFO: "a FIFO", tree.Whiteout: "a whiteout",
+func typeName(t layer.Type) string {
+	names := map[layer.Type]string{
+		layer.Regular: "a file", layer.Directory: "a directory", layer.Symlink: "a symbolic link",
+		layer.CharDevice: "a character device", layer.BlockDevice: "a block device", layer.FIFO: "a FIFO", layer.Whiteout: "a whiteout",
 	}
 	return names[t]
 }
 
 func (c *layerCheck) checkAttributes(e *check, a attributesOf, st unix.Stat_t) {
-	if e.Type != tree.Symlink && a.mode != e.Mode {
+	if e.Type != layer.Symlink && a.mode != e.Mode {
 		c.differ(e.Path, "mode", fmt.Sprintf("%04o", a.mode), fmt.Sprintf("%04o", e.Mode))
 	}
 	// Mapped ids are the image's inside the user namespace only.
-	if c.form.IDs == HostIDs || c.form.IDs == MappedIDs && os.Geteuid() == 0 {
+	if c.form.IDs == layer.HostIDs || c.form.IDs == layer.MappedIDs && os.Geteuid() == 0 {
 		if a.uid != e.UID || a.gid != e.GID {
 			c.differ(e.Path, "owner", fmt.Sprintf("%d:%d", a.uid, a.gid), fmt.Sprintf("%d:%d", e.UID, e.GID))
 		}
 	}
-	if e.Type == tree.Regular && st.Size != e.Size {
+	if e.Type == layer.Regular && st.Size != e.Size {
 		c.differ(e.Path, "size", fmt.Sprint(st.Size), fmt.Sprint(e.Size))
 	}
 	sec, nsec := a.mtime.Unix()
@@ -242,7 +242,7 @@ func (c *layerCheck) checkXattrs(e *check, a attributesOf) {
 // checkOpaque compares the mark that the kernel goes by; on a root it goes by
 // none.
 func (c *layerCheck) checkOpaque(f *os.File, e *check) {
-	got, want := hasMark(f, c.form.Xattr("opaque"), "y"), e.Opaque != tree.Transparent
+	got, want := hasMark(f, c.form.Xattr("opaque"), "y"), e.Opaque != layer.Transparent
 	if e.Path != "." && got != want {
 		c.differ(e.Path, "opaque", fmt.Sprint(got), fmt.Sprint(want))
 	}
@@ -253,7 +253,7 @@ func (c *layerCheck) checkContent(f *os.File, e *check, st unix.Stat_t) error {
 		return nil
 	}
 	in, err := os.Open(procPath(f))
-	if errors.Is(err, fs.ErrPermission) && c.form.IDs == SquashedIDs {
+	if errors.Is(err, fs.ErrPermission) && c.form.IDs == layer.SquashedIDs {
 		return nil // its owner may not read it: that is its mode
 	}
 	if err != nil {
@@ -278,7 +278,7 @@ func (c *layerCheck) checkContent(f *os.File, e *check, st unix.Stat_t) error {
 
 // extras looks for paths that no record has. Usually counting is enough; only
 // when there are too many does it keep the names of all.
-func (c *layerCheck) extras(layer, root *os.File, j *journal) error {
+func (c *layerCheck) extras(dir, root *os.File, j *journal) error {
 	count := int64(0)
 	if err := walkNames(root, func(string) { count++ }); err != nil {
 		return err
@@ -292,7 +292,7 @@ func (c *layerCheck) extras(layer, root *os.File, j *journal) error {
 	if count == j.live-missing {
 		return nil
 	}
-	known, err := livePaths(layer, j)
+	known, err := livePaths(dir, j)
 	if err != nil {
 		return err
 	}
@@ -303,8 +303,8 @@ func (c *layerCheck) extras(layer, root *os.File, j *journal) error {
 	})
 }
 
-func livePaths(layer *os.File, j *journal) (map[string]bool, error) {
-	r, done, err := openFiles(layer)
+func livePaths(dir *os.File, j *journal) (map[string]bool, error) {
+	r, done, err := openFiles(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -315,7 +315,7 @@ func livePaths(layer *os.File, j *journal) (map[string]bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.Type != tree.Removed && e.Type != tree.OpaqueMark && j.holds(index, e.Path) {
+		if e.Type != layer.Removed && e.Type != layer.OpaqueMark && j.holds(index, e.Path) {
 			known[e.Path] = true
 		}
 		index++

@@ -14,7 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // kind is what a layer has at a path.
@@ -39,7 +39,7 @@ type layerView struct {
 	lowerLayer
 	dir     *os.File
 	form    Format
-	implied map[string]ImpliedDir
+	implied map[string]layer.ImpliedDir
 	foreign map[string]place // hard links to lower layers, as resolved
 	states  map[string]state
 }
@@ -64,7 +64,7 @@ func (s *Store) openView(stack []lowerLayer) (view, error) {
 		}
 		lv := &layerView{
 			lowerLayer: l, dir: dir, form: s.format,
-			implied: map[string]ImpliedDir{}, foreign: map[string]place{}, states: map[string]state{},
+			implied: map[string]layer.ImpliedDir{}, foreign: map[string]place{}, states: map[string]state{},
 		}
 		for _, d := range l.rec.Implied {
 			lv.implied[string(d.Path)] = d
@@ -194,7 +194,7 @@ func (v view) voices(p string) (voices, error) {
 		if err != nil {
 			return a, err
 		}
-		d := ImpliedDir{}
+		d := layer.ImpliedDir{}
 		if st.kind == directory {
 			var implied bool
 			d, implied = l.implied[p]
@@ -207,7 +207,7 @@ func (v view) voices(p string) (voices, error) {
 				return a, nil
 			}
 		}
-		if st.cut || st.kind == other || st.kind == whiteoutKind || d.Opaque == tree.Replaced {
+		if st.cut || st.kind == other || st.kind == whiteoutKind || d.Opaque == layer.Replaced {
 			break
 		}
 	}

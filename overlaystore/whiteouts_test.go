@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,16 +38,16 @@ func TestWhiteoutsOfANewStore(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		dir    func(*testing.T) string
-		wanted Whiteouts
-		want   Whiteouts // or
+		wanted layer.Whiteouts
+		want   layer.Whiteouts // or
 		says   string
 	}{
-		{"devices where they work", tempDir, "", CharDevices, ""},
-		{"devices that are asked for", tempDir, CharDevices, CharDevices, ""},
-		{"attributes that are asked for", tempDir, XattrMarks, XattrMarks, ""},
+		{"devices where they work", tempDir, "", layer.CharDevices, ""},
+		{"devices that are asked for", tempDir, layer.CharDevices, layer.CharDevices, ""},
+		{"attributes that are asked for", tempDir, layer.XattrMarks, layer.XattrMarks, ""},
 		{"an overlay", withoutDevices, "", "", `ask for whiteouts in the form "xattr"`},
-		{"devices on an overlay", withoutDevices, CharDevices, "", "refuses the device 0:0"},
-		{"attributes on an overlay", withoutDevices, XattrMarks, XattrMarks, ""},
+		{"devices on an overlay", withoutDevices, layer.CharDevices, "", "refuses the device 0:0"},
+		{"attributes on an overlay", withoutDevices, layer.XattrMarks, layer.XattrMarks, ""},
 		{"a form that is none", tempDir, "hidden", "", `no form of whiteouts "hidden"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -65,7 +66,7 @@ func TestWhiteoutsOfANewStore(t *testing.T) {
 			if got := s.Format().Whiteouts; got != c.want {
 				t.Errorf("the store has %q, want %q", got, c.want)
 			}
-			other := map[Whiteouts]Whiteouts{CharDevices: XattrMarks, XattrMarks: CharDevices}[c.want]
+			other := map[layer.Whiteouts]layer.Whiteouts{layer.CharDevices: layer.XattrMarks, layer.XattrMarks: layer.CharDevices}[c.want]
 			if _, err := Open(t.Context(), dir, Options{Whiteouts: other}); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "decided when it was made") {
 				t.Errorf("opened as %q: error %v, want ErrFormat", other, err)
 			}

@@ -8,7 +8,7 @@ import (
 	"math"
 
 	"github.com/layerctl/layerctl/internal/layertar"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -74,7 +74,7 @@ func canonicalACL(value string) string {
 // heldACL puts into e what the kernel has made of an access ACL: one that
 // says no more than the mode is not kept, and chmod changes the others. mode
 // is what the mode will be in the end.
-func (u *unpacker) heldACL(fd int, e tree.Entry, mode uint32, path string) error {
+func (u *unpacker) heldACL(fd int, e layer.Entry, mode uint32, path string) error {
 	if _, ok := e.Xattrs[accessACL]; !ok {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	. "github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -42,7 +43,7 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 		size := unpack.Source{Size: int64(len(blob))}
 		o := unpack.Options{Buffers: unpack.NewBuffers()}
 		if os.Geteuid() != 0 {
-			o.IDs, o.Xattrs = unpack.Squashed, unpack.User
+			o.IDs, o.Xattrs = layer.SquashedIDs, layer.UserXattrs
 		}
 		var allocated []uint64
 		for range 2 {

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,7 +30,7 @@ func (u *unpacker) prepareRoot() error {
 // without an entry. They are the same on every machine and at every time, so
 // that a layer's directory is too.
 func (u *unpacker) imply(d *dir, v notable) error {
-	e := tree.Entry{Path: d.path, Type: tree.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true, Opaque: v.opaque}
+	e := layer.Entry{Path: d.path, Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true, Opaque: v.opaque}
 	if err := u.known.put(d.path, v); err != nil {
 		return err
 	}
@@ -41,8 +41,8 @@ func (u *unpacker) imply(d *dir, v notable) error {
 }
 
 // directory makes or completes a directory that has an entry.
-func (u *unpacker) directory(path string, e tree.Entry) error {
-	e.Type = tree.Directory
+func (u *unpacker) directory(path string, e layer.Entry) error {
+	e.Type = layer.Directory
 	if path == "." {
 		return u.completeDirectory(u.dirs.root, e)
 	}
@@ -85,7 +85,7 @@ func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, notable,
 		if was == directoryThere {
 			return nil, v, unix.EEXIST
 		}
-		v.opaque = tree.Replaced
+		v.opaque = layer.Replaced
 		err = u.disk.mkdir(parent.fd, base)
 	}
 	if err != nil {
@@ -96,14 +96,14 @@ func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, notable,
 		return nil, v, err
 	}
 	if linked {
-		v.opaque = tree.Replaced
+		v.opaque = layer.Replaced
 	}
 	fd, err := u.disk.openDir(parent.fd, base)
 	if err != nil {
 		return nil, v, failed("open directory", path, err)
 	}
 	d, err := u.dirs.hold(&dir{path: path, fd: fd})
-	if err == nil && v.opaque != tree.Transparent {
+	if err == nil && v.opaque != layer.Transparent {
 		err = u.markOpaque(fd, path)
 	}
 	return d, v, err
@@ -111,7 +111,7 @@ func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, notable,
 
 // completeDirectory gives a directory that is there the attributes of an
 // entry that comes later than what lies in it.
-func (u *unpacker) completeDirectory(d *dir, e tree.Entry) error {
+func (u *unpacker) completeDirectory(d *dir, e layer.Entry) error {
 	v := u.known.at(d.path)
 	if !v.implied {
 		if err := u.note(NoteDuplicate); err != nil {
@@ -131,12 +131,12 @@ func (u *unpacker) completeDirectory(d *dir, e tree.Entry) error {
 
 // applyDirectory sets what can be set now, and notes what has to wait until
 // all that the directory holds is there.
-func (u *unpacker) applyDirectory(d *dir, e tree.Entry) error {
+func (u *unpacker) applyDirectory(d *dir, e layer.Entry) error {
 	v := u.known.at(d.path)
 	e.Opaque = v.opaque
 	v.acl = e.Xattrs[defaultACL]
 	now := e
-	if journalOnly := u.o.Whiteouts == JournalOnly; (journalOnly || u.caller.uid != 0) && e.Mode&0o700 != 0o700 {
+	if journalOnly := u.o.Whiteouts == layer.JournalOnly; (journalOnly || u.caller.uid != 0) && e.Mode&0o700 != 0o700 {
 		// Only root may write into a directory against its mode.
 		v.late, v.mode = !journalOnly, e.Mode
 		now.Mode |= 0o700
@@ -155,7 +155,7 @@ func (u *unpacker) applyDirectory(d *dir, e tree.Entry) error {
 
 // setDirectory sets owner, extended attributes and mode; the time is set when
 // the directory is let go.
-func (u *unpacker) setDirectory(d *dir, e tree.Entry) error {
+func (u *unpacker) setDirectory(d *dir, e layer.Entry) error {
 	if err := u.chown(d.fd, e, d.path); err != nil {
 		return err
 	}
@@ -166,22 +166,22 @@ func (u *unpacker) setDirectory(d *dir, e tree.Entry) error {
 		return failed("chmod", d.path, err)
 	}
 	d.mtime, d.dirty = timespec(e.ModTime), true
-	if !u.o.IDs.squashed() {
+	if !u.o.IDs.Squashed() {
 		d.gid = e.GID
 	}
 	return nil
 }
 
 // chown gives a file that has just been made its owner.
-func (u *unpacker) chown(fd int, e tree.Entry, path string) error {
-	if u.o.IDs.squashed() {
+func (u *unpacker) chown(fd int, e layer.Entry, path string) error {
+	if u.o.IDs.Squashed() {
 		return nil
 	}
 	return u.ownerFault(e, path, u.disk.chown(fd, e.UID, e.GID))
 }
 
 // ownerFault explains what chown(2) says of ids without a mapping.
-func (u *unpacker) ownerFault(e tree.Entry, path string, err error) error {
+func (u *unpacker) ownerFault(e layer.Entry, path string, err error) error {
 	if err == unix.EINVAL {
 		err = fmt.Errorf("owner %d:%d is not mapped in this user namespace: %w", e.UID, e.GID, err)
 	}

@@ -23,7 +23,7 @@
 // meaning, not by the order of entries (image-spec, layer.md, "Whiteouts"):
 //
 //   - a name that the layer both deletes and makes is made, and a directory
-//     hides then all that lower layers have in it ([tree.Replaced]);
+//     hides then all that lower layers have in it ([layer.Replaced]);
 //   - no whiteout stands in what an opaque directory hides;
 //   - nothing in the image becomes a mark by itself: devices 0/0 and the
 //     overlay.* attributes that a tar brings are left out.
@@ -55,6 +55,4 @@
 // Nothing is synced. After an error the directory holds rubbish. Two calls may
 // run at once, on different directories. A process of the same user that
 // changes the directory meanwhile can spoil the layer, not lead it outside.
-//
-// [tree.Replaced]: https://pkg.go.dev/github.com/layerctl/layerctl/internal/tree#Replaced
 package unpack

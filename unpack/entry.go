@@ -8,7 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/layerctl/layerctl/internal/layertar"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -73,9 +73,9 @@ func (u *unpacker) make(path string) error {
 
 // attributes examines what the entry says about its owner, mode, time and
 // extended attributes, before anything of it is made.
-func (u *unpacker) attributes() (tree.Entry, error) {
+func (u *unpacker) attributes() (layer.Entry, error) {
 	h := u.h
-	e := tree.Entry{Mode: uint32(h.Mode & 0o7777)}
+	e := layer.Entry{Mode: uint32(h.Mode & 0o7777)}
 	if h.UID < 0 || h.UID >= math.MaxUint32 || h.GID < 0 || h.GID >= math.MaxUint32 {
 		// 2^32-1 is -1, "leave as it is", to chown(2).
 		return e, u.malformed("owner %d:%d, outside 0 to 2^32-2", h.UID, h.GID)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	. "github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +26,7 @@ var everything = Gzip(Tar(
 // TestEveryFaultIsSeen lets each operation fail in turn.
 func TestEveryFaultIsSeen(t *testing.T) {
 	for _, form := range forms {
-		if os.Geteuid() != 0 && form.o.IDs != unpack.Squashed {
+		if os.Geteuid() != 0 && form.o.IDs != layer.SquashedIDs {
 			continue
 		}
 		ops := make(map[string]int)

@@ -6,7 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,13 +18,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 const writeBehindFrom = 64 << 10
 
 // file makes a regular file with its content.
-func (u *unpacker) file(path string, e tree.Entry) error {
+func (u *unpacker) file(path string, e layer.Entry) error {
 	above, base := split(path)
 	parent, err := u.parent(above, forEntry)
 	if err != nil {
 		return err
 	}
-	e.Path, e.Type, e.Size = join(parent.path, base), tree.Regular, u.h.Size
+	e.Path, e.Type, e.Size = join(parent.path, base), layer.Regular, u.h.Size
 	if u.skips(e.Path) {
 		return u.placeholder(parent, base, e)
 	}
@@ -54,7 +54,7 @@ func (u *unpacker) skips(path string) bool { return u.o.Skip != nil && u.o.Skip(
 
 // placeholder makes an empty file for what is not wanted, so that the rest of
 // the layer finds something at its name.
-func (u *unpacker) placeholder(parent *dir, base string, e tree.Entry) error {
+func (u *unpacker) placeholder(parent *dir, base string, e layer.Entry) error {
 	fd, err := u.create(parent, base, e.Path)
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (u *unpacker) create(parent *dir, base, path string) (int, error) {
 
 // fill writes the content, as it comes out of the decompressor, and sums it up
 // as it passes.
-func (u *unpacker) fill(fd int, e tree.Entry) (sum uint32, err error) {
+func (u *unpacker) fill(fd int, e layer.Entry) (sum uint32, err error) {
 	to, err := u.sink(fd, e)
 	if err != nil {
 		return 0, err
@@ -141,7 +141,7 @@ func (u *unpacker) complete(f newFile, err error) error {
 }
 
 // sink is where the content of e goes, open as fd on the disk.
-func (u *unpacker) sink(fd int, e tree.Entry) (io.Writer, error) {
+func (u *unpacker) sink(fd int, e layer.Entry) (io.Writer, error) {
 	if u.content == nil {
 		return descriptor{u.disk, fd}, nil
 	}

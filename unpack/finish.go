@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +23,7 @@ func (u *unpacker) finish() error {
 			return err
 		}
 	}
-	u.result.RootOpaque = u.known.at(".").opaque != tree.Transparent
+	u.result.RootOpaque = u.known.at(".").opaque != layer.Transparent
 	u.result.Notes = u.notes.sorted()
 	return u.dirs.closeAll()
 }
@@ -79,13 +79,13 @@ func (u *unpacker) purge(paths []string) error {
 		if d == nil {
 			continue
 		}
-		useless := v.opaque != tree.Transparent || u.known.hidden(path)
+		useless := v.opaque != layer.Transparent || u.known.hidden(path)
 		found, err := u.eachWhiteout(d, useless)
 		if err != nil {
 			return err
 		}
 		if found && !useless {
-			u.result.WhiteoutDirs = append(u.result.WhiteoutDirs, path)
+			u.result.WhiteoutParents = append(u.result.WhiteoutParents, layer.Path(path))
 		}
 	}
 	return nil
@@ -125,7 +125,7 @@ func (u *unpacker) removeWhiteout(d *dir, name string) error {
 	if err := u.unlink(d, name, path); err != nil {
 		return err
 	}
-	return u.record(tree.Entry{Path: path, Type: tree.Removed})
+	return u.record(layer.Entry{Path: path, Type: layer.Removed})
 }
 
 // removeBare removes, deepest first, the directories that were made for
@@ -196,7 +196,7 @@ func (u *unpacker) listImplied(paths []string) error {
 			return err
 		}
 		if d != nil {
-			u.result.Implied = append(u.result.Implied, ImpliedDir{Path: path, Opaque: v.opaque, Bare: v.bare})
+			u.result.Implied = append(u.result.Implied, layer.ImpliedDir{Path: layer.Path(path), Opaque: v.opaque, Bare: v.bare})
 		}
 	}
 	return nil
@@ -221,7 +221,7 @@ func (u *unpacker) listLinks([]string) error {
 		if reason != "" {
 			return &MalformedError{Entry: path, Offset: -1, Reason: "a hardlink to " + quote(target) + ", " + reason}
 		}
-		u.result.ForeignLinks = append(u.result.ForeignLinks, ForeignLink{Path: path, Target: target})
+		u.result.ForeignLinks = append(u.result.ForeignLinks, layer.ForeignLink{Path: layer.Path(path), Target: layer.Path(target)})
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	. "github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 	"golang.org/x/sys/unix"
 )
@@ -54,7 +55,7 @@ func FuzzLayer(f *testing.F) {
 	f.Add(xattred('0', "f", "user.x", "y", "system.posix_acl_access", acl(aclUser, aclGroup, aclOther)), byte(1))
 	f.Fuzz(func(t *testing.T, b []byte, n byte) {
 		form := forms[int(n)%len(forms)]
-		if os.Geteuid() != 0 && form.o.IDs != unpack.Squashed {
+		if os.Geteuid() != 0 && form.o.IDs != layer.SquashedIDs {
 			return
 		}
 		fuzzOne(t, b, form)
@@ -125,7 +126,7 @@ func decompressed(t *testing.T, b []byte) string {
 	}
 	defer d.Close()
 	in := bytes.NewReader(b)
-	o := unpack.Options{IDs: unpack.Squashed, Xattrs: unpack.User, Limits: unpack.Limits{Bytes: 32 << 20}}
+	o := unpack.Options{Form: layer.Form{IDs: layer.SquashedIDs, Xattrs: layer.UserXattrs}, Limits: unpack.Limits{Bytes: 32 << 20}}
 	r, err := unpack.Layer(t.Context(), d, in, unpack.Source{}, o)
 	if err == nil {
 		if rest, _ := io.Copy(io.Discard, in); rest != 0 {

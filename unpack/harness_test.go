@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 	"golang.org/x/sys/unix"
 )
@@ -54,17 +54,17 @@ type form struct {
 
 var forms = []form{
 	{"chardev trusted", unpack.Options{}, ""},
-	{"xattr trusted", unpack.Options{Whiteouts: unpack.XattrFile}, ""},
-	{"chardev user squashed", unpack.Options{Xattrs: unpack.User, IDs: unpack.Squashed}, ",userxattr"},
-	{"xattr user", unpack.Options{Whiteouts: unpack.XattrFile, Xattrs: unpack.User}, ",userxattr"},
+	{"xattr trusted", unpack.Options{Form: layer.Form{Whiteouts: layer.XattrMarks}}, ""},
+	{"chardev user squashed", unpack.Options{Form: layer.Form{Xattrs: layer.UserXattrs, IDs: layer.SquashedIDs}}, ",userxattr"},
+	{"xattr user", unpack.Options{Form: layer.Form{Whiteouts: layer.XattrMarks, Xattrs: layer.UserXattrs}}, ",userxattr"},
 }
 
 // journalOnly is what is not for a mount.
 func journalOnly() form {
 	if os.Geteuid() != 0 {
-		return form{"journal only squashed", unpack.Options{Whiteouts: unpack.JournalOnly, IDs: unpack.Squashed}, ""}
+		return form{"journal only squashed", unpack.Options{Form: layer.Form{Whiteouts: layer.JournalOnly, IDs: layer.SquashedIDs}}, ""}
 	}
-	return form{"journal only", unpack.Options{Whiteouts: unpack.JournalOnly}, ""}
+	return form{"journal only", unpack.Options{Form: layer.Form{Whiteouts: layer.JournalOnly}}, ""}
 }
 
 func runCases(t *testing.T, cases []layerCase) {
@@ -72,7 +72,7 @@ func runCases(t *testing.T, cases []layerCase) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			for _, f := range append(slices.Clone(forms), journalOnly()) {
-				if os.Geteuid() != 0 && f.o.IDs != unpack.Squashed {
+				if os.Geteuid() != 0 && f.o.IDs != layer.SquashedIDs {
 					continue // the others need root
 				}
 				t.Run(f.name, func(t *testing.T) { c.run(t, f) })
@@ -112,7 +112,7 @@ func (c layerCase) run(t *testing.T, f form) {
 	if err == nil {
 		c.checkResult(t, dir, r)
 		j.check(t, dir, f.o)
-		if f.o.Whiteouts != unpack.JournalOnly {
+		if f.o.Whiteouts != layer.JournalOnly {
 			c.checkMerged(t, f, top)
 		}
 	}
@@ -173,15 +173,15 @@ func (c layerCase) checkResult(t *testing.T, dir string, r unpack.Result) {
 	}
 	got = nil
 	for _, l := range r.ForeignLinks {
-		got = append(got, l.Path+"->"+l.Target)
+		got = append(got, string(l.Path+"->"+l.Target))
 	}
 	if c.links != "-" {
 		equal(t, "foreign links", strings.Join(got, " "), c.links)
 	}
 	got = nil
 	for _, d := range r.Implied {
-		s := d.Path
-		if d.Opaque != tree.Transparent {
+		s := string(d.Path)
+		if d.Opaque != layer.Transparent {
 			s += "," + string(rune(d.Opaque))
 		}
 		if d.Bare {
@@ -192,7 +192,7 @@ func (c layerCase) checkResult(t *testing.T, dir string, r unpack.Result) {
 	if c.implied != "" {
 		equal(t, "implied", strings.Join(got, " "), c.implied)
 	}
-	equal(t, "directories with whiteouts", strings.Join(r.WhiteoutDirs, " "), c.whiteouts)
+	equal(t, "directories with whiteouts", strings.Trim(fmt.Sprint(r.WhiteoutParents), "[]"), c.whiteouts)
 	if c.check != nil {
 		c.check(t, dir, r)
 	}
@@ -418,7 +418,7 @@ func unpackWith(ctx context.Context, dir string, blob io.Reader, o unpack.Option
 	}
 	defer f.Close()
 	if os.Geteuid() != 0 {
-		o.IDs, o.Xattrs = unpack.Squashed, unpack.User
+		o.IDs, o.Xattrs = layer.SquashedIDs, layer.UserXattrs
 	}
 	_, err = unpack.Layer(ctx, f, blob, unpack.Source{}, o)
 	return err

@@ -16,18 +16,18 @@ import (
 	"time"
 
 	. "github.com/layerctl/layerctl/internal/imagetest"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 	"golang.org/x/sys/unix"
 )
 
 // journal is a reader of what Record is told, as a store has to read it: what
 // each path is in the end. Names of one file share one entry.
-type journal map[string]*tree.Entry
+type journal map[string]*layer.Entry
 
-func (j journal) record(e tree.Entry) error {
+func (j journal) record(e layer.Entry) error {
 	switch e.Type {
-	case tree.Removed:
+	case layer.Removed:
 		if j[e.Path] == nil {
 			return errors.New("removed what was not recorded: " + e.Path)
 		}
@@ -36,11 +36,11 @@ func (j journal) record(e tree.Entry) error {
 				delete(j, path)
 			}
 		}
-	case tree.OpaqueMark:
+	case layer.OpaqueMark:
 		j[e.Path].Opaque = e.Opaque
-	case tree.Hardlink:
+	case layer.Hardlink:
 		target := j[e.Linkname]
-		if target == nil || target.Type == tree.Directory || target.Type == tree.Whiteout {
+		if target == nil || target.Type == layer.Directory || target.Type == layer.Whiteout {
 			return errors.New("hardlink to what was not recorded: " + e.Linkname)
 		}
 		j[e.Path] = target
@@ -79,18 +79,18 @@ func (j journal) check(t *testing.T, dir string, o unpack.Options) {
 	}
 }
 
-func summary(e tree.Entry, o unpack.Options) string {
-	if e.Type == tree.Whiteout {
+func summary(e layer.Entry, o unpack.Options) string {
+	if e.Type == layer.Whiteout {
 		return "w"
 	}
-	if o.IDs == unpack.Squashed {
+	if o.IDs == layer.SquashedIDs {
 		e.UID, e.GID = uint32(os.Geteuid()), uint32(os.Getegid())
 	}
-	if o.Whiteouts == unpack.JournalOnly && e.Type == tree.Directory {
-		e.Opaque, e.Mode = tree.Transparent, e.Mode|0o700 // these are in the journal only
+	if o.Whiteouts == layer.JournalOnly && e.Type == layer.Directory {
+		e.Opaque, e.Mode = layer.Transparent, e.Mode|0o700 // these are in the journal only
 	}
 	s := fmt.Sprintf("%c %o %d:%d %d %d.%d %d:%d %q %x %v", e.Type, e.Mode, e.UID, e.GID, e.Size,
-		e.ModTime.Unix(), e.ModTime.Nanosecond(), e.Major, e.Minor, e.Linkname, e.Sum, e.Path != "." && e.Opaque != tree.Transparent)
+		e.ModTime.Unix(), e.ModTime.Nanosecond(), e.Major, e.Minor, e.Linkname, e.Sum, e.Path != "." && e.Opaque != layer.Transparent)
 	for _, name := range slices.Sorted(maps.Keys(e.Xattrs)) {
 		s += fmt.Sprintf(" %s=%q", name, e.Xattrs[name])
 	}
@@ -102,22 +102,22 @@ func onDisk(t *testing.T, dir, path string, o unpack.Options) string {
 	t.Helper()
 	p := filepath.Join(dir, path)
 	st := stat(t, dir, path)
-	e := tree.Entry{
+	e := layer.Entry{
 		Path: path, Mode: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid, ModTime: time.Unix(int64(st.Mtim.Sec), int64(st.Mtim.Nsec)),
 		Xattrs: xattrMap(t, p),
 	}
 	prefix := "trusted.overlay."
-	if o.Xattrs == unpack.User {
+	if o.Xattrs == layer.UserXattrs {
 		prefix = "user.overlay."
 	}
 	if e.Xattrs[prefix+"opaque"] == "y" {
-		e.Opaque = tree.Marked
+		e.Opaque = layer.Marked
 	}
 	_, whiteout := e.Xattrs[prefix+"whiteout"]
 	delete(e.Xattrs, prefix+"opaque")
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
-		e.Type = tree.Directory
+		e.Type = layer.Directory
 	case unix.S_IFREG:
 		var b []byte
 		var err error
@@ -125,19 +125,19 @@ func onDisk(t *testing.T, dir, path string, o unpack.Options) string {
 		if err != nil {
 			t.Error(err)
 		}
-		e.Type, e.Size, e.Sum = tree.Regular, int64(len(b)), crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
+		e.Type, e.Size, e.Sum = layer.Regular, int64(len(b)), crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
 	case unix.S_IFLNK:
-		e.Type = tree.Symlink
+		e.Type = layer.Symlink
 		e.Linkname, _ = os.Readlink(p)
 	case unix.S_IFIFO:
-		e.Type = tree.FIFO
+		e.Type = layer.FIFO
 	case unix.S_IFSOCK:
-		whiteout = o.Whiteouts == unpack.JournalOnly
+		whiteout = o.Whiteouts == layer.JournalOnly
 	case unix.S_IFCHR:
-		e.Type, e.Major, e.Minor = tree.CharDevice, unix.Major(st.Rdev), unix.Minor(st.Rdev)
+		e.Type, e.Major, e.Minor = layer.CharDevice, unix.Major(st.Rdev), unix.Minor(st.Rdev)
 		whiteout = st.Rdev == 0
 	case unix.S_IFBLK:
-		e.Type, e.Major, e.Minor = tree.BlockDevice, unix.Major(st.Rdev), unix.Minor(st.Rdev)
+		e.Type, e.Major, e.Minor = layer.BlockDevice, unix.Major(st.Rdev), unix.Minor(st.Rdev)
 	}
 	if whiteout {
 		return "w"
@@ -148,7 +148,7 @@ func onDisk(t *testing.T, dir, path string, o unpack.Options) string {
 func TestRecordsErrorEndsIt(t *testing.T) {
 	full := errors.New("no more")
 	_, err := unpackInto(t, tempDir(t), Tar(File("a", "")), unpack.Source{}, unpack.Options{
-		Record: func(e tree.Entry) error {
+		Record: func(e layer.Entry) error {
 			if e.Path == "a" {
 				return full
 			}

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
 // symlink makes a symlink. Its target is kept as it is, wherever it leads:
 // what matters is that nothing here follows it.
-func (u *unpacker) symlink(path string, e tree.Entry) error {
+func (u *unpacker) symlink(path string, e layer.Entry) error {
 	target := u.h.Linkname
 	if len(target) == 0 || len(target) > maxPath || strings.IndexByte(target, 0) >= 0 {
 		return u.malformed("a symlink target of %d bytes, outside 1 to %d, or with a NUL", len(target), maxPath)
@@ -23,7 +23,7 @@ func (u *unpacker) symlink(path string, e tree.Entry) error {
 	if err != nil {
 		return err
 	}
-	e.Path, e.Type, e.Linkname, e.Mode = join(parent.path, base), tree.Symlink, target, 0o777
+	e.Path, e.Type, e.Linkname, e.Mode = join(parent.path, base), layer.Symlink, target, 0o777
 	err = u.place(parent, base, e.Path, func() error { return u.disk.symlink(target, parent.fd, base) })
 	if err != nil {
 		return failed("make symlink", e.Path, err)
@@ -52,13 +52,13 @@ func (u *unpacker) place(parent *dir, base, path string, call func() error) erro
 }
 
 // setNode sets owner and time of what must not be opened.
-func (u *unpacker) setNode(parent *dir, base string, e tree.Entry) error {
-	if !u.o.IDs.squashed() {
+func (u *unpacker) setNode(parent *dir, base string, e layer.Entry) error {
+	if !u.o.IDs.Squashed() {
 		if err := u.disk.lchown(parent.fd, base, e.UID, e.GID); err != nil {
 			return u.ownerFault(e, e.Path, err)
 		}
 	}
-	if e.Type != tree.Symlink {
+	if e.Type != layer.Symlink {
 		if err := u.disk.chmodNode(parent.fd, base, e.Mode); err != nil {
 			return failed("chmod", e.Path, err)
 		}
@@ -101,7 +101,7 @@ func (u *unpacker) hardlink(path string) error {
 	if err != nil {
 		return failed("link", path, err)
 	}
-	return u.record(tree.Entry{Path: path, Type: tree.Hardlink, Linkname: target})
+	return u.record(layer.Entry{Path: path, Type: layer.Hardlink, Linkname: target})
 }
 
 // target finds what a hardlink names and brings it to the path in this layer,
@@ -112,7 +112,7 @@ func (u *unpacker) target(name string) (string, error) {
 	if base == "" || base == "." || base == ".." {
 		return "", u.malformed("a hardlink to a directory")
 	}
-	if strings.HasPrefix(base, whiteoutPrefix) || strings.IndexByte(name, 0) >= 0 || len(name) > maxPath || len(base) > maxName {
+	if strings.HasPrefix(base, layer.WhiteoutPrefix) || strings.IndexByte(name, 0) >= 0 || len(name) > maxPath || len(base) > maxName {
 		return "", u.malformed("a hardlink to %s, which is no name in a layer", quote(name))
 	}
 	find := u.walk
@@ -162,7 +162,7 @@ func (u *unpacker) foreignLink(parent *dir, base, path, target string) error {
 		return err
 	}
 	if was == otherThere || was == whiteoutThere {
-		if err := u.record(tree.Entry{Path: path, Type: tree.Removed}); err != nil {
+		if err := u.record(layer.Entry{Path: path, Type: layer.Removed}); err != nil {
 			return err
 		}
 	}

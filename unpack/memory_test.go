@@ -15,6 +15,7 @@ import (
 	"time"
 
 	. "github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -89,7 +90,7 @@ func memoryOf(t *testing.T, n int) int {
 	}
 	defer f.Close()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = []string{helper + `={"IDs":2,"Memory":true}`}
+	cmd.Env = []string{helper + `={"IDs":"squashed","Memory":true}`}
 	cmd.ExtraFiles = []*os.File{f}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -131,7 +132,7 @@ func BenchmarkLayer(b *testing.B) {
 					b.Fatal(err)
 				}
 				b.StartTimer()
-				o := unpack.Options{IDs: unpack.Squashed, Xattrs: unpack.User}
+				o := unpack.Options{Form: layer.Form{IDs: layer.SquashedIDs, Xattrs: layer.UserXattrs}}
 				if os.Geteuid() == 0 {
 					o = unpack.Options{}
 				}

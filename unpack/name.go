@@ -5,13 +5,8 @@ package unpack
 import (
 	"fmt"
 	"strings"
-)
 
-// The names that the image-spec's layer.md, "Whiteouts", reserves.
-const (
-	whiteoutPrefix = ".wh."
-	opaqueMark     = ".wh..wh..opq"
-	aufsPrefix     = ".wh..wh."
+	"github.com/layerctl/layerctl/layer"
 )
 
 const (
@@ -44,7 +39,7 @@ func parseName(name string) (path string, k kind, reason string) {
 	if reason != "" || path == "." {
 		return path, plain, reason
 	}
-	if !strings.Contains(path, whiteoutPrefix) {
+	if !strings.Contains(path, layer.WhiteoutPrefix) {
 		return path, plain, ""
 	}
 	return parseWhiteout(path)
@@ -107,19 +102,19 @@ func parseWhiteout(path string) (string, kind, string) {
 		if isAUFS(part) {
 			return path, aufs, ""
 		}
-		if strings.HasPrefix(part, whiteoutPrefix) {
+		if strings.HasPrefix(part, layer.WhiteoutPrefix) {
 			return "", plain, "a directory name that begins with .wh."
 		}
 	}
-	name, marked := strings.CutPrefix(base, whiteoutPrefix)
+	name, marked := strings.CutPrefix(base, layer.WhiteoutPrefix)
 	switch {
 	case !marked:
 		return path, plain, ""
-	case base == opaqueMark:
+	case base == layer.OpaqueName:
 		return dir, opaque, ""
 	case isAUFS(base):
 		return path, aufs, ""
-	case strings.HasPrefix(base, aufsPrefix):
+	case strings.HasPrefix(base, layer.AUFSPrefix):
 		return "", plain, "an unknown mark that begins with .wh..wh."
 	case name == "" || name == "." || name == "..":
 		return "", plain, "a whiteout of no name"

@@ -6,7 +6,7 @@ import (
 	"errors"
 
 	"github.com/layerctl/layerctl/internal/layertar"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,16 +17,16 @@ const (
 )
 
 // node makes a device or a FIFO. It is never opened.
-func (u *unpacker) node(path string, e tree.Entry) error {
+func (u *unpacker) node(path string, e layer.Entry) error {
 	h := u.h
 	var format uint32
 	switch h.Type {
 	case layertar.FIFO:
-		e.Type, format = tree.FIFO, unix.S_IFIFO
+		e.Type, format = layer.FIFO, unix.S_IFIFO
 	case layertar.CharDevice:
-		e.Type, format = tree.CharDevice, unix.S_IFCHR
+		e.Type, format = layer.CharDevice, unix.S_IFCHR
 	default:
-		e.Type, format = tree.BlockDevice, unix.S_IFBLK
+		e.Type, format = layer.BlockDevice, unix.S_IFBLK
 	}
 	above, base := split(path)
 	parent, err := u.parent(above, forEntry)
@@ -34,8 +34,8 @@ func (u *unpacker) node(path string, e tree.Entry) error {
 		return err
 	}
 	e.Path = join(parent.path, base)
-	unwanted := u.skips(e.Path) || u.o.IDs == Recorded && e.Type != tree.FIFO && u.o.Devices != RefuseDevices
-	if e.Type != tree.FIFO {
+	unwanted := u.skips(e.Path) || u.o.IDs == layer.RecordedIDs && e.Type != layer.FIFO && u.o.Devices != RefuseDevices
+	if e.Type != layer.FIFO {
 		if skip, err := u.device(e.Type, unwanted); skip || err != nil {
 			return errors.Join(err, u.noteSkipped(e.Path))
 		}
@@ -47,7 +47,7 @@ func (u *unpacker) node(path string, e tree.Entry) error {
 	err = u.place(parent, base, e.Path, func() error {
 		return u.disk.mknod(parent.fd, base, format|e.Mode&0o777, unix.Mkdev(e.Major, e.Minor))
 	})
-	if err == unix.EPERM && e.Type != tree.FIFO {
+	if err == unix.EPERM && e.Type != layer.FIFO {
 		return errors.Join(u.skipDevice(), u.noteSkipped(e.Path))
 	}
 	if err != nil {
@@ -60,12 +60,12 @@ func (u *unpacker) node(path string, e tree.Entry) error {
 }
 
 // device decides on a device node by its number and the caller's policy.
-func (u *unpacker) device(t tree.Type, unwanted bool) (skip bool, err error) {
+func (u *unpacker) device(t layer.Type, unwanted bool) (skip bool, err error) {
 	h := u.h
 	if h.Major < 0 || h.Major > maxMajor || h.Minor < 0 || h.Minor > maxMinor {
 		return true, u.malformed("a device with the number %d:%d, outside 12 and 20 bits", h.Major, h.Minor)
 	}
-	if t == tree.CharDevice && h.Major == 0 && h.Minor == 0 {
+	if t == layer.CharDevice && h.Major == 0 && h.Minor == 0 {
 		// To overlayfs it would be a whiteout, which no ".wh." announced.
 		return true, u.note(NoteNullDevice)
 	}
@@ -74,7 +74,7 @@ func (u *unpacker) device(t tree.Type, unwanted bool) (skip bool, err error) {
 		return false, nil
 	case u.o.Devices == RefuseDevices:
 		return true, u.malformed("a device node, refused by the policy")
-	case u.o.Devices == SkipDevices, u.o.IDs != Host, u.caller.uid != 0:
+	case u.o.Devices == SkipDevices, u.o.IDs != layer.HostIDs, u.caller.uid != 0:
 		return true, u.skipDevice()
 	}
 	return false, nil

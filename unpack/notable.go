@@ -2,16 +2,16 @@
 
 package unpack
 
-import "github.com/layerctl/layerctl/internal/tree"
+import "github.com/layerctl/layerctl/layer"
 
 // notable is what must be known of a directory and cannot be asked of the
 // filesystem. Most directories have nothing of it and are not kept.
 type notable struct {
-	implied bool        // the tar has no entry for it
-	bare    bool        // it is implied, and by whiteouts only
-	marked  bool        // it holds or held whiteouts
-	opaque  tree.Opaque // why it hides what lies below
-	late    bool        // mode waits for the end
+	implied bool         // the tar has no entry for it
+	bare    bool         // it is implied, and by whiteouts only
+	marked  bool         // it holds or held whiteouts
+	opaque  layer.Opaque // why it hides what lies below
+	late    bool         // mode waits for the end
 	mode    uint32
 	acl     string // the default ACL, which would pass to what is made in it
 }
@@ -53,7 +53,7 @@ func (n *notables) hidden(path string) bool {
 		return false
 	}
 	for dir := range above(path) {
-		if n.byPath[dir].opaque != tree.Transparent {
+		if n.byPath[dir].opaque != layer.Transparent {
 			return true
 		}
 	}

@@ -5,7 +5,7 @@ package unpack
 import (
 	"log/slog"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -22,48 +22,6 @@ type Source struct {
 	Size int64
 }
 
-// Whiteouts is the form in which a store keeps whiteouts.
-type Whiteouts byte
-
-// The forms, as the kernel's overlayfs.rst has them under "whiteouts and
-// opaque directories".
-const (
-	CharDevice Whiteouts = iota // a character device 0/0
-	XattrFile                   // an empty file with overlay.whiteout, in a directory with overlay.opaque=x (Linux 6.8)
-	// JournalOnly leaves no mark on disk that means anything to the kernel:
-	// whiteouts and opaque directories are in the journal. It asks for no
-	// privilege and no kind of filesystem. A socket, which no tar has, keeps
-	// the place of a whiteout, and a directory whose mode would keep its owner
-	// out has that mode in the journal only: the layer's directory is not for
-	// a mount, but for one who goes by the journal.
-	JournalOnly
-)
-
-// Xattrs is the namespace of a store's own overlay marks.
-type Xattrs byte
-
-// The namespaces.
-const (
-	Trusted Xattrs = iota // trusted.overlay.: needs CAP_SYS_ADMIN in the initial user namespace
-	User                  // user.overlay.: for mounts with the option userxattr
-)
-
-// IDs says what becomes of the owners that the tar names.
-type IDs byte
-
-// The ways.
-const (
-	Host     IDs = iota // set as they are
-	Mapped              // set as they are seen in this process's user namespace
-	Squashed            // everything belongs to the caller; the true ids are only recorded
-	// Recorded is Squashed for one who goes by the journal alone: extended
-	// attributes and devices are only recorded too, whoever the caller is. An
-	// empty file takes a device's place, and Devices only refuses.
-	Recorded
-)
-
-func (i IDs) squashed() bool { return i == Squashed || i == Recorded }
-
 // Devices says what becomes of device nodes. Those with number 0/0 never
 // become one: they would be whiteouts.
 type Devices byte
@@ -77,11 +35,9 @@ const (
 
 // Options says how a layer is unpacked. The zero value suits a store of root.
 type Options struct {
-	// Whiteouts, Xattrs and IDs are the form of the store; zero is what root
-	// uses: character devices, trusted xattrs, ids as they are.
-	Whiteouts Whiteouts
-	Xattrs    Xattrs
-	IDs       IDs
+	// Form is how the layer shall lie on the disk; zero is what root uses:
+	// character devices, trusted xattrs, ids as they are.
+	layer.Form
 	// Devices is the policy for device nodes; zero makes them where it can.
 	Devices Devices
 	// Strict turns every leniency that [Result.Notes] would count into an
@@ -107,7 +63,7 @@ type Options struct {
 	// Record receives the journal of what was made, from one goroutine at a
 	// time, in the order in which it took effect; nil keeps none. Its error
 	// ends the unpacking.
-	Record func(tree.Entry) error
+	Record func(layer.Entry) error
 	// Logger receives one line for the first leniency of each kind; nil is
 	// silent.
 	Logger *slog.Logger

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -191,7 +192,7 @@ func (w *walk) rest(path string) string {
 // checkImplied looks at a name that only a symlink's target may have brought.
 func (u *unpacker) checkImplied(name, path string) error {
 	switch {
-	case strings.HasPrefix(name, whiteoutPrefix):
+	case strings.HasPrefix(name, layer.WhiteoutPrefix):
 		return u.malformed("its parents lead through a name that begins with .wh.")
 	case len(name) > maxName || len(path) > maxPath:
 		return u.malformed("its parents lead through a path of %d bytes", len(path))

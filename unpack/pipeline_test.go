@@ -20,6 +20,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	. "github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -40,7 +41,7 @@ func outcome(t *testing.T, ctx context.Context, blob io.Reader, want unpack.Sour
 	}
 	defer f.Close()
 	if os.Geteuid() != 0 {
-		o.IDs, o.Xattrs = unpack.Squashed, unpack.User
+		o.IDs, o.Xattrs = layer.SquashedIDs, layer.UserXattrs
 	}
 	r, err := unpack.Layer(ctx, f, blob, want, o)
 	if err != nil {
@@ -169,7 +170,7 @@ func unpackOnce(b *testing.B, blob []byte, o unpack.Options) {
 	}
 	defer f.Close()
 	if os.Geteuid() != 0 {
-		o.IDs, o.Xattrs = unpack.Squashed, unpack.User
+		o.IDs, o.Xattrs = layer.SquashedIDs, layer.UserXattrs
 	}
 	b.StartTimer()
 	_, err = unpack.Layer(b.Context(), f, bytes.NewReader(blob), unpack.Source{Size: int64(len(blob))}, o)

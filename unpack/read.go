@@ -7,7 +7,7 @@ import (
 	"io"
 	"log/slog"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // ReadOptions says how a layer is read. The zero value only verifies it.
@@ -29,13 +29,13 @@ type ReadOptions struct {
 	Serial bool
 	// Record receives the journal, as with [Options.Record]; nil hears
 	// nothing. Until Read returns without an error nothing of it is verified.
-	Record func(tree.Entry) error
+	Record func(layer.Entry) error
 	// Content is asked about each regular file that has content of its own,
 	// before that is read and before the file is recorded: Sum is not known
 	// yet. The content goes to the writer, which is not closed; nil is for a
 	// file that nobody wants. Later entries may replace the file. A nil Content
 	// wants none. Until Read returns without an error nothing is verified.
-	Content func(tree.Entry) (io.Writer, error)
+	Content func(layer.Entry) (io.Writer, error)
 	// Logger receives one line for the first leniency of each kind; nil is
 	// silent.
 	Logger *slog.Logger
@@ -65,7 +65,7 @@ func Read(ctx context.Context, blob io.Reader, want Source, o ReadOptions) (Resu
 	m.keep = u.meter.record
 	u.content = o.Content
 	if u.content == nil {
-		u.content = func(tree.Entry) (io.Writer, error) { return nil, nil }
+		u.content = func(layer.Entry) (io.Writer, error) { return nil, nil }
 	}
 	return u.run(ctx, blob, want)
 }

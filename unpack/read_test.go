@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	. "github.com/layerctl/layerctl/internal/imagetest"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 	"github.com/opencontainers/go-digest"
 )
@@ -50,7 +50,7 @@ func checkRead(t *testing.T, blob []byte, mediaType string, o unpack.Options, wa
 // list is a line for each path, with the first name of the same file.
 func (j journal) list() string {
 	var b strings.Builder
-	first := make(map[*tree.Entry]string)
+	first := make(map[*layer.Entry]string)
 	for _, path := range slices.Sorted(maps.Keys(j)) {
 		e := j[path]
 		if first[e] == "" {
@@ -69,7 +69,7 @@ func TestReadContent(t *testing.T) {
 	got := make(map[string]string)
 	buffers := make(map[string]*bytes.Buffer)
 	_, err := unpack.Read(t.Context(), bytes.NewReader(blob), unpack.Source{}, unpack.ReadOptions{
-		Content: func(e tree.Entry) (io.Writer, error) {
+		Content: func(e layer.Entry) (io.Writer, error) {
 			got[e.Path] = fmt.Sprintf("%c %d %o", e.Type, e.Size, e.Mode)
 			if e.Path == "b" {
 				return nil, nil
@@ -95,10 +95,10 @@ func TestReadEndsByItsCallers(t *testing.T) {
 	full := errors.New("no more")
 	blob := Gzip(Tar(File("a", "content")))
 	for name, o := range map[string]unpack.ReadOptions{
-		"Record":       {Record: func(tree.Entry) error { return full }},
-		"Content":      {Content: func(tree.Entry) (io.Writer, error) { return nil, full }},
-		"the writer":   {Content: func(tree.Entry) (io.Writer, error) { return failing{full}, nil }},
-		"serial write": {Serial: true, Content: func(tree.Entry) (io.Writer, error) { return failing{full}, nil }},
+		"Record":       {Record: func(layer.Entry) error { return full }},
+		"Content":      {Content: func(layer.Entry) (io.Writer, error) { return nil, full }},
+		"the writer":   {Content: func(layer.Entry) (io.Writer, error) { return failing{full}, nil }},
+		"serial write": {Serial: true, Content: func(layer.Entry) (io.Writer, error) { return failing{full}, nil }},
 	} {
 		if _, err := unpack.Read(t.Context(), bytes.NewReader(blob), unpack.Source{}, o); !errors.Is(err, full) {
 			t.Errorf("%s: error = %v, want its own", name, err)

@@ -3,7 +3,7 @@
 package unpack
 
 import (
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -62,5 +62,5 @@ func (u *unpacker) removeTree(parent *dir, base, path string) error {
 	if err := u.disk.removeAll(parent.fd, base); err != nil {
 		return failed("remove", path, err)
 	}
-	return u.record(tree.Entry{Path: path, Type: tree.Removed})
+	return u.record(layer.Entry{Path: path, Type: layer.Removed})
 }

@@ -3,7 +3,7 @@
 package unpack
 
 import (
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -19,40 +19,10 @@ type Result struct {
 	// Entries is the number of tar entries, Files that of regular files made,
 	// Content their bytes.
 	Entries, Files, Content int64
-	// RootOpaque is true where the layer hides all layers below it. Overlayfs
-	// ignores such a mark on a layer's root: the stack must be cut here.
-	RootOpaque bool
-	// Implied are the directories, the root "." among them, that the tar has
-	// no entry for. On disk they have mode 0755, owner 0:0 and the time 0:
-	// the attributes are the nearest lower layer's to say.
-	Implied []ImpliedDir
-	// WhiteoutDirs are the directories that hold whiteouts. Over layers that
-	// have no such directory the names of the whiteouts would show.
-	WhiteoutDirs []string
-	// ForeignLinks are the hardlinks whose target is not in this layer. On
-	// disk there is a whiteout at their path, or nothing where an opaque
-	// directory hides all below it already.
-	ForeignLinks []ForeignLink
+	layer.Facts
 	// Notes count what was not taken as the tar says, in the order of their
 	// keys.
 	Notes []Note
-}
-
-// ImpliedDir is a directory that the layer's tar has no entry for.
-type ImpliedDir struct {
-	Path string
-	// Opaque is Replaced where nothing may be taken from a lower layer.
-	Opaque tree.Opaque
-	// Bare is true where the directory is there for whiteouts only: nothing
-	// in the layer makes it exist where no lower layer has it.
-	Bare bool
-}
-
-// ForeignLink is a hardlink to a file of a lower layer.
-type ForeignLink struct {
-	// Path is the new name and Target the existing one, both relative to the
-	// root, without a leading slash.
-	Path, Target string
 }
 
 // Note counts one kind of leniency.

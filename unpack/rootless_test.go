@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	. "github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 
 // helperForm is what of the options goes to another process.
 type helperForm struct {
-	IDs    unpack.IDs
+	IDs    layer.IDs
 	Memory bool // print /proc/self/status
 }
 
@@ -41,7 +42,7 @@ func help(options string) int {
 	if err := json.Unmarshal([]byte(options), &f); err != nil {
 		panic(err)
 	}
-	o := unpack.Options{Xattrs: unpack.User, IDs: f.IDs}
+	o := unpack.Options{Form: layer.Form{Xattrs: layer.UserXattrs, IDs: f.IDs}}
 	r, err := unpack.Layer(context.Background(), os.NewFile(3, "dir"), os.Stdin, unpack.Source{}, o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -57,7 +58,7 @@ func help(options string) int {
 
 // unpackAs unpacks in another process, as another user or in a user
 // namespace.
-func unpackAs(t *testing.T, dir string, uid int, attr *syscall.SysProcAttr, blob []byte, ids unpack.IDs) string {
+func unpackAs(t *testing.T, dir string, uid int, attr *syscall.SysProcAttr, blob []byte, ids layer.IDs) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: to become another user")
@@ -108,9 +109,9 @@ func plainFingerprint(t *testing.T, dir string) string {
 func TestRootlessIsTheSameTree(t *testing.T) {
 	byRoot, byUser := tempDir(t), tempDir(t)
 	attr := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	notes := unpackAs(t, byUser, 65534, attr, rootlessLayer, unpack.Squashed)
+	notes := unpackAs(t, byUser, 65534, attr, rootlessLayer, layer.SquashedIDs)
 	equal(t, "notes", notes, "[{device-skipped 1 null}]")
-	if _, err := unpackInto(t, byRoot, rootlessLayer, unpack.Source{}, unpack.Options{Xattrs: unpack.User}); err != nil {
+	if _, err := unpackInto(t, byRoot, rootlessLayer, unpack.Source{}, unpack.Options{Form: layer.Form{Xattrs: layer.UserXattrs}}); err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "tree", plainFingerprint(t, byUser), plainFingerprint(t, byRoot))
@@ -129,9 +130,9 @@ func TestInAUserNamespaceOwnersAreMapped(t *testing.T) {
 		Cloneflags: syscall.CLONE_NEWUSER, UidMappings: ids, GidMappings: ids,
 		Credential: &syscall.Credential{},
 	}
-	notes := unpackAs(t, mapped, 100000, attr, rootlessLayer, unpack.Mapped)
+	notes := unpackAs(t, mapped, 100000, attr, rootlessLayer, layer.MappedIDs)
 	equal(t, "notes", notes, "[{device-skipped 1 null}]")
-	if _, err := unpackInto(t, byRoot, rootlessLayer, unpack.Source{}, unpack.Options{Xattrs: unpack.User}); err != nil {
+	if _, err := unpackInto(t, byRoot, rootlessLayer, unpack.Source{}, unpack.Options{Form: layer.Form{Xattrs: layer.UserXattrs}}); err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "tree", plainFingerprint(t, mapped), plainFingerprint(t, byRoot))
@@ -153,7 +154,7 @@ func TestAnOwnerOutsideTheNamespace(t *testing.T) {
 	}
 	dir := tempDir(t)
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = []string{helper + `={"IDs":1}`}
+	cmd.Env = []string{helper + `={"IDs":"mapped"}`}
 	f, err := os.Open(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	. "github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -207,7 +208,7 @@ func TestContextEndsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	_, err = unpack.Layer(ctx, f, blob, unpack.Source{}, unpack.Options{IDs: unpack.Squashed, Limits: unpack.Limits{Bytes: -1, Ratio: -1}})
+	_, err = unpack.Layer(ctx, f, blob, unpack.Source{}, unpack.Options{Form: layer.Form{IDs: layer.SquashedIDs}, Limits: unpack.Limits{Bytes: -1, Ratio: -1}})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want context.Canceled", err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/layertar"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -86,7 +86,7 @@ type unpacker struct {
 
 	// content takes the content of files in place of the disk; nil leaves it
 	// to the disk.
-	content func(tree.Entry) (io.Writer, error)
+	content func(layer.Entry) (io.Writer, error)
 	// writer takes files; nil has them written where they are made.
 	writer *writer
 }
@@ -96,6 +96,7 @@ type caller struct{ uid, gid uint32 }
 
 // newUnpacker is for a root that is open on d, as root of the machine.
 func newUnpacker(d disk, root int, s *stream, o Options) *unpacker {
+	o.Form = o.Form.OrDefaults()
 	if o.Buffers == nil {
 		o.Buffers = new(Buffers)
 	}
@@ -180,7 +181,7 @@ func (u *unpacker) note(key string) error {
 	return nil
 }
 
-func (u *unpacker) record(e tree.Entry) error {
+func (u *unpacker) record(e layer.Entry) error {
 	if u.o.Record == nil {
 		return nil
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -23,7 +23,7 @@ func unpackInto(t *testing.T, dir string, blob []byte, want unpack.Source, o unp
 	}
 	defer f.Close()
 	if os.Geteuid() != 0 {
-		o.IDs, o.Xattrs = unpack.Squashed, unpack.User
+		o.IDs, o.Xattrs = layer.SquashedIDs, layer.UserXattrs
 	}
 	return unpack.Layer(t.Context(), f, bytes.NewReader(blob), want, o)
 }
@@ -37,9 +37,9 @@ func TestLayerOfEveryType(t *testing.T) {
 		imagetest.File("lib/libc.so", "through the symlink\n"),
 	)
 	dir := t.TempDir()
-	var journal []tree.Entry
+	var journal []layer.Entry
 	r, err := unpackInto(t, dir, imagetest.Gzip(tar), unpack.Source{MediaType: ocispec.MediaTypeImageLayerGzip},
-		unpack.Options{Record: func(e tree.Entry) error { journal = append(journal, e); return nil }})
+		unpack.Options{Record: func(e layer.Entry) error { journal = append(journal, e); return nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,10 +65,10 @@ func TestLayerWithAnotherDiffID(t *testing.T) {
 }
 
 // journalOf is what Record was told, the last word on each path.
-func journalOf(t *testing.T, dir string, blob []byte, o unpack.Options) (map[string]tree.Entry, unpack.Result, error) {
+func journalOf(t *testing.T, dir string, blob []byte, o unpack.Options) (map[string]layer.Entry, unpack.Result, error) {
 	t.Helper()
-	journal := make(map[string]tree.Entry)
-	o.Record = func(e tree.Entry) error {
+	journal := make(map[string]layer.Entry)
+	o.Record = func(e layer.Entry) error {
 		journal[e.Path] = e
 		return nil
 	}

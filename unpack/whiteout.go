@@ -4,7 +4,7 @@ package unpack
 
 import (
 	"github.com/layerctl/layerctl/internal/layertar"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -12,14 +12,10 @@ import (
 type marks struct{ opaque, whiteout string }
 
 func marksOf(o Options) marks {
-	if o.Whiteouts == JournalOnly {
+	if o.Whiteouts == layer.JournalOnly {
 		return marks{}
 	}
-	prefix := "trusted.overlay."
-	if o.Xattrs == User {
-		prefix = "user.overlay."
-	}
-	return marks{opaque: prefix + "opaque", whiteout: prefix + "whiteout"}
+	return marks{opaque: o.Xattr("opaque"), whiteout: o.Xattr("whiteout")}
 }
 
 // Values of the opaque mark.
@@ -103,7 +99,7 @@ func (u *unpacker) whiteoutOver(parent *dir, base, path string) error {
 	if err != nil {
 		return failed("open directory", path, err)
 	}
-	return u.setOpaque(d, tree.Replaced)
+	return u.setOpaque(d, layer.Replaced)
 }
 
 func (u *unpacker) addWhiteout(parent *dir, base, path string) error {
@@ -124,9 +120,9 @@ func (u *unpacker) placeWhiteout(parent *dir, base, path string) error {
 	parent.dirty = true
 	var err error
 	switch u.o.Whiteouts {
-	case CharDevice:
+	case layer.CharDevices:
 		err = u.disk.mknod(parent.fd, base, unix.S_IFCHR, 0)
-	case JournalOnly:
+	case layer.JournalOnly:
 		err = u.disk.mknod(parent.fd, base, unix.S_IFSOCK, 0)
 	default:
 		err = u.whiteoutFile(parent, base)
@@ -134,7 +130,7 @@ func (u *unpacker) placeWhiteout(parent *dir, base, path string) error {
 	if err != nil {
 		return failed("make whiteout", path, err)
 	}
-	return u.record(tree.Entry{Path: path, Type: tree.Whiteout})
+	return u.record(layer.Entry{Path: path, Type: layer.Whiteout})
 }
 
 // whiteoutFile makes the form for filesystems that take no device, as
@@ -159,9 +155,9 @@ func (u *unpacker) whiteoutFile(parent *dir, base string) (err error) {
 // look like it: the image's own devices 0/0 and overlay marks are dropped.
 func (u *unpacker) isWhiteout(dir int, name string, st *unix.Stat_t) (bool, error) {
 	switch u.o.Whiteouts {
-	case CharDevice:
+	case layer.CharDevices:
 		return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0, nil
-	case JournalOnly:
+	case layer.JournalOnly:
 		return st.Mode&unix.S_IFMT == unix.S_IFSOCK, nil
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != 0 {
@@ -183,14 +179,14 @@ func (u *unpacker) makeOpaque(path string) error {
 	if err != nil {
 		return err
 	}
-	return u.setOpaque(d, tree.Marked)
+	return u.setOpaque(d, layer.Marked)
 }
 
 // setOpaque marks a directory. Whiteouts that are in it already go at the
 // end, when it is known of all directories which are opaque.
-func (u *unpacker) setOpaque(d *dir, why tree.Opaque) error {
+func (u *unpacker) setOpaque(d *dir, why layer.Opaque) error {
 	v := u.known.at(d.path)
-	if v.opaque == tree.Replaced || v.opaque == why {
+	if v.opaque == layer.Replaced || v.opaque == why {
 		return nil
 	}
 	if d.path != "." { // overlayfs ignores it there; the caller cuts the stack
@@ -202,5 +198,5 @@ func (u *unpacker) setOpaque(d *dir, why tree.Opaque) error {
 	if err := u.known.put(d.path, v); err != nil {
 		return err
 	}
-	return u.record(tree.Entry{Path: d.path, Type: tree.OpaqueMark, Opaque: why})
+	return u.record(layer.Entry{Path: d.path, Type: layer.OpaqueMark, Opaque: why})
 }

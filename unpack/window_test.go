@@ -14,7 +14,7 @@ import (
 	"time"
 
 	. "github.com/layerctl/layerctl/internal/imagetest"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -85,7 +85,7 @@ func TestLayersWaitForAWindow(t *testing.T) {
 	start := func(ctx context.Context, r io.Reader) chan error {
 		done := make(chan error, 1)
 		dir := tempDir(t)
-		o := unpack.Options{Windows: windows, Record: func(tree.Entry) error { begun <- struct{}{}; return nil }}
+		o := unpack.Options{Windows: windows, Record: func(layer.Entry) error { begun <- struct{}{}; return nil }}
 		go func() { done <- unpackWith(ctx, dir, r, o) }()
 		return done
 	}

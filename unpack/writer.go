@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/layerctl/layerctl/internal/inflate"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // writer is the last stage: it gives files that have their names already
@@ -34,7 +34,7 @@ type writer struct {
 // newFile is a file that was just made and is still open.
 type newFile struct {
 	fd       int
-	entry    tree.Entry
+	entry    layer.Entry
 	aboveGID uint32 // of its directory
 	content  []byte // for the writer, in the buffer of its batch
 }
@@ -92,7 +92,7 @@ func (w *writer) write(f newFile) {
 
 // takes says whether a file is one for the writer. Extended attributes may
 // have to be noted, and notes come in order.
-func (w *writer) takes(e tree.Entry) bool {
+func (w *writer) takes(e layer.Entry) bool {
 	return w != nil && len(e.Xattrs) == 0 && e.Size <= int64(len(w.u.stream.unread))
 }
 

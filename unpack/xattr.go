@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/layertar"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -100,7 +100,7 @@ func (u *unpacker) judgeSecurity(x layertar.Xattr) (drop string, err error) {
 	switch {
 	case u.h.Type != layertar.Regular:
 		return NoteXattrType, nil
-	case u.o.IDs == Squashed:
+	case u.o.IDs == layer.SquashedIDs:
 		return NoteCapability, nil
 	}
 	return "", nil
@@ -132,7 +132,7 @@ func (u *unpacker) judgeSystem(x layertar.Xattr) (drop string, err error) {
 // setXattrs sets what xattrs has kept, and takes out of e what cannot be set
 // here. A default ACL waits for the end: what is made in the directory would
 // inherit it.
-func (u *unpacker) setXattrs(fd int, e tree.Entry, path string) error {
+func (u *unpacker) setXattrs(fd int, e layer.Entry, path string) error {
 	for name, value := range e.Xattrs {
 		if name == defaultACL {
 			continue
@@ -151,7 +151,7 @@ func (u *unpacker) setXattrs(fd int, e tree.Entry, path string) error {
 
 // setXattr sets one attribute, or says under which note it is dropped.
 func (u *unpacker) setXattr(fd int, name, value, path string) (drop string, err error) {
-	if u.o.IDs == Recorded {
+	if u.o.IDs == layer.RecordedIDs {
 		return "", nil
 	}
 	err = u.disk.setxattr(fd, name, value)

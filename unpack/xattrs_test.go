@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	. "github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 	"golang.org/x/sys/unix"
 )
@@ -239,9 +240,9 @@ func TestMarksAreInTheStoresNamespace(t *testing.T) {
 		whiteoutDev bool
 	}{
 		{unpack.Options{}, `trusted.overlay.opaque="y"`, "", "", true},
-		{unpack.Options{Xattrs: unpack.User}, `user.overlay.opaque="y"`, "", "", true},
-		{unpack.Options{Whiteouts: unpack.XattrFile}, `trusted.overlay.opaque="y"`, `trusted.overlay.opaque="x"`, `trusted.overlay.whiteout=""`, false},
-		{unpack.Options{Whiteouts: unpack.XattrFile, Xattrs: unpack.User}, `user.overlay.opaque="y"`, `user.overlay.opaque="x"`, `user.overlay.whiteout=""`, false},
+		{unpack.Options{Form: layer.Form{Xattrs: layer.UserXattrs}}, `user.overlay.opaque="y"`, "", "", true},
+		{unpack.Options{Form: layer.Form{Whiteouts: layer.XattrMarks}}, `trusted.overlay.opaque="y"`, `trusted.overlay.opaque="x"`, `trusted.overlay.whiteout=""`, false},
+		{unpack.Options{Form: layer.Form{Whiteouts: layer.XattrMarks, Xattrs: layer.UserXattrs}}, `user.overlay.opaque="y"`, `user.overlay.opaque="x"`, `user.overlay.whiteout=""`, false},
 	} {
 		dir := tempDir(t)
 		if _, err := unpackInto(t, dir, tar, unpack.Source{}, c.o); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
 )
@@ -102,7 +103,7 @@ func runExport(c *cli.Context) (err error) {
 func storeToExport(c *cli.Context) (*overlaystore.Store, error) {
 	dir, err := storeDir(c)
 	if err == nil {
-		if form, err := overlaystore.FormatOf(dir); err == nil && form.IDs == overlaystore.MappedIDs {
+		if form, err := overlaystore.FormatOf(dir); err == nil && form.IDs == layer.MappedIDs {
 			return openStore(c)
 		}
 	}

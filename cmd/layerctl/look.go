@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
@@ -31,7 +32,7 @@ func storeToLookInto(c *cli.Context) (*overlaystore.Store, error) {
 	if err != nil {
 		return nil, nil //nolint:nilerr // without a home there is no store
 	}
-	if form, err := overlaystore.FormatOf(dir); err == nil && form.IDs == overlaystore.MappedIDs {
+	if form, err := overlaystore.FormatOf(dir); err == nil && form.IDs == layer.MappedIDs {
 		return openStore(c)
 	}
 	return storeToRead(c)

@@ -10,40 +10,40 @@ import (
 	"time"
 
 	"github.com/layerctl/layerctl"
-	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // lsObject is a path in the output of ls --json.
 type lsObject struct {
-	Path    overlaystore.Path            `json:"path"`
-	Type    string                       `json:"type"`
-	Mode    string                       `json:"mode"`
-	UID     uint32                       `json:"uid"`
-	GID     uint32                       `json:"gid"`
-	Size    int64                        `json:"size"`
-	ModTime time.Time                    `json:"modTime"`
-	Target  overlaystore.Path            `json:"target,omitempty"`
-	Major   *uint32                      `json:"major,omitempty"`
-	Minor   *uint32                      `json:"minor,omitempty"`
-	Xattrs  map[overlaystore.Path][]byte `json:"xattrs,omitempty"`
-	Names   int                          `json:"names,omitempty"`
+	Path    layer.Path            `json:"path"`
+	Type    string                `json:"type"`
+	Mode    string                `json:"mode"`
+	UID     uint32                `json:"uid"`
+	GID     uint32                `json:"gid"`
+	Size    int64                 `json:"size"`
+	ModTime time.Time             `json:"modTime"`
+	Target  layer.Path            `json:"target,omitempty"`
+	Major   *uint32               `json:"major,omitempty"`
+	Minor   *uint32               `json:"minor,omitempty"`
+	Xattrs  map[layer.Path][]byte `json:"xattrs,omitempty"`
+	Names   int                   `json:"names,omitempty"`
 }
 
 func lsObjects(list []layerctl.File) []lsObject {
 	objects := make([]lsObject, 0, len(list))
 	for _, f := range list {
 		o := lsObject{
-			Path: overlaystore.Path(f.Path), Type: typeWords[f.Mode.Type()], Mode: fmt.Sprintf("%04o", permissions(f.Mode)),
-			UID: f.UID, GID: f.GID, Size: f.Size, ModTime: f.ModTime.UTC(), Target: overlaystore.Path(f.Target),
+			Path: layer.Path(f.Path), Type: typeWords[f.Mode.Type()], Mode: fmt.Sprintf("%04o", permissions(f.Mode)),
+			UID: f.UID, GID: f.GID, Size: f.Size, ModTime: f.ModTime.UTC(), Target: layer.Path(f.Target),
 		}
 		if f.Mode&fs.ModeDevice != 0 {
 			o.Major, o.Minor = &f.Major, &f.Minor
 		}
 		for name, value := range f.Xattrs {
 			if o.Xattrs == nil {
-				o.Xattrs = map[overlaystore.Path][]byte{}
+				o.Xattrs = map[layer.Path][]byte{}
 			}
-			o.Xattrs[overlaystore.Path(name)] = []byte(value)
+			o.Xattrs[layer.Path(name)] = []byte(value)
 		}
 		if f.Names > 1 {
 			o.Names = f.Names

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/internal/userns"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -20,12 +21,12 @@ func idsFlag() cli.Flag {
 }
 
 // wantedIDs is the flag's value; "" leaves it to the store, or to probing.
-func wantedIDs(c *cli.Context) (overlaystore.IDs, error) {
+func wantedIDs(c *cli.Context) (layer.IDs, error) {
 	switch ids := c.String("ids"); ids {
 	case "auto", "":
 		return "", nil
-	case string(overlaystore.MappedIDs), string(overlaystore.SquashedIDs):
-		return overlaystore.IDs(ids), nil
+	case string(layer.MappedIDs), string(layer.SquashedIDs):
+		return layer.IDs(ids), nil
 	default:
 		return "", &usageError{problem: fmt.Sprintf("there is no --ids %q", ids), hint: "it is one of auto, mapped, squashed"}
 	}
@@ -47,8 +48,8 @@ const enoughIDs = 65535
 // dir is, or shall be, one with mapped ids: only there its owners are the
 // image's. The error is handedOver then, and nil where there is no need; for a
 // new store that must do without, the other result says why.
-func enterNamespace(c *cli.Context, dir string, ids overlaystore.IDs) (without, err error) {
-	if os.Geteuid() == 0 || ids == overlaystore.SquashedIDs {
+func enterNamespace(c *cli.Context, dir string, ids layer.IDs) (without, err error) {
+	if os.Geteuid() == 0 || ids == layer.SquashedIDs {
 		return nil, nil
 	}
 	form, err := overlaystore.FormatOf(dir)
@@ -56,8 +57,8 @@ func enterNamespace(c *cli.Context, dir string, ids overlaystore.IDs) (without, 
 	if err != nil && !isNew {
 		return nil, nil // opening it says what is wrong
 	}
-	must := ids == overlaystore.MappedIDs || form.IDs == overlaystore.MappedIDs
-	if !isNew && form.IDs != overlaystore.MappedIDs {
+	must := ids == layer.MappedIDs || form.IDs == layer.MappedIDs
+	if !isNew && form.IDs != layer.MappedIDs {
 		return nil, nil
 	}
 	mapping, err := userns.Subordinate()

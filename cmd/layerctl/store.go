@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -17,11 +18,11 @@ func whiteoutsFlag() cli.Flag {
 }
 
 // wantedWhiteouts is the flag's value; "" leaves it to the store, or to probing.
-func wantedWhiteouts(c *cli.Context) (overlaystore.Whiteouts, error) {
-	switch w := overlaystore.Whiteouts(c.String("whiteouts")); w {
+func wantedWhiteouts(c *cli.Context) (layer.Whiteouts, error) {
+	switch w := layer.Whiteouts(c.String("whiteouts")); w {
 	case "auto", "":
 		return "", nil
-	case overlaystore.CharDevices, overlaystore.XattrMarks:
+	case layer.CharDevices, layer.XattrMarks:
 		return w, nil
 	default:
 		return "", &usageError{problem: fmt.Sprintf("there is no --whiteouts %q", w), hint: "it is one of auto, chardev, xattr"}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
 )
@@ -130,7 +131,7 @@ func storeToRead(c *cli.Context) (*overlaystore.Store, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err == nil && form.IDs == overlaystore.MappedIDs && os.Geteuid() != 0 {
+	if err == nil && form.IDs == layer.MappedIDs && os.Geteuid() != 0 {
 		return nil, nil // its files belong to subordinate ids, and so would the tree
 	}
 	var store *overlaystore.Store

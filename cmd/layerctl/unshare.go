@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/internal/userns"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -60,7 +61,7 @@ func runUnshare(c *cli.Context) error {
 	if !errors.Is(err, userns.ErrUnavailable) {
 		return err
 	}
-	if form, formErr := overlaystore.FormatOf(dir); formErr == nil && form.IDs == overlaystore.MappedIDs {
+	if form, formErr := overlaystore.FormatOf(dir); formErr == nil && form.IDs == layer.MappedIDs {
 		return &namespaceError{dir: dir, err: err}
 	}
 	return handOver(c, dir, command, userns.Caller())

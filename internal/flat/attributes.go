@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 const (
@@ -22,7 +22,7 @@ const (
 // describe gives an open file or directory what its entry says, in the order
 // that keeps it: chown clears set-id bits and capabilities, a mode may forbid
 // to set attributes, and all of it changes no time.
-func (m *maker) describe(f *os.File, e tree.Entry) error {
+func (m *maker) describe(f *os.File, e layer.Entry) error {
 	fd := int(f.Fd())
 	if m.o.SameOwner {
 		if err := unix.Fchown(fd, int(e.UID), int(e.GID)); err != nil {
@@ -49,13 +49,13 @@ func (m *maker) describe(f *os.File, e tree.Entry) error {
 
 // describeNode is describe for what must not be opened: a symbolic link, a
 // device, a FIFO.
-func (m *maker) describeNode(dir *os.File, name string, e tree.Entry) error {
+func (m *maker) describeNode(dir *os.File, name string, e layer.Entry) error {
 	fd := int(dir.Fd())
 	var err error
 	if m.o.SameOwner {
 		err = unix.Fchownat(fd, name, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW)
 	}
-	if err == nil && e.Type != tree.Symlink {
+	if err == nil && e.Type != layer.Symlink {
 		err = unix.Fchmodat(fd, name, e.Mode, 0) // it has just been made: no symbolic link
 	}
 	ts, terr := times(e)
@@ -72,7 +72,7 @@ func (m *maker) describeNode(dir *os.File, name string, e tree.Entry) error {
 }
 
 // times are the entry's, for access too: so the tree is the same every time.
-func times(e tree.Entry) ([]unix.Timespec, error) {
+func times(e layer.Entry) ([]unix.Timespec, error) {
 	ts, err := unix.TimeToTimespec(e.ModTime)
 	return []unix.Timespec{ts, ts}, err
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/merged"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // Content is where the files of one layer are.
@@ -73,15 +73,15 @@ func (s Stored) put(m *maker, dir *os.File, name string, f merged.File) (bool, e
 	fd := int(dir.Fd())
 	var err error
 	switch f.Type {
-	case tree.Regular:
+	case layer.Regular:
 		return true, s.copy(m, dir, name, f)
-	case tree.Symlink:
+	case layer.Symlink:
 		err = unix.Symlinkat(f.Linkname, fd, name)
-	case tree.FIFO:
+	case layer.FIFO:
 		err = unix.Mknodat(fd, name, unix.S_IFIFO|0o600, 0)
 	default:
 		format := uint32(unix.S_IFBLK)
-		if f.Type == tree.CharDevice {
+		if f.Type == layer.CharDevice {
 			format = unix.S_IFCHR
 		}
 		if m.o.NoDevices {

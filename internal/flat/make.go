@@ -16,7 +16,7 @@ import (
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/merged"
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // Kind is a kind of thing that could not be made.
@@ -125,7 +125,7 @@ func (m *maker) one(f merged.File) error {
 	if f.Path == "." || to == "" {
 		return nil
 	}
-	if f.Type == tree.Directory {
+	if f.Type == layer.Directory {
 		return m.mkdir(to, f.Path)
 	}
 	dir, err := m.enter(path.Dir(to), path.Dir(f.Path))
@@ -157,10 +157,10 @@ func (m *maker) one(f merged.File) error {
 func (m *maker) count(f merged.File) {
 	c := &m.tree.Counts
 	switch f.Type {
-	case tree.Regular:
+	case layer.Regular:
 		c.Files++
 		c.Bytes += f.Size
-	case tree.Symlink:
+	case layer.Symlink:
 		c.Symlinks++
 	default:
 		c.Nodes++

@@ -7,10 +7,10 @@
 // means they come, and merges them when all are there:
 //
 //	stack := merged.NewStack(merged.Options{})
-//	layer := stack.Layer() // one for each layer; each may be filled by a goroutine of its own
-//	options.Record = layer.Record
+//	l := stack.Layer() // one for each layer; each may be filled by a goroutine of its own
+//	options.Record = l.Record
 //	…
-//	err = layer.End(merged.Facts{Foreign: …, Bare: …})
+//	err = l.End(result.Facts)
 //	…
 //	view, err := stack.Merge(layers...) // the lowest first
 //	for file := range view.All() {

@@ -6,39 +6,26 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
-// Link is a hardlink whose target is not in its own layer.
-type Link struct{ Path, Target string }
-
-// Facts are what a layer's record says and its journal does not.
-type Facts struct {
-	// RootOpaque is true where the layer hides all layers below it.
-	RootOpaque bool
-	// Foreign are the hardlinks into lower layers.
-	Foreign []Link
-	// Bare are the directories that are there for whiteouts only.
-	Bare []string
-}
-
 // End says that the journal is complete.
-func (l *Layer) End(f Facts) error {
+func (l *Layer) End(f layer.Facts) error {
 	if f.RootOpaque {
-		l.root.entry.Opaque = tree.Marked
+		l.root.entry.Opaque = layer.Marked
 	}
-	for _, path := range f.Bare {
-		if dir := l.find(path); dir.isDir() {
+	for _, implied := range f.Implied {
+		if dir := l.find(string(implied.Path)); implied.Bare && dir.isDir() {
 			dir.bare = true
 		}
 	}
-	for _, link := range f.Foreign {
-		parent, name := split(link.Path)
+	for _, link := range f.ForeignLinks {
+		parent, name := split(string(link.Path))
 		dir, err := l.dir(parent, false)
 		if err != nil {
 			return err
 		}
-		e := tree.Entry{Path: link.Path, Type: tree.Hardlink, Linkname: link.Target}
+		e := layer.Entry{Path: string(link.Path), Type: layer.Hardlink, Linkname: string(link.Target)}
 		if err := l.add(dir, name, e); err != nil {
 			return err
 		}

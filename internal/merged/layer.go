@@ -7,15 +7,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // node is a file or a directory, of a layer or of a view. Several names of one
 // file share it.
 type node struct {
-	entry    tree.Entry // Path is where its layer has it
-	came     string     // the path of its journal entry where that is another
-	layer    *Layer     // nil for a directory of a view that no layer says
+	entry    layer.Entry // Path is where its layer has it
+	came     string      // the path of its journal entry where that is another
+	layer    *Layer      // nil for a directory of a view that no layer says
 	children map[string]*node
 	bare     bool  // a directory that is there for whiteouts only
 	names    int32 // in the view; settled where it is in none yet
@@ -25,12 +25,12 @@ type node struct {
 // its layer still has.
 const settled = -1
 
-func (n *node) isDir() bool { return n != nil && n.entry.Type == tree.Directory }
+func (n *node) isDir() bool { return n != nil && n.entry.Type == layer.Directory }
 
 // impliedDir is a directory of which nobody says anything.
 func impliedDir(path string) *node {
-	return &node{entry: tree.Entry{
-		Path: path, Type: tree.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true,
+	return &node{entry: layer.Entry{
+		Path: path, Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true,
 	}}
 }
 
@@ -57,15 +57,15 @@ func (s *Stack) Layer() *Layer {
 
 // Record takes the next entry of the layer's journal. Its error is
 // [ErrMalformed] for an entry that contradicts those before it, or [ErrLimit].
-func (l *Layer) Record(e tree.Entry) error {
+func (l *Layer) Record(e layer.Entry) error {
 	if e.Path == "." {
 		return l.recordRoot(e)
 	}
 	switch e.Type {
-	case tree.Removed:
+	case layer.Removed:
 		l.remove(e.Path)
 		return nil
-	case tree.OpaqueMark:
+	case layer.OpaqueMark:
 		dir, err := l.dir(e.Path, false)
 		if err == nil {
 			dir.entry.Opaque = max(dir.entry.Opaque, e.Opaque)
@@ -73,17 +73,17 @@ func (l *Layer) Record(e tree.Entry) error {
 		return err
 	}
 	parent, name := split(e.Path)
-	dir, err := l.dir(parent, e.Type == tree.Whiteout)
+	dir, err := l.dir(parent, e.Type == layer.Whiteout)
 	if err != nil {
 		return err
 	}
 	switch e.Type {
-	case tree.Whiteout:
+	case layer.Whiteout:
 		return l.whiteout(dir, name, e)
-	case tree.Directory:
+	case layer.Directory:
 		return l.directory(dir, name, e)
-	case tree.Hardlink:
-		if target := l.find(e.Linkname); target != nil && !target.isDir() && target.entry.Type != tree.Whiteout {
+	case layer.Hardlink:
+		if target := l.find(e.Linkname); target != nil && !target.isDir() && target.entry.Type != layer.Whiteout {
 			dir.put(name, target)
 			return l.stack.take(int64(nodeBytes + len(e.Path)))
 		}
@@ -91,12 +91,12 @@ func (l *Layer) Record(e tree.Entry) error {
 	return l.add(dir, name, e)
 }
 
-func (l *Layer) recordRoot(e tree.Entry) error {
+func (l *Layer) recordRoot(e layer.Entry) error {
 	switch e.Type {
-	case tree.OpaqueMark:
+	case layer.OpaqueMark:
 		l.root.entry.Opaque = e.Opaque
 		return nil
-	case tree.Directory:
+	case layer.Directory:
 		l.describe(l.root, e)
 		return l.stack.charge(&e)
 	}
@@ -105,37 +105,37 @@ func (l *Layer) recordRoot(e tree.Entry) error {
 
 // describe gives a directory the attributes of its entry. That it hides what
 // lies below it stays so, whichever of the two came first.
-func (l *Layer) describe(dir *node, e tree.Entry) {
+func (l *Layer) describe(dir *node, e layer.Entry) {
 	e.Opaque = max(e.Opaque, dir.entry.Opaque)
 	dir.entry, dir.bare = e, dir.bare && e.Implied
 }
 
-func (l *Layer) add(dir *node, name string, e tree.Entry) error {
+func (l *Layer) add(dir *node, name string, e layer.Entry) error {
 	dir.put(name, &node{entry: e, layer: l})
 	return l.stack.charge(&e)
 }
 
 // whiteout hides what lower layers have at a name: a file of this layer does
 // so by itself, and a directory when it is replaced.
-func (l *Layer) whiteout(dir *node, name string, e tree.Entry) error {
+func (l *Layer) whiteout(dir *node, name string, e layer.Entry) error {
 	there := dir.children[name]
 	switch {
 	case there == nil || there.isDir() && there.bare:
 		return l.add(dir, name, e)
 	case there.isDir():
-		there.entry.Opaque = tree.Replaced
+		there.entry.Opaque = layer.Replaced
 	}
 	return nil
 }
 
-func (l *Layer) directory(dir *node, name string, e tree.Entry) error {
+func (l *Layer) directory(dir *node, name string, e layer.Entry) error {
 	there := dir.children[name]
 	if there.isDir() {
 		l.describe(there, e)
 		return l.stack.charge(&e)
 	}
 	if there != nil { // nothing of a lower directory is left behind what stood here
-		e.Opaque = tree.Replaced
+		e.Opaque = layer.Replaced
 	}
 	return l.add(dir, name, e)
 }
@@ -153,14 +153,14 @@ func (l *Layer) dir(path string, bare bool) (*node, error) {
 			end++
 		}
 		next := n.children[path[start:end]]
-		if next != nil && !next.isDir() && next.entry.Type != tree.Whiteout {
+		if next != nil && !next.isDir() && next.entry.Type != layer.Whiteout {
 			return nil, fmt.Errorf("%w: %.200q lies below %.200q, which is no directory", ErrMalformed, path, path[:end])
 		}
 		if !next.isDir() {
 			made := impliedDir(path[:end])
 			made.layer, made.bare = l, bare
 			if next != nil {
-				made.entry.Opaque, made.bare = tree.Replaced, false
+				made.entry.Opaque, made.bare = layer.Replaced, false
 			}
 			n.put(path[start:end], made)
 			if err := l.stack.charge(&made.entry); err != nil {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // Merge puts the layers together, the lowest first. A layer that the image has
@@ -38,7 +38,7 @@ func (s *Stack) merge(v *View, layers []*Layer) (*View, error) {
 // apply puts one layer on top of what is there.
 func (v *View) apply(l *Layer) error {
 	foreign := map[*node]*node{}
-	if l.root.entry.Opaque != tree.Transparent {
+	if l.root.entry.Opaque != layer.Transparent {
 		v.root = impliedDir(".")
 	} else if err := v.resolveForeign(l.root, foreign); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (v *View) resolveForeign(dir *node, found map[*node]*node) error {
 			}
 			continue
 		}
-		if child.entry.Type != tree.Hardlink {
+		if child.entry.Type != layer.Hardlink {
 			continue
 		}
 		_, target := v.resolve(child.entry.Linkname, false)
@@ -77,7 +77,7 @@ func (v *View) merge(into, from *node, foreign map[*node]*node) error {
 	if !from.entry.Implied {
 		into.entry, into.layer = from.entry, from.layer
 	}
-	if from.entry.Opaque != tree.Transparent {
+	if from.entry.Opaque != layer.Transparent {
 		into.children = nil
 	}
 	for name, child := range from.children {
@@ -86,9 +86,9 @@ func (v *View) merge(into, from *node, foreign map[*node]*node) error {
 			if err := v.mergeDir(into, name, child, foreign); err != nil {
 				return err
 			}
-		case child.entry.Type == tree.Whiteout:
+		case child.entry.Type == layer.Whiteout:
 			delete(into.children, name)
-		case child.entry.Type == tree.Hardlink:
+		case child.entry.Type == layer.Hardlink:
 			if foreign[child] == nil && v.upper {
 				delete(into.children, name)
 				continue
@@ -110,7 +110,7 @@ func (v *View) mergeDir(into *node, name string, child *node, foreign map[*node]
 		delete(into.children, name) // it hides even a file: overlayfs merges directories only
 		return nil
 	}
-	if !there.isDir() || child.entry.Opaque == tree.Replaced {
+	if !there.isDir() || child.entry.Opaque == layer.Replaced {
 		there = impliedDir(child.entry.Path)
 		if err := v.stack.charge(&there.entry); err != nil {
 			return err
@@ -163,7 +163,7 @@ func (v *View) resolve(path string, last bool) (string, *node) {
 		if next == nil {
 			return "", nil
 		}
-		if next.entry.Type == tree.Symlink && (last || len(todo) > 0) {
+		if next.entry.Type == layer.Symlink && (last || len(todo) > 0) {
 			if links++; links > maxSymlinks {
 				return "", nil
 			}

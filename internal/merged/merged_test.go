@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // What journals come to is compared with the model and the kernel by
@@ -19,19 +19,19 @@ import (
 // no random stack has.
 
 func TestMerge(t *testing.T) {
-	dir := func(path string) tree.Entry { return tree.Entry{Path: path, Type: tree.Directory, Mode: 0o1777} }
-	file := func(path string) tree.Entry { return tree.Entry{Path: path, Type: tree.Regular, Mode: 0o644} }
-	gone := func(path string) tree.Entry { return tree.Entry{Path: path, Type: tree.Whiteout} }
-	link := func(path, target string) tree.Entry {
-		return tree.Entry{Path: path, Type: tree.Hardlink, Linkname: target}
+	dir := func(path string) layer.Entry { return layer.Entry{Path: path, Type: layer.Directory, Mode: 0o1777} }
+	file := func(path string) layer.Entry { return layer.Entry{Path: path, Type: layer.Regular, Mode: 0o644} }
+	gone := func(path string) layer.Entry { return layer.Entry{Path: path, Type: layer.Whiteout} }
+	link := func(path, target string) layer.Entry {
+		return layer.Entry{Path: path, Type: layer.Hardlink, Linkname: target}
 	}
-	symlink := func(path, target string) tree.Entry {
-		return tree.Entry{Path: path, Type: tree.Symlink, Linkname: target}
+	symlink := func(path, target string) layer.Entry {
+		return layer.Entry{Path: path, Type: layer.Symlink, Linkname: target}
 	}
-	opaque := func(path string) tree.Entry {
-		return tree.Entry{Path: path, Type: tree.OpaqueMark, Opaque: tree.Marked}
+	opaque := func(path string) layer.Entry {
+		return layer.Entry{Path: path, Type: layer.OpaqueMark, Opaque: layer.Marked}
 	}
-	type layers [][]tree.Entry
+	type layers [][]layer.Entry
 	for _, c := range []struct {
 		name string
 		in   layers
@@ -56,7 +56,7 @@ func TestMerge(t *testing.T) {
 		{"a name of a lower file that is gone", layers{{file("f")}, {link("g", "f")}, {gone("f")}}, ".:-1 g:0"},
 		{"a name of a file through symlinks", layers{{file("usr/bin/f"), symlink("bin", "/usr/bin")}, {link("g", "bin/f")}}, ".:-1 bin:0 g:0 usr:-1 usr/bin:-1 usr/bin/f:0=g"},
 		{"a name of a symlink", layers{{symlink("s", "nowhere")}, {link("t", "s")}}, ".:-1 s:0 t:0=s"},
-		{"a removed directory", layers{{file("d/x"), {Path: "d", Type: tree.Removed}, file("d/y")}}, ".:-1 d:-1 d/y:0"},
+		{"a removed directory", layers{{file("d/x"), {Path: "d", Type: layer.Removed}, file("d/y")}}, ".:-1 d:-1 d/y:0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v, err := mergeAll(NewStack(Options{}), c.in)
@@ -70,7 +70,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-func mergeAll(s *Stack, journals [][]tree.Entry) (*View, error) {
+func mergeAll(s *Stack, journals [][]layer.Entry) (*View, error) {
 	var layers []*Layer
 	for _, journal := range journals {
 		l := s.Layer()
@@ -79,7 +79,7 @@ func mergeAll(s *Stack, journals [][]tree.Entry) (*View, error) {
 				return nil, err
 			}
 		}
-		if err := l.End(Facts{}); err != nil {
+		if err := l.End(layer.Facts{}); err != nil {
 			return nil, err
 		}
 		layers = append(layers, l)
@@ -105,8 +105,8 @@ func TestRepeatedLayer(t *testing.T) {
 	s := NewStack(Options{})
 	a, b := s.Layer(), s.Layer()
 	for _, err := range []error{
-		a.Record(tree.Entry{Path: "f", Type: tree.Regular}), a.End(Facts{}),
-		b.Record(tree.Entry{Path: "x", Type: tree.Regular}), b.End(Facts{Foreign: []Link{{"g", "f"}}}),
+		a.Record(layer.Entry{Path: "f", Type: layer.Regular}), a.End(layer.Facts{}),
+		b.Record(layer.Entry{Path: "x", Type: layer.Regular}), b.End(layer.Facts{ForeignLinks: []layer.ForeignLink{{Path: "g", Target: "f"}}}),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -124,15 +124,15 @@ func TestRepeatedLayer(t *testing.T) {
 func TestMalformed(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		in   [][]tree.Entry
+		in   [][]layer.Entry
 	}{
-		{"below a file", [][]tree.Entry{{{Path: "f", Type: tree.Regular}, {Path: "f/x", Type: tree.Regular}}}},
-		{"the root as a file", [][]tree.Entry{{{Path: ".", Type: tree.Regular}}}},
-		{"a link to nothing", [][]tree.Entry{{}, {{Path: "l", Type: tree.Hardlink, Linkname: "f"}}}},
-		{"a link to a directory", [][]tree.Entry{{{Path: "d", Type: tree.Directory}}, {{Path: "l", Type: tree.Hardlink, Linkname: "d"}}}},
-		{"a link to what the layer hides", [][]tree.Entry{{{Path: "f", Type: tree.Regular}}, {
-			{Path: ".", Type: tree.OpaqueMark, Opaque: tree.Marked}, {Path: "l", Type: tree.Hardlink, Linkname: "f"}}}},
-		{"a link through symlinks without end", [][]tree.Entry{{{Path: "s", Type: tree.Symlink, Linkname: "s"}}, {{Path: "l", Type: tree.Hardlink, Linkname: "s/f"}}}},
+		{"below a file", [][]layer.Entry{{{Path: "f", Type: layer.Regular}, {Path: "f/x", Type: layer.Regular}}}},
+		{"the root as a file", [][]layer.Entry{{{Path: ".", Type: layer.Regular}}}},
+		{"a link to nothing", [][]layer.Entry{{}, {{Path: "l", Type: layer.Hardlink, Linkname: "f"}}}},
+		{"a link to a directory", [][]layer.Entry{{{Path: "d", Type: layer.Directory}}, {{Path: "l", Type: layer.Hardlink, Linkname: "d"}}}},
+		{"a link to what the layer hides", [][]layer.Entry{{{Path: "f", Type: layer.Regular}}, {
+			{Path: ".", Type: layer.OpaqueMark, Opaque: layer.Marked}, {Path: "l", Type: layer.Hardlink, Linkname: "f"}}}},
+		{"a link through symlinks without end", [][]layer.Entry{{{Path: "s", Type: layer.Symlink, Linkname: "s"}}, {{Path: "l", Type: layer.Hardlink, Linkname: "s/f"}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := mergeAll(NewStack(Options{}), c.in); !errors.Is(err, ErrMalformed) {
@@ -143,30 +143,30 @@ func TestMalformed(t *testing.T) {
 }
 
 func TestSettled(t *testing.T) {
-	at := func(path string, typ tree.Type) tree.Entry { return tree.Entry{Path: path, Type: typ} }
-	opaque := func(path string, why tree.Opaque) tree.Entry {
-		return tree.Entry{Path: path, Type: tree.OpaqueMark, Opaque: why}
+	at := func(path string, typ layer.Type) layer.Entry { return layer.Entry{Path: path, Type: typ} }
+	opaque := func(path string, why layer.Opaque) layer.Entry {
+		return layer.Entry{Path: path, Type: layer.OpaqueMark, Opaque: why}
 	}
 	for _, c := range []struct {
 		name string
 		path string
-		in   []tree.Entry
+		in   []layer.Entry
 		want bool
 	}{
-		{"a file", "d/f", []tree.Entry{at("d/f", tree.Regular)}, true},
-		{"nothing", "d/g", []tree.Entry{at("d/f", tree.Regular)}, false},
-		{"a directory", "d", []tree.Entry{at("d", tree.Directory)}, false},
-		{"a deleted name", "d/f", []tree.Entry{at("d/f", tree.Whiteout)}, true},
-		{"below a deleted name", "d/f", []tree.Entry{at("d", tree.Whiteout)}, true},
-		{"below a file", "d/f", []tree.Entry{at("d", tree.Symlink)}, true},
-		{"in an opaque directory", "d/f", []tree.Entry{at("d", tree.Directory), opaque("d", tree.Marked)}, true},
-		{"an opaque directory", "d", []tree.Entry{at("d", tree.Directory), opaque("d", tree.Marked)}, true},
-		{"an opaque directory without an entry", "d", []tree.Entry{opaque("d", tree.Marked)}, false},
-		{"a replaced directory without an entry", "d", []tree.Entry{at("d/f", tree.Regular), opaque("d", tree.Replaced)}, true},
-		{"below an opaque root", "d", []tree.Entry{opaque(".", tree.Marked), at("d", tree.Directory)}, true},
-		{"a link to a lower file", "l", []tree.Entry{{Path: "l", Type: tree.Hardlink, Linkname: "f"}}, false},
-		{"a link to a lower file in an opaque directory", "d", []tree.Entry{
-			at("d", tree.Directory), {Path: "d/l", Type: tree.Hardlink, Linkname: "f"}, opaque("d", tree.Marked)}, false},
+		{"a file", "d/f", []layer.Entry{at("d/f", layer.Regular)}, true},
+		{"nothing", "d/g", []layer.Entry{at("d/f", layer.Regular)}, false},
+		{"a directory", "d", []layer.Entry{at("d", layer.Directory)}, false},
+		{"a deleted name", "d/f", []layer.Entry{at("d/f", layer.Whiteout)}, true},
+		{"below a deleted name", "d/f", []layer.Entry{at("d", layer.Whiteout)}, true},
+		{"below a file", "d/f", []layer.Entry{at("d", layer.Symlink)}, true},
+		{"in an opaque directory", "d/f", []layer.Entry{at("d", layer.Directory), opaque("d", layer.Marked)}, true},
+		{"an opaque directory", "d", []layer.Entry{at("d", layer.Directory), opaque("d", layer.Marked)}, true},
+		{"an opaque directory without an entry", "d", []layer.Entry{opaque("d", layer.Marked)}, false},
+		{"a replaced directory without an entry", "d", []layer.Entry{at("d/f", layer.Regular), opaque("d", layer.Replaced)}, true},
+		{"below an opaque root", "d", []layer.Entry{opaque(".", layer.Marked), at("d", layer.Directory)}, true},
+		{"a link to a lower file", "l", []layer.Entry{{Path: "l", Type: layer.Hardlink, Linkname: "f"}}, false},
+		{"a link to a lower file in an opaque directory", "d", []layer.Entry{
+			at("d", layer.Directory), {Path: "d/l", Type: layer.Hardlink, Linkname: "f"}, opaque("d", layer.Marked)}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := NewStack(Options{})
@@ -176,7 +176,7 @@ func TestSettled(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := errors.Join(l.End(Facts{}), top.End(Facts{})); err != nil {
+			if err := errors.Join(l.End(layer.Facts{}), top.End(layer.Facts{})); err != nil {
 				t.Fatal(err)
 			}
 			if got := Settled(c.path, top, l); got != c.want {
@@ -190,12 +190,12 @@ func TestSettled(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
-	v, err := mergeAll(NewStack(Options{}), [][]tree.Entry{{
-		{Path: "usr/lib/x", Type: tree.Regular},
-		{Path: "lib", Type: tree.Symlink, Linkname: "usr/lib"},
-		{Path: "usr/lib/up", Type: tree.Symlink, Linkname: "../../lib/./x"},
-		{Path: "out", Type: tree.Symlink, Linkname: "../../../usr"},
-		{Path: "empty", Type: tree.Symlink},
+	v, err := mergeAll(NewStack(Options{}), [][]layer.Entry{{
+		{Path: "usr/lib/x", Type: layer.Regular},
+		{Path: "lib", Type: layer.Symlink, Linkname: "usr/lib"},
+		{Path: "usr/lib/up", Type: layer.Symlink, Linkname: "../../lib/./x"},
+		{Path: "out", Type: layer.Symlink, Linkname: "../../../usr"},
+		{Path: "empty", Type: layer.Symlink},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -226,8 +226,8 @@ func TestResolve(t *testing.T) {
 }
 
 func TestIn(t *testing.T) {
-	v, err := mergeAll(NewStack(Options{}), [][]tree.Entry{{
-		{Path: "d/b/c", Type: tree.Regular}, {Path: "d/a", Type: tree.Regular}, {Path: "d-x", Type: tree.Regular},
+	v, err := mergeAll(NewStack(Options{}), [][]layer.Entry{{
+		{Path: "d/b/c", Type: layer.Regular}, {Path: "d/a", Type: layer.Regular}, {Path: "d-x", Type: layer.Regular},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -266,7 +266,7 @@ func TestMemory(t *testing.T) {
 			s := NewStack(Options{})
 			l := s.Layer()
 			for i := range c.dirs * c.files {
-				e := tree.Entry{Type: tree.Regular, ModTime: time.Unix(int64(i), 0)}
+				e := layer.Entry{Type: layer.Regular, ModTime: time.Unix(int64(i), 0)}
 				e.Path = fmt.Sprintf("usr/share/something/directory-%d/file-%d", i/c.files, i)
 				if c.xattrs {
 					e.Xattrs = map[string]string{fmt.Sprint("user.", i): fmt.Sprint("value ", i)}
@@ -275,7 +275,7 @@ func TestMemory(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := l.End(Facts{}); err != nil {
+			if err := l.End(layer.Facts{}); err != nil {
 				t.Fatal(err)
 			}
 			v, err := s.Merge(l)
@@ -305,7 +305,7 @@ func TestMemoryLimit(t *testing.T) {
 	l := NewStack(Options{Memory: 1 << 20}).Layer()
 	var err error
 	for i := 0; err == nil && i < 10_000; i++ {
-		err = l.Record(tree.Entry{Path: fmt.Sprint("file-", i), Type: tree.Regular})
+		err = l.Record(layer.Entry{Path: fmt.Sprint("file-", i), Type: layer.Regular})
 	}
 	var limit *LimitError
 	if !errors.As(err, &limit) || !errors.Is(err, ErrLimit) || limit.Max != 1<<20 {

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // ErrLinks says that a path leads through more symbolic links than the kernel
@@ -43,7 +43,7 @@ func newSearch(path string, follow, whole bool, layers []*Layer) *search {
 	root := level{real: true}
 	for i, l := range layers {
 		root.nodes = append(root.nodes, placed{l.root, i})
-		if l.root.entry.Opaque != tree.Transparent {
+		if l.root.entry.Opaque != layer.Transparent {
 			root.closed = true
 			break
 		}
@@ -102,7 +102,7 @@ func (s *search) run() (Found, placed, error) {
 		if err != nil || !settled {
 			return Found{Way: s.way(name)}, placed{}, err
 		}
-		if file.entry.Type != tree.Symlink || !s.follow && len(s.todo) == 0 {
+		if file.entry.Type != layer.Symlink || !s.follow && len(s.todo) == 0 {
 			way := s.way(name)
 			if len(s.todo) > 0 { // it is no directory, so there is nothing below it
 				return Found{Settled: true, Way: way}, placed{}, nil
@@ -151,7 +151,7 @@ func (s *search) way(name string) string {
 // foreign is the file that a link into lower layers means; any other is
 // itself.
 func (s *search) foreign(file placed) (_ placed, settled bool, err error) {
-	if file.entry.Type != tree.Hardlink {
+	if file.entry.Type != layer.Hardlink {
 		return file, true, nil
 	}
 	link := file.entry
@@ -180,12 +180,12 @@ func (l level) child(name string) (dir level, file placed) {
 				dir.nodes = append(dir.nodes, placed{child, n.layer})
 			}
 			dir.real = dir.real || !child.bare
-			opaque = opaque || child.entry.Opaque != tree.Transparent
+			opaque = opaque || child.entry.Opaque != layer.Transparent
 			if opaque && dir.real {
 				dir.closed = true
 				return dir, file
 			}
-		case len(dir.nodes) == 0 && child.entry.Type != tree.Whiteout:
+		case len(dir.nodes) == 0 && child.entry.Type != layer.Whiteout:
 			return dir, placed{child, n.layer}
 		default:
 			dir.closed = true
@@ -198,10 +198,10 @@ func (l level) child(name string) (dir level, file placed) {
 // file tells of a placed node at path.
 func (p placed) file(path string) File {
 	f := File{Entry: p.entry, Layer: p.layer, From: p.entry.Path}
-	f.Path, f.Opaque = path, tree.Transparent
+	f.Path, f.Opaque = path, layer.Transparent
 	return f
 }
 
-func notBelow(link tree.Entry) error {
+func notBelow(link layer.Entry) error {
 	return fmt.Errorf("%w: %.200q is a hardlink to %.200q, which no lower layer has as a file", ErrMalformed, link.Path, link.Linkname)
 }

@@ -5,7 +5,7 @@ package merged
 import (
 	"strings"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // Settled reports whether these layers, the topmost first, decide what an
@@ -22,31 +22,31 @@ func Settled(path string, layers ...*Layer) bool {
 }
 
 func settles(n *node, path string) bool {
-	opaque := n.entry.Opaque != tree.Transparent
+	opaque := n.entry.Opaque != layer.Transparent
 	if path != "." {
 		for name := range strings.SplitSeq(path, "/") {
 			next := n.children[name]
 			switch {
 			case next == nil:
 				return opaque
-			case next.entry.Type == tree.Hardlink: // into a lower layer
+			case next.entry.Type == layer.Hardlink: // into a lower layer
 				return false
 			case !next.isDir():
 				return true
 			}
-			n, opaque = next, opaque || next.entry.Opaque != tree.Transparent
+			n, opaque = next, opaque || next.entry.Opaque != layer.Transparent
 		}
 	}
 	// An opaque directory without an entry still has the attributes that a
 	// lower layer says, unless it was replaced or lies in one that is opaque.
-	return opaque && !(n.entry.Implied && n.entry.Opaque == tree.Marked) && !leadsLower(n)
+	return opaque && !(n.entry.Implied && n.entry.Opaque == layer.Marked) && !leadsLower(n)
 }
 
 // leadsLower reports whether something in a directory is a hardlink into a
 // lower layer.
 func leadsLower(dir *node) bool {
 	for _, child := range dir.children {
-		if child.entry.Type == tree.Hardlink || child.isDir() && leadsLower(child) {
+		if child.entry.Type == layer.Hardlink || child.isDir() && leadsLower(child) {
 			return true
 		}
 	}

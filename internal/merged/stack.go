@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // The kinds of errors.
@@ -66,7 +66,7 @@ func (s *Stack) take(n int64) error {
 	return nil
 }
 
-func (s *Stack) charge(e *tree.Entry) error {
+func (s *Stack) charge(e *layer.Entry) error {
 	n := int64(nodeBytes + len(e.Path) + len(e.Linkname))
 	if len(e.Xattrs) > 0 {
 		n += mapBytes

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/layerctl/layerctl/internal/tree"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // View is what the stack shows. It does not change, and is safe for use by
@@ -26,7 +26,7 @@ type File struct {
 	// Its type is never Hardlink or one of the marks: every name of a file
 	// comes with the attributes of the file. Implied is true for a directory
 	// of which no layer says anything.
-	tree.Entry
+	layer.Entry
 	// Layer is the place, from 0, of the layer that has the content, or that
 	// says the attributes of a directory; -1 where none does.
 	Layer int
@@ -108,7 +108,7 @@ func (v *View) file(path string, n *node) File {
 	if first := v.first[n]; first != path {
 		f.Link = first
 	}
-	f.Path, f.Opaque = path, tree.Transparent
+	f.Path, f.Opaque = path, layer.Transparent
 	return f
 }
 

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tree is the vocabulary for one path of an unpacked layer.
-//
-// unpack says with it what it made, overlaystore keeps it in files.zst and
-// goes by it when a layer is verified. It holds types only: no disk, no tar.
-package tree
+package layer
 
 import "time"
 
