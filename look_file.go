@@ -10,13 +10,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/layer"
 )
 
 // What may be wrong with a path in an image.
 var (
-	ErrNoPath     = errors.New("no such file or directory in the image")
+	ErrNoPath     = errkind.New(errkind.NotFound, "no such file or directory in the image")
 	ErrDirectory  = errors.New("is a directory")
 	ErrNotRegular = errors.New("is no regular file")
 )

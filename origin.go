@@ -5,7 +5,6 @@ package layerctl
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,11 +13,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/registry"
 )
 
 // ErrOffline says that an offline client needs what its cache does not have.
-var ErrOffline = errors.New("not in the cache, and offline")
+var ErrOffline = errkind.New(errkind.NotFound, "not in the cache, and offline")
 
 // origin is one reference, opened: what the cache has, no registry is asked
 // for. Layouts and archives are on this machine anyway and pass it by.

@@ -4,19 +4,19 @@ package layerctl
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/platform"
 )
 
 // ErrPlatformConflict says that an image's config contradicts the index that
 // names it; only a strict client makes it an error.
-var ErrPlatformConflict = errors.New("config and index disagree on the platform")
+var ErrPlatformConflict = errkind.New(errkind.Malformed, "config and index disagree on the platform")
 
 func (c *Client) resolve(ctx context.Context, source *origin) (Resolution, error) {
 	root, raw, err := source.Root(ctx)

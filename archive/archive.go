@@ -6,15 +6,15 @@ import (
 	"context"
 	_ "crypto/sha256" // go-digest finds its algorithms by these imports
 	_ "crypto/sha512"
-	"errors"
 	"io"
 	"time"
 
+	"github.com/layerctl/layerctl/errkind"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // ErrMismatch says that a blob is not what its descriptor says.
-var ErrMismatch = errors.New("blob does not match its descriptor")
+var ErrMismatch = errkind.New(errkind.Mismatch, "blob does not match its descriptor")
 
 // Blobs opens blobs. Each is opened once, in the order of the archive, read to
 // its end or to the first error, and closed.

@@ -13,13 +13,14 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // ErrMiss says that the cache does not have it, or not undamaged.
-var ErrMiss = errors.New("not in the cache")
+var ErrMiss = errkind.New(errkind.Mismatch, "not in the cache")
 
 // algorithms are the digests that blobs may have.
 var algorithms = []digest.Algorithm{digest.SHA256, digest.SHA512}

@@ -22,7 +22,7 @@ func (e *ArtifactError) Error() string {
 }
 
 // Is makes errors.Is(err, ErrUnsupported) true.
-func (e *ArtifactError) Is(target error) bool { return target == ErrUnsupported }
+func (e *ArtifactError) Unwrap() error { return ErrUnsupported }
 
 // Artifact says what a manifest is that is of no image: "Helm chart", "cosign
 // signature", "attestation", or "artifact" where its type is not known. It is

@@ -2,22 +2,26 @@
 
 package overlaystore
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/layerctl/layerctl/errkind"
+)
 
 // The errors that callers branch on, with errors.Is. Errors of the operating
 // system, such as ENOSPC, stay visible beside them.
 var (
 	// ErrNotFound: the store has no such image, reference or layer.
-	ErrNotFound = errors.New("not found")
+	ErrNotFound = errkind.New(errkind.NotFound, "not found")
 	// ErrExists: the layer is in the store already.
 	ErrExists = errors.New("already in the store")
 	// ErrDamaged: what the store holds is not what was committed.
-	ErrDamaged = errors.New("damaged")
+	ErrDamaged = errkind.New(errkind.Mismatch, "damaged")
 	// ErrBusy: a mount or another process is using it.
-	ErrBusy = errors.New("busy")
+	ErrBusy = errkind.New(errkind.Busy, "busy")
 	// ErrUnsupported: the filesystem or the kernel cannot do what is needed.
-	ErrUnsupported = errors.New("unsupported")
+	ErrUnsupported = errkind.New(errkind.Filesystem, "unsupported")
 	// ErrFormat: the directory is no store, or one of a format that this
 	// version does not know.
-	ErrFormat = errors.New("unknown store format")
+	ErrFormat = errkind.New(errkind.Filesystem, "unknown store format")
 )

@@ -15,6 +15,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/layer"
@@ -51,7 +52,7 @@ import (
 const fixPrefix = "fix-" // of a fix layer's lock, and of its name when unsynced
 
 // ErrMalformed: the image's layers do not make sense together.
-var ErrMalformed = errors.New("malformed image")
+var ErrMalformed = errkind.New(errkind.Malformed, "malformed image")
 
 // ensureFix makes the fix layer of an image unless it is there, and returns
 // the chainID that names it, or "" when the image needs none.

@@ -53,7 +53,9 @@ func layerOf(files ...file) testLayer { return testLayer{files: files} }
 func TestFixLayer(t *testing.T) {
 	needsMount(t)
 	needsRoot(t, "its files have owners")
-	link := func(p, target string) layer.ForeignLink { return layer.ForeignLink{Path: layer.Path(p), Target: layer.Path(target)} }
+	link := func(p, target string) layer.ForeignLink {
+		return layer.ForeignLink{Path: layer.Path(p), Target: layer.Path(target)}
+	}
 	for _, c := range []struct {
 		name   string
 		layers []testLayer // the lowest first

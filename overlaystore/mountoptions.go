@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -58,10 +59,11 @@ func (e *OptionError) Error() string {
 	return text
 }
 
-// Unwrap makes it ErrUnsupported, and whatever the kernel said.
+// Unwrap makes it ErrUnsupported, and whatever the kernel said; where that is
+// nothing the caller asked for what makes no sense.
 func (e *OptionError) Unwrap() []error {
 	if e.Err == nil {
-		return []error{ErrUnsupported}
+		return []error{errkind.Usage, ErrUnsupported}
 	}
 	return []error{ErrUnsupported, e.Err}
 }

@@ -3,15 +3,16 @@
 package platform
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/layerctl/layerctl/errkind"
 )
 
 // ErrNoMatch says that an image has nothing for the wanted platform. The error
 // that wraps it is a [*NoMatchError].
-var ErrNoMatch = errors.New("no image for this platform")
+var ErrNoMatch = errkind.New(errkind.NotFound, "no image for this platform")
 
 // NoMatchError says that no candidate fits, and what there is instead.
 type NoMatchError struct {

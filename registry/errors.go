@@ -7,25 +7,26 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/opencontainers/go-digest"
 )
 
 // What callers branch on; test with errors.Is.
 var (
 	// ErrNotFound says that the registry, layout or archive has no such thing.
-	ErrNotFound = errors.New("not found")
+	ErrNotFound = errkind.New(errkind.NotFound, "not found")
 	// ErrDenied says that the registry wants other credentials, or none would
 	// do; also that credentials were not sent where they do not belong.
-	ErrDenied = errors.New("access denied")
+	ErrDenied = errkind.New(errkind.Denied, "access denied")
 	// ErrNetwork says that no answer came, or none that HTTP or the
 	// distribution specification allows.
-	ErrNetwork = errors.New("network failure")
+	ErrNetwork = errkind.New(errkind.Network, "network failure")
 	// ErrMismatch says that the bytes are not those that were named; the error
 	// is a [*MismatchError].
-	ErrMismatch = errors.New("content does not match its descriptor")
+	ErrMismatch = errkind.New(errkind.Mismatch, "content does not match its descriptor")
 	// ErrMalformed says that a layout or an archive is none, or that a
 	// descriptor asks for more than the limits of this package.
-	ErrMalformed = errors.New("malformed image")
+	ErrMalformed = errkind.New(errkind.Malformed, "malformed image")
 	// ErrPlainHTTP says that the peer speaks http where https was spoken; see
 	// [Options.PlainHTTP]. Such an error matches [ErrNetwork] too.
 	ErrPlainHTTP = errors.New("peer speaks plain http")
@@ -64,7 +65,7 @@ func (e *MismatchError) Error() string {
 }
 
 // Is makes the error match [ErrMismatch].
-func (e *MismatchError) Is(target error) bool { return target == ErrMismatch }
+func (e *MismatchError) Unwrap() error { return ErrMismatch }
 
 // failure is err under one of the sentinels, whose own text is left out: err
 // says it better.

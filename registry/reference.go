@@ -5,11 +5,11 @@ package registry
 import (
 	_ "crypto/sha256" // go-digest finds its algorithms by these imports
 	_ "crypto/sha512"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/distribution/reference"
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -26,7 +26,7 @@ const (
 )
 
 // ErrReference is matched by the errors of [Parse].
-var ErrReference = errors.New("invalid reference")
+var ErrReference = errkind.New(errkind.Usage, "invalid reference")
 
 // maxReference bounds the text of a reference; the grammar allows 255 bytes
 // for a name, and a path has at most 4096.

@@ -39,15 +39,15 @@ func (e *StatusError) Error() string {
 	return s
 }
 
-// Is makes the error match the sentinel of its status.
-func (e *StatusError) Is(target error) bool {
+// Unwrap is the sentinel of the status, which has a kind.
+func (e *StatusError) Unwrap() error {
 	switch e.Status {
 	case http.StatusNotFound, http.StatusGone:
-		return target == ErrNotFound
+		return ErrNotFound
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
-		return target == ErrDenied
+		return ErrDenied
 	}
-	return target == ErrNetwork
+	return ErrNetwork
 }
 
 // newStatusError reads and closes the body.

@@ -3,10 +3,10 @@
 package unpack
 
 import (
-	"errors"
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 )
@@ -14,9 +14,9 @@ import (
 // The kinds of errors that are the image's fault. Errors of the disk come as
 // the unix.Errno that they are, those of the blob's reader as it gave them.
 var (
-	ErrMalformed = errors.New("malformed layer")
-	ErrLimit     = errors.New("layer exceeds a limit")
-	ErrMismatch  = errors.New("layer has another diffID")
+	ErrMalformed = errkind.New(errkind.Malformed, "malformed layer")
+	ErrLimit     = errkind.New(errkind.Malformed, "layer exceeds a limit")
+	ErrMismatch  = errkind.New(errkind.Mismatch, "layer has another diffID")
 )
 
 // MalformedError says what a layer has that none may have, and where.
@@ -43,8 +43,8 @@ func (e *MalformedError) Error() string {
 	return "malformed layer: " + e.Reason
 }
 
-// Is makes errors.Is find ErrMalformed.
-func (e *MalformedError) Is(target error) bool { return target == ErrMalformed }
+// Unwrap makes errors.Is find ErrMalformed and its kind.
+func (e *MalformedError) Unwrap() error { return ErrMalformed }
 
 // LimitError says which limit a layer is over. errors.Is finds [ErrLimit].
 type LimitError struct {
@@ -69,8 +69,8 @@ func (e *LimitError) Error() string {
 	return s
 }
 
-// Is makes errors.Is find ErrLimit.
-func (e *LimitError) Is(target error) bool { return target == ErrLimit }
+// Unwrap makes errors.Is find ErrLimit and its kind.
+func (e *LimitError) Unwrap() error { return ErrLimit }
 
 // MismatchError says that the tar is not the one that the image's config
 // names. errors.Is finds [ErrMismatch].
@@ -80,8 +80,8 @@ func (e *MismatchError) Error() string {
 	return fmt.Sprintf("layer has diffID %s, the image's config says %s", e.Got, e.Want)
 }
 
-// Is makes errors.Is find ErrMismatch.
-func (e *MismatchError) Is(target error) bool { return target == ErrMismatch }
+// Unwrap makes errors.Is find ErrMismatch and its kind.
+func (e *MismatchError) Unwrap() error { return ErrMismatch }
 
 // SpaceError says that writing on would leave less space free than is to be
 // kept. errors.Is finds unix.ENOSPC: it is the disk's fault, not the image's.

@@ -4,13 +4,11 @@ package main
 
 import (
 	"errors"
-	"io/fs"
 	"syscall"
 
 	"github.com/layerctl/layerctl"
-	"github.com/layerctl/layerctl/archive"
 	"github.com/layerctl/layerctl/cache"
-	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
@@ -20,15 +18,15 @@ import (
 // The exit codes. They are a promise to scripts and never change.
 const (
 	exitOK         = 0
-	exitFailure    = 1
-	exitUsage      = 2
-	exitNotFound   = 3
-	exitDenied     = 4
-	exitNetwork    = 5
-	exitMismatch   = 6
-	exitMalformed  = 7
-	exitFilesystem = 8
-	exitBusy       = 9
+	exitFailure    = int(errkind.Failure)
+	exitUsage      = int(errkind.Usage)
+	exitNotFound   = int(errkind.NotFound)
+	exitDenied     = int(errkind.Denied)
+	exitNetwork    = int(errkind.Network)
+	exitMismatch   = int(errkind.Mismatch)
+	exitMalformed  = int(errkind.Malformed)
+	exitFilesystem = int(errkind.Filesystem)
+	exitBusy       = int(errkind.Busy)
 	exitSignal     = 128 // plus the signal's number
 )
 
@@ -48,48 +46,17 @@ func (e *usageError) Error() string { return e.problem }
 // Hint says how the command is used.
 func (e *usageError) Hint() string { return e.hint }
 
-// exitCode maps an error to the code that the process ends with. The order
-// matters: an error may wrap both a cause and what it means here.
-func exitCode(err error) int {
-	var usage *usageError
-	var caught *signalError
-	var option *overlaystore.OptionError
-	var errno syscall.Errno
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.As(err, &caught):
-		return exitSignal + int(caught.signal)
-	case errors.As(err, &option) && option.Err == nil: // not allowed or in conflict, and no fault of the kernel's
-		return exitUsage
-	case errors.As(err, &usage), isAny(err, registry.ErrReference, layerctl.ErrPattern):
-		return exitUsage
-	case isAny(err, registry.ErrNotFound, layerctl.ErrOffline, platform.ErrNoMatch, overlaystore.ErrNotFound, layerctl.ErrNoMatch, layerctl.ErrNoPath):
-		return exitNotFound
-	case isAny(err, registry.ErrDenied):
-		return exitDenied
-	case isAny(err, registry.ErrMismatch, unpack.ErrMismatch, overlaystore.ErrDamaged, archive.ErrMismatch, cache.ErrMiss):
-		return exitMismatch
-	case isAny(err, registry.ErrNetwork):
-		return exitNetwork
-	case isAny(err, registry.ErrMalformed, manifest.ErrMalformed, manifest.ErrUnsupported, layerctl.ErrPlatformConflict, unpack.ErrMalformed, unpack.ErrLimit, overlaystore.ErrMalformed, layerctl.ErrMalformed, layerctl.ErrLimit):
-		return exitMalformed
-	case isAny(err, overlaystore.ErrBusy):
-		return exitBusy
-	case isAny(err, overlaystore.ErrUnsupported, overlaystore.ErrFormat, layerctl.ErrNotEmpty, syscall.ENOSPC, fs.ErrPermission, fs.ErrNotExist, fs.ErrExist), errors.As(err, &errno):
-		return exitFilesystem
-	default:
-		return exitFailure
-	}
-}
+// Unwrap makes it a wrong usage.
+func (e *usageError) Unwrap() error { return errkind.Usage }
 
-func isAny(err error, targets ...error) bool {
-	for _, t := range targets {
-		if errors.Is(err, t) {
-			return true
-		}
+// exitCode is the code that the process ends with: the number of the error's
+// kind, or what a signal asks for.
+func exitCode(err error) int {
+	var caught *signalError
+	if errors.As(err, &caught) {
+		return exitSignal + int(caught.signal)
 	}
-	return false
+	return int(errkind.Of(err))
 }
 
 // defaultHint says what usually helps with errors of a kind.
@@ -114,10 +81,10 @@ func defaultHint(err error) string {
 		return "make room, or use another store with --store"
 	case errors.Is(err, cache.ErrMiss) && !errors.Is(err, layerctl.ErrOffline):
 		return "the damaged blob is no longer in the cache; the next try fetches it"
-	case isAny(err, registry.ErrMismatch, unpack.ErrMismatch, archive.ErrMismatch):
-		return "nothing of it was kept; pull again, and if that fails too it is damaged where it comes from"
-	case errors.Is(err, overlaystore.ErrDamaged):
+	case errors.Is(err, overlaystore.ErrDamaged) && !errors.Is(err, registry.ErrMismatch) && !errors.Is(err, unpack.ErrMismatch):
 		return "'layerctl verify --repair' fetches what is damaged again"
+	case errors.Is(err, errkind.Mismatch):
+		return "nothing of it was kept; pull again, and if that fails too it is damaged where it comes from"
 	case errors.Is(err, registry.ErrNetwork):
 		return "nothing of it was kept; pull again when the network is there"
 	default:

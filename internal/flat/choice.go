@@ -3,17 +3,18 @@
 package flat
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/layerctl/layerctl/errkind"
 )
 
 var (
 	// ErrPattern: a pattern makes no sense.
-	ErrPattern = errors.New("malformed pattern")
+	ErrPattern = errkind.New(errkind.Usage, "malformed pattern")
 	// ErrNoMatch: what is wanted is not in the image.
-	ErrNoMatch = errors.New("no such path in the image")
+	ErrNoMatch = errkind.New(errkind.NotFound, "no such path in the image")
 )
 
 // Choice is which paths of an image are wanted. The zero value wants all.

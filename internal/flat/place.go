@@ -14,12 +14,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 )
 
 // ErrNotEmpty: the directory is there, and something is in it.
-var ErrNotEmpty = errors.New("directory is not empty")
+var ErrNotEmpty = errkind.New(errkind.Filesystem, "directory is not empty")
 
 // tempPrefix begins the name of the directory in which a tree is made.
 const tempPrefix = ".layerctl-"

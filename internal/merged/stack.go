@@ -3,18 +3,18 @@
 package merged
 
 import (
-	"errors"
 	"fmt"
 	"sync/atomic"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/layer"
 )
 
 // The kinds of errors.
 var (
 	// ErrMalformed: the layers do not make sense, each or together.
-	ErrMalformed = errors.New("malformed image")
-	ErrLimit     = errors.New("image exceeds a limit")
+	ErrMalformed = errkind.New(errkind.Malformed, "malformed image")
+	ErrLimit     = errkind.New(errkind.Malformed, "image exceeds a limit")
 )
 
 // LimitError says that the paths of all layers take more memory than they
@@ -25,8 +25,8 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("image exceeds the limit of %d bytes of memory for its paths", e.Max)
 }
 
-// Is makes errors.Is find ErrLimit.
-func (e *LimitError) Is(target error) bool { return target == ErrLimit }
+// Unwrap makes errors.Is find ErrLimit and its kind.
+func (e *LimitError) Unwrap() error { return ErrLimit }
 
 // Options say how a stack is merged; the zero value works.
 type Options struct {
