@@ -27,7 +27,7 @@ var imports = map[string][]string{
 	// level 1
 	"registry":      {"manifest", "platform", "internal/durable", "internal/hosts", "errkind"},
 	"unpack":        {"manifest", "platform", "internal/durable", "internal/inflate", "internal/layertar", "layer", "errkind"},
-	"overlaystore":  {"manifest", "platform", "internal/beneath", "internal/durable", "layer", "errkind"},
+	"overlaystore":  {"manifest", "internal/beneath", "internal/durable", "internal/journal", "layer", "errkind"},
 	"internal/flat": {"internal/beneath", "internal/durable", "internal/merged", "layer", "errkind"},
 	"cache":         {"manifest", "platform", "internal/durable", "errkind"},
 	"archive":       {"layer", "errkind"},
@@ -41,6 +41,7 @@ var imports = map[string][]string{
 	"internal/durable":   {},
 	"internal/hosts":     {"errkind"},
 	"internal/inflate":   {},
+	"internal/journal":   {"layer", "errkind"},
 	"internal/layertar":  {},
 	"internal/merged":    {"layer", "errkind"},
 	"layer":              {},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -45,13 +46,13 @@ func (s *Store) OpenLayer(diffID digest.Digest) (*LayerDir, error) {
 // it is to be believed only when the last entry has come without an error.
 func (d *LayerDir) Entries(ctx context.Context) iter.Seq2[layer.Entry, error] {
 	return func(yield func(layer.Entry, error) bool) {
-		r, done, err := openFiles(d.dir)
+		r, err := journal.Open(d.dir)
 		if err != nil {
 			yield(layer.Entry{}, fmt.Errorf("layer %s: %w", d.diffID, err))
 			return
 		}
-		defer done()
-		for e, err := range r.all() {
+		defer r.Close()
+		for e, err := range r.All() {
 			if err == nil {
 				err = ctx.Err()
 			}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/layerctl/layerctl/internal/journal"
 )
 
 func TestLayerDir(t *testing.T) {
@@ -67,7 +69,7 @@ func TestEntriesEndWithAnError(t *testing.T) {
 	if err := last(done); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that is done: got %v", err)
 	}
-	path := filepath.Join(s.Path(), layersDir, diffID.Encoded(), filesFile)
+	path := filepath.Join(s.Path(), layersDir, diffID.Encoded(), journal.Name)
 	if err := os.Truncate(path, 4); err != nil {
 		t.Fatal(err)
 	}

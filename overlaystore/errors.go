@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/journal"
 )
 
 // The errors that callers branch on, with errors.Is. Errors of the operating
@@ -16,7 +17,7 @@ var (
 	// ErrExists: the layer is in the store already.
 	ErrExists = errors.New("already in the store")
 	// ErrDamaged: what the store holds is not what was committed.
-	ErrDamaged = errkind.New(errkind.Mismatch, "damaged")
+	ErrDamaged = journal.ErrDamaged
 	// ErrBusy: a mount or another process is using it.
 	ErrBusy = errkind.New(errkind.Busy, "busy")
 	// ErrUnsupported: the filesystem or the kernel cannot do what is needed.

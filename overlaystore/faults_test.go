@@ -19,6 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/journal"
 )
 
 // command is one thing that is done to a store, with every step of it a place
@@ -113,7 +114,7 @@ func damageApp(ctx context.Context, s *Store) error {
 		return err
 	}
 	for _, path := range []string{layersDir + "/" + layerID("app").Encoded(), fixDir + "/" + img.Fix.Encoded()} {
-		if err := os.Truncate(filepath.Join(s.Path(), path, filesFile), 0); err != nil {
+		if err := os.Truncate(filepath.Join(s.Path(), path, journal.Name), 0); err != nil {
 			return err
 		}
 	}

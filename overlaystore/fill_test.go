@@ -92,7 +92,7 @@ func makeFile(root string, format Format, f *file) error {
 		if err := os.WriteFile(path, []byte(f.body), 0o600); err != nil {
 			return err
 		}
-		f.Size, f.Sum = int64(len(f.body)), crc32.Checksum([]byte(f.body), castagnoli)
+		f.Size, f.Sum = int64(len(f.body)), crc32.Checksum([]byte(f.body), crc32.MakeTable(crc32.Castagnoli))
 	}
 	return attributes(path, *f)
 }

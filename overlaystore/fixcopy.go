@@ -14,6 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -77,7 +78,7 @@ func copyRegular(from, dir *os.File, name string, a attributesOf, ids layer.IDs,
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	sum := crc32.New(castagnoli)
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	if e.Size, err = io.Copy(io.MultiWriter(out, sum), in); err != nil {
 		return err
 	}
@@ -172,13 +173,13 @@ func (l *layerView) namesOf(p string) ([]string, error) {
 
 // linkedNames are all paths of a layer that are hard links, or linked to.
 func linkedNames(dir *os.File) ([]string, error) {
-	r, done, err := openFiles(dir)
+	r, err := journal.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer r.Close()
 	set := map[string]bool{}
-	for e, err := range r.all() {
+	for e, err := range r.All() {
 		if err != nil {
 			return nil, err
 		}
@@ -187,21 +188,4 @@ func linkedNames(dir *os.File) ([]string, error) {
 		}
 	}
 	return slices.Collect(maps.Keys(set)), nil
-}
-
-// openFiles opens the files.zst of a layer's directory.
-func openFiles(dir *os.File) (*filesReader, func(), error) {
-	f, err := openAt(dir, filesFile, unix.O_RDONLY|unix.O_NONBLOCK, 0)
-	if errors.Is(err, unix.ENOENT) {
-		err = errors.Join(ErrDamaged, err)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	r, err := newFilesReader(f)
-	if err != nil {
-		f.Close()
-		return nil, nil, err
-	}
-	return r, func() { r.close(); f.Close() }, nil
 }

@@ -55,7 +55,6 @@ type LayerRecord struct {
 const (
 	fsDir      = "fs"
 	recordFile = "layer.json"
-	filesFile  = "files.zst"
 )
 
 // maxRecord bounds layer.json. A layer of a million implied directories with

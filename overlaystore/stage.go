@@ -17,6 +17,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -31,7 +32,7 @@ type Staging struct {
 	dir    *os.File // staging/<name>, flocked; opened before the first byte is written, so that its syncfs hears of every error
 	fs     *os.File // the lower dir
 	files  *os.File
-	record *filesWriter
+	record *journal.Writer
 	opened time.Time
 	final  string // its name when committed
 	disk   int64  // bytes of all files
@@ -131,17 +132,17 @@ func (g *Staging) openRecord() (err error) {
 	if g.record != nil {
 		return nil
 	}
-	if g.files, err = openAt(g.dir, filesFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600); err != nil {
+	if g.files, err = openAt(g.dir, journal.Name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600); err != nil {
 		return err
 	}
 	select {
 	case g.record = <-g.store.writers:
 	default:
-		if g.record, err = newFilesWriter(); err != nil {
+		if g.record, err = journal.NewWriter(); err != nil {
 			return err
 		}
 	}
-	return g.record.begin(g.files)
+	return g.record.Begin(g.files)
 }
 
 // makeDir makes and locks the staging directory while nobody reaps.
@@ -185,7 +186,7 @@ func (g *Staging) Record(e layer.Entry) error {
 	if e.Type == layer.Regular {
 		g.disk += e.Size
 	}
-	return g.record.add(&e)
+	return g.record.Add(&e)
 }
 
 // Seal says that the layer is complete and verified, and writes its records.
@@ -212,7 +213,7 @@ func (g *Staging) seal(ctx context.Context, rec LayerRecord) (err error) {
 	if err := g.openRecord(); err != nil {
 		return err
 	}
-	if err := errors.Join(g.record.close(), g.files.Close()); err != nil {
+	if err := errors.Join(g.record.End(), g.files.Close()); err != nil {
 		return err
 	}
 	select {
@@ -254,7 +255,7 @@ func (g *Staging) Discard() error {
 func (g *Staging) close() error {
 	var errs []error
 	if g.record != nil {
-		_ = g.record.z.Close() // it only has memory to give back; its file is gone
+		g.record.Close()
 	}
 	for _, f := range []*os.File{g.files, g.fs, g.dir} {
 		if f == nil {

@@ -3,12 +3,10 @@
 package overlaystore
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -338,87 +336,6 @@ func TestUnsyncedLayersEndWithTheBoot(t *testing.T) {
 	checkEmpty(t, next, unsyncedDir, trashDir)
 }
 
-func TestFilesCodec(t *testing.T) {
-	entries := []layer.Entry{
-		{Path: ".", Type: layer.Directory, Mode: 0o755, Implied: true, ModTime: time.Unix(0, 0).UTC()},
-		{Path: "a/b", Type: layer.Regular, Mode: 0o4755, UID: 1 << 31, GID: 7, Size: 1 << 40, Sum: 0xdeadbeef, ModTime: testTime},
-		{Path: "a/bc\xff", Type: layer.Symlink, Mode: 0o777, Linkname: "../x", ModTime: time.Unix(-5, 999999999).UTC()},
-		{Path: "a/bc\xff", Type: layer.Removed, ModTime: testTime},
-		{Path: "dev", Type: layer.BlockDevice, Major: 259, Minor: 1 << 19, ModTime: testTime},
-		{Path: "d", Type: layer.Directory, Opaque: layer.Replaced, Xattrs: map[string]string{"user.a": "", "security.capability": "\x00\x01"}, ModTime: testTime},
-	}
-	raw := encodeFiles(t, entries)
-	got, err := decodeFiles(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", entries) {
-		t.Errorf("got  %+v\nwant %+v", got, entries)
-	}
-	for n := range raw {
-		if _, err := decodeFiles(raw[:n]); !errors.Is(err, ErrDamaged) {
-			t.Fatalf("cut to %d of %d bytes: %v, want ErrDamaged", n, len(raw), err)
-		}
-	}
-	if _, err := decodeFiles(append(bytes.Clone(raw), raw...)); !errors.Is(err, ErrDamaged) {
-		t.Errorf("twice in a row: %v, want ErrDamaged", err)
-	}
-}
-
-func encodeFiles(t testing.TB, entries []layer.Entry) []byte {
-	t.Helper()
-	var buf bytes.Buffer
-	w, err := newFilesWriter()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // the second file is written with what wrote the first
-		buf.Reset()
-		if err := w.begin(&buf); err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			if err := w.add(&e); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := w.close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return buf.Bytes()
-}
-
-func decodeFiles(raw []byte) ([]layer.Entry, error) {
-	r, err := newFilesReader(bytes.NewReader(raw))
-	if err != nil {
-		return nil, err
-	}
-	defer r.close()
-	var list []layer.Entry
-	for e, err := range r.all() {
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, e)
-	}
-	return list, nil
-}
-
-func FuzzFiles(f *testing.F) {
-	f.Add(encodeFiles(f, []layer.Entry{{Path: "a", Type: layer.Regular, ModTime: testTime, Xattrs: map[string]string{"user.x": "y"}}}))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		entries, err := decodeFiles(raw)
-		if err != nil {
-			return
-		}
-		again, err := decodeFiles(encodeFiles(t, entries))
-		if err != nil || fmt.Sprintf("%+v", again) != fmt.Sprintf("%+v", entries) {
-			t.Errorf("%+v became %+v, error %v", entries, again, err)
-		}
-	})
-}
-
 func jsonOf(t testing.TB, v any) string {
 	t.Helper()
 	raw, err := json.MarshalIndent(v, "", " ")
@@ -426,26 +343,4 @@ func jsonOf(t testing.TB, v any) string {
 		t.Fatal(err)
 	}
 	return string(raw)
-}
-
-// What a record costs: to be compared with what unpacking a path costs.
-func BenchmarkRecord(b *testing.B) {
-	w, err := newFilesWriter()
-	if err == nil {
-		err = w.begin(io.Discard)
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	e := layer.Entry{Type: layer.Regular, Mode: 0o644, Size: 4096, Sum: 0xdeadbeef, ModTime: testTime}
-	for i := 0; b.Loop(); i++ {
-		e.Path = fmt.Sprintf("usr/lib/python3/dist-packages/package%d/module%d.py", i/50, i)
-		e.Sum = uint32(i) * 2654435761
-		if err := w.add(&e); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if err := w.close(); err != nil {
-		b.Fatal(err)
-	}
 }

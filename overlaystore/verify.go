@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/journal"
 )
 
 // VerifyOptions are how to verify. The zero value compares everything.
@@ -303,6 +304,7 @@ type layerCheck struct {
 	files  atomic.Int64
 	bytes  atomic.Int64
 	mu     sync.Mutex
+	live   int64 // paths that the journal says are there, without the root
 	found  []Difference
 }
 
@@ -332,7 +334,7 @@ func (c *layerCheck) run(ctx context.Context, layer *os.File) error {
 	if rec.DiffID != c.target.id {
 		c.differ("", "record", "that of "+string(rec.DiffID), string(c.target.id))
 	}
-	j, err := readJournal(layer)
+	j, err := journal.ReadIndex(layer)
 	if err != nil {
 		return err
 	}

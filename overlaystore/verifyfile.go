@@ -19,6 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -34,12 +35,12 @@ type check struct {
 
 // dispatch is the second pass over files.zst: it hands the records that hold
 // to the group.
-func (c *layerCheck) dispatch(ctx context.Context, group *errgroup.Group, dir, root *os.File, j *journal) error {
-	r, done, err := openFiles(dir)
+func (c *layerCheck) dispatch(ctx context.Context, group *errgroup.Group, dir, root *os.File, j *journal.Index) error {
+	r, err := journal.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer r.Close()
 	var batch []check
 	send := func() {
 		todo := batch
@@ -50,7 +51,7 @@ func (c *layerCheck) dispatch(ctx context.Context, group *errgroup.Group, dir, r
 	// lead to them.
 	replaced := map[string]layer.Entry{}
 	var index uint32
-	for e, err := range r.all() {
+	for e, err := range r.All() {
 		if err != nil || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
@@ -59,16 +60,16 @@ func (c *layerCheck) dispatch(ctx context.Context, group *errgroup.Group, dir, r
 		if e.Type == layer.Removed || e.Type == layer.OpaqueMark {
 			continue
 		}
-		if !j.holds(i, e.Path) {
-			if j.linked[j.hash(e.Path)] {
+		if !j.Holds(i, e.Path) {
+			if j.IsLinked(e.Path) {
 				replaced[e.Path] = e
 			}
 			continue
 		}
 		if e.Path != "." {
-			j.live++
+			c.live++
 		}
-		e.Opaque = j.opaque(&e)
+		e.Opaque = j.Opaque(&e)
 		if batch = append(batch, link(e, i, j, replaced)); len(batch) == verifyBatch {
 			send()
 		}
@@ -79,12 +80,12 @@ func (c *layerCheck) dispatch(ctx context.Context, group *errgroup.Group, dir, r
 
 // link says what a record is compared with: a hard link with the file that its
 // target was when the link was made.
-func link(e layer.Entry, index uint32, j *journal, replaced map[string]layer.Entry) check {
+func link(e layer.Entry, index uint32, j *journal.Index, replaced map[string]layer.Entry) check {
 	if e.Type != layer.Hardlink {
 		return check{Entry: e}
 	}
-	target := j.last[j.hash(e.Linkname)].index
-	if target < index && j.holds(target, e.Linkname) {
+	target := j.Last(e.Linkname)
+	if target < index && j.Holds(target, e.Linkname) {
 		return check{Entry: e, sameAs: e.Linkname}
 	}
 	if was, ok := replaced[e.Linkname]; ok {
@@ -260,7 +261,7 @@ func (c *layerCheck) checkContent(f *os.File, e *check, st unix.Stat_t) error {
 		return err
 	}
 	defer in.Close()
-	sum := crc32.New(castagnoli)
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	n, err := io.Copy(sum, in)
 	c.bytes.Add(n)
 	if err != nil && !errors.Is(err, unix.EIO) {
@@ -278,7 +279,7 @@ func (c *layerCheck) checkContent(f *os.File, e *check, st unix.Stat_t) error {
 
 // extras looks for paths that no record has. Usually counting is enough; only
 // when there are too many does it keep the names of all.
-func (c *layerCheck) extras(dir, root *os.File, j *journal) error {
+func (c *layerCheck) extras(dir, root *os.File, j *journal.Index) error {
 	count := int64(0)
 	if err := walkNames(root, func(string) { count++ }); err != nil {
 		return err
@@ -289,7 +290,7 @@ func (c *layerCheck) extras(dir, root *os.File, j *journal) error {
 			missing++
 		}
 	}
-	if count == j.live-missing {
+	if count == c.live-missing {
 		return nil
 	}
 	known, err := livePaths(dir, j)
@@ -303,19 +304,19 @@ func (c *layerCheck) extras(dir, root *os.File, j *journal) error {
 	})
 }
 
-func livePaths(dir *os.File, j *journal) (map[string]bool, error) {
-	r, done, err := openFiles(dir)
+func livePaths(dir *os.File, j *journal.Index) (map[string]bool, error) {
+	r, err := journal.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer r.Close()
 	known := map[string]bool{}
 	var index uint32
-	for e, err := range r.all() {
+	for e, err := range r.All() {
 		if err != nil {
 			return nil, err
 		}
-		if e.Type != layer.Removed && e.Type != layer.OpaqueMark && j.holds(index, e.Path) {
+		if e.Type != layer.Removed && e.Type != layer.OpaqueMark && j.Holds(index, e.Path) {
 			known[e.Path] = true
 		}
 		index++

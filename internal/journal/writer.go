@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package journal
 
 import (
 	"bufio"
@@ -17,9 +17,9 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// filesMagic begins files.zst, inside the compression. Its last byte is the
+// magic begins a journal, inside the compression. Its last byte is the
 // encoding's version.
-const filesMagic = "lcfiles\x01"
+const magic = "lcfiles\x01"
 
 const (
 	// maxEntry bounds one record: a path as long as deep trees have them, and
@@ -27,8 +27,8 @@ const (
 	maxEntry = 4 << 20
 	// maxFields bounds the attributes of one path.
 	maxFields = 4096
-	// filesWindow bounds what a decoder keeps in memory.
-	filesWindow = 1 << 20
+	// window bounds what a decoder keeps in memory.
+	window = 1 << 20
 )
 
 // The bits of a record's flag byte.
@@ -42,9 +42,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// filesWriter writes files.zst as it is specified in the package's
-// documentation, one after the other: it takes some 400 KiB.
-type filesWriter struct {
+// Writer writes journals, one after the other. It takes some 400 KiB of memory.
+type Writer struct {
 	out   *bufio.Writer
 	z     *zstd.Encoder
 	sum   uint32
@@ -53,31 +52,32 @@ type filesWriter struct {
 	buf   []byte
 }
 
-func newFilesWriter() (*filesWriter, error) {
+// NewWriter makes a writer. Begin it before the first record.
+func NewWriter() (*Writer, error) {
 	// One goroutine: unpacking has other uses for the rest.
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(filesWindow))
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window))
 	if err != nil {
 		return nil, err
 	}
-	return &filesWriter{out: bufio.NewWriterSize(nil, 1<<16), z: z}, nil
+	return &Writer{out: bufio.NewWriterSize(nil, 1<<16), z: z}, nil
 }
 
-// begin starts a new file.
-func (f *filesWriter) begin(w io.Writer) error {
+// Begin starts a new file.
+func (f *Writer) Begin(w io.Writer) error {
 	f.out.Reset(w)
 	f.z.Reset(f.out)
 	f.sum, f.count, f.last = 0, 0, ""
-	return f.emit([]byte(filesMagic))
+	return f.emit([]byte(magic))
 }
 
-func (f *filesWriter) emit(b []byte) error {
+func (f *Writer) emit(b []byte) error {
 	f.sum = crc32.Update(f.sum, castagnoli, b)
 	_, err := f.z.Write(b)
 	return err
 }
 
-// add appends one record.
-func (f *filesWriter) add(e *layer.Entry) error {
+// Add appends one record.
+func (f *Writer) Add(e *layer.Entry) error {
 	body, err := appendEntry(f.buf[:0], e, f.last)
 	if err != nil {
 		return err
@@ -91,14 +91,20 @@ func (f *filesWriter) add(e *layer.Entry) error {
 	return f.emit(body)
 }
 
-// close writes the end: a record of length 0, the count, the checksum.
-func (f *filesWriter) close() error {
+// End writes the end: a record of length 0, the count, the checksum. What it
+// wrote to is not closed.
+func (f *Writer) End() error {
 	end := binary.AppendUvarint([]byte{0}, f.count)
 	err := f.emit(end)
 	if err == nil {
 		_, err = f.z.Write(binary.LittleEndian.AppendUint32(nil, f.sum))
 	}
 	return errors.Join(err, f.z.Close(), f.out.Flush())
+}
+
+// Close gives the writer's memory back, whether or not its journal has an end.
+func (f *Writer) Close() {
+	_ = f.z.Close() // its error is that of a journal nobody wants
 }
 
 func appendEntry(b []byte, e *layer.Entry, last string) ([]byte, error) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package journal
 
 import (
 	"hash/maphash"
@@ -10,14 +10,13 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// journal says which records of a files.zst still hold. It keeps a number for
-// each path, not the paths: a million of them fit into some 50 MB.
-type journal struct {
+// Index says which records of a journal are the last word on their path. It
+// keeps a number for each path, not the path: a million of them fit into 50 MB.
+type Index struct {
 	seed    maphash.Seed
 	last    map[uint64]lastRecord
 	removed map[string]uint32 // paths below which earlier records no longer hold
 	linked  map[uint64]bool   // paths that hard links name
-	live    int64             // paths that exist, without the root
 }
 
 type lastRecord struct {
@@ -26,20 +25,20 @@ type lastRecord struct {
 	opaque layer.Opaque // by a later mark
 }
 
-// readJournal is the first of two passes: what comes later decides which
-// records hold.
-func readJournal(layer *os.File) (*journal, error) {
-	r, done, err := openFiles(layer)
+// ReadIndex reads the journal in a layer's directory. It is the first of two
+// passes: what comes later decides which records hold.
+func ReadIndex(dir *os.File) (*Index, error) {
+	r, err := Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	j := &journal{
+	defer r.Close()
+	j := &Index{
 		seed: maphash.MakeSeed(), last: map[uint64]lastRecord{},
 		removed: map[string]uint32{}, linked: map[uint64]bool{},
 	}
 	var index uint32
-	for e, err := range r.all() {
+	for e, err := range r.All() {
 		if err != nil {
 			return nil, err
 		}
@@ -49,9 +48,9 @@ func readJournal(layer *os.File) (*journal, error) {
 	return j, nil
 }
 
-func (j *journal) hash(p string) uint64 { return maphash.String(j.seed, p) }
+func (j *Index) hash(p string) uint64 { return maphash.String(j.seed, p) }
 
-func (j *journal) note(index uint32, e *layer.Entry) {
+func (j *Index) note(index uint32, e *layer.Entry) {
 	h := j.hash(e.Path)
 	before, known := j.last[h]
 	switch e.Type {
@@ -73,9 +72,9 @@ func (j *journal) note(index uint32, e *layer.Entry) {
 	j.last[h] = lastRecord{index: index, dir: e.Type == layer.Directory}
 }
 
-// holds reports whether the record with that index is the last word on its
-// path.
-func (j *journal) holds(index uint32, p string) bool {
+// Holds reports whether the record with that number, counted from 0, is the last
+// word on its path.
+func (j *Index) Holds(index uint32, p string) bool {
 	if j.last[j.hash(p)].index != index {
 		return false
 	}
@@ -93,8 +92,15 @@ func (j *journal) holds(index uint32, p string) bool {
 	}
 }
 
-// opaque is what a later mark says of a directory, or what its record does.
-func (j *journal) opaque(e *layer.Entry) layer.Opaque {
+// Last is the number of the last record for a path, without those of the types
+// that only a journal has.
+func (j *Index) Last(p string) uint32 { return j.last[j.hash(p)].index }
+
+// IsLinked reports whether a hard link names the path.
+func (j *Index) IsLinked(p string) bool { return j.linked[j.hash(p)] }
+
+// Opaque is what a later mark says of a directory, or else its own record.
+func (j *Index) Opaque(e *layer.Entry) layer.Opaque {
 	if o := j.last[j.hash(e.Path)].opaque; o != layer.Transparent {
 		return o
 	}

@@ -1,25 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package journal
 
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"iter"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/layer"
 )
 
-// filesReader reads files.zst. It believes nothing: sizes are bounded before
+// Reader reads a journal. It believes nothing: sizes are bounded before
 // memory is taken, and the end must be there with the right checksum.
-type filesReader struct {
+type Reader struct {
+	file  io.Closer // nil when the caller closes what is read
 	z     *zstd.Decoder
 	r     *bufio.Reader
 	sum   uint32
@@ -28,28 +34,58 @@ type filesReader struct {
 	buf   []byte
 }
 
-func newFilesReader(r io.Reader) (*filesReader, error) {
-	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(filesWindow), zstd.WithDecoderLowmem(true))
+// NewReader begins to read the journal in r. Close the reader afterwards.
+func NewReader(r io.Reader) (*Reader, error) {
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		return nil, err
 	}
-	f := &filesReader{z: z, r: bufio.NewReader(z)}
-	magic := make([]byte, len(filesMagic))
-	if err := f.full(magic); err != nil {
+	f := &Reader{z: z, r: bufio.NewReader(z)}
+	head := make([]byte, len(magic))
+	if err := f.full(head); err != nil {
 		z.Close()
 		return nil, err
 	}
-	if string(magic) != filesMagic {
+	if string(head) != magic {
 		z.Close()
-		return nil, fmt.Errorf("%w: %s does not begin as it should", ErrDamaged, filesFile)
+		return nil, fmt.Errorf("%w: %s does not begin as it should", ErrDamaged, Name)
 	}
 	return f, nil
 }
 
-func (f *filesReader) close() { f.z.Close() }
+// Open opens the journal in a layer's directory.
+func Open(dir *os.File) (*Reader, error) {
+	path := filepath.Join(dir.Name(), Name)
+	fd, err := unix.Openat(int(dir.Fd()), Name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		err = &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.Join(ErrDamaged, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), path)
+	r, err := NewReader(file)
+	if err != nil {
+		file.Close() // only read
+		return nil, err
+	}
+	r.file = file
+	return r, nil
+}
 
-// ReadByte makes filesReader an io.ByteReader that keeps the checksum.
-func (f *filesReader) ReadByte() (byte, error) {
+// Close ends the reading.
+func (f *Reader) Close() {
+	f.z.Close()
+	if f.file != nil {
+		f.file.Close() // only read
+	}
+}
+
+// ReadByte makes Reader an io.ByteReader that keeps the checksum.
+func (f *Reader) ReadByte() (byte, error) {
 	b, err := f.r.ReadByte()
 	if err == nil {
 		f.sum = crc32.Update(f.sum, castagnoli, []byte{b})
@@ -57,25 +93,25 @@ func (f *filesReader) ReadByte() (byte, error) {
 	return b, err
 }
 
-func (f *filesReader) full(b []byte) error {
+func (f *Reader) full(b []byte) error {
 	if _, err := io.ReadFull(f.r, b); err != nil {
-		return fmt.Errorf("%w: %s ends early: %w", ErrDamaged, filesFile, err)
+		return fmt.Errorf("%w: %s ends early: %w", ErrDamaged, Name, err)
 	}
 	f.sum = crc32.Update(f.sum, castagnoli, b)
 	return nil
 }
 
 // next returns the next record, and io.EOF after the last when the end holds.
-func (f *filesReader) next() (layer.Entry, error) {
+func (f *Reader) next() (layer.Entry, error) {
 	size, err := binary.ReadUvarint(f)
 	if err != nil {
-		return layer.Entry{}, fmt.Errorf("%w: %s ends early: %w", ErrDamaged, filesFile, noEOF(err))
+		return layer.Entry{}, fmt.Errorf("%w: %s ends early: %w", ErrDamaged, Name, noEOF(err))
 	}
 	if size == 0 {
 		return layer.Entry{}, f.end()
 	}
 	if size > maxEntry {
-		return layer.Entry{}, fmt.Errorf("%w: %s has a record of %d bytes", ErrDamaged, filesFile, size)
+		return layer.Entry{}, fmt.Errorf("%w: %s has a record of %d bytes", ErrDamaged, Name, size)
 	}
 	f.buf = slices.Grow(f.buf[:0], int(size))[:size]
 	if err := f.full(f.buf); err != nil {
@@ -84,17 +120,17 @@ func (f *filesReader) next() (layer.Entry, error) {
 	d := fieldReader{rest: f.buf}
 	e := d.entry(f.last)
 	if d.bad || len(d.rest) > 0 {
-		return layer.Entry{}, fmt.Errorf("%w: %s: record %d makes no sense", ErrDamaged, filesFile, f.count)
+		return layer.Entry{}, fmt.Errorf("%w: %s: record %d makes no sense", ErrDamaged, Name, f.count)
 	}
 	f.last = e.Path
 	f.count++
 	return e, nil
 }
 
-func (f *filesReader) end() error {
+func (f *Reader) end() error {
 	count, err := binary.ReadUvarint(f)
 	if err != nil {
-		return fmt.Errorf("%w: %s ends early: %w", ErrDamaged, filesFile, noEOF(err))
+		return fmt.Errorf("%w: %s ends early: %w", ErrDamaged, Name, noEOF(err))
 	}
 	want := f.sum
 	var sum [4]byte
@@ -102,10 +138,10 @@ func (f *filesReader) end() error {
 		return err
 	}
 	if count != f.count || binary.LittleEndian.Uint32(sum[:]) != want {
-		return fmt.Errorf("%w: %s does not match its checksum", ErrDamaged, filesFile)
+		return fmt.Errorf("%w: %s does not match its checksum", ErrDamaged, Name)
 	}
 	if _, err := f.r.ReadByte(); err != io.EOF {
-		return fmt.Errorf("%w: %s goes on after its end", ErrDamaged, filesFile)
+		return fmt.Errorf("%w: %s goes on after its end", ErrDamaged, Name)
 	}
 	return io.EOF
 }
@@ -223,8 +259,9 @@ func (d *fieldReader) string() string {
 	return string(d.take(int(n)))
 }
 
-// all yields the records; after an error it ends.
-func (f *filesReader) all() iter.Seq2[layer.Entry, error] {
+// All yields the records in their order; after an error it ends. What it yielded
+// is to be believed only when it came to the end without one.
+func (f *Reader) All() iter.Seq2[layer.Entry, error] {
 	return func(yield func(layer.Entry, error) bool) {
 		for {
 			e, err := f.next()
