@@ -21,7 +21,10 @@ const module = "github.com/layerctl/layerctl"
 // within a level, but for the vocabulary of layer; tests may also use internal/imagetest and internal/disktest.
 var imports = map[string][]string{
 	// level 3
-	"cmd/layerctl": {"", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns", "layer", "errkind"},
+	"cmd/layerctl": {"cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns", "layer", "errkind"},
+	// below it: what the command prints
+	"cmd/layerctl/internal/progress": {"", "registry", "cmd/layerctl/internal/terminal"},
+	"cmd/layerctl/internal/terminal": {},
 	// level 2: the only place that joins the parts
 	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "internal/durable", "internal/flat", "internal/merged", "layer", "errkind"},
 	// level 1
@@ -60,7 +63,7 @@ var owners = map[string]string{
 	"go.yaml.in/yaml":                        "internal/hosts",
 	"github.com/containerd/platforms":        "platform",
 	"github.com/urfave/cli":                  "cmd/layerctl",
-	"github.com/vbauerster/mpb":              "cmd/layerctl",
+	"github.com/vbauerster/mpb":              "cmd/layerctl/internal/progress",
 }
 
 func TestImportsGoDownwards(t *testing.T) {

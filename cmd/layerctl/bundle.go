@@ -15,6 +15,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/bundle"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -122,7 +123,7 @@ func writeBundle(c *cli.Context, config []byte, dir string, args []string, mount
 	}
 	for _, note := range notes {
 		if !c.Bool("quiet") {
-			newConsole(c.App.ErrWriter).warn("%s", note)
+			terminal.NewConsole(c.App.ErrWriter).Warn("%s", note)
 		}
 	}
 	raw, err := json.MarshalIndent(spec, "", "  ")

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
 func catCommand() *cli.Command {
@@ -52,7 +53,7 @@ func runCat(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		if isTerminal(c.App.Writer) {
+		if terminal.Is(c.App.Writer) {
 			err = copyPrintable(c.App.Writer, file)
 		} else {
 			_, err = io.Copy(c.App.Writer, file)
@@ -67,7 +68,7 @@ func copyPrintable(w io.Writer, r io.Reader) error {
 	in := bufio.NewReaderSize(r, 64<<10)
 	for {
 		line, err := in.ReadSlice('\n')
-		if _, werr := io.WriteString(w, printableLines(string(line))); werr != nil {
+		if _, werr := io.WriteString(w, terminal.EscapeLines(string(line))); werr != nil {
 			return werr
 		}
 		if err == io.EOF {

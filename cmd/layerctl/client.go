@@ -3,9 +3,7 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -119,7 +118,7 @@ func loginsFor(c *cli.Context, refs []string) (map[string]registry.Login, error)
 			}
 		}
 	}
-	line, err := readLine(c.App.Reader)
+	line, err := terminal.ReadLine(c.App.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("read credentials from standard input: %w", err)
 	}
@@ -128,16 +127,4 @@ func loginsFor(c *cli.Context, refs []string) (map[string]registry.Login, error)
 		return nil, &usageError{problem: "standard input is not USER:PASSWORD", hint: "--creds-stdin reads one line"}
 	}
 	return map[string]registry.Login{host: {Username: user, Password: password}}, nil
-}
-
-// maxSecret bounds a line that is a password or a token.
-const maxSecret = 64 << 10
-
-// readLine reads one line without its end; the last may have none.
-func readLine(r io.Reader) (string, error) {
-	line, err := bufio.NewReader(io.LimitReader(r, maxSecret)).ReadString('\n')
-	if err != nil && (err != io.EOF || line == "") {
-		return "", err
-	}
-	return strings.TrimRight(line, "\r\n"), nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -39,7 +40,7 @@ func runDF(c *cli.Context) (err error) {
 		return err
 	}
 	if c.Bool("json") {
-		return printJSON(c.App.Writer, usageOf(usage))
+		return terminal.WriteJSON(c.App.Writer, usageOf(usage))
 	}
 	return printUsage(c, usage)
 }
@@ -49,11 +50,11 @@ func printUsage(c *cli.Context, u overlaystore.Usage) error {
 	fmt.Fprintln(table, "REFERENCE\tMANIFEST\tSIZE\tSHARED\tOWN\tUSED")
 	for _, i := range u.Images {
 		for _, ref := range refsOf(i.Image) {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(ref), short(i.Manifest),
-				byteSize(i.Bytes), byteSize(i.Shared), byteSize(i.Own), ago(i.Used, time.Now()))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", terminal.Escape(ref), terminal.Short(i.Manifest),
+				terminal.Bytes(i.Bytes), terminal.Bytes(i.Shared), terminal.Bytes(i.Own), ago(i.Used, time.Now()))
 		}
 	}
-	fmt.Fprintf(table, "\n%d layers\t\t%s\t\t\t\nreclaimable\t\t%s\t\t\t\n", u.Layers, byteSize(u.Bytes), byteSize(u.Reclaimable))
+	fmt.Fprintf(table, "\n%d layers\t\t%s\t\t\t\nreclaimable\t\t%s\t\t\t\n", u.Layers, terminal.Bytes(u.Bytes), terminal.Bytes(u.Reclaimable))
 	return table.Flush()
 }
 

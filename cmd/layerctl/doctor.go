@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 )
@@ -71,7 +72,7 @@ func runDoctor(c *cli.Context) error {
 	d.add("platform", surveyPlatform(c)...)
 	d.add("registry", surveyRegistry(c)...)
 	if c.Bool("json") {
-		return printJSON(c.App.Writer, d)
+		return terminal.WriteJSON(c.App.Writer, d)
 	}
 	table := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
 	for _, check := range d.Checks {
@@ -79,9 +80,9 @@ func runDoctor(c *cli.Context) error {
 		if !check.OK {
 			ok = "no"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", check.Area, check.Name, ok, printable(check.Value))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", check.Area, check.Name, ok, terminal.Escape(check.Value))
 		if check.Hint != "" {
-			fmt.Fprintf(table, "\t\t\thint: %s\n", printable(check.Hint))
+			fmt.Fprintf(table, "\t\t\thint: %s\n", terminal.Escape(check.Hint))
 		}
 	}
 	return table.Flush()

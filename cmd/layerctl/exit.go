@@ -8,6 +8,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
@@ -57,6 +58,20 @@ func exitCode(err error) int {
 		return exitSignal + int(caught.signal)
 	}
 	return int(errkind.Of(err))
+}
+
+// fail prints an error with its hint.
+func fail(to *terminal.Console, err error) { to.Fail(err, hintOf(err)) }
+
+// hinted is an error that knows what its reader can do about it.
+type hinted interface{ Hint() string }
+
+func hintOf(err error) string {
+	var h hinted
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return defaultHint(err)
 }
 
 // defaultHint says what usually helps with errors of a kind.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
@@ -81,17 +82,17 @@ func runExport(c *cli.Context) (err error) {
 	if options.Format == layerctl.Tar || c.Bool("from-store") || c.Bool("offline") {
 		options.Store = store
 	}
-	options.Progress = func(e layerctl.Event) { show.event(refs[0], e) }
+	options.Progress = func(e layerctl.Event) { show.Event(refs[0], e) }
 	return with(c, refs, func(l *layerctl.Client) error {
 		var done layerctl.Exported
 		err := writeOutput(c, func(w io.Writer) (err error) {
 			done, err = l.Export(c.Context, refs[0], w, options)
 			return err
 		})
-		show.finish()
+		show.Finish()
 		if err == nil && !c.Bool("quiet") {
 			for _, w := range done.Warnings {
-				newConsole(c.App.ErrWriter).warn("%s: %s", done.Reference, w)
+				terminal.NewConsole(c.App.ErrWriter).Warn("%s: %s", done.Reference, w)
 			}
 		}
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -31,9 +32,9 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "hosts-dir", Usage: "take mirrors from containerd's hosts.toml files in `DIR` (default: /etc/containerd/certs.d)"},
 		&cli.IntFlag{Name: "retry", Value: 10, Usage: "give up after `N` rounds over all hosts that brought nothing"},
 		&cli.DurationFlag{Name: "stall-timeout", Value: time.Minute, Usage: "cut a connection that brings less than 1 KiB a second for `TIME`"},
-		&cli.GenericFlag{Name: "limit-rate", Value: &sizeFlag{}, Usage: "fetch at most `SIZE` a second, over all connections"},
+		&cli.GenericFlag{Name: "limit-rate", Value: &terminal.Size{}, Usage: "fetch at most `SIZE` a second, over all connections"},
 		&cli.IntFlag{Name: "ranges", Usage: "fetch layers of 8 MiB and more over `N` connections at once, where a link is slow for one (default: one; fewer with little memory)"},
-		&cli.GenericFlag{Name: "max-memory", Value: &sizeFlag{}, Usage: "stay below `SIZE` of memory (default: a quarter of the machine's or the cgroup's, 256MiB at most)"},
+		&cli.GenericFlag{Name: "max-memory", Value: &terminal.Size{}, Usage: "stay below `SIZE` of memory (default: a quarter of the machine's or the cgroup's, 256MiB at most)"},
 		&cli.BoolFlag{Name: "offline", Usage: "ask no registry: take from the cache what is not in the store"},
 		&cli.BoolFlag{Name: "json", Usage: "print JSON instead of text"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings"},

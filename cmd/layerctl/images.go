@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 )
@@ -68,7 +69,7 @@ func runImages(c *cli.Context) (err error) {
 	case c.String("format") != "":
 		return formatImages(c, list)
 	case c.Bool("json"):
-		return printJSON(c.App.Writer, list)
+		return terminal.WriteJSON(c.App.Writer, list)
 	}
 	return tableOfImages(c.App.Writer, images)
 }
@@ -91,8 +92,8 @@ func tableOfImages(w io.Writer, images []overlaystore.Image) error {
 	fmt.Fprintln(table, "REFERENCE\tPLATFORM\tMANIFEST\tLAYERS\tSIZE\tPULLED")
 	for _, i := range images {
 		for _, ref := range refsOf(i) {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", printable(ref), platform.Format(i.Platform),
-				short(i.Manifest), len(i.Layers), byteSize(i.Size), i.Created.UTC().Format("2006-01-02 15:04"))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", terminal.Escape(ref), platform.Format(i.Platform),
+				terminal.Short(i.Manifest), len(i.Layers), terminal.Bytes(i.Size), i.Created.UTC().Format("2006-01-02 15:04"))
 		}
 	}
 	return table.Flush()

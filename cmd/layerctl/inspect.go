@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
 func inspectCommand() *cli.Command {
@@ -103,7 +104,7 @@ func inspect(c *cli.Context, ref string, o layerctl.InspectOptions) (*layerctl.I
 	}
 	if !c.Bool("quiet") {
 		for _, w := range found.Warnings {
-			newConsole(c.App.ErrWriter).warn("%s", w)
+			terminal.NewConsole(c.App.ErrWriter).Warn("%s", w)
 		}
 	}
 	return found, nil
@@ -134,6 +135,6 @@ func printExact(c *cli.Context, refs []string, read func(*layerctl.Client) ([]by
 		if err != nil {
 			return err
 		}
-		return printDocument(c.App.Writer, raw)
+		return terminal.WriteDocument(c.App.Writer, raw)
 	})
 }

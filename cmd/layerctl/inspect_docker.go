@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/manifest"
 )
 
@@ -44,7 +45,7 @@ func inspectDocker(c *cli.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	return printDocument(c.App.Writer, append(out, '\n'))
+	return terminal.WriteDocument(c.App.Writer, append(out, '\n'))
 }
 
 // dockerList is the list that docker builds anew from an index. It leaves out

@@ -11,6 +11,7 @@ import (
 	"text/template"
 	"unicode/utf8"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/urfave/cli/v2"
 )
 
@@ -40,8 +41,8 @@ func printFormatted(c *cli.Context, t *template.Template, v any, command string)
 	if err != nil {
 		return &usageError{problem: fmt.Sprintf("--format: %s", templateProblem(err)), hint: fmt.Sprintf("'layerctl %s --json' shows what there is", command)}
 	}
-	if isTerminal(c.App.Writer) {
-		text = printableLines(text)
+	if terminal.Is(c.App.Writer) {
+		text = terminal.EscapeLines(text)
 	}
 	_, err = io.WriteString(c.App.Writer, text+"\n")
 	return err
@@ -132,5 +133,5 @@ func formatPad(s string, before, after int) string {
 }
 
 func formatTruncate(s string, characters int) string {
-	return s[:byteIndex(s, max(characters, 0))]
+	return s[:terminal.ByteIndex(s, max(characters, 0))]
 }

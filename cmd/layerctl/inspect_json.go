@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
 func inspectJSON(c *cli.Context, ref string) error {
@@ -21,8 +22,8 @@ func inspectJSON(c *cli.Context, ref string) error {
 // printShape is printJSON for what holds an image author's text.
 func printShape(c *cli.Context, v any) error {
 	var b bytes.Buffer
-	if err := printJSON(&b, v); err != nil {
+	if err := terminal.WriteJSON(&b, v); err != nil {
 		return err
 	}
-	return printDocument(c.App.Writer, b.Bytes())
+	return terminal.WriteDocument(c.App.Writer, b.Bytes())
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/manifest"
 )
 
@@ -19,7 +20,7 @@ func inspectManifestTool(c *cli.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	f := &manifestToolForm{painter: newPainter(c.App.Writer)}
+	f := &manifestToolForm{Painter: terminal.NewPainter(c.App.Writer)}
 	if found.Kind == "index" {
 		f.list(ref, found)
 	} else {
@@ -31,7 +32,7 @@ func inspectManifestTool(c *cli.Context, ref string) error {
 
 type manifestToolForm struct {
 	strings.Builder
-	painter
+	terminal.Painter
 }
 
 func (f *manifestToolForm) printf(format string, args ...any) { fmt.Fprintf(f, format, args...) }
@@ -44,11 +45,11 @@ func (f *manifestToolForm) list(ref string, found *layerctl.Inspection) {
 		}
 	}
 	images := len(found.Manifests) - attestations
-	f.printf("Name:   %s (Type: %s)\n", f.green(printable(ref)), f.green(printable(found.MediaType)))
-	f.printf("Digest: %s\n", f.yellow(found.Digest.String()))
+	f.printf("Name:   %s (Type: %s)\n", f.Green(terminal.Escape(ref)), f.Green(terminal.Escape(found.MediaType)))
+	f.printf("Digest: %s\n", f.Yellow(found.Digest.String()))
 	f.printf(" * Contains %s manifest references (%s %s, %s %s):\n",
-		f.red(fmt.Sprint(len(found.Manifests))), f.red(fmt.Sprint(images)), plural(images, "image"),
-		f.red(fmt.Sprint(attestations)), plural(attestations, "attestation"))
+		f.Red(fmt.Sprint(len(found.Manifests))), f.Red(fmt.Sprint(images)), plural(images, "image"),
+		f.Red(fmt.Sprint(attestations)), plural(attestations, "attestation"))
 	for i := range found.Manifests {
 		f.entry(i+1, &found.Manifests[i])
 	}
@@ -73,14 +74,14 @@ func (f *manifestToolForm) entry(n int, m *layerctl.InspectedManifest) {
 	if m.Annotations[referenceType] == attestationManifest {
 		note = " (" + referenceType + "=" + attestationManifest + ")"
 	}
-	f.printf("[%d]     Type: %s%s\n", n, f.green(printable(m.MediaType)), f.green(note))
-	f.printf("[%d]   Digest: %s\n", n, f.yellow(m.Digest.String()))
-	f.printf("[%d]   Length: %s\n", n, f.blue(fmt.Sprint(m.Size)))
+	f.printf("[%d]     Type: %s%s\n", n, f.Green(terminal.Escape(m.MediaType)), f.Green(note))
+	f.printf("[%d]   Digest: %s\n", n, f.Yellow(m.Digest.String()))
+	f.printf("[%d]   Length: %s\n", n, f.Blue(fmt.Sprint(m.Size)))
 	switch {
 	case !manifest.IsManifest(m.MediaType):
-		f.printf("Unknown media type for further display: %s\n", printable(m.MediaType))
+		f.printf("Unknown media type for further display: %s\n", terminal.Escape(m.MediaType))
 	case note != "":
-		f.printf("[%d]       >>> Attestation for digest: %s\n\n", n, f.yellow(printable(m.AttestationOf)))
+		f.printf("[%d]       >>> Attestation for digest: %s\n\n", n, f.Yellow(terminal.Escape(m.AttestationOf)))
 	default:
 		f.platform(n, m)
 		f.layers(n, m)
@@ -90,24 +91,24 @@ func (f *manifestToolForm) entry(n int, m *layerctl.InspectedManifest) {
 func (f *manifestToolForm) platform(n int, m *layerctl.InspectedManifest) {
 	p := dockerPlatform(m.Platform)
 	f.printf("[%d] Platform:\n", n)
-	f.printf("[%d]    -      OS: %s\n", n, f.green(printable(p.OS)))
+	f.printf("[%d]    -      OS: %s\n", n, f.Green(terminal.Escape(p.OS)))
 	if p.OSVersion != "" {
-		f.printf("[%d]    - OS Vers: %s\n", n, f.green(printable(p.OSVersion)))
+		f.printf("[%d]    - OS Vers: %s\n", n, f.Green(terminal.Escape(p.OSVersion)))
 	}
 	if len(p.OSFeatures) > 0 {
-		f.printf("[%d]    - OS Feat: %s\n", n, f.green(printable(fmt.Sprint(p.OSFeatures))))
+		f.printf("[%d]    - OS Feat: %s\n", n, f.Green(terminal.Escape(fmt.Sprint(p.OSFeatures))))
 	}
-	f.printf("[%d]    -    Arch: %s\n", n, f.green(printable(p.Architecture)))
+	f.printf("[%d]    -    Arch: %s\n", n, f.Green(terminal.Escape(p.Architecture)))
 	if p.Variant != "" {
-		f.printf("[%d]    - Variant: %s\n", n, f.green(printable(p.Variant)))
+		f.printf("[%d]    - Variant: %s\n", n, f.Green(terminal.Escape(p.Variant)))
 	}
 }
 
 func (f *manifestToolForm) layers(n int, m *layerctl.InspectedManifest) {
-	f.printf("[%d] # Layers: %s\n", n, f.red(fmt.Sprint(len(m.Layers))))
+	f.printf("[%d] # Layers: %s\n", n, f.Red(fmt.Sprint(len(m.Layers))))
 	for i, l := range m.Layers {
-		f.printf("     layer %s: digest = %s\n", f.red(fmt.Sprintf("%02d", i+1)), f.yellow(l.Digest.String()))
-		f.printf("                 type = %s\n", f.green(printable(l.MediaType)))
+		f.printf("     layer %s: digest = %s\n", f.Red(fmt.Sprintf("%02d", i+1)), f.Yellow(l.Digest.String()))
+		f.printf("                 type = %s\n", f.Green(terminal.Escape(l.MediaType)))
 	}
 	f.printf("\n")
 }
@@ -115,13 +116,13 @@ func (f *manifestToolForm) layers(n int, m *layerctl.InspectedManifest) {
 func (f *manifestToolForm) image(ref string, found *layerctl.Inspection) {
 	m := &found.Manifests[0]
 	p := dockerPlatform(m.Platform)
-	f.printf("Name: %s (Type: %s)\n", f.green(printable(ref)), f.green(printable(found.MediaType)))
-	f.printf("      Digest: %s\n", f.yellow(found.Digest.String()))
-	f.printf("        Size: %s\n", f.blue(fmt.Sprint(found.Size)))
-	f.printf("          OS: %s\n", f.green(printable(p.OS)))
-	f.printf("        Arch: %s\n", f.green(printable(p.Architecture)))
-	f.printf("    # Layers: %s\n", f.red(fmt.Sprint(len(m.Layers))))
+	f.printf("Name: %s (Type: %s)\n", f.Green(terminal.Escape(ref)), f.Green(terminal.Escape(found.MediaType)))
+	f.printf("      Digest: %s\n", f.Yellow(found.Digest.String()))
+	f.printf("        Size: %s\n", f.Blue(fmt.Sprint(found.Size)))
+	f.printf("          OS: %s\n", f.Green(terminal.Escape(p.OS)))
+	f.printf("        Arch: %s\n", f.Green(terminal.Escape(p.Architecture)))
+	f.printf("    # Layers: %s\n", f.Red(fmt.Sprint(len(m.Layers))))
 	for i, l := range m.Layers {
-		f.printf("      layer %s: digest = %s\n", f.red(fmt.Sprintf("%02d", i+1)), f.yellow(l.Digest.String()))
+		f.printf("      layer %s: digest = %s\n", f.Red(fmt.Sprintf("%02d", i+1)), f.Yellow(l.Digest.String()))
 	}
 }

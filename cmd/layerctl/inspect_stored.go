@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 )
@@ -51,7 +52,7 @@ func inspectStored(c *cli.Context, ref, form string) (err error) {
 		details.Layers = append(details.Layers, record)
 	}
 	if form == "json" {
-		return printJSON(c.App.Writer, details)
+		return terminal.WriteJSON(c.App.Writer, details)
 	}
 	return details.print(c.App.Writer)
 }
@@ -59,7 +60,7 @@ func inspectStored(c *cli.Context, ref, form string) (err error) {
 // print writes a line a fact, and below each layer what was tolerated in it.
 func (d storedDetails) print(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "reference\t%s\n", printable(d.Reference))
+	fmt.Fprintf(table, "reference\t%s\n", terminal.Escape(d.Reference))
 	fmt.Fprintf(table, "platform\t%s\n", platform.Format(d.Image.Platform))
 	fmt.Fprintf(table, "manifest\t%s\n", d.Image.Manifest)
 	fmt.Fprintf(table, "config\t%s\n", d.Image.Config)
@@ -67,10 +68,10 @@ func (d storedDetails) print(w io.Writer) error {
 		fmt.Fprintf(table, "fix layer\t%s\n", d.Image.Fix)
 	}
 	for i, l := range d.Layers {
-		fmt.Fprintf(table, "layer %d/%d\t%s  %s\n", i+1, len(d.Layers), l.DiffID, byteSize(l.DiskSize))
+		fmt.Fprintf(table, "layer %d/%d\t%s  %s\n", i+1, len(d.Layers), l.DiffID, terminal.Bytes(l.DiskSize))
 		fmt.Fprintf(table, "\t%s\n", describeLayer(l))
 		for _, key := range slices.Sorted(maps.Keys(l.Notes)) {
-			fmt.Fprintf(table, "\ttolerated: %s (%d times)\n", printable(key), l.Notes[key])
+			fmt.Fprintf(table, "\ttolerated: %s (%d times)\n", terminal.Escape(key), l.Notes[key])
 		}
 	}
 	return table.Flush()
@@ -78,9 +79,9 @@ func (d storedDetails) print(w io.Writer) error {
 
 // describeLayer says what a layer holds, and what a fix layer is made from.
 func describeLayer(l overlaystore.LayerRecord) string {
-	parts := []string{fmt.Sprintf("%s as tar", byteSize(l.Size))}
+	parts := []string{fmt.Sprintf("%s as tar", terminal.Bytes(l.Size))}
 	for _, b := range l.Blobs {
-		parts = append(parts, fmt.Sprintf("%s as %s", byteSize(b.Size), printable(b.MediaType)))
+		parts = append(parts, fmt.Sprintf("%s as %s", terminal.Bytes(b.Size), terminal.Escape(b.MediaType)))
 	}
 	for _, c := range []struct {
 		n    int64

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
 // width is what a line of the tree fits into: the narrowest terminal that is
@@ -31,7 +32,7 @@ func inspectTree(c *cli.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	t := &tree{painter: newPainter(c.App.Writer), found: found, diffIDs: c.Bool("configs")}
+	t := &tree{Painter: terminal.NewPainter(c.App.Writer), found: found, diffIDs: c.Bool("configs")}
 	t.inspection()
 	_, err = c.App.Writer.Write([]byte(t.String()))
 	return err
@@ -40,21 +41,21 @@ func inspectTree(c *cli.Context, ref string) error {
 // tree writes an inspection for people.
 type tree struct {
 	strings.Builder
-	painter
+	terminal.Painter
 	found   *layerctl.Inspection
 	diffIDs bool
 }
 
 func (t *tree) inspection() {
-	for _, l := range wrap(t.found.Reference, width) {
-		t.line(t.bold(l))
+	for _, l := range terminal.Wrap(t.found.Reference, width) {
+		t.line(t.Bold(l))
 	}
 	if t.found.Kind != "index" {
 		t.manifest(&t.found.Manifests[0], 0)
 		return
 	}
 	t.digest("index", t.found.Digest)
-	t.text("%s of %s, %s", formName(t.found.MediaType), census(t.found.Manifests), byteSize(t.found.Size))
+	t.text("%s of %s, %s", formName(t.found.MediaType), census(t.found.Manifests), terminal.Bytes(t.found.Size))
 	t.annotations(t.found.Annotations)
 	t.text("for %s", hostName(t.found.Host))
 	t.entries(t.found.Manifests, 0)
@@ -76,10 +77,10 @@ func (t *tree) entries(entries []layerctl.InspectedManifest, depth int) {
 		return
 	}
 	t.line("")
-	t.line(strings.Repeat("  ", depth+1) + t.dim("attestations"))
+	t.line(strings.Repeat("  ", depth+1) + t.Dim("attestations"))
 	for _, a := range attestations {
 		t.digest("attest", a.Digest)
-		t.text("of %s, %s", subject(entries, a.AttestationOf), byteSize(a.Size))
+		t.text("of %s, %s", subject(entries, a.AttestationOf), terminal.Bytes(a.Size))
 		t.annotations(without(a.Annotations, "vnd.docker.reference."))
 	}
 }
@@ -89,7 +90,7 @@ func (t *tree) manifest(m *layerctl.InspectedManifest, depth int) {
 	switch m.Kind {
 	case "index":
 		t.digest("index", m.Digest)
-		t.text("%s of %s, %s", formName(m.MediaType), census(m.Manifests), byteSize(m.Size))
+		t.text("%s of %s, %s", formName(m.MediaType), census(m.Manifests), terminal.Bytes(m.Size))
 	case "image":
 		t.digest("manifest", m.Digest)
 	default:
@@ -120,15 +121,15 @@ func (t *tree) heading(m *layerctl.InspectedManifest, depth int) {
 		if t.found.Host.Named {
 			note = "  (for what was asked for)"
 		}
-		t.line(strings.Repeat("  ", depth) + t.green("* "+clip(name, width-2-2*depth-len(note))) + note)
+		t.line(strings.Repeat("  ", depth) + t.Green("* "+terminal.Clip(name, width-2-2*depth-len(note))) + note)
 		return
 	}
-	t.line(strings.Repeat("  ", depth) + "  " + t.bold(clip(name, width-2-2*depth)))
+	t.line(strings.Repeat("  ", depth) + "  " + t.Bold(terminal.Clip(name, width-2-2*depth)))
 }
 
 func (t *tree) layers(m *layerctl.InspectedManifest) {
 	for i, l := range m.Layers {
-		size := byteSize(l.Size)
+		size := terminal.Bytes(l.Size)
 		if len(size) >= margin {
 			size = "layer"
 		}
@@ -146,12 +147,12 @@ func (t *tree) layers(m *layerctl.InspectedManifest) {
 func (t *tree) annotations(annotations map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		const most = 6
-		lines := wrap(strings.TrimSpace(key+": "+annotations[key]), width-margin)
+		lines := terminal.Wrap(strings.TrimSpace(key+": "+annotations[key]), width-margin)
 		if len(lines) > most {
 			lines = append(lines[:most], "…")
 		}
 		for _, l := range lines {
-			t.line(strings.Repeat(" ", margin) + t.dim(l))
+			t.line(strings.Repeat(" ", margin) + t.Dim(l))
 		}
 	}
 }
@@ -159,11 +160,11 @@ func (t *tree) annotations(annotations map[string]string) {
 // digest is never cut, for it is there to be copied; one of sha512 is longer
 // than a line.
 func (t *tree) digest(label string, d digest.Digest) {
-	t.line(fmt.Sprintf("%*s %s", margin-1, label, t.yellow(printable(string(d)))))
+	t.line(fmt.Sprintf("%*s %s", margin-1, label, t.Yellow(terminal.Escape(string(d)))))
 }
 
 func (t *tree) text(format string, args ...any) {
-	for _, l := range wrap(fmt.Sprintf(format, args...), width-margin) {
+	for _, l := range terminal.Wrap(fmt.Sprintf(format, args...), width-margin) {
 		t.line(strings.Repeat(" ", margin) + l)
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"maps"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/manifest"
 )
 
@@ -41,7 +41,7 @@ func summary(m *layerctl.InspectedManifest) string {
 		if m.Kind != "image" {
 			noun = "blob"
 		}
-		parts = append(parts, fmt.Sprintf("%s in %s", byteSize(*m.CompressedSize), count(len(m.Layers), noun)))
+		parts = append(parts, fmt.Sprintf("%s in %s", terminal.Bytes(*m.CompressedSize), terminal.Count(len(m.Layers), noun)))
 	}
 	if m.Created != "" {
 		parts = append(parts, "created "+dayAndTime(m.Created))
@@ -50,7 +50,7 @@ func summary(m *layerctl.InspectedManifest) string {
 	if m.Kind != "image" && m.ArtifactType != "" {
 		form = m.ArtifactType
 	}
-	return strings.Join(append(parts, form+", "+byteSize(m.Size)), "; ")
+	return strings.Join(append(parts, form+", "+terminal.Bytes(m.Size)), "; ")
 }
 
 // dayAndTime is a time as people write it; what is none stays as it is.
@@ -87,24 +87,13 @@ func census(entries []layerctl.InspectedManifest) string {
 	var parts []string
 	for _, kind := range []string{"image", "index", "artifact", "attestation"} {
 		if n := counts[kind]; n > 0 {
-			parts = append(parts, count(n, kind))
+			parts = append(parts, terminal.Count(n, kind))
 		}
 	}
 	if len(parts) == 0 {
 		return "nothing"
 	}
 	return strings.Join(parts, ", ")
-}
-
-func count(n int, noun string) string {
-	switch {
-	case n == 1:
-		return "1 " + noun
-	case noun == "index":
-		return fmt.Sprintf("%d indexes", n)
-	default:
-		return fmt.Sprintf("%d %ss", n, noun)
-	}
 }
 
 // subject names what an attestation is of.
@@ -137,42 +126,4 @@ func without(annotations map[string]string, prefix string) map[string]string {
 	rest := maps.Clone(annotations)
 	maps.DeleteFunc(rest, func(key, _ string) bool { return strings.HasPrefix(key, prefix) })
 	return rest
-}
-
-// wrap makes text from anywhere printable and breaks it into lines of at most
-// so many columns, at blanks where it can.
-func wrap(text string, columns int) []string {
-	text = printable(text)
-	var lines []string
-	for utf8.RuneCountInString(text) > columns {
-		end := byteIndex(text, columns)
-		if blank := strings.LastIndexByte(text[:end+1], ' '); blank > 0 {
-			lines = append(lines, text[:blank])
-			text = text[blank+1:]
-			continue
-		}
-		lines = append(lines, text[:end])
-		text = text[end:]
-	}
-	return append(lines, text)
-}
-
-// clip makes text printable and cuts it.
-func clip(text string, columns int) string {
-	text = printable(text)
-	if utf8.RuneCountInString(text) <= columns {
-		return text
-	}
-	return text[:byteIndex(text, columns-1)] + "…"
-}
-
-// byteIndex is where the nth character begins.
-func byteIndex(text string, n int) int {
-	for i := range text {
-		if n == 0 {
-			return i
-		}
-		n--
-	}
-	return len(text)
 }

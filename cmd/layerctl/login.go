@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -40,7 +41,7 @@ func runLogin(c *cli.Context) error {
 	}
 	err = registry.New(registryOptions(c, nil)).Login(c.Context, hosts[0], login.Username, login.Password)
 	if err == nil && !c.Bool("quiet") {
-		newConsole(c.App.ErrWriter).say("logged in to %s as %s", hosts[0], login.Username)
+		terminal.NewConsole(c.App.ErrWriter).Say("logged in to %s as %s", hosts[0], login.Username)
 	}
 	return err
 }
@@ -52,7 +53,7 @@ func credentials(c *cli.Context) (login registry.Login, err error) {
 		if login.Username == "" {
 			return login, &usageError{problem: "--password-stdin needs --username", hint: "layerctl login --username NAME --password-stdin HOST"}
 		}
-		if login.Password, err = readLine(c.App.Reader); err != nil {
+		if login.Password, err = terminal.ReadLine(c.App.Reader); err != nil {
 			return login, fmt.Errorf("read the password from standard input: %w", err)
 		}
 		return login, nil
@@ -63,12 +64,12 @@ func credentials(c *cli.Context) (login registry.Login, err error) {
 	}
 	if login.Username == "" {
 		fmt.Fprint(c.App.ErrWriter, "Username: ")
-		if login.Username, err = readLineUntil(c.Context, in); err != nil {
+		if login.Username, err = terminal.ReadLineUntil(c.Context, in); err != nil {
 			return login, fmt.Errorf("read the user's name: %w", err)
 		}
 	}
 	fmt.Fprint(c.App.ErrWriter, "Password: ")
-	login.Password, err = readSecret(c.Context, in)
+	login.Password, err = terminal.ReadSecret(c.Context, in)
 	fmt.Fprintln(c.App.ErrWriter)
 	if err != nil {
 		return login, fmt.Errorf("read the password: %w", err)

@@ -6,6 +6,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
@@ -45,8 +47,8 @@ type looker func(l *layerctl.Client, o layerctl.LookOptions) error
 // and the client. Where the store is one for a user namespace, the command runs
 // there.
 func lookInto(c *cli.Context, ref string, use looker) (err error) {
-	show := progress(noProgress{})
-	if c.String("progress") != "auto" || isTerminal(c.App.ErrWriter) && !isTerminal(c.App.Writer) {
+	show := progress.Display(progress.None{})
+	if c.String("progress") != "auto" || terminal.Is(c.App.ErrWriter) && !terminal.Is(c.App.Writer) {
 		if show, err = newProgress(c); err != nil {
 			return err
 		}
@@ -60,7 +62,7 @@ func lookInto(c *cli.Context, ref string, use looker) (err error) {
 		Limits:   limits(c),
 		Windows:  unpack.NewWindows(share.windows),
 		Memory:   size(c, "max-memory") / 2,
-		Progress: func(e layerctl.Event) { show.event(ref, e) },
+		Progress: func(e layerctl.Event) { show.Event(ref, e) },
 	}
 	if o.Store, err = storeToLookInto(c); err != nil {
 		return err
@@ -72,7 +74,7 @@ func lookInto(c *cli.Context, ref string, use looker) (err error) {
 		with = withoutCache
 	}
 	return with(c, []string{ref}, func(l *layerctl.Client) error {
-		defer show.finish()
+		defer show.Finish()
 		return use(l, o)
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
 func lsCommand() *cli.Command {
@@ -67,7 +68,7 @@ func runLs(c *cli.Context) error {
 		list := slices.Collect(listing(c, view, file))
 		switch {
 		case c.Bool("json"):
-			return printJSON(c.App.Writer, lsObjects(list))
+			return terminal.WriteJSON(c.App.Writer, lsObjects(list))
 		case c.Bool("long"):
 			return printLong(c.App.Writer, list)
 		}

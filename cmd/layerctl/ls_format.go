@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -103,7 +104,7 @@ func modeWord(m fs.FileMode) string {
 func printPaths(w io.Writer, list []layerctl.File) error {
 	out := bufio.NewWriter(w)
 	for _, f := range list {
-		fmt.Fprintln(out, printable(f.Path))
+		fmt.Fprintln(out, terminal.Escape(f.Path))
 	}
 	return out.Flush()
 }
@@ -126,9 +127,9 @@ func printLong(w io.Writer, list []layerctl.File) error {
 	out := bufio.NewWriter(w)
 	for _, f := range list {
 		c := columns(f)
-		name := printable(f.Path)
+		name := terminal.Escape(f.Path)
 		if f.Target != "" {
-			name += " -> " + printable(f.Target)
+			name += " -> " + terminal.Escape(f.Target)
 		}
 		fmt.Fprintf(out, "%s %*s %*s %s %s\n", modeWord(f.Mode), -widest[0], c[0], widest[1], c[1], f.ModTime.UTC().Format("2006-01-02 15:04:05"), name)
 	}

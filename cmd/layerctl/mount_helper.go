@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -43,7 +44,7 @@ func mountHelperArgs(args []string) ([]string, bool) {
 func runMountHelper(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	call, err := parseMountHelper(args)
 	if err != nil {
-		newConsole(stderr).fail(err)
+		fail(terminal.NewConsole(stderr), err)
 		return mountUsage
 	}
 	if call.fake {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -50,7 +51,7 @@ func printMount(c *cli.Context, mount *overlaystore.Mount, image overlaystore.Im
 		if err != nil {
 			return err
 		}
-		return printJSON(c.App.Writer, []overlaystore.Spec{spec})
+		return terminal.WriteJSON(c.App.Writer, []overlaystore.Spec{spec})
 	case "systemd":
 		unit, err := mount.Unit(target)
 		if err != nil {
@@ -75,16 +76,16 @@ func printFSTab(c *cli.Context, mount *overlaystore.Mount, target string) error 
 	if err != nil {
 		return err
 	}
-	console := newConsole(c.App.ErrWriter)
+	console := terminal.NewConsole(c.App.ErrWriter)
 	_, missing := os.Stat(helperPath)
 	switch {
 	case c.Bool("quiet"):
 	case line.Helper != nil && missing != nil:
-		console.warn("this line mounts only with %s, which is not there; it takes that because of this: %v", helperPath, line.Helper)
-		console.hint("ln -s %s %s", printable(ownPath()), helperPath)
+		console.Warn("this line mounts only with %s, which is not there; it takes that because of this: %v", helperPath, line.Helper)
+		console.Hint("ln -s %s %s", terminal.Escape(ownPath()), helperPath)
 	case line.Helper == nil && len(line.Text) > busyboxLine:
-		console.warn("the line has %d bytes; util-linux reads it, busybox's mount only %d", len(line.Text), busyboxLine)
-		console.hint("--format fstab-helper prints a short one, which needs %s", helperPath)
+		console.Warn("the line has %d bytes; util-linux reads it, busybox's mount only %d", len(line.Text), busyboxLine)
+		console.Hint("--format fstab-helper prints a short one, which needs %s", helperPath)
 	}
 	_, err = fmt.Fprintln(c.App.Writer, line.Text)
 	return err
@@ -114,7 +115,7 @@ func printMountJSON(c *cli.Context, mount *overlaystore.Mount, image overlaystor
 	if err != nil {
 		return err
 	}
-	return printJSON(c.App.Writer, mountJSON{
+	return terminal.WriteJSON(c.App.Writer, mountJSON{
 		Reference: name, Image: image, Lower: mount.Lower(), Upper: mount.Upper(), Work: mount.Work(),
 		Type: mount.Type(), Source: mount.Source(), Target: target,
 		Flags: mount.Flags(), Options: options, Directory: mount.LinkDir(), Line: line,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -56,13 +57,13 @@ func runMounts(c *cli.Context) (err error) {
 		return err
 	}
 	if c.Bool("json") {
-		return printJSON(c.App.Writer, list)
+		return terminal.WriteJSON(c.App.Writer, list)
 	}
 	table := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "TARGET\tIMAGE\tMODE\tSTATE\tPROCESS\tUPPER")
 	for _, m := range list {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(m.Target), printable(m.image()), m.mode(), m.State,
-			orDash(strings.TrimSpace(m.Process+" "+printable(m.Command))), orDash(printable(m.Upper)))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", terminal.Escape(m.Target), terminal.Escape(m.image()), m.mode(), m.State,
+			orDash(strings.TrimSpace(m.Process+" "+terminal.Escape(m.Command))), orDash(terminal.Escape(m.Upper)))
 	}
 	return table.Flush()
 }
@@ -147,8 +148,8 @@ func tellLeftovers(c *cli.Context, store *overlaystore.Store, target string) {
 		if w.Crashed && w.Volatile {
 			loss = "; it was volatile, so that after a crash some of it may be lost or damaged"
 		}
-		console := newConsole(c.App.ErrWriter)
-		console.warn("what an earlier mount at %s wrote is still in %s%s", printable(target), printable(w.Upper), loss)
-		console.hint("'layerctl umount %s' removes it, when nothing is mounted there", printable(target))
+		console := terminal.NewConsole(c.App.ErrWriter)
+		console.Warn("what an earlier mount at %s wrote is still in %s%s", terminal.Escape(target), terminal.Escape(w.Upper), loss)
+		console.Hint("'layerctl umount %s' removes it, when nothing is mounted there", terminal.Escape(target))
 	}
 }

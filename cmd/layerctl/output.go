@@ -3,20 +3,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 
 	"github.com/urfave/cli/v2"
 )
-
-// printJSON writes v as one indented JSON document.
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
 
 // noArguments refuses arguments where a command takes none.
 func noArguments(c *cli.Context) error {

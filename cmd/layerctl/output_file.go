@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/urfave/cli/v2"
 )
 
@@ -50,7 +51,7 @@ func writeOutput(c *cli.Context, write func(io.Writer) error) error {
 }
 
 func writeStream(w io.Writer, write func(io.Writer) error) error {
-	if isTerminal(w) {
+	if terminal.Is(w) {
 		return &usageError{problem: "this is binary, and nothing for a terminal", hint: "name a file with -o, or pipe it into a command"}
 	}
 	b := bufio.NewWriterSize(w, outputBuffer)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -67,7 +68,7 @@ func runPing(c *cli.Context) error {
 		return printShape(c, r)
 	}
 	if r.Asked == "" && !c.Bool("quiet") {
-		newConsole(c.App.ErrWriter).hint("%s shows no image to ask about; name one to learn more: layerctl ping %s/REPOSITORY:TAG", p.Host, p.Host)
+		terminal.NewConsole(c.App.ErrWriter).Hint("%s shows no image to ask about; name one to learn more: layerctl ping %s/REPOSITORY:TAG", p.Host, p.Host)
 	}
 	_, err = io.WriteString(c.App.Writer, r.text())
 	return err
@@ -87,7 +88,7 @@ func ping(c *cli.Context, name string) (p registry.Ping, err error) {
 
 func (r *pingResult) text() string {
 	var b strings.Builder
-	line := func(name, value string) { fmt.Fprintf(&b, "%-10s %s\n", name, printable(value)) }
+	line := func(name, value string) { fmt.Fprintf(&b, "%-10s %s\n", name, terminal.Escape(value)) }
 	line("host", r.Host+" at "+r.URL)
 	api := "yes"
 	if r.API != "" {

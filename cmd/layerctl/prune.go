@@ -15,6 +15,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -30,7 +31,7 @@ unused for longest, until the layers take no more than that.`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "remove nothing, tell what would go"},
 			&cli.DurationFlag{Name: "older-than", Usage: "spare what was used within `TIME`, such as 24h"},
-			&cli.GenericFlag{Name: "keep-storage", Value: &sizeFlag{}, Usage: "let the longest unused images go until the rest takes `SIZE`"},
+			&cli.GenericFlag{Name: "keep-storage", Value: &terminal.Size{}, Usage: "let the longest unused images go until the rest takes `SIZE`"},
 		},
 		Action: runPrune,
 	}
@@ -87,7 +88,7 @@ func printPruned(c *cli.Context, p overlaystore.Pruned, blobs layerctl.PrunedBlo
 		for _, i := range p.Images {
 			out.Images = append(out.Images, stored(i))
 		}
-		return printJSON(c.App.Writer, out)
+		return terminal.WriteJSON(c.App.Writer, out)
 	}
 	for _, i := range p.Images {
 		if _, err := fmt.Fprintf(c.App.Writer, "image %s\n", i.Manifest); err != nil {
@@ -116,7 +117,7 @@ func printPruned(c *cli.Context, p overlaystore.Pruned, blobs layerctl.PrunedBlo
 	if c.Bool("dry-run") {
 		verb = "would free"
 	}
-	newConsole(c.App.ErrWriter).say("%s %s", verb, byteSize(p.Bytes+blobs.Bytes))
+	terminal.NewConsole(c.App.ErrWriter).Say("%s %s", verb, terminal.Bytes(p.Bytes+blobs.Bytes))
 	return nil
 }
 

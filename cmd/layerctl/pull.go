@@ -10,6 +10,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
@@ -86,7 +88,7 @@ type puller struct {
 	*cli.Context
 	client *layerctl.Client
 	store  *overlaystore.Store
-	show   progress
+	show   progress.Display
 	target string
 
 	jobs    int
@@ -105,7 +107,7 @@ func (p *puller) all(list []listed) error {
 		case len(list) == 1 || p.Context.Context.Err() != nil:
 			return err
 		}
-		newConsole(p.App.ErrWriter).fail(err)
+		fail(terminal.NewConsole(p.App.ErrWriter), err)
 		if failed++; first == nil {
 			first = err
 		}
@@ -146,7 +148,7 @@ func (p *puller) one(l listed) error {
 		Limits:   limits(p.Context),
 		Windows:  p.windows,
 		Devices:  nodes,
-		Progress: func(e layerctl.Event) { p.show.event(l.ref, e) },
+		Progress: func(e layerctl.Event) { p.show.Event(l.ref, e) },
 	}
 	if p.Bool("dry-run") {
 		options.Progress = nil
@@ -157,7 +159,7 @@ func (p *puller) one(l listed) error {
 		return printPlan(p.Context, plan)
 	}
 	pulled, err := client.Pull(p.Context.Context, p.store, l.ref, options)
-	p.show.finish()
+	p.show.Finish()
 	if err != nil {
 		return err
 	}
@@ -166,15 +168,15 @@ func (p *puller) one(l listed) error {
 
 func (p *puller) pulled(ref string, pulled layerctl.Pulled) error {
 	if mirrored(pulled) {
-		p.show.traffic(ref, pulled.Traffic)
+		p.show.Traffic(ref, pulled.Traffic)
 	}
 	if !p.Bool("quiet") {
 		for _, w := range pulled.Warnings {
-			newConsole(p.App.ErrWriter).warn("%s: %s", pulled.Reference, w)
+			terminal.NewConsole(p.App.ErrWriter).Warn("%s: %s", pulled.Reference, w)
 		}
 	}
 	if p.Bool("verbose") {
-		if err := tellNotes(newConsole(p.App.ErrWriter), p.store, pulled.Image); err != nil {
+		if err := tellNotes(terminal.NewConsole(p.App.ErrWriter), p.store, pulled.Image); err != nil {
 			return err
 		}
 	}
@@ -193,14 +195,14 @@ func mirrored(pulled layerctl.Pulled) bool {
 
 // tellNotes says what was tolerated in the image's layers, whenever they were
 // unpacked.
-func tellNotes(to *console, store *overlaystore.Store, image overlaystore.Image) error {
+func tellNotes(to *terminal.Console, store *overlaystore.Store, image overlaystore.Image) error {
 	for i, diffID := range image.Layers {
 		record, err := store.Layer(diffID)
 		if err != nil {
 			return err
 		}
 		for _, key := range slices.Sorted(maps.Keys(record.Notes)) {
-			to.say("layer %d/%d %s: tolerated: %s (%d times)", i+1, len(image.Layers), short(diffID), key, record.Notes[key])
+			to.Say("layer %d/%d %s: tolerated: %s (%d times)", i+1, len(image.Layers), terminal.Short(diffID), key, record.Notes[key])
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/platform"
 )
 
@@ -39,12 +40,12 @@ type planLayerJSON struct {
 func printPlan(c *cli.Context, p layerctl.Plan) error {
 	if !c.Bool("quiet") {
 		for _, w := range p.Warnings {
-			newConsole(c.App.ErrWriter).warn("%s: %s", p.Reference, w)
+			terminal.NewConsole(c.App.ErrWriter).Warn("%s: %s", p.Reference, w)
 		}
 	}
 	err := printPlanText
 	if c.Bool("json") {
-		err = func(c *cli.Context, p layerctl.Plan) error { return printJSON(c.App.Writer, planOf(p)) }
+		err = func(c *cli.Context, p layerctl.Plan) error { return terminal.WriteJSON(c.App.Writer, planOf(p)) }
 	}
 	if err := err(c, p); err != nil {
 		return err
@@ -71,7 +72,7 @@ func planOf(p layerctl.Plan) planJSON {
 
 func printPlanText(c *cli.Context, p layerctl.Plan) error {
 	w := c.App.Writer
-	if _, err := fmt.Fprintf(w, "%s\n", printable(p.Reference.String())); err != nil {
+	if _, err := fmt.Fprintf(w, "%s\n", terminal.Escape(p.Reference.String())); err != nil {
 		return err
 	}
 	for i, l := range p.Layers {
@@ -82,7 +83,7 @@ func printPlanText(c *cli.Context, p layerctl.Plan) error {
 		case l.Cached:
 			state = "in the cache"
 		}
-		if _, err := fmt.Fprintf(w, "  layer %d/%d %s  %9s  %s\n", i+1, len(p.Layers), short(l.Descriptor.Digest), byteSize(l.Descriptor.Size), state); err != nil {
+		if _, err := fmt.Fprintf(w, "  layer %d/%d %s  %9s  %s\n", i+1, len(p.Layers), terminal.Short(l.Descriptor.Digest), terminal.Bytes(l.Descriptor.Size), state); err != nil {
 			return err
 		}
 	}
@@ -95,14 +96,6 @@ func printPlanText(c *cli.Context, p layerctl.Plan) error {
 		fits = "does not fit"
 	}
 	_, err := fmt.Fprintf(w, "  fetch %s in %s; disk %s%s and %d inodes: %s\n",
-		byteSize(p.Fetch), times(p.Requests, "request"), least, byteSize(int64(p.Bytes)), p.Inodes, fits)
+		terminal.Bytes(p.Fetch), terminal.Count(p.Requests, "request"), least, terminal.Bytes(int64(p.Bytes)), p.Inodes, fits)
 	return err
-}
-
-// times is "1 request", "2 requests".
-func times(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -29,9 +30,9 @@ func tellRequests(c *cli.Context) error {
 		return nil
 	}
 	if n := count.Load(); n == 1 {
-		newConsole(c.App.ErrWriter).say("1 request")
+		terminal.NewConsole(c.App.ErrWriter).Say("1 request")
 	} else if n > 1 {
-		newConsole(c.App.ErrWriter).say("%d requests", n)
+		terminal.NewConsole(c.App.ErrWriter).Say("%d requests", n)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
 func resolveCommand() *cli.Command {
@@ -47,14 +48,14 @@ func runResolve(c *cli.Context) error {
 	refusal := found.Refusal()
 	if refusal == nil && !c.Bool("quiet") {
 		for _, w := range found.Warnings {
-			newConsole(c.App.ErrWriter).warn("%s", w)
+			terminal.NewConsole(c.App.ErrWriter).Warn("%s", w)
 		}
 	}
 	switch {
 	case c.Bool("json"):
 		err = printShape(c, e)
 	case c.Bool("explain"):
-		_, err = io.WriteString(c.App.Writer, e.text(newPainter(c.App.Writer)))
+		_, err = io.WriteString(c.App.Writer, e.text(terminal.NewPainter(c.App.Writer)))
 	case refusal == nil:
 		_, err = fmt.Fprintln(c.App.Writer, e.Pinned)
 	}

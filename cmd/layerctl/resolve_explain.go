@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -73,10 +74,10 @@ func (e *explanation) add(entries []layerctl.InspectedManifest) {
 }
 
 // text is the explanation for people; its last line is the reference.
-func (e *explanation) text(p painter) string {
+func (e *explanation) text(p terminal.Painter) string {
 	var b strings.Builder
 	line := func(indent int, text string) {
-		for _, l := range wrap(text, width-indent) {
+		for _, l := range terminal.Wrap(text, width-indent) {
 			b.WriteString(strings.Repeat(" ", indent) + l + "\n")
 		}
 	}
@@ -93,19 +94,19 @@ func (e *explanation) text(p painter) string {
 		line(2, string(c.Digest))
 	}
 	if e.Pinned != "" {
-		b.WriteString("\n" + p.bold(printable(e.Pinned)) + "\n")
+		b.WriteString("\n" + p.Bold(terminal.Escape(e.Pinned)) + "\n")
 	}
 	return b.String()
 }
 
-func (c *candidate) heading(p painter) string {
-	name := clip(c.name, width-20)
+func (c *candidate) heading(p terminal.Painter) string {
+	name := terminal.Clip(c.name, width-20)
 	switch {
 	case c.Chosen:
-		return p.green("* "+name) + "  chosen"
+		return p.Green("* "+name) + "  chosen"
 	case c.Accepted:
-		return "+ " + p.bold(name) + fmt.Sprintf("  runs, place %d", c.Rank)
+		return "+ " + p.Bold(name) + fmt.Sprintf("  runs, place %d", c.Rank)
 	default:
-		return "- " + p.dim(name) + "  refused"
+		return "- " + p.Dim(name) + "  refused"
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/urfave/cli/v2"
 )
 
@@ -33,9 +34,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err != nil && errors.As(context.Cause(ctx), &caught) {
 		err = caught
 	}
-	console := newConsole(stderr)
+	console := terminal.NewConsole(stderr)
 	if err != nil {
-		console.fail(err)
+		fail(console, err)
 	}
 	return exitCode(err)
 }

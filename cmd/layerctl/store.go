@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -51,7 +52,7 @@ func openStore(c *cli.Context) (*overlaystore.Store, error) {
 		return nil, err
 	}
 	if without != nil && !c.Bool("quiet") {
-		newConsole(c.App.ErrWriter).hint("the owners of files are only recorded in this store: %v", without)
+		terminal.NewConsole(c.App.ErrWriter).Hint("the owners of files are only recorded in this store: %v", without)
 	}
 	return overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: logger(c), IDs: ids, Whiteouts: whiteouts, NoSync: c.Bool("no-sync")})
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
@@ -69,7 +70,7 @@ func runUnpack(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	options.Progress = func(e layerctl.Event) { show.event(args[0], e) }
+	options.Progress = func(e layerctl.Event) { show.Event(args[0], e) }
 	if options.Store, err = storeToRead(c); err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func runUnpack(c *cli.Context) (err error) {
 	}
 	return with(c, args[:1], func(client *layerctl.Client) error {
 		unpacked, err := client.Unpack(c.Context, args[0], args[1], options)
-		show.finish()
+		show.Finish()
 		if err != nil {
 			return explainOwners(err, options)
 		}
@@ -171,25 +172,25 @@ var leftOut = map[string]string{
 }
 
 func tellUnpacked(c *cli.Context, u layerctl.Unpacked) error {
-	console := newConsole(c.App.ErrWriter)
+	console := terminal.NewConsole(c.App.ErrWriter)
 	for _, w := range u.Warnings {
 		if !c.Bool("quiet") {
-			console.warn("%s: %s", u.Reference, w)
+			console.Warn("%s: %s", u.Reference, w)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(u.Notes)) {
 		words, lacks := leftOut[key]
 		switch {
 		case lacks && !c.Bool("quiet"):
-			console.warn("%s: %s", u.Reference, fmt.Sprintf(words, u.Notes[key]))
+			console.Warn("%s: %s", u.Reference, fmt.Sprintf(words, u.Notes[key]))
 		case c.Bool("verbose"):
-			console.say("%s: tolerated: %s (%d times)", u.Reference, key, u.Notes[key])
+			console.Say("%s: tolerated: %s (%d times)", u.Reference, key, u.Notes[key])
 		}
 	}
 	if !c.Bool("json") {
 		return nil
 	}
-	return printJSON(c.App.Writer, unpackedJSON{
+	return terminal.WriteJSON(c.App.Writer, unpackedJSON{
 		Reference: u.Reference.String(), Manifest: u.Manifest.Digest.String(),
 		Files: u.Files, Directories: u.Directories, Symlinks: u.Symlinks, Links: u.Links, Nodes: u.Nodes, Bytes: u.Bytes,
 		Fetched: u.Fetched, Stored: u.Stored, Unread: u.Unread, Notes: u.Notes,

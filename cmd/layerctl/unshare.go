@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/internal/userns"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -103,6 +104,6 @@ func hintUnshare(c *cli.Context, err error) {
 	var elsewhere *handedOver
 	done := err == nil || errors.As(err, &elsewhere) && elsewhere.code == 0
 	if done && os.Geteuid() != 0 && !c.Bool("quiet") {
-		newConsole(c.App.ErrWriter).hint("mounting is allowed in 'layerctl unshare': run the line there")
+		terminal.NewConsole(c.App.ErrWriter).Hint("mounting is allowed in 'layerctl unshare': run the line there")
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
 )
@@ -51,9 +53,9 @@ func runVerify(c *cli.Context) (err error) {
 		}
 		options.Images = append(options.Images, image)
 	}
-	if _, quiet := show.(noProgress); !quiet {
+	if _, quiet := show.(progress.None); !quiet {
 		options.Progress = func(layer digest.Digest, number, of int) {
-			newConsole(c.App.ErrWriter).say("verifying %d/%d %s", number, of, short(layer))
+			terminal.NewConsole(c.App.ErrWriter).Say("verifying %d/%d %s", number, of, terminal.Short(layer))
 		}
 	}
 	report, err := store.Verify(c.Context, options)
@@ -67,7 +69,7 @@ func runVerify(c *cli.Context) (err error) {
 }
 
 // repair mends what the report names, and looks again.
-func repair(c *cli.Context, store *overlaystore.Store, show progress, report overlaystore.Report, options overlaystore.VerifyOptions) error {
+func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, report overlaystore.Report, options overlaystore.VerifyOptions) error {
 	images, err := store.Images()
 	if err != nil {
 		return err
@@ -81,16 +83,16 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress, report ove
 		repaired, err = l.Repair(c.Context, store, report, layerctl.PullOptions{
 			Limits:   limits(c),
 			Windows:  unpack.NewWindows(shares(c).windows),
-			Progress: func(e layerctl.Event) { show.event("", e) },
+			Progress: func(e layerctl.Event) { show.Event("", e) },
 		})
 		return err
 	})
-	show.finish()
+	show.Finish()
 	if err != nil {
 		return err
 	}
 	if !c.Bool("quiet") {
-		newConsole(c.App.ErrWriter).say("repaired %d layers and %d fix layers", len(repaired.Layers), len(repaired.Fixes))
+		terminal.NewConsole(c.App.ErrWriter).Say("repaired %d layers and %d fix layers", len(repaired.Layers), len(repaired.Fixes))
 	}
 	_, err = store.Verify(c.Context, options)
 	return err
@@ -98,15 +100,15 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress, report ove
 
 func printReport(c *cli.Context, report overlaystore.Report) error {
 	if c.Bool("json") {
-		return printJSON(c.App.Writer, reportOf(report))
+		return terminal.WriteJSON(c.App.Writer, reportOf(report))
 	}
 	for _, d := range report.Differences {
-		if _, err := fmt.Fprintln(c.App.Writer, printable(d.String())); err != nil {
+		if _, err := fmt.Fprintln(c.App.Writer, terminal.Escape(d.String())); err != nil {
 			return err
 		}
 	}
 	if len(report.Differences) == 0 && !c.Bool("quiet") {
-		newConsole(c.App.ErrWriter).say("%d layers, %d paths, %s read: all as committed", report.Layers, report.Files, byteSize(report.Bytes))
+		terminal.NewConsole(c.App.ErrWriter).Say("%d layers, %d paths, %s read: all as committed", report.Layers, report.Files, terminal.Bytes(report.Bytes))
 	}
 	return nil
 }
@@ -132,7 +134,7 @@ type differenceJSON struct {
 func reportOf(r overlaystore.Report) reportJSON {
 	out := reportJSON{Layers: r.Layers, Paths: r.Files, Bytes: r.Bytes, Differences: []differenceJSON{}}
 	for _, d := range r.Differences {
-		out.Differences = append(out.Differences, differenceJSON{d.Layer, d.Fix, printable(d.Path), d.Field, printable(d.Got), printable(d.Want)})
+		out.Differences = append(out.Differences, differenceJSON{d.Layer, d.Fix, terminal.Escape(d.Path), d.Field, terminal.Escape(d.Got), terminal.Escape(d.Want)})
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/urfave/cli/v2"
 )
 
@@ -28,7 +29,7 @@ func runVersion(c *cli.Context) error {
 		Platform string `json:"platform"`
 	}{version(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 	if c.Bool("json") {
-		return printJSON(c.App.Writer, v)
+		return terminal.WriteJSON(c.App.Writer, v)
 	}
 	_, err := fmt.Fprintf(c.App.Writer, "layerctl %s %s %s\n", v.Version, v.Go, v.Platform)
 	return err

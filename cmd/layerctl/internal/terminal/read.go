@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package terminal
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// readSecret reads a line from a terminal that does not show it meanwhile
+// ReadSecret reads a line from a terminal that does not show it meanwhile
 // (termios(3)).
-func readSecret(ctx context.Context, terminal *os.File) (line string, err error) {
+func ReadSecret(ctx context.Context, terminal *os.File) (line string, err error) {
 	fd := int(terminal.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
@@ -27,19 +29,19 @@ func readSecret(ctx context.Context, terminal *os.File) (line string, err error)
 		return "", err
 	}
 	defer func() { err = errors.Join(err, unix.IoctlSetTermios(fd, unix.TCSETS, before)) }()
-	return readLineUntil(ctx, terminal)
+	return ReadLineUntil(ctx, terminal)
 }
 
-// readLineUntil gives up with the context. The read itself cannot be ended; it
+// ReadLineUntil gives up with the context. The read itself cannot be ended; it
 // goes with the process, or takes the next line.
-func readLineUntil(ctx context.Context, r io.Reader) (string, error) {
+func ReadLineUntil(ctx context.Context, r io.Reader) (string, error) {
 	type answer struct {
 		line string
 		err  error
 	}
 	read := make(chan answer, 1)
 	go func() {
-		line, err := readLine(r)
+		line, err := ReadLine(r)
 		read <- answer{line, err}
 	}()
 	select {
@@ -48,4 +50,16 @@ func readLineUntil(ctx context.Context, r io.Reader) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+}
+
+// maxSecret bounds a line that is a password or a token.
+const maxSecret = 64 << 10
+
+// ReadLine reads one line without its end; the last may have none.
+func ReadLine(r io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(r, maxSecret)).ReadString('\n')
+	if err != nil && (err != io.EOF || line == "") {
+		return "", err
+	}
+	return strings.TrimRight(line, "\r\n"), nil
 }

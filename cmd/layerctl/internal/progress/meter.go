@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package progress
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
 // rateWindow is the time that a rate is taken over: long enough to be steady,
@@ -104,9 +105,9 @@ func (m *meter) String() string {
 	if m.total > 0 {
 		percent = m.got * 100 / m.total
 	}
-	text := fmt.Sprintf("%s of %s, %d %%", byteSize(m.got), byteSize(m.total), percent)
+	text := fmt.Sprintf("%s of %s, %d %%", terminal.Bytes(m.got), terminal.Bytes(m.total), percent)
 	if left := m.left(); left >= 0 {
-		text += fmt.Sprintf(", %s/s, %s left", byteSize(int64(m.rate())), left)
+		text += fmt.Sprintf(", %s/s, %s left", terminal.Bytes(int64(m.rate())), left)
 	}
 	return text
 }

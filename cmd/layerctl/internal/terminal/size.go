@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package terminal
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// parseSize reads a number of bytes as people write it: 1000000, 500k, 20M,
+// ParseSize reads a number of bytes as people write it: 1000000, 500k, 20M,
 // 1.5G in powers of 1000, or 512Ki, 64MiB in powers of 1024.
-func parseSize(s string) (int64, error) {
+func ParseSize(s string) (int64, error) {
 	digits := strings.TrimRight(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
 	factor, known := sizeUnit(strings.ToLower(strings.TrimSpace(s[len(digits):])))
 	value, err := strconv.ParseFloat(digits, 64)
@@ -36,18 +36,31 @@ func sizeUnit(name string) (factor float64, known bool) {
 	return math.Pow(base, float64(power+1)), power >= 0 && len(name) == 1
 }
 
-// sizeFlag is a flag's value in bytes; the zero value is none given.
-type sizeFlag struct {
+// Size is a flag's value in bytes; the zero value is none given.
+type Size struct {
 	text  string
-	bytes int64
+	Bytes int64
 }
 
 // Set implements flag.Value.
-func (f *sizeFlag) Set(s string) (err error) {
-	f.bytes, err = parseSize(s)
+func (f *Size) Set(s string) (err error) {
+	f.Bytes, err = ParseSize(s)
 	f.text = s
 	return err
 }
 
 // String implements flag.Value.
-func (f *sizeFlag) String() string { return f.text }
+func (f *Size) String() string { return f.text }
+
+// Bytes is n in decimal units, as disks and links are sold.
+func Bytes(n int64) string {
+	const unit = 1000
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, exponent := float64(n)/unit, 0
+	for value >= unit && exponent < 4 {
+		value, exponent = value/unit, exponent+1
+	}
+	return fmt.Sprintf("%.1f %cB", value, "kMGTP"[exponent])
+}

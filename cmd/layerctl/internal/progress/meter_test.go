@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package progress
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
 func eventOf(kind layerctl.EventKind, name string, size, offset int64) layerctl.Event {
@@ -57,12 +58,12 @@ func TestMeter(t *testing.T) {
 func TestPlainProgressTellsInBetween(t *testing.T) {
 	now := time.Unix(0, 0)
 	var out bytes.Buffer
-	p := &plainProgress{console: newConsole(&out), meter: meter{now: func() time.Time { return now }}}
-	p.event("x", eventOf(layerctl.LayerMissing, "a", 1000, 0))
-	p.event("x", eventOf(layerctl.LayerProgress, "a", 1000, 0))
+	p := &plain{console: terminal.NewConsole(&out), meter: meter{now: func() time.Time { return now }}}
+	p.Event("x", eventOf(layerctl.LayerMissing, "a", 1000, 0))
+	p.Event("x", eventOf(layerctl.LayerProgress, "a", 1000, 0))
 	for i := int64(1); i <= 25; i++ {
 		now = now.Add(time.Second)
-		p.event("x", eventOf(layerctl.LayerProgress, "a", 1000, i*10))
+		p.Event("x", eventOf(layerctl.LayerProgress, "a", 1000, i*10))
 	}
 	if n := strings.Count(out.String(), " left"); n != 2 {
 		t.Errorf("%d lines in 25 seconds, want 2:\n%s", n, &out)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package terminal
 
 import "testing"
 
@@ -25,17 +25,17 @@ func TestParseSize(t *testing.T) {
 		{text: "NaN", bad: true},
 	}
 	for _, test := range tests {
-		got, err := parseSize(test.text)
+		got, err := ParseSize(test.text)
 		if (err != nil) != test.bad || got != test.want {
-			t.Errorf("parseSize(%q) = %d, %v; want %d, bad %v", test.text, got, err, test.want, test.bad)
+			t.Errorf("ParseSize(%q) = %d, %v; want %d, bad %v", test.text, got, err, test.want, test.bad)
 		}
 	}
 }
 
-func TestByteSize(t *testing.T) {
+func TestBytes(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 3_430_122: "3.4 MB", 2e12: "2.0 TB"} {
-		if got := byteSize(n); got != want {
-			t.Errorf("byteSize(%d) = %q, want %q", n, got, want)
+		if got := Bytes(n); got != want {
+			t.Errorf("Bytes(%d) = %q, want %q", n, got, want)
 		}
 	}
 }

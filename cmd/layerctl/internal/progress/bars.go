@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package progress
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -28,7 +29,7 @@ const waitingNote = "another process is fetching it"
 
 func newBars(w io.Writer) *bars { return &bars{w: w} }
 
-func (b *bars) event(_ string, e layerctl.Event) {
+func (b *bars) Event(_ string, e layerctl.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.container == nil {
@@ -75,7 +76,7 @@ func (b *bars) bar(e layerctl.Event, note string) *mpb.Bar {
 		}
 	}
 	bar := b.container.AddBar(e.Layer.Size,
-		mpb.PrependDecorators(decor.Name(fmt.Sprintf("layer %d/%d %s ", e.Number, e.Of, short(e.Layer.Digest)))),
+		mpb.PrependDecorators(decor.Name(fmt.Sprintf("layer %d/%d %s ", e.Number, e.Of, terminal.Short(e.Layer.Digest)))),
 		mpb.AppendDecorators(append([]decor.Decorator{right}, more...)...))
 	// A total of 0 would let the bar end by itself and never again.
 	if e.Layer.Size == 0 {
@@ -85,7 +86,7 @@ func (b *bars) bar(e layerctl.Event, note string) *mpb.Bar {
 	return bar
 }
 
-func (b *bars) finish() {
+func (b *bars) Finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.container == nil {
@@ -98,4 +99,6 @@ func (b *bars) finish() {
 	b.container = nil
 }
 
-func (b *bars) traffic(ref string, sent []registry.Traffic) { tellTraffic(newConsole(b.w), ref, sent) }
+func (b *bars) Traffic(ref string, sent []registry.Traffic) {
+	tellTraffic(terminal.NewConsole(b.w), ref, sent)
+}

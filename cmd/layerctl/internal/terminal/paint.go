@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package terminal
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// Is says whether what is written to w goes to a terminal.
+func Is(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Painter colours text, or does not; the terminal's own palette decides how
+// it looks.
+type Painter bool
+
+// NewPainter colours on a terminal that can, unless the user asked for none
+// (https://no-color.org).
+func NewPainter(w io.Writer) Painter {
+	return Painter(Is(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
+}
+
+func (p Painter) paint(codes, text string) string {
+	if !p || text == "" {
+		return text
+	}
+	return "\x1b[" + codes + "m" + text + "\x1b[0m"
+}
+
+// Bold is for headings.
+func (p Painter) Bold(text string) string { return p.paint("1", text) }
+
+// Dim is for what matters less.
+func (p Painter) Dim(text string) string { return p.paint("2", text) }
+
+// Red paints text in the terminal's red.
+func (p Painter) Red(text string) string { return p.paint("1;31", text) }
+
+// Green paints text in the terminal's green.
+func (p Painter) Green(text string) string { return p.paint("1;32", text) }
+
+// Yellow paints text in the terminal's yellow.
+func (p Painter) Yellow(text string) string { return p.paint("1;33", text) }
+
+// Blue paints text in the terminal's blue.
+func (p Painter) Blue(text string) string { return p.paint("1;34", text) }
