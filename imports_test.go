@@ -28,12 +28,14 @@ var imports = map[string][]string{
 	// level 2: the only place that joins the parts
 	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "internal/durable", "internal/flat", "internal/merged", "layer", "errkind"},
 	// level 1
-	"registry":      {"manifest", "platform", "internal/durable", "internal/hosts", "errkind"},
+	"registry":      {"manifest", "platform", "internal/durable", "internal/hosts", "registry/internal/credentials", "errkind"},
 	"unpack":        {"manifest", "platform", "internal/durable", "internal/inflate", "internal/layertar", "layer", "errkind"},
 	"overlaystore":  {"manifest", "internal/beneath", "internal/durable", "internal/journal", "layer", "errkind"},
 	"internal/flat": {"internal/beneath", "internal/durable", "internal/merged", "layer", "errkind"},
 	"cache":         {"manifest", "platform", "internal/durable", "errkind"},
 	"archive":       {"layer", "errkind"},
+	// parts of registry
+	"registry/internal/credentials": {"errkind"},
 	// level 0
 	"errkind":            {},
 	"bundle":             {"errkind"},
@@ -57,7 +59,8 @@ var imports = map[string][]string{
 
 // owners are the dependencies that only one package may import.
 var owners = map[string]string{
-	"github.com/google/go-containerregistry": "registry",
+	"github.com/google/go-containerregistry": "only tests",
+	"github.com/docker/cli":                  "registry/internal/credentials",
 	"github.com/distribution/reference":      "registry",
 	"github.com/BurntSushi/toml":             "internal/hosts",
 	"go.yaml.in/yaml":                        "internal/hosts",

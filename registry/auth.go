@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/layerctl/layerctl/internal/hosts"
+	"github.com/layerctl/layerctl/registry/internal/credentials"
 )
 
 // authoriser knows how one host wants to be convinced, and with what. It
@@ -24,7 +24,7 @@ type authoriser struct {
 	base       *url.URL
 	client     *http.Client
 	agent      string
-	keychain   authn.Keychain
+	login      loginFunc
 	tokenHosts []string
 	patience   time.Duration
 
@@ -37,16 +37,23 @@ type authoriser struct {
 	scopes map[string][]string // likewise, where the host named its own
 }
 
+// loginFunc finds the credentials for a repository of a host; none is no error.
+type loginFunc func(ctx context.Context, host, repository string) (credentials.Login, error)
+
+// always finds the same credentials, as a host's own configuration has them.
+func always(l credentials.Login) loginFunc {
+	return func(context.Context, string, string) (credentials.Login, error) { return l, nil }
+}
+
 func newAuthoriser(c *Client, host string, base *url.URL, client *http.Client, e hosts.Endpoint) *authoriser {
-	keychain := c.keychain
+	login := loginFunc(c.credentials.Find)
 	if e.Username != "" || e.IdentityToken != "" {
-		keychain = configured{authn.AuthConfig{Username: e.Username, Password: e.Password, IdentityToken: e.IdentityToken}}
-	}
-	if l, ok := c.o.Logins[host]; ok && e.Username == "" && e.IdentityToken == "" {
-		keychain = configured{authn.AuthConfig{Username: l.Username, Password: l.Password}}
+		login = always(credentials.Login{Username: e.Username, Password: e.Password, IdentityToken: e.IdentityToken})
+	} else if l, ok := c.o.Logins[host]; ok {
+		login = always(credentials.Login{Username: l.Username, Password: l.Password})
 	}
 	return &authoriser{
-		host: host, base: base, client: client, agent: c.o.UserAgent, keychain: keychain,
+		host: host, base: base, client: client, agent: c.o.UserAgent, login: login,
 		tokenHosts: c.o.TokenHosts, patience: c.o.StallTimeout,
 		lock: make(chan struct{}, 1), tokens: map[string]bearer{},
 		scopes: map[string][]string{},
@@ -122,9 +129,9 @@ func choose(all []challenge) (*challenge, error) {
 
 // obtain makes the header for the challenge seen. The lock is held.
 func (a *authoriser) obtain(ctx context.Context, repo string, refusal *StatusError) (string, error) {
-	creds, err := credentials(ctx, a.keychain, a.host, repo)
+	creds, err := a.login(ctx, a.host, repo)
 	if err != nil {
-		return "", final(err)
+		return "", final(as(ErrDenied, "credentials for %s: %w", a.host, err))
 	}
 	if a.seen.scheme == "basic" {
 		if creds.Username == "" && creds.Password == "" {
@@ -151,6 +158,6 @@ func (a *authoriser) lacking(refusal *StatusError) error {
 	return &failure{ErrDenied, reason}
 }
 
-func basic(c authn.AuthConfig) string {
+func basic(c credentials.Login) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(c.Username+":"+c.Password))
 }

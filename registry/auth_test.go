@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -339,91 +338,6 @@ func TestTrusts(t *testing.T) {
 		p := peerOf(t, open(t, c, tt.host+"/x"))
 		if got := p.auth.trusts(u); got != tt.want {
 			t.Errorf("%s trusts %s: got %v, want %v", tt.host, tt.realm, got, tt.want)
-		}
-	}
-}
-
-func TestKeys(t *testing.T) {
-	path := writeFile(t, "auth.json", []byte(`{"auths": {
-		"quay.io": {"auth": "YTpi"},
-		"quay.io/team": {"auth": "Yzpk"},
-		"https://index.docker.io/v1/": {"auth": "ZTpm"}
-	}}`))
-	k := newKeychain(path)
-	for ref, want := range map[string]string{
-		"quay.io/other/x": "a:b", "quay.io/team/x": "c:d", "quay.io/teams/x": "a:b", "alpine": "e:f", "ghcr.io/x": ":",
-	} {
-		r, err := Parse(ref)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := credentials(t.Context(), k, r.Host(), r.Repository())
-		if got := c.Username + ":" + c.Password; err != nil || got != want {
-			t.Errorf("%s: got %q, %v, want %q", ref, got, err, want)
-		}
-	}
-}
-
-func TestAuthFileErrors(t *testing.T) {
-	for name, content := range map[string]string{"no JSON": "secret", "no base64": `{"auths":{"h":{"auth":"!secret!"}}}`} {
-		_, err := credentials(t.Context(), newKeychain(writeFile(t, "a", []byte(content))), "h", "x")
-		wantError(t, err, ErrDenied, "config.json")
-		if strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: error %q tells a secret", name, err)
-		}
-	}
-	_, err := credentials(t.Context(), newKeychain("/nonexistent/file"), "h", "x")
-	wantError(t, err, ErrDenied, "/nonexistent/file")
-}
-
-func TestCredentialHelper(t *testing.T) {
-	dir := t.TempDir()
-	script := "#!/bin/sh\nread host\n[ \"$host\" = h.example ] || { echo 'credentials not found in native keychain'; exit 1; }\n" +
-		`echo '{"ServerURL":"h.example","Username":"alice","Secret":"s3"}'` + "\n"
-	if err := os.WriteFile(dir+"/docker-credential-test", []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	k := newKeychain(writeFile(t, "config.json", []byte(`{"credHelpers":{"h.example":"test","gone.example":"absent"}}`)))
-	c, err := credentials(t.Context(), k, "h.example", "x")
-	if err != nil || c.Username != "alice" || c.Password != "s3" {
-		t.Errorf("got %+v, %v", c, err)
-	}
-	_, err = credentials(t.Context(), k, "gone.example", "x")
-	wantError(t, err, ErrDenied, "docker-credential-absent")
-	if c, err := credentials(t.Context(), k, "other.example", "x"); err != nil || c.Username != "" {
-		t.Errorf("got %+v, %v, want none", c, err)
-	}
-}
-
-func TestUsualKeyFiles(t *testing.T) {
-	dir := t.TempDir()
-	for _, name := range []string{"DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "LAYERCTL_AUTH_FILE"} {
-		t.Setenv(name, "")
-	}
-	t.Setenv("HOME", dir)
-	for path, auth := range map[string]string{
-		"/.docker/config.json":          `{"auths":{"a.example":{"auth":"YTpi"}}}`,
-		"/.config/containers/auth.json": `{"auths":{"b.example":{"auth":"Yzpk"}}}`,
-	} {
-		if err := os.MkdirAll(dir+path[:strings.LastIndex(path, "/")], 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(dir+path, []byte(auth), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for host, want := range map[string]string{"a.example": "a", "b.example": "c", "c.example": ""} {
-		c, err := credentials(t.Context(), newKeychain(""), host, "x")
-		if err != nil || c.Username != want {
-			t.Errorf("%s: got %q, %v, want %q", host, c.Username, err, want)
-		}
-	}
-	t.Setenv("LAYERCTL_AUTH_FILE", authFile(t, "c.example", "eve", "x"))
-	for host, want := range map[string]string{"a.example": "", "c.example": "eve"} {
-		c, err := credentials(t.Context(), newKeychain(""), host, "x")
-		if err != nil || c.Username != want {
-			t.Errorf("%s: got %q, %v, want %q", host, c.Username, err, want)
 		}
 	}
 }

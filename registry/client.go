@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/layerctl/layerctl/internal/hosts"
+	"github.com/layerctl/layerctl/registry/internal/credentials"
 )
 
 // Options are what a [Client] goes by. The zero value works.
@@ -94,9 +94,9 @@ type Request struct {
 // Client opens references. It may be used concurrently, and keeps connections
 // and tokens between references.
 type Client struct {
-	o        Options
-	keychain authn.Keychain
-	limit    *limiter
+	o           Options
+	credentials credentials.Store
+	limit       *limiter
 
 	mu    sync.Mutex
 	peers map[string]*peer
@@ -130,7 +130,7 @@ func New(o Options) *Client {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Client{
-		o: o, keychain: newKeychain(o.AuthFile), limit: newLimiter(o.LimitRate), peers: map[string]*peer{},
+		o: o, credentials: credentials.New(o.AuthFile), limit: newLimiter(o.LimitRate), peers: map[string]*peer{},
 	}
 }
 

@@ -4,7 +4,6 @@ package registry
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/layerctl/layerctl/internal/hosts"
 )
@@ -12,13 +11,7 @@ import (
 // KeyFiles are the files in which credentials are looked for, in that order,
 // whether they are there or not.
 func (c *Client) KeyFiles() []string {
-	if file := c.o.AuthFile; file != "" {
-		return []string{file}
-	}
-	if file := os.Getenv("LAYERCTL_AUTH_FILE"); file != "" {
-		return []string{file}
-	}
-	return usualKeyFiles()
+	return c.credentials.Files()
 }
 
 // Mirrors are the addresses that are asked before the registry host itself,

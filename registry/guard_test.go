@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/layerctl/layerctl/registry/internal/credentials"
 )
 
 // trust makes the options accept a test server's certificate.
@@ -143,7 +145,7 @@ func TestPublicRegistryLeadsInside(t *testing.T) {
 	for _, name := range []string{"127.0.0.1", "localhost"} {
 		to := strings.Replace(cdn.URL, "127.0.0.1", name, 1)
 		s.Config.Handler = redirectBlobs(&to)(nil)
-		p.auth.keychain = newKeychain(authFile(t, s.host, "alice", "secret"))
+		p.auth.login = credentials.New(authFile(t, s.host, "alice", "secret")).Find
 		_, err := readAll(t.Context(), src, desc)
 		wantError(t, err, ErrNetwork, "refused", "which is public, leads to")
 	}

@@ -6,13 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
 
-	"github.com/docker/cli/cli/config/configfile"
-	"github.com/docker/cli/cli/config/types"
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/hosts"
 )
 
@@ -23,9 +19,7 @@ import (
 func (c *Client) Login(ctx context.Context, host, username, password string) error {
 	err := c.accepts(ctx, host, username, password)
 	if err == nil {
-		err = store(c.o.AuthFile, func(cf *configfile.ConfigFile) error {
-			return keep(cf, storeKey(host), types.AuthConfig{Username: username, Password: password})
-		})
+		err = c.credentials.Keep(host, username, password)
 	}
 	if err != nil {
 		return fmt.Errorf("log in to %s: %w", host, err)
@@ -33,32 +27,13 @@ func (c *Client) Login(ctx context.Context, host, username, password string) err
 	return nil
 }
 
-// keep leaves it to a helper, if there is one for the key. Where there is
-// none, docker's own code would also print a warning, which is not ours to do.
-func keep(cf *configfile.ConfigFile, key string, c types.AuthConfig) error {
-	c.ServerAddress = key
-	if cf.CredentialsStore != "" || cf.CredentialHelpers[key] != "" {
-		return cf.GetCredentialsStore(key).Store(c)
-	}
-	cf.AuthConfigs[key] = c
-	return cf.Save()
-}
-
 // Logout forgets the credentials that [Client.Login] kept. Where there are
 // none it is [ErrNotFound].
 func (c *Client) Logout(host string) error {
-	err := store(c.o.AuthFile, func(cf *configfile.ConfigFile) error {
-		key := storeKey(host)
-		s := cf.GetCredentialsStore(key)
-		kept, err := s.Get(key)
-		if err != nil {
-			return err
-		}
-		if kept.Username == "" && kept.IdentityToken == "" {
-			return as(ErrNotFound, "no credentials for %s in %s", host, cf.Filename)
-		}
-		return s.Erase(key)
-	})
+	err := c.credentials.Forget(host)
+	if errors.Is(err, errkind.NotFound) {
+		err = &failure{ErrNotFound, err}
+	}
 	if err != nil {
 		return fmt.Errorf("log out of %s: %w", host, err)
 	}
@@ -97,39 +72,4 @@ func (c *Client) guest(rt *route, username, password string) (*peer, error) {
 	p.client = rt.peer.client
 	p.auth = newAuthoriser(c, p.host, p.base, p.client, hosts.Endpoint{Username: username, Password: password})
 	return p, nil
-}
-
-func storeKey(host string) string {
-	if host == dockerHub {
-		return hubKey
-	}
-	return host
-}
-
-// store changes the file that credentials are kept in, which is made where it
-// is missing.
-func store(file string, change func(*configfile.ConfigFile) error) error {
-	if file == "" {
-		file = os.Getenv("LAYERCTL_AUTH_FILE")
-	}
-	if file == "" {
-		file = usualKeyFiles()[0]
-	}
-	cf, err := keyFile{path: file}.load()
-	if err != nil {
-		return err
-	}
-	if cf == nil {
-		cf = configfile.New(file)
-	}
-	cf.Filename = file
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	err = change(cf)
-	var path *fs.PathError
-	if err == nil || errors.Is(err, ErrNotFound) || errors.As(err, &path) {
-		return err
-	}
-	return fmt.Errorf("%s: %w", file, helperError(err))
 }

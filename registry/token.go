@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/layerctl/layerctl/registry/internal/credentials"
 	"golang.org/x/net/publicsuffix"
 )
 
@@ -33,16 +33,16 @@ func (b bearer) valid(now time.Time) bool { return now.Before(b.expires) }
 // fetchToken asks the token server that the challenge names, as
 // https://distribution.github.io/distribution/spec/auth/token/ and
 // https://distribution.github.io/distribution/spec/auth/oauth/ say.
-func (a *authoriser) fetchToken(ctx context.Context, repo string, creds authn.AuthConfig) (bearer, error) {
+func (a *authoriser) fetchToken(ctx context.Context, repo string, creds credentials.Login) (bearer, error) {
 	realm, err := a.realm()
 	if err != nil {
 		return bearer{}, final(&failure{ErrDenied, err})
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.patience)
 	defer cancel()
-	withheld := creds != (authn.AuthConfig{}) && !a.trusts(realm)
+	withheld := creds != (credentials.Login{}) && !a.trusts(realm)
 	if withheld {
-		creds = authn.AuthConfig{}
+		creds = credentials.Login{}
 	}
 	req, err := a.tokenRequest(ctx, realm, repo, creds)
 	if err != nil {
@@ -108,7 +108,7 @@ func (a *authoriser) scope(repo string) []string {
 	return []string{"repository:" + repo + ":pull"}
 }
 
-func (a *authoriser) tokenRequest(ctx context.Context, realm *url.URL, repo string, creds authn.AuthConfig) (*http.Request, error) {
+func (a *authoriser) tokenRequest(ctx context.Context, realm *url.URL, repo string, creds credentials.Login) (*http.Request, error) {
 	q := url.Values{}
 	if s := a.seen.params["service"]; s != "" {
 		q.Set("service", s)
