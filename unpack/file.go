@@ -28,7 +28,7 @@ func (u *unpacker) file(path string, e layer.Entry) error {
 	if u.skips(e.Path) {
 		return u.placeholder(parent, base, e)
 	}
-	if err := u.meter.fits(u.h.Name, u.h.Size, u.stream.size); err != nil {
+	if err := u.meter.fits(u.h.Name, u.h.Size, u.stream.Size()); err != nil {
 		return err
 	}
 	fd, err := u.create(parent, base, e.Path)

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -92,46 +91,4 @@ func fuzzOne(t *testing.T, b []byte, form form) {
 	default:
 		t.Fatalf("error of no kind: %v", err)
 	}
-}
-
-// FuzzDecompress reads any blob; what is read twice must be the same.
-func FuzzDecompress(f *testing.F) {
-	tar := Tar(File("a", "content"))
-	f.Add(Gzip(tar))
-	f.Add(append(Gzip(tar[:512]), Gzip(tar[512:])...))
-	f.Add(append(Gzip(tar), make([]byte, 100)...))
-	f.Add([]byte("\x28\xb5\x2f\xfd\x04\x00\x01\x00\x00\x99\xe9\xd8\x51"))
-	f.Add([]byte("\x50\x2a\x4d\x18\x03\x00\x00\x00abc"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) > 1<<16 {
-			return
-		}
-		once := decompressed(t, b)
-		if twice := decompressed(t, b); once != twice {
-			t.Errorf("read twice: %s, then %s", once, twice)
-		}
-	})
-}
-
-func decompressed(t *testing.T, b []byte) string {
-	t.Helper()
-	top, err := os.MkdirTemp(shm(), "unpack")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(top)
-	d, err := os.Open(top)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	in := bytes.NewReader(b)
-	o := unpack.Options{Form: layer.Form{IDs: layer.SquashedIDs, Xattrs: layer.UserXattrs}, Limits: unpack.Limits{Bytes: 32 << 20}}
-	r, err := unpack.Layer(t.Context(), d, in, unpack.Source{}, o)
-	if err == nil {
-		if rest, _ := io.Copy(io.Discard, in); rest != 0 {
-			t.Errorf("%d bytes of the blob were not read", rest)
-		}
-	}
-	return fmt.Sprint(r.DiffID, r.Size, err)
 }

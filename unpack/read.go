@@ -56,12 +56,8 @@ func Read(ctx context.Context, blob io.Reader, want Source, o ReadOptions) (Resu
 		o.Limits.Recorded = readRecorded
 	}
 	limits := o.Limits.withDefaults()
-	s, err := newStream(ctx, want.DiffID, limits)
-	if err != nil {
-		return Result{}, err
-	}
 	m := newMemory()
-	u := newUnpacker(m, memoryRoot, s, Options{Strict: o.Strict, Limits: limits, Windows: o.Windows, Buffers: o.Buffers, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
+	u := newUnpacker(m, memoryRoot, Options{Strict: o.Strict, Limits: limits, Windows: o.Windows, Buffers: o.Buffers, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
 	m.keep = u.meter.record
 	u.content = o.Content
 	if u.content == nil {

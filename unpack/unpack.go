@@ -11,8 +11,10 @@ import (
 	"runtime"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/layerstream"
 	"github.com/layerctl/layerctl/internal/layertar"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,40 +31,59 @@ import (
 func Layer(ctx context.Context, dir *os.File, blob io.Reader, want Source, o Options) (Result, error) {
 	defer runtime.KeepAlive(dir)
 	o.Limits = o.Limits.withDefaults()
-	s, err := newStream(ctx, want.DiffID, o.Limits)
-	if err != nil {
-		return Result{}, err
-	}
 	d := kernel{fault: func(op string) error { return durable.Fault(ctx, op) }}
-	u := newUnpacker(d, int(dir.Fd()), s, o)
+	u := newUnpacker(d, int(dir.Fd()), o)
 	u.caller = caller{uint32(unix.Geteuid()), uint32(unix.Getegid())}
 	return u.run(ctx, blob, want)
 }
 
 // run reads the blob, to its end where it can.
 func (u *unpacker) run(ctx context.Context, blob io.Reader, want Source) (Result, error) {
-	p := startPipeline(ctx, blob, want.Size, u.o)
-	err := u.blob(p, want.MediaType)
-	if err := p.end(err, u.stream.piece); err != nil {
+	stream := layerstream.Options{
+		MediaType: want.MediaType, Size: want.Size, Algorithm: digest.Canonical,
+		MaxSize: u.o.Limits.Bytes, MaxRatio: u.o.Limits.Ratio,
+		Windows: u.o.Windows.shared(), Buffers: u.o.Buffers.shared(), Serial: u.o.Serial,
+	}
+	if want.DiffID != "" {
+		if err := want.DiffID.Validate(); err != nil {
+			return Result{}, fmt.Errorf("diffID %s: %w", quote(string(want.DiffID)), err)
+		}
+		stream.Algorithm = want.DiffID.Algorithm()
+	}
+	s, err := layerstream.Open(ctx, blob, stream)
+	if err != nil {
+		return Result{}, streamFault(err)
+	}
+	err = u.unpack(s, want)
+	if err := s.Close(err, errors.Is(err, ErrMalformed)); err != nil {
 		return Result{}, err
 	}
 	return u.result, nil
 }
 
-// blob unpacks what p reads.
-func (u *unpacker) blob(p *pipeline, mediaType string) error {
-	d, compression, err := openDecoder(p.decodingCtx, p.blob, mediaType, u.o, u.notes)
-	if err != nil {
-		return err
+// unpack makes what the tar in s says.
+func (u *unpacker) unpack(s *layerstream.Stream, want Source) error {
+	if s.Mistyped() {
+		if err := u.notes.add(NoteMediaType, want.MediaType); err != nil {
+			return err
+		}
 	}
-	d.hash = u.stream.hash.Hash()
-	u.stream.pieces = p.start(d)
-	if p.parallel && u.content == nil {
-		u.writer = startWriter(u, p)
-		u.stream.pieces = u.writer
+	u.stream, u.tar = s, layertar.NewReader(s)
+	if s.Parallel() && u.content == nil {
+		u.writer = startWriter(u)
+		s.HandOver(u.writer.takeOver)
 	}
-	u.result.Compression = compression
-	return errors.Join(u.layer(), u.dirs.closeHeld())
+	return errors.Join(u.layer(want.DiffID), u.dirs.closeHeld())
+}
+
+// verify compares the diffID, once everything was read.
+func (u *unpacker) verify(want digest.Digest) error {
+	r, s := &u.result, u.stream
+	r.Compression, r.Size, r.CompressedSize, r.Entries = s.Compression(), s.Size(), s.BlobSize(), u.meter.entries
+	if r.DiffID = s.Digest(); want != "" && r.DiffID != want {
+		return &MismatchError{Want: want, Got: r.DiffID}
+	}
+	return nil
 }
 
 // unpacker is one run of [Layer] or of [Read].
@@ -70,7 +91,7 @@ type unpacker struct {
 	o      Options
 	disk   disk
 	marks  marks
-	stream *stream
+	stream *layerstream.Stream
 	tar    *layertar.Reader
 	h      *layertar.Header // the current entry
 	dirs   cache
@@ -95,14 +116,11 @@ type unpacker struct {
 type caller struct{ uid, gid uint32 }
 
 // newUnpacker is for a root that is open on d, as root of the machine.
-func newUnpacker(d disk, root int, s *stream, o Options) *unpacker {
+func newUnpacker(d disk, root int, o Options) *unpacker {
 	o.Form = o.Form.OrDefaults()
-	if o.Buffers == nil {
-		o.Buffers = new(Buffers)
-	}
 	m := &meter{limits: o.Limits, disk: d, root: root, spent: spaceBytes}
 	return &unpacker{
-		o: o, disk: d, marks: marksOf(o), stream: s, tar: layertar.NewReader(s),
+		o: o, disk: d, marks: marksOf(o),
 		dirs:  cache{disk: d, root: &dir{path: ".", fd: root}},
 		known: notables{byPath: make(map[string]notable), meter: m},
 		links: make(map[string]string), skipped: make(map[string]bool),
@@ -111,10 +129,13 @@ func newUnpacker(d disk, root int, s *stream, o Options) *unpacker {
 	}
 }
 
-func (u *unpacker) layer() error {
+func (u *unpacker) layer(diffID digest.Digest) error {
 	err := u.entries()
 	if werr := u.writer.end(); werr != nil {
 		err = werr
+	}
+	if err == nil {
+		err = u.verify(diffID)
 	}
 	if err != nil {
 		return err
@@ -141,21 +162,16 @@ func (u *unpacker) entries() error {
 	}
 }
 
-// end reads on to the end of the stream and compares the digest.
-func (u *unpacker) end() (err error) {
+// end reads on to the end of the stream.
+func (u *unpacker) end() error {
 	nonZero, err := u.tar.Drain()
 	if err != nil {
 		return tarFault(err)
 	}
 	if nonZero >= 0 {
-		if err := u.notes.add(NoteAfterEnd, fmt.Sprintf("byte %d", nonZero)); err != nil {
-			return err
-		}
+		return u.notes.add(NoteAfterEnd, fmt.Sprintf("byte %d", nonZero))
 	}
-	r := &u.result
-	r.Size, r.CompressedSize, r.Entries = u.stream.size, u.stream.read, u.meter.entries
-	r.DiffID, err = u.stream.verify()
-	return err
+	return nil
 }
 
 // tarFault brings the tar reader's own errors to this package's.
@@ -163,6 +179,19 @@ func tarFault(err error) error {
 	var syntax *layertar.SyntaxError
 	if errors.As(err, &syntax) {
 		return &MalformedError{Entry: syntax.Entry, Offset: syntax.Offset, Reason: syntax.Reason}
+	}
+	return streamFault(err)
+}
+
+// streamFault brings the stream's own errors to this package's.
+func streamFault(err error) error {
+	var format *layerstream.FormatError
+	var limit *layerstream.LimitError
+	switch {
+	case errors.As(err, &format):
+		return &MalformedError{Offset: format.Offset, Reason: format.Reason}
+	case errors.As(err, &limit):
+		return &LimitError{Limit: limit.Limit, Max: limit.Max, Asked: limit.Asked}
 	}
 	return err
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/layerctl/layerctl/internal/inflate"
+	"github.com/layerctl/layerctl/internal/layerstream"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -16,13 +16,12 @@ import (
 // reads the tar, one after the other, for each may depend on all before it;
 // what is in a file nobody asks until the layer is complete.
 //
-// It takes files that lie whole in one piece of the tar, and with each piece
-// the buffer, which goes back to the decompressor when its files are written.
+// It takes files that lie whole in one piece of the tar, and takes the pieces
+// over, which it releases when their files are written.
 // Files over several pieces are large, and written by who reads the tar: two
 // goroutines would only take turns.
 type writer struct {
 	u       *unpacker // of which it only reads
-	from    *pipeline
 	now     *batch
 	batches chan *batch
 	spare   chan *batch
@@ -39,10 +38,11 @@ type newFile struct {
 	content  []byte // for the writer, in the buffer of its batch
 }
 
-// batch is some files and then the buffer that they lie in.
+// batch is some files and then, where they are the last in it, the piece that
+// they lie in.
 type batch struct {
 	files []newFile
-	buf   *inflate.Buffer
+	piece *layerstream.Piece
 }
 
 const (
@@ -55,9 +55,8 @@ const (
 
 var errWriter = errors.New("the writer has failed")
 
-// startWriter stands between the pipeline and the stream of the tar.
-func startWriter(u *unpacker, from *pipeline) *writer {
-	w := &writer{u: u, from: from, batches: make(chan *batch, 1), spare: make(chan *batch, batchCount)}
+func startWriter(u *unpacker) *writer {
+	w := &writer{u: u, batches: make(chan *batch, 1), spare: make(chan *batch, batchCount)}
 	for range batchCount {
 		w.spare <- new(batch)
 	}
@@ -71,8 +70,8 @@ func (w *writer) run() {
 		for _, f := range b.files {
 			w.write(f)
 		}
-		if b.buf != nil {
-			w.from.free <- b.buf
+		if b.piece != nil {
+			b.piece.Release()
 		}
 		*b = batch{files: b.files[:0]}
 		w.spare <- b
@@ -93,7 +92,7 @@ func (w *writer) write(f newFile) {
 // takes says whether a file is one for the writer. Extended attributes may
 // have to be noted, and notes come in order.
 func (w *writer) takes(e layer.Entry) bool {
-	return w != nil && len(e.Xattrs) == 0 && e.Size <= int64(len(w.u.stream.unread))
+	return w != nil && len(e.Xattrs) == 0 && e.Size <= w.u.stream.Buffered()
 }
 
 func (w *writer) put(f newFile) {
@@ -103,23 +102,22 @@ func (w *writer) put(f newFile) {
 	}
 }
 
-// pass hands over what there is, and the buffer of the piece where that is its
-// last. There is one goroutine to take it, so that comes to the buffer last.
-func (w *writer) pass(buf *inflate.Buffer) {
-	w.now.buf = buf
+// pass hands over what there is, and the piece where no more of its files will
+// come. One goroutine takes the batches in order, so it is done with those files
+// when it comes to the piece.
+func (w *writer) pass(p *layerstream.Piece) {
+	w.now.piece = p
 	w.batches <- w.now
 	w.now = <-w.spare
 }
 
-// next implements source.
-func (w *writer) next(last piece) piece {
-	if last.buf != nil {
-		w.pass(last.buf)
-	}
+// takeOver owns a piece that the tar was read past.
+func (w *writer) takeOver(p *layerstream.Piece) error {
+	w.pass(p)
 	if w.broken.Load() {
-		return piece{err: errWriter}
+		return errWriter
 	}
-	return w.from.next(piece{})
+	return nil
 }
 
 // end waits for all files. Its error is of an earlier entry than any other.

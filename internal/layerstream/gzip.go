@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package unpack
+package layerstream
 
 import (
 	"errors"
@@ -35,7 +35,7 @@ func (g gzipReader) Next(b *inflate.Buffer) ([]byte, error) {
 	case io.ErrUnexpectedEOF:
 		reason = cutShort
 	}
-	return data, &MalformedError{Offset: fault.Offset, Reason: reason}
+	return data, &FormatError{Offset: fault.Offset, Reason: reason}
 }
 
 func (g gzipReader) close() { g.buffers.keepReader(g.Reader) }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package unpack
+package layerstream
 
 import (
 	"errors"
@@ -47,7 +47,7 @@ type zstdReader struct {
 func (r zstdReader) Read(p []byte) (int, error) {
 	n, err := r.Decoder.Read(p)
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-		err = &MalformedError{Offset: -1, Reason: fmt.Sprintf("a zstd frame or block is larger than the window of %d bytes", r.window)}
+		err = &FormatError{Offset: -1, Reason: fmt.Sprintf("a zstd frame or block is larger than the window of %d bytes", r.window)}
 	}
 	return n, err
 }

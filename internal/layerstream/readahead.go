@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package unpack
+package layerstream
 
 import (
 	"context"
 	"io"
 )
 
-// ahead reads a blob in a goroutine of its own, so that neither the network nor
-// the digest that the blob's reader computes waits for what comes after.
-type ahead struct {
+// readAhead reads a blob in a goroutine of its own, so that neither the network
+// nor the digest that the blob's reader computes waits for what comes after.
+type readAhead struct {
 	full chan part
 	free chan []byte
 	done <-chan struct{}
@@ -31,8 +31,8 @@ const (
 	partCount = 4
 )
 
-func newAhead(ctx context.Context, b *Buffers) *ahead {
-	a := &ahead{full: make(chan part, partCount), free: make(chan []byte, partCount), done: ctx.Done(), why: ctx.Err}
+func newReadAhead(ctx context.Context, b *Buffers) *readAhead {
+	a := &readAhead{full: make(chan part, partCount), free: make(chan []byte, partCount), done: ctx.Done(), why: ctx.Err}
 	for range partCount {
 		a.free <- b.part()
 	}
@@ -40,7 +40,7 @@ func newAhead(ctx context.Context, b *Buffers) *ahead {
 }
 
 // run reads until the blob ends, by an error or not.
-func (a *ahead) run(blob io.Reader) {
+func (a *readAhead) run(blob io.Reader) {
 	for {
 		select {
 		case mem := <-a.free:
@@ -56,7 +56,7 @@ func (a *ahead) run(blob io.Reader) {
 }
 
 // read fills mem for as long as the other side has enough to do without it.
-func (a *ahead) read(blob io.Reader, mem []byte) part {
+func (a *readAhead) read(blob io.Reader, mem []byte) part {
 	p := part{mem: mem}
 	for p.n < len(mem) && p.err == nil && (p.n == 0 || len(a.full) > 0) {
 		var n int
@@ -67,7 +67,7 @@ func (a *ahead) read(blob io.Reader, mem []byte) part {
 }
 
 // Read implements io.Reader.
-func (a *ahead) Read(b []byte) (int, error) {
+func (a *readAhead) Read(b []byte) (int, error) {
 	for len(a.left) == 0 {
 		if a.got.err != nil {
 			return 0, a.got.err
@@ -89,11 +89,14 @@ func (a *ahead) Read(b []byte) (int, error) {
 }
 
 // recycle keeps the memory once nobody reads any more.
-func (a *ahead) recycle(b *Buffers) {
+func (a *readAhead) recycle(b *Buffers) {
 	if a.got.mem != nil {
-		b.parts.keep(a.got.mem)
+		b.parts.Keep(a.got.mem)
+	}
+	for range len(a.full) {
+		b.parts.Keep((<-a.full).mem)
 	}
 	for range len(a.free) {
-		b.parts.keep(<-a.free)
+		b.parts.Keep(<-a.free)
 	}
 }

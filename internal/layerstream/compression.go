@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package unpack
+package layerstream
 
 import (
 	"bufio"
@@ -64,33 +64,25 @@ var (
 	zstded       = compression{"zstd", openZstd}
 )
 
-// chooseCompression goes by the media type. Where the bytes say otherwise
-// they win, with a note: old registries have such layers.
-func chooseCompression(mediaType string, r *bufio.Reader, n *notes) (compression, error) {
+// chooseCompression goes by the media type. Where the bytes say otherwise they
+// win: old registries have such layers.
+func chooseCompression(mediaType string, r *bufio.Reader) (c compression, mistyped bool, err error) {
 	said, known := byMediaType(mediaType)
 	if !known && mediaType != "" {
-		return compression{}, &MalformedError{Offset: -1, Reason: "media type " + quote(mediaType) + " is no layer's"}
+		return c, false, &FormatError{Offset: -1, Reason: fmt.Sprintf("media type %.120q is no layer's", mediaType)}
 	}
 	magic, err := r.Peek(512)
 	if err != nil && err != io.EOF {
-		return compression{}, err
+		return c, false, err
 	}
 	if len(magic) == 0 {
 		if said.name != "" {
-			return compression{}, &MalformedError{Offset: 0, Reason: "an empty blob is no " + said.name + " stream"}
+			return c, false, &FormatError{Offset: 0, Reason: "an empty blob is no " + said.name + " stream"}
 		}
-		return uncompressed, nil // the tar of no bytes, as old builders made for empty layers
+		return uncompressed, false, nil // the tar of no bytes, as old builders made for empty layers
 	}
-	found, err := byMagic(magic)
-	if err != nil {
-		return compression{}, err
-	}
-	if known && found.name != said.name {
-		if err := n.add(NoteMediaType, mediaType); err != nil {
-			return compression{}, err
-		}
-	}
-	return found, nil
+	c, err = byMagic(magic)
+	return c, known && c.name != said.name, err
 }
 
 // byMediaType knows those of OCI and of Docker, the non-distributable ones
@@ -119,11 +111,11 @@ func byMagic(b []byte) (compression, error) {
 	case len(b) >= 4 && isZstd(binary.LittleEndian.Uint32(b)):
 		return zstded, nil
 	case bytes.HasPrefix(b, []byte("BZh")):
-		return compression{}, &MalformedError{Offset: 0, Reason: "bzip2 is no compression of layers"}
+		return compression{}, &FormatError{Offset: 0, Reason: "bzip2 is no compression of layers"}
 	case bytes.HasPrefix(b, []byte("\xfd7zXZ\x00")):
-		return compression{}, &MalformedError{Offset: 0, Reason: "xz is no compression of layers"}
+		return compression{}, &FormatError{Offset: 0, Reason: "xz is no compression of layers"}
 	}
-	return compression{}, &MalformedError{Offset: 0, Reason: fmt.Sprintf("neither a tar nor gzip nor zstd: it begins with % x", b[:min(8, len(b))])}
+	return compression{}, &FormatError{Offset: 0, Reason: fmt.Sprintf("neither a tar nor gzip nor zstd: it begins with % x", b[:min(8, len(b))])}
 }
 
 // isZstd knows a frame and the 16 skippable frames of RFC 8878.

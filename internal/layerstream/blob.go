@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package unpack
+package layerstream
 
 import (
 	"errors"
@@ -34,13 +34,10 @@ func (b *blobReader) failure() error {
 	return b.err
 }
 
-// settle looks at the error that ended the unpacking early. What looks like a
-// malformed layer may be a transfer gone wrong, and only the blob's own reader
-// can tell, at its end: so the blob is read that far.
+// settle decides what an error is that calls the data damaged. The transfer may
+// have gone wrong, and only the blob's own reader can tell, at its end: so the
+// blob is read that far.
 func (b *blobReader) settle(err error) error {
-	if !errors.Is(err, ErrMalformed) {
-		return err
-	}
 	_, _ = io.Copy(io.Discard, b)
 	if failure := b.failure(); failure != nil && !errors.Is(err, failure) {
 		return fmt.Errorf("read blob: %w", failure)
