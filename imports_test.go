@@ -29,13 +29,15 @@ var imports = map[string][]string{
 	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "internal/durable", "internal/flat", "internal/merged", "layer", "errkind"},
 	// level 1
 	"registry":      {"manifest", "platform", "internal/durable", "internal/hosts", "registry/internal/credentials", "errkind"},
-	"unpack":        {"manifest", "platform", "internal/durable", "internal/inflate", "internal/layertar", "layer", "errkind"},
-	"overlaystore":  {"manifest", "internal/beneath", "internal/durable", "internal/journal", "layer", "errkind"},
+	"unpack":        {"internal/durable", "internal/layerstream", "internal/layertar", "layer", "errkind"},
+	"overlaystore":  {"manifest", "internal/beneath", "internal/durable", "internal/journal", "internal/spare", "layer", "errkind"},
 	"internal/flat": {"internal/beneath", "internal/durable", "internal/merged", "layer", "errkind"},
 	"cache":         {"manifest", "platform", "internal/durable", "errkind"},
 	"archive":       {"layer", "errkind"},
 	// parts of registry
 	"registry/internal/credentials": {"errkind"},
+	// below level 1
+	"internal/layerstream": {"internal/inflate", "internal/spare"},
 	// level 0
 	"errkind":            {},
 	"bundle":             {"errkind"},
@@ -48,6 +50,7 @@ var imports = map[string][]string{
 	"internal/inflate":   {},
 	"internal/journal":   {"layer", "errkind"},
 	"internal/layertar":  {},
+	"internal/spare":     {},
 	"internal/merged":    {"layer", "errkind"},
 	"layer":              {},
 	"internal/userns":    {},

@@ -135,13 +135,13 @@ func (g *Staging) openRecord() (err error) {
 	if g.files, err = openAt(g.dir, journal.Name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600); err != nil {
 		return err
 	}
-	select {
-	case g.record = <-g.store.writers:
-	default:
-		if g.record, err = journal.NewWriter(); err != nil {
+	w, ok := g.store.writers.Take()
+	if !ok {
+		if w, err = journal.NewWriter(); err != nil {
 			return err
 		}
 	}
+	g.record = w
 	return g.record.Begin(g.files)
 }
 
@@ -216,10 +216,7 @@ func (g *Staging) seal(ctx context.Context, rec LayerRecord) (err error) {
 	if err := errors.Join(g.record.End(), g.files.Close()); err != nil {
 		return err
 	}
-	select {
-	case g.store.writers <- g.record:
-	default: // for the garbage collector
-	}
+	g.store.writers.Keep(g.record)
 	g.record = nil
 	raw, err := json.Marshal(rec)
 	if err != nil {

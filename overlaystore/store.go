@@ -18,6 +18,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/spare"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -53,7 +54,7 @@ type Store struct {
 	boot   string // id of this boot
 	// writers are not in use, and wait for another layer: an image can have
 	// hundreds.
-	writers chan *journal.Writer
+	writers spare.List[*journal.Writer]
 }
 
 // The directories of a store, by the names that stand on disk.
@@ -95,7 +96,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", dir, err)
 	}
-	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, wanted: wanted{o.IDs, o.Whiteouts}, dirs: map[string]*os.File{}, writers: make(chan *journal.Writer, mostWriters)}
+	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, wanted: wanted{o.IDs, o.Whiteouts}, dirs: map[string]*os.File{}, writers: make(spare.List[*journal.Writer], mostWriters)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -30,17 +30,25 @@ func NewBuffers() *Buffers {
 }
 
 func (b *Buffers) buffer() *inflate.Buffer {
-	return b.pieces.Take(func() *inflate.Buffer { return inflate.NewBuffer(pieceSize) })
+	if buf, ok := b.pieces.Take(); ok {
+		return buf
+	}
+	return inflate.NewBuffer(pieceSize)
 }
 
 func (b *Buffers) part() []byte {
-	return b.parts.Take(func() []byte { return make([]byte, partSize) })
+	if part, ok := b.parts.Take(); ok {
+		return part
+	}
+	return make([]byte, partSize)
 }
 
 func (b *Buffers) reader(r io.Reader) *inflate.Reader {
-	z := b.readers.Take(func() *inflate.Reader { return inflate.NewReader(nil) })
-	z.Reset(r)
-	return z
+	if z, ok := b.readers.Take(); ok {
+		z.Reset(r)
+		return z
+	}
+	return inflate.NewReader(r)
 }
 
 func (b *Buffers) keepReader(z *inflate.Reader) {

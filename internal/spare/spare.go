@@ -10,13 +10,13 @@ package spare
 // nil one keeps nothing. It may be used by several goroutines.
 type List[T any] chan T
 
-// Take returns one that was kept, or what or makes where there is none.
-func (l List[T]) Take(or func() T) T {
+// Take returns one that was kept; ok is false where there is none.
+func (l List[T]) Take() (v T, ok bool) {
 	select {
-	case v := <-l:
-		return v
+	case v = <-l:
+		return v, true
 	default:
-		return or()
+		return v, false
 	}
 }
 
