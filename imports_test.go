@@ -21,7 +21,7 @@ const module = "github.com/layerctl/layerctl"
 // within a level, but for the vocabulary of layer; tests may also use internal/imagetest and internal/disktest.
 var imports = map[string][]string{
 	// level 3
-	"cmd/layerctl": {"cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns", "layer", "errkind"},
+	"cmd/layerctl": {"cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns", "internal/mounts", "layer", "errkind"},
 	// below it: what the command prints
 	"cmd/layerctl/internal/progress": {"", "registry", "cmd/layerctl/internal/terminal"},
 	"cmd/layerctl/internal/terminal": {},
@@ -30,7 +30,7 @@ var imports = map[string][]string{
 	// level 1
 	"registry":      {"manifest", "platform", "internal/durable", "internal/hosts", "registry/internal/credentials", "errkind"},
 	"unpack":        {"internal/durable", "internal/layerstream", "internal/layertar", "layer", "errkind"},
-	"overlaystore":  {"manifest", "internal/beneath", "internal/durable", "internal/journal", "internal/spare", "layer", "errkind"},
+	"overlaystore":  {"manifest", "internal/beneath", "internal/durable", "internal/journal", "internal/spare", "internal/mounts", "internal/ondisk", "layer", "errkind"},
 	"internal/flat": {"internal/beneath", "internal/durable", "internal/merged", "layer", "errkind"},
 	"cache":         {"manifest", "platform", "internal/durable", "errkind"},
 	"archive":       {"layer", "errkind"},
@@ -53,6 +53,8 @@ var imports = map[string][]string{
 	"internal/spare":     {},
 	"internal/merged":    {"layer", "errkind"},
 	"layer":              {},
+	"internal/mounts":    {},
+	"internal/ondisk":    {},
 	"internal/userns":    {},
 	"internal/imagetest": {},
 	"internal/disktest":  {},

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/opencontainers/go-digest"
 )
@@ -97,7 +97,7 @@ func (s *Store) Assemble(ctx context.Context, img Image, o MountOptions) (*Mount
 	if name == "" && len(img.Refs) > 0 {
 		name = img.Refs[0]
 	}
-	m.manifest, m.source, m.ref = img.Manifest, mountSource(name, img.Manifest), img.Manifest.String()
+	m.manifest, m.source, m.ref = img.Manifest, mounts.Source(name, img.Manifest), img.Manifest.String()
 	if slices.Contains(img.Refs, name) {
 		m.ref = name
 	}
@@ -152,32 +152,4 @@ func (s *Store) assemble(ctx context.Context, img Image) (*Mount, error) {
 // (ovl_get_root in fs/overlayfs/super.c).
 func (s *Store) ghosts(stack []lowerLayer) bool {
 	return s.format.Whiteouts == layer.XattrMarks && len(stack) > 0 && len(stack[len(stack)-1].rec.WhiteoutParents) > 0
-}
-
-const sourcePrefix = "layerctl:"
-
-// sourceDigits is how much of the manifest's digest a mount's source shows.
-const sourceDigits = 12
-
-// mountSource is a source that no other mount has: with a common one, such as
-// "overlay", mount(8) can blame an unrelated mount point. The digest finds the
-// image again where the kernel shows no layers.
-func mountSource(name string, manifest digest.Digest) string {
-	const maxName = 100 // fsconfig(2) takes 255 bytes
-	clean := func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("._-/:", r):
-			return r
-		}
-		return '_'
-	}
-	name = strings.Map(clean, name)
-	if len(name) > maxName {
-		name = name[len(name)-maxName:]
-	}
-	id := manifest.Encoded()[:sourceDigits]
-	if name == "" {
-		return sourcePrefix + id
-	}
-	return sourcePrefix + name + "@" + id
 }

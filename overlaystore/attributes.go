@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -58,7 +59,7 @@ func (a attributesOf) apply(f *os.File, ids layer.IDs) error {
 		}
 	}
 	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, a.mtime}
-	if err := unix.UtimesNanoAt(unix.AT_FDCWD, procPath(f), ts, 0); err != nil {
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, ondisk.ProcPath(f), ts, 0); err != nil {
 		return &os.PathError{Op: "set time of", Path: f.Name(), Err: err}
 	}
 	return nil
@@ -80,7 +81,7 @@ func isLocal(name string) bool {
 func readXattrs(f *os.File) (map[string]string, error) {
 	// fgetxattr refuses O_PATH; the link in /proc leads to the very file, also
 	// to a symbolic link.
-	path := procPath(f)
+	path := ondisk.ProcPath(f)
 	list, err := growing(func(b []byte) (int, error) { return unix.Listxattr(path, b) })
 	if err != nil && err != unix.ENOTSUP {
 		return nil, &os.PathError{Op: "list xattrs of", Path: f.Name(), Err: err}
@@ -120,7 +121,7 @@ func growing(read func([]byte) (int, error)) ([]byte, error) {
 
 func hasMark(f *os.File, name, value string) bool {
 	buf := make([]byte, 16)
-	n, err := unix.Getxattr(procPath(f), name, buf)
+	n, err := unix.Getxattr(ondisk.ProcPath(f), name, buf)
 	return err == nil && string(buf[:n]) == value
 }
 
@@ -132,6 +133,6 @@ func isWhiteout(f *os.File, st unix.Stat_t, form Format) bool {
 	if form.Whiteouts != layer.XattrMarks || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != 0 {
 		return false
 	}
-	_, err := unix.Getxattr(procPath(f), form.Xattr("whiteout"), nil)
+	_, err := unix.Getxattr(ondisk.ProcPath(f), form.Xattr("whiteout"), nil)
 	return err == nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -83,7 +84,7 @@ func (d *LayerDir) Open(path string) (*os.File, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, fmt.Errorf("layer %s: %w: %.200q is no regular file", d.diffID, ErrDamaged, path)
 	}
-	f, err := os.Open(procPath(found))
+	f, err := os.Open(ondisk.ProcPath(found))
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: open %.200q: %w", d.diffID, path, errors.Unwrap(err))
 	}

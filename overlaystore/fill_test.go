@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -19,7 +20,7 @@ import (
 // records them. What they leave out gets plain values; the owner is the
 // caller's unless a file says another.
 func fill(g *Staging, rec LayerRecord, files ...file) error {
-	root := procPath(g.Dir())
+	root := ondisk.ProcPath(g.Dir())
 	f := g.store.format
 	if !slices.ContainsFunc(files, func(f file) bool { return f.Path == "." }) {
 		files = slices.Insert(slices.Clone(files), 0, implied("."))

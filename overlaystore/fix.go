@@ -18,6 +18,7 @@ import (
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 )
@@ -367,7 +368,7 @@ func (p *fixPlan) hideMarks(v view, l *layerView, dir string) error {
 	if err != nil {
 		return err
 	}
-	names, err := namesIn(f)
+	names, err := ondisk.Names(f)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
@@ -404,7 +405,7 @@ func TestFixLayerIsOneTooMany(t *testing.T) {
 		if _, err := s.Image(img.Manifest); !errors.Is(err, ErrNotFound) {
 			t.Errorf("the image: %v, want ErrNotFound", err)
 		}
-		if fixes, err := namesIn(s.dirs[fixDir]); err != nil || len(fixes) != 1 {
+		if fixes, err := ondisk.Names(s.dirs[fixDir]); err != nil || len(fixes) != 1 {
 			t.Errorf("fix layers %q, error %v; want the one of %d layers", fixes, err, maxLower-1)
 		}
 	}

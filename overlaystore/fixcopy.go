@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -68,12 +69,12 @@ func (b *fixBuilder) link(dir *os.File, name, first, other string) error {
 }
 
 func copyRegular(from, dir *os.File, name string, a attributesOf, ids layer.IDs, e *layer.Entry) (err error) {
-	in, err := os.Open(procPath(from))
+	in, err := os.Open(ondisk.ProcPath(from))
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := openAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	out, err := ondisk.OpenAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a att
 	}
 	for key, value := range a.xattrs {
 		if err == nil {
-			err = unix.Lsetxattr(procPath(dir)+"/"+name, key, []byte(value), 0)
+			err = unix.Lsetxattr(ondisk.ProcPath(dir)+"/"+name, key, []byte(value), 0)
 		}
 	}
 	if err == nil {
@@ -146,7 +147,7 @@ func (l *layerView) namesOf(p string) ([]string, error) {
 		return []string{p}, err
 	}
 	names := []string{p}
-	dir, err := durable.OpenDir(procPath(l.dir) + "/..")
+	dir, err := durable.OpenDir(ondisk.ProcPath(l.dir) + "/..")
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -144,7 +145,7 @@ func (b *fixBuilder) whiteout(p string) error {
 }
 
 func (b *fixBuilder) whiteoutByMark(parent *os.File, name string) error {
-	f, err := openAt(parent, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	f, err := ondisk.OpenAt(parent, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -152,7 +153,7 @@ func (b *fixBuilder) whiteoutByMark(parent *os.File, name string) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return unix.Setxattr(procPath(parent), b.form.Xattr("opaque"), []byte("x"), 0)
+	return unix.Setxattr(ondisk.ProcPath(parent), b.form.Xattr("opaque"), []byte("x"), 0)
 }
 
 func (b *fixBuilder) finish(dir string) error {
@@ -165,7 +166,7 @@ func (b *fixBuilder) finish(dir string) error {
 		return err
 	}
 	defer found.Close()
-	f, err := durable.OpenDir(procPath(found))
+	f, err := durable.OpenDir(ondisk.ProcPath(found))
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func FormatOf(dir string) (Format, error) {
 		return Format{}, fmt.Errorf("read the form of store %q: %w", dir, err)
 	}
 	defer root.Close()
-	raw, err := readFileAt(root, formatFile, maxFormat)
+	raw, err := readFile(root, formatFile, maxFormat)
 	if err != nil {
 		return Format{}, fmt.Errorf("read the form of store %q: %w", dir, err)
 	}

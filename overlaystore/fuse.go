@@ -17,6 +17,8 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/ondisk"
 )
 
 // Driver is what puts layers together.
@@ -31,12 +33,7 @@ const (
 	// KernelDriver is the kernel's overlayfs.
 	KernelDriver Driver = "kernel"
 	// FUSEDriver is the program fuse-overlayfs: slower, and one process a mount.
-	FUSEDriver Driver = "fuse-overlayfs"
-)
-
-const (
-	overlayType = "overlay"
-	fuseType    = "fuse.fuse-overlayfs" // as mountinfo shows it
+	FUSEDriver Driver = mounts.FUSEProgram
 )
 
 // fuse reports whether fuse-overlayfs makes the mount.
@@ -45,9 +42,9 @@ func (m *Mount) fuse() bool { return m.driver == FUSEDriver }
 // Type is the filesystem type that mountinfo shows for the mount.
 func (m *Mount) Type() string {
 	if m.fuse() {
-		return fuseType
+		return mounts.FUSEType
 	}
-	return overlayType
+	return mounts.OverlayType
 }
 
 // chooseDriver decides who mounts, and refuses what that one cannot do.
@@ -81,16 +78,16 @@ func (m *Mount) kernelMounts() bool {
 	if os.Geteuid() != 0 || allIDs() {
 		return true
 	}
-	c, err := openFSContext(overlayType)
+	c, err := mounts.OpenContext(mounts.OverlayType)
 	if err != nil {
 		return !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENODEV)
 	}
 	defer c.Close()
-	lower := procPath(m.store.root) + "/" + m.paths[0] + ":" + procPath(m.store.root) + "/" + m.paths[1]
-	if c.set("source", m.source) != nil || c.set("lowerdir", lower) != nil {
+	lower := ondisk.ProcPath(m.store.root) + "/" + m.paths[0] + ":" + ondisk.ProcPath(m.store.root) + "/" + m.paths[1]
+	if c.Set("source", m.source) != nil || c.Set("lowerdir", lower) != nil {
 		return true // whatever that is, mounting says it better
 	}
-	root, err := c.mount(unix.MOUNT_ATTR_RDONLY)
+	root, err := c.Mount(unix.MOUNT_ATTR_RDONLY)
 	if err != nil {
 		return !errors.Is(err, unix.EPERM)
 	}

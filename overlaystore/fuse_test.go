@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -38,17 +39,17 @@ func TestFUSE(t *testing.T) {
 					t.Fatal(err)
 				}
 				checkManyLayers(t, target, n)
-				if err := m.check(target); err != nil {
+				if err := m.check(t.Context(), target); err != nil {
 					t.Error(err)
 				}
-				list, err := s.Mounts()
+				list, err := s.Mounts(t.Context())
 				if i := slices.IndexFunc(list, func(m Mounted) bool { return m.Target == target }); err != nil || i < 0 || list[i].Manifest != img.Manifest || list[i].Writable || list[i].PID != "self" {
 					t.Errorf("mounts %+v, error %v", list, err)
 				}
 				if err := s.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
 					t.Error(err)
 				}
-				if _, ok, err := s.MountedAt(target); err != nil || ok {
+				if _, ok, err := s.MountedAt(t.Context(), target); err != nil || ok {
 					t.Errorf("after the unmount: mounted %v, error %v", ok, err)
 				}
 			})
@@ -71,7 +72,7 @@ func TestFUSEWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.run(t, `cd "$T"; test ! -e gone; echo new >f; rm -r d; mkdir d; test -z "$(ls -A d)"; test "$(cat f)" = new`)
-		if left, err := p.s.Leftovers(); err != nil || len(left) > 0 {
+		if left, err := p.s.Leftovers(t.Context()); err != nil || len(left) > 0 {
 			t.Errorf("left while it is mounted: %+v, error %v", left, err)
 		}
 		if _, err := p.s.Assemble(t.Context(), p.img, MountOptions{Writable: true, Upper: m.Upper(), Work: m.Work(), Driver: FUSEDriver}); o.Upper != "" && !errors.Is(err, ErrBusy) {
@@ -154,16 +155,17 @@ func TestEndOrphans(t *testing.T) {
 	shell(t, line(t, m, here))
 	shell(t, "unshare --mount sh -c "+shellQuote(line(t, m, there)))
 	alive := func(target string) bool {
-		daemons, err := fuseDaemons()
+		found := false
+		err := mounts.Each(t.Context(), func(_ string, e mounts.Entry) { found = found || e.Type == mounts.FUSEType && e.Target == target })
 		if err != nil {
 			t.Fatal(err)
 		}
-		return slices.ContainsFunc(daemons, func(d fuseDaemon) bool { return d.target == target })
+		return found
 	}
 	if !alive(here) || !alive(there) {
 		t.Fatal("a daemon is not found")
 	}
-	if err := EndOrphans(); err != nil {
+	if err := mounts.EndOrphans(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(10 * time.Second); alive(there); time.Sleep(10 * time.Millisecond) {
@@ -176,25 +178,5 @@ func TestEndOrphans(t *testing.T) {
 	}
 	if err := unix.Unmount(here, 0); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestParseDaemon(t *testing.T) {
-	for cmdline, want := range map[string]string{
-		"fuse-overlayfs\x00-o\x00ro,fsname=layerctl:x@0,lowerdir=2:1\x00/mnt\x00":              "/mnt layerctl:x@0",
-		"/usr/bin/fuse-overlayfs\x00-o\x00fsname=layerctl:x,lowerdir=1,upperdir=u\x00/a b\x00": "/a b layerctl:x",
-		"fuse-overlayfs\x00-o\x00lowerdir=2:1\x00/mnt\x00":                                     "",
-		"cat\x00-o\x00fsname=layerctl:x\x00/mnt\x00":                                           "",
-		"fuse-overlayfs\x00-o\x00fsname=layerctl:x\x00":                                        "",
-		"": "",
-	} {
-		d, ok := parseDaemon(cmdline)
-		got := d.target + " " + d.source
-		if !ok {
-			got = ""
-		}
-		if got != want {
-			t.Errorf("%q: %q, want %q", cmdline, got, want)
-		}
 	}
 }

@@ -69,7 +69,7 @@ func testIDMap(t *testing.T, mount func(*Mount, string) error) {
 	if err := mount(m, p.target); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.check(p.target); err != nil {
+	if err := m.check(t.Context(), p.target); err != nil {
 		t.Error(err)
 	}
 	f := filepath.Join(p.target, "f")

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/ondisk"
 )
 
 // Image is images/<manifest-hex>.json: one image for one platform.
@@ -128,7 +129,7 @@ func (s *Store) Image(manifest digest.Digest) (Image, error) {
 
 func (s *Store) image(name string) (Image, error) {
 	var img Image
-	raw, err := readFileAt(s.dirs[imagesDir], name+jsonSuffix, maxImage)
+	raw, err := readFile(s.dirs[imagesDir], name+jsonSuffix, maxImage)
 	if err != nil {
 		return img, err
 	}
@@ -138,7 +139,7 @@ func (s *Store) image(name string) (Image, error) {
 	if _, err := hexName(img.Manifest); err != nil {
 		return img, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	st, err := statAt(s.dirs[imagesDir], name+jsonSuffix)
+	st, err := ondisk.Lstat(s.dirs[imagesDir], name+jsonSuffix)
 	img.Used = time.Unix(st.Mtim.Unix())
 	return img, err
 }
@@ -146,7 +147,7 @@ func (s *Store) image(name string) (Image, error) {
 // Images lists all images, each with its references; those that cannot be
 // read are left out, and the error names them.
 func (s *Store) Images() ([]Image, error) {
-	names, err := namesIn(s.dirs[imagesDir])
+	names, err := ondisk.Names(s.dirs[imagesDir])
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -122,9 +123,19 @@ func (s *Store) Layer(diffID digest.Digest) (LayerRecord, error) {
 	return rec, errors.Join(err, dir.Close())
 }
 
+// readFile reads one of the store's own files, which are never larger than
+// limit.
+func readFile(dir *os.File, name string, limit int64) ([]byte, error) {
+	raw, err := ondisk.ReadFile(dir, name, limit)
+	if errors.Is(err, ondisk.ErrTooLarge) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return raw, err
+}
+
 func readRecord(dir *os.File) (LayerRecord, error) {
 	var rec LayerRecord
-	raw, err := readFileAt(dir, recordFile, maxRecord)
+	raw, err := readFile(dir, recordFile, maxRecord)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errors.Join(ErrDamaged, err)

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/ondisk"
 )
 
 // Mount mounts the image at the directory target, and then compares what the kernel lists with what was asked: several mistakes let mount(2)
@@ -48,7 +50,7 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 	}
 	defer unlock()
 	for _, path := range m.paths {
-		if ok, err := existsAt(m.store.root, path); err != nil || !ok {
+		if ok, err := ondisk.Exists(m.store.root, path); err != nil || !ok {
 			return errors.Join(fmt.Errorf("lower dir %s: %w", path, ErrNotFound), err)
 		}
 	}
@@ -61,7 +63,7 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 	if err := m.propagate(target); err != nil {
 		return errors.Join(err, unix.Unmount(target, unix.MNT_DETACH))
 	}
-	if err := m.check(target); err != nil {
+	if err := m.check(ctx, target); err != nil {
 		return errors.Join(err, unix.Unmount(target, unix.MNT_DETACH))
 	}
 	return nil
@@ -97,29 +99,32 @@ func (m *Mount) propagate(target string) error {
 }
 
 // check compares the mount that is topmost at target with what was asked.
-func (m *Mount) check(target string) error {
-	e, err := mountAt(target)
+func (m *Mount) check(ctx context.Context, target string) error {
+	e, ok, err := mounts.At(ctx, target)
 	if err != nil {
 		return err
+	}
+	if !ok {
+		return fmt.Errorf("no mount at %q: %w", target, ErrNotFound)
 	}
 	wrong := func(what string, got, want any) error {
 		return fmt.Errorf("%w: the kernel mounted something else: %s is %v instead of %v", ErrUnsupported, what, got, want)
 	}
 	switch {
-	case e.fsType != m.Type():
-		return wrong("the type", e.fsType, m.Type())
-	case e.source != m.source:
-		return wrong("the source", e.source, m.source)
+	case e.Type != m.Type():
+		return wrong("the type", e.Type, m.Type())
+	case e.Source != m.source:
+		return wrong("the source", e.Source, m.source)
 	}
 	if err := m.checkWrites(e); err != nil {
 		return err
 	}
 	for _, flag := range m.chosen.flags {
-		if !slices.Contains(e.options, flag) {
+		if !slices.Contains(e.Options, flag) {
 			return wrong("the flag "+flag, "off", "on")
 		}
 	}
-	lower := e.lower()
+	lower := e.Lower()
 	if len(lower) != len(m.paths) {
 		return wrong("the number of layers", len(lower), len(m.paths))
 	}
@@ -133,17 +138,16 @@ func (m *Mount) check(target string) error {
 
 // checkWrites compares what concerns writing. A work dir that the kernel
 // cannot write to makes it mount read-only and return 0.
-func (m *Mount) checkWrites(e mountEntry) error {
-	readOnly := slices.Contains(e.options, "ro") || slices.Contains(e.superOptions, "ro")
+func (m *Mount) checkWrites(e mounts.Entry) error {
 	switch {
-	case !m.writable() && !readOnly:
+	case !m.writable() && !e.ReadOnly():
 		return fmt.Errorf("%w: the kernel mounted it writable instead of read-only", ErrUnsupported)
 	case !m.writable():
 		return nil
-	case readOnly:
+	case e.ReadOnly():
 		return fmt.Errorf("%w: the kernel mounted it read-only, for it cannot write to the work dir %q (immutable? no inodes left?)", ErrUnsupported, m.work)
-	case !slices.Contains(e.dirs("upperdir"), m.upper) && !strings.HasSuffix(e.option("upperdir"), "/"+m.pair+"/upper"):
-		return fmt.Errorf("%w: the kernel mounted it with the upper dir %q instead of %q", ErrUnsupported, e.upper(), m.upper)
+	case !slices.Contains(e.Dirs("upperdir"), m.upper) && !strings.HasSuffix(e.Option("upperdir"), "/"+m.pair+"/upper"):
+		return fmt.Errorf("%w: the kernel mounted it with the upper dir %q instead of %q", ErrUnsupported, e.Upper(), m.upper)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ func needsMount(t testing.TB) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it mounts")
 	}
-	c, err := openFSContext("overlay")
+	c, err := mounts.OpenContext("overlay")
 	if err != nil {
 		t.Skipf("needs a kernel and rights to mount an overlay: %v", err)
 	}
@@ -189,17 +190,17 @@ func TestMountEveryWay(t *testing.T) {
 				unmountLater(t, target)
 				way.mount(t, target)
 				checkManyLayers(t, target, n)
-				if err := m.check(target); err != nil {
+				if err := m.check(t.Context(), target); err != nil {
 					t.Error(err)
 				}
-				found, ok, err := s.MountedAt(target)
+				found, ok, err := s.MountedAt(t.Context(), target)
 				if err != nil || !ok || found.Manifest != img.Manifest {
 					t.Errorf("mounted there: %+v, %v, error %v", found, ok, err)
 				}
 				if err := s.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
 					t.Error(err)
 				}
-				if _, ok, err := s.MountedAt(target); err != nil || ok {
+				if _, ok, err := s.MountedAt(t.Context(), target); err != nil || ok {
 					t.Errorf("after the unmount: mounted %v, error %v", ok, err)
 				}
 			})
@@ -244,7 +245,7 @@ func TestMountLineInOddPlaces(t *testing.T) {
 				if _, err := os.Stat(filepath.Join(target, "f")); err != nil {
 					t.Error(err)
 				}
-				if err := m.check(target); err != nil {
+				if err := m.check(t.Context(), target); err != nil {
 					t.Error(err)
 				}
 				if err := s.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
@@ -315,11 +316,11 @@ func TestMountSource(t *testing.T) {
 		{"docker.io/library/alpine:3.20", "layerctl:docker.io/library/alpine:3.20@" + id},
 		{"a b,c\n\x1b[31m\"'\\é\xff", "layerctl:a_b_c___31m_____@" + id},
 	} {
-		if got := mountSource(c.name, manifest); got != c.want {
+		if got := mounts.Source(c.name, manifest); got != c.want {
 			t.Errorf("%q: %q, want %q", c.name, got, c.want)
 		}
 	}
-	if n := len(mountSource(strings.Repeat("x", 1000), manifest)); n > 255 {
+	if n := len(mounts.Source(strings.Repeat("x", 1000), manifest)); n > 255 {
 		t.Errorf("a long name makes a source of %d bytes", n)
 	}
 }
@@ -378,11 +379,11 @@ func TestCheckFindsAnotherMount(t *testing.T) {
 		other := *m
 		other.paths, other.names = slices.Clone(m.paths), slices.Clone(m.names)
 		change(&other)
-		if err := other.check(target); err == nil || !strings.Contains(err.Error(), what) {
+		if err := other.check(t.Context(), target); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%v, want a word on %s", err, what)
 		}
 	}
-	if err := m.check(target); err != nil {
+	if err := m.check(t.Context(), target); err != nil {
 		t.Error(err)
 	}
 }

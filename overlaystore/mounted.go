@@ -3,19 +3,18 @@
 package overlaystore
 
 import (
-	"bufio"
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sys/unix"
 )
 
 // Mounted is a live mount of an image of a store.
@@ -31,30 +30,29 @@ type Mounted struct {
 }
 
 // mounted describes a mount of this store's.
-func (ix *mountIndex) mounted(e mountEntry, pid string) Mounted {
-	ro := slices.Contains(e.options, "ro") || slices.Contains(e.superOptions, "ro")
-	upper := e.upper()
+func (ix *mountIndex) mounted(e mounts.Entry, pid string) Mounted {
+	upper := e.Upper()
 	if pair := ix.pairOf(e); pair != "" {
 		upper = filepath.Join(ix.path, writableDir, pair, "upper")
 	}
 	return Mounted{
-		Target: e.target, Source: e.source, Manifest: ix.use(e).manifest, PID: pid, Writable: !ro, Upper: upper,
+		Target: e.Target, Source: e.Source, Manifest: ix.use(e).manifest, PID: pid, Writable: !e.ReadOnly(), Upper: upper,
 		// Newer kernels show fsync=volatile.
-		Volatile: slices.Contains(e.superOptions, "volatile") || e.option("fsync") == "volatile",
-		Flags:    e.options,
+		Volatile: slices.Contains(e.SuperOptions, "volatile") || e.Option("fsync") == "volatile",
+		Flags:    e.Options,
 	}
 }
 
 // Mounts lists the mounts of this store's images, also those that other
 // programs made from a printed line, in every mount namespace that the caller
 // may look into.
-func (s *Store) Mounts() ([]Mounted, error) {
+func (s *Store) Mounts(ctx context.Context) ([]Mounted, error) {
 	ix, err := s.mountIndex()
 	if err != nil {
 		return nil, fmt.Errorf("list mounts: %w", err)
 	}
 	var list []Mounted
-	err = everyMount(func(proc string, e mountEntry) {
+	err = mounts.Each(ctx, func(proc string, e mounts.Entry) {
 		if u := ix.use(e); u.ours {
 			list = append(list, ix.mounted(e, proc))
 		}
@@ -67,7 +65,7 @@ func (s *Store) Mounts() ([]Mounted, error) {
 
 // MountedAt tells whether the topmost mount at target, in the caller's mount
 // namespace, is one of this store's images.
-func (s *Store) MountedAt(target string) (Mounted, bool, error) {
+func (s *Store) MountedAt(ctx context.Context, target string) (Mounted, bool, error) {
 	target, err := filepath.Abs(target)
 	if err != nil {
 		return Mounted{}, false, err
@@ -75,7 +73,7 @@ func (s *Store) MountedAt(target string) (Mounted, bool, error) {
 	if real, err := filepath.EvalSymlinks(target); err == nil {
 		target = real
 	}
-	e, ix, ok, err := s.mountedAt(target)
+	e, ix, ok, err := s.mountedAt(ctx, target)
 	if err != nil || !ok {
 		return Mounted{}, false, err
 	}
@@ -83,12 +81,9 @@ func (s *Store) MountedAt(target string) (Mounted, bool, error) {
 }
 
 // mountedAt is MountedAt for an absolute path without symbolic links.
-func (s *Store) mountedAt(target string) (mountEntry, *mountIndex, bool, error) {
-	e, err := mountAt(target)
-	if errors.Is(err, ErrNotFound) {
-		return e, nil, false, nil
-	}
-	if err != nil {
+func (s *Store) mountedAt(ctx context.Context, target string) (mounts.Entry, *mountIndex, bool, error) {
+	e, ok, err := mounts.At(ctx, target)
+	if err != nil || !ok {
 		return e, nil, false, err
 	}
 	ix, err := s.mountIndex()
@@ -96,69 +91,6 @@ func (s *Store) mountedAt(target string) (mountEntry, *mountIndex, bool, error) 
 		return e, nil, false, err
 	}
 	return e, ix, ix.use(e).ours, nil
-}
-
-// everyMount calls f for the overlay mounts of every mount namespace that
-// /proc shows, the caller's first.
-func everyMount(f func(proc string, e mountEntry)) error {
-	procs := []string{"self"}
-	list, err := os.ReadDir("/proc")
-	if err != nil {
-		return err
-	}
-	for _, d := range list {
-		if _, err := strconv.Atoi(d.Name()); err == nil {
-			procs = append(procs, d.Name())
-		}
-	}
-	seen := map[string]bool{}
-	for _, proc := range procs {
-		// A process that ends meanwhile, or is another user's, shows nothing.
-		ns, err := mountNamespace(proc)
-		if proc != "self" && (err != nil || seen[ns]) {
-			continue
-		}
-		seen[ns] = true
-		mounts, err := readMounts(proc)
-		if proc == "self" && err != nil {
-			return err
-		}
-		for _, e := range mounts {
-			if e.fsType == overlayType {
-				f(proc, e)
-			}
-		}
-	}
-	return everyFUSEMount(f)
-}
-
-// mountNamespace tells mount namespaces apart. The caller may not look at that
-// of its own process in another user namespace beside its own, as two shells
-// of "layerctl unshare" are, but it may read the mounts; their ids are the
-// machine's, so the first one tells as much.
-func mountNamespace(proc string) (string, error) {
-	dir := "/proc/" + proc
-	ns, err := os.Readlink(dir + "/ns/mnt")
-	if err == nil || !errors.Is(err, fs.ErrPermission) {
-		return ns, err
-	}
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
-		return "", err
-	}
-	// What belongs to an id that the caller's namespace has not shows as the
-	// overflow uid's (user_namespaces(7)): another user's.
-	const overflow = 65534
-	if euid := os.Geteuid(); int(st.Uid) != euid && (euid != 0 || st.Uid == overflow) {
-		return "", err
-	}
-	f, err := os.Open(dir + "/mountinfo")
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	id, err := bufio.NewReader(f).ReadString(' ')
-	return "mount " + id, err
 }
 
 // mountIndex is what is needed to recognise a mount.
@@ -176,7 +108,7 @@ func (s *Store) mountIndex() (*mountIndex, error) {
 		return nil, err
 	}
 	// As the kernel shows it, with no symbolic link in it.
-	path, err := os.Readlink(procPath(s.root))
+	path, err := os.Readlink(ondisk.ProcPath(s.root))
 	if err != nil {
 		return nil, err
 	}
@@ -203,13 +135,13 @@ type mountUse struct {
 // source. Relative names could be those in another store's l/ as well: such a
 // mount is in doubt, so it is not ours to unmount, but its layers are not ours
 // to remove either.
-func (ix *mountIndex) use(e mountEntry) mountUse {
-	if e.fsType != overlayType && e.fsType != fuseType {
+func (ix *mountIndex) use(e mounts.Entry) mountUse {
+	if e.Type != mounts.OverlayType && e.Type != mounts.FUSEType {
 		return mountUse{}
 	}
-	u := mountUse{manifest: ix.bySource(e.source)}
-	elsewhere, stranger := false, ix.stranger(e.source)
-	for _, dir := range e.lower() {
+	u := mountUse{manifest: ix.bySource(e.Source)}
+	elsewhere, stranger := false, ix.stranger(e.Source)
+	for _, dir := range e.Lower() {
 		rel, inside := ix.rel(dir)
 		if stranger && !inside {
 			continue
@@ -257,21 +189,16 @@ func (ix *mountIndex) rel(dir string) (rel string, inside bool) {
 // have: another store's, whatever its relative names could mean here. An image
 // that is mounted keeps its record, so a store knows its own.
 func (ix *mountIndex) stranger(source string) bool {
-	name, ok := strings.CutPrefix(source, sourcePrefix)
-	id := name[strings.LastIndex(name, "@")+1:]
-	isID := len(id) == sourceDigits && strings.Trim(id, "0123456789abcdef") == ""
-	return ix.whole && ok && isID && ix.bySource(source) == ""
+	_, known := mounts.SourceDigits(source)
+	return ix.whole && known && ix.bySource(source) == ""
 }
 
 func (ix *mountIndex) bySource(source string) digest.Digest {
-	name, ok := strings.CutPrefix(source, sourcePrefix)
+	id, ok := mounts.SourceDigits(source)
 	if !ok {
 		return ""
 	}
-	id := name[strings.LastIndex(name, "@")+1:]
-	i := slices.IndexFunc(ix.images, func(img Image) bool {
-		return len(id) == sourceDigits && strings.HasPrefix(img.Manifest.Encoded(), id)
-	})
+	i := slices.IndexFunc(ix.images, func(img Image) bool { return strings.HasPrefix(img.Manifest.Encoded(), id) })
 	if i < 0 {
 		return ""
 	}

@@ -168,7 +168,7 @@ func mountFormats(t *testing.T, m *Mount, target string, refused map[string]stri
 				unmountLater(t, target)
 				mount(t, path, m, target)
 				look(t)
-				if err := m.check(target); err != nil {
+				if err := m.check(t.Context(), target); err != nil {
 					t.Error(err)
 				}
 				if err := m.store.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
@@ -352,7 +352,7 @@ func TestFSTabBoots(t *testing.T) {
 		t.Fatal(err)
 	}
 	mountFSTab(t, "mount", line.Text, p.target)
-	if err := m.check(p.target); err != nil {
+	if err := m.check(t.Context(), p.target); err != nil {
 		t.Error(err)
 	}
 	p.unmount(t)

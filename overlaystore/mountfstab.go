@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/layerctl/layerctl/internal/mounts"
 )
 
 // HelperType is the filesystem type that mount(8) leaves to the program
@@ -123,13 +125,13 @@ func (m *Mount) fitsFSTab() error {
 
 // takesLowerOneByOne asks the kernel for lowerdir+. Who may not ask is told yes.
 func takesLowerOneByOne() bool {
-	c, err := openFSContext("overlay")
+	c, err := mounts.OpenContext("overlay")
 	if err != nil {
 		return true
 	}
 	defer c.Close()
 	// A kernel that takes any key is older than lowerdir+.
-	return c.flag(noSuchOption) != nil && c.option("lowerdir+=/") == nil
+	return !c.TakesAnything() && c.Option("lowerdir+=/") == nil
 }
 
 // helperOptions are what mount.layerctl needs to know. Busybox keeps flags such

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -224,29 +225,18 @@ func (c chosen) checkConflicts(writable, userxattr bool) error {
 // opinion until it mounts, and who may not mount may not ask: both count as
 // yes. The error is an *OptionError with the kernel's own words.
 func ProbeOption(option string) error {
-	c, err := openFSContext("overlay")
+	c, err := mounts.OpenContext("overlay")
 	if err != nil {
 		return nil
 	}
 	defer c.Close()
-	if c.flag(noSuchOption) == nil {
+	if c.TakesAnything() {
 		return nil
 	}
-	if err := c.option(option); err != nil {
+	if err := c.Option(option); err != nil {
 		return &OptionError{Option: option, Reason: "this kernel's overlay does not take it", Err: err}
 	}
 	return nil
-}
-
-// noSuchOption is for control: a kernel that takes it takes anything.
-const noSuchOption = "layerctl_no_such_option"
-
-func (c *fsContext) option(o string) error {
-	key, value, hasValue := strings.Cut(o, "=")
-	if hasValue {
-		return c.set(key, value)
-	}
-	return c.flag(key)
 }
 
 // overlayOptions are the options beside the directories. A read-only overlay

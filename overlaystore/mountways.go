@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/ondisk"
 )
 
 // mountSomehow mounts in the best way that there is here: each takes more
@@ -45,7 +47,7 @@ func (m *Mount) mountByDescriptor(target string) (err error) {
 		}
 		defer store.Close()
 	}
-	return m.mountByContext(target, func(c *fsContext) error { return m.setDirs(c, store) })
+	return m.mountByContext(target, func(c *mounts.Context) error { return m.setDirs(c, store) })
 }
 
 // mountByPath is for Linux 6.8, which takes layers one by one, by paths of at
@@ -60,9 +62,9 @@ func (m *Mount) mountByPath(target string) error {
 
 // setPaths hands over the layers by their names in l/. The kernel takes a
 // layer's path as it is, and unescapes that of upper and work.
-func (m *Mount) setPaths(c *fsContext) error {
+func (m *Mount) setPaths(c *mounts.Context) error {
 	for i, name := range m.names {
-		err := c.set("lowerdir+", filepath.Join(m.LinkDir(), name))
+		err := c.Set("lowerdir+", filepath.Join(m.LinkDir(), name))
 		if err != nil && i == 0 {
 			return errors.Join(errNotThisWay, err)
 		}
@@ -73,48 +75,48 @@ func (m *Mount) setPaths(c *fsContext) error {
 	if !m.writable() {
 		return nil
 	}
-	return errors.Join(c.set("upperdir", escapeOption(m.upper)), c.set("workdir", escapeOption(m.work)))
+	return errors.Join(c.Set("upperdir", escapeOption(m.upper)), c.Set("workdir", escapeOption(m.work)))
 }
 
 // mountByContext mounts by the mount API, with the directories that setDirs
 // hands over.
-func (m *Mount) mountByContext(target string, setDirs func(*fsContext) error) error {
-	c, err := openFSContext("overlay")
+func (m *Mount) mountByContext(target string, setDirs func(*mounts.Context) error) error {
+	c, err := mounts.OpenContext("overlay")
 	if err != nil {
 		return errors.Join(errNotThisWay, err)
 	}
 	defer c.Close()
 	// Before Linux 6.5 fsconfig takes any key from anybody and fails later.
-	if c.flag(noSuchOption) == nil {
+	if c.TakesAnything() {
 		return errNotThisWay
 	}
 	if err := setDirs(c); err != nil {
 		return err
 	}
-	if err := c.set("source", m.source); err != nil {
+	if err := c.Set("source", m.source); err != nil {
 		return err
 	}
 	for _, o := range m.overlayOptions() {
-		if err := c.option(o); err != nil {
+		if err := c.Option(o); err != nil {
 			return err
 		}
 	}
-	root, err := c.mount(m.flagBits().attr)
+	root, err := c.Mount(m.flagBits().attr)
 	if err != nil {
 		return err
 	}
-	return errors.Join(moveTo(root, target), root.Close())
+	return errors.Join(mounts.Attach(root, target), root.Close())
 }
 
 // setDirs hands over the layers, seen from the store's directory, and upper
 // and work.
-func (m *Mount) setDirs(c *fsContext, store *os.File) error {
+func (m *Mount) setDirs(c *mounts.Context, store *os.File) error {
 	for i, path := range m.paths {
-		dir, err := openAt(store, path, unix.O_PATH|unix.O_DIRECTORY, 0)
+		dir, err := ondisk.OpenAt(store, path, unix.O_PATH|unix.O_DIRECTORY, 0)
 		if err != nil {
 			return err
 		}
-		err = c.dir("lowerdir+", dir)
+		err = c.SetDir("lowerdir+", dir)
 		dir.Close()
 		if err != nil && i == 0 {
 			return errors.Join(errNotThisWay, err)
@@ -131,7 +133,7 @@ func (m *Mount) setDirs(c *fsContext, store *os.File) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(c.dir(key, dir), dir.Close()); err != nil {
+		if err := errors.Join(c.SetDir(key, dir), dir.Close()); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -104,7 +105,7 @@ var errUnexpected = errors.New("not what a local filesystem answers")
 func tryFlock(dir *os.File) error {
 	var files [2]*os.File
 	for i := range files {
-		f, err := openAt(dir, "flock", unix.O_RDWR|unix.O_CREAT, 0o600)
+		f, err := ondisk.OpenAt(dir, "flock", unix.O_RDWR|unix.O_CREAT, 0o600)
 		if err != nil {
 			return err
 		}
@@ -122,7 +123,7 @@ func tryFlock(dir *os.File) error {
 
 func tryNames(dir *os.File) error {
 	for _, name := range []string{"case", "CASE", "\xff\xfe", "a:b?*\\ .", strings.Repeat("n", 255)} {
-		f, err := openAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+		f, err := ondisk.OpenAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 		if err != nil {
 			return err
 		}
@@ -133,7 +134,7 @@ func tryNames(dir *os.File) error {
 
 func tryTypes(dir *os.File) error {
 	fd := int(dir.Fd())
-	f, err := openAt(dir, "file", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	f, err := ondisk.OpenAt(dir, "file", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func tryTypes(dir *os.File) error {
 	if err := unix.Symlinkat("file", fd, "symlink"); err != nil {
 		return err
 	}
-	st, err := statAt(dir, "linked")
+	st, err := ondisk.Lstat(dir, "linked")
 	if err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func tryTypes(dir *os.File) error {
 
 func tryDirTypes(dir *os.File) error {
 	buf := make([]byte, 1<<15)
-	again, err := openAt(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	again, err := ondisk.OpenAt(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return err
 	}
@@ -207,7 +208,7 @@ func probeWhiteouts(dir *os.File, x layer.Xattrs, wanted layer.Whiteouts) (layer
 	}
 	err := unix.Mknodat(int(dir.Fd()), "whiteout", unix.S_IFCHR, 0)
 	if err == nil {
-		st, err := statAt(dir, "whiteout")
+		st, err := ondisk.Lstat(dir, "whiteout")
 		if err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 {
 			return layer.CharDevices, nil
 		}
@@ -247,7 +248,7 @@ func probeIDs(dir *os.File) layer.IDs {
 		return layer.SquashedIDs
 	}
 	// With all ids mapped but no CAP_CHOWN there is no keeping them.
-	f, err := openAt(dir, "owned", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	f, err := ondisk.OpenAt(dir, "owned", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return layer.SquashedIDs
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/ondisk"
 )
 
 // PruneOptions say what to prune. The zero value removes what nothing needs:
@@ -132,7 +133,7 @@ func (p *prune) look(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.inUse, err = p.s.mountedDirs(); err != nil {
+	if p.inUse, err = p.s.mountedDirs(ctx); err != nil {
 		return err
 	}
 	for diffID := range leased {
@@ -159,12 +160,12 @@ func (p *prune) measureIn(rel string) error {
 		return err
 	}
 	defer dir.Close()
-	names, err := namesIn(dir)
+	names, err := ondisk.Names(dir)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		st, err := statAt(dir, name)
+		st, err := ondisk.Lstat(dir, name)
 		if err != nil {
 			return err
 		}
@@ -324,7 +325,7 @@ func (p *prune) dropLinks(ctx context.Context) error {
 	}
 	var stale []string
 	for target, name := range byTarget {
-		there, err := existsAt(p.s.root, strings.TrimPrefix(target, "../"))
+		there, err := ondisk.Exists(p.s.root, strings.TrimPrefix(target, "../"))
 		if err != nil {
 			return err
 		}

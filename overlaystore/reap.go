@@ -13,6 +13,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/ondisk"
 )
 
 // stagingLock is held while a staging directory is made and not yet locked,
@@ -33,7 +34,7 @@ func (s *Store) reap(ctx context.Context) error {
 
 func (s *Store) reapStaging(ctx context.Context) error {
 	dir := s.dirs[stagingDir]
-	names, err := namesIn(dir)
+	names, err := ondisk.Names(dir)
 	if err != nil || len(names) == 0 {
 		return err
 	}
@@ -74,7 +75,7 @@ func (s *Store) reapDir(ctx context.Context, dir *os.File, name string) error {
 
 // reapTrash empties the trash; several processes may do so at once.
 func (s *Store) reapTrash(ctx context.Context) error {
-	names, err := namesIn(s.dirs[trashDir])
+	names, err := ondisk.Names(s.dirs[trashDir])
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (s *Store) emptyTrash(ctx context.Context, name string) error {
 	if err := durable.Fault(ctx, "empty trash"); err != nil {
 		return err
 	}
-	if held, err := s.held(name); err != nil || held {
+	if held, err := s.held(ctx, name); err != nil || held {
 		return err
 	}
 	err := beneath.RemoveAll(s.dirs[trashDir], name)
@@ -105,7 +106,7 @@ func (s *Store) emptyTrash(ctx context.Context, name string) error {
 // reapUnsynced bins layers that an earlier boot committed without a sync:
 // nobody knows how much of them reached the disk.
 func (s *Store) reapUnsynced(ctx context.Context) error {
-	names, err := namesIn(s.dirs[unsyncedDir])
+	names, err := ondisk.Names(s.dirs[unsyncedDir])
 	if err != nil {
 		return err
 	}
@@ -131,7 +132,7 @@ func (s *Store) reapUnsynced(ctx context.Context) error {
 // reapTemps removes the files that an interrupted write left in dir. Only
 // under the exclusive lock: a living writer's look the same.
 func (s *Store) reapTemps(ctx context.Context, dir *os.File) error {
-	names, err := namesIn(dir)
+	names, err := ondisk.Names(dir)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/ondisk"
 )
 
 // refRecord is one file of refs/.
@@ -86,7 +87,7 @@ func (s *Store) Lookup(ref string) (Image, error) {
 
 func (s *Store) ref(file string) (refRecord, error) {
 	var rec refRecord
-	raw, err := readFileAt(s.dirs[refsDir], file, maxRef)
+	raw, err := readFile(s.dirs[refsDir], file, maxRef)
 	if err != nil {
 		return rec, err
 	}
@@ -98,7 +99,7 @@ func (s *Store) ref(file string) (refRecord, error) {
 
 // refs are all references by the image that they name.
 func (s *Store) refs() (map[digest.Digest][]string, error) {
-	names, err := namesIn(s.dirs[refsDir])
+	names, err := ondisk.Names(s.dirs[refsDir])
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func (s *Store) remove(ctx context.Context, ref string) error {
 		return err
 	}
 	if err == nil {
-		if err := s.refuseMounted(rec); err != nil {
+		if err := s.refuseMounted(ctx, rec); err != nil {
 			return err
 		}
 	}
@@ -158,12 +159,12 @@ func (s *Store) remove(ctx context.Context, ref string) error {
 	return durable.SyncDir(ctx, s.dirs[refsDir])
 }
 
-func (s *Store) refuseMounted(rec refRecord) error {
+func (s *Store) refuseMounted(ctx context.Context, rec refRecord) error {
 	refs, err := s.refs()
 	if err != nil || len(refs[rec.Manifest]) > 1 {
 		return err
 	}
-	mounts, err := s.Mounts()
+	mounts, err := s.Mounts(ctx)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/mounts"
 )
 
 // Restage begins a fresh copy of a layer that the store has, damaged: fill and
@@ -89,25 +90,25 @@ func (s *Store) hold(ctx context.Context, g *Staging) error {
 // held reports whether a name in the trash belongs to a mount. A layer's
 // digest is all that a mount shows, so it stays held as long as any mount has
 // that layer, be it the new directory.
-func (s *Store) held(name string) (bool, error) {
+func (s *Store) held(ctx context.Context, name string) (bool, error) {
 	rest, ok := strings.CutPrefix(name, heldPrefix+s.boot+"-")
 	if !ok {
 		return false, nil
 	}
 	hex, _, _ := strings.Cut(rest, "-")
-	dirs, err := s.mountedDirs()
+	dirs, err := s.mountedDirs(ctx)
 	return dirs[hex], err
 }
 
 // mountedDirs are the names in layers/ and fix/ that live mounts use, or may
 // use.
-func (s *Store) mountedDirs() (map[string]bool, error) {
+func (s *Store) mountedDirs(ctx context.Context) (map[string]bool, error) {
 	ix, err := s.mountIndex()
 	if err != nil {
 		return nil, err
 	}
 	dirs := map[string]bool{}
-	err = everyMount(func(_ string, e mountEntry) {
+	err = mounts.Each(ctx, func(_ string, e mounts.Entry) {
 		u := ix.use(e)
 		for _, dir := range u.dirs {
 			name := dir[strings.LastIndex(dir, "/")+1:]

@@ -18,6 +18,7 @@ import (
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -132,7 +133,7 @@ func (g *Staging) openRecord() (err error) {
 	if g.record != nil {
 		return nil
 	}
-	if g.files, err = openAt(g.dir, journal.Name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600); err != nil {
+	if g.files, err = ondisk.OpenAt(g.dir, journal.Name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600); err != nil {
 		return err
 	}
 	w, ok := g.store.writers.Take()
@@ -225,7 +226,7 @@ func (g *Staging) seal(ctx context.Context, rec LayerRecord) (err error) {
 	if err := durable.Fault(ctx, "write layer.json"); err != nil {
 		return err
 	}
-	f, err := openAt(g.dir, recordFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	f, err := ondisk.OpenAt(g.dir, recordFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/internal/spare"
 	"github.com/layerctl/layerctl/layer"
 )
@@ -119,7 +120,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := checkOwner(s.root); err != nil {
 		return err
 	}
-	raw, err := readFileAt(s.root, formatFile, maxFormat)
+	raw, err := readFile(s.root, formatFile, maxFormat)
 	if errors.Is(err, fs.ErrNotExist) {
 		raw, err = s.create(ctx)
 	}
@@ -191,7 +192,7 @@ func (s *Store) create(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	defer unlock()
-	raw, err := readFileAt(s.root, formatFile, maxFormat)
+	raw, err := readFile(s.root, formatFile, maxFormat)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return raw, err
 	}
@@ -224,7 +225,7 @@ func (s *Store) create(ctx context.Context) ([]byte, error) {
 // onlyOurs refuses to turn a directory that is in use for something else into
 // a store. What an interrupted creation left is no such thing.
 func onlyOurs(root *os.File) error {
-	names, err := namesIn(root)
+	names, err := ondisk.Names(root)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -150,7 +151,7 @@ func TestOpenMakesAStore(t *testing.T) {
 	if got, want := again.Format(), s.Format(); got != want {
 		t.Errorf("opened again: %+v, want %+v", got, want)
 	}
-	names, err := namesIn(s.root)
+	names, err := ondisk.Names(s.root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +286,7 @@ func TestDiscardLeavesNothing(t *testing.T) {
 func checkEmpty(t testing.TB, s *Store, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		list, err := namesIn(s.dirs[name])
+		list, err := ondisk.Names(s.dirs[name])
 		if err != nil || len(list) > 0 {
 			t.Errorf("%s/ holds %q, error %v; want nothing", name, list, err)
 		}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -64,7 +65,7 @@ func surveyKernel() []Check {
 		overlay = Check{Name: "overlayfs", Value: "not loaded", Hint: "modprobe overlay"}
 	}
 	list = append(list, overlay)
-	c, err := openFSContext("overlay")
+	c, err := mounts.OpenContext("overlay")
 	if err != nil {
 		hint := "use Linux 5.2 or newer; mount(2) still works"
 		if errors.Is(err, unix.EPERM) {
@@ -78,9 +79,9 @@ func surveyKernel() []Check {
 }
 
 // surveyOptions tries the options of overlayfs.
-func surveyOptions(c *fsContext) []Check {
+func surveyOptions(c *mounts.Context) []Check {
 	var list []Check
-	if c.flag(noSuchOption) == nil {
+	if c.TakesAnything() {
 		return append(list, Check{Name: "overlay options", Value: "not known before a mount", Hint: "use Linux 6.5 or newer"})
 	}
 	for _, f := range features() {
@@ -96,7 +97,7 @@ func surveyOptions(c *fsContext) []Check {
 	}
 	defer root.Close()
 	layers := Check{Name: "overlay layers by descriptor", OK: true, Value: "for store paths of any length"}
-	if err := c.dir("lowerdir+", root); err != nil {
+	if err := c.SetDir("lowerdir+", root); err != nil {
 		layers.OK, layers.Value, layers.Hint = false, err.Error(), "short names are used instead; Linux 6.13 has it"
 	}
 	return append(list, layers)
@@ -159,7 +160,7 @@ func surveyForm(ctx context.Context, near string, store bool) (Format, error) {
 	}
 	defer dir.Close()
 	if store {
-		raw, err := readFileAt(dir, formatFile, 1<<16)
+		raw, err := readFile(dir, formatFile, 1<<16)
 		if err == nil {
 			return parseFormat(raw)
 		}

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -35,11 +37,11 @@ const xattrMarksSince = "whiteouts by attribute take Linux 6.8"
 // checkTrial looks at the trial mount.
 func checkTrial(root *os.File) error {
 	for _, name := range []string{"gone", "dir/old"} {
-		if _, err := statAt(root, name); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := ondisk.Lstat(root, name); !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("in a trial mount %q is not hidden (%v); overlayfs cannot work on this filesystem with this kernel or program", name, err)
 		}
 	}
-	if _, err := statAt(root, "dir/new"); err != nil {
+	if _, err := ondisk.Lstat(root, "dir/new"); err != nil {
 		return fmt.Errorf("in a trial mount a file is missing: %w", err)
 	}
 	return nil
@@ -82,7 +84,7 @@ func fillTrial(dir *os.File, f Format) error {
 		return err
 	}
 	for _, name := range files {
-		file, err := openAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644)
+		file, err := ondisk.OpenAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644)
 		if err != nil {
 			return err
 		}
@@ -94,7 +96,7 @@ func fillTrial(dir *os.File, f Format) error {
 		marks["upper"] = [2]string{f.Xattr("opaque"), "x"}
 	}
 	for name, mark := range marks {
-		if err := unix.Lsetxattr(procPath(dir)+"/"+name, mark[0], []byte(mark[1]), 0); err != nil {
+		if err := unix.Lsetxattr(ondisk.ProcPath(dir)+"/"+name, mark[0], []byte(mark[1]), 0); err != nil {
 			return err
 		}
 	}
@@ -104,23 +106,23 @@ func fillTrial(dir *os.File, f Format) error {
 // mountTrial returns the root of the trial mount, or nil where the caller may
 // not mount or the kernel has no overlay: then pulling is still useful.
 func mountTrial(dir *os.File, f Format) (*os.File, error) {
-	c, err := openFSContext("overlay")
+	c, err := mounts.OpenContext("overlay")
 	if err != nil {
 		return nil, nil
 	}
 	defer c.Close()
-	options := [][2]string{{"source", "layerctl:probe"}, {"lowerdir", procPath(dir) + "/upper:" + procPath(dir) + "/lower"}}
+	options := [][2]string{{"source", "layerctl:probe"}, {"lowerdir", ondisk.ProcPath(dir) + "/upper:" + ondisk.ProcPath(dir) + "/lower"}}
 	for _, o := range options {
-		if err := c.set(o[0], o[1]); err != nil {
+		if err := c.Set(o[0], o[1]); err != nil {
 			return nil, err
 		}
 	}
 	if f.Xattrs == layer.UserXattrs {
-		if err := c.flag("userxattr"); err != nil {
+		if err := c.Flag("userxattr"); err != nil {
 			return nil, err
 		}
 	}
-	root, err := c.mount(unix.MOUNT_ATTR_RDONLY)
+	root, err := c.Mount(unix.MOUNT_ATTR_RDONLY)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		return nil, nil
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/mounts"
 )
 
 // UnmountOptions are how to unmount. The zero value is right for most.
@@ -45,7 +46,7 @@ func (s *Store) unmount(ctx context.Context, target string, o UnmountOptions) er
 	if real, err := filepath.EvalSymlinks(target); err == nil {
 		target = real
 	}
-	e, ix, ok, err := s.mountedAt(target)
+	e, ix, ok, err := s.mountedAt(ctx, target)
 	if err != nil {
 		return err
 	}
@@ -63,8 +64,8 @@ func (s *Store) unmount(ctx context.Context, target string, o UnmountOptions) er
 	if err == unix.EBUSY {
 		return fmt.Errorf("%w: a process has a file or its working directory there: %w", ErrBusy, err)
 	}
-	if err == nil && e.fsType == fuseType && !o.Lazy {
-		err = awaitDaemon(ctx, target)
+	if err == nil && e.Type == mounts.FUSEType && !o.Lazy {
+		err = mounts.AwaitEnd(ctx, target)
 	}
 	if err != nil || o.Lazy || o.Keep {
 		return err
@@ -78,7 +79,7 @@ func (s *Store) dropPair(ctx context.Context, name string) error {
 	if name == "" {
 		return nil
 	}
-	unused, err := s.unusedPairs()
+	unused, err := s.unusedPairs(ctx)
 	if err != nil || !slices.Contains(unused, name) {
 		return err
 	}
@@ -88,7 +89,7 @@ func (s *Store) dropPair(ctx context.Context, name string) error {
 // dropLeftovers removes what mounts at target left that are no more.
 func (s *Store) dropLeftovers(ctx context.Context, target string, o UnmountOptions) error {
 	nothing := fmt.Errorf("nothing of the store %q is mounted there: %w", s.path, ErrNotFound)
-	left, err := s.Leftovers()
+	left, err := s.Leftovers(ctx)
 	if err != nil || o.Keep {
 		return errors.Join(nothing, err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/ondisk"
 )
 
 // VerifyOptions are how to verify. The zero value compares everything.
@@ -164,7 +165,7 @@ func (s *Store) verifyTargets(ctx context.Context, o VerifyOptions) (_ []verifyT
 		return targets, records, nil
 	}
 	for _, dir := range []string{layersDir, fixDir} {
-		names, err := namesIn(s.dirs[dir])
+		names, err := ondisk.Names(s.dirs[dir])
 		if err != nil {
 			return nil, nil, err
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -187,7 +188,7 @@ func TestVerifyGoesByTheLastWord(t *testing.T) {
 	if err := fill(g, LayerRecord{}, files...); err != nil {
 		t.Fatal(err)
 	}
-	h := filepath.Join(procPath(g.Dir()), "h")
+	h := filepath.Join(ondisk.ProcPath(g.Dir()), "h")
 	writeFile(t, h, "")
 	if err := os.Chmod(h, 0o644); err != nil {
 		t.Fatal(err)
@@ -195,7 +196,7 @@ func TestVerifyGoesByTheLastWord(t *testing.T) {
 	if err := os.Chtimes(h, time.Time{}, testTime); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chtimes(procPath(g.Dir())+"/.", time.Time{}, epoch); err != nil {
+	if err := os.Chtimes(ondisk.ProcPath(g.Dir())+"/.", time.Time{}, epoch); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.Seal(t.Context(), LayerRecord{}); err != nil {

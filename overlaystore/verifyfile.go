@@ -20,6 +20,7 @@ import (
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -253,7 +254,7 @@ func (c *layerCheck) checkContent(f *os.File, e *check, st unix.Stat_t) error {
 	if c.quick || st.Size != e.Size {
 		return nil
 	}
-	in, err := os.Open(procPath(f))
+	in, err := os.Open(ondisk.ProcPath(f))
 	if errors.Is(err, fs.ErrPermission) && c.form.IDs == layer.SquashedIDs {
 		return nil // its owner may not read it: that is its mode
 	}
@@ -333,7 +334,7 @@ func walkNames(root *os.File, f func(path string)) error {
 		if err != nil {
 			return err
 		}
-		dir, err := durable.OpenDir(procPath(found))
+		dir, err := durable.OpenDir(ondisk.ProcPath(found))
 		found.Close()
 		if errors.Is(err, fs.ErrPermission) {
 			continue // an unprivileged store keeps modes that shut its owner out

@@ -18,6 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/ondisk"
 )
 
 // writableDir holds a pair of upper and work for each writable mount that
@@ -58,7 +60,7 @@ func (m *Mount) makeWritable(ctx context.Context, o MountOptions) error {
 	} else if m.upper, m.work, err = existingPair(o.Upper, o.Work); err != nil {
 		return err
 	}
-	if err := m.checkWritable(); err != nil {
+	if err := m.checkWritable(ctx); err != nil {
 		return err
 	}
 	target := o.Target
@@ -126,7 +128,7 @@ func (m *Mount) makePair(ctx context.Context) error {
 // dressUpper gives a new upper dir the attributes of the image's root: those
 // of a merged directory are its topmost layer's.
 func (m *Mount) dressUpper(pair *os.File) error {
-	top, err := openAt(m.store.root, m.paths[0], unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	top, err := ondisk.OpenAt(m.store.root, m.paths[0], unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return err
 	}
@@ -170,7 +172,7 @@ func readWriting(work string) (Writing, bool) {
 		return Writing{}, false
 	}
 	defer dir.Close()
-	raw, err := readFileAt(dir, writingFile, 1<<16)
+	raw, err := readFile(dir, writingFile, 1<<16)
 	var w Writing
 	return w, err == nil && json.Unmarshal(raw, &w) == nil
 }
@@ -200,8 +202,8 @@ func (s *Store) removePair(ctx context.Context, name string) error {
 }
 
 // pairOf is the name of the store's pair that a mount writes to, or "".
-func (ix *mountIndex) pairOf(e mountEntry) string {
-	for _, upper := range e.dirs("upperdir") {
+func (ix *mountIndex) pairOf(e mounts.Entry) string {
+	for _, upper := range e.Dirs("upperdir") {
 		below, ok := strings.CutPrefix(upper, ix.path+"/"+writableDir+"/")
 		if !ok {
 			below, ok = strings.CutPrefix(upper, "../"+writableDir+"/")
@@ -216,8 +218,8 @@ func (ix *mountIndex) pairOf(e mountEntry) string {
 // Leftovers lists the pairs of upper and work in the store that no mount uses:
 // a crash left them, or umount(8), or a printed line that was never run. What
 // was written is in them.
-func (s *Store) Leftovers() ([]Writing, error) {
-	pairs, err := s.unusedPairs()
+func (s *Store) Leftovers(ctx context.Context) ([]Writing, error) {
+	pairs, err := s.unusedPairs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list what mounts left: %w", err)
 	}
@@ -231,7 +233,7 @@ func (s *Store) Leftovers() ([]Writing, error) {
 	return list, nil
 }
 
-func (s *Store) unusedPairs() ([]string, error) {
+func (s *Store) unusedPairs(ctx context.Context) ([]string, error) {
 	dir, err := durable.OpenDirAt(s.root, writableDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -239,7 +241,7 @@ func (s *Store) unusedPairs() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := namesIn(dir)
+	names, err := ondisk.Names(dir)
 	if err := errors.Join(err, dir.Close()); err != nil {
 		return nil, err
 	}
@@ -248,7 +250,7 @@ func (s *Store) unusedPairs() ([]string, error) {
 		return nil, err
 	}
 	used := map[string]bool{}
-	err = everyMount(func(_ string, e mountEntry) { used[ix.pairOf(e)] = true })
+	err = mounts.Each(ctx, func(_ string, e mounts.Entry) { used[ix.pairOf(e)] = true })
 	var unused []string
 	for _, name := range names {
 		if !used[name] {

@@ -88,7 +88,7 @@ func TestWritableByName(t *testing.T) {
 	if err := m.mountByName(p.target); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(m.propagate(p.target), m.check(p.target)); err != nil {
+	if err := errors.Join(m.propagate(p.target), m.check(t.Context(), p.target)); err != nil {
 		t.Error(err)
 	}
 	writeFile(t, filepath.Join(p.target, "new"), "x")
@@ -116,7 +116,7 @@ func TestWritableByPath(t *testing.T) {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.check(p.target); err != nil {
+	if err := m.check(t.Context(), p.target); err != nil {
 		t.Error(err)
 	}
 	writeFile(t, filepath.Join(p.target, "new"), "x")
@@ -144,17 +144,17 @@ func TestUpperWithACommaIsKnown(t *testing.T) {
 			t.Fatal(err)
 		}
 		shell(t, line(t, m, p.target))
-		if err := m.check(p.target); err != nil {
+		if err := m.check(t.Context(), p.target); err != nil {
 			t.Error(err)
 		}
-		there, ok, err := p.s.MountedAt(p.target)
+		there, ok, err := p.s.MountedAt(t.Context(), p.target)
 		if err != nil || !ok || there.Upper != m.Upper() {
 			t.Errorf("mounted: %+v, %v, error %v; want the upper dir %q", there, ok, err, m.Upper())
 		}
 		if _, err := p.s.Assemble(t.Context(), p.img, MountOptions{Writable: true, Upper: m.Upper(), Work: m.Work()}); o.Upper != "" && !errors.Is(err, ErrBusy) {
 			t.Errorf("the same upper dir again: %v, want ErrBusy", err)
 		}
-		if left, err := p.s.Leftovers(); err != nil || len(left) > 0 {
+		if left, err := p.s.Leftovers(t.Context()); err != nil || len(left) > 0 {
 			t.Errorf("left: %+v, error %v", left, err)
 		}
 		p.unmount(t)
@@ -200,7 +200,7 @@ func TestVolatile(t *testing.T) {
 		if err := p.mount(t, o); err != nil {
 			t.Fatal(err)
 		}
-		found, ok, err := p.s.MountedAt(p.target)
+		found, ok, err := p.s.MountedAt(t.Context(), p.target)
 		if err != nil || !ok || !found.Volatile || !found.Writable {
 			t.Errorf("mounted: %+v, %v, error %v", found, ok, err)
 		}

@@ -4,6 +4,7 @@ package overlaystore
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -16,13 +17,16 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/ondisk"
 )
 
 // checkWritable finds what the kernel answers with a bare EINVAL, or mounts
 // read-only or degraded, or lets two mounts write into
 // (https://docs.kernel.org/filesystems/overlayfs.html, upper and work).
-func (m *Mount) checkWritable() error {
-	for _, check := range []func() error{m.checkPlaces, m.checkFilesystem, m.checkUse, m.checkDriver, m.checkVolatile, m.tryWork} {
+func (m *Mount) checkWritable(ctx context.Context) error {
+	inUse := func() error { return m.checkUse(ctx) }
+	for _, check := range []func() error{m.checkPlaces, m.checkFilesystem, inUse, m.checkDriver, m.checkVolatile, m.tryWork} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -96,12 +100,12 @@ func (m *Mount) checkFilesystem() error {
 
 // checkUse refuses directories that an overlay writes to: the kernel lets a
 // second one, and both come out undefined.
-func (m *Mount) checkUse() error {
+func (m *Mount) checkUse(ctx context.Context) error {
 	var found error
-	err := everyMount(func(proc string, e mountEntry) {
-		for _, dir := range append(e.dirs("upperdir"), e.dirs("workdir")...) {
+	err := mounts.Each(ctx, func(proc string, e mounts.Entry) {
+		for _, dir := range append(e.Dirs("upperdir"), e.Dirs("workdir")...) {
 			if dir == m.upper || dir == m.work {
-				found = fmt.Errorf("%w: %q is in use by the mount at %q (seen by process %s)", ErrBusy, dir, e.target, proc)
+				found = fmt.Errorf("%w: %q is in use by the mount at %q (seen by process %s)", ErrBusy, dir, e.Target, proc)
 			}
 		}
 	})
@@ -215,7 +219,7 @@ func (m *Mount) tryUpper() error {
 
 func tryRenameWhiteout(dir *os.File) error {
 	fd := int(dir.Fd())
-	f, err := openAt(dir, "renamed", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	f, err := ondisk.OpenAt(dir, "renamed", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -161,7 +161,7 @@ func isMounted(c *cli.Context, store *overlaystore.Store, image overlaystore.Ima
 	if !c.Bool("once") {
 		return false, nil
 	}
-	there, ok, err := store.MountedAt(target)
+	there, ok, err := store.MountedAt(c.Context, target)
 	return ok && there.Manifest == image.Manifest, err
 }
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -52,7 +53,7 @@ func runMounts(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = closing(err, store) }()
-	list, err := mountsOf(store)
+	list, err := mountsOf(c.Context, store)
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (m mountedJSON) mode() string {
 	}
 }
 
-func mountsOf(store *overlaystore.Store) ([]mountedJSON, error) {
+func mountsOf(ctx context.Context, store *overlaystore.Store) ([]mountedJSON, error) {
 	images, err := store.Images()
 	if err != nil {
 		return nil, err
@@ -102,11 +103,11 @@ func mountsOf(store *overlaystore.Store) ([]mountedJSON, error) {
 	for _, i := range images {
 		refs[i.Manifest.String()] = i.Refs
 	}
-	mounts, err := store.Mounts()
+	mounts, err := store.Mounts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	left, err := store.Leftovers()
+	left, err := store.Leftovers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +137,7 @@ func mountsOf(store *overlaystore.Store) ([]mountedJSON, error) {
 
 // tellLeftovers warns of what a mount at target had written before a crash.
 func tellLeftovers(c *cli.Context, store *overlaystore.Store, target string) {
-	left, err := store.Leftovers()
+	left, err := store.Leftovers(c.Context)
 	if err != nil || c.Bool("quiet") {
 		return
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/userns"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -54,7 +56,7 @@ func runUnshare(c *cli.Context) error {
 	mapping, err := userns.Subordinate()
 	defer func() {
 		// What to do where processes cannot be listed? Nothing is lost by it.
-		_ = overlaystore.EndOrphans()
+		_ = mounts.EndOrphans(context.WithoutCancel(c.Context))
 	}()
 	if err == nil {
 		err = handOver(c, dir, command, mapping)

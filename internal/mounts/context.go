@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package mounts
 
 import (
 	"fmt"
@@ -10,36 +10,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fsContext is a filesystem being configured by the mount API of Linux 5.2
+// Context is a filesystem being configured by the mount API of Linux 5.2
 // (fsopen(2), fsconfig(2), fsmount(2)).
-type fsContext struct{ fd int }
+type Context struct{ fd int }
 
-func openFSContext(fstype string) (*fsContext, error) {
+// OpenContext begins a filesystem of a type.
+func OpenContext(fstype string) (*Context, error) {
 	fd, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("fsopen %s: %w", fstype, err)
 	}
-	return &fsContext{fd}, nil
+	return &Context{fd}, nil
 }
 
-func (c *fsContext) Close() error { return unix.Close(c.fd) }
+// Close ends the context; what was mounted by it stays.
+func (c *Context) Close() error { return unix.Close(c.fd) }
 
-func (c *fsContext) set(key, value string) error {
+// Set gives an option its value.
+func (c *Context) Set(key, value string) error {
 	return c.explain(key, unix.FsconfigSetString(c.fd, key, value))
 }
 
-func (c *fsContext) flag(key string) error {
+// Flag sets an option that has no value.
+func (c *Context) Flag(key string) error {
 	return c.explain(key, unix.FsconfigSetFlag(c.fd, key))
 }
 
-func (c *fsContext) dir(key string, dir *os.File) error {
+// SetDir gives an option an open directory as its value.
+func (c *Context) SetDir(key string, dir *os.File) error {
 	return c.explain(key, unix.FsconfigSetFd(c.fd, key, int(dir.Fd())))
 }
 
-// mount creates the filesystem and returns its root, attached nowhere, with
+// Mount creates the filesystem and returns its root, attached nowhere, with
 // mount flags MOUNT_ATTR_*. It lives as long as it is attached or the root is
 // open.
-func (c *fsContext) mount(flags uintptr) (*os.File, error) {
+func (c *Context) Mount(flags uintptr) (*os.File, error) {
 	if err := c.explain("create", unix.FsconfigCreate(c.fd)); err != nil {
 		return nil, err
 	}
@@ -52,7 +57,7 @@ func (c *fsContext) mount(flags uintptr) (*os.File, error) {
 
 // explain adds the kernel's own words to err: a filesystem context is also a
 // log, read one message a time.
-func (c *fsContext) explain(what string, err error) error {
+func (c *Context) explain(what string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -75,15 +80,26 @@ func (c *fsContext) explain(what string, err error) error {
 	return fmt.Errorf("overlay %s: %w (%s)", what, err, strings.Join(words, "; "))
 }
 
-// moveTo attaches the mount whose root is open.
-func moveTo(root *os.File, target string) error {
+// Option sets "key" or "key=value".
+func (c *Context) Option(option string) error {
+	if key, value, ok := strings.Cut(option, "="); ok {
+		return c.Set(key, value)
+	}
+	return c.Flag(option)
+}
+
+// noSuchOption is for control: a kernel that takes it takes anything.
+const noSuchOption = "layerctl_no_such_option"
+
+// TakesAnything reports whether the kernel looks at options only when it mounts
+// (overlayfs before Linux 6.5).
+func (c *Context) TakesAnything() bool { return c.Flag(noSuchOption) == nil }
+
+// Attach attaches the mount whose root is open.
+func Attach(root *os.File, target string) error {
 	err := unix.MoveMount(int(root.Fd()), "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
 	if err != nil {
 		return fmt.Errorf("attach the mount: %w", err)
 	}
 	return nil
 }
-
-// procPath is a path to an open directory that needs no escaping anywhere and
-// fits into the 255 bytes that fsconfig(2) takes.
-func procPath(dir *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", dir.Fd()) }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package mounts
 
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,35 +14,36 @@ import (
 	"strings"
 )
 
-// mountEntry is one line of mountinfo (proc_pid_mountinfo(5)).
-type mountEntry struct {
-	id           string
-	device       string // major:minor
-	target       string
-	options      []string
-	fsType       string
-	source       string
-	superOptions []string
+// Entry is one mount, as a line of mountinfo has it (proc_pid_mountinfo(5)).
+type Entry struct {
+	Target       string
+	Options      []string // of the mount point
+	Type         string   // of the filesystem
+	Source       string
+	SuperOptions []string // of the filesystem
 }
 
-// readMounts reads the mounts of the process proc, "self" or a number.
-func readMounts(proc string) ([]mountEntry, error) {
+// Read reads the mounts that the process proc sees, "self" or a number.
+func Read(ctx context.Context, proc string) ([]Entry, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	f, err := os.Open("/proc/" + proc + "/mountinfo")
 	if err != nil {
 		return nil, err
 	}
-	list, err := parseMounts(f)
+	list, err := parse(f)
 	return list, errors.Join(err, f.Close())
 }
 
-// parseMounts reads lines of any length: one for 500 layers takes 50 KB.
-func parseMounts(r io.Reader) ([]mountEntry, error) {
-	var list []mountEntry
+// parse reads lines of any length: one for 500 layers takes 50 KB.
+func parse(r io.Reader) ([]Entry, error) {
+	var list []Entry
 	br := bufio.NewReader(r)
 	for {
 		line, err := br.ReadBytes('\n')
 		if len(bytes.TrimSpace(line)) > 0 {
-			e, ok := parseMount(string(bytes.TrimSuffix(line, []byte("\n"))))
+			e, ok := parseLine(string(bytes.TrimSuffix(line, []byte("\n"))))
 			if !ok {
 				return nil, fmt.Errorf("mountinfo has a line that makes no sense: %.200q", line)
 			}
@@ -56,20 +58,18 @@ func parseMounts(r io.Reader) ([]mountEntry, error) {
 	}
 }
 
-func parseMount(line string) (mountEntry, bool) {
+func parseLine(line string) (Entry, bool) {
 	before, after, ok := strings.Cut(line, " - ")
 	head, tail := strings.Split(before, " "), strings.Split(after, " ")
 	if !ok || len(head) < 6 || len(tail) < 3 {
-		return mountEntry{}, false
+		return Entry{}, false
 	}
-	return mountEntry{
-		id:           head[0],
-		device:       head[2],
-		target:       unescapeOctal(head[4]),
-		options:      strings.Split(head[5], ","),
-		fsType:       tail[0],
-		source:       unescapeOctal(tail[1]),
-		superOptions: strings.Split(tail[2], ","),
+	return Entry{
+		Target:       unescapeOctal(head[4]),
+		Options:      strings.Split(head[5], ","),
+		Type:         tail[0],
+		Source:       unescapeOctal(tail[1]),
+		SuperOptions: strings.Split(tail[2], ","),
 	}, true
 }
 
@@ -92,11 +92,11 @@ func unescapeOctal(s string) string {
 
 func isOctal(c byte) bool { return c >= '0' && c <= '7' }
 
-// lower are the lower dirs of an overlay as the kernel shows them: each in an
+// Lower are the lower dirs of an overlay as the kernel shows them: each in an
 // option of its own, or all in one with colons between.
-func (e mountEntry) lower() []string {
+func (e Entry) Lower() []string {
 	var dirs []string
-	for _, o := range e.superOptions {
+	for _, o := range e.SuperOptions {
 		if dir, ok := strings.CutPrefix(o, "lowerdir+="); ok {
 			dirs = append(dirs, unescapeOctal(dir))
 		} else if all, ok := strings.CutPrefix(o, "lowerdir="); ok {
@@ -126,9 +126,9 @@ func splitLower(all string) []string {
 	return append(dirs, b.String())
 }
 
-// option is the value of one of the filesystem's options, "" without it.
-func (e mountEntry) option(key string) string {
-	for _, o := range e.superOptions {
+// Option is the value of one of the filesystem's options, "" without it.
+func (e Entry) Option(key string) string {
+	for _, o := range e.SuperOptions {
 		if v, ok := strings.CutPrefix(o, key+"="); ok {
 			return unescapeOctal(v)
 		}
@@ -136,43 +136,48 @@ func (e mountEntry) option(key string) string {
 	return ""
 }
 
-// dirs are the directories that an option may mean: the kernel shows one that
+// Dirs are the directories that an option may mean: the kernel shows one that
 // was given by descriptor as it is, and one that was given by name as it was
 // written, with backslashes before commas, colons and backslashes.
-func (e mountEntry) dirs(key string) []string {
-	given := e.option(key)
+func (e Entry) Dirs(key string) []string {
+	given := e.Option(key)
 	if given == "" {
 		return nil
 	}
 	return slices.Compact([]string{given, strings.NewReplacer(`\\`, `\`, `\,`, ",", `\:`, ":").Replace(given)})
 }
 
-// upper is the upper dir, the one of its meanings that there is.
-func (e mountEntry) upper() string {
-	for _, dir := range e.dirs("upperdir") {
+// Upper is the upper dir: of what the option may mean, what exists.
+func (e Entry) Upper() string {
+	for _, dir := range e.Dirs("upperdir") {
 		if _, err := os.Lstat(dir); err == nil {
 			return dir
 		}
 	}
-	return e.option("upperdir")
+	return e.Option("upperdir")
 }
 
-// mountAt is the mount that is topmost at target, an absolute path without
-// symbolic links.
-func mountAt(target string) (mountEntry, error) {
-	list, err := readMounts("self")
+// ReadOnly reports whether nothing can be written through the mount.
+func (e Entry) ReadOnly() bool {
+	return slices.Contains(e.Options, "ro") || slices.Contains(e.SuperOptions, "ro")
+}
+
+// At is the mount that the caller sees at target, an absolute path without
+// symbolic links; false where none is.
+func At(ctx context.Context, target string) (Entry, bool, error) {
+	list, err := Read(ctx, "self")
 	if err != nil {
-		return mountEntry{}, err
+		return Entry{}, false, err
 	}
 	// The kernel lists them in the order in which they were made, roughly; of
 	// several at one target the last is seen.
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].target == target && list[i].fsType == fuseType {
-			return fuseMountAt(list[i]), nil
+	for _, e := range slices.Backward(list) {
+		if e.Target == target && e.Type == FUSEType {
+			return withOptions(ctx, e), true, nil
 		}
-		if list[i].target == target {
-			return list[i], nil
+		if e.Target == target {
+			return e, true, nil
 		}
 	}
-	return mountEntry{}, fmt.Errorf("no mount at %q: %w", target, ErrNotFound)
+	return Entry{}, false, nil
 }

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mounts
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Each calls f for the overlay mounts of every mount namespace that
+// /proc shows, the caller's first.
+func Each(ctx context.Context, f func(proc string, e Entry)) error {
+	procs := []string{"self"}
+	dirs, err := os.ReadDir("/proc")
+	if err != nil {
+		return err
+	}
+	for _, d := range dirs {
+		if _, err := strconv.Atoi(d.Name()); err == nil {
+			procs = append(procs, d.Name())
+		}
+	}
+	seen := map[string]bool{}
+	for _, proc := range procs {
+		// A process that ends meanwhile, or is another user's, shows nothing.
+		ns, err := namespace(proc)
+		if proc != "self" && (err != nil || seen[ns]) {
+			continue
+		}
+		seen[ns] = true
+		list, err := Read(ctx, proc)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if proc == "self" && err != nil {
+			return err
+		}
+		for _, e := range list {
+			if e.Type == OverlayType {
+				f(proc, e)
+			}
+		}
+	}
+	return eachFUSE(ctx, f)
+}
+
+// namespace tells mount namespaces apart. The caller may not look at that
+// of its own process in another user namespace beside its own, as two shells
+// of "layerctl unshare" are, but it may read the mounts; their ids are the
+// machine's, so the first one tells as much.
+func namespace(proc string) (string, error) {
+	dir := "/proc/" + proc
+	ns, err := os.Readlink(dir + "/ns/mnt")
+	if err == nil || !errors.Is(err, fs.ErrPermission) {
+		return ns, err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return "", err
+	}
+	// What belongs to an id that the caller's namespace has not shows as the
+	// overflow uid's (user_namespaces(7)): another user's.
+	const overflow = 65534
+	if euid := os.Geteuid(); int(st.Uid) != euid && (euid != 0 || st.Uid == overflow) {
+		return "", err
+	}
+	f, err := os.Open(dir + "/mountinfo")
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	id, err := bufio.NewReader(f).ReadString(' ')
+	return "mount " + id, err
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mounts
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// daemon is a process of fuse-overlayfs that layerctl or a line that it printed
+// has started. mountinfo does not show its layers; its arguments do, for as
+// long as the mount lives.
+type daemon struct {
+	pid     string
+	target  string
+	source  string
+	options []string // such as "lowerdir=2:1"
+}
+
+// daemons lists them, of every user whose processes show.
+func daemons(ctx context.Context) ([]daemon, error) {
+	list, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var found []daemon
+	for _, d := range list {
+		if _, err := strconv.Atoi(d.Name()); err != nil {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		raw, _ := os.ReadFile("/proc/" + d.Name() + "/cmdline") // it may have ended
+		if one, ok := parseDaemon(string(raw)); ok {
+			one.pid = d.Name()
+			found = append(found, one)
+		}
+	}
+	return found, nil
+}
+
+// parseDaemon reads arguments of the form: fuse-overlayfs -o OPTIONS TARGET.
+func parseDaemon(cmdline string) (daemon, bool) {
+	args := strings.Split(strings.TrimSuffix(cmdline, "\x00"), "\x00")
+	if len(args) != 4 || filepath.Base(args[0]) != FUSEProgram || args[1] != "-o" {
+		return daemon{}, false
+	}
+	d := daemon{target: args[3], options: strings.Split(args[2], ",")}
+	for _, o := range d.options {
+		if source, ok := strings.CutPrefix(o, "fsname="); ok {
+			d.source = source
+		}
+	}
+	return d, strings.HasPrefix(d.source, SourcePrefix)
+}
+
+// entry is the daemon's mount as if the kernel had made it. It is gone from
+// the list of mounts before its process is. One that may not be looked at is
+// believed to be there.
+func (d daemon) entry(ctx context.Context) (Entry, bool) {
+	e := Entry{Target: d.target, Type: FUSEType}
+	list, err := Read(ctx, d.pid)
+	if !errors.Is(err, fs.ErrPermission) {
+		i := slices.IndexFunc(list, func(m Entry) bool { return m.Type == FUSEType && m.Target == d.target })
+		if i < 0 {
+			return e, false
+		}
+		e = list[i]
+	}
+	e.Source, e.SuperOptions = d.source, append(e.SuperOptions, d.options...)
+	return e, true
+}
+
+// eachFUSE calls f as Each does.
+func eachFUSE(ctx context.Context, f func(proc string, e Entry)) error {
+	list, err := daemons(ctx)
+	if err != nil {
+		return err
+	}
+	here, _ := namespace("self")
+	for _, d := range list {
+		e, mounted := d.entry(ctx)
+		if !mounted {
+			continue
+		}
+		proc := d.pid
+		if there, err := namespace(d.pid); err == nil && there == here {
+			proc = "self"
+		}
+		f(proc, e)
+	}
+	return nil
+}
+
+// withOptions adds to a mount in the caller's namespace what only the arguments
+// of its daemon say.
+func withOptions(ctx context.Context, found Entry) Entry {
+	_ = eachFUSE(ctx, func(proc string, e Entry) {
+		if proc == "self" && e.Target == found.Target {
+			found = e
+		}
+	})
+	return found
+}
+
+// AwaitEnd waits until the processes of fuse-overlayfs have ended that had
+// mounted at target: they hold the upper dir until then.
+func AwaitEnd(ctx context.Context, target string) error {
+	const long, step = 5 * time.Second, 5 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, long)
+	defer cancel()
+	for {
+		list, err := daemons(ctx)
+		if err != nil {
+			return err
+		}
+		alive := func(d daemon) bool {
+			_, mounted := d.entry(ctx)
+			return d.target == target && !mounted
+		}
+		if !slices.ContainsFunc(list, alive) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil // it is unmounted all the same
+		case <-time.After(step):
+		}
+	}
+}
+
+// EndOrphans ends the processes of fuse-overlayfs whose mounts nobody can see
+// any more: one keeps its mount namespace alive, and the namespace its mount,
+// also when the command is done that they were for.
+func EndOrphans(ctx context.Context) error {
+	found, err := daemons(ctx)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	list, err := os.ReadDir("/proc")
+	if err != nil {
+		return err
+	}
+	inhabited := map[string]bool{}
+	for _, d := range list {
+		isDaemon := slices.ContainsFunc(found, func(f daemon) bool { return f.pid == d.Name() })
+		if ns, err := os.Readlink("/proc/" + d.Name() + "/ns/mnt"); err == nil && !isDaemon {
+			inhabited[ns] = true
+		}
+	}
+	for _, d := range found {
+		ns, err := os.Readlink("/proc/" + d.pid + "/ns/mnt")
+		pid, _ := strconv.Atoi(d.pid)
+		if err == nil && !inhabited[ns] {
+			_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended, or be another user's
+		}
+	}
+	return nil
+}
