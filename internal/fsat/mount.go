@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fsat
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// mountID numbers the mount that an open file is on. statx(2) tells it from
+// Linux 5.8 on, /proc before that.
+func mountID(fd int) (uint64, error) {
+	var stx unix.Statx_t
+	err := retry(func() error { return unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &stx) })
+	if err == nil && stx.Mask&unix.STATX_MNT_ID != 0 {
+		return stx.Mnt_id, nil
+	}
+	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(info)) {
+		if value, ok := strings.CutPrefix(line, "mnt_id:"); ok {
+			return strconv.ParseUint(strings.TrimSpace(value), 10, 64)
+		}
+	}
+	return 0, unix.ENOSYS
+}
+
+// procPath is a path that leads to the very file that fd is, also to a
+// symbolic link.
+func procPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }

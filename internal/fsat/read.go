@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fsat
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrTooLarge is of a file that is larger than its reader allows.
+var ErrTooLarge = errors.New("file is too large")
+
+// ReadFile reads the regular file at path below dir. More than limit bytes are
+// [ErrTooLarge].
+func ReadFile(dir *os.File, path string, limit int64) (_ []byte, err error) {
+	f, err := OpenFile(dir, path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(raw)) > limit {
+		err = fmt.Errorf("read %s: %w: more than %d bytes", f.Name(), ErrTooLarge, limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return raw, nil
+}
+
+// Lstat describes name in dir; a symbolic link is described itself.
+func Lstat(dir *os.File, name string) (unix.Stat_t, error) {
+	st, err := LstatFD(int(dir.Fd()), name)
+	if err != nil {
+		return st, &os.PathError{Op: "lstat", Path: filepath.Join(dir.Name(), name), Err: err}
+	}
+	return st, nil
+}
+
+// Stat describes an open file, which may be opened with O_PATH.
+func Stat(f *os.File) (unix.Stat_t, error) {
+	st, err := StatFD(int(f.Fd()))
+	if err != nil {
+		return st, &os.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	return st, nil
+}
+
+// Exists says whether dir has the name, of whatever type.
+func Exists(dir *os.File, name string) (bool, error) {
+	_, err := Lstat(dir, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Names lists dir from its beginning, whatever was read from it before.
+func Names(dir *os.File) ([]string, error) {
+	list, err := OpenDir(dir, ".")
+	if err != nil {
+		return nil, err
+	}
+	names, err := list.Readdirnames(-1)
+	return names, errors.Join(err, list.Close())
+}
+
+// Readlink reads the target of the symbolic link that f, opened with O_PATH,
+// is.
+func Readlink(f *os.File) (string, error) {
+	for size := 256; ; size *= 4 {
+		buf := make([]byte, size)
+		n, err := unix.Readlinkat(int(f.Fd()), "", buf)
+		if err != nil {
+			return "", &os.PathError{Op: "readlink", Path: f.Name(), Err: err}
+		}
+		if n < size {
+			return string(buf[:n]), nil
+		}
+	}
+}
