@@ -21,9 +21,28 @@ const module = "github.com/layerctl/layerctl"
 // within a level, but for the vocabulary of layer; tests may also use internal/imagetest and internal/disktest.
 var imports = map[string][]string{
 	// level 3
-	"cmd/layerctl": {"cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns", "internal/mounts", "layer", "errkind"},
+	"cmd/layerctl": {
+		"cmd/layerctl/internal/progress",
+		"cmd/layerctl/internal/show",
+		"cmd/layerctl/internal/terminal",
+		"",
+		"registry",
+		"unpack",
+		"overlaystore",
+		"cache",
+		"archive",
+		"manifest",
+		"platform",
+		"bundle",
+		"internal/cmdline",
+		"internal/userns",
+		"layer",
+		"errkind",
+		"internal/mounts",
+	},
 	// below it: what the command prints
 	"cmd/layerctl/internal/progress": {"", "registry", "cmd/layerctl/internal/terminal"},
+	"cmd/layerctl/internal/show":     {"", "registry", "overlaystore", "manifest", "platform", "layer", "cmd/layerctl/internal/terminal"},
 	"cmd/layerctl/internal/terminal": {},
 	// level 2: the only place that joins the parts
 	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "internal/durable", "internal/flat", "internal/merged", "layer", "errkind"},

@@ -3,14 +3,10 @@
 package main
 
 import (
-	"fmt"
-	"text/tabwriter"
 	"time"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/urfave/cli/v2"
-
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
-	"github.com/layerctl/layerctl/overlaystore"
 )
 
 func dfCommand() *cli.Command {
@@ -40,43 +36,7 @@ func runDF(c *cli.Context) (err error) {
 		return err
 	}
 	if c.Bool("json") {
-		return terminal.WriteJSON(c.App.Writer, usageOf(usage))
+		return show.UsageJSON(c.App.Writer, usage)
 	}
-	return printUsage(c, usage)
-}
-
-func printUsage(c *cli.Context, u overlaystore.Usage) error {
-	table := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "REFERENCE\tMANIFEST\tSIZE\tSHARED\tOWN\tUSED")
-	for _, i := range u.Images {
-		for _, ref := range refsOf(i.Image) {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", terminal.Escape(ref), terminal.Short(i.Manifest),
-				terminal.Bytes(i.Bytes), terminal.Bytes(i.Shared), terminal.Bytes(i.Own), ago(i.Used, time.Now()))
-		}
-	}
-	fmt.Fprintf(table, "\n%d layers\t\t%s\t\t\t\nreclaimable\t\t%s\t\t\t\n", u.Layers, terminal.Bytes(u.Bytes), terminal.Bytes(u.Reclaimable))
-	return table.Flush()
-}
-
-// usageJSON is the output of df --json, in bytes of file contents.
-type usageJSON struct {
-	Images      []imageUsageJSON `json:"images"`
-	Layers      int              `json:"layers"`
-	Bytes       int64            `json:"bytes"`
-	Reclaimable int64            `json:"reclaimable"`
-}
-
-type imageUsageJSON struct {
-	storedImage
-	Bytes  int64 `json:"bytes"`
-	Shared int64 `json:"shared"`
-	Own    int64 `json:"own"`
-}
-
-func usageOf(u overlaystore.Usage) usageJSON {
-	out := usageJSON{Images: []imageUsageJSON{}, Layers: u.Layers, Bytes: u.Bytes, Reclaimable: u.Reclaimable}
-	for _, i := range u.Images {
-		out.Images = append(out.Images, imageUsageJSON{stored(i.Image), i.Bytes, i.Shared, i.Own})
-	}
-	return out
+	return show.Usage(c.App.Writer, usage, time.Now())
 }

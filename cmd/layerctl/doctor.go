@@ -9,13 +9,12 @@ import (
 	"os/user"
 	"runtime"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl"
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 )
@@ -31,30 +30,6 @@ always an error: much is only needed for one flag, as the hint says.`,
 	}
 }
 
-// diagnosis is what doctor --json prints.
-type diagnosis struct {
-	Version string        `json:"version"`
-	Store   string        `json:"store"`
-	Checks  []checkOfHost `json:"checks"`
-}
-
-type checkOfHost struct {
-	Area  string `json:"area"`
-	Name  string `json:"name"`
-	OK    bool   `json:"ok"`
-	Value string `json:"value"`
-	Hint  string `json:"hint,omitempty"`
-}
-
-func (d *diagnosis) add(area string, list ...overlaystore.Check) {
-	for _, c := range list {
-		if c.OK {
-			c.Hint = ""
-		}
-		d.Checks = append(d.Checks, checkOfHost{area, c.Name, c.OK, c.Value, c.Hint})
-	}
-}
-
 func runDoctor(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
@@ -63,29 +38,18 @@ func runDoctor(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	d := &diagnosis{Version: version(), Store: store}
-	d.add("mount", overlaystore.Survey(c.Context, store)...)
+	d := &show.Diagnosis{Version: version(), Store: store}
+	d.Add("mount", overlaystore.Survey(c.Context, store)...)
 	_, missing := os.Stat(helperPath)
-	d.add("mount", overlaystore.Check{Name: helperName, OK: missing == nil, Value: helperPath, Hint: "only needed for lines of fstab with more than about 120 layers: ln -s " + ownPath() + " " + helperPath})
-	d.add("rootless", surveyRootless()...)
-	d.add("limits", surveyLimits()...)
-	d.add("platform", surveyPlatform(c)...)
-	d.add("registry", surveyRegistry(c)...)
+	d.Add("mount", overlaystore.Check{Name: helperName, OK: missing == nil, Value: helperPath, Hint: "only needed for lines of fstab with more than about 120 layers: ln -s " + ownPath() + " " + helperPath})
+	d.Add("rootless", surveyRootless()...)
+	d.Add("limits", surveyLimits()...)
+	d.Add("platform", surveyPlatform(c)...)
+	d.Add("registry", surveyRegistry(c)...)
 	if c.Bool("json") {
-		return terminal.WriteJSON(c.App.Writer, d)
+		return d.JSON(c.App.Writer)
 	}
-	table := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
-	for _, check := range d.Checks {
-		ok := "yes"
-		if !check.OK {
-			ok = "no"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", check.Area, check.Name, ok, terminal.Escape(check.Value))
-		if check.Hint != "" {
-			fmt.Fprintf(table, "\t\t\thint: %s\n", terminal.Escape(check.Hint))
-		}
-	}
-	return table.Flush()
+	return d.Text(c.App.Writer)
 }
 
 // surveyRootless looks for what a user without root needs.

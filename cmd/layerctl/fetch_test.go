@@ -229,7 +229,7 @@ func TestPullOverRanges(t *testing.T) {
 			if code := run(append(pull, "--dry-run", "--json"), nil, &stdout, &stderr); code != exitOK {
 				t.Fatalf("exit %d: %s", code, &stderr)
 			}
-			var plan planJSON
+			var plan planned
 			if err := json.Unmarshal(stdout.Bytes(), &plan); err != nil || plan.Requests != 1+5 {
 				t.Errorf("%d requests were promised, %v, want the tag's and five", plan.Requests, err)
 			}
@@ -494,6 +494,14 @@ func craneReads(t *testing.T, dir string) {
 	}
 }
 
+// planned is what these tests read of "pull --dry-run --json".
+type planned struct {
+	Requests int
+	Fetch    int64
+	Fits     bool
+	Problem  string
+}
+
 func TestDryRunSaysThatItDoesNotFit(t *testing.T) {
 	r := imagetest.NewRegistry()
 	t.Cleanup(r.Close)
@@ -510,7 +518,7 @@ func TestDryRunSaysThatItDoesNotFit(t *testing.T) {
 		if code := run(args, nil, &stdout, &stderr); code != exitFilesystem {
 			t.Errorf("%q: exit %d, want %d: %s", flags, code, exitFilesystem, &stderr)
 		}
-		var plan planJSON
+		var plan planned
 		if len(flags) == 0 {
 			continue
 		}

@@ -3,16 +3,10 @@
 package main
 
 import (
-	"fmt"
-	"io"
-	"text/tabwriter"
-	"time"
-
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
-	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/layerctl/layerctl/platform"
 )
 
 func imagesCommand() *cli.Command {
@@ -29,25 +23,6 @@ fetched, and PULLED when it first came, in UTC.
 	}
 }
 
-// storedImage is an image in the output of images --json.
-type storedImage struct {
-	overlaystore.Image
-	References []string  `json:"references"`
-	LastUsed   time.Time `json:"used"`
-}
-
-func stored(i overlaystore.Image) storedImage {
-	return storedImage{i, append([]string{}, i.Refs...), i.Used}
-}
-
-// refsOf are the image's references for a table: one row at the least.
-func refsOf(i overlaystore.Image) []string {
-	if len(i.Refs) == 0 {
-		return []string{"-"}
-	}
-	return i.Refs
-}
-
 func runImages(c *cli.Context) (err error) {
 	if err := noArguments(c); err != nil {
 		return err
@@ -61,9 +36,9 @@ func runImages(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	list := []storedImage{}
+	list := []show.Image{}
 	for _, i := range images {
-		list = append(list, stored(i))
+		list = append(list, show.NewImage(i))
 	}
 	switch {
 	case c.String("format") != "":
@@ -71,30 +46,18 @@ func runImages(c *cli.Context) (err error) {
 	case c.Bool("json"):
 		return terminal.WriteJSON(c.App.Writer, list)
 	}
-	return tableOfImages(c.App.Writer, images)
+	return show.Images(c.App.Writer, images)
 }
 
-func formatImages(c *cli.Context, list []storedImage) error {
-	t, err := parseFormat(c.String("format"))
+func formatImages(c *cli.Context, list []show.Image) error {
+	t, err := parseFormat(c)
 	if err != nil {
 		return err
 	}
 	for _, i := range list {
-		if err := printFormatted(c, t, i, "images"); err != nil {
+		if err := printFormatted(c, t, i); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func tableOfImages(w io.Writer, images []overlaystore.Image) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "REFERENCE\tPLATFORM\tMANIFEST\tLAYERS\tSIZE\tPULLED")
-	for _, i := range images {
-		for _, ref := range refsOf(i) {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", terminal.Escape(ref), platform.Format(i.Platform),
-				terminal.Short(i.Manifest), len(i.Layers), terminal.Bytes(i.Size), i.Created.UTC().Format("2006-01-02 15:04"))
-		}
-	}
-	return table.Flush()
 }

@@ -4,11 +4,13 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
@@ -65,17 +67,38 @@ func runInspect(c *cli.Context) error {
 		return printExact(c, refs, func(l *layerctl.Client) ([]byte, error) { return l.Config(c.Context, refs[0]) })
 	case "digest":
 		return inspectDigest(c, refs[0])
-	case "docker":
-		return inspectDocker(c, refs[0])
-	case "manifest-tool":
-		return inspectManifestTool(c, refs[0])
 	case "format":
 		return inspectFormat(c, refs[0])
-	case "json":
-		return inspectJSON(c, refs[0])
-	default:
-		return inspectTree(c, refs[0])
 	}
+	detail, write := inspectPrinter(c, refs[0], form)
+	found, err := inspect(c, refs[0], detail)
+	if err != nil {
+		return err
+	}
+	return write(c.App.Writer, found)
+}
+
+// inspectPrinter is what prints a form, and how much of the image that needs.
+func inspectPrinter(c *cli.Context, ref, form string) (layerctl.InspectOptions, func(io.Writer, *layerctl.Inspection) error) {
+	manifests := layerctl.InspectOptions{Detail: layerctl.DetailManifests}
+	configs := layerctl.InspectOptions{Detail: layerctl.DetailConfigs}
+	switch form {
+	case "docker":
+		long := c.Bool("verbose")
+		o := layerctl.InspectOptions{}
+		if long {
+			o = layerctl.InspectOptions{Detail: layerctl.DetailManifests, Attestations: true}
+		}
+		return o, func(w io.Writer, found *layerctl.Inspection) error { return show.Docker(w, ref, found, long) }
+	case "manifest-tool":
+		return manifests, func(w io.Writer, found *layerctl.Inspection) error { return show.ManifestTool(w, ref, found) }
+	case "json":
+		return configs, show.Inspection
+	}
+	if c.Bool("configs") {
+		return configs, func(w io.Writer, found *layerctl.Inspection) error { return show.Tree(w, found, true) }
+	}
+	return manifests, func(w io.Writer, found *layerctl.Inspection) error { return show.Tree(w, found, false) }
 }
 
 // inspectForm is the one form that was asked for; "" is the tree.

@@ -301,9 +301,9 @@ func TestInspectHostileText(t *testing.T) {
 		"schemaVersion": 2, "config": config, "layers": []any{layer}, "annotations": map[string]string{evil: strings.Repeat(evil, 1000), ocispec.AnnotationCreated: evil},
 	}), "single")
 	m.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64", Variant: evil, OSVersion: evil, OSFeatures: []string{evil}}
-	m.Annotations = map[string]string{evil: evil, referenceType: "x" + evil}
+	m.Annotations = map[string]string{evil: evil, "vnd.docker.reference.type": "x" + evil}
 	attestation := m
-	attestation.Annotations = map[string]string{referenceType: attestationManifest, "vnd.docker.reference.digest": evil}
+	attestation.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": evil}
 	thing := r.Add("x/"+evil, []byte(evil))
 	thing.MediaType, thing.ArtifactType = "x/"+evil, evil
 	r.Add(ocispec.MediaTypeImageIndex, imagetest.JSON(map[string]any{

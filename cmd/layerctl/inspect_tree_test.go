@@ -28,7 +28,7 @@ func TestInspectTree(t *testing.T) {
 	attestation := ocispec.Descriptor{
 		MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("attestation"), Size: 500,
 		Platform:    &ocispec.Platform{OS: "unknown", Architecture: "unknown"},
-		Annotations: map[string]string{referenceType: attestationManifest, "vnd.docker.reference.digest": arm.Digest.String()},
+		Annotations: map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": arm.Digest.String()},
 	}
 	r.Add(ocispec.MediaTypeImageIndex, imagetest.JSON(map[string]any{
 		"schemaVersion": 2, "manifests": []any{arm, attestation, nested, chart}, "annotations": map[string]string{"a": "b"},

@@ -5,7 +5,6 @@ package main
 import (
 	"archive/tar"
 	"bytes"
-	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -70,23 +69,5 @@ func TestCatToATerminal(t *testing.T) {
 	got := onTerminal(t, "cat", image+":/a\x1b[31m\nb")
 	if want := "red \\x1b[31m\ttab\nnul \\x00 \\xff\n"; got != want {
 		t.Errorf("cat to a terminal = %q, want %q", got, want)
-	}
-}
-
-func TestModeWord(t *testing.T) {
-	for mode, want := range map[fs.FileMode]string{
-		0o755:                              "-rwxr-xr-x",
-		0:                                  "----------",
-		fs.ModeDir | fs.ModeSticky | 0o777: "drwxrwxrwt",
-		fs.ModeDir | fs.ModeSticky | fs.ModeSetgid: "d-----S--T",
-		fs.ModeSetuid | fs.ModeSetgid | 0o755:      "-rwsr-sr-x",
-		fs.ModeDevice | 0o600:                      "brw-------",
-		fs.ModeDevice | fs.ModeCharDevice | 0o600:  "crw-------",
-		fs.ModeNamedPipe | 0o644:                   "prw-r--r--",
-		fs.ModeSymlink | 0o777:                     "lrwxrwxrwx",
-	} {
-		if got := modeWord(mode); got != want {
-			t.Errorf("%o: %s, want %s", mode, got, want)
-		}
 	}
 }

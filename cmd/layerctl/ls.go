@@ -10,7 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 )
 
 func lsCommand() *cli.Command {
@@ -68,11 +68,11 @@ func runLs(c *cli.Context) error {
 		list := slices.Collect(listing(c, view, file))
 		switch {
 		case c.Bool("json"):
-			return terminal.WriteJSON(c.App.Writer, lsObjects(list))
+			return show.FilesJSON(c.App.Writer, list)
 		case c.Bool("long"):
-			return printLong(c.App.Writer, list)
+			return show.LongFiles(c.App.Writer, list)
 		}
-		return printPaths(c.App.Writer, list)
+		return show.Files(c.App.Writer, list)
 	})
 }
 

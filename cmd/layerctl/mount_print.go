@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -20,23 +21,6 @@ func mountFormats() []string {
 	return []string{"sh", "json", "fstab", "fstab-helper", "systemd", "containerd"}
 }
 
-// mountJSON is the output of mount --format json.
-type mountJSON struct {
-	Reference string             `json:"reference"`
-	Image     overlaystore.Image `json:"image"`
-	Lower     []string           `json:"lower"`
-	Upper     string             `json:"upper,omitempty"`
-	Work      string             `json:"work,omitempty"`
-	Type      string             `json:"type"`
-	Source    string             `json:"source"`
-	Target    string             `json:"target"`
-	// Flags and Options are for mount(2), in the directory Directory.
-	Flags     []string `json:"flags"`
-	Options   string   `json:"options"`
-	Directory string   `json:"directory"`
-	Line      string   `json:"line"`
-}
-
 // printMount prints the mount in the form that was asked for.
 func printMount(c *cli.Context, mount *overlaystore.Mount, image overlaystore.Image, name, target string) error {
 	format := c.String("format")
@@ -45,13 +29,13 @@ func printMount(c *cli.Context, mount *overlaystore.Mount, image overlaystore.Im
 	}
 	switch format {
 	case "json":
-		return printMountJSON(c, mount, image, name, target)
+		return show.MountJSON(c.App.Writer, mount, image, name, target)
 	case "containerd":
 		spec, err := mount.Spec()
 		if err != nil {
 			return err
 		}
-		return terminal.WriteJSON(c.App.Writer, []overlaystore.Spec{spec})
+		return show.SpecJSON(c.App.Writer, spec)
 	case "systemd":
 		unit, err := mount.Unit(target)
 		if err != nil {
@@ -104,20 +88,4 @@ func ownPath() string {
 func systemdRuns() bool {
 	_, err := os.Lstat("/run/systemd/system")
 	return err == nil
-}
-
-func printMountJSON(c *cli.Context, mount *overlaystore.Mount, image overlaystore.Image, name, target string) error {
-	line, err := mount.Line(target)
-	if err != nil {
-		return err
-	}
-	options, err := mount.Options()
-	if err != nil {
-		return err
-	}
-	return terminal.WriteJSON(c.App.Writer, mountJSON{
-		Reference: name, Image: image, Lower: mount.Lower(), Upper: mount.Upper(), Work: mount.Work(),
-		Type: mount.Type(), Source: mount.Source(), Target: target,
-		Flags: mount.Flags(), Options: options, Directory: mount.LinkDir(), Line: line,
-	})
 }

@@ -132,7 +132,7 @@ func addAttested(_ *testing.T, r *imagetest.Registry, tag string) {
 		}))
 		a := r.Add(ocispec.MediaTypeImageManifest, imagetest.JSON(m))
 		a.Platform = &ocispec.Platform{OS: "unknown", Architecture: "unknown"}
-		a.Annotations = map[string]string{referenceType: attestationManifest, "vnd.docker.reference.digest": of.Digest.String()}
+		a.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": of.Digest.String()}
 		entries = append(entries, a)
 	}
 	r.Add(ocispec.MediaTypeImageIndex, imagetest.JSON(map[string]any{

@@ -8,13 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
-	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -62,7 +61,18 @@ func runPrune(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return printPruned(c, pruned, blobs)
+	if c.Bool("json") {
+		return show.PrunedJSON(c.App.Writer, pruned, blobs)
+	}
+	if err := show.Pruned(c.App.Writer, pruned, blobs); err != nil || c.Bool("quiet") {
+		return err
+	}
+	verb := "freed"
+	if c.Bool("dry-run") {
+		verb = "would free"
+	}
+	terminal.NewConsole(c.App.ErrWriter).Say("%s %s", verb, terminal.Bytes(pruned.Bytes+blobs.Bytes))
+	return nil
 }
 
 // pruneCache prunes the cache in the store's blobs/, if there is one.
@@ -77,72 +87,4 @@ func pruneCache(c *cli.Context, store *overlaystore.Store, o overlaystore.PruneO
 	}
 	defer func() { err = closing(err, kept) }()
 	return layerctl.PruneCache(c.Context, store, kept, o)
-}
-
-func printPruned(c *cli.Context, p overlaystore.Pruned, blobs layerctl.PrunedBlobs) error {
-	if c.Bool("json") {
-		out := prunedJSON{Images: []storedImage{}, Layers: append([]digest.Digest{}, p.Layers...), Fixes: append([]digest.Digest{}, p.Fixes...), Blobs: []digest.Digest{}, Bytes: p.Bytes + blobs.Bytes}
-		for _, b := range blobs.Blobs {
-			out.Blobs = append(out.Blobs, b.Digest)
-		}
-		for _, i := range p.Images {
-			out.Images = append(out.Images, stored(i))
-		}
-		return terminal.WriteJSON(c.App.Writer, out)
-	}
-	for _, i := range p.Images {
-		if _, err := fmt.Fprintf(c.App.Writer, "image %s\n", i.Manifest); err != nil {
-			return err
-		}
-	}
-	for _, d := range p.Layers {
-		if _, err := fmt.Fprintf(c.App.Writer, "layer %s\n", d); err != nil {
-			return err
-		}
-	}
-	for _, d := range p.Fixes {
-		if _, err := fmt.Fprintf(c.App.Writer, "fix layer %s\n", d); err != nil {
-			return err
-		}
-	}
-	for _, b := range blobs.Blobs {
-		if _, err := fmt.Fprintf(c.App.Writer, "blob %s\n", b.Digest); err != nil {
-			return err
-		}
-	}
-	if c.Bool("quiet") {
-		return nil
-	}
-	verb := "freed"
-	if c.Bool("dry-run") {
-		verb = "would free"
-	}
-	terminal.NewConsole(c.App.ErrWriter).Say("%s %s", verb, terminal.Bytes(p.Bytes+blobs.Bytes))
-	return nil
-}
-
-// prunedJSON is the output of prune --json; bytes are those of file contents
-// and of blobs.
-type prunedJSON struct {
-	Images []storedImage   `json:"images"`
-	Layers []digest.Digest `json:"layers"`
-	Fixes  []digest.Digest `json:"fixLayers"`
-	Blobs  []digest.Digest `json:"blobs"`
-	Bytes  int64           `json:"bytes"`
-}
-
-// ago is how long ago a time was, in one unit.
-func ago(t, now time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case t.IsZero():
-		return "never"
-	case d < time.Minute:
-		return "now"
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", d/time.Hour)
-	}
-	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }

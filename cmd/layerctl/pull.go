@@ -11,6 +11,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
@@ -156,7 +157,7 @@ func (p *puller) one(l listed) error {
 		if err != nil {
 			return err
 		}
-		return printPlan(p.Context, plan)
+		return p.planned(plan)
 	}
 	pulled, err := client.Pull(p.Context.Context, p.store, l.ref, options)
 	p.show.Finish()
@@ -164,6 +165,23 @@ func (p *puller) one(l listed) error {
 		return err
 	}
 	return p.pulled(l.ref, pulled)
+}
+
+// planned prints the plan, and returns why it cannot be carried out.
+func (p *puller) planned(plan layerctl.Plan) error {
+	if !p.Bool("quiet") {
+		for _, w := range plan.Warnings {
+			terminal.NewConsole(p.App.ErrWriter).Warn("%s: %s", plan.Reference, w)
+		}
+	}
+	write := show.Plan
+	if p.Bool("json") {
+		write = show.PlanJSON
+	}
+	if err := write(p.App.Writer, plan); err != nil {
+		return err
+	}
+	return plan.Fits
 }
 
 func (p *puller) pulled(ref string, pulled layerctl.Pulled) error {

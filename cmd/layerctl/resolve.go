@@ -4,11 +4,11 @@ package main
 
 import (
 	"fmt"
-	"io"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
@@ -41,7 +41,7 @@ func runResolve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	e, err := newExplanation(found)
+	e, err := show.NewExplanation(found)
 	if err != nil {
 		return err
 	}
@@ -53,9 +53,9 @@ func runResolve(c *cli.Context) error {
 	}
 	switch {
 	case c.Bool("json"):
-		err = printShape(c, e)
+		err = e.JSON(c.App.Writer)
 	case c.Bool("explain"):
-		_, err = io.WriteString(c.App.Writer, e.text(terminal.NewPainter(c.App.Writer)))
+		err = e.Text(c.App.Writer)
 	case refusal == nil:
 		_, err = fmt.Fprintln(c.App.Writer, e.Pinned)
 	}

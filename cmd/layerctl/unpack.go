@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -190,26 +191,5 @@ func tellUnpacked(c *cli.Context, u layerctl.Unpacked) error {
 	if !c.Bool("json") {
 		return nil
 	}
-	return terminal.WriteJSON(c.App.Writer, unpackedJSON{
-		Reference: u.Reference.String(), Manifest: u.Manifest.Digest.String(),
-		Files: u.Files, Directories: u.Directories, Symlinks: u.Symlinks, Links: u.Links, Nodes: u.Nodes, Bytes: u.Bytes,
-		Fetched: u.Fetched, Stored: u.Stored, Unread: u.Unread, Notes: u.Notes,
-	})
-}
-
-// unpackedJSON is what --json prints; layers are counted by where they came
-// from, and notes as in layer.json.
-type unpackedJSON struct {
-	Reference   string           `json:"reference"`
-	Manifest    string           `json:"manifest"`
-	Files       int64            `json:"files"`
-	Directories int64            `json:"directories"`
-	Symlinks    int64            `json:"symlinks"`
-	Links       int64            `json:"links"`
-	Nodes       int64            `json:"nodes"`
-	Bytes       int64            `json:"bytes"`
-	Fetched     int              `json:"fetched"`
-	Stored      int              `json:"stored"`
-	Unread      int              `json:"unread"`
-	Notes       map[string]int64 `json:"notes"`
+	return show.Unpacked(c.App.Writer, u)
 }

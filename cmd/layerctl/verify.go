@@ -3,13 +3,12 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
@@ -100,41 +99,13 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 
 func printReport(c *cli.Context, report overlaystore.Report) error {
 	if c.Bool("json") {
-		return terminal.WriteJSON(c.App.Writer, reportOf(report))
+		return show.ReportJSON(c.App.Writer, report)
 	}
-	for _, d := range report.Differences {
-		if _, err := fmt.Fprintln(c.App.Writer, terminal.Escape(d.String())); err != nil {
-			return err
-		}
+	if err := show.Report(c.App.Writer, report); err != nil {
+		return err
 	}
 	if len(report.Differences) == 0 && !c.Bool("quiet") {
 		terminal.NewConsole(c.App.ErrWriter).Say("%d layers, %d paths, %s read: all as committed", report.Layers, report.Files, terminal.Bytes(report.Bytes))
 	}
 	return nil
-}
-
-// reportJSON is the output of verify --json. Paths that are no UTF-8 stand
-// quoted, as in Go.
-type reportJSON struct {
-	Layers      int              `json:"layers"`
-	Paths       int64            `json:"paths"`
-	Bytes       int64            `json:"bytes"`
-	Differences []differenceJSON `json:"differences"`
-}
-
-type differenceJSON struct {
-	Layer digest.Digest `json:"layer"`
-	Fix   bool          `json:"fix,omitempty"`
-	Path  string        `json:"path,omitempty"`
-	Field string        `json:"field"`
-	Got   string        `json:"got,omitempty"`
-	Want  string        `json:"want,omitempty"`
-}
-
-func reportOf(r overlaystore.Report) reportJSON {
-	out := reportJSON{Layers: r.Layers, Paths: r.Files, Bytes: r.Bytes, Differences: []differenceJSON{}}
-	for _, d := range r.Differences {
-		out.Differences = append(out.Differences, differenceJSON{d.Layer, d.Fix, terminal.Escape(d.Path), d.Field, terminal.Escape(d.Got), terminal.Escape(d.Want)})
-	}
-	return out
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package show
 
 import (
 	"strings"
-	"text/template"
 	"text/template/parse"
 
 	"github.com/layerctl/layerctl"
@@ -27,11 +26,11 @@ func keys(words string) map[string]bool {
 	return set
 }
 
-// formatNeeds tells how much must be read for a template: a digest should not
-// cost a request for each image. In doubt it is everything.
-func formatNeeds(t *template.Template) layerctl.InspectOptions {
+// Needs tells how much must be read for the template: a digest should not cost
+// a request for each image. In doubt it is everything.
+func (t *Template) Needs() layerctl.InspectOptions {
 	n := needs{}
-	for _, defined := range t.Templates() {
+	for _, defined := range t.parsed.Templates() {
 		if defined.Tree != nil {
 			n.list(defined.Root)
 		}

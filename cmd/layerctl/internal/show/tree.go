@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package show
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
@@ -23,18 +23,11 @@ const (
 	margin = 9
 )
 
-func inspectTree(c *cli.Context, ref string) error {
-	detail := layerctl.DetailManifests
-	if c.Bool("configs") {
-		detail = layerctl.DetailConfigs
-	}
-	found, err := inspect(c, ref, layerctl.InspectOptions{Detail: detail})
-	if err != nil {
-		return err
-	}
-	t := &tree{Painter: terminal.NewPainter(c.App.Writer), found: found, diffIDs: c.Bool("configs")}
+// Tree prints an inspection for people, with the diffIDs where that is asked for.
+func Tree(w io.Writer, found *layerctl.Inspection, diffIDs bool) error {
+	t := &tree{Painter: terminal.NewPainter(w), found: found, diffIDs: diffIDs}
 	t.inspection()
-	_, err = c.App.Writer.Write([]byte(t.String()))
+	_, err := io.WriteString(w, t.String())
 	return err
 }
 

@@ -1,40 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package show
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/manifest"
 )
 
-// inspectDocker prints what docker's "manifest inspect" prints: its keys, in
-// its order, with its blanks. The forms are those of docker/cli 29,
+// Docker prints what docker's "manifest inspect" prints, or with long what its
+// -v prints: its keys, in its order, with its blanks. typed is the reference as
+// the user wrote it. The forms are those of docker/cli 29,
 // cli/command/manifest/inspect.go and cli/manifest/types/types.go, and of the
 // docker/distribution 2.8 that it encodes with.
-func inspectDocker(c *cli.Context, ref string) error {
-	long := c.Bool("verbose")
-	options := layerctl.InspectOptions{}
-	if long {
-		options = layerctl.InspectOptions{Detail: layerctl.DetailManifests, Attestations: true}
-	}
-	found, err := inspect(c, ref, options)
-	if err != nil {
-		return err
-	}
+func Docker(w io.Writer, typed string, found *layerctl.Inspection, long bool) error {
 	var out []byte
+	var err error
 	switch single := found.Kind != "index"; {
 	case long:
-		out, err = dockerLong(found, dockerName(ref, found.Reference))
+		out, err = dockerLong(found, dockerName(typed, found.Reference))
 	case single:
 		var b bytes.Buffer
 		err = json.Indent(&b, found.Document, "", "\t")
@@ -45,7 +38,7 @@ func inspectDocker(c *cli.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	return terminal.WriteDocument(c.App.Writer, append(out, '\n'))
+	return terminal.WriteDocument(w, append(out, '\n'))
 }
 
 // dockerList is the list that docker builds anew from an index. It leaves out

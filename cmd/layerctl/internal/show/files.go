@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package show
 
 import (
 	"bufio"
@@ -28,6 +28,11 @@ type lsObject struct {
 	Minor   *uint32               `json:"minor,omitempty"`
 	Xattrs  map[layer.Path][]byte `json:"xattrs,omitempty"`
 	Names   int                   `json:"names,omitempty"`
+}
+
+// FilesJSON prints them as an array of objects.
+func FilesJSON(w io.Writer, list []layerctl.File) error {
+	return terminal.WriteJSON(w, lsObjects(list))
 }
 
 func lsObjects(list []layerctl.File) []lsObject {
@@ -101,7 +106,8 @@ func modeWord(m fs.FileMode) string {
 	return letters[m.Type()] + string(word)
 }
 
-func printPaths(w io.Writer, list []layerctl.File) error {
+// Files prints a path a line.
+func Files(w io.Writer, list []layerctl.File) error {
 	out := bufio.NewWriter(w)
 	for _, f := range list {
 		fmt.Fprintln(out, terminal.Escape(f.Path))
@@ -109,8 +115,8 @@ func printPaths(w io.Writer, list []layerctl.File) error {
 	return out.Flush()
 }
 
-// printLong prints a line a path, the columns as wide as they must be.
-func printLong(w io.Writer, list []layerctl.File) error {
+// LongFiles prints a line a path, the columns as wide as they must be.
+func LongFiles(w io.Writer, list []layerctl.File) error {
 	var widest [2]int
 	columns := func(f layerctl.File) [2]string {
 		size := fmt.Sprint(f.Size)

@@ -1,32 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package show
 
 import (
 	"fmt"
+	"io"
 	"strings"
-
-	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/manifest"
 )
 
-// inspectManifestTool prints what "manifest-tool inspect" prints; the form is
-// that of manifest-tool 2.2, v2/cmd/manifest-tool/inspect.go.
-func inspectManifestTool(c *cli.Context, ref string) error {
-	found, err := inspect(c, ref, layerctl.InspectOptions{Detail: layerctl.DetailManifests})
-	if err != nil {
-		return err
-	}
-	f := &manifestToolForm{Painter: terminal.NewPainter(c.App.Writer)}
+// ManifestTool prints what "manifest-tool inspect" prints; the form is that of
+// manifest-tool 2.2, v2/cmd/manifest-tool/inspect.go. typed is the reference as
+// the user wrote it.
+func ManifestTool(w io.Writer, typed string, found *layerctl.Inspection) error {
+	f := &manifestToolForm{Painter: terminal.NewPainter(w)}
 	if found.Kind == "index" {
-		f.list(ref, found)
+		f.list(typed, found)
 	} else {
-		f.image(ref, found)
+		f.image(typed, found)
 	}
-	_, err = c.App.Writer.Write([]byte(f.String()))
+	_, err := io.WriteString(w, f.String())
 	return err
 }
 

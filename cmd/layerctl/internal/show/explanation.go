@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package show
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -13,9 +14,9 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// explanation is what "resolve --json" prints. As with inspect, every key is
+// Explanation is what "resolve --json" prints. As with inspect, every key is
 // always there: what there is none of is "" or null.
-type explanation struct {
+type Explanation struct {
 	Reference string        `json:"reference"`
 	Digest    digest.Digest `json:"digest"` // of what the reference names
 	MediaType string        `json:"mediaType"`
@@ -39,8 +40,9 @@ type candidate struct {
 	name string
 }
 
-func newExplanation(found *layerctl.Inspection) (*explanation, error) {
-	e := &explanation{
+// NewExplanation explains an inspection.
+func NewExplanation(found *layerctl.Inspection) (*Explanation, error) {
+	e := &Explanation{
 		Reference: found.Reference, Digest: found.Digest, MediaType: found.MediaType,
 		Chosen: found.Chosen, Host: found.Host, Warnings: found.Warnings, Candidates: []candidate{},
 	}
@@ -56,7 +58,7 @@ func newExplanation(found *layerctl.Inspection) (*explanation, error) {
 	return e, nil
 }
 
-func (e *explanation) add(entries []layerctl.InspectedManifest) {
+func (e *Explanation) add(entries []layerctl.InspectedManifest) {
 	for i := range entries {
 		m := &entries[i]
 		e.add(m.Manifests)
@@ -73,8 +75,12 @@ func (e *explanation) add(entries []layerctl.InspectedManifest) {
 	}
 }
 
-// text is the explanation for people; its last line is the reference.
-func (e *explanation) text(p terminal.Painter) string {
+// JSON prints one object.
+func (e *Explanation) JSON(w io.Writer) error { return printShape(w, e) }
+
+// Text prints the explanation for people; its last line is the reference.
+func (e *Explanation) Text(w io.Writer) error {
+	p := terminal.NewPainter(w)
 	var b strings.Builder
 	line := func(indent int, text string) {
 		for _, l := range terminal.Wrap(text, width-indent) {
@@ -96,7 +102,8 @@ func (e *explanation) text(p terminal.Painter) string {
 	if e.Pinned != "" {
 		b.WriteString("\n" + p.Bold(terminal.Escape(e.Pinned)) + "\n")
 	}
-	return b.String()
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 func (c *candidate) heading(p terminal.Painter) string {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package show
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -12,39 +13,36 @@ import (
 	"unicode/utf8"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
-	"github.com/urfave/cli/v2"
 )
 
-func inspectFormat(c *cli.Context, ref string) error {
-	t, err := parseFormat(c.String("format"))
-	if err != nil {
-		return err
-	}
-	found, err := inspect(c, ref, formatNeeds(t))
-	if err != nil {
-		return err
-	}
-	return printFormatted(c, t, found, "inspect")
-}
+// Template is a Go template over what a command prints as JSON.
+type Template struct{ parsed *template.Template }
 
-func parseFormat(text string) (*template.Template, error) {
+// ParseTemplate parses the value of --format.
+func ParseTemplate(text string) (*Template, error) {
 	t, err := template.New("format").Funcs(formatFunctions()).Option("missingkey=error").Parse(text)
 	if err != nil {
-		return nil, &usageError{problem: fmt.Sprintf("--format: %s", templateProblem(err)), hint: "https://pkg.go.dev/text/template"}
+		return nil, templateError(err)
 	}
-	return t, nil
+	return &Template{t}, nil
 }
 
-// printFormatted prints v, of which the command's --json is another form.
-func printFormatted(c *cli.Context, t *template.Template, v any, command string) error {
-	text, err := formatted(t, v)
+// Format is v by the template, whose keys are fields of the library or else
+// keys of the JSON. The error is one of the template.
+func (t *Template) Format(v any) (string, error) {
+	text, err := formatted(t.parsed, v)
 	if err != nil {
-		return &usageError{problem: fmt.Sprintf("--format: %s", templateProblem(err)), hint: fmt.Sprintf("'layerctl %s --json' shows what there is", command)}
+		return "", templateError(err)
 	}
-	if terminal.Is(c.App.Writer) {
+	return text, nil
+}
+
+// WriteFormatted writes such text on a line of its own.
+func WriteFormatted(w io.Writer, text string) error {
+	if terminal.Is(w) {
 		text = terminal.EscapeLines(text)
 	}
-	_, err = io.WriteString(c.App.Writer, text+"\n")
+	_, err := io.WriteString(w, text+"\n")
 	return err
 }
 
@@ -70,9 +68,9 @@ func formatted(t *template.Template, v any) (string, error) {
 	return text.String(), err
 }
 
-// templateProblem leaves out what text/template says of itself.
-func templateProblem(err error) string {
-	return strings.TrimPrefix(err.Error(), "template: ")
+// templateError leaves out what text/template says of itself.
+func templateError(err error) error {
+	return errors.New(strings.TrimPrefix(err.Error(), "template: "))
 }
 
 // formatFunctions are those that docker's --format has.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package show
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
@@ -36,22 +36,8 @@ type planLayerJSON struct {
 	Cached  bool          `json:"cached"`
 }
 
-// printPlan prints the plan, and returns why it cannot be carried out.
-func printPlan(c *cli.Context, p layerctl.Plan) error {
-	if !c.Bool("quiet") {
-		for _, w := range p.Warnings {
-			terminal.NewConsole(c.App.ErrWriter).Warn("%s: %s", p.Reference, w)
-		}
-	}
-	err := printPlanText
-	if c.Bool("json") {
-		err = func(c *cli.Context, p layerctl.Plan) error { return terminal.WriteJSON(c.App.Writer, planOf(p)) }
-	}
-	if err := err(c, p); err != nil {
-		return err
-	}
-	return p.Fits
-}
+// PlanJSON prints what a pull would do as one object.
+func PlanJSON(w io.Writer, p layerctl.Plan) error { return terminal.WriteJSON(w, planOf(p)) }
 
 func planOf(p layerctl.Plan) planJSON {
 	out := planJSON{
@@ -70,8 +56,8 @@ func planOf(p layerctl.Plan) planJSON {
 	return out
 }
 
-func printPlanText(c *cli.Context, p layerctl.Plan) error {
-	w := c.App.Writer
+// Plan prints what a pull would do.
+func Plan(w io.Writer, p layerctl.Plan) error {
 	if _, err := fmt.Fprintf(w, "%s\n", terminal.Escape(p.Reference.String())); err != nil {
 		return err
 	}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package show
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// Diagnosis is what doctor --json prints.
+type Diagnosis struct {
+	Version string        `json:"version"`
+	Store   string        `json:"store"`
+	Checks  []checkOfHost `json:"checks"`
+}
+
+type checkOfHost struct {
+	Area  string `json:"area"`
+	Name  string `json:"name"`
+	OK    bool   `json:"ok"`
+	Value string `json:"value"`
+	Hint  string `json:"hint,omitempty"`
+}
+
+// Add appends checks; one that went well needs no hint.
+func (d *Diagnosis) Add(area string, list ...overlaystore.Check) {
+	for _, c := range list {
+		if c.OK {
+			c.Hint = ""
+		}
+		d.Checks = append(d.Checks, checkOfHost{area, c.Name, c.OK, c.Value, c.Hint})
+	}
+}
+
+// JSON prints one object.
+func (d *Diagnosis) JSON(w io.Writer) error { return terminal.WriteJSON(w, d) }
+
+// Text prints a line a check, and a hint below each no.
+func (d *Diagnosis) Text(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, check := range d.Checks {
+		ok := "yes"
+		if !check.OK {
+			ok = "no"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", check.Area, check.Name, ok, terminal.Escape(check.Value))
+		if check.Hint != "" {
+			fmt.Fprintf(table, "\t\t\thint: %s\n", terminal.Escape(check.Hint))
+		}
+	}
+	return table.Flush()
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package show
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/platform"
+)
+
+// Image is an image in the output of images --json.
+type Image struct {
+	overlaystore.Image
+	References []string  `json:"references"`
+	LastUsed   time.Time `json:"used"`
+}
+
+// NewImage is an image of the store as JSON has it.
+func NewImage(i overlaystore.Image) Image {
+	return Image{i, append([]string{}, i.Refs...), i.Used}
+}
+
+// refsOf are the image's references for a table: one row at the least.
+func refsOf(i overlaystore.Image) []string {
+	if len(i.Refs) == 0 {
+		return []string{"-"}
+	}
+	return i.Refs
+}
+
+// Images prints a row a reference.
+func Images(w io.Writer, images []overlaystore.Image) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "REFERENCE\tPLATFORM\tMANIFEST\tLAYERS\tSIZE\tPULLED")
+	for _, i := range images {
+		for _, ref := range refsOf(i) {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", terminal.Escape(ref), platform.Format(i.Platform),
+				terminal.Short(i.Manifest), len(i.Layers), terminal.Bytes(i.Size), i.Created.UTC().Format("2006-01-02 15:04"))
+		}
+	}
+	return table.Flush()
+}
+
+// Usage prints what the images take on the disk; used is told from now.
+func Usage(w io.Writer, u overlaystore.Usage, now time.Time) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "REFERENCE\tMANIFEST\tSIZE\tSHARED\tOWN\tUSED")
+	for _, i := range u.Images {
+		for _, ref := range refsOf(i.Image) {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", terminal.Escape(ref), terminal.Short(i.Manifest),
+				terminal.Bytes(i.Bytes), terminal.Bytes(i.Shared), terminal.Bytes(i.Own), ago(i.Used, now))
+		}
+	}
+	fmt.Fprintf(table, "\n%d layers\t\t%s\t\t\t\nreclaimable\t\t%s\t\t\t\n", u.Layers, terminal.Bytes(u.Bytes), terminal.Bytes(u.Reclaimable))
+	return table.Flush()
+}
+
+// UsageJSON prints the same as one object.
+func UsageJSON(w io.Writer, u overlaystore.Usage) error { return terminal.WriteJSON(w, usageOf(u)) }
+
+// usageJSON is the output of df --json, in bytes of file contents.
+type usageJSON struct {
+	Images      []imageUsageJSON `json:"images"`
+	Layers      int              `json:"layers"`
+	Bytes       int64            `json:"bytes"`
+	Reclaimable int64            `json:"reclaimable"`
+}
+
+type imageUsageJSON struct {
+	Image
+	Bytes  int64 `json:"bytes"`
+	Shared int64 `json:"shared"`
+	Own    int64 `json:"own"`
+}
+
+func usageOf(u overlaystore.Usage) usageJSON {
+	out := usageJSON{Images: []imageUsageJSON{}, Layers: u.Layers, Bytes: u.Bytes, Reclaimable: u.Reclaimable}
+	for _, i := range u.Images {
+		out.Images = append(out.Images, imageUsageJSON{NewImage(i.Image), i.Bytes, i.Shared, i.Own})
+	}
+	return out
+}
+
+// ago is how long ago a time was, in one unit.
+func ago(t, now time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case t.IsZero():
+		return "never"
+	case d < time.Minute:
+		return "now"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
+}

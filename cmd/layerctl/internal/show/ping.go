@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package show
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// Ping is what "ping --json" prints. What is not known is "unknown".
+type Ping struct {
+	Host      string          `json:"host"`
+	URL       string          `json:"url"`
+	API       string          `json:"api"`
+	Auth      []pingAuth      `json:"auth"`
+	Asked     string          `json:"asked"`
+	OCI       registry.Answer `json:"oci"`
+	Docker    registry.Answer `json:"docker"`
+	Ranges    registry.Answer `json:"ranges"`
+	Referrers registry.Answer `json:"referrers"`
+}
+
+type pingAuth struct {
+	Scheme  string `json:"scheme"`
+	Realm   string `json:"realm"`
+	Service string `json:"service"`
+}
+
+// NewPing takes over what the registry told.
+func NewPing(p registry.Ping) *Ping {
+	r := &Ping{
+		Host: p.Host, URL: p.URL, API: p.API, Auth: []pingAuth{},
+		OCI: p.OCI, Docker: p.Docker, Ranges: p.Ranges, Referrers: p.Referrers,
+	}
+	for _, a := range p.Auth {
+		r.Auth = append(r.Auth, pingAuth(a))
+	}
+	if p.Asked != (registry.Reference{}) {
+		r.Asked = p.Asked.String()
+	}
+	return r
+}
+
+// JSON prints one object.
+func (r *Ping) JSON(w io.Writer) error { return printShape(w, r) }
+
+// Text prints a line a fact.
+func (r *Ping) Text(w io.Writer) error {
+	var b strings.Builder
+	line := func(name, value string) { fmt.Fprintf(&b, "%-10s %s\n", name, terminal.Escape(value)) }
+	line("host", r.Host+" at "+r.URL)
+	api := "yes"
+	if r.API != "" {
+		api += ", " + r.API
+	}
+	line("API", api)
+	for _, a := range r.Auth {
+		line("auth", a.text())
+	}
+	if len(r.Auth) == 0 {
+		line("auth", "none")
+	}
+	if r.Asked != "" {
+		line("asked", r.Asked)
+	}
+	line("OCI", string(r.OCI))
+	line("Docker", string(r.Docker))
+	line("ranges", string(r.Ranges))
+	line("referrers", string(r.Referrers))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (a pingAuth) text() string {
+	s := a.Scheme
+	if a.Realm != "" {
+		s += ", realm " + a.Realm
+	}
+	if a.Service != "" {
+		s += ", service " + a.Service
+	}
+	return s
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package show
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/platform"
+)
+
+// Stored is the output of inspect --stored --json.
+type Stored struct {
+	Reference string             `json:"reference"`
+	Image     overlaystore.Image `json:"image"`
+	// Layers are the records of the image's layers, the lowest first.
+	Layers []overlaystore.LayerRecord `json:"layers"`
+}
+
+// JSON prints one object.
+func (d Stored) JSON(w io.Writer) error { return terminal.WriteJSON(w, d) }
+
+// Text writes a line a fact, and below each layer what was tolerated in it.
+func (d Stored) Text(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "reference\t%s\n", terminal.Escape(d.Reference))
+	fmt.Fprintf(table, "platform\t%s\n", platform.Format(d.Image.Platform))
+	fmt.Fprintf(table, "manifest\t%s\n", d.Image.Manifest)
+	fmt.Fprintf(table, "config\t%s\n", d.Image.Config)
+	if d.Image.Fix != "" {
+		fmt.Fprintf(table, "fix layer\t%s\n", d.Image.Fix)
+	}
+	for i, l := range d.Layers {
+		fmt.Fprintf(table, "layer %d/%d\t%s  %s\n", i+1, len(d.Layers), l.DiffID, terminal.Bytes(l.DiskSize))
+		fmt.Fprintf(table, "\t%s\n", describeLayer(l))
+		for _, key := range slices.Sorted(maps.Keys(l.Notes)) {
+			fmt.Fprintf(table, "\ttolerated: %s (%d times)\n", terminal.Escape(key), l.Notes[key])
+		}
+	}
+	return table.Flush()
+}
+
+// describeLayer says what a layer holds, and what a fix layer is made from.
+func describeLayer(l overlaystore.LayerRecord) string {
+	parts := []string{fmt.Sprintf("%s as tar", terminal.Bytes(l.Size))}
+	for _, b := range l.Blobs {
+		parts = append(parts, fmt.Sprintf("%s as %s", terminal.Bytes(b.Size), terminal.Escape(b.MediaType)))
+	}
+	for _, c := range []struct {
+		n    int64
+		what string
+	}{
+		{l.Counts.Regular, "files"},
+		{l.Counts.Directories, "directories"},
+		{l.Counts.Symlinks, "symlinks"},
+		{l.Counts.Hardlinks, "hardlinks"},
+		{l.Counts.Devices, "devices and FIFOs"},
+		{l.Counts.Whiteouts, "whiteouts"},
+		{l.Counts.Opaque, "opaque directories"},
+		{int64(len(l.Implied)), "implied directories"},
+		{int64(len(l.WhiteoutParents)), "directories with whiteouts"},
+		{int64(len(l.ForeignLinks)), "hardlinks into lower layers"},
+	} {
+		if c.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s: %d", c.what, c.n))
+		}
+	}
+	if l.RootOpaque {
+		parts = append(parts, "hides all layers below")
+	}
+	return strings.Join(parts, "; ")
+}
