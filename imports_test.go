@@ -50,7 +50,7 @@ var imports = map[string][]string{
 	"registry":      {"manifest", "platform", "internal/durable", "internal/hosts", "registry/internal/credentials", "errkind"},
 	"unpack":        {"internal/durable", "internal/layerstream", "internal/layertar", "layer", "errkind", "internal/fsat"},
 	"overlaystore":  {"manifest", "internal/beneath", "internal/durable", "internal/journal", "internal/spare", "internal/mounts", "internal/ondisk", "layer", "errkind", "internal/fsat"},
-	"internal/flat": {"internal/beneath", "internal/durable", "internal/merged", "layer", "errkind"},
+	"internal/flat": {"internal/durable", "internal/merged", "layer", "errkind", "internal/fsat"},
 	"cache":         {"manifest", "platform", "internal/durable", "errkind"},
 	"archive":       {"layer", "errkind"},
 	// parts of registry

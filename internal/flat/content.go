@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/beneath"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/layer"
 )
@@ -29,7 +29,7 @@ type Content interface {
 type Staged struct{ Dir *os.File }
 
 func (s Staged) put(_ *maker, dir *os.File, name string, f merged.File) (bool, error) {
-	from, err := beneath.Open(s.Dir, path.Dir(f.From))
+	from, err := fsat.Find(s.Dir, path.Dir(f.From))
 	if err != nil {
 		return false, err
 	}
@@ -43,18 +43,17 @@ func (s Staged) put(_ *maker, dir *os.File, name string, f merged.File) (bool, e
 // Open opens a regular file of the layer, also one whose mode forbids its
 // owner to: it is nobody else's, and its mode is in the journal.
 func (s Staged) Open(f merged.File) (*os.File, error) {
-	found, err := beneath.Open(s.Dir, f.From)
+	found, err := fsat.Find(s.Dir, f.From)
 	if err != nil {
 		return nil, err
 	}
 	defer found.Close()
-	name := procPath(int(found.Fd()))
-	file, err := os.Open(name)
+	file, err := fsat.Reopen(found)
 	if errors.Is(err, fs.ErrPermission) {
-		if err := os.Chmod(name, 0o400); err != nil {
+		if err := fsat.ChmodFD(int(found.Fd()), 0o400); err != nil {
 			return nil, err
 		}
-		file, err = os.Open(name)
+		file, err = fsat.Reopen(found)
 	}
 	return file, err
 }
@@ -97,7 +96,12 @@ func (s Stored) put(m *maker, dir *os.File, name string, f merged.File) (bool, e
 	if err != nil {
 		return false, &os.PathError{Op: "make", Path: f.Path, Err: err}
 	}
-	return true, m.describeNode(dir, name, f.Entry)
+	node, err := fsat.Find(dir, name)
+	if err != nil {
+		return false, err
+	}
+	defer node.Close()
+	return true, m.describe(node, f.Entry)
 }
 
 func (s Stored) copy(m *maker, dir *os.File, name string, f merged.File) (err error) {
@@ -106,13 +110,12 @@ func (s Stored) copy(m *maker, dir *os.File, name string, f merged.File) (err er
 		return err
 	}
 	defer in.Close()
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	out, err := fsat.Create(dir, name, 0o600)
 	if err != nil {
-		return &os.PathError{Op: "create", Path: f.Path, Err: err}
+		return err
 	}
-	out := os.NewFile(uintptr(fd), f.Path)
 	defer func() { err = errors.Join(err, out.Close()) }()
-	if unix.IoctlFileClone(fd, int(in.Fd())) != nil {
+	if unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) != nil {
 		// io.Copy lets the kernel copy between two files (copy_file_range(2)).
 		if _, err := io.Copy(out, in); err != nil {
 			return fmt.Errorf("copy %.200q: %w", f.Path, err)

@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/layer"
 )
@@ -180,7 +180,7 @@ func (m *maker) clear(dir *os.File, name string) error {
 }
 
 func (m *maker) link(dir *os.File, name, first, to string) error {
-	from, err := beneath.Open(m.root, path.Dir(first))
+	from, err := fsat.Find(m.root, path.Dir(first))
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func (m *maker) enter(to, source string) (*os.File, error) {
 	if err := m.mkdir(to, source); err != nil {
 		return nil, err
 	}
-	dir, err := beneath.Open(m.root, to)
+	dir, err := fsat.Find(m.root, to)
 	m.path, m.dir = to, dir
 	return dir, err
 }
@@ -233,7 +233,7 @@ func (m *maker) mkdir(to, source string) error {
 	if err := m.mkdir(path.Dir(to), path.Dir(source)); err != nil {
 		return err
 	}
-	dir, err := beneath.Open(m.root, path.Dir(to))
+	dir, err := fsat.Find(m.root, path.Dir(to))
 	if err != nil {
 		return err
 	}
@@ -276,14 +276,9 @@ func (t *Tree) finishDir(root *os.File, d madeDir) error {
 	if !ok {
 		return fmt.Errorf("flat: %.200q is not in the view", d.source)
 	}
-	found, err := beneath.Open(root, d.path)
+	dir, err := fsat.Find(root, d.path)
 	if err != nil {
 		return err
-	}
-	defer found.Close()
-	dir, err := durable.OpenDir(procPath(int(found.Fd())))
-	if err != nil {
-		return &os.PathError{Op: "open", Path: d.path, Err: errors.Unwrap(err)}
 	}
 	defer dir.Close()
 	return t.maker.describe(dir, f.Entry)

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/errkind"
-	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 )
 
 // ErrNotEmpty: the directory is there, and something is in it.
@@ -84,7 +84,7 @@ func (p *Place) open(ctx context.Context) (err error) {
 	if p.temp, err = durable.OpenDirAt(p.holder, name); err != nil {
 		return err
 	}
-	if err := withoutACL(p.temp); err != nil {
+	if err := fsat.RemoveACLs(p.temp); err != nil {
 		return err
 	}
 	p.root, err = p.Dir(ctx, rootName)
@@ -161,5 +161,5 @@ func (p *Place) clear() error {
 	}
 	name := p.name
 	p.name = ""
-	return beneath.RemoveAll(p.holder, name)
+	return fsat.RemoveAll(p.holder, name)
 }
