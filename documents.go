@@ -8,6 +8,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -16,8 +17,8 @@ import (
 // media type, the size and what a tag stands for are the registry's word.
 func (c *Client) Describe(ctx context.Context, ref string) (ocispec.Descriptor, error) {
 	var desc ocispec.Descriptor
-	err := c.with(ctx, ref, func(source *origin) (err error) {
-		desc, err = source.Resolve(ctx)
+	err := c.with(ctx, ref, func(s *source.Source) (err error) {
+		desc, err = s.Describe(ctx)
 		return err
 	})
 	return desc, err
@@ -29,8 +30,8 @@ func (c *Client) Describe(ctx context.Context, ref string) (ocispec.Descriptor, 
 func (c *Client) Root(ctx context.Context, ref string) (ocispec.Descriptor, []byte, error) {
 	var desc ocispec.Descriptor
 	var raw []byte
-	err := c.with(ctx, ref, func(source *origin) (err error) {
-		desc, raw, err = source.Root(ctx)
+	err := c.with(ctx, ref, func(s *source.Source) (err error) {
+		desc, raw, err = s.Root(ctx)
 		return err
 	})
 	return desc, raw, err
@@ -41,22 +42,20 @@ func (c *Client) Root(ctx context.Context, ref string) (ocispec.Descriptor, []by
 // [Client.Resolve].
 func (c *Client) Config(ctx context.Context, ref string) ([]byte, error) {
 	var config []byte
-	err := c.with(ctx, ref, func(source *origin) error {
-		r, err := c.resolve(ctx, source)
+	err := c.with(ctx, ref, func(s *source.Source) error {
+		r, err := s.Resolve(ctx)
 		if err != nil {
 			return err
 		}
-		raw := r.raw
-		if raw == nil {
-			if raw, err = source.Manifest(ctx, r.Manifest); err != nil {
-				return err
-			}
+		raw, err := s.Manifest(ctx, r.Manifest)
+		if err != nil {
+			return err
 		}
 		m, err := manifest.ParseManifest(raw, r.Manifest.MediaType)
 		if err != nil {
 			return fmt.Errorf("manifest %s: %w", r.Manifest.Digest, err)
 		}
-		config, err = source.Config(ctx, m.Config)
+		config, err = s.Config(ctx, m.Config)
 		return err
 	})
 	return config, err

@@ -13,6 +13,8 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/internal/fetch"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
@@ -78,11 +80,11 @@ type Exported struct {
 // After an error what was written is of no use, and ends without a tar's end.
 func (c *Client) Export(ctx context.Context, ref string, to io.Writer, o ExportOptions) (Exported, error) {
 	var done Exported
-	err := c.with(ctx, ref, func(source *origin) error {
-		e := &exporter{client: c, source: source, options: o, made: map[digest.Digest]*os.File{}}
+	err := c.with(ctx, ref, func(s *source.Source) error {
+		e := &exporter{client: c, source: s, fetch: c.fetcher(s, o.Progress), options: o, made: map[digest.Digest]*os.File{}}
 		err := e.export(ctx, to)
 		done = e.done
-		return closing(err, e)
+		return errors.Join(err, e.Close())
 	})
 	if err != nil {
 		return Exported{}, err
@@ -93,10 +95,13 @@ func (c *Client) Export(ctx context.Context, ref string, to io.Writer, o ExportO
 // exporter is one export under way.
 type exporter struct {
 	client  *Client
-	source  *origin
+	source  *source.Source
+	fetch   *fetch.Fetcher
 	options ExportOptions
-	layers  map[digest.Digest]numbered // by the blob's digest, for progress
-	made    map[digest.Digest]*os.File // layers that were compressed again
+	layers  map[digest.Digest]fetch.Layer // by the blob's digest, for progress
+	made    map[digest.Digest]*os.File    // layers that were compressed again
+	found   archive.Contents
+	held    int64 // bytes of documents in found
 	done    Exported
 }
 

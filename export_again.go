@@ -19,6 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/archive"
 	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -32,14 +33,14 @@ import (
 
 // again compresses those layers of the image again that the store has and the
 // cache has not, and returns the image that they make with the others.
-func (e *exporter) again(ctx context.Context, i image) (image, error) {
+func (e *exporter) again(ctx context.Context, i source.Image) (source.Image, error) {
 	if e.options.Store == nil || e.source.Reference().Transport() != registry.Docker {
 		return i, nil
 	}
 	made := map[digest.Digest]manifest.Layer{} // by the diffID that it was
-	layers := make([]manifest.Layer, len(i.layers))
-	for n, l := range i.layers {
-		if layers[n] = l; e.source.has(l.Descriptor) {
+	layers := make([]manifest.Layer, len(i.Layers))
+	for n, l := range i.Layers {
+		if layers[n] = l; e.source.Has(l.Descriptor) {
 			continue
 		}
 		if _, known := made[l.DiffID]; !known {
@@ -48,7 +49,7 @@ func (e *exporter) again(ctx context.Context, i image) (image, error) {
 				continue // the registry may have it
 			}
 			if err != nil {
-				return image{}, fmt.Errorf("compress layer %s again: %w", l.DiffID, err)
+				return source.Image{}, fmt.Errorf("compress layer %s again: %w", l.DiffID, err)
 			}
 			made[l.DiffID] = again
 		}
@@ -57,13 +58,13 @@ func (e *exporter) again(ctx context.Context, i image) (image, error) {
 	if len(made) == 0 {
 		return i, nil
 	}
-	e.warn("%d of %d layers were compressed again from the store: digests are not those that the registry has", len(made), len(i.layers))
+	e.warn("%d of %d layers were compressed again from the store: digests are not those that the registry has", len(made), len(i.Layers))
 	return composed(i, layers)
 }
 
 // compressed makes the blob of one layer, in a file without a name beside the
 // store, whose filesystem is made for such sizes.
-func (e *exporter) compressed(ctx context.Context, i image, diffID digest.Digest) (_ manifest.Layer, err error) {
+func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest.Digest) (_ manifest.Layer, err error) {
 	layer, err := storedLayer(ctx, merged.NewStack(merged.Options{}), e.options.Store, diffID)
 	if err != nil {
 		return manifest.Layer{}, err
@@ -86,7 +87,7 @@ func (e *exporter) compressed(ctx context.Context, i image, diffID digest.Digest
 		return manifest.Layer{}, errors.Join(err, file.Close())
 	}
 	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip, Digest: blob.Digest(), Size: size}
-	if i.manifest.MediaType == manifest.DockerManifest {
+	if i.Manifest.MediaType == manifest.DockerManifest {
 		desc.MediaType = manifest.DockerLayerGzip
 	}
 	e.made[desc.Digest] = file
@@ -146,28 +147,28 @@ type eof struct{}
 func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
 // composed is the image with other layers.
-func composed(i image, layers []manifest.Layer) (image, error) {
-	again := image{config: i.config, layers: layers, warnings: i.warnings}
-	config := i.manifest.Config
-	if !slices.Equal(again.diffIDs(), i.diffIDs()) {
+func composed(i source.Image, layers []manifest.Layer) (source.Image, error) {
+	again := source.Image{Config: i.Config, Layers: layers, Warnings: i.Warnings}
+	config := i.Manifest.Config
+	if !slices.Equal(again.DiffIDs(), i.DiffIDs()) {
 		var err error
-		if again.config, err = withLayers(i.config, again.diffIDs()); err != nil {
-			return image{}, err
+		if again.Config, err = withLayers(i.Config, again.DiffIDs()); err != nil {
+			return source.Image{}, err
 		}
-		config.Digest, config.Size = digest.FromBytes(again.config.Raw), int64(len(again.config.Raw))
+		config.Digest, config.Size = digest.FromBytes(again.Config.Raw), int64(len(again.Config.Raw))
 	}
 	m := ocispec.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: i.manifest.MediaType,
-		Config: config, Annotations: i.manifest.Annotations,
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: i.Manifest.MediaType,
+		Config: config, Annotations: i.Manifest.Annotations,
 	}
 	for _, l := range layers {
 		m.Layers = append(m.Layers, l.Descriptor)
 	}
 	raw, err := json.Marshal(m)
 	if err != nil {
-		return image{}, err
+		return source.Image{}, err
 	}
-	again.manifest, err = manifest.ParseImage(raw, m.MediaType)
+	again.Manifest, err = manifest.ParseImage(raw, m.MediaType)
 	return again, err
 }
 

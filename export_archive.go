@@ -11,6 +11,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/internal/fetch"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 )
 
@@ -24,11 +26,10 @@ func (e *exporter) contents(ctx context.Context) (archive.Contents, error) {
 		return archive.Contents{}, err
 	}
 	e.done.Resolution = Resolution{Reference: e.source.Reference(), Root: root, Manifest: root}
-	all := gathering{exporter: e, found: archive.Contents{Root: root}}
-	if err := all.document(ctx, root, raw, 0); err != nil {
+	if err := e.all(ctx, root, raw); err != nil {
 		return archive.Contents{}, fmt.Errorf("export %s: %w", e.source.Reference(), err)
 	}
-	return all.found, nil
+	return e.found, nil
 }
 
 // chosen is the one image for the client's platform.
@@ -38,35 +39,35 @@ func (e *exporter) chosen(ctx context.Context) (archive.Contents, error) {
 		return archive.Contents{}, err
 	}
 	root := e.done.Manifest
-	root.MediaType = image.manifest.MediaType
+	root.MediaType = image.Manifest.MediaType
 	again, err := e.again(ctx, image)
 	if err != nil {
 		return archive.Contents{}, fmt.Errorf("export %s: %w", e.done.Reference, err)
 	}
-	if again.manifest != image.manifest {
+	if again.Manifest != image.Manifest {
 		image = again
-		root.Digest, root.Size = digest.FromBytes(image.manifest.Raw), int64(len(image.manifest.Raw))
+		root.Digest, root.Size = digest.FromBytes(image.Manifest.Raw), int64(len(image.Manifest.Raw))
 	}
-	e.warnZstd(image.layers)
+	e.warnZstd(image.Layers)
 	return archive.Contents{Root: root, Images: []archive.Image{{
-		Manifest: archive.Document{Descriptor: root, Raw: image.manifest.Raw},
-		Config:   archive.Document{Descriptor: image.manifest.Config, Raw: image.config.Raw},
-		Layers:   image.manifest.Layers,
+		Manifest: archive.Document{Descriptor: root, Raw: image.Manifest.Raw},
+		Config:   archive.Document{Descriptor: image.Manifest.Config, Raw: image.Config.Raw},
+		Layers:   image.Manifest.Layers,
 	}}}, nil
 }
 
 // image chooses the image and reads what says how it is made.
-func (e *exporter) image(ctx context.Context) (image, error) {
-	resolution, err := e.client.resolve(ctx, e.source)
+func (e *exporter) image(ctx context.Context) (source.Image, error) {
+	resolution, err := e.source.Resolve(ctx)
 	if err != nil {
-		return image{}, err // names the reference
+		return source.Image{}, err // names the reference
 	}
-	e.done.Resolution = resolution
-	i, err := e.client.image(ctx, e.source, resolution)
+	e.done.Resolution = Resolution(resolution)
+	i, err := e.source.Image(ctx, resolution)
 	if err != nil {
-		return image{}, fmt.Errorf("export %s: %w", resolution.Reference, err)
+		return source.Image{}, fmt.Errorf("export %s: %w", resolution.Reference, err)
 	}
-	e.done.Warnings = append(e.done.Warnings, i.warnings...)
+	e.done.Warnings = append(e.done.Warnings, i.Warnings...)
 	return i, nil
 }
 
@@ -86,36 +87,54 @@ func (e *exporter) warnZstd(layers []manifest.Layer) {
 	}
 }
 
-// gathering reads an index and all below it.
-type gathering struct {
-	*exporter
-	found  archive.Contents
-	listed int   // entries so far, in all indexes
-	held   int64 // bytes of documents so far
+// all gathers what the reference names and all below it.
+func (e *exporter) all(ctx context.Context, root ocispec.Descriptor, raw []byte) error {
+	e.found.Root = root
+	kind, err := manifest.Classify(root.MediaType, raw)
+	if err != nil {
+		return fmt.Errorf("%s: %w", root.Digest, err)
+	}
+	if kind != manifest.KindIndex {
+		return e.gather(ctx, root, raw)
+	}
+	index, err := source.Walk(ctx, root, raw, e.source.Manifest, nil)
+	if err != nil {
+		return err
+	}
+	for x := range index.Indexes() {
+		e.found.Indexes = append(e.found.Indexes, archive.Document{Descriptor: x.Descriptor, Raw: x.Raw})
+		e.held += int64(len(x.Raw))
+	}
+	for entry := range index.Leaves() {
+		raw, err := e.source.Manifest(ctx, entry)
+		if err != nil {
+			return err
+		}
+		if err := e.gather(ctx, entry, raw); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// document takes an index or a manifest that lies in so many indexes.
-func (g *gathering) document(ctx context.Context, desc ocispec.Descriptor, raw []byte, depth int) error {
-	kind, err := manifest.Classify(desc.MediaType, raw)
-	if err != nil {
+// gather takes a manifest with its config.
+func (e *exporter) gather(ctx context.Context, desc ocispec.Descriptor, raw []byte) error {
+	if _, err := manifest.Classify(desc.MediaType, raw); err != nil {
 		return fmt.Errorf("%s: %w", desc.Digest, err)
-	}
-	if g.held += int64(len(raw)); g.held > maxInspected {
-		return fmt.Errorf("%w: more than %d bytes of manifests and configs", manifest.ErrMalformed, maxInspected)
-	}
-	if kind == manifest.KindIndex {
-		return g.index(ctx, desc, raw, depth)
 	}
 	m, err := manifest.ParseManifest(raw, desc.MediaType)
 	if err != nil {
 		return fmt.Errorf("manifest %s: %w", desc.Digest, err)
 	}
-	config, err := g.source.Config(ctx, m.Config)
+	if e.held += int64(len(raw)); e.held > source.MaxDocuments {
+		return fmt.Errorf("%w: more than %d bytes of manifests and configs", manifest.ErrMalformed, source.MaxDocuments)
+	}
+	config, err := e.source.Config(ctx, m.Config)
 	if err != nil {
 		return err
 	}
-	g.held += int64(len(config))
-	g.found.Images = append(g.found.Images, archive.Image{
+	e.held += int64(len(config))
+	e.found.Images = append(e.found.Images, archive.Image{
 		Manifest: archive.Document{Descriptor: desc, Raw: raw},
 		Config:   archive.Document{Descriptor: m.Config, Raw: config},
 		Layers:   m.Layers,
@@ -123,50 +142,20 @@ func (g *gathering) document(ctx context.Context, desc ocispec.Descriptor, raw [
 	return nil
 }
 
-func (g *gathering) index(ctx context.Context, desc ocispec.Descriptor, raw []byte, depth int) error {
-	if depth == manifest.MaxIndexDepth {
-		return fmt.Errorf("index %s: %w: indexes nest deeper than %d", desc.Digest, manifest.ErrMalformed, depth)
-	}
-	index, err := manifest.ParseIndex(raw, desc.MediaType)
-	if err != nil {
-		return fmt.Errorf("index %s: %w", desc.Digest, err)
-	}
-	if g.listed += len(index.Manifests); g.listed > manifest.MaxEntries {
-		return fmt.Errorf("index %s: %w: more than %d entries", desc.Digest, manifest.ErrMalformed, manifest.MaxEntries)
-	}
-	g.found.Indexes = append(g.found.Indexes, archive.Document{Descriptor: desc, Raw: raw})
-	for _, entry := range index.Manifests {
-		below, err := g.source.Manifest(ctx, entry)
-		if err == nil {
-			err = g.document(ctx, entry, below, depth+1)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // number counts the layers, each once, in the order in which they are written.
 func (e *exporter) number(c archive.Contents) {
-	e.layers = map[digest.Digest]numbered{}
+	e.layers = map[digest.Digest]fetch.Layer{}
 	for _, i := range c.Images {
 		for _, l := range i.Layers {
 			if _, known := e.layers[l.Digest]; !known {
-				e.layers[l.Digest] = numbered{Layer: manifest.Layer{Descriptor: l}, number: len(e.layers) + 1}
+				e.layers[l.Digest] = fetch.Layer{Layer: manifest.Layer{Descriptor: l}, Number: len(e.layers) + 1}
 			}
 		}
 	}
 	for dgst, l := range e.layers {
-		l.of = len(e.layers)
+		l.Of = len(e.layers)
 		e.layers[dgst] = l
-		e.tell(l.event(LayerMissing))
-	}
-}
-
-func (e *exporter) tell(event Event) {
-	if e.options.Progress != nil {
-		e.options.Progress(event)
+		e.fetch.Tell(l.Event(LayerMissing))
 	}
 }
 
@@ -176,7 +165,7 @@ func (e *exporter) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCl
 	if err != nil {
 		return nil, err
 	}
-	return newExportedBlob(blob, e.layers[desc.Digest], e.tell), nil
+	return newExportedBlob(blob, e.layers[desc.Digest], e.fetch), nil
 }
 
 func (e *exporter) blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
@@ -190,27 +179,32 @@ func (e *exporter) blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCl
 
 // exportedBlob tells how far it has been read, and that it was read to its end.
 type exportedBlob struct {
-	counting
-	blob io.Closer
-	done func()
+	io.ReadCloser
+	event Event
+	fetch *fetch.Fetcher
 }
 
-func newExportedBlob(blob io.ReadCloser, l numbered, tell func(Event)) *exportedBlob {
-	e := l.event(LayerProgress)
-	tell(e)
-	b := &exportedBlob{counting: counting{r: blob, high: new(int64)}, blob: blob}
-	b.report = func(n int64) { e.Offset = n; tell(e) }
-	b.done = func() {
-		if e.Offset == l.Descriptor.Size {
-			e.Kind = LayerDone
-			tell(e)
-		}
+func newExportedBlob(blob io.ReadCloser, l fetch.Layer, f *fetch.Fetcher) *exportedBlob {
+	e := l.Event(LayerProgress)
+	f.Tell(e)
+	return &exportedBlob{blob, e, f}
+}
+
+// Read implements io.Reader.
+func (b *exportedBlob) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		b.event.Offset += int64(n)
+		b.fetch.Tell(b.event)
 	}
-	return b
+	return n, err
 }
 
 // Close implements io.Closer.
 func (b *exportedBlob) Close() error {
-	b.done()
-	return b.blob.Close()
+	if b.event.Offset == b.event.Layer.Size {
+		b.event.Kind = LayerDone
+		b.fetch.Tell(b.event)
+	}
+	return b.ReadCloser.Close()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/layerctl/layerctl/archive"
 	"github.com/layerctl/layerctl/internal/flat"
 	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -26,7 +27,7 @@ func (e *exporter) tar(ctx context.Context, to io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := e.flat(ctx, image.layers, to); err != nil {
+	if err := e.flat(ctx, image.Layers, to); err != nil {
 		return fmt.Errorf("export %s: %w", e.done.Reference, err)
 	}
 	return nil
@@ -47,7 +48,7 @@ func (e *exporter) flat(ctx context.Context, layers []manifest.Layer, to io.Writ
 	}
 	defer func() { err = errors.Join(err, place.Discard()) }()
 	f := &flattening{
-		transfer: transfer{client: e.client, source: e.source, progress: e.options.Progress},
+		client: e.client, source: e.source, fetch: e.fetch,
 		options: UnpackOptions{
 			Jobs: e.options.Jobs, Limits: e.options.Limits, Windows: e.options.Windows,
 			Store: e.options.Store, Owners: recordOwners,
@@ -57,7 +58,7 @@ func (e *exporter) flat(ctx context.Context, layers []manifest.Layer, to io.Writ
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
 	if store := e.options.Store; store != nil {
-		lease, err := store.Lease(ctx, "export "+e.done.Reference.String(), image{layers: layers}.diffIDs()...)
+		lease, err := store.Lease(ctx, "export "+e.done.Reference.String(), source.Image{Layers: layers}.DiffIDs()...)
 		if err != nil {
 			return err
 		}
@@ -73,7 +74,7 @@ func (e *exporter) flat(ctx context.Context, layers []manifest.Layer, to io.Writ
 	if n := f.notes[unpack.NoteDevice]; n > 0 {
 		e.warn("%d devices of the image were left out when it was pulled, and so here", n)
 	}
-	e.done.Warnings = append(e.done.Warnings, f.warnings...)
+	e.done.Warnings = append(e.done.Warnings, f.fetch.Warnings()...)
 	return e.writeTree(ctx, view, tarLayers{f.layers, layers}, to)
 }
 
@@ -82,7 +83,7 @@ type contents interface {
 	Open(f merged.File) (*os.File, error)
 }
 
-// tarLayers are layers that were read, numbered as a view of them does.
+// tarLayers are layers that were read, fetch.Layer as a view of them does.
 type tarLayers struct {
 	read   map[digest.Digest]*flatLayer
 	layers []manifest.Layer

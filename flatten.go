@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/flat"
 	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
@@ -128,18 +131,18 @@ func (c *Client) Unpack(ctx context.Context, ref, dir string, o UnpackOptions) (
 		return Unpacked{}, err
 	}
 	defer func() { err = errors.Join(err, place.Discard()) }()
-	source, err := c.open(ctx, ref)
+	var unpacked Unpacked
+	err = c.with(ctx, ref, func(s *source.Source) (err error) {
+		f := &flattening{
+			client: c, source: s, fetch: c.fetcher(s, o.Progress),
+			options: o, dir: dir, choice: choice, place: place,
+			stack:  merged.NewStack(merged.Options{Memory: o.Memory}),
+			layers: map[digest.Digest]*flatLayer{}, notes: map[string]int64{},
+		}
+		unpacked, err = f.run(ctx)
+		return err
+	})
 	if err != nil {
-		return Unpacked{}, err
-	}
-	f := &flattening{
-		transfer: transfer{client: c, source: source, progress: o.Progress},
-		options:  o, dir: dir, choice: choice, place: place,
-		stack:  merged.NewStack(merged.Options{Memory: o.Memory}),
-		layers: map[digest.Digest]*flatLayer{}, notes: map[string]int64{},
-	}
-	unpacked, err := f.run(ctx)
-	if err = closing(err, source); err != nil {
 		return Unpacked{}, err
 	}
 	return unpacked, nil
@@ -147,12 +150,15 @@ func (c *Client) Unpack(ctx context.Context, ref, dir string, o UnpackOptions) (
 
 // flattening is one image on its way into a directory.
 type flattening struct {
-	transfer
+	client  *Client
+	source  *source.Source
+	fetch   *fetch.Fetcher
 	options UnpackOptions
 	dir     string
 	choice  *flat.Choice
 	place   *flat.Place
 	stack   *merged.Stack
+	mu      sync.Mutex
 	layers  map[digest.Digest]*flatLayer // those that were read; guarded by mu
 	notes   map[string]int64             // guarded by mu
 	dirs    int                          // guarded by mu
@@ -162,14 +168,14 @@ type flattening struct {
 type flatLayer struct {
 	merged  *merged.Layer
 	content flat.Content
-	numbered
+	fetch.Layer
 	staged bool
 	wanted func(path string) bool // what was written of a staged one
 	close  func() error
 }
 
 func (f *flattening) run(ctx context.Context) (Unpacked, error) {
-	resolution, err := f.client.resolve(ctx, f.source)
+	resolution, err := f.source.Resolve(ctx)
 	if err != nil {
 		return Unpacked{}, err // names the reference
 	}
@@ -189,28 +195,28 @@ func (f *flattening) explain(err error) error {
 	return err
 }
 
-func (f *flattening) resolved(ctx context.Context, r Resolution) (_ Unpacked, err error) {
-	image, err := f.client.image(ctx, f.source, r)
+func (f *flattening) resolved(ctx context.Context, r source.Resolution) (_ Unpacked, err error) {
+	image, err := f.source.Image(ctx, r)
 	if err != nil {
 		return Unpacked{}, err
 	}
 	if f.options.Store != nil {
-		lease, err := f.options.Store.Lease(ctx, "unpack "+r.Reference.String(), image.diffIDs()...)
+		lease, err := f.options.Store.Lease(ctx, "unpack "+r.Reference.String(), image.DiffIDs()...)
 		if err != nil {
 			return Unpacked{}, err
 		}
 		defer func() { err = errors.Join(err, lease.Release()) }()
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	unread, err := f.read(ctx, image.layers)
+	unread, err := f.read(ctx, image.Layers)
 	if err != nil {
 		return Unpacked{}, err
 	}
-	view, err := f.merge(image.layers, unread)
+	view, err := f.merge(image.Layers, unread)
 	if err != nil {
 		return Unpacked{}, err
 	}
-	if err := f.readAgain(ctx, image.layers[unread:], view); err != nil {
+	if err := f.readAgain(ctx, image.Layers[unread:], view); err != nil {
 		return Unpacked{}, err
 	}
 	tree, err := f.make(ctx, image, unread, view)
@@ -228,13 +234,13 @@ func (f *flattening) close() error {
 	return errors.Join(errs...)
 }
 
-func (f *flattening) make(ctx context.Context, i image, unread int, view *merged.View) (*flat.Tree, error) {
+func (f *flattening) make(ctx context.Context, i source.Image, unread int, view *merged.View) (*flat.Tree, error) {
 	o := flat.Options{
 		Choice: f.choice, Strip: f.options.Strip, SameOwner: f.sameOwner(),
 		NoDevices: !f.sameOwner() || f.options.Devices == unpack.SkipDevices,
 		LeftOut:   func(kind flat.Kind, _ string) { f.notes[noteOf[kind]]++ },
 	}
-	for _, l := range i.layers[unread:] {
+	for _, l := range i.Layers[unread:] {
 		o.Contents = append(o.Contents, f.layers[l.DiffID].content)
 	}
 	tree, err := flat.Make(ctx, f.place.Root(), view, o)
@@ -255,9 +261,9 @@ func (f *flattening) sameOwner() bool {
 	return f.options.Owners == SameOwner || f.options.Owners == OwnersByCaller && os.Geteuid() == 0
 }
 
-func (f *flattening) unpacked(r Resolution, i image, made flat.Counts) Unpacked {
+func (f *flattening) unpacked(r source.Resolution, i source.Image, made flat.Counts) Unpacked {
 	u := Unpacked{
-		Resolution: r, Notes: f.notes, Traffic: f.source.Traffic(), Warnings: append(i.warnings, f.warnings...),
+		Resolution: Resolution(r), Notes: f.notes, Traffic: f.source.Traffic(), Warnings: append(i.Warnings, f.fetch.Warnings()...),
 		Files: made.Files, Directories: made.Directories, Symlinks: made.Symlinks, Links: made.Links, Nodes: made.Nodes, Bytes: made.Bytes,
 	}
 	for _, l := range f.layers {
@@ -267,7 +273,7 @@ func (f *flattening) unpacked(r Resolution, i image, made flat.Counts) Unpacked 
 			u.Stored++
 		}
 	}
-	for _, l := range distinct(i.layers) {
+	for _, l := range fetch.Distinct(i.Layers) {
 		if f.layers[l.DiffID] == nil {
 			u.Unread++
 		}

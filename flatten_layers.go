@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/flat"
 	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/layer"
@@ -20,34 +21,20 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// distinct are the layers with their places, each diffID once: images may
-// repeat a layer.
-func distinct(layers []manifest.Layer) []numbered {
-	var all []numbered
-	seen := map[digest.Digest]bool{}
-	for i, l := range layers {
-		if !seen[l.DiffID] {
-			seen[l.DiffID] = true
-			all = append(all, numbered{Layer: l, number: i + 1, of: len(layers)})
-		}
-	}
-	return all
-}
-
 // read reads the layers that are needed, and says how many of the lowest are
 // not.
 func (f *flattening) read(ctx context.Context, layers []manifest.Layer) (unread int, err error) {
 	if paths := f.choice.Literal(); paths != nil {
 		return f.readDown(ctx, layers, paths)
 	}
-	all := distinct(layers)
+	all := fetch.Distinct(layers)
 	for _, l := range all {
 		if err := f.announce(l); err != nil {
 			return 0, err
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(jobs(f.options.Jobs))
+	group.SetLimit(fetch.Jobs(f.options.Jobs))
 	for _, l := range all {
 		group.Go(func() error { return f.readOne(ctx, l) })
 	}
@@ -60,7 +47,7 @@ func (f *flattening) readDown(ctx context.Context, layers []manifest.Layer, path
 	var upper []*merged.Layer
 	for i, l := range slices.Backward(layers) {
 		if f.layers[l.DiffID] == nil {
-			n := numbered{Layer: l, number: i + 1, of: len(layers)}
+			n := fetch.Layer{Layer: l, Number: i + 1, Of: len(layers)}
 			if err := errors.Join(f.announce(n), f.readOne(ctx, n)); err != nil {
 				return 0, err
 			}
@@ -75,30 +62,30 @@ func (f *flattening) readDown(ctx context.Context, layers []manifest.Layer, path
 }
 
 // announce says whether a layer will be fetched.
-func (f *flattening) announce(n numbered) error {
+func (f *flattening) announce(n fetch.Layer) error {
 	has, err := f.has(n)
 	if has {
-		f.tell(n.event(LayerPresent))
+		f.fetch.Tell(n.Event(LayerPresent))
 	} else {
-		f.tell(n.event(LayerMissing))
+		f.fetch.Tell(n.Event(LayerMissing))
 	}
 	return err
 }
 
-func (f *flattening) has(n numbered) (bool, error) {
+func (f *flattening) has(n fetch.Layer) (bool, error) {
 	if f.options.Store == nil {
 		return false, nil
 	}
 	return f.options.Store.HasLayer(n.DiffID)
 }
 
-func (f *flattening) readOne(ctx context.Context, n numbered) error {
+func (f *flattening) readOne(ctx context.Context, n fetch.Layer) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	l, err := f.layer(ctx, n)
 	if err != nil {
-		return fmt.Errorf("layer %d/%d %s: %w", n.number, n.of, n.Descriptor.Digest, err)
+		return fmt.Errorf("layer %d/%d %s: %w", n.Number, n.Of, n.Descriptor.Digest, err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -107,7 +94,7 @@ func (f *flattening) readOne(ctx context.Context, n numbered) error {
 }
 
 // layer takes a layer from the store, or fetches it.
-func (f *flattening) layer(ctx context.Context, n numbered) (*flatLayer, error) {
+func (f *flattening) layer(ctx context.Context, n fetch.Layer) (*flatLayer, error) {
 	has, err := f.has(n)
 	if err != nil {
 		return nil, err
@@ -115,10 +102,10 @@ func (f *flattening) layer(ctx context.Context, n numbered) (*flatLayer, error) 
 	if has {
 		return f.stored(ctx, f.options.Store, n)
 	}
-	return f.fetch(ctx, n, f.choice.Has, true)
+	return f.unpack(ctx, n, f.choice.Has, true)
 }
 
-func (f *flattening) stored(ctx context.Context, store *overlaystore.Store, n numbered) (*flatLayer, error) {
+func (f *flattening) stored(ctx context.Context, store *overlaystore.Store, n fetch.Layer) (*flatLayer, error) {
 	record, err := store.Layer(n.DiffID)
 	if err != nil {
 		return nil, err
@@ -134,7 +121,7 @@ func (f *flattening) stored(ctx context.Context, store *overlaystore.Store, n nu
 	for key, count := range record.Notes {
 		f.note(key, count)
 	}
-	return &flatLayer{merged: layer, content: flat.Stored{Layer: storedFiles{dir}}, numbered: n, close: dir.Close}, nil
+	return &flatLayer{merged: layer, content: flat.Stored{Layer: storedFiles{dir}}, Layer: n, close: dir.Close}, nil
 }
 
 func (f *flattening) note(key string, count int64) {
@@ -165,25 +152,19 @@ func (s storedFiles) Open(f merged.File) (*os.File, error) {
 // of it. Where bytes of several responses do not make the blob it is fetched
 // once more, from its start. Of a layer that is fetched a second time only the
 // files are new, and not recorded.
-func (f *flattening) fetch(ctx context.Context, n numbered, wanted func(string) bool, record bool) (*flatLayer, error) {
-	high := int64(0)
-	f.tell(n.event(LayerProgress))
-	l, err := f.fetchOnce(ctx, n, &high, wanted, record)
-	if worthAgain(err) {
-		f.client.log.Warn("fetch the layer again", "digest", n.Descriptor.Digest, "error", err)
-		f.tell(n.event(LayerAgain))
-		l, err = f.fetchOnce(ctx, n, &high, wanted, record)
-	}
+func (f *flattening) unpack(ctx context.Context, n fetch.Layer, wanted func(string) bool, record bool) (l *flatLayer, err error) {
+	err = f.fetch.Layer(ctx, n, func(b *fetch.Blob) (err error) {
+		l, err = f.unpackOnce(ctx, n, b, wanted, record)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	done := n.event(LayerDone)
-	done.Offset = n.Descriptor.Size
-	f.tell(done)
+	f.fetch.Done(n)
 	return l, nil
 }
 
-func (f *flattening) fetchOnce(ctx context.Context, n numbered, high *int64, wanted func(string) bool, record bool) (_ *flatLayer, err error) {
+func (f *flattening) unpackOnce(ctx context.Context, n fetch.Layer, b *fetch.Blob, wanted func(string) bool, record bool) (_ *flatLayer, err error) {
 	dir, err := f.newDir(ctx)
 	if err != nil {
 		return nil, err
@@ -197,12 +178,12 @@ func (f *flattening) fetchOnce(ctx context.Context, n numbered, high *int64, wan
 	if !f.choice.All() {
 		o.Skip = func(path string) bool { return !wanted(path) }
 	}
-	l := &flatLayer{merged: f.stack.Layer(), content: flat.Staged{Dir: dir}, numbered: n, staged: true, wanted: wanted, close: dir.Close}
+	l := &flatLayer{merged: f.stack.Layer(), content: flat.Staged{Dir: dir}, Layer: n, staged: true, wanted: wanted, close: dir.Close}
 	o.Record = l.merged.Record
 	if !record {
 		o.Record = func(layer.Entry) error { return nil }
 	}
-	result, _, err := f.unpack(ctx, dir, n, high, o)
+	result, err := b.Unpack(ctx, dir, o)
 	if err != nil || !record {
 		return l, err
 	}
@@ -271,9 +252,9 @@ func (f *flattening) readAgain(ctx context.Context, layers []manifest.Layer, vie
 	}
 	for diffID, paths := range needed {
 		l := f.layers[diffID]
-		again, err := f.fetch(ctx, l.numbered, func(path string) bool { return paths[path] || f.choice.Has(path) }, false)
+		again, err := f.unpack(ctx, l.Layer, func(path string) bool { return paths[path] || f.choice.Has(path) }, false)
 		if err != nil {
-			return fmt.Errorf("layer %d/%d %s: %w", l.number, l.of, l.Descriptor.Digest, err)
+			return fmt.Errorf("layer %d/%d %s: %w", l.Number, l.Of, l.Descriptor.Digest, err)
 		}
 		if err := l.close(); err != nil {
 			return err

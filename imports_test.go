@@ -45,7 +45,10 @@ var imports = map[string][]string{
 	"cmd/layerctl/internal/show":     {"", "registry", "overlaystore", "manifest", "platform", "layer", "cmd/layerctl/internal/terminal"},
 	"cmd/layerctl/internal/terminal": {},
 	// level 2: the only place that joins the parts
-	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "internal/durable", "internal/flat", "internal/merged", "layer", "errkind"},
+	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "progress", "internal/durable", "internal/fetch", "internal/flat", "internal/merged", "internal/source", "layer", "errkind"},
+	// level 1, on the others of it
+	"internal/fetch":  {"cache", "manifest", "progress", "unpack", "internal/source", "layer"},
+	"internal/source": {"cache", "manifest", "platform", "registry", "errkind"},
 	// level 1
 	"registry":      {"manifest", "platform", "internal/durable", "internal/hosts", "registry/internal/credentials", "errkind"},
 	"unpack":        {"internal/durable", "internal/layerstream", "internal/layertar", "layer", "errkind", "internal/fsat"},
@@ -64,6 +67,7 @@ var imports = map[string][]string{
 	"platform":           {"errkind"},
 	"internal/beneath":   {"internal/fsat"},
 	"internal/fsat":      {},
+	"progress":           {},
 	"internal/cmdline":   {},
 	"internal/durable":   {},
 	"internal/hosts":     {"errkind"},

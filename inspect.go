@@ -9,6 +9,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 )
 
@@ -55,8 +56,8 @@ type InspectOptions struct {
 // [manifest.ErrUnsupported] for what ref itself names.
 func (c *Client) Inspect(ctx context.Context, ref string, o InspectOptions) (*Inspection, error) {
 	var found *Inspection
-	err := c.with(ctx, ref, func(source *origin) (err error) {
-		i := inspector{client: c, source: source, options: o}
+	err := c.with(ctx, ref, func(s *source.Source) (err error) {
+		i := inspector{client: c, source: s, options: o}
 		found, err = i.inspect(ctx)
 		return err
 	})
@@ -66,23 +67,13 @@ func (c *Client) Inspect(ctx context.Context, ref string, o InspectOptions) (*In
 	return found, nil
 }
 
-// with opens ref for one use.
-func (c *Client) with(ctx context.Context, ref string, use func(*origin) error) error {
-	source, err := c.open(ctx, ref)
-	if err != nil {
-		return err
-	}
-	return closing(use(source), source)
-}
-
 // inspector is one inspection under way.
 type inspector struct {
 	client  *Client
-	source  *origin
+	source  *source.Source
 	options InspectOptions
 	found   *Inspection
 	single  bool
-	listed  int   // entries so far, in all indexes
 	held    int64 // bytes of documents so far, those under way included
 	// fatal says that what is wrong with one manifest is an error.
 	fatal bool
@@ -135,17 +126,15 @@ func (i *inspector) image(ctx context.Context, root ocispec.Descriptor, raw []by
 }
 
 func (i *inspector) index(ctx context.Context, root ocispec.Descriptor, raw []byte) error {
-	index, err := manifest.ParseIndex(raw, root.MediaType)
+	index, err := source.Walk(ctx, root, raw, i.source.Manifest, func(err error) bool { return !i.fatal && tolerable(err) })
 	if err != nil {
-		return fmt.Errorf("index %s: %w", root.Digest, err)
+		return err
 	}
 	i.found.MediaType, i.found.Annotations = index.MediaType, index.Annotations
-	if i.found.Manifests, err = i.entries(ctx, index, 1); err != nil {
+	if i.found.Manifests, err = i.entries(index); err != nil {
 		return fmt.Errorf("index %s: %w", root.Digest, err)
 	}
-	if i.collect(i.found.Manifests); len(i.leaves) > manifest.MaxEntries {
-		return fmt.Errorf("index %s: %w: more than %d entries", root.Digest, manifest.ErrMalformed, manifest.MaxEntries)
-	}
+	i.collect(i.found.Manifests)
 	if i.options.Detail < DetailManifests {
 		return nil
 	}
@@ -155,51 +144,36 @@ func (i *inspector) index(ctx context.Context, root ocispec.Descriptor, raw []by
 	return i.readConfigs(ctx, i.leaves)
 }
 
-// entries describes what an index lists, and reads the indexes in it.
-func (i *inspector) entries(ctx context.Context, index *manifest.Index, depth int) ([]InspectedManifest, error) {
+// entries describes what an index lists.
+func (i *inspector) entries(index *source.Index) ([]InspectedManifest, error) {
 	var exact struct {
 		Manifests []json.RawMessage `json:"manifests"`
 	}
 	if err := json.Unmarshal(index.Raw, &exact); err != nil {
 		return nil, fmt.Errorf("%w: %w", manifest.ErrMalformed, err)
 	}
-	i.listed += len(index.Manifests)
-	entries := make([]InspectedManifest, len(index.Manifests))
-	for n, desc := range index.Manifests {
-		entries[n] = inspectedEntry(desc, exact.Manifests[n])
-		if entries[n].Kind != manifest.KindIndex.String() {
+	entries := make([]InspectedManifest, len(index.Entries))
+	for n, entry := range index.Entries {
+		m := &entries[n]
+		*m = inspectedEntry(entry.Descriptor, exact.Manifests[n])
+		if entry.Err != nil {
+			if i.found.refusal == nil {
+				i.found.refusal = entry.Err // for nobody knows what would be in it
+			}
+			if err := i.note(m, entry.Err); err != nil {
+				return nil, err
+			}
+		}
+		if entry.Nested == nil {
 			continue
 		}
-		// Before it is read: what an index may cost is bounded by this alone.
-		if i.listed > manifest.MaxEntries {
-			return nil, fmt.Errorf("%w: more than %d entries", manifest.ErrMalformed, manifest.MaxEntries)
-		}
-		if depth == manifest.MaxIndexDepth {
-			return nil, fmt.Errorf("%w: indexes nest deeper than %d", manifest.ErrMalformed, manifest.MaxIndexDepth)
-		}
-		err := i.nested(ctx, &entries[n], depth+1)
-		if err != nil && i.found.refusal == nil {
-			i.found.refusal = err // for nobody knows what would be in it
-		}
-		if err := i.note(&entries[n], err); err != nil {
+		m.Document, m.ManifestAnnotations = entry.Nested.Raw, entry.Nested.Annotations
+		var err error
+		if m.Manifests, err = i.entries(entry.Nested); err != nil {
 			return nil, err
 		}
 	}
 	return entries, nil
-}
-
-func (i *inspector) nested(ctx context.Context, m *InspectedManifest, depth int) error {
-	raw, err := i.source.Manifest(ctx, m.entry)
-	if err != nil {
-		return err
-	}
-	index, err := manifest.ParseIndex(raw, m.MediaType)
-	if err != nil {
-		return fmt.Errorf("index %s: %w", m.Digest, err)
-	}
-	m.Document, m.ManifestAnnotations = raw, index.Annotations
-	m.Manifests, err = i.entries(ctx, index, depth)
-	return err
 }
 
 // collect gathers the entries that are no index.

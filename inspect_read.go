@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -19,11 +20,6 @@ import (
 // inspectJobs is how many small documents are read at a time: enough to hide
 // the way to the registry and back, few enough for one to bear.
 const inspectJobs = 8
-
-// maxInspected bounds the documents that one inspection holds in memory: an
-// index may list a thousand, each of some megabytes. Honest ones of a hundred
-// images come to one or two.
-const maxInspected = 64 << 20
 
 // readManifests reads each of these manifests once.
 func (i *inspector) readManifests(ctx context.Context, entries []*InspectedManifest) error {
@@ -161,8 +157,8 @@ func (i *inspector) readAll(ctx context.Context, wanted []ocispec.Descriptor, re
 		}
 		distinct[desc.Digest] = desc
 	}
-	if i.held > maxInspected {
-		return nil, fmt.Errorf("%w: more than %d bytes of manifests and configs", manifest.ErrMalformed, maxInspected)
+	if i.held > source.MaxDocuments {
+		return nil, fmt.Errorf("%w: more than %d bytes of manifests and configs", manifest.ErrMalformed, source.MaxDocuments)
 	}
 	var mu sync.Mutex
 	got := make(map[digest.Digest]document, len(distinct))

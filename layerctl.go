@@ -4,15 +4,26 @@ package layerctl
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
+)
+
+// What callers of a Client branch on.
+var (
+	// ErrOffline says that an offline client needs what its cache does not have.
+	ErrOffline = source.ErrOffline
+	// ErrPlatformConflict says that an image's config contradicts the index
+	// that names it; only a strict client makes it an error.
+	ErrPlatformConflict = source.ErrPlatformConflict
 )
 
 // Options say how a [Client] works. The zero value asks registries without
@@ -90,8 +101,6 @@ type Resolution struct {
 	// Choice tells why, candidate by candidate; it is empty where there was
 	// nothing to choose from.
 	Choice platform.Choice
-
-	raw []byte // the chosen manifest's exact bytes, where they came along
 }
 
 // Resolve chooses the image that ref means for the client's platform. One
@@ -101,10 +110,49 @@ type Resolution struct {
 // [platform.ErrNoMatch] (as a [platform.NoMatchError]) for an image that does
 // not run here, [manifest.ErrUnsupported] for what is no image.
 func (c *Client) Resolve(ctx context.Context, ref string) (Resolution, error) {
-	source, err := c.open(ctx, ref)
+	var r source.Resolution
+	err := c.with(ctx, ref, func(s *source.Source) (err error) {
+		r, err = s.Resolve(ctx)
+		return err
+	})
+	return Resolution(r), err
+}
+
+// open opens ref. Who is done with it without an error has it keep what it
+// has read.
+func (c *Client) open(ctx context.Context, ref string) (*source.Source, error) {
+	parsed, err := registry.Parse(ref)
 	if err != nil {
-		return Resolution{}, err
+		return nil, err
 	}
-	resolution, err := c.resolve(ctx, source)
-	return resolution, closing(err, source)
+	return source.Open(ctx, parsed, source.Options{
+		Registry: c.registry, Wanted: c.wanted, Strict: c.options.Strict,
+		Cache: c.options.Cache, KeepBlobs: c.options.KeepBlobs, Offline: c.options.Offline,
+		Logger: c.log,
+	})
+}
+
+// with opens ref for one use.
+func (c *Client) with(ctx context.Context, ref string, use func(*source.Source) error) error {
+	s, err := c.open(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if err := use(s); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	s.Keep(ctx)
+	return s.Close()
+}
+
+// wanted is what images are chosen for.
+func (c *Client) wanted() (platform.Wanted, error) {
+	if c.options.Platform == "" {
+		return c.Host().Wanted(), nil
+	}
+	p, err := platform.Parse(c.options.Platform)
+	if err != nil {
+		return platform.Wanted{}, err
+	}
+	return platform.Want(p), nil
 }

@@ -11,7 +11,9 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
@@ -93,33 +95,28 @@ func (v *View) Below(dir string) iter.Seq[File] {
 // look is one image that is looked into.
 type look struct {
 	client  *Client
-	source  *origin
+	source  *source.Source
+	fetch   *fetch.Fetcher
 	options LookOptions
 	stack   *merged.Stack
-	layers  []numbered // the lowest first
+	layers  []fetch.Layer // the lowest first
 }
 
 // look opens ref and finds its layers.
 func (c *Client) look(ctx context.Context, ref string, o LookOptions, use func(*look) error) error {
 	k := &look{client: c, options: o, stack: merged.NewStack(merged.Options{Memory: o.Memory})}
-	return c.with(ctx, ref, func(source *origin) error {
-		k.source = source
+	return c.with(ctx, ref, func(s *source.Source) error {
+		k.source, k.fetch = s, c.fetcher(s, o.Progress)
 		layers, err := k.find(ctx)
 		if err == nil {
-			k.number(layers)
+			k.layers = fetch.Number(layers)
 			err = use(k)
 		}
 		if err != nil {
-			return fmt.Errorf("look into %s: %w", source.Reference(), err)
+			return fmt.Errorf("look into %s: %w", s.Reference(), err)
 		}
 		return nil
 	})
-}
-
-func (k *look) number(layers []manifest.Layer) {
-	for i, l := range layers {
-		k.layers = append(k.layers, numbered{Layer: l, number: i + 1, of: len(layers)})
-	}
 }
 
 // find lists the image's layers, the lowest first. Of an image that the store
@@ -131,7 +128,7 @@ func (k *look) find(ctx context.Context) ([]manifest.Layer, error) {
 			return storedLayers(stored), nil
 		}
 	}
-	r, err := k.client.resolve(ctx, k.source)
+	r, err := k.source.Resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +138,8 @@ func (k *look) find(ctx context.Context) ([]manifest.Layer, error) {
 			return storedLayers(stored), nil
 		}
 	}
-	image, err := k.client.image(ctx, k.source, r)
-	return image.layers, err
+	image, err := k.source.Image(ctx, r)
+	return image.Layers, err
 }
 
 // wanted is true for an image of the platform that was asked for, if any was.
@@ -180,7 +177,7 @@ func storedLayers(i overlaystore.Image) []manifest.Layer {
 func (k *look) view(ctx context.Context) (*merged.View, error) {
 	read := map[digest.Digest]*merged.Layer{}
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(jobs(k.options.Jobs))
+	group.SetLimit(fetch.Jobs(k.options.Jobs))
 	made := make([]*merged.Layer, len(k.layers))
 	for i, l := range k.layers {
 		if _, again := read[l.DiffID]; again {

@@ -4,10 +4,10 @@ package layerctl
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
+	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
@@ -24,51 +24,39 @@ type watcher interface {
 
 // read brings one layer into the stack: from the store, or fetched, which w may
 // watch. One that comes damaged is fetched once more.
-func (k *look) read(ctx context.Context, l numbered, w watcher) (*merged.Layer, error) {
-	layer, err := k.readOnce(ctx, l, w)
-	if worthAgain(err) {
-		k.client.log.Warn("fetch the layer again", "digest", l.Descriptor.Digest, "error", err)
-		k.tell(l.event(LayerAgain))
-		layer, err = k.readOnce(ctx, l, w)
-	}
+func (k *look) read(ctx context.Context, l fetch.Layer, w watcher) (*merged.Layer, error) {
+	layer, err := k.readLayer(ctx, l, w)
 	if err != nil {
-		return nil, fmt.Errorf("layer %d/%d %s: %w", l.number, l.of, l.name(), err)
+		return nil, fmt.Errorf("layer %d/%d %s: %w", l.Number, l.Of, l.Name(), err)
 	}
 	return layer, nil
 }
 
-// name is the digest that a layer is fetched by, if it is.
-func (l numbered) name() string {
-	if l.Descriptor.Digest != "" {
-		return l.Descriptor.Digest.String()
-	}
-	return l.DiffID.String()
-}
-
-func (k *look) readOnce(ctx context.Context, l numbered, w watcher) (*merged.Layer, error) {
+func (k *look) readLayer(ctx context.Context, l fetch.Layer, w watcher) (*merged.Layer, error) {
 	if k.stored(l.DiffID) {
 		return storedLayer(ctx, k.stack, k.options.Store, l.DiffID)
 	}
-	merging := k.stack.Layer()
-	if w != nil {
-		w.begin(merging)
-	}
-	r, err := k.fetch(ctx, l, merging.Record, w)
-	if err != nil {
-		return nil, err
-	}
-	return merging, merging.End(r.Facts)
+	var merging *merged.Layer
+	k.fetch.Tell(l.Event(LayerMissing))
+	err := k.fetch.Layer(ctx, l, func(b *fetch.Blob) error {
+		merging = k.stack.Layer()
+		if w != nil {
+			w.begin(merging)
+		}
+		r, err := k.entries(ctx, b, merging.Record, w)
+		if err != nil {
+			return err
+		}
+		return merging.End(r.Facts)
+	})
+	return merging, err
 }
 
-// fetch streams one layer through verification to record and to w.
-func (k *look) fetch(ctx context.Context, l numbered, record func(layer.Entry) error, w watcher) (unpack.Result, error) {
-	blob, err := k.source.Blob(ctx, l.Descriptor)
-	if err != nil {
-		return unpack.Result{}, err
-	}
+// entries streams one layer through verification to record and to w.
+func (k *look) entries(ctx context.Context, b *fetch.Blob, record func(layer.Entry) error, w watcher) (unpack.Result, error) {
 	o := unpack.ReadOptions{
 		Strict: k.client.options.Strict, Limits: k.options.Limits, Windows: k.options.Windows,
-		Buffers: k.client.buffers, Record: record, Logger: k.client.log,
+		Record: record, Logger: k.client.log,
 	}
 	if w != nil {
 		o.Content = func(e layer.Entry) (io.Writer, error) { return w.content(e), nil }
@@ -78,16 +66,5 @@ func (k *look) fetch(ctx context.Context, l numbered, record func(layer.Entry) e
 			return err
 		}
 	}
-	k.tell(l.event(LayerMissing))
-	event, high := l.event(LayerProgress), int64(0)
-	k.tell(event)
-	counted := &counting{r: blob, high: &high, report: func(n int64) { event.Offset = n; k.tell(event) }}
-	r, err := unpack.Read(ctx, counted, unpack.Source{MediaType: l.Descriptor.MediaType, DiffID: l.DiffID, Size: l.Descriptor.Size}, o)
-	return r, errors.Join(err, blob.Close())
-}
-
-func (k *look) tell(e Event) {
-	if k.options.Progress != nil {
-		k.options.Progress(e)
-	}
+	return b.Entries(ctx, o)
 }

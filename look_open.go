@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -79,7 +80,7 @@ func (k *look) open(ctx context.Context, path string) (_ *OpenedFile, err error)
 	return nil, &PathError{path, ErrNoPath}
 }
 
-func (k *look) found(ctx context.Context, path string, found merged.Found, top []numbered, s *seeker) (*OpenedFile, error) {
+func (k *look) found(ctx context.Context, path string, found merged.Found, top []fetch.Layer, s *seeker) (*OpenedFile, error) {
 	switch {
 	case !found.Exists:
 		return nil, &PathError{path, ErrNoPath}
@@ -96,7 +97,7 @@ func (k *look) found(ctx context.Context, path string, found merged.Found, top [
 	wanted := s.made[found.Layer][found.From]
 	if s.held != (held{found.Layer, wanted}) {
 		if err := k.again(ctx, l, wanted, s.spool); err != nil {
-			return nil, fmt.Errorf("layer %d/%d %s: %w", l.number, l.of, l.name(), err)
+			return nil, fmt.Errorf("layer %d/%d %s: %w", l.Number, l.Of, l.Name(), err)
 		}
 	}
 	return &OpenedFile{newFile(found.File), s.spool}, s.spool.rewind(found.Size)
@@ -104,7 +105,7 @@ func (k *look) found(ctx context.Context, path string, found merged.Found, top [
 
 // openStored opens a file of the store once its content has the sum that was
 // recorded when the layer was verified.
-func openStored(store *overlaystore.Store, l numbered, f merged.File) (_ io.ReadCloser, err error) {
+func openStored(store *overlaystore.Store, l fetch.Layer, f merged.File) (_ io.ReadCloser, err error) {
 	dir, err := store.OpenLayer(l.DiffID)
 	if err != nil {
 		return nil, err
@@ -128,15 +129,15 @@ func openStored(store *overlaystore.Store, l numbered, f merged.File) (_ io.Read
 }
 
 // again fetches a layer once more for one of its files, by its number.
-func (k *look) again(ctx context.Context, l numbered, wanted int, to *spool) error {
+func (k *look) again(ctx context.Context, l fetch.Layer, wanted int, to *spool) error {
 	k.client.log.Debug("fetch the layer again for a file that came before what leads to it", "digest", l.Descriptor.Digest)
-	to.reset()
-	unheard := func(layer.Entry) error { return nil }
-	_, err := k.fetch(ctx, l, unheard, &nth{wanted: wanted, spool: to})
-	if worthAgain(err) {
-		_, err = k.fetch(ctx, l, unheard, &nth{wanted: wanted, spool: to})
-	}
-	return err
+	k.fetch.Tell(l.Event(LayerMissing))
+	return k.fetch.Layer(ctx, l, func(b *fetch.Blob) error {
+		to.reset()
+		unheard := func(layer.Entry) error { return nil }
+		_, err := k.entries(ctx, b, unheard, &nth{wanted: wanted, spool: to})
+		return err
+	})
 }
 
 // nth keeps one file of a layer.

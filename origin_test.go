@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/progress"
 )
 
 // cached is a registry with one image, a store with its cache, and the client
@@ -134,7 +135,7 @@ func TestDamageInTheCacheIsFetchedAgain(t *testing.T) {
 	if _, err := s.store.Prune(t.Context(), overlaystore.PruneOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	var kinds []EventKind
+	var kinds []progress.Kind
 	_, asked := s.pull(t, s.ref, PullOptions{Jobs: 1, Progress: func(e Event) { kinds = append(kinds, e.Kind) }})
 	if want := []string{"HEAD manifests/latest", "GET blobs/" + blob.String()}; !slices.Equal(asked, want) {
 		t.Errorf("asked %q, want %q", asked, want)

@@ -10,6 +10,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/internal/fetch"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
@@ -48,28 +50,28 @@ type PlannedLayer struct {
 // config are read, and kept in the cache if there is one. That the image would
 // not fit is no error of Plan's; see [Plan.Fits].
 func (c *Client) Plan(ctx context.Context, store *overlaystore.Store, ref string, o PullOptions) (Plan, error) {
-	source, err := c.open(ctx, ref)
-	if err != nil {
-		return Plan{}, err
-	}
-	plan, err := newPull(c, store, source, o).plan(ctx)
-	return plan, closing(err, source)
+	var plan Plan
+	err := c.with(ctx, ref, func(s *source.Source) (err error) {
+		plan, err = newPull(c, store, s, o).plan(ctx)
+		return err
+	})
+	return plan, err
 }
 
 func (p *pull) plan(ctx context.Context) (Plan, error) {
-	resolution, err := p.client.resolve(ctx, p.source)
+	resolution, err := p.source.Resolve(ctx)
 	if err != nil {
 		return Plan{}, err
 	}
-	image, err := p.client.image(ctx, p.source, resolution)
+	image, err := p.source.Image(ctx, resolution)
 	if err != nil {
 		return Plan{}, fmt.Errorf("pull %s: %w", resolution.Reference, err)
 	}
-	missing, err := p.missing(image.layers)
+	missing, err := p.missing(image.Layers)
 	if err != nil {
 		return Plan{}, err
 	}
-	plan := Plan{Resolution: resolution, Warnings: image.warnings, Exact: len(missing) == 0}
+	plan := Plan{Resolution: Resolution(resolution), Warnings: image.Warnings, Exact: len(missing) == 0}
 	plan.Bytes, plan.Inodes = p.least(missing)
 	var space *overlaystore.SpaceError
 	if err := p.store.Room(plan.Bytes, plan.Inodes); errors.As(err, &space) {
@@ -77,12 +79,12 @@ func (p *pull) plan(ctx context.Context) (Plan, error) {
 	} else if err != nil {
 		return Plan{}, err
 	}
-	p.count(&plan, image.layers, missing)
+	p.count(&plan, image.Layers, missing)
 	return plan, nil
 }
 
 // count adds what is to be fetched.
-func (p *pull) count(plan *Plan, layers []manifest.Layer, missing []numbered) {
+func (p *pull) count(plan *Plan, layers []manifest.Layer, missing []fetch.Layer) {
 	absent := map[digest.Digest]bool{}
 	for _, l := range missing {
 		absent[l.DiffID] = true
@@ -93,28 +95,12 @@ func (p *pull) count(plan *Plan, layers []manifest.Layer, missing []numbered) {
 			continue
 		}
 		seen[l.DiffID] = true
-		planned := PlannedLayer{Descriptor: l.Descriptor, DiffID: l.DiffID, Present: !absent[l.DiffID], Cached: p.source.has(l.Descriptor)}
+		planned := PlannedLayer{Descriptor: l.Descriptor, DiffID: l.DiffID, Present: !absent[l.DiffID], Cached: p.source.Has(l.Descriptor)}
 		plan.Layers = append(plan.Layers, planned)
-		if remote := p.source.Reference().Transport() == registry.Docker; remote && !planned.Cached && (!planned.Present || p.source.keepBlobs) {
+		if remote := p.source.Reference().Transport() == registry.Docker; remote && !planned.Cached && (!planned.Present || p.source.KeepsBlobs()) {
 			plan.Fetch += l.Descriptor.Size
 			plan.Requests += p.source.Requests(l.Descriptor)
 		}
 	}
-	plan.Requests += p.documents(plan.Resolution)
-}
-
-// documents is how many requests the manifests and the config would take now.
-func (p *pull) documents(r Resolution) int {
-	ref := r.Reference
-	switch {
-	case ref.Transport() != registry.Docker || p.source.offline:
-		return 0
-	case p.source.cache != nil && ref.Digest() != "":
-		return 0
-	case p.source.cache != nil:
-		return 1 // what the tag stands for
-	case r.Root.Digest == r.Manifest.Digest:
-		return 2
-	}
-	return 3
+	plan.Requests += p.source.DocumentRequests(source.Resolution(plan.Resolution))
 }

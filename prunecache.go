@@ -4,12 +4,14 @@ package layerctl
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
@@ -35,7 +37,7 @@ func PruneCache(ctx context.Context, store *overlaystore.Store, c *cache.Cache, 
 	for _, b := range blobs {
 		p.fresh[b.Digest] = o.OlderThan > 0 && time.Since(b.Kept) < o.OlderThan
 	}
-	if err := p.names(store); err != nil {
+	if err := p.names(ctx, store); err != nil {
 		return PrunedBlobs{}, err
 	}
 	for _, b := range blobs {
@@ -69,7 +71,7 @@ type cachePruner struct {
 }
 
 // names tells the names that stay, and follows them, from those that go.
-func (p *cachePruner) names(store *overlaystore.Store) error {
+func (p *cachePruner) names(ctx context.Context, store *overlaystore.Store) error {
 	images, err := store.Images()
 	if err != nil {
 		return err
@@ -92,35 +94,60 @@ func (p *cachePruner) names(store *overlaystore.Store) error {
 			p.gone.Names = append(p.gone.Names, name)
 			continue
 		}
-		p.follow(desc, 0)
+		if err := p.follow(ctx, desc); err != nil {
+			return fmt.Errorf("follow %.200q in the cache: %w", name, err)
+		}
 	}
 	return nil
 }
 
 // follow keeps a blob and, if it is an index or a manifest, all that it names.
 // What cannot be read leads nowhere.
-func (p *cachePruner) follow(desc ocispec.Descriptor, depth int) {
-	if p.kept[desc.Digest] || depth > manifest.MaxIndexDepth+1 {
-		return
+func (p *cachePruner) follow(ctx context.Context, desc ocispec.Descriptor) error {
+	if p.kept[desc.Digest] {
+		return nil
 	}
 	p.kept[desc.Digest] = true
 	if desc.MediaType != "" && !manifest.IsIndex(desc.MediaType) && !manifest.IsManifest(desc.MediaType) {
-		return
+		return nil
 	}
-	raw, err := p.cache.Bytes(desc, registry.MaxManifest)
+	raw, err := p.read(ctx, desc)
+	if err != nil {
+		return nil
+	}
+	if _, err := manifest.ParseIndex(raw, desc.MediaType); err != nil {
+		p.image(desc, raw)
+		return nil
+	}
+	index, err := source.Walk(ctx, desc, raw, p.read, func(error) bool { return true })
+	if err != nil {
+		return err
+	}
+	for x := range index.Indexes() {
+		for _, entry := range x.Manifests {
+			p.kept[entry.Digest] = true
+		}
+	}
+	for entry := range index.Leaves() {
+		if raw, err := p.read(ctx, entry); err == nil {
+			p.image(entry, raw)
+		}
+	}
+	return ctx.Err()
+}
+
+func (p *cachePruner) read(_ context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	return p.cache.Bytes(desc, registry.MaxManifest)
+}
+
+// image keeps what an image's manifest names.
+func (p *cachePruner) image(desc ocispec.Descriptor, raw []byte) {
+	m, err := manifest.ParseManifest(raw, desc.MediaType)
 	if err != nil {
 		return
 	}
-	if index, err := manifest.ParseIndex(raw, desc.MediaType); err == nil {
-		for _, child := range index.Manifests {
-			p.follow(child, depth+1)
-		}
-		return
-	}
-	if m, err := manifest.ParseManifest(raw, desc.MediaType); err == nil {
-		p.kept[m.Config.Digest] = true
-		for _, l := range m.Layers {
-			p.kept[l.Digest] = true
-		}
+	p.kept[m.Config.Digest] = true
+	for _, l := range m.Layers {
+		p.kept[l.Digest] = true
 	}
 }

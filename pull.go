@@ -6,12 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"runtime"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/layerctl/layerctl/internal/fetch"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
@@ -62,13 +62,12 @@ type Pulled struct {
 // durable, and ref names it. After an error nothing of it is visible in the
 // store, and the next pull starts from where the store stood.
 func (c *Client) Pull(ctx context.Context, store *overlaystore.Store, ref string, o PullOptions) (Pulled, error) {
-	source, err := c.open(ctx, ref)
+	var pulled Pulled
+	err := c.with(ctx, ref, func(s *source.Source) (err error) {
+		pulled, err = newPull(c, store, s, o).run(ctx)
+		return err
+	})
 	if err != nil {
-		return Pulled{}, err
-	}
-	p := newPull(c, store, source, o)
-	pulled, err := p.run(ctx)
-	if err = closing(err, source); err != nil {
 		return Pulled{}, err
 	}
 	return pulled, nil
@@ -76,21 +75,28 @@ func (c *Client) Pull(ctx context.Context, store *overlaystore.Store, ref string
 
 // pull is one image on its way into a store.
 type pull struct {
-	transfer
+	client  *Client
+	source  *source.Source
+	fetch   *fetch.Fetcher
 	store   *overlaystore.Store
 	options PullOptions
 	fetched map[digest.Digest]bool // diffIDs that this pull stages
 }
 
-func newPull(c *Client, store *overlaystore.Store, source *origin, o PullOptions) *pull {
+func newPull(c *Client, store *overlaystore.Store, s *source.Source, o PullOptions) *pull {
 	return &pull{
-		transfer: transfer{client: c, source: source, progress: o.Progress},
-		store:    store, options: o, fetched: map[digest.Digest]bool{},
+		client: c, source: s, fetch: c.fetcher(s, o.Progress),
+		store: store, options: o, fetched: map[digest.Digest]bool{},
 	}
 }
 
+// fetcher brings the layers of what was opened.
+func (c *Client) fetcher(s *source.Source, hear func(Event)) *fetch.Fetcher {
+	return fetch.New(s, fetch.Options{Progress: hear, Buffers: c.buffers, Logger: c.log})
+}
+
 func (p *pull) run(ctx context.Context) (Pulled, error) {
-	resolution, err := p.client.resolve(ctx, p.source)
+	resolution, err := p.source.Resolve(ctx)
 	if err != nil {
 		return Pulled{}, err // names the reference
 	}
@@ -101,30 +107,30 @@ func (p *pull) run(ctx context.Context) (Pulled, error) {
 	return pulled, nil
 }
 
-func (p *pull) resolved(ctx context.Context, resolution Resolution) (pulled Pulled, err error) {
-	pulled.Resolution = resolution
-	image, err := p.client.image(ctx, p.source, resolution)
+func (p *pull) resolved(ctx context.Context, resolution source.Resolution) (pulled Pulled, err error) {
+	pulled.Resolution = Resolution(resolution)
+	image, err := p.source.Image(ctx, resolution)
 	if err != nil {
 		return Pulled{}, err
 	}
-	pulled.Warnings = image.warnings
+	pulled.Warnings = image.Warnings
 	// Until the image's record names its layers nothing else keeps them.
-	lease, err := p.store.Lease(ctx, "pull "+resolution.Reference.String(), image.diffIDs()...)
+	lease, err := p.store.Lease(ctx, "pull "+resolution.Reference.String(), image.DiffIDs()...)
 	if err != nil {
 		return Pulled{}, err
 	}
 	defer func() { err = errors.Join(err, lease.Release()) }()
-	if pulled.Fetched, err = p.layers(ctx, image.layers); err != nil {
+	if pulled.Fetched, err = p.layers(ctx, image.Layers); err != nil {
 		return Pulled{}, err
 	}
-	if err := p.keepPresent(ctx, image.layers); err != nil {
+	if err := p.keepPresent(ctx, image.Layers); err != nil {
 		return Pulled{}, err
 	}
 	if pulled.Image, err = p.record(ctx, resolution, image); err != nil {
 		return Pulled{}, err
 	}
 	pulled.Traffic = p.source.Traffic()
-	pulled.Warnings = append(pulled.Warnings, p.warnings...)
+	pulled.Warnings = append(pulled.Warnings, p.fetch.Warnings()...)
 	return pulled, nil
 }
 
@@ -143,11 +149,11 @@ func (p *pull) layers(ctx context.Context, layers []manifest.Layer) (fetched int
 		return 0, err
 	}
 	for _, l := range missing {
-		p.tell(l.event(LayerMissing))
+		p.fetch.Tell(l.Event(LayerMissing))
 	}
-	var busy []numbered
+	var busy []fetch.Layer
 	var staged []*overlaystore.Staging
-	var own []numbered
+	var own []fetch.Layer
 	defer func() { err = errors.Join(err, discard(staged)) }()
 	for _, l := range missing {
 		st, err := p.store.TryStage(ctx, l.DiffID)
@@ -166,17 +172,17 @@ func (p *pull) layers(ctx context.Context, layers []manifest.Layer) (fetched int
 	}
 	fetched = len(staged)
 	for _, l := range busy {
-		p.tell(l.event(LayerWaiting))
+		p.fetch.Tell(l.Event(LayerWaiting))
 		st, err := p.store.Stage(ctx, l.DiffID)
 		if errors.Is(err, overlaystore.ErrExists) {
-			p.tell(l.event(LayerPresent))
+			p.fetch.Tell(l.Event(LayerPresent))
 			continue
 		}
 		if err != nil {
 			return 0, err
 		}
 		own := []*overlaystore.Staging{st}
-		err = p.fill(ctx, own, []numbered{l})
+		err = p.fill(ctx, own, []fetch.Layer{l})
 		if err = errors.Join(err, discard(own)); err != nil {
 			return 0, err
 		}
@@ -185,33 +191,17 @@ func (p *pull) layers(ctx context.Context, layers []manifest.Layer) (fetched int
 	return fetched, nil
 }
 
-// numbered is a layer with its place in the image, from 1, for people.
-type numbered struct {
-	manifest.Layer
-	number, of int
-}
-
-func (l numbered) event(kind EventKind) Event {
-	return Event{Kind: kind, Layer: l.Descriptor, Number: l.number, Of: l.of}
-}
-
 // missing lists the layers that the store lacks, each diffID once: images may
 // repeat a layer.
-func (p *pull) missing(layers []manifest.Layer) ([]numbered, error) {
-	var missing []numbered
-	seen := map[digest.Digest]bool{}
-	for i, l := range layers {
-		if seen[l.DiffID] {
-			continue
-		}
-		seen[l.DiffID] = true
-		n := numbered{Layer: l, number: i + 1, of: len(layers)}
-		has, err := p.store.HasLayer(l.DiffID)
+func (p *pull) missing(layers []manifest.Layer) ([]fetch.Layer, error) {
+	var missing []fetch.Layer
+	for _, n := range fetch.Distinct(layers) {
+		has, err := p.store.HasLayer(n.DiffID)
 		if err != nil {
 			return nil, err
 		}
 		if has {
-			p.tell(n.event(LayerPresent))
+			p.fetch.Tell(n.Event(LayerPresent))
 			continue
 		}
 		missing = append(missing, n)
@@ -220,20 +210,20 @@ func (p *pull) missing(layers []manifest.Layer) ([]numbered, error) {
 }
 
 // fill fetches and unpacks the layers into their stagings and commits them.
-func (p *pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers []numbered) error {
+func (p *pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers []fetch.Layer) error {
 	if len(staged) == 0 {
 		return nil
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(jobs(p.options.Jobs))
+	group.SetLimit(fetch.Jobs(p.options.Jobs))
 	for i := range staged {
 		p.fetched[layers[i].DiffID] = true
 		group.Go(func() error {
 			if err := groupCtx.Err(); err != nil {
 				return err
 			}
-			if err := p.layer(groupCtx, &staged[i], layers[i]); err != nil {
-				return fmt.Errorf("layer %d/%d %s: %w", layers[i].number, layers[i].of, layers[i].Descriptor.Digest, err)
+			if err := p.layer(groupCtx, &staged[i], layers[i], p.store.TryStage); err != nil {
+				return fmt.Errorf("layer %d/%d %s: %w", layers[i].Number, layers[i].Of, layers[i].Descriptor.Digest, err)
 			}
 			return nil
 		})
@@ -241,21 +231,13 @@ func (p *pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	p.tell(Event{Kind: Committing})
+	p.fetch.Tell(Event{Kind: Committing})
 	return p.store.Commit(ctx, staged...)
-}
-
-// jobs is how many layers are worked on at a time where n are asked for.
-func jobs(n int) int {
-	if n > 0 {
-		return n
-	}
-	return DefaultJobs()
 }
 
 // DefaultJobs is how many layers a pull fetches and unpacks at a time where
 // nothing is said: as many as there are processors, two to four.
-func DefaultJobs() int { return min(max(2, runtime.GOMAXPROCS(0)), 4) }
+func DefaultJobs() int { return fetch.Jobs(0) }
 
 func discard(staged []*overlaystore.Staging) error {
 	var errs []error
@@ -263,12 +245,4 @@ func discard(staged []*overlaystore.Staging) error {
 		errs = append(errs, st.Discard())
 	}
 	return errors.Join(errs...)
-}
-
-// closing closes c and keeps its error only where there is none before it.
-func closing(err error, c io.Closer) error {
-	if closeErr := c.Close(); err == nil {
-		return closeErr
-	}
-	return err
 }

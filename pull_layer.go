@@ -10,42 +10,38 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// layer fills a staging with one layer. Where bytes of several responses do
-// not make the blob, or the cache's are damaged, it is thrown away and filled
-// once more in its place, from the first byte.
-func (p *pull) layer(ctx context.Context, st **overlaystore.Staging, l numbered) error {
-	high := int64(0)
-	p.tell(l.event(LayerProgress))
-	err := p.stream(ctx, *st, l, &high)
-	if worthAgain(err) {
-		p.client.log.Warn("fetch the layer again", "digest", l.Descriptor.Digest, "error", err)
-		p.tell(l.event(LayerAgain))
-		if err := (*st).Discard(); err != nil {
-			return err
-		}
-		clean, err := p.store.TryStage(ctx, l.DiffID)
-		if err != nil {
-			return err
-		}
-		*st = clean
-		return p.finish(p.stream(ctx, clean, l, &high), l)
-	}
-	return p.finish(err, l)
-}
+// stageFunc begins a staging of a layer.
+type stageFunc func(context.Context, digest.Digest) (*overlaystore.Staging, error)
 
-// finish tells of a layer that is done, or says what is wrong with the disk.
-func (p *pull) finish(err error, l numbered) error {
+// layer fills a staging with one layer. Where the layer is fetched once more,
+// what came of the first try is thrown away, and another staging is in its
+// place.
+func (p *pull) layer(ctx context.Context, st **overlaystore.Staging, l fetch.Layer, stage stageFunc) error {
+	tried := false
+	err := p.fetch.Layer(ctx, l, func(b *fetch.Blob) error {
+		if tried {
+			if err := (*st).Discard(); err != nil {
+				return err
+			}
+			clean, err := stage(ctx, l.DiffID)
+			if err != nil {
+				return err
+			}
+			*st = clean
+		}
+		tried = true
+		return p.unpack(ctx, *st, l, b)
+	})
 	if err != nil {
 		return p.explain(err)
 	}
-	done := l.event(LayerDone)
-	done.Offset = l.Descriptor.Size
-	p.tell(done)
+	p.fetch.Done(l)
 	return nil
 }
 
@@ -58,13 +54,14 @@ func (p *pull) explain(err error) error {
 	return p.store.Explain(err)
 }
 
-// stream streams one blob into its staging.
-func (p *pull) stream(ctx context.Context, st *overlaystore.Staging, l numbered, high *int64) error {
+// unpack streams one blob into its staging.
+func (p *pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Layer, b *fetch.Blob) error {
 	options := p.unpackOptions()
+	var counts overlaystore.Counts
 	if !p.options.unrecorded {
-		options.Record = st.Record
+		options.Record = counting(&counts, st.Record)
 	}
-	result, counts, err := p.unpack(ctx, st.Dir(), l, high, options)
+	result, err := b.Unpack(ctx, st.Dir(), options)
 	if err != nil {
 		return err
 	}
@@ -74,49 +71,41 @@ func (p *pull) stream(ctx context.Context, st *overlaystore.Staging, l numbered,
 // keepPresent brings the blobs into the cache of which the store had the
 // layers before, where all of an image is to be kept.
 func (p *pull) keepPresent(ctx context.Context, layers []manifest.Layer) error {
-	if !p.source.keepBlobs || p.source.offline {
+	if !p.source.KeepsBlobs() || p.source.Offline() {
 		return nil
 	}
 	seen := map[digest.Digest]bool{}
-	for i, l := range layers {
-		n := numbered{Layer: l, number: i + 1, of: len(layers)}
-		if seen[l.Descriptor.Digest] || p.fetched[l.DiffID] || p.source.has(l.Descriptor) {
+	for _, l := range fetch.Number(layers) {
+		if seen[l.Descriptor.Digest] || p.fetched[l.DiffID] || p.source.Has(l.Descriptor) {
 			continue
 		}
 		seen[l.Descriptor.Digest] = true
-		if err := p.keep(ctx, n); err != nil {
-			return fmt.Errorf("layer %d/%d %s: %w", n.number, n.of, l.Descriptor.Digest, err)
+		if err := p.keep(ctx, l); err != nil {
+			return fmt.Errorf("layer %d/%d %s: %w", l.Number, l.Of, l.Descriptor.Digest, err)
 		}
 	}
 	return nil
 }
 
-func (p *pull) keep(ctx context.Context, l numbered) error {
-	blob, err := p.source.Blob(ctx, l.Descriptor)
-	if err != nil {
+func (p *pull) keep(ctx context.Context, l fetch.Layer) error {
+	return p.fetch.Layer(ctx, l, func(b *fetch.Blob) error {
+		_, err := io.Copy(io.Discard, b)
 		return err
-	}
-	high := int64(0)
-	p.tell(l.event(LayerProgress))
-	_, err = io.Copy(io.Discard, p.counting(blob, l, &high))
-	if err = errors.Join(err, blob.Close()); err == nil {
-		p.warnUnkept(blob, l)
-	}
-	return err
+	})
 }
 
 // room refuses at once what cannot fit: a layer takes at least as much room as
 // its blob, and a directory or two.
-func (p *pull) room(missing []numbered) error {
+func (p *pull) room(missing []fetch.Layer) error {
 	return p.store.Room(p.least(missing))
 }
 
 // least is the room that these layers take at the least, in bytes and inodes.
-func (p *pull) least(missing []numbered) (bytes, inodes uint64) {
+func (p *pull) least(missing []fetch.Layer) (bytes, inodes uint64) {
 	const each = 8 // of a staging: its directories, records and links
 	for _, l := range missing {
 		bytes += uint64(l.Descriptor.Size)
-		if p.source.keepBlobs && !p.source.has(l.Descriptor) {
+		if p.source.KeepsBlobs() && !p.source.Has(l.Descriptor) {
 			bytes += uint64(l.Descriptor.Size)
 			inodes++
 		}

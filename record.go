@@ -5,6 +5,7 @@ package layerctl
 import (
 	"context"
 
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
@@ -45,13 +46,13 @@ func layerRecord(l manifest.Layer, r unpack.Result, counts overlaystore.Counts) 
 
 // record writes what makes the layers an image: the fix layer and the image's
 // record, and then the reference, which is what makes it visible.
-func (p *pull) record(ctx context.Context, r Resolution, i image) (overlaystore.Image, error) {
+func (p *pull) record(ctx context.Context, r source.Resolution, i source.Image) (overlaystore.Image, error) {
 	img := overlaystore.Image{
 		Manifest: r.Manifest.Digest,
-		Config:   i.manifest.Config.Digest,
-		Platform: i.config.Platform,
-		Layers:   i.diffIDs(),
-		Size:     r.Manifest.Size + i.manifest.Config.Size + i.manifest.Size(),
+		Config:   i.Manifest.Config.Digest,
+		Platform: i.Config.Platform,
+		Layers:   i.DiffIDs(),
+		Size:     r.Manifest.Size + i.Manifest.Config.Size + i.Manifest.Size(),
 	}
 	img, err := p.store.PutImage(ctx, img)
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/internal/fetch"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
@@ -77,29 +79,28 @@ func (c *Client) repairLayer(ctx context.Context, store *overlaystore.Store, ima
 }
 
 // refetch brings one layer of a stored image again, from ref.
-func (c *Client) refetch(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, ref string, diffID digest.Digest, number, of int, o PullOptions) (err error) {
-	source, err := c.open(ctx, ref)
-	if err != nil {
-		return err
-	}
-	defer func() { err = closing(err, source) }()
-	p := newPull(c, store, source, o)
+func (c *Client) refetch(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, ref string, diffID digest.Digest, number, of int, o PullOptions) error {
+	c = c.For(platform.Format(img.Platform))
+	return c.with(ctx, ref, func(s *source.Source) error {
+		return newPull(c, store, s, o).refetch(ctx, img, diffID, number, of)
+	})
+}
+
+func (p *pull) refetch(ctx context.Context, img overlaystore.Image, diffID digest.Digest, number, of int) (err error) {
 	desc, err := p.blobOf(ctx, img, diffID)
 	if err != nil {
 		return err
 	}
-	st, err := store.Restage(ctx, diffID)
+	st, err := p.store.Restage(ctx, diffID)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Discard()) }()
-	l := numbered{Layer: manifest.Layer{Descriptor: desc, DiffID: diffID}, number: number, of: of}
-	high := int64(0)
-	p.tell(l.event(LayerProgress))
-	if err := p.finish(p.stream(ctx, st, l, &high), l); err != nil {
+	l := fetch.Layer{Layer: manifest.Layer{Descriptor: desc, DiffID: diffID}, Number: number, Of: of}
+	if err := p.layer(ctx, &st, l, p.store.Restage); err != nil {
 		return err
 	}
-	return store.ReplaceLayer(ctx, st)
+	return p.store.ReplaceLayer(ctx, st)
 }
 
 // blobOf is the blob that a layer came from: what its record says, or, where
@@ -111,19 +112,18 @@ func (p *pull) blobOf(ctx context.Context, img overlaystore.Image, diffID digest
 		b := record.Blobs[0]
 		return ocispec.Descriptor{MediaType: b.MediaType, Digest: b.Digest, Size: b.Size}, nil
 	}
-	again := p.client.For(platform.Format(img.Platform))
-	resolution, err := again.resolve(ctx, p.source)
+	resolution, err := p.source.Resolve(ctx)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	if resolution.Manifest.Digest != img.Manifest {
 		return ocispec.Descriptor{}, fmt.Errorf("%s is another image now: %w", resolution.Reference, registry.ErrNotFound)
 	}
-	fresh, err := again.image(ctx, p.source, resolution)
+	fresh, err := p.source.Image(ctx, resolution)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	for _, l := range fresh.layers {
+	for _, l := range fresh.Layers {
 		if l.DiffID == diffID {
 			return l.Descriptor, nil
 		}

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package layerctl
+package progress
 
 import (
-	"io"
+	"fmt"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// EventKind says what an [Event] tells.
-type EventKind int
+// Kind says what an [Event] tells.
+type Kind int
 
 // The kinds of events, in the order in which a pull has them.
 const (
 	// LayerPresent: the store has the layer; it is not fetched.
-	LayerPresent EventKind = iota + 1
+	LayerPresent Kind = iota + 1
 	// LayerMissing: the layer will be fetched. All that are missing are told
 	// of before the first is fetched.
 	LayerMissing
@@ -34,9 +34,32 @@ const (
 	Committing
 )
 
+// String is the kind in lower-case words.
+func (k Kind) String() string {
+	switch k {
+	case LayerPresent:
+		return "present"
+	case LayerMissing:
+		return "missing"
+	case LayerWaiting:
+		return "waiting"
+	case LayerProgress:
+		return "progress"
+	case LayerAgain:
+		return "again"
+	case LayerDone:
+		return "done"
+	case Committing:
+		return "committing"
+	}
+	return fmt.Sprintf("Kind(%d)", int(k))
+}
+
 // Event is one step of a pull.
 type Event struct {
-	Kind EventKind
+	Kind Kind
+	// Reference is the image's, in canonical form.
+	Reference string
 	// Layer is the layer's descriptor; zero for Committing.
 	Layer ocispec.Descriptor
 	// Number is the layer's place in the image, from 1, the lowest first; Of
@@ -46,21 +69,10 @@ type Event struct {
 	Offset int64
 }
 
-// counting reports how far a blob has been read, never less than high, which
-// outlives it.
-type counting struct {
-	r      io.Reader
-	n      int64
-	high   *int64
-	report func(n int64)
-}
-
-func (c *counting) Read(b []byte) (int, error) {
-	n, err := c.r.Read(b)
-	c.n += int64(n)
-	if c.n > *c.high {
-		*c.high = c.n
-		c.report(c.n)
+// String is the event in one line.
+func (e Event) String() string {
+	if e.Layer.Digest == "" {
+		return fmt.Sprintf("%s: %s", e.Reference, e.Kind)
 	}
-	return n, err
+	return fmt.Sprintf("%s: layer %d/%d %s: %s, %d of %d bytes", e.Reference, e.Number, e.Of, e.Layer.Digest, e.Kind, e.Offset, e.Layer.Size)
 }

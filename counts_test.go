@@ -3,14 +3,8 @@
 package layerctl
 
 import (
-	"errors"
-	"fmt"
-	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -40,25 +34,5 @@ func TestPullCountsPaths(t *testing.T) {
 		if got := record.Counts; got != want[i] {
 			t.Errorf("layer %d: %+v, want %+v", i+1, got, want[i])
 		}
-	}
-}
-
-func TestTallyTellsWhatALayerNeeds(t *testing.T) {
-	made := &tally{next: func(layer.Entry) error { return nil }}
-	for range 10 {
-		if err := made.record(layer.Entry{Type: layer.Regular, Size: 100}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	full := fmt.Errorf("write: %w", unix.ENOSPC)
-	err := made.needs(full, 50, 200)
-	if !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "needs more than 4000 bytes and 40 inodes") {
-		t.Errorf("error %v", err)
-	}
-	if other := errors.New("other"); made.needs(other, 50, 200) != other {
-		t.Error("another error was changed")
-	}
-	if got := made.needs(full, 0, 200); got != full {
-		t.Errorf("before the first byte: %v", got)
 	}
 }

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// counting counts what a layer brings and passes the entries on.
+func counting(c *overlaystore.Counts, next func(layer.Entry) error) func(layer.Entry) error {
+	return func(e layer.Entry) error {
+		switch e.Type {
+		case layer.Regular:
+			c.Regular++
+		case layer.Directory:
+			c.Directories++
+		case layer.Symlink:
+			c.Symlinks++
+		case layer.Hardlink:
+			c.Hardlinks++
+		case layer.CharDevice, layer.BlockDevice, layer.FIFO:
+			c.Devices++
+		case layer.Whiteout:
+			c.Whiteouts++
+		}
+		if e.Opaque != layer.Transparent {
+			c.Opaque++
+		}
+		return next(e)
+	}
+}

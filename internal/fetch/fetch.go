@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+
+	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/progress"
+	"github.com/layerctl/layerctl/unpack"
+)
+
+// Options say how layers are fetched; the zero value works.
+type Options struct {
+	// Progress hears of every step; nil hears nothing.
+	Progress func(progress.Event)
+	// Buffers are used again for one layer after the other; nil makes new ones.
+	Buffers *unpack.Buffers
+	// Logger tells of what is fetched again; nil is silent.
+	Logger *slog.Logger
+}
+
+// Fetcher brings the layers of one image. Its methods may be called
+// concurrently.
+type Fetcher struct {
+	source  *source.Source
+	options Options
+
+	mu       sync.Mutex
+	warnings []string
+}
+
+// New makes a Fetcher; it sends nothing.
+func New(s *source.Source, o Options) *Fetcher {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Fetcher{source: s, options: o}
+}
+
+// Source is where the layers come from.
+func (f *Fetcher) Source() *source.Source { return f.source }
+
+// Tell passes an event on, with the reference.
+func (f *Fetcher) Tell(e progress.Event) {
+	if f.options.Progress != nil {
+		e.Reference = f.source.Reference().String()
+		f.options.Progress(e)
+	}
+}
+
+// Done tells that the layer is verified and where it belongs.
+func (f *Fetcher) Done(l Layer) {
+	e := l.Event(progress.LayerDone)
+	e.Offset = l.Descriptor.Size
+	f.Tell(e)
+}
+
+// Warnings are what a person should know of the layers that were fetched.
+func (f *Fetcher) Warnings() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.warnings
+}
+
+// Layer opens the layer's blob for use. Where bytes of several responses do
+// not make the blob, or the cache's are damaged, it opens it once more: use
+// must then forget all that it had from the first one.
+func (f *Fetcher) Layer(ctx context.Context, l Layer, use func(*Blob) error) error {
+	high := int64(0)
+	f.Tell(l.Event(progress.LayerProgress))
+	err := f.once(ctx, l, &high, use)
+	if source.Damaged(err) {
+		f.options.Logger.Warn("fetch the layer again", "digest", l.Descriptor.Digest, "error", err)
+		f.Tell(l.Event(progress.LayerAgain))
+		err = f.once(ctx, l, &high, use)
+	}
+	return err
+}
+
+func (f *Fetcher) once(ctx context.Context, l Layer, high *int64, use func(*Blob) error) error {
+	stream, err := f.source.Blob(ctx, l.Descriptor)
+	if err != nil {
+		return err
+	}
+	e := l.Event(progress.LayerProgress)
+	b := &Blob{layer: l, buffers: f.options.Buffers, stream: stream, high: high}
+	b.report = func(n int64) { e.Offset = n; f.Tell(e) }
+	if err := errors.Join(use(b), b.Close()); err != nil {
+		return err
+	}
+	// The cache should have it now.
+	if f.source.KeepsBlobs() && !f.source.Has(l.Descriptor) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.warnings = append(f.warnings, fmt.Sprintf("layer %s is not in the cache: %v", l.Descriptor.Digest, cache.Kept(stream)))
+	}
+	return nil
+}
+
+// Jobs is how many layers are worked on at a time where n are asked for.
+func Jobs(n int) int {
+	if n > 0 {
+		return n
+	}
+	return min(max(2, runtime.GOMAXPROCS(0)), 4)
+}

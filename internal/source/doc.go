@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package source opens references: the cache in front of the registry, one
+// walk over indexes, the choice for a platform, the manifest and the config.
+//
+//	s, err := source.Open(ctx, ref, source.Options{Registry: client})
+//	…
+//	defer s.Close()
+//	r, err := s.Resolve(ctx)       // which image the reference means
+//	image, err := s.Image(ctx, r)  // its manifest, config and layers
+//	blob, err := s.Blob(ctx, image.Layers[0].Descriptor)
+//	…
+//	err = s.Keep(ctx)              // only now the cache has the documents
+//
+// # Bounds
+//
+// An index costs its author nothing and its reader a request for each index
+// in it. [Walk] reads at most [MaxNested] of them, [MaxNestedBytes] bytes
+// together, [manifest.MaxIndexDepth] levels deep, with [manifest.MaxEntries]
+// entries in all. What is over that is a [manifest.ErrMalformed].
+//
+// Documents that were fetched stay in memory until [Source.Keep]: a command
+// that fails leaves none in the cache.
+package source

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/platform"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// ErrPlatformConflict says that an image's config contradicts the index that
+// names it; only where Options.Strict is set is it an error.
+var ErrPlatformConflict = errkind.New(errkind.Malformed, "config and index disagree on the platform")
+
+// Image is an image with all that says how to unpack it.
+type Image struct {
+	Manifest *manifest.Image
+	Config   *manifest.Config
+	Layers   []manifest.Layer // the lowest first
+	Warnings []string
+}
+
+// DiffIDs are those of the layers.
+func (i Image) DiffIDs() []digest.Digest {
+	var ids []digest.Digest
+	for _, l := range i.Layers {
+		ids = append(ids, l.DiffID)
+	}
+	return ids
+}
+
+// Image reads and checks the manifest and config of what was chosen.
+func (s *Source) Image(ctx context.Context, r Resolution) (Image, error) {
+	raw, err := s.Manifest(ctx, r.Manifest)
+	if err != nil {
+		return Image{}, err
+	}
+	m, err := manifest.ParseImage(raw, r.Manifest.MediaType)
+	if err != nil {
+		return Image{}, fmt.Errorf("manifest %s: %w", r.Manifest.Digest, err)
+	}
+	rawConfig, err := s.Config(ctx, m.Config)
+	if err != nil {
+		return Image{}, err
+	}
+	config, err := manifest.ParseConfig(rawConfig)
+	if err != nil {
+		return Image{}, fmt.Errorf("config %s: %w", m.Config.Digest, err)
+	}
+	layers, err := manifest.PairLayers(m, config)
+	if err != nil {
+		return Image{}, fmt.Errorf("manifest %s: %w", r.Manifest.Digest, err)
+	}
+	i := Image{Manifest: m, Config: config, Layers: layers, Warnings: r.Choice.Warnings}
+	return i, s.compare(&i, r)
+}
+
+// compare holds the config's platform against what it was chosen for.
+func (s *Source) compare(i *Image, r Resolution) error {
+	if r.Root.Digest == r.Manifest.Digest {
+		return s.compareWanted(i)
+	}
+	for _, conflict := range platform.Compare(r.Manifest.Platform, i.Config.Platform) {
+		if s.options.Strict {
+			return fmt.Errorf("manifest %s: %w: %s", r.Manifest.Digest, ErrPlatformConflict, conflict)
+		}
+		i.Warnings = append(i.Warnings, conflict.String())
+	}
+	return nil
+}
+
+// compareWanted is for a reference that names a single image, of which only
+// the config says what it runs on. Whoever names one gets it all the same.
+func (s *Source) compareWanted(i *Image) error {
+	wanted, err := s.options.Wanted()
+	if err != nil {
+		return err
+	}
+	p := i.Config.Platform
+	_, err = platform.Choose(wanted, []ocispec.Descriptor{{MediaType: i.Manifest.MediaType, Platform: &p}})
+	switch {
+	case err == nil:
+	case s.options.Strict:
+		return err
+	default:
+		i.Warnings = append(i.Warnings, fmt.Sprintf("the image is for %s, not for %s", platform.Format(p), wanted))
+	}
+	return nil
+}
+
+// DocumentRequests is how many requests it would take to read the manifests
+// and the config again.
+func (s *Source) DocumentRequests(r Resolution) int {
+	switch {
+	case r.Reference.Transport() != registry.Docker || s.options.Offline:
+		return 0
+	case s.options.Cache != nil && r.Reference.Digest() != "":
+		return 0
+	case s.options.Cache != nil:
+		return 1 // what the tag stands for
+	case r.Root.Digest == r.Manifest.Digest:
+		return 2
+	}
+	return 3
+}

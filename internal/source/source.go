@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/platform"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// ErrOffline says that an offline client needs what its cache does not have.
+var ErrOffline = errkind.New(errkind.NotFound, "not in the cache, and offline")
+
+// MaxDocuments bounds the bytes of manifests and configs that one command holds
+// in memory: an index may list a thousand, each of some megabytes. Honest ones
+// of a hundred images come to one or two.
+const MaxDocuments = 64 << 20
+
+// Options say how references are opened. Registry and Wanted must be set.
+type Options struct {
+	Registry *registry.Client
+	// Cache is asked before a registry; nil for none.
+	Cache *cache.Cache
+	// KeepBlobs keeps the layers that are fetched in Cache too.
+	KeepBlobs bool
+	// Offline asks no registry.
+	Offline bool
+	// Wanted says what images are chosen for.
+	Wanted func() (platform.Wanted, error)
+	// Strict makes an error of every warning about the choice.
+	Strict bool
+	// Logger must be set.
+	Logger *slog.Logger
+}
+
+// Source is one reference, opened: what the cache has, no registry is asked
+// for. Layouts and archives are on this machine anyway and pass the cache by.
+// Its methods may be called concurrently.
+type Source struct {
+	remote  *registry.Source
+	options Options
+
+	mu        sync.Mutex
+	root      ocispec.Descriptor // what the reference names, once read
+	raw       []byte
+	documents map[digest.Digest]document // fetched, and not in the cache yet
+	tagged    bool                       // the cache shall know what the reference names
+}
+
+type document struct {
+	desc ocispec.Descriptor
+	raw  []byte
+}
+
+// Open prepares to read what ref names; it sends no request.
+func Open(ctx context.Context, ref registry.Reference, o Options) (*Source, error) {
+	remote, err := o.Registry.Open(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if ref.Transport() != registry.Docker {
+		o.Cache, o.Offline = nil, false
+	}
+	o.KeepBlobs = o.KeepBlobs && o.Cache != nil
+	return &Source{remote: remote, options: o, documents: map[digest.Digest]document{}}, nil
+}
+
+// Close releases what the Source holds open.
+func (s *Source) Close() error { return s.remote.Close() }
+
+// Reference is what was opened.
+func (s *Source) Reference() registry.Reference { return s.remote.Reference() }
+
+// Traffic is [registry.Source.Traffic].
+func (s *Source) Traffic() []registry.Traffic { return s.remote.Traffic() }
+
+// Requests is [registry.Source.Requests].
+func (s *Source) Requests(desc ocispec.Descriptor) int { return s.remote.Requests(desc) }
+
+// Offline says that no registry is asked.
+func (s *Source) Offline() bool { return s.options.Offline }
+
+// KeepsBlobs says that layers are kept in a cache.
+func (s *Source) KeepsBlobs() bool { return s.options.KeepBlobs }
+
+// Has says whether the cache has the blob.
+func (s *Source) Has(desc ocispec.Descriptor) bool {
+	return s.options.Cache != nil && s.options.Cache.Has(desc)
+}
+
+// Describe tells what the reference names without reading it: a HEAD request,
+// or offline what the cache knows.
+func (s *Source) Describe(ctx context.Context) (ocispec.Descriptor, error) {
+	if !s.options.Offline {
+		return s.remote.Resolve(ctx)
+	}
+	desc, known, err := s.known(ctx)
+	if err == nil && !known {
+		err = s.absent()
+	}
+	return desc, err
+}
+
+// Root is [registry.Source.Root]. Of a tag that the cache knows the registry
+// is only asked what it stands for now: a HEAD. A digest needs no asking.
+func (s *Source) Root(ctx context.Context) (ocispec.Descriptor, []byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.raw != nil {
+		return s.root, s.raw, nil
+	}
+	desc, raw, err := s.readRoot(ctx)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	s.root, s.raw = desc, raw
+	return desc, raw, nil
+}
+
+// readRoot must be called with mu held.
+func (s *Source) readRoot(ctx context.Context) (ocispec.Descriptor, []byte, error) {
+	desc, known, err := s.known(ctx)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	if known {
+		if raw, err := s.options.Cache.Bytes(desc, registry.MaxManifest); err == nil {
+			s.tagged = true
+			return desc, raw, nil
+		}
+	}
+	if s.options.Offline {
+		return ocispec.Descriptor{}, nil, s.absent()
+	}
+	desc, raw, err := s.remote.Root(ctx)
+	if err == nil && s.options.Cache != nil {
+		s.documents[desc.Digest] = document{desc, raw}
+		s.tagged = true
+	}
+	return desc, raw, err
+}
+
+// known says what the reference names, if the cache has that.
+func (s *Source) known(ctx context.Context) (_ ocispec.Descriptor, known bool, err error) {
+	if s.options.Cache == nil {
+		return ocispec.Descriptor{}, false, nil
+	}
+	if d := s.Reference().Digest(); d != "" {
+		desc, err := s.options.Cache.Find(d)
+		return desc, err == nil, nil
+	}
+	desc, err := s.options.Cache.Lookup(s.Reference().String())
+	if err != nil || s.options.Offline {
+		return desc, err == nil, nil
+	}
+	if desc, err = s.remote.Resolve(ctx); err != nil {
+		return ocispec.Descriptor{}, false, err
+	}
+	return desc, s.options.Cache.Has(desc), nil
+}
+
+func (s *Source) absent() error { return fmt.Errorf("%s: %w", s.Reference(), ErrOffline) }
+
+// Manifest is [registry.Source.Manifest].
+func (s *Source) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	s.mu.Lock()
+	root, raw := s.root, s.raw
+	s.mu.Unlock()
+	if raw != nil && desc.Digest == root.Digest && desc.Size == root.Size {
+		return raw, nil
+	}
+	return s.document(ctx, desc, registry.MaxManifest, s.remote.Manifest)
+}
+
+// Config is [registry.Source.Config].
+func (s *Source) Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	return s.document(ctx, desc, registry.MaxConfig, s.remote.Config)
+}
+
+func (s *Source) document(ctx context.Context, desc ocispec.Descriptor, limit int64, fetch Reader) ([]byte, error) {
+	s.mu.Lock()
+	had, fetched := s.documents[desc.Digest]
+	s.mu.Unlock()
+	if fetched && had.desc.Size == desc.Size {
+		return had.raw, nil
+	}
+	if s.options.Cache != nil {
+		if raw, err := s.options.Cache.Bytes(desc, limit); err == nil {
+			return raw, nil
+		}
+	}
+	if s.options.Offline {
+		return nil, fmt.Errorf("%s: %w", desc.Digest, ErrOffline)
+	}
+	raw, err := fetch(ctx, desc)
+	if err == nil && s.options.Cache != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.documents[desc.Digest] = document{desc, raw}
+	}
+	return raw, err
+}
+
+// Keep puts the documents that were fetched into the cache, and what the
+// reference names. One that cannot be kept is fetched again another time.
+func (s *Source) Keep(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.documents {
+		if err := s.options.Cache.Put(ctx, d.desc, bytes.NewReader(d.raw)); err != nil {
+			s.options.Logger.Warn("keep in the cache", "digest", d.desc.Digest, "error", err)
+		}
+	}
+	clear(s.documents)
+	if s.tagged {
+		s.tag(ctx)
+	}
+}
+
+func (s *Source) tag(ctx context.Context) {
+	name := s.Reference().String()
+	if had, err := s.options.Cache.Lookup(name); err == nil && had.Digest == s.root.Digest {
+		return
+	}
+	if err := s.options.Cache.Tag(ctx, name, s.root); err != nil {
+		s.options.Logger.Warn("tag in the cache", "reference", name, "error", err)
+	}
+}
+
+// Blob is [registry.Source.Blob]. It is kept where that was asked for; the
+// cache's own may end in [cache.ErrMiss].
+func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	if s.options.Cache != nil {
+		if blob, err := s.options.Cache.Blob(desc); err == nil {
+			return blob, nil
+		}
+	}
+	if s.options.Offline {
+		return nil, fmt.Errorf("%s: %w", desc.Digest, ErrOffline)
+	}
+	blob, err := s.remote.Blob(ctx, desc)
+	if err != nil || !s.options.KeepBlobs {
+		return blob, err
+	}
+	return s.options.Cache.Keep(ctx, desc, blob), nil
+}
+
+// Damaged says that bytes of several responses do not make the blob, or that
+// the cache's are damaged: fetching it once more may help.
+func Damaged(err error) bool {
+	var mismatch *registry.MismatchError
+	return errors.As(err, &mismatch) && mismatch.Resumed || errors.Is(err, cache.ErrMiss)
+}

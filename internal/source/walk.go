@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/manifest"
+)
+
+// What the indexes in an index may cost. Honest ones nest one or two, of some
+// kilobytes each.
+const (
+	MaxNested      = 16
+	MaxNestedBytes = 8 << 20
+)
+
+// Reader reads an index or a manifest and verifies it.
+type Reader func(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
+
+// Index is an index with all that the indexes in it list.
+type Index struct {
+	*manifest.Index
+	Descriptor ocispec.Descriptor
+	Entries    []Entry // as Index.Manifests
+}
+
+// Entry is one entry of an index.
+type Entry struct {
+	Descriptor ocispec.Descriptor
+	Nested     *Index // nil for what is no index, and after Err
+	Err        error  // why the nested index could not be read
+}
+
+// Leaves yields the entries that are no index, in the order of the indexes:
+// what an entry says of a whole index chooses nothing.
+func (x *Index) Leaves() iter.Seq[ocispec.Descriptor] {
+	return func(yield func(ocispec.Descriptor) bool) {
+		for e := range x.entries() {
+			if !manifest.IsIndex(e.Descriptor.MediaType) && !yield(e.Descriptor) {
+				return
+			}
+		}
+	}
+}
+
+// Indexes yields the index and those in it, each before those that it lists.
+func (x *Index) Indexes() iter.Seq[*Index] {
+	return func(yield func(*Index) bool) {
+		if !yield(x) {
+			return
+		}
+		for e := range x.entries() {
+			if e.Nested != nil && !yield(e.Nested) {
+				return
+			}
+		}
+	}
+}
+
+// entries yields all entries, each before those of the index that it is.
+func (x *Index) entries() iter.Seq[Entry] {
+	return func(yield func(Entry) bool) { x.each(yield) }
+}
+
+func (x *Index) each(yield func(Entry) bool) bool {
+	for _, e := range x.Entries {
+		if !yield(e) || e.Nested != nil && !e.Nested.each(yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// Walk parses the index raw, and reads and parses the indexes in it, each
+// once. What is wrong with one of these stands beside its entry where keep
+// says so, else it is Walk's error; a nil keep keeps nothing. What costs more
+// than the bounds of this package is always an error, and an index is counted
+// before it is read.
+func Walk(ctx context.Context, root ocispec.Descriptor, raw []byte, read Reader, keep func(error) bool) (*Index, error) {
+	w := walk{read: read, keep: keep, nested: map[digest.Digest]*Index{}}
+	return w.parse(ctx, root, raw, 1)
+}
+
+// walk is what one walk has cost so far.
+type walk struct {
+	read    Reader
+	keep    func(error) bool
+	nested  map[digest.Digest]*Index
+	reads   int
+	bytes   int64
+	entries int
+}
+
+func (w *walk) parse(ctx context.Context, desc ocispec.Descriptor, raw []byte, depth int) (*Index, error) {
+	parsed, err := manifest.ParseIndex(raw, desc.MediaType)
+	if err != nil {
+		return nil, fmt.Errorf("index %s: %w", desc.Digest, err)
+	}
+	x := &Index{Index: parsed, Descriptor: desc, Entries: make([]Entry, len(parsed.Manifests))}
+	if err := w.count(x, depth); err != nil {
+		return nil, err
+	}
+	for n, entry := range parsed.Manifests {
+		x.Entries[n].Descriptor = entry
+		if !manifest.IsIndex(entry.MediaType) {
+			continue
+		}
+		var over *budgetError
+		nested, err := w.descend(ctx, entry, depth+1)
+		switch {
+		case err == nil:
+			x.Entries[n].Nested = nested
+		case errors.As(err, &over) || w.keep == nil || !w.keep(err):
+			return nil, err
+		default:
+			x.Entries[n].Err = err
+		}
+	}
+	return x, nil
+}
+
+// count adds what an index lists, before any of it is read.
+func (w *walk) count(x *Index, depth int) error {
+	if err := w.list(x); err != nil {
+		return err
+	}
+	counted := map[digest.Digest]bool{}
+	for _, entry := range x.Manifests {
+		if !manifest.IsIndex(entry.MediaType) || counted[entry.Digest] || w.nested[entry.Digest] != nil {
+			continue
+		}
+		counted[entry.Digest] = true
+		w.reads++
+		w.bytes += min(entry.Size, MaxNestedBytes+1)
+	}
+	switch {
+	case len(counted) > 0 && depth >= manifest.MaxIndexDepth:
+		return overBudget(x, "indexes nest deeper than %d", manifest.MaxIndexDepth)
+	case w.reads > MaxNested:
+		return overBudget(x, "more than %d indexes in it", MaxNested)
+	case w.bytes > MaxNestedBytes:
+		return overBudget(x, "the indexes in it have more than %d bytes", MaxNestedBytes)
+	}
+	return nil
+}
+
+// list adds the number of entries.
+func (w *walk) list(x *Index) error {
+	if w.entries += len(x.Entries); w.entries > manifest.MaxEntries {
+		return overBudget(x, "more than %d entries", manifest.MaxEntries)
+	}
+	return nil
+}
+
+func (w *walk) descend(ctx context.Context, desc ocispec.Descriptor, depth int) (*Index, error) {
+	if known := w.nested[desc.Digest]; known != nil {
+		return known, w.list(known)
+	}
+	raw, err := w.read(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	x, err := w.parse(ctx, desc, raw, depth)
+	if err == nil {
+		w.nested[desc.Digest] = x
+	}
+	return x, err
+}
+
+// budgetError says that an index would cost more than is spent on it.
+type budgetError struct {
+	index digest.Digest
+	why   string
+}
+
+func overBudget(x *Index, format string, args ...any) error {
+	return &budgetError{x.Descriptor.Digest, fmt.Sprintf(format, args...)}
+}
+
+func (e *budgetError) Error() string {
+	return fmt.Sprintf("index %s: %v: %s; name the image that is wanted by its digest instead", e.index, manifest.ErrMalformed, e.why)
+}
+
+func (e *budgetError) Unwrap() error { return manifest.ErrMalformed }
