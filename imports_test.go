@@ -51,7 +51,7 @@ var imports = map[string][]string{
 	"internal/source": {"cache", "manifest", "platform", "registry", "errkind"},
 	// level 1
 	"registry":      {"manifest", "platform", "internal/durable", "internal/hosts", "registry/internal/credentials", "errkind"},
-	"unpack":        {"internal/durable", "internal/layerstream", "internal/layertar", "layer", "errkind", "internal/fsat"},
+	"unpack":        {"internal/durable", "internal/layerdisk", "internal/layerstream", "internal/layertar", "layer", "errkind", "internal/fsat"},
 	"overlaystore":  {"manifest", "internal/beneath", "internal/durable", "internal/journal", "internal/spare", "internal/mounts", "internal/ondisk", "layer", "errkind", "internal/fsat"},
 	"internal/flat": {"internal/durable", "internal/merged", "layer", "errkind", "internal/fsat"},
 	"cache":         {"manifest", "platform", "internal/durable", "errkind"},
@@ -73,6 +73,7 @@ var imports = map[string][]string{
 	"internal/hosts":     {"errkind"},
 	"internal/inflate":   {},
 	"internal/journal":   {"layer", "errkind"},
+	"internal/layerdisk": {},
 	"internal/layertar":  {},
 	"internal/spare":     {},
 	"internal/merged":    {"layer", "errkind"},

@@ -16,7 +16,7 @@ import (
 func (u *unpacker) prepareRoot() error {
 	root := u.dirs.root
 	// The store's own directory may pass a default ACL on; no image knows it.
-	switch err := u.disk.removexattr(root.fd, defaultACL); err {
+	switch err := u.disk.Removexattr(root.fd, defaultACL); err {
 	case nil, unix.ENODATA:
 	case unix.EOPNOTSUPP:
 		u.noACL = true
@@ -76,7 +76,7 @@ func (u *unpacker) directory(path string, e layer.Entry) error {
 func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, notable, error) {
 	var v notable
 	parent.dirty = true
-	err := u.disk.mkdir(parent.fd, base)
+	err := u.disk.Mkdir(parent.fd, base)
 	if err == unix.EEXIST {
 		was, werr := u.makeWay(parent, base, path, true)
 		if werr != nil {
@@ -86,7 +86,7 @@ func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, notable,
 			return nil, v, unix.EEXIST
 		}
 		v.opaque = layer.Replaced
-		err = u.disk.mkdir(parent.fd, base)
+		err = u.disk.Mkdir(parent.fd, base)
 	}
 	if err != nil {
 		return nil, v, failed("make directory", path, err)
@@ -98,7 +98,7 @@ func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, notable,
 	if linked {
 		v.opaque = layer.Replaced
 	}
-	fd, err := u.disk.openDir(parent.fd, base)
+	fd, err := u.disk.OpenDir(parent.fd, base)
 	if err != nil {
 		return nil, v, failed("open directory", path, err)
 	}
@@ -162,7 +162,7 @@ func (u *unpacker) setDirectory(d *dir, e layer.Entry) error {
 	if err := u.setXattrs(d.fd, e, d.path); err != nil {
 		return err
 	}
-	if err := u.disk.chmod(d.fd, e.Mode); err != nil {
+	if err := u.disk.Chmod(d.fd, e.Mode); err != nil {
 		return failed("chmod", d.path, err)
 	}
 	d.mtime, d.dirty = timespec(e.ModTime), true
@@ -177,7 +177,7 @@ func (u *unpacker) chown(fd int, e layer.Entry, path string) error {
 	if u.o.IDs.Squashed() {
 		return nil
 	}
-	return u.ownerFault(e, path, u.disk.chown(fd, e.UID, e.GID))
+	return u.ownerFault(e, path, u.disk.Chown(fd, e.UID, e.GID))
 }
 
 // ownerFault explains what chown(2) says of ids without a mapping.

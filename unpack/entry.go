@@ -127,7 +127,7 @@ func (u *unpacker) modTime() (time.Time, error) {
 func (u *unpacker) probeTime(ts unix.Timespec) (time.Time, error) {
 	root := u.dirs.root
 	root.dirty = true
-	held, err := u.disk.held(root.fd, ts)
+	held, err := u.disk.StoredTime(root.fd, ts)
 	if err != nil {
 		return time.Time{}, failed("set times of", ".", err)
 	}

@@ -97,6 +97,14 @@ func (e *SpaceError) Error() string {
 // Unwrap says that it is a full disk.
 func (e *SpaceError) Unwrap() error { return unix.ENOSPC }
 
+// failed names the operation and the path of an error of the disk.
+func failed(verb, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", verb, quote(path), err)
+}
+
 // quote makes a name from an image fit for a message: one line, no escapes
 // that a terminal would take, no more than fits.
 func quote(name string) string {

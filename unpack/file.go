@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 
+	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -59,7 +60,7 @@ func (u *unpacker) placeholder(parent *dir, base string, e layer.Entry) error {
 	if err != nil {
 		return err
 	}
-	if err := u.disk.close(fd); err != nil {
+	if err := u.disk.Close(fd); err != nil {
 		return failed("close", e.Path, err)
 	}
 	return u.record(e)
@@ -71,12 +72,12 @@ func (u *unpacker) create(parent *dir, base, path string) (int, error) {
 	if _, err := u.dropLink(path); err != nil {
 		return -1, err
 	}
-	fd, err := u.disk.create(parent.fd, base)
+	fd, err := u.disk.Create(parent.fd, base)
 	if err == unix.EEXIST {
 		if _, err := u.makeWay(parent, base, path, false); err != nil {
 			return -1, err
 		}
-		fd, err = u.disk.create(parent.fd, base)
+		fd, err = u.disk.Create(parent.fd, base)
 	}
 	return fd, failed("create", path, err)
 }
@@ -132,9 +133,9 @@ func (u *unpacker) complete(f newFile, err error) error {
 		err = u.setFile(f)
 	}
 	if err == nil && u.o.WriteBehind && f.entry.Size >= writeBehindFrom {
-		u.disk.writeBehind(f.fd)
+		u.disk.WriteBehind(f.fd)
 	}
-	if cerr := u.disk.close(f.fd); err == nil {
+	if cerr := u.disk.Close(f.fd); err == nil {
 		err = failed("close", f.entry.Path, cerr)
 	}
 	return err
@@ -154,11 +155,11 @@ func (u *unpacker) sink(fd int, e layer.Entry) (io.Writer, error) {
 
 // descriptor is an open file of a disk.
 type descriptor struct {
-	disk disk
+	disk layerdisk.Disk
 	fd   int
 }
 
-func (d descriptor) Write(b []byte) (int, error) { return len(b), d.disk.write(d.fd, b) }
+func (d descriptor) Write(b []byte) (int, error) { return len(b), d.disk.Write(d.fd, b) }
 
 // setFile sets the attributes, in the order that keeps them: chown clears
 // set-id bits and capabilities, a mode may forbid to set attributes.
@@ -174,11 +175,11 @@ func (u *unpacker) setFile(f newFile) error {
 	if err := u.setXattrs(fd, e, e.Path); err != nil {
 		return err
 	}
-	if err := u.disk.chmod(fd, e.Mode); err != nil {
+	if err := u.disk.Chmod(fd, e.Mode); err != nil {
 		return failed("chmod", e.Path, err)
 	}
 	if err := u.heldACL(fd, e, e.Mode, e.Path); err != nil {
 		return err
 	}
-	return failed("set times of", e.Path, u.disk.times(fd, timespec(e.ModTime)))
+	return failed("set times of", e.Path, u.disk.SetTimes(fd, timespec(e.ModTime)))
 }

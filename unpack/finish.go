@@ -94,11 +94,11 @@ func (u *unpacker) purge(paths []string) error {
 // eachWhiteout finds the whiteouts of one directory; it removes all of them,
 // or stops at the first.
 func (u *unpacker) eachWhiteout(d *dir, remove bool) (found bool, err error) {
-	for name, err := range u.disk.names(d.fd) {
+	for name, err := range u.disk.Names(d.fd) {
 		if err != nil {
 			return found, failed("read directory", d.path, err)
 		}
-		st, err := u.disk.lstat(d.fd, name)
+		st, err := u.disk.Lstat(d.fd, name)
 		if err != nil {
 			return found, failed("stat", join(d.path, name), err)
 		}
@@ -176,7 +176,7 @@ func (u *unpacker) setLate(paths []string) error {
 			}
 		}
 		if v.late {
-			if err := u.disk.chmod(d.fd, v.mode); err != nil {
+			if err := u.disk.Chmod(d.fd, v.mode); err != nil {
 				return failed("chmod", path, err)
 			}
 		}
@@ -236,7 +236,7 @@ func (u *unpacker) reachable(target string) (reason string, err error) {
 	if d == nil || err != nil {
 		return "", err
 	}
-	st, err := u.disk.lstat(d.fd, base)
+	st, err := u.disk.Lstat(d.fd, base)
 	if err == unix.ENOENT {
 		return "", nil
 	}

@@ -24,7 +24,7 @@ func (u *unpacker) symlink(path string, e layer.Entry) error {
 		return err
 	}
 	e.Path, e.Type, e.Linkname, e.Mode = join(parent.path, base), layer.Symlink, target, 0o777
-	err = u.place(parent, base, e.Path, func() error { return u.disk.symlink(target, parent.fd, base) })
+	err = u.place(parent, base, e.Path, func() error { return u.disk.Symlink(target, parent.fd, base) })
 	if err != nil {
 		return failed("make symlink", e.Path, err)
 	}
@@ -54,16 +54,16 @@ func (u *unpacker) place(parent *dir, base, path string, call func() error) erro
 // setNode sets owner and time of what must not be opened.
 func (u *unpacker) setNode(parent *dir, base string, e layer.Entry) error {
 	if !u.o.IDs.Squashed() {
-		if err := u.disk.lchown(parent.fd, base, e.UID, e.GID); err != nil {
+		if err := u.disk.Lchown(parent.fd, base, e.UID, e.GID); err != nil {
 			return u.ownerFault(e, e.Path, err)
 		}
 	}
 	if e.Type != layer.Symlink {
-		if err := u.disk.chmodNode(parent.fd, base, e.Mode); err != nil {
+		if err := u.disk.ChmodNode(parent.fd, base, e.Mode); err != nil {
 			return failed("chmod", e.Path, err)
 		}
 	}
-	return failed("set times of", e.Path, u.disk.ltimes(parent.fd, base, timespec(e.ModTime)))
+	return failed("set times of", e.Path, u.disk.SetTimesAt(parent.fd, base, timespec(e.ModTime)))
 }
 
 // hardlink gives a file of this layer another name. The entry's own mode and
@@ -94,7 +94,7 @@ func (u *unpacker) hardlink(path string) error {
 	if err != nil {
 		return failed("open directory", oldDir, err)
 	}
-	err = u.place(parent, base, path, func() error { return u.disk.link(from.fd, oldBase, parent.fd, base) })
+	err = u.place(parent, base, path, func() error { return u.disk.Link(from.fd, oldBase, parent.fd, base) })
 	if err == unix.EMLINK {
 		return fmt.Errorf("link %s to %s: more names than the filesystem gives one file: %w", quote(path), quote(target), err)
 	}
@@ -130,7 +130,7 @@ func (u *unpacker) target(name string) (string, error) {
 		return "", err
 	}
 	path := join(d.path, base)
-	st, err := u.disk.lstat(d.fd, base)
+	st, err := u.disk.Lstat(d.fd, base)
 	switch {
 	case err == unix.ENOENT:
 		return "", &absentError{path}

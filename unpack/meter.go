@@ -2,12 +2,16 @@
 
 package unpack
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/layerctl/layerctl/internal/layerdisk"
+)
 
 // meter holds a layer to its limits.
 type meter struct {
 	limits   Limits
-	disk     disk
+	disk     layerdisk.Disk
 	root     int
 	entries  int64
 	recorded int64
@@ -57,7 +61,7 @@ func (m *meter) space(n int64) error {
 
 func (m *meter) free(n int64) error {
 	m.spent = 0
-	free, err := m.disk.free(m.root)
+	free, err := m.disk.Free(m.root)
 	if err != nil {
 		return failed("statfs", ".", err)
 	}

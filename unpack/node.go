@@ -45,7 +45,7 @@ func (u *unpacker) node(path string, e layer.Entry) error {
 		return u.placeholder(parent, base, e)
 	}
 	err = u.place(parent, base, e.Path, func() error {
-		return u.disk.mknod(parent.fd, base, format|e.Mode&0o777, unix.Mkdev(e.Major, e.Minor))
+		return u.disk.Mknod(parent.fd, base, format|e.Mode&0o777, unix.Mkdev(e.Major, e.Minor))
 	})
 	if err == unix.EPERM && e.Type != layer.FIFO {
 		return errors.Join(u.skipDevice(), u.noteSkipped(e.Path))

@@ -5,6 +5,7 @@ package unpack
 import (
 	"errors"
 
+	"github.com/layerctl/layerctl/internal/layerdisk"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,7 +28,7 @@ const heldDirs = 16
 
 // cache holds the directories that were used last. The root is always held.
 type cache struct {
-	disk  disk
+	disk  layerdisk.Disk
 	root  *dir
 	held  []*dir
 	clock uint64
@@ -53,13 +54,13 @@ func (c *cache) open(path string) (*dir, error) {
 	if d := c.lookup(path); d != nil {
 		return d, nil
 	}
-	fd, err := c.disk.openBelow(c.root.fd, path)
+	fd, err := c.disk.OpenBelow(c.root.fd, path)
 	if err != nil {
 		return nil, err
 	}
-	st, err := c.disk.fstat(fd)
+	st, err := c.disk.Fstat(fd)
 	if err != nil {
-		return nil, errors.Join(err, c.disk.close(fd))
+		return nil, errors.Join(err, c.disk.Close(fd))
 	}
 	return c.hold(&dir{path: path, fd: fd, mtime: st.Mtim, gid: st.Gid})
 }
@@ -88,7 +89,7 @@ func (c *cache) hold(d *dir) (*dir, error) {
 // descriptor: whatever has its name by now stays untouched.
 func (c *cache) release(d *dir) error {
 	err := c.settle(d)
-	return errors.Join(err, failed("close", d.path, c.disk.close(d.fd)))
+	return errors.Join(err, failed("close", d.path, c.disk.Close(d.fd)))
 }
 
 func (c *cache) settle(d *dir) error {
@@ -96,7 +97,7 @@ func (c *cache) settle(d *dir) error {
 		return nil
 	}
 	d.dirty = false
-	return failed("set times of", d.path, c.disk.times(d.fd, d.mtime))
+	return failed("set times of", d.path, c.disk.SetTimes(d.fd, d.mtime))
 }
 
 // forget closes path and all below it without a look back: they are about to
@@ -106,7 +107,7 @@ func (c *cache) forget(path string) error {
 	kept := c.held[:0]
 	for _, d := range c.held {
 		if d.path == path || isBelow(d.path, path) {
-			errs = append(errs, c.disk.close(d.fd))
+			errs = append(errs, c.disk.Close(d.fd))
 			continue
 		}
 		kept = append(kept, d)
@@ -131,7 +132,7 @@ func (c *cache) closeAll() error {
 func (c *cache) closeHeld() error {
 	var errs []error
 	for _, d := range c.held {
-		errs = append(errs, c.disk.close(d.fd))
+		errs = append(errs, c.disk.Close(d.fd))
 	}
 	c.held = nil
 	return errors.Join(errs...)

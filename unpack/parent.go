@@ -115,7 +115,7 @@ func (w *walk) step(name string) error {
 		return failed("open directory", w.at, err)
 	}
 	next := join(w.at, name)
-	st, err := w.u.disk.lstat(d.fd, name)
+	st, err := w.u.disk.Lstat(d.fd, name)
 	switch {
 	case err == unix.ENOENT:
 		return w.missing(d, name, next)
@@ -143,7 +143,7 @@ func (w *walk) follow(d *dir, name string) error {
 	if w.links++; w.links > maxLinks {
 		return w.u.malformed("its parents lead through more than %d symlinks", maxLinks)
 	}
-	target, err := w.u.disk.readlink(d.fd, name)
+	target, err := w.u.disk.Readlink(d.fd, name)
 	if err != nil {
 		return failed("read symlink", join(w.at, name), err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -56,9 +57,9 @@ func Read(ctx context.Context, blob io.Reader, want Source, o ReadOptions) (Resu
 		o.Limits.Recorded = readRecorded
 	}
 	limits := o.Limits.withDefaults()
-	m := newMemory()
-	u := newUnpacker(m, memoryRoot, Options{Strict: o.Strict, Limits: limits, Windows: o.Windows, Buffers: o.Buffers, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
-	m.keep = u.meter.record
+	m := layerdisk.NewMemory()
+	u := newUnpacker(m, layerdisk.MemoryRoot, Options{Strict: o.Strict, Limits: limits, Windows: o.Windows, Buffers: o.Buffers, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
+	m.Keep = u.meter.record
 	u.content = o.Content
 	if u.content == nil {
 		u.content = func(layer.Entry) (io.Writer, error) { return nil, nil }

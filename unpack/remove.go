@@ -21,7 +21,7 @@ const (
 // there: a whiteout silently, anything else as a duplicate. A directory stays
 // where keepDir is true.
 func (u *unpacker) makeWay(parent *dir, base, path string, keepDir bool) (there, error) {
-	st, err := u.disk.lstat(parent.fd, base)
+	st, err := u.disk.Lstat(parent.fd, base)
 	if err == unix.ENOENT {
 		return nothingThere, nil
 	}
@@ -50,7 +50,7 @@ func (u *unpacker) makeWay(parent *dir, base, path string, keepDir bool) (there,
 
 func (u *unpacker) unlink(parent *dir, base, path string) error {
 	parent.dirty = true
-	return failed("remove", path, u.disk.unlink(parent.fd, base, 0))
+	return failed("remove", path, u.disk.Unlink(parent.fd, base, 0))
 }
 
 // removeTree removes a directory of this layer with all that is in it.
@@ -59,7 +59,7 @@ func (u *unpacker) removeTree(parent *dir, base, path string) error {
 		return err
 	}
 	parent.dirty = true
-	if err := u.disk.removeAll(parent.fd, base); err != nil {
+	if err := u.disk.RemoveAll(parent.fd, base); err != nil {
 		return failed("remove", path, err)
 	}
 	return u.record(layer.Entry{Path: path, Type: layer.Removed})

@@ -11,6 +11,7 @@ import (
 	"runtime"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/internal/layerstream"
 	"github.com/layerctl/layerctl/internal/layertar"
 	"github.com/layerctl/layerctl/layer"
@@ -31,7 +32,7 @@ import (
 func Layer(ctx context.Context, dir *os.File, blob io.Reader, want Source, o Options) (Result, error) {
 	defer runtime.KeepAlive(dir)
 	o.Limits = o.Limits.withDefaults()
-	d := kernel{fault: func(op string) error { return durable.Fault(ctx, op) }}
+	d := layerdisk.NewKernel(func(op string) error { return durable.Fault(ctx, op) })
 	u := newUnpacker(d, int(dir.Fd()), o)
 	u.caller = caller{uint32(unix.Geteuid()), uint32(unix.Getegid())}
 	return u.run(ctx, blob, want)
@@ -89,7 +90,7 @@ func (u *unpacker) verify(want digest.Digest) error {
 // unpacker is one run of [Layer] or of [Read].
 type unpacker struct {
 	o      Options
-	disk   disk
+	disk   layerdisk.Disk
 	marks  marks
 	stream *layerstream.Stream
 	tar    *layertar.Reader
@@ -116,7 +117,7 @@ type unpacker struct {
 type caller struct{ uid, gid uint32 }
 
 // newUnpacker is for a root that is open on d, as root of the machine.
-func newUnpacker(d disk, root int, o Options) *unpacker {
+func newUnpacker(d layerdisk.Disk, root int, o Options) *unpacker {
 	o.Form = o.Form.OrDefaults()
 	m := &meter{limits: o.Limits, disk: d, root: root, spent: spaceBytes}
 	return &unpacker{

@@ -74,7 +74,7 @@ func (u *unpacker) whiteout(path string) error {
 	if err != nil {
 		return err
 	}
-	st, err := u.disk.lstat(parent.fd, base)
+	st, err := u.disk.Lstat(parent.fd, base)
 	switch {
 	case err == unix.ENOENT:
 		return u.addWhiteout(parent, base, path)
@@ -121,9 +121,9 @@ func (u *unpacker) placeWhiteout(parent *dir, base, path string) error {
 	var err error
 	switch u.o.Whiteouts {
 	case layer.CharDevices:
-		err = u.disk.mknod(parent.fd, base, unix.S_IFCHR, 0)
+		err = u.disk.Mknod(parent.fd, base, unix.S_IFCHR, 0)
 	case layer.JournalOnly:
-		err = u.disk.mknod(parent.fd, base, unix.S_IFSOCK, 0)
+		err = u.disk.Mknod(parent.fd, base, unix.S_IFSOCK, 0)
 	default:
 		err = u.whiteoutFile(parent, base)
 	}
@@ -137,15 +137,15 @@ func (u *unpacker) placeWhiteout(parent *dir, base, path string) error {
 // overlayfs itself. Each is a file of its own: one that all shared would soon
 // have more names than the filesystem allows.
 func (u *unpacker) whiteoutFile(parent *dir, base string) (err error) {
-	if err := u.disk.setxattr(parent.fd, u.marks.opaque, opaqueWhiteouts); err != nil {
+	if err := u.disk.Setxattr(parent.fd, u.marks.opaque, opaqueWhiteouts); err != nil {
 		return err
 	}
-	fd, err := u.disk.create(parent.fd, base)
+	fd, err := u.disk.Create(parent.fd, base)
 	if err != nil {
 		return err
 	}
-	err = u.disk.setxattr(fd, u.marks.whiteout, "")
-	if cerr := u.disk.close(fd); err == nil {
+	err = u.disk.Setxattr(fd, u.marks.whiteout, "")
+	if cerr := u.disk.Close(fd); err == nil {
 		err = cerr
 	}
 	return err
@@ -163,14 +163,14 @@ func (u *unpacker) isWhiteout(dir int, name string, st *unix.Stat_t) (bool, erro
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != 0 {
 		return false, nil
 	}
-	return u.disk.marked(dir, name, u.marks.whiteout)
+	return u.disk.HasXattr(dir, name, u.marks.whiteout)
 }
 
 func (u *unpacker) markOpaque(fd int, path string) error {
 	if u.marks.opaque == "" {
 		return nil
 	}
-	return failed("mark", path, u.disk.setxattr(fd, u.marks.opaque, opaqueYes))
+	return failed("mark", path, u.disk.Setxattr(fd, u.marks.opaque, opaqueYes))
 }
 
 // makeOpaque hides all children that lower layers have in path.

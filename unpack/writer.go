@@ -82,7 +82,7 @@ func (w *writer) run() {
 func (w *writer) write(f newFile) {
 	err := w.err
 	if err == nil && len(f.content) > 0 {
-		err = failed("write", f.entry.Path, w.u.disk.write(f.fd, f.content))
+		err = failed("write", f.entry.Path, w.u.disk.Write(f.fd, f.content))
 	}
 	if w.err = w.u.complete(f, err); w.err != nil {
 		w.broken.Store(true)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/internal/layertar"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
@@ -41,7 +42,7 @@ func (u *unpacker) xattrs() (map[string]string, error) {
 			kept = make(map[string]string, len(h.Xattrs))
 		}
 		if x.Name == accessACL || x.Name == defaultACL {
-			x.Value = canonicalACL(x.Value)
+			x.Value = layerdisk.CanonicalACL(x.Value)
 		}
 		kept[x.Name] = x.Value
 	}
@@ -154,7 +155,7 @@ func (u *unpacker) setXattr(fd int, name, value, path string) (drop string, err 
 	if u.o.IDs == layer.RecordedIDs {
 		return "", nil
 	}
-	err = u.disk.setxattr(fd, name, value)
+	err = u.disk.Setxattr(fd, name, value)
 	switch err {
 	case nil:
 		return "", nil
@@ -180,7 +181,7 @@ func (u *unpacker) setXattr(fd int, name, value, path string) (drop string, err 
 // stripXattrs removes what an earlier entry has set on a directory.
 func (u *unpacker) stripXattrs(d *dir) error {
 	b := make([]byte, maxValue)
-	n, err := u.disk.listxattr(d.fd, b)
+	n, err := u.disk.Listxattr(d.fd, b)
 	if err != nil {
 		if err == unix.EOPNOTSUPP {
 			return nil
@@ -191,7 +192,7 @@ func (u *unpacker) stripXattrs(d *dir) error {
 		if name == "" || name == u.marks.opaque || name == "security.selinux" {
 			continue
 		}
-		if err := u.disk.removexattr(d.fd, name); err != nil {
+		if err := u.disk.Removexattr(d.fd, name); err != nil {
 			return failed("remove an extended attribute of", d.path, err)
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package unpack
+package layerdisk
 
 import (
 	"maps"
@@ -10,16 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func (m *memory) chown(int, uint32, uint32) error { return nil }
+func (m *Memory) Chown(int, uint32, uint32) error { return nil }
 
-func (m *memory) lchown(int, string, uint32, uint32) error { return nil }
+func (m *Memory) Lchown(int, string, uint32, uint32) error { return nil }
 
-// chmod changes an access ACL with the mode, as the kernel does: of one that
+// Chmod changes an access ACL with the mode, as the kernel does: of one that
 // says more than a mode its owner, its mask and the others.
-func (m *memory) chmod(fd int, mode uint32) error {
+func (m *Memory) Chmod(fd int, mode uint32) error {
 	n := m.open[fd]
 	n.mode = n.mode&unix.S_IFMT | mode
-	acl, ok := n.acls[accessACL]
+	acl, ok := n.acls[AccessACL]
 	if !ok {
 		return nil
 	}
@@ -34,28 +34,28 @@ func (m *memory) chmod(fd int, mode uint32) error {
 			e.allow(mode)
 		}
 	}
-	n.acls[accessACL] = string(b)
+	n.acls[AccessACL] = string(b)
 	return nil
 }
 
-func (m *memory) chmodNode(int, string, uint32) error { return nil }
+func (m *Memory) ChmodNode(int, string, uint32) error { return nil }
 
-func (m *memory) times(int, unix.Timespec) error { return nil }
+func (m *Memory) SetTimes(int, unix.Timespec) error { return nil }
 
-func (m *memory) ltimes(int, string, unix.Timespec) error { return nil }
+func (m *Memory) SetTimesAt(int, string, unix.Timespec) error { return nil }
 
-func (m *memory) held(_ int, mtime unix.Timespec) (unix.Timespec, error) { return mtime, nil }
+func (m *Memory) StoredTime(_ int, mtime unix.Timespec) (unix.Timespec, error) { return mtime, nil }
 
-// setxattr keeps ACLs only: nothing else is asked for again.
-func (m *memory) setxattr(fd int, name, value string) error {
-	if name != accessACL && name != defaultACL {
+// Setxattr keeps ACLs only: nothing else is asked for again.
+func (m *Memory) Setxattr(fd int, name, value string) error {
+	if name != AccessACL && name != DefaultACL {
 		return nil
 	}
 	if !validACL([]byte(value)) {
 		return unix.EINVAL
 	}
 	n := m.open[fd]
-	if name == accessACL && plainACL([]byte(value)) {
+	if name == AccessACL && plainACL([]byte(value)) {
 		delete(n.acls, name) // the mode says it all
 		return nil
 	}
@@ -66,7 +66,7 @@ func (m *memory) setxattr(fd int, name, value string) error {
 	return nil
 }
 
-func (m *memory) getxattr(fd int, name string, value []byte) (int, error) {
+func (m *Memory) Getxattr(fd int, name string, value []byte) (int, error) {
 	acl, ok := m.open[fd].acls[name]
 	if !ok {
 		return 0, unix.ENODATA
@@ -74,12 +74,12 @@ func (m *memory) getxattr(fd int, name string, value []byte) (int, error) {
 	return copy(value, acl), nil
 }
 
-func (m *memory) listxattr(fd int, names []byte) (int, error) {
+func (m *Memory) Listxattr(fd int, names []byte) (int, error) {
 	list := strings.Join(slices.Sorted(maps.Keys(m.open[fd].acls)), "\x00")
 	return copy(names, list), nil
 }
 
-func (m *memory) removexattr(fd int, name string) error {
+func (m *Memory) Removexattr(fd int, name string) error {
 	acls := m.open[fd].acls
 	if _, ok := acls[name]; !ok {
 		return unix.ENODATA

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package unpack
+package layerdisk
 
 import (
 	"iter"
@@ -12,13 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory is a disk that has of each path what unpacking asks for again: its
+// Memory is a disk that has of each path what unpacking asks for again: its
 // name, its type, a symlink's target, the number of a device, an access ACL.
 // All else is taken and forgotten.
-type memory struct {
+type Memory struct {
+	// Keep is asked before a name is kept, with the bytes that are kept with it;
+	// its error refuses the name.
+	Keep func(name string, more int) error
 	open []*inode // by descriptor; nil is free
-	// keep accounts for a name, and refuses it where there are too many.
-	keep func(name string, more int) error
 }
 
 // inode is what names lead to.
@@ -30,11 +31,12 @@ type inode struct {
 	acls  map[string]string // as attributes
 }
 
-// memoryRoot is the descriptor of the root of a new memory.
-const memoryRoot = 0
+// MemoryRoot is the descriptor of a new Memory's root.
+const MemoryRoot = 0
 
-func newMemory() *memory {
-	return &memory{open: []*inode{newInode(unix.S_IFDIR)}, keep: func(string, int) error { return nil }}
+// NewMemory is a disk with an empty root.
+func NewMemory() *Memory {
+	return &Memory{open: []*inode{newInode(unix.S_IFDIR)}, Keep: func(string, int) error { return nil }}
 }
 
 func newInode(mode uint32) *inode {
@@ -58,7 +60,7 @@ func (n *inode) stat() unix.Stat_t {
 func setUint[T uint32 | uint64](to *T, n uint64) { *to = T(n) }
 
 // descriptor opens what was found.
-func (m *memory) descriptor(n *inode) int {
+func (m *Memory) descriptor(n *inode) int {
 	fd := slices.Index(m.open, nil)
 	if fd < 0 {
 		fd = len(m.open)
@@ -68,8 +70,8 @@ func (m *memory) descriptor(n *inode) int {
 	return fd
 }
 
-func (m *memory) find(dir int, name string) (*inode, error) {
-	if len(name) > maxName {
+func (m *Memory) find(dir int, name string) (*inode, error) {
+	if len(name) > nameMax {
 		return nil, unix.ENAMETOOLONG
 	}
 	n := m.open[dir].names[name]
@@ -79,9 +81,9 @@ func (m *memory) find(dir int, name string) (*inode, error) {
 	return n, nil
 }
 
-func (m *memory) openDir(dir int, name string) (fd int, err error) { return m.openBelow(dir, name) }
+func (m *Memory) OpenDir(dir int, name string) (fd int, err error) { return m.OpenBelow(dir, name) }
 
-func (m *memory) openBelow(root int, path string) (fd int, err error) {
+func (m *Memory) OpenBelow(root int, path string) (fd int, err error) {
 	n := m.open[root]
 	for name := range strings.SplitSeq(path, "/") {
 		n = n.names[name]
@@ -97,14 +99,14 @@ func (m *memory) openBelow(root int, path string) (fd int, err error) {
 	return m.descriptor(n), nil
 }
 
-func (m *memory) close(fd int) error {
+func (m *Memory) Close(fd int) error {
 	m.open[fd] = nil
 	return nil
 }
 
-func (m *memory) fstat(fd int) (unix.Stat_t, error) { return m.open[fd].stat(), nil }
+func (m *Memory) Fstat(fd int) (unix.Stat_t, error) { return m.open[fd].stat(), nil }
 
-func (m *memory) lstat(dir int, name string) (unix.Stat_t, error) {
+func (m *Memory) Lstat(dir int, name string) (unix.Stat_t, error) {
 	n, err := m.find(dir, name)
 	if err != nil {
 		return unix.Stat_t{}, err
@@ -112,7 +114,7 @@ func (m *memory) lstat(dir int, name string) (unix.Stat_t, error) {
 	return n.stat(), nil
 }
 
-func (m *memory) readlink(dir int, name string) (string, error) {
+func (m *Memory) Readlink(dir int, name string) (string, error) {
 	n, err := m.find(dir, name)
 	if err != nil {
 		return "", err
@@ -120,7 +122,7 @@ func (m *memory) readlink(dir int, name string) (string, error) {
 	return n.link, nil
 }
 
-func (m *memory) names(dir int) iter.Seq2[string, error] {
+func (m *Memory) Names(dir int) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for name := range maps.Keys(m.open[dir].names) {
 			if !yield(name, nil) {
@@ -130,25 +132,25 @@ func (m *memory) names(dir int) iter.Seq2[string, error] {
 	}
 }
 
-// marked is false for all: whiteouts are devices here.
-func (m *memory) marked(int, string, string) (bool, error) { return false, nil }
+// HasXattr is false for all: whiteouts are devices here.
+func (m *Memory) HasXattr(int, string, string) (bool, error) { return false, nil }
 
 // put gives n a name.
-func (m *memory) put(dir int, name string, n *inode) error {
+func (m *Memory) put(dir int, name string, n *inode) error {
 	names := m.open[dir].names
 	if names[name] != nil {
 		return unix.EEXIST
 	}
-	if err := m.keep(name, len(n.link)); err != nil {
+	if err := m.Keep(name, len(n.link)); err != nil {
 		return err
 	}
 	names[strings.Clone(name)] = n // else all of the path would be kept with it
 	return nil
 }
 
-func (m *memory) mkdir(dir int, name string) error { return m.put(dir, name, newInode(unix.S_IFDIR)) }
+func (m *Memory) Mkdir(dir int, name string) error { return m.put(dir, name, newInode(unix.S_IFDIR)) }
 
-func (m *memory) create(dir int, name string) (fd int, err error) {
+func (m *Memory) Create(dir int, name string) (fd int, err error) {
 	n := newInode(unix.S_IFREG)
 	if err := m.put(dir, name, n); err != nil {
 		return -1, err
@@ -156,17 +158,17 @@ func (m *memory) create(dir int, name string) (fd int, err error) {
 	return m.descriptor(n), nil
 }
 
-func (m *memory) write(int, []byte) error { return nil }
+func (m *Memory) Write(int, []byte) error { return nil }
 
-func (m *memory) writeBehind(int) {}
+func (m *Memory) WriteBehind(int) {}
 
-func (m *memory) symlink(target string, dir int, name string) error {
+func (m *Memory) Symlink(target string, dir int, name string) error {
 	n := newInode(unix.S_IFLNK)
 	n.link = target
 	return m.put(dir, name, n)
 }
 
-func (m *memory) link(oldDir int, oldName string, newDir int, newName string) error {
+func (m *Memory) Link(oldDir int, oldName string, newDir int, newName string) error {
 	n, err := m.find(oldDir, oldName)
 	if err != nil {
 		return err
@@ -174,13 +176,13 @@ func (m *memory) link(oldDir int, oldName string, newDir int, newName string) er
 	return m.put(newDir, newName, n)
 }
 
-func (m *memory) mknod(dir int, name string, mode uint32, dev uint64) error {
+func (m *Memory) Mknod(dir int, name string, mode uint32, dev uint64) error {
 	n := newInode(mode)
 	n.dev = dev
 	return m.put(dir, name, n)
 }
 
-func (m *memory) unlink(dir int, name string, _ int) error {
+func (m *Memory) Unlink(dir int, name string, _ int) error {
 	if _, err := m.find(dir, name); err != nil {
 		return err
 	}
@@ -188,6 +190,6 @@ func (m *memory) unlink(dir int, name string, _ int) error {
 	return nil
 }
 
-func (m *memory) removeAll(dir int, name string) error { return m.unlink(dir, name, unix.AT_REMOVEDIR) }
+func (m *Memory) RemoveAll(dir int, name string) error { return m.Unlink(dir, name, unix.AT_REMOVEDIR) }
 
-func (m *memory) free(int) (int64, error) { return math.MaxInt64, nil }
+func (m *Memory) Free(int) (int64, error) { return math.MaxInt64, nil }

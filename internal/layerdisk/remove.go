@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package unpack
+package layerdisk
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// removeAll removes the directory name of dir. It goes by descriptors only,
+// RemoveAll removes the directory name of dir. It goes by descriptors only,
 // one for each level, of which the depth of a layer is bounded.
-func (d kernel) removeAll(dir int, name string) (err error) {
+func (d Kernel) RemoveAll(dir int, name string) (err error) {
 	fd, err := openDir(dir, name)
 	if err != nil {
 		return err
@@ -35,10 +35,10 @@ func (d kernel) removeAll(dir int, name string) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return d.unlink(dir, name, unix.AT_REMOVEDIR)
+	return d.Unlink(dir, name, unix.AT_REMOVEDIR)
 }
 
-func (d kernel) removeEntries(f *os.File) (n int, err error) {
+func (d Kernel) removeEntries(f *os.File) (n int, err error) {
 	for {
 		names, err := f.Readdirnames(256)
 		for _, name := range names {
@@ -56,10 +56,10 @@ func (d kernel) removeEntries(f *os.File) (n int, err error) {
 	}
 }
 
-func (d kernel) removeEntry(dir int, name string) error {
-	err := d.unlink(dir, name, 0)
+func (d Kernel) removeEntry(dir int, name string) error {
+	err := d.Unlink(dir, name, 0)
 	if err == unix.EISDIR || err == unix.EPERM {
-		return d.removeAll(dir, name)
+		return d.RemoveAll(dir, name)
 	}
 	return err
 }
