@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -293,7 +291,7 @@ func TestTokenServerRedirects(t *testing.T) {
 
 func TestTokenAnswers(t *testing.T) {
 	for name, body := range map[string]string{
-		"no JSON": "hello", "no token": "{}", "endless": `{"token":"` + strings.Repeat("x", maxToken) + `"}`, "a list": "[]",
+		"no JSON": "hello", "no token": "{}", "endless": `{"token":"` + strings.Repeat("x", (1<<20)) + `"}`, "a list": "[]",
 	} {
 		t.Run(name, func(t *testing.T) {
 			deny := httptest.NewServer(answer(200, nil, body)(nil))
@@ -308,70 +306,4 @@ func TestTokenAnswers(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestTrusts(t *testing.T) {
-	tests := []struct {
-		host, realm string
-		want        bool
-	}{
-		{"docker.io", "https://auth.docker.io/token", true},
-		{"docker.io", "https://auth.docker.com/token", false},
-		{"registry.gitlab.com", "https://gitlab.com/jwt/auth", true},
-		{"registry.example.com", "https://gitlab.example.com/jwt/auth", true},
-		{"ghcr.io", "https://ghcr.io/token", true},
-		{"ghcr.io", "https://evil.io/token", false},
-		{"a.co.uk", "https://b.co.uk/token", false},
-		{"a.github.io", "https://b.github.io/token", false},
-		{"10.0.0.1:5000", "https://10.0.0.1:5001/token", true},
-		{"10.0.0.1:5000", "https://20.0.0.1/token", false},
-		{"localhost:5000", "https://localhost:5001/token", true},
-		{"[::1]:5000", "https://[::2]/token", false},
-		{"reg", "https://auth/token", false},
-	}
-	for _, tt := range tests {
-		c := New(quick(Options{}))
-		u, err := url.Parse(tt.realm)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := peerOf(t, open(t, c, tt.host+"/x"))
-		if got := p.auth.trusts(u); got != tt.want {
-			t.Errorf("%s trusts %s: got %v, want %v", tt.host, tt.realm, got, tt.want)
-		}
-	}
-}
-
-func TestParseChallenges(t *testing.T) {
-	type params = map[string]string
-	tests := []struct {
-		in   string
-		want []challenge
-	}{
-		{"", nil},
-		{"Basic", []challenge{{"basic", params{}}}},
-		{`Bearer realm="https://a/b",service=x , scope="a b,c"`, []challenge{{"bearer", params{"realm": "https://a/b", "service": "x", "scope": "a b,c"}}}},
-		{`Basic realm="a\"b", Bearer Realm = "c"`, []challenge{{"basic", params{"realm": `a"b`}}, {"bearer", params{"realm": "c"}}}},
-		{`Negotiate, Basic realm=x`, []challenge{{"negotiate", params{}}, {"basic", params{"realm": "x"}}}},
-		{`Bearer realm="unclosed`, []challenge{{"bearer", params{}}}},
-		{`Bearer realm="a",realm="b"`, []challenge{{"bearer", params{"realm": "a"}}}},
-		{`=x`, nil}, {`"x"`, nil},
-	}
-	for _, tt := range tests {
-		if got := parseChallenges(tt.in); !reflect.DeepEqual(got, tt.want) {
-			t.Errorf("%s: got %v, want %v", tt.in, got, tt.want)
-		}
-	}
-}
-
-func FuzzParseChallenges(f *testing.F) {
-	f.Add(`Bearer realm="https://a/b",service="x",scope="a b" , Basic realm="\"x"`)
-	f.Add("Negotiate abc==, Basic")
-	f.Fuzz(func(t *testing.T, s string) {
-		for _, c := range parseChallenges(s) {
-			if c.scheme == "" || c.params == nil {
-				t.Errorf("%q: got %v", s, c)
-			}
-		}
-	})
 }

@@ -6,11 +6,17 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
 	"github.com/layerctl/layerctl/internal/hosts"
+	"github.com/layerctl/layerctl/registry/internal/auth"
 	"github.com/layerctl/layerctl/registry/internal/credentials"
+	"github.com/layerctl/layerctl/registry/internal/failure"
+	"github.com/layerctl/layerctl/registry/internal/local"
+	"github.com/layerctl/layerctl/registry/internal/remote"
+	"github.com/layerctl/layerctl/registry/internal/transport"
 )
 
 // Options are what a [Client] goes by. The zero value works.
@@ -23,6 +29,10 @@ type Options struct {
 	// Logins are credentials by host, as references name it, that go before
 	// those of files. nil means none.
 	Logins map[string]Login
+	// Credentials finds the login for a host, as references name it, where
+	// Logins has none and before files are read; a zero Login leaves it to
+	// the files. nil finds none.
+	Credentials func(ctx context.Context, host string) (Login, error)
 	// PlainHTTP lists the hosts, as references name them ("localhost:5000"),
 	// that are spoken to over http. For all others it is https: there is no
 	// falling back, not for local addresses either.
@@ -70,6 +80,13 @@ type Options struct {
 	// are read; 0 means 4 MiB. Little makes long ways slow: no more than this
 	// comes in one round trip.
 	StreamBuffer int64
+	// Transport sends the requests in place of a transport of this package's
+	// own. What may be asked stays as it is: no redirect leads from a public
+	// host to a private one, by its name or by the address that an
+	// [*http.Transport] connects to. Any other RoundTripper dials unseen, and
+	// what is configured of certificates is its own affair. nil means one of
+	// this package's own.
+	Transport http.RoundTripper
 	// OnRequest is called after each request, also those for tokens and those
 	// that follow redirects, from the goroutine that sent it. nil means no.
 	OnRequest func(Request)
@@ -83,27 +100,70 @@ type Options struct {
 type Login struct{ Username, Password string }
 
 // Request tells of a request that was answered, or was not.
-type Request struct {
-	Method string
-	// URL has neither user nor query, which may be secrets.
-	URL    string
-	Status int   // 0 where no answer came
-	Err    error // why no answer came
+type Request = transport.Request
+
+// Traffic is what one host has sent.
+type Traffic = remote.Traffic
+
+const (
+	// chunkSize is what one request asks for where several go on at once: long
+	// enough that the pause in front of it does not count, short enough to wait
+	// for in memory.
+	chunkSize = 4 << 20
+	// MaxRanges is as many ranges at once as one registry should have to bear.
+	MaxRanges = 16
+)
+
+// RangeMemory is the memory in bytes that a blob takes with [Options].Ranges
+// for what is fetched ahead: a range for each connection, and one that is being
+// read.
+func RangeMemory(ranges int) int64 {
+	if ranges < 2 {
+		return 0
+	}
+	return int64(ranges+1) * chunkSize
 }
 
 // Client opens references. It may be used concurrently, and keeps connections
 // and tokens between references.
 type Client struct {
-	o           Options
-	credentials credentials.Store
-	limit       *limiter
-
-	mu    sync.Mutex
-	peers map[string]*peer
+	o      Options
+	once   sync.Once
+	remote *remote.Client
 }
 
-// New returns a client.
-func New(o Options) *Client {
+// New returns a client. The zero Client is New(Options{}).
+func New(o Options) *Client { return &Client{o: o} }
+
+// network is the part of the client that speaks to registries.
+func (c *Client) network() *remote.Client {
+	c.once.Do(func() { c.remote = remote.New(c.o.remote()) })
+	return c.remote
+}
+
+// remote fills in the defaults.
+func (o Options) remote() remote.Options {
+	o = o.withDefaults()
+	return remote.Options{
+		Files:        o.files(),
+		Credentials:  o.credentials(),
+		PlainHTTP:    o.PlainHTTP,
+		TokenHosts:   o.TokenHosts,
+		UserAgent:    o.UserAgent,
+		Retries:      o.Retries,
+		Backoff:      o.Backoff,
+		StallTimeout: o.StallTimeout,
+		LimitRate:    o.LimitRate,
+		Ranges:       o.Ranges,
+		Chunk:        o.chunk,
+		Transport: transport.Options{
+			Base: o.Transport, StreamBuffer: o.StreamBuffer, OnRequest: o.OnRequest,
+		},
+		Logger: o.Logger,
+	}
+}
+
+func (o Options) withDefaults() Options {
 	if o.UserAgent == "" {
 		o.UserAgent = "layerctl"
 	}
@@ -129,8 +189,28 @@ func New(o Options) *Client {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Client{
-		o: o, credentials: credentials.New(o.AuthFile), limit: newLimiter(o.LimitRate), peers: map[string]*peer{},
+	return o
+}
+
+// files are where mirrors are configured.
+func (o Options) files() hosts.Files {
+	return hosts.Files{Dir: o.HostsDir, K3s: o.K3sRegistries, RegistriesConf: o.RegistriesConf}
+}
+
+// credentials are those of the options, or else of files.
+func (o Options) credentials() auth.Lookup {
+	files := credentials.New(o.AuthFile)
+	return func(ctx context.Context, host, repository string) (credentials.Login, error) {
+		if l, ok := o.Logins[host]; ok {
+			return credentials.Login{Username: l.Username, Password: l.Password}, nil
+		}
+		if o.Credentials != nil {
+			l, err := o.Credentials(ctx, host)
+			if err != nil || l != (Login{}) {
+				return credentials.Login{Username: l.Username, Password: l.Password}, err
+			}
+		}
+		return files.Find(ctx, host, repository)
 	}
 }
 
@@ -145,33 +225,22 @@ func (c *Client) Open(ctx context.Context, ref Reference) (*Source, error) {
 }
 
 func (c *Client) origin(ctx context.Context, ref Reference) (origin, error) {
+	file := local.Name{Path: ref.Path(), Tag: ref.Tag(), Digest: ref.Digest()}
 	switch ref.transport {
 	case Docker:
-		return c.remote(ref)
+		return c.repository(ref)
 	case OCI:
-		return openLayout(ref)
+		return local.OpenLayout(file)
 	case OCIArchive:
-		return openOCIArchive(ctx, ref)
+		return local.OpenArchive(ctx, file)
 	case DockerArchive:
-		return openDockerArchive(ctx, ref)
+		return local.OpenDockerArchive(ctx, file)
 	}
-	return nil, as(ErrReference, "a reference that names nothing")
+	return nil, failure.New(ErrReference, "a reference that names nothing")
 }
 
-// peer returns what is known of one host, the same for every reference that
-// is to speak to it in the same way.
-func (c *Client) peer(name string, e hosts.Endpoint) (*peer, error) {
-	// How a host is spoken to is told by all but these.
-	e.Repository, e.Pull, e.Resolve = "", false, false
-	key := fmt.Sprintf("%s %#v", name, e)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if p, ok := c.peers[key]; ok {
-		return p, nil
-	}
-	p, err := newPeer(c, name, e)
-	if err == nil {
-		c.peers[key] = p
-	}
-	return p, err
+func (c *Client) repository(ref Reference) (*remote.Repository, error) {
+	return c.network().Open(remote.Name{
+		Host: ref.Host(), Repository: ref.Repository(), Tag: ref.Tag(), Digest: ref.Digest(),
+	})
 }

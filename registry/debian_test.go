@@ -12,13 +12,16 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -117,11 +120,31 @@ func (a asAlice) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func pusher(t *testing.T, ca string) *http.Client {
 	t.Helper()
-	roots, err := authorities([]string{ca})
+	pem, err := os.ReadFile(ca)
 	if err != nil {
 		t.Fatal(err)
 	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
 	return &http.Client{Transport: asAlice{&http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}}
+}
+
+// breaks ends each body of a blob after 300,000 bytes.
+type breaks struct {
+	http.RoundTripper
+	bodies int
+}
+
+func (b *breaks) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.RoundTripper.RoundTrip(r)
+	if err == nil && strings.Contains(r.URL.Path, "/blobs/") {
+		b.bodies++
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(io.LimitReader(resp.Body, 300_000), iotest.ErrReader(io.ErrUnexpectedEOF)), resp.Body}
+	}
+	return resp, err
 }
 
 // TestDistribution is the whole way through a real registry: TLS by a CA in
@@ -171,28 +194,15 @@ func TestDistributionResumes(t *testing.T) {
 	o := mirrored(t, host, fmt.Sprintf("ca = %q", ca))
 	o.PlainHTTP = nil
 	o.AuthFile = authFile(t, host, "alice", "secret")
+	breaking := &breaks{pusher(t, ca).Transport.(asAlice).RoundTripper, 0}
+	o.Transport = breaking
 	src := open(t, New(o), host+"/library/noise")
-	b, err := src.Blob(t.Context(), describe(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	got := make([]byte, 0, len(body))
-	buf := make([]byte, 100_000)
-	for err == nil {
-		var n int
-		n, err = b.Read(buf)
-		got = append(got, buf[:n]...)
-		if s := b.(*verified).body.(*stream); s.body != nil && s.responses <= len(got)/300_000 {
-			s.body.Close() // as a connection that breaks
-		}
-	}
-	if !bytes.Equal(got, body) {
+	got, err := readAll(t.Context(), src, describe(body))
+	if err != nil || !bytes.Equal(got, body) {
 		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(body))
 	}
-	s := b.(*verified).body.(*stream)
-	if s.responses < 4 {
-		t.Errorf("got %d responses, want 4", s.responses)
+	if breaking.bodies < 4 {
+		t.Errorf("got %d responses, want 4", breaking.bodies)
 	}
 	if got := src.Traffic(); len(got) != 1 || got[0].Bytes != int64(len(body)) {
 		t.Errorf("got traffic %v, want %d bytes of one host", got, len(body))

@@ -14,6 +14,13 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
+// dockerImage is one image of a docker archive's manifest.json.
+type dockerImage struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
 // saved is an archive in the form of "docker save", old enough to keep a layer
 // once and link to it.
 func saved(t *testing.T, images ...dockerImage) (path string, layer []byte) {

@@ -10,14 +10,10 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/layerctl/layerctl/registry/internal/credentials"
 )
 
 // trust makes the options accept a test server's certificate.
@@ -30,12 +26,6 @@ func trust(t *testing.T, o Options, s *served) Options {
 		t.Fatal(err)
 	}
 	return o
-}
-
-// peerOf is what the client knows of the one host that it has asked.
-func peerOf(t *testing.T, src *Source) *peer {
-	t.Helper()
-	return src.origin.(*remote).routes[0].peer
 }
 
 // storage is where a registry redirects to; it tells what it was sent.
@@ -126,74 +116,7 @@ func TestRedirectForEver(t *testing.T) {
 	o.AuthFile = authFile(t, s.host, "alice", "secret")
 	_, err := readAll(t.Context(), open(t, New(o), s.host+"/library/hello"), desc)
 	wantError(t, err, ErrNetwork, "10 redirects")
-	if got := len(s.asked()); got > 2*maxRedirects {
+	if got := len(s.asked()); got > 20 {
 		t.Errorf("got %d requests", got)
-	}
-}
-
-func TestPublicRegistryLeadsInside(t *testing.T) {
-	desc, body := helloLayer(t)
-	cdn, seen := storage(t, (*httptest.Server).Start, body)
-	s := serve(t, nil)
-	c := New(plain(s))
-	src := open(t, c, s.host+"/library/hello")
-	p := peerOf(t, src)
-	g := newGuard(p.base)
-	g.reach = reachPublic
-	p.client.Transport = newTransport(g, nil, 1<<20)
-	p.client.CheckRedirect = g.checkRedirect
-	for _, name := range []string{"127.0.0.1", "localhost"} {
-		to := strings.Replace(cdn.URL, "127.0.0.1", name, 1)
-		s.Config.Handler = redirectBlobs(&to)(nil)
-		p.auth.login = credentials.New(authFile(t, s.host, "alice", "secret")).Find
-		_, err := readAll(t.Context(), src, desc)
-		wantError(t, err, ErrNetwork, "refused", "which is public, leads to")
-	}
-	if len(*seen) != 0 {
-		t.Error("the inner host was asked")
-	}
-	// A name is nothing to go by: what it resolves to is.
-	err := g.checkAddr("innocent.example:443", "169.254.169.254:443")
-	if !denied(err) {
-		t.Errorf("metadata address: got %v, want a refusal", err)
-	}
-	if err := g.checkAddr("innocent.example:443", "93.184.215.14:443"); err != nil {
-		t.Errorf("public address: got %v", err)
-	}
-}
-
-func TestIsPrivate(t *testing.T) {
-	for addr, want := range map[string]bool{
-		"127.0.0.1": true, "10.1.2.3": true, "169.254.169.254": true, "100.64.0.1": true, "0.0.0.0": true, "::1": true,
-		"fe80::1": true, "fd00::1": true, "::ffff:127.0.0.1": true, "224.0.0.1": true,
-		"8.8.8.8": false, "2606:4700::1111": false, "100.128.0.1": false,
-	} {
-		if got := isPrivate(netip.MustParseAddr(addr)); got != want {
-			t.Errorf("%s: got %v, want %v", addr, got, want)
-		}
-	}
-}
-
-func TestCheckRedirectHeaders(t *testing.T) {
-	g := newGuard(&url.URL{Scheme: "https", Host: "reg.example"})
-	for to, keep := range map[string]bool{
-		"https://reg.example/other": true, "https://reg.example:443/other": true, "https://reg.example:8443/": false,
-		"https://sub.reg.example/": false, "https://cdn.example/": false,
-	} {
-		u, err := url.Parse(to)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req := &http.Request{URL: u, Header: http.Header{"Authorization": {"x"}, "X-Mirror-Key": {"x"}, "Range": {"bytes=1-2"}}}
-		via := []*http.Request{{URL: &url.URL{Scheme: "https", Host: "reg.example"}}}
-		if err := g.checkRedirect(req, via); err != nil {
-			t.Fatal(err)
-		}
-		if got := req.Header.Get("Authorization") != "" && req.Header.Get("X-Mirror-Key") != ""; got != keep {
-			t.Errorf("%s: got headers %v, kept: want %v", to, req.Header, keep)
-		}
-		if req.Header.Get("Range") == "" {
-			t.Errorf("%s: the range is lost", to)
-		}
 	}
 }

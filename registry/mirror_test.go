@@ -58,7 +58,7 @@ func TestMirrorsKilledInTurn(t *testing.T) {
 	if err != nil || !bytes.Equal(got, body) {
 		t.Fatalf("got %d bytes, %v", len(got), err)
 	}
-	want := []Traffic{{one.host, each}, {two.host, each}, {last.host, int64(len(body) - 2*each)}}
+	want := []Traffic{{Host: one.host, Bytes: each}, {Host: two.host, Bytes: each}, {Host: last.host, Bytes: int64(len(body) - 2*each)}}
 	if got := src.Traffic(); !slices.Equal(got, want) {
 		t.Errorf("got traffic %v, want %v", got, want)
 	}

@@ -5,12 +5,11 @@ package registry
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 
+	"github.com/layerctl/layerctl/registry/internal/failure"
+	"github.com/layerctl/layerctl/registry/internal/remote"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -64,25 +63,21 @@ func (c *Client) Ping(ctx context.Context, name string) (Ping, error) {
 	if err != nil {
 		return Ping{}, err
 	}
-	r, err := c.remote(ref)
+	r, err := c.repository(ref)
 	if err != nil {
 		return Ping{}, err
 	}
-	p := r.own().peer
-	ping := Ping{
-		Host: ref.Host(), URL: p.base.Scheme + "://" + p.base.Host,
-		OCI: Unknown, Docker: Unknown, Ranges: Unknown, Referrers: Unknown,
-	}
-	if err := p.greet(ctx, &ping); err != nil {
+	ping := Ping{Host: ref.Host(), OCI: Unknown, Docker: Unknown, Ranges: Unknown, Referrers: Unknown}
+	if err := ping.greet(ctx, r); err != nil {
 		return Ping{}, fmt.Errorf("ping %s: %w", ref.Host(), err)
 	}
 	named := strings.Contains(name, "/")
 	if !named {
-		if ref, err = p.anyImage(ctx, ref.Host()); err != nil {
+		if ref, err = c.anyImage(ctx, r, ref.Host()); err != nil {
 			return ping, ctx.Err()
 		}
 	}
-	if err := c.probe(ctx, p, ref, &ping); err != nil && named {
+	if err := c.probe(ctx, ref, &ping); err != nil && named {
 		return Ping{}, fmt.Errorf("ping %s: %w", ref, err)
 	}
 	return ping, ctx.Err()
@@ -101,66 +96,56 @@ func pingReference(name string) (Reference, error) {
 	return ref, err
 }
 
-// greet asks for the API's version, without credentials; see
-// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#determining-support
-func (p *peer) greet(ctx context.Context, ping *Ping) error {
-	resp, err := p.send(ctx, question{method: http.MethodGet}, "")
+// greet asks the registry what it is.
+func (p *Ping) greet(ctx context.Context, r *remote.Repository) error {
+	g, err := r.Greet(ctx)
 	if err != nil {
 		return err
 	}
-	discard(resp.Body)
-	ping.API = resp.Header.Get("Docker-Distribution-Api-Version")
-	switch resp.StatusCode {
-	case http.StatusOK:
-	case http.StatusUnauthorized:
-		for _, ch := range challenges(resp.Header) {
-			ping.Auth = append(ping.Auth, Auth{ch.scheme, ch.params["realm"], ch.params["service"]})
-		}
-		if len(ping.Auth) == 0 {
-			ping.Auth = []Auth{{Scheme: "unknown"}}
-		}
-	default:
-		return checkFrom(resp, as(ErrNetwork, "status %d: no registry that speaks the distribution API", resp.StatusCode))
+	p.URL, p.API = g.URL, g.API
+	for _, ch := range g.Challenges {
+		p.Auth = append(p.Auth, Auth{ch.Scheme, ch.Params["realm"], ch.Params["service"]})
+	}
+	if g.Asks && len(p.Auth) == 0 {
+		p.Auth = []Auth{{Scheme: "unknown"}}
 	}
 	return nil
 }
 
-// anyImage is an image that the host lists. Many list none: the catalog is no
-// part of the specification.
-func (p *peer) anyImage(ctx context.Context, host string) (Reference, error) {
-	var catalog struct{ Repositories []string }
-	if err := p.askJSON(ctx, question{method: http.MethodGet, path: "_catalog"}, &catalog); err != nil {
+// anyImage is an image that the host lists.
+func (c *Client) anyImage(ctx context.Context, r *remote.Repository, host string) (Reference, error) {
+	repositories, err := r.Catalog(ctx)
+	if err != nil {
 		return Reference{}, err
 	}
 	const enough = 5 // of repositories whose images may all have been deleted
-	for _, repo := range catalog.Repositories[:min(enough, len(catalog.Repositories))] {
+	for _, repo := range repositories[:min(enough, len(repositories))] {
 		ref, err := Parse(host + "/" + repo)
 		if err != nil || ref.Host() != host {
 			continue
 		}
-		var list struct{ Tags []string }
-		if err := p.askJSON(ctx, question{method: http.MethodGet, repo: ref.repo, path: "tags/list"}, &list); err != nil || len(list.Tags) == 0 {
+		listing, err := c.repository(ref)
+		if err != nil {
+			return Reference{}, err
+		}
+		tags, err := listing.Tags(ctx)
+		if err != nil || len(tags) == 0 {
 			continue
 		}
-		if ref, err = Parse(host + "/" + repo + ":" + list.Tags[0]); err == nil {
+		if ref, err = Parse(host + "/" + repo + ":" + tags[0]); err == nil {
 			return ref, nil
 		}
 	}
-	return Reference{}, as(ErrNotFound, "%s lists no image", host)
-}
-
-func (p *peer) askJSON(ctx context.Context, q question, v any) error {
-	resp, err := p.ask(ctx, q)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	return json.NewDecoder(io.LimitReader(resp.Body, MaxManifest)).Decode(v)
+	return Reference{}, failure.New(ErrNotFound, "%s lists no image", host)
 }
 
 // probe asks about one image.
-func (c *Client) probe(ctx context.Context, p *peer, ref Reference, ping *Ping) error {
+func (c *Client) probe(ctx context.Context, ref Reference, ping *Ping) error {
 	source, err := c.Open(ctx, ref)
+	if err != nil {
+		return err
+	}
+	r, err := c.repository(ref)
 	if err != nil {
 		return err
 	}
@@ -178,7 +163,7 @@ func (c *Client) probe(ctx context.Context, p *peer, ref Reference, ping *Ping) 
 			Config    ocispec.Descriptor
 		}
 		if err := json.Unmarshal(raw, &doc); err != nil {
-			return as(ErrMalformed, "%s: %w", root.Digest, err)
+			return failure.New(ErrMalformed, "%s: %w", root.Digest, err)
 		}
 		ping.seen(root.MediaType)
 		if blob = doc.Config; len(doc.Manifests) == 0 || blob.Digest != "" {
@@ -189,9 +174,19 @@ func (c *Client) probe(ctx context.Context, p *peer, ref Reference, ping *Ping) 
 		}
 		root = doc.Manifests[0]
 	}
-	ping.Referrers = p.referrers(ctx, ref, root)
-	ping.Ranges = p.ranges(ctx, ref, blob)
+	ping.Referrers = answerOf(r.Referrers(ctx, root))
+	ping.Ranges = answerOf(r.Ranges(ctx, blob))
 	return nil
+}
+
+func answerOf(yes, known bool) Answer {
+	switch {
+	case !known:
+		return Unknown
+	case yes:
+		return Yes
+	}
+	return No
 }
 
 // seen takes note of a manifest that was served.
@@ -201,50 +196,5 @@ func (p *Ping) seen(mediaType string) {
 		p.OCI = Yes
 	case strings.HasPrefix(mediaType, "application/vnd.docker.distribution.manifest."):
 		p.Docker = Yes
-	}
-}
-
-// referrers asks who refers to a manifest. A registry with the API says so
-// also where nobody does; one without it says that there is nothing there.
-func (p *peer) referrers(ctx context.Context, ref Reference, to ocispec.Descriptor) Answer {
-	if check(to, 0) != nil {
-		return Unknown
-	}
-	resp, err := p.ask(ctx, question{method: http.MethodGet, repo: ref.repo, path: "referrers/" + to.Digest.String(), header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}}})
-	var status *StatusError
-	switch {
-	case errors.As(err, &status) && !errors.Is(err, ErrDenied) && status.Status < 500 && status.Status != http.StatusTooManyRequests:
-		return No
-	case err != nil:
-		return Unknown
-	}
-	defer resp.Body.Close()
-	// Some answer any path with a page of theirs.
-	var list ocispec.Index
-	err = json.NewDecoder(io.LimitReader(resp.Body, MaxManifest)).Decode(&list)
-	if err != nil || list.SchemaVersion != 2 || list.Manifests == nil {
-		return No
-	}
-	return Yes
-}
-
-// ranges asks for the first byte of a blob.
-func (p *peer) ranges(ctx context.Context, ref Reference, blob ocispec.Descriptor) Answer {
-	if check(blob, MaxConfig) != nil || blob.Size < 2 {
-		return Unknown
-	}
-	resp, err := p.ask(ctx, question{method: http.MethodGet, repo: ref.repo, path: "blobs/" + blob.Digest.String(), header: http.Header{"Range": {"bytes=0-0"}}})
-	if err != nil {
-		return Unknown
-	}
-	discard(resp.Body)
-	first, last, total, err := parseContentRange(resp.Header.Get("Content-Range"))
-	switch {
-	case resp.StatusCode != http.StatusPartialContent:
-		return No
-	case err != nil || first != 0 || last != 0 || total != blob.Size:
-		return No
-	default:
-		return Yes
 	}
 }

@@ -3,13 +3,12 @@
 package registry
 
 import (
-	_ "crypto/sha256" // go-digest finds its algorithms by these imports
-	_ "crypto/sha512"
 	"fmt"
 	"strings"
 
 	"github.com/distribution/reference"
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/registry/internal/content"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -96,19 +95,8 @@ func checkDigest(whole string, d digest.Digest) error {
 	if d == "" {
 		return nil
 	}
-	if err := validDigest(d); err != nil {
+	if err := content.CheckDigest(d); err != nil {
 		return fmt.Errorf("%w %q: %w", ErrReference, whole, err)
-	}
-	return nil
-}
-
-// validDigest accepts what can be verified and used in a path or URL.
-func validDigest(d digest.Digest) error {
-	if err := d.Validate(); err != nil {
-		return fmt.Errorf("digest %q: %w", string(d), err)
-	}
-	if a := d.Algorithm(); a != digest.SHA256 && a != digest.SHA512 {
-		return fmt.Errorf("digest algorithm %q: only sha256 and sha512", string(a))
 	}
 	return nil
 }
@@ -155,7 +143,7 @@ func (r Reference) WithDigest(d digest.Digest) Reference {
 // "docker.io/library/alpine:latest", "oci:/srv/images/hello:latest".
 func (r Reference) String() string {
 	var b strings.Builder
-	if r.transport != Docker {
+	if r.transport != Docker && r.transport != "" {
 		b.WriteString(string(r.transport) + ":")
 	}
 	b.WriteString(r.name)

@@ -235,3 +235,8 @@ func wantError(t *testing.T, err, kind error, words ...string) {
 		t.Errorf("got error %q, want one line", s)
 	}
 }
+
+func discard(body io.ReadCloser) {
+	_, _ = io.Copy(io.Discard, body)
+	body.Close()
+}

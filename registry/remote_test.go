@@ -4,6 +4,7 @@ package registry
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -187,8 +188,11 @@ func TestNobodyThere(t *testing.T) {
 func TestPlainHTTPIsNeverFallenBackTo(t *testing.T) {
 	s := serve(t, nil)
 	_, _, err := open(t, New(quick(Options{})), s.host+"/library/hello").Root(t.Context())
-	wantError(t, err, ErrPlainHTTP, "--plain-http "+s.host)
-	wantError(t, err, ErrNetwork)
+	wantError(t, err, ErrNetwork, s.host+" speaks http, not https")
+	var plain *PlainHTTPError
+	if !errors.As(err, &plain) || plain.Host != s.host {
+		t.Errorf("got %+v, want the host %s", plain, s.host)
+	}
 	if got := s.asked(); len(got) != 0 {
 		t.Errorf("got requests %q over http, want none", got)
 	}

@@ -8,6 +8,9 @@ import (
 	"io"
 	"sync"
 
+	"github.com/layerctl/layerctl/registry/internal/content"
+	"github.com/layerctl/layerctl/registry/internal/failure"
+	"github.com/layerctl/layerctl/registry/internal/remote"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -15,20 +18,20 @@ import (
 const (
 	// MaxManifest bounds an index or a manifest, as registries do:
 	// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests
-	MaxManifest = 4 << 20
+	MaxManifest = content.MaxManifest
 	// MaxConfig bounds an image's config.
-	MaxConfig = 8 << 20
+	MaxConfig = content.MaxConfig
 )
 
-// origin is one place that images come from. It does not verify what it
-// returns, except that root's bytes are those of root's descriptor.
+// origin is one place that images come from. It verifies no more than that
+// Root's bytes are those of Root's descriptor.
 type origin interface {
-	// resolve is root without the bytes, where that is cheaper.
-	resolve(ctx context.Context) (ocispec.Descriptor, error)
-	root(ctx context.Context) (ocispec.Descriptor, []byte, error)
-	manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
-	blob(ctx context.Context, desc ocispec.Descriptor) (*verified, error)
-	close() error
+	// Resolve is Root without the bytes, where that is cheaper.
+	Resolve(ctx context.Context) (ocispec.Descriptor, error)
+	Root(ctx context.Context) (ocispec.Descriptor, []byte, error)
+	Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
+	Blob(ctx context.Context, desc ocispec.Descriptor) (*content.Reader, error)
+	Close() error
 }
 
 // Source is one reference, opened. Its methods may be called concurrently.
@@ -53,7 +56,7 @@ func (s *Source) Resolve(ctx context.Context) (ocispec.Descriptor, error) {
 	if s.top.Digest != "" {
 		return s.top, nil
 	}
-	desc, err := s.origin.resolve(ctx)
+	desc, err := s.from().Resolve(ctx)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("resolve %s: %w", s.ref, err)
 	}
@@ -82,9 +85,9 @@ func (s *Source) Root(ctx context.Context) (ocispec.Descriptor, []byte, error) {
 
 func (s *Source) readRoot(ctx context.Context) (ocispec.Descriptor, []byte, error) {
 	if s.top.Digest == "" {
-		return s.origin.root(ctx)
+		return s.from().Root(ctx)
 	}
-	raw, err := s.origin.manifest(ctx, s.top)
+	raw, err := s.from().Manifest(ctx, s.top)
 	return s.top, raw, err
 }
 
@@ -98,10 +101,10 @@ func (s *Source) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte,
 	if raw != nil && desc.Digest == top.Digest && desc.Size == top.Size {
 		return raw, nil
 	}
-	if err := check(desc, MaxManifest); err != nil {
+	if err := content.Check(desc, MaxManifest); err != nil {
 		return nil, fmt.Errorf("read manifest %q: %w", string(desc.Digest), err)
 	}
-	raw, err := s.origin.manifest(ctx, desc)
+	raw, err := s.from().Manifest(ctx, desc)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest %s: %w", desc.Digest, err)
 	}
@@ -110,7 +113,7 @@ func (s *Source) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte,
 
 // Config reads an image's config, at most [MaxConfig] bytes, and verifies it.
 func (s *Source) Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
-	if err := check(desc, MaxConfig); err != nil {
+	if err := content.Check(desc, MaxConfig); err != nil {
 		return nil, fmt.Errorf("read config %q: %w", string(desc.Digest), err)
 	}
 	raw, err := s.readBlob(ctx, desc)
@@ -121,7 +124,7 @@ func (s *Source) Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, e
 }
 
 func (s *Source) readBlob(ctx context.Context, desc ocispec.Descriptor) (raw []byte, err error) {
-	b, err := s.origin.blob(ctx, desc)
+	b, err := s.from().Blob(ctx, desc)
 	if err != nil {
 		return nil, err
 	}
@@ -133,10 +136,10 @@ func (s *Source) readBlob(ctx context.Context, desc ocispec.Descriptor) (raw []b
 // digest held; until then nothing that was read may be believed. Closing it
 // early is no error. Reading fails when ctx is done.
 func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	if err := check(desc, 0); err != nil {
+	if err := content.Check(desc, 0); err != nil {
 		return nil, fmt.Errorf("open blob %q: %w", string(desc.Digest), err)
 	}
-	b, err := s.origin.blob(ctx, desc)
+	b, err := s.from().Blob(ctx, desc)
 	if err != nil {
 		return nil, fmt.Errorf("open blob %s: %w", desc.Digest, err)
 	}
@@ -147,8 +150,8 @@ func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadClos
 // are answered with what was asked for and none by a redirect; 0 for layouts
 // and archives.
 func (s *Source) Requests(desc ocispec.Descriptor) int {
-	if r, ok := s.origin.(*remote); ok {
-		return r.requests(desc)
+	if r, ok := s.origin.(*remote.Repository); ok {
+		return r.Requests(desc)
 	}
 	return 0
 }
@@ -157,30 +160,46 @@ func (s *Source) Requests(desc ocispec.Descriptor) int {
 // in which they came in; nothing for layouts and archives. A redirect's target
 // counts as the host that redirects.
 func (s *Source) Traffic() []Traffic {
-	if r, ok := s.origin.(*remote); ok {
-		return r.sent.entries()
+	if r, ok := s.origin.(*remote.Repository); ok {
+		return r.Traffic()
 	}
 	return nil
 }
 
 // Close releases what the Source holds open. Blobs that are still open may
 // fail after it.
-func (s *Source) Close() error { return s.origin.close() }
+func (s *Source) Close() error { return s.from().Close() }
 
-// check refuses a descriptor that cannot be asked for: its digest becomes part
-// of a URL or a path.
-func check(desc ocispec.Descriptor, limit int64) error {
-	if err := validDigest(desc.Digest); err != nil {
-		return &failure{ErrMalformed, err}
+// from is where the images come from. A Source that nobody opened has none.
+func (s *Source) from() origin {
+	if s.origin == nil {
+		return unopened{}
 	}
-	if desc.Size < 0 {
-		return as(ErrMalformed, "size %d", desc.Size)
-	}
-	if limit > 0 && desc.Size > limit {
-		return as(ErrMalformed, "size %d, limit %d", desc.Size, limit)
-	}
-	return nil
+	return s.origin
 }
+
+// unopened is the origin of a zero Source.
+type unopened struct{}
+
+var errUnopened = failure.New(ErrReference, "a source that was not opened")
+
+func (unopened) Resolve(context.Context) (ocispec.Descriptor, error) {
+	return ocispec.Descriptor{}, errUnopened
+}
+
+func (unopened) Root(context.Context) (ocispec.Descriptor, []byte, error) {
+	return ocispec.Descriptor{}, nil, errUnopened
+}
+
+func (unopened) Manifest(context.Context, ocispec.Descriptor) ([]byte, error) {
+	return nil, errUnopened
+}
+
+func (unopened) Blob(context.Context, ocispec.Descriptor) (*content.Reader, error) {
+	return nil, errUnopened
+}
+
+func (unopened) Close() error { return nil }
 
 func closeInto(err *error, c io.Closer) {
 	if cerr := c.Close(); *err == nil && cerr != nil {

@@ -10,10 +10,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -360,84 +358,15 @@ func TestEmptyBlob(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for in, want := range map[string]time.Duration{
-		"": 0, "0": 0, "120": 2 * time.Minute, "-5": 0, "1.5": 0, "1e9": 0, "soon": 0, "99999999999999999999": 0,
-		"Fri, 02 Jan 2026 03:05:05 GMT": time.Minute, "Fri, 02 Jan 2026 03:03:05 GMT": 0,
-	} {
-		if got := retryAfter(in, now); got != want {
-			t.Errorf("%q: got %v, want %v", in, got, want)
-		}
+func TestLimitedPull(t *testing.T) {
+	h := &hostile{body: noise(400 << 10)}
+	h.answer = func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) { h.honest(w, r) }
+	start := time.Now()
+	got, err := h.fetch(t, Options{LimitRate: 400 << 10, StallTimeout: 300 * time.Millisecond})
+	if err != nil || len(got) != len(h.body) {
+		t.Fatalf("got %d bytes, %v", len(got), err)
 	}
-}
-
-// TestPatience checks how long it is waited, in a bubble where that costs no
-// time.
-func TestPatience(t *testing.T) {
-	down := &StatusError{Status: 503}
-	asks := &StatusError{Status: 429, RetryAfter: 40 * time.Second}
-	tests := []struct {
-		name     string
-		errs     []error // of one round each
-		stranger bool
-		min, max time.Duration
-		rounds   int
-	}{
-		{"a host that never answered", []error{errors.New("refused")}, true, 300 * time.Millisecond, time.Second, 3},
-		{"a host that did", []error{down}, false, 60 * time.Second, 150 * time.Second, 11},
-		{"the server says when", []error{asks, down}, false, 100 * time.Second, 200 * time.Second, 11},
-		{"the server says never", []error{&StatusError{Status: 429, RetryAfter: time.Hour}}, false, 0, 0, 1},
-		{"no use in asking again", []error{&StatusError{Status: 404}}, false, 0, 0, 1},
+	if d := time.Since(start); d < 900*time.Millisecond || d > 2*time.Second {
+		t.Errorf("took %v, want about a second", d)
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				c := New(Options{})
-				rt := &route{peer: &peer{host: "h", answered: !tt.stranger}}
-				a := newAttempts(&c.o, c.o.Logger, []*route{rt})
-				start, rounds := time.Now(), 0
-				for {
-					got, err := a.next(t.Context())
-					if err != nil {
-						break
-					}
-					rounds++
-					a.failed(got, tt.errs[min(rounds, len(tt.errs))-1])
-				}
-				if d := time.Since(start); d < tt.min || d > tt.max {
-					t.Errorf("waited %v, want %v to %v", d, tt.min, tt.max)
-				}
-				if rounds != tt.rounds {
-					t.Errorf("got %d rounds, want %d", rounds, tt.rounds)
-				}
-			})
-		})
-	}
-}
-
-func TestParseContentRange(t *testing.T) {
-	for in, want := range map[string]string{
-		"bytes 0-0/1": "0 0 1", "BYTES 5-9/10": "5 9 10",
-		"": "", "bytes 5-9/*": "", "bytes */10": "", "bytes 9-5/10": "", "bytes 5-10/10": "", "bytes 5-9/10 ": "",
-		"bytes -5-9/10": "", "bytes +5-9/10": "", "bytes 5-9": "", "items 5-9/10": "", "bytes 0-9/99999999999999999999": "",
-	} {
-		got := ""
-		if first, last, total, err := parseContentRange(in); err == nil {
-			got = fmt.Sprint(first, last, total)
-		}
-		if got != want {
-			t.Errorf("%q: got %q, want %q", in, got, want)
-		}
-	}
-}
-
-func FuzzParseContentRange(f *testing.F) {
-	f.Add("bytes 5-9/10")
-	f.Fuzz(func(t *testing.T, s string) {
-		first, last, total, err := parseContentRange(s)
-		if err == nil && (first < 0 || last < first || total <= last || strings.Contains(s, "*")) {
-			t.Errorf("%q: got %d-%d/%d", s, first, last, total)
-		}
-	})
 }

@@ -77,9 +77,12 @@ func hintOf(err error) string {
 // defaultHint says what usually helps with errors of a kind.
 func defaultHint(err error) string {
 	var limit *unpack.LimitError
+	var plain *registry.PlainHTTPError
 	switch {
 	case errors.As(err, &limit) && limit.Limit == "window":
 		return windowHint(limit.Asked)
+	case errors.As(err, &plain):
+		return "if that is meant: --plain-http " + plain.Host
 	case errors.Is(err, registry.ErrDenied):
 		return "is it spelled right, and are there credentials for that registry? 'layerctl login HOST' keeps some"
 	case errors.Is(err, layerctl.ErrOffline):

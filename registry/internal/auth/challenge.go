@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Challenge is one way that a server offers to be convinced, see
+// https://www.rfc-editor.org/rfc/rfc9110#name-www-authenticate
+type Challenge struct {
+	Scheme string            // lower case
+	Params map[string]string // names in lower case
+}
+
+// Challenges reads all WWW-Authenticate headers. What is malformed ends the
+// header it stands in.
+func Challenges(h http.Header) []Challenge {
+	var all []Challenge
+	for _, v := range h.Values("WWW-Authenticate") {
+		all = append(all, parseChallenges(v)...)
+	}
+	return all
+}
+
+func parseChallenges(s string) []Challenge {
+	var all []Challenge
+	for {
+		s = strings.TrimLeft(s, " \t,")
+		word, rest := token(s)
+		if word == "" {
+			return all
+		}
+		// "word =" goes on with the parameters of the challenge before it,
+		// "word word" begins another.
+		if trimmed := strings.TrimLeft(rest, " \t"); strings.HasPrefix(trimmed, "=") && len(all) > 0 {
+			value, after, ok := paramValue(strings.TrimLeft(trimmed[1:], " \t"))
+			if !ok {
+				return all
+			}
+			name := strings.ToLower(word)
+			if params := all[len(all)-1].Params; params[name] == "" {
+				params[name] = value
+			}
+			s = after
+			continue
+		}
+		all = append(all, Challenge{Scheme: strings.ToLower(word), Params: map[string]string{}})
+		s = rest
+		if s != "" && s[0] != ' ' && s[0] != '\t' && s[0] != ',' {
+			return all
+		}
+	}
+}
+
+func paramValue(s string) (value, rest string, ok bool) {
+	if !strings.HasPrefix(s, `"`) {
+		value, rest = token(s)
+		return value, rest, value != ""
+	}
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"':
+			return b.String(), s[i+1:], true
+		case c == '\\' && i+1 < len(s):
+			i++
+			b.WriteByte(s[i])
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", "", false
+}
+
+// token cuts a token from the front of s.
+func token(s string) (tok, rest string) {
+	i := 0
+	for i < len(s) && isTokenByte(s[i]) {
+		i++
+	}
+	return s[:i], s[i:]
+}
+
+func isTokenByte(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return true
+	}
+	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/layerctl/layerctl/registry/internal/credentials"
+	"github.com/layerctl/layerctl/registry/internal/failure"
+	"github.com/layerctl/layerctl/registry/internal/transport"
+	"golang.org/x/net/publicsuffix"
+)
+
+// DockerHub is how references name Docker Hub.
+const DockerHub = "docker.io"
+
+// maxToken bounds a token server's answer.
+const maxToken = 1 << 20
+
+// bearer is a token and when it stops being one.
+type bearer struct {
+	token   string
+	expires time.Time
+}
+
+func (b bearer) header() string           { return "Bearer " + b.token }
+func (b bearer) valid(now time.Time) bool { return now.Before(b.expires) }
+
+// fetchToken asks the token server that the challenge names, as
+// https://distribution.github.io/distribution/spec/auth/token/ and
+// https://distribution.github.io/distribution/spec/auth/oauth/ say.
+func (a *Authoriser) fetchToken(ctx context.Context, repo string, creds credentials.Login) (bearer, error) {
+	realm, err := a.realm()
+	if err != nil {
+		return bearer{}, failure.Final(failure.Mark(failure.Denied, err))
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.o.Patience)
+	defer cancel()
+	withheld := creds != (credentials.Login{}) && !a.trusts(realm)
+	if withheld {
+		creds = credentials.Login{}
+	}
+	req, err := a.tokenRequest(ctx, realm, repo, creds)
+	if err != nil {
+		return bearer{}, failure.Final(failure.New(failure.Denied, "token server %s: %w", realm.Host, err))
+	}
+	t, err := a.readToken(ctx, req)
+	if withheld && errors.Is(err, failure.Denied) {
+		return bearer{}, failure.Final(failure.Mark(failure.Denied, fmt.Errorf(
+			"%w (credentials for %s were not sent to %s, which is another site; if it may have them, name it as a token host)", err, a.o.Host, realm.Host)))
+	}
+	return t, err
+}
+
+// realm is where tokens come from.
+func (a *Authoriser) realm() (*url.URL, error) {
+	text := a.seen.Params["realm"]
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("%s names token server %s", a.o.Host, failure.OneLine(text))
+	}
+	if u.User != nil || (u.Scheme != "https" && u.Scheme != a.o.Base.Scheme) {
+		return nil, transport.Refuse("%s, at %s, names token server %s", a.o.Host, a.o.Base.Scheme, failure.OneLine(transport.Redact(u)))
+	}
+	// The dialler looks at addresses; this is for those that a proxy dials.
+	if err := a.o.Client.CheckRedirect(&http.Request{URL: u, Header: http.Header{}}, []*http.Request{{URL: a.o.Base}}); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// trusts says whether stored credentials may go to a token server: the
+// Challenge is the registry's word, or that of whoever speaks in its place.
+func (a *Authoriser) trusts(realm *url.URL) bool {
+	r, h := realm.Hostname(), a.o.Base.Hostname()
+	switch {
+	case strings.EqualFold(r, h):
+		return true
+	case a.o.Host == DockerHub && r == "auth.docker.io":
+		return true
+	case slices.Contains(a.o.TokenHosts, realm.Host), slices.Contains(a.o.TokenHosts, r):
+		return true
+	}
+	rs, err := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(r))
+	if err != nil || transport.PrivateName(r) {
+		return false
+	}
+	hs, err := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(h))
+	return err == nil && rs == hs && !isAddress(r)
+}
+
+func isAddress(host string) bool {
+	return strings.Contains(host, ":") || failure.Digits(strings.ReplaceAll(host, ".", ""))
+}
+
+// scope is what to ask a token for.
+func (a *Authoriser) scope(repo string) []string {
+	if s := a.scopes[repo]; len(s) > 0 {
+		return s
+	}
+	if repo == "" {
+		return nil
+	}
+	return []string{"repository:" + repo + ":pull"}
+}
+
+func (a *Authoriser) tokenRequest(ctx context.Context, realm *url.URL, repo string, creds credentials.Login) (*http.Request, error) {
+	q := url.Values{}
+	if s := a.seen.Params["service"]; s != "" {
+		q.Set("service", s)
+	}
+	method, body := http.MethodGet, io.Reader(nil)
+	u := *realm
+	if creds.IdentityToken != "" {
+		q.Set("grant_type", "refresh_token")
+		q.Set("refresh_token", creds.IdentityToken)
+		q.Set("client_id", "layerctl")
+		q.Set("scope", strings.Join(a.scope(repo), " "))
+		method, body = http.MethodPost, strings.NewReader(q.Encode())
+	} else {
+		for _, s := range a.scope(repo) {
+			q.Add("scope", s)
+		}
+		given := u.Query()
+		for name, values := range q {
+			given[name] = values
+		}
+		u.RawQuery = given.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", a.o.UserAgent)
+	switch {
+	case method == http.MethodPost:
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	case creds.Username != "" || creds.Password != "":
+		req.Header.Set("Authorization", basic(creds))
+	}
+	return req, nil
+}
+
+func (a *Authoriser) readToken(ctx context.Context, req *http.Request) (bearer, error) {
+	client := *a.o.Client
+	if req.Method == http.MethodPost {
+		// The credentials are in the body, which a redirect would carry on.
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
+	object := "token from " + req.Method + " " + transport.Redact(req.URL)
+	resp, err := client.Do(req)
+	if err != nil {
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err
+		}
+		err = failure.Unanswered(ctx, fmt.Errorf("%s: %w", object, err))
+		if transport.IsRefusal(err) {
+			err = failure.Final(err)
+		}
+		return bearer{}, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return bearer{}, tokenRefused(transport.NewStatusError(resp, time.Now()))
+	}
+	defer resp.Body.Close()
+	return parseToken(resp.Body, object, time.Now())
+}
+
+// tokenRefused makes a client error one of credentials: some token servers say
+// 400 or 404 for those they do not know.
+func tokenRefused(e *transport.StatusError) error {
+	if e.Status >= 300 && e.Status < 500 && e.Status != http.StatusTooManyRequests && e.Status != http.StatusRequestTimeout {
+		return failure.Final(failure.Mark(failure.Denied, fmt.Errorf("token from %w", e)))
+	}
+	return fmt.Errorf("token from %w", e)
+}
+
+func parseToken(body io.Reader, object string, now time.Time) (bearer, error) {
+	raw, err := io.ReadAll(io.LimitReader(body, maxToken+1))
+	if err != nil {
+		return bearer{}, failure.New(failure.Network, "%s: %w", object, err)
+	}
+	var answer struct {
+		Token       string    `json:"token"`
+		AccessToken string    `json:"access_token"`
+		ExpiresIn   int64     `json:"expires_in"`
+		IssuedAt    time.Time `json:"issued_at"`
+	}
+	if len(raw) > maxToken {
+		return bearer{}, failure.Final(failure.New(failure.Network, "%s: answer of more than %d bytes", object, maxToken))
+	}
+	// The error of encoding/json may repeat what it read, which is a secret.
+	if json.Unmarshal(raw, &answer) != nil {
+		return bearer{}, failure.Final(failure.New(failure.Network, "%s: the answer is not a token's JSON", object))
+	}
+	token := answer.Token
+	if token == "" {
+		token = answer.AccessToken
+	}
+	if token == "" {
+		return bearer{}, failure.Final(failure.New(failure.Denied, "%s: the answer has no token", object))
+	}
+	// A minute is what the specification says of a token that does not say.
+	life := 60 * time.Second
+	if answer.ExpiresIn > 0 {
+		life = time.Duration(min(answer.ExpiresIn, 24*3600)) * time.Second
+	}
+	// Not issued_at: the server's clock is not ours.
+	return bearer{token, now.Add(life)}, nil
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package content
+
+import (
+	"errors"
+	"hash"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Reader passes bytes on and withholds io.EOF until as many as the
+// descriptor says have come and their digest is the descriptor's. It never
+// passes on more.
+type Reader struct {
+	body io.ReadCloser
+	want ocispec.Descriptor
+	hash hash.Hash
+	n    int64
+	err  error
+	from func() (host string, resumed bool)
+}
+
+// Verify reads body, which came from a host or a file named from.
+func Verify(body io.ReadCloser, want ocispec.Descriptor, from string) *Reader {
+	return &Reader{
+		body: body, want: want, hash: want.Digest.Algorithm().Hash(),
+		from: func() (string, bool) { return from, false },
+	}
+}
+
+// VerifyLater is [Verify] without a body, which [Reader.Attach] gives it before
+// the first read.
+func VerifyLater(want ocispec.Descriptor) *Reader { return Verify(nil, want, "") }
+
+// Attach gives the reader its body. from says who sent the last bytes, and
+// whether they came in more than one response.
+func (v *Reader) Attach(body io.ReadCloser, from func() (host string, resumed bool)) {
+	v.body, v.from = body, from
+}
+
+// Read implements io.Reader.
+func (v *Reader) Read(p []byte) (int, error) {
+	if v.err != nil {
+		return 0, v.err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	left := v.want.Size - v.n
+	if left == 0 {
+		v.err = v.finish()
+		return 0, v.err
+	}
+	n, err := v.body.Read(p[:min(int64(len(p)), left)])
+	v.n += int64(n)
+	v.hash.Write(p[:n])
+	switch {
+	case err == io.EOF && v.n < v.want.Size:
+		v.err = v.mismatch("", v.n)
+	case err == io.EOF, err == nil && v.n == v.want.Size:
+		v.err = v.finish()
+	case err != nil:
+		v.err = err
+	}
+	return n, v.err
+}
+
+// finish looks at the digest, and for one byte too many.
+func (v *Reader) finish() error {
+	if got := v.Sum(); got != v.want.Digest {
+		return v.mismatch(got, v.n)
+	}
+	var one [1]byte
+	n, err := io.ReadFull(v.body, one[:])
+	switch {
+	case n > 0:
+		return v.mismatch("", v.n+1)
+	case errors.Is(err, io.EOF):
+		return io.EOF
+	}
+	return err
+}
+
+// Sum is the digest of all that was passed on so far.
+func (v *Reader) Sum() digest.Digest {
+	return digest.NewDigest(v.want.Digest.Algorithm(), v.hash)
+}
+
+func (v *Reader) mismatch(got digest.Digest, size int64) error {
+	host, resumed := v.from()
+	return &MismatchError{
+		Want: v.want.Digest, Got: got, WantSize: v.want.Size, GotSize: size,
+		Host: host, Resumed: resumed,
+	}
+}
+
+// Close implements io.Closer. It is no verdict on the bytes.
+func (v *Reader) Close() error { return v.body.Close() }

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package local
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/registry/internal/failure"
+)
+
+// hello is the test image of the repository.
+const hello = "../../../testdata/images/hello"
+
+// archiveOf packs a directory as "tar -C dir -cf file ." would, names with
+// their "./" included.
+func archiveOf(t *testing.T, dir string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	if err := w.AddFS(os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return writeFile(t, "image.tar", b.Bytes())
+}
+
+func writeFile(t *testing.T, name string, b []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestArchiveNamesAreKeysOnly(t *testing.T) {
+	outside := writeFile(t, "secret", []byte("secret"))
+	b := imagetest.Tar(
+		imagetest.File("../../etc/passwd", "in the archive"),
+		imagetest.Symlink("out", outside),
+		imagetest.Symlink("a/loop", "../a/loop"),
+		imagetest.Symlink("a/up", "../b"),
+		imagetest.File("b", "first"),
+		imagetest.File("./b", "second"),
+		imagetest.Hardlink("c", "b"),
+	)
+	a, err := openArchive(t.Context(), writeFile(t, "x.tar", b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.close()
+	for name, want := range map[string]string{
+		"etc/passwd": "in the archive", "b": "second", "a/up": "second", "c": "second", "../b": "second",
+		"out": "", "a/loop": "", "none": "", "": "",
+	} {
+		f, err := a.open(name)
+		if want == "" {
+			if err == nil {
+				t.Errorf("%q: opened, want an error", name)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%q: %v", name, err)
+			continue
+		}
+		if got, _ := io.ReadAll(f); string(got) != want || f.size != int64(len(want)) {
+			t.Errorf("%q: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestArchiveCutShort(t *testing.T) {
+	b, err := os.ReadFile(archiveOf(t, hello))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contents, err := indexTar(t.Context(), bytes.NewReader(b), int64(len(b)))
+	if err != nil || len(contents) == 0 {
+		t.Fatal(contents, err)
+	}
+	for name, e := range contents {
+		for _, n := range []int64{e.offset - 1, e.offset + e.size - 1} {
+			if _, err := openArchive(t.Context(), writeFile(t, "x.tar", b[:n])); !errors.Is(err, failure.Malformed) {
+				t.Errorf("cut at %d, in %s: got %v, want %v", n, name, err, failure.Malformed)
+			}
+		}
+	}
+}
+
+func FuzzArchiveIndex(f *testing.F) {
+	f.Add(imagetest.Tar(imagetest.File("a", "b"), imagetest.Symlink("c", "../a"), imagetest.Dir("d/", 0o755)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		contents, err := indexTar(t.Context(), bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			return
+		}
+		for name, e := range contents {
+			if e.offset < 0 || e.size < 0 || e.offset+e.size > int64(len(b)) {
+				t.Errorf("%q lies outside: %+v", name, e)
+			}
+		}
+	})
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package remote reads repositories of registries, from the registry itself
+// and from its mirrors, over connections that break.
+package remote
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/layerctl/layerctl/internal/hosts"
+	"github.com/layerctl/layerctl/registry/internal/auth"
+	"github.com/layerctl/layerctl/registry/internal/transport"
+)
+
+// Options are what a [Client] goes by. Package registry documents them and
+// fills in the defaults.
+type Options struct {
+	Files        hosts.Files // where mirrors are configured
+	Credentials  auth.Lookup
+	PlainHTTP    []string
+	TokenHosts   []string
+	UserAgent    string
+	Retries      int
+	Backoff      time.Duration
+	StallTimeout time.Duration
+	LimitRate    int64
+	Ranges       int
+	Chunk        int64 // the size of a range
+	Transport    transport.Options
+	Logger       *slog.Logger
+}
+
+// Client opens repositories. It keeps connections and tokens between them.
+type Client struct {
+	o     Options
+	limit *transport.Limiter
+
+	mu    sync.Mutex
+	peers map[string]*peer
+}
+
+// New returns a client.
+func New(o Options) *Client {
+	return &Client{o: o, limit: transport.NewLimiter(o.LimitRate), peers: map[string]*peer{}}
+}
+
+// peer returns what is known of one host, the same for every reference that
+// is to speak to it in the same way.
+func (c *Client) peer(name string, e hosts.Endpoint) (*peer, error) {
+	// How a host is spoken to is told by all but these.
+	e.Repository, e.Pull, e.Resolve = "", false, false
+	key := fmt.Sprintf("%s %#v", name, e)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p, ok := c.peers[key]; ok {
+		return p, nil
+	}
+	p, err := newPeer(c, name, e)
+	if err == nil {
+		c.peers[key] = p
+	}
+	return p, err
+}

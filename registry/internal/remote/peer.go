@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package remote
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/layerctl/layerctl/internal/hosts"
+	"github.com/layerctl/layerctl/registry/internal/auth"
+	"github.com/layerctl/layerctl/registry/internal/credentials"
+	"github.com/layerctl/layerctl/registry/internal/failure"
+	"github.com/layerctl/layerctl/registry/internal/transport"
+)
+
+// hubHost is what answers for Docker Hub.
+const hubHost = "registry-1.docker.io"
+
+// penalty is how long a host that failed is tried last.
+const penalty = time.Minute
+
+// peer is one host that is spoken to.
+type peer struct {
+	host   string   // as a reference or a mirror's configuration names it
+	base   *url.URL // below it are the repositories, no slash at the end
+	client *http.Client
+	ranged *http.Client // for questions that are alone; nil where none is asked
+	header http.Header  // of its configuration
+	auth   *auth.Authoriser
+	agent  string
+	pace   transport.Pace
+
+	mu       sync.Mutex
+	answered bool // it has been there
+	failed   time.Time
+}
+
+// newPeer knows the host as name, and how to speak to it from e.
+func newPeer(c *Client, name string, e hosts.Endpoint) (*peer, error) {
+	base, err := url.Parse(e.URL)
+	if err != nil {
+		return nil, err
+	}
+	client, err := transport.NewClient(c.o.Transport, base, e, true)
+	if err != nil {
+		return nil, fmt.Errorf("host %s: %w", name, err)
+	}
+	var ranged *http.Client
+	if c.o.Ranges > 1 {
+		if ranged, err = transport.NewClient(c.o.Transport, base, e, false); err != nil {
+			return nil, fmt.Errorf("host %s: %w", name, err)
+		}
+	}
+	p := &peer{
+		host: name, base: base, client: client, ranged: ranged, header: e.Header,
+		agent: c.o.UserAgent, pace: transport.Pace{Stall: c.o.StallTimeout, Limit: c.limit},
+	}
+	p.auth = c.authoriser(p, c.credentials(e))
+	return p, nil
+}
+
+func (c *Client) authoriser(p *peer, lookup auth.Lookup) *auth.Authoriser {
+	return auth.New(auth.Options{
+		Host: p.host, Base: p.base, Client: p.client, UserAgent: c.o.UserAgent,
+		Credentials: lookup, TokenHosts: c.o.TokenHosts, Patience: c.o.StallTimeout,
+	})
+}
+
+// credentials are those of the host's own configuration, or the user's.
+func (c *Client) credentials(e hosts.Endpoint) auth.Lookup {
+	if e.Username == "" && e.IdentityToken == "" {
+		return c.o.Credentials
+	}
+	return fixed(credentials.Login{Username: e.Username, Password: e.Password, IdentityToken: e.IdentityToken})
+}
+
+func fixed(creds credentials.Login) auth.Lookup {
+	return func(context.Context, string, string) (credentials.Login, error) { return creds, nil }
+}
+
+// question is one request to a registry.
+type question struct {
+	method string
+	repo   string
+	path   string // below the repository: "manifests/latest"
+	query  url.Values
+	header http.Header
+	alone  bool // on a connection that carries no other answer meanwhile
+}
+
+// ask sends q, answers one challenge, and returns any answer of the 2xx kind;
+// others are a [*transport.StatusError]. The body gives up when it stalls.
+func (p *peer) ask(ctx context.Context, q question) (*http.Response, error) {
+	sent, err := p.auth.Header(ctx, q.repo)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := p.send(ctx, q, sent)
+	if err != nil {
+		return nil, err
+	}
+	// A 401 of another host, after a redirect, is not the registry's question.
+	if resp.StatusCode == http.StatusUnauthorized && transport.SameOrigin(resp.Request.URL, p.base) {
+		refusal := transport.NewStatusError(resp, time.Now())
+		if sent, err = p.auth.Answer(ctx, q.repo, sent, resp.Header, refusal); err != nil {
+			return nil, err
+		}
+		if resp, err = p.send(ctx, q, sent); err != nil {
+			return nil, err
+		}
+	}
+	if err := acceptable(resp); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+func acceptable(resp *http.Response) error {
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return transport.NewStatusError(resp, time.Now())
+	}
+	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		resp.Body.Close()
+		return failure.Final(failure.New(failure.Network, "%s %s: Content-Encoding %q, which was not asked for",
+			resp.Request.Method, transport.Redact(resp.Request.URL), e))
+	}
+	return nil
+}
+
+func (p *peer) send(ctx context.Context, q question, authorization string) (*http.Response, error) {
+	u := p.base.JoinPath(q.repo, q.path)
+	if q.repo == "" && q.path == "" {
+		u = p.base.JoinPath("/") // the API itself
+	}
+	u.RawQuery = q.query.Encode()
+	req, err := http.NewRequestWithContext(ctx, q.method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(req.Header, p.header)
+	maps.Copy(req.Header, q.header)
+	// Otherwise the digest would be that of other bytes than those that came.
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", p.agent)
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	client := p.client
+	if q.alone {
+		client = p.ranged
+	}
+	resp, err := p.pace.Send(client, req, p.host)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.answered = true
+	p.mu.Unlock()
+	return resp, nil
+}
+
+// mark remembers whether the host failed, and for how long that counts.
+func (p *peer) mark(ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed = time.Time{}
+	if !ok {
+		p.failed = time.Now().Add(penalty)
+	}
+}
+
+func (p *peer) failing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Now().Before(p.failed)
+}
+
+func (p *peer) hasAnswered() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.answered
+}
+
+// discard reads the little that an answer without news may hold, so that its
+// connection is used again.
+func discard(body io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, body, transport.MaxErrorBody)
+	body.Close()
+}

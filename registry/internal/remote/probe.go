@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/layerctl/layerctl/registry/internal/auth"
+	"github.com/layerctl/layerctl/registry/internal/content"
+	"github.com/layerctl/layerctl/registry/internal/credentials"
+	"github.com/layerctl/layerctl/registry/internal/failure"
+	"github.com/layerctl/layerctl/registry/internal/transport"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Greeting is what a registry says of itself.
+type Greeting struct {
+	URL string // where it is asked
+	// API is the Docker-Distribution-API-Version, "" where it says none.
+	API string
+	// Asks says that it wants to be convinced, by one of the challenges.
+	Asks       bool
+	Challenges []auth.Challenge
+}
+
+// Greet asks the registry itself for the API's version, without credentials;
+// see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#determining-support
+func (r *Repository) Greet(ctx context.Context) (Greeting, error) {
+	p := r.own().peer
+	g := Greeting{URL: p.base.Scheme + "://" + p.base.Host}
+	resp, err := p.send(ctx, question{method: http.MethodGet}, "")
+	if err != nil {
+		return g, err
+	}
+	discard(resp.Body)
+	g.API = resp.Header.Get("Docker-Distribution-Api-Version")
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized:
+		g.Asks, g.Challenges = true, auth.Challenges(resp.Header)
+	default:
+		return g, checkFrom(resp, failure.New(failure.Network, "status %d: no registry that speaks the distribution API", resp.StatusCode))
+	}
+	return g, nil
+}
+
+// Accepts asks the registry itself whether it accepts the credentials. They
+// are not remembered.
+func (r *Repository) Accepts(ctx context.Context, creds credentials.Login) error {
+	p := r.own().peer
+	guest := &peer{host: p.host, base: p.base, client: p.client, header: p.header, agent: p.agent, pace: p.pace}
+	guest.auth = r.c.authoriser(guest, fixed(creds))
+	resp, err := guest.ask(ctx, question{method: http.MethodGet})
+	if err != nil {
+		return err
+	}
+	discard(resp.Body)
+	return nil
+}
+
+// Catalog lists repositories of the registry. Many list none: the catalog is
+// no part of the specification.
+func (r *Repository) Catalog(ctx context.Context) ([]string, error) {
+	var catalog struct{ Repositories []string }
+	err := r.own().peer.askJSON(ctx, question{method: http.MethodGet, path: "_catalog"}, &catalog)
+	return catalog.Repositories, err
+}
+
+// Tags lists tags of the repository.
+func (r *Repository) Tags(ctx context.Context) ([]string, error) {
+	var list struct{ Tags []string }
+	err := r.own().peer.askJSON(ctx, question{method: http.MethodGet, repo: r.name.Repository, path: "tags/list"}, &list)
+	return list.Tags, err
+}
+
+func (p *peer) askJSON(ctx context.Context, q question, v any) error {
+	resp, err := p.ask(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return json.NewDecoder(io.LimitReader(resp.Body, content.MaxManifest)).Decode(v)
+}
+
+// Referrers asks who refers to a manifest. A registry with the API says so
+// also where nobody does; one without it says that there is nothing there.
+// known is false where it says neither.
+func (r *Repository) Referrers(ctx context.Context, to ocispec.Descriptor) (has, known bool) {
+	if content.Check(to, 0) != nil {
+		return false, false
+	}
+	resp, err := r.own().peer.ask(ctx, question{
+		method: http.MethodGet, repo: r.name.Repository, path: "referrers/" + to.Digest.String(),
+		header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}},
+	})
+	var status *transport.StatusError
+	switch {
+	case errors.As(err, &status) && !errors.Is(err, failure.Denied) && status.Status < 500 && status.Status != http.StatusTooManyRequests:
+		return false, true
+	case err != nil:
+		return false, false
+	}
+	defer resp.Body.Close()
+	// Some answer any path with a page of theirs.
+	var list ocispec.Index
+	err = json.NewDecoder(io.LimitReader(resp.Body, content.MaxManifest)).Decode(&list)
+	return err == nil && list.SchemaVersion == 2 && list.Manifests != nil, true
+}
+
+// Ranges asks for the first byte of a blob. known is false where no answer
+// came.
+func (r *Repository) Ranges(ctx context.Context, blob ocispec.Descriptor) (has, known bool) {
+	if content.Check(blob, content.MaxConfig) != nil || blob.Size < 2 {
+		return false, false
+	}
+	resp, err := r.own().peer.ask(ctx, question{
+		method: http.MethodGet, repo: r.name.Repository, path: "blobs/" + blob.Digest.String(),
+		header: http.Header{"Range": {"bytes=0-0"}},
+	})
+	if err != nil {
+		return false, false
+	}
+	discard(resp.Body)
+	first, last, total, err := parseContentRange(resp.Header.Get("Content-Range"))
+	part := resp.StatusCode == http.StatusPartialContent
+	return part && err == nil && first == 0 && last == 0 && total == blob.Size, true
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"sync"
+
+	"github.com/layerctl/layerctl/registry/internal/content"
+	"github.com/layerctl/layerctl/registry/internal/failure"
+	"github.com/layerctl/layerctl/registry/internal/transport"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// accepted are the manifests that are understood, in the order of preference.
+var accepted = http.Header{"Accept": {
+	ocispec.MediaTypeImageIndex,
+	ocispec.MediaTypeImageManifest,
+	"application/vnd.docker.distribution.manifest.list.v2+json",
+	"application/vnd.docker.distribution.manifest.v2+json",
+}}
+
+// Name says what is asked for.
+type Name struct {
+	Host       string // as references name it
+	Repository string
+	Tag        string
+	Digest     digest.Digest // where it is not "" it decides
+}
+
+// Repository is one on a registry, and on its mirrors. What it asks is
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pull
+type Repository struct {
+	c      *Client
+	name   Name
+	routes []*route
+	sent   *ledger
+	// chunked are the digests of the blobs that were asked for in chunks.
+	chunked sync.Map
+}
+
+// Close has nothing to release: connections are the client's.
+func (r *Repository) Close() error { return nil }
+
+// wanted is what to ask for the name itself.
+func (r *Repository) wanted() string {
+	if r.name.Digest != "" {
+		return r.name.Digest.String()
+	}
+	return r.name.Tag
+}
+
+// able are the routes for a question by digest, or by tag.
+func (r *Repository) able(byDigest bool) []*route {
+	var able []*route
+	for _, rt := range r.routes {
+		if rt.pull && byDigest || rt.resolve && !byDigest {
+			able = append(able, rt)
+		}
+	}
+	return able
+}
+
+// try asks one route after the other until ask succeeds.
+func (r *Repository) try(ctx context.Context, byDigest bool, ask func(*route) error) error {
+	a := newAttempts(&r.c.o, r.c.o.Logger, r.able(byDigest))
+	for {
+		rt, err := a.next(ctx)
+		if err != nil {
+			return err
+		}
+		if err = ask(rt); err == nil {
+			rt.peer.mark(true)
+			return nil
+		}
+		a.failed(rt, err)
+	}
+}
+
+// Resolve asks what the name stands for.
+func (r *Repository) Resolve(ctx context.Context) (ocispec.Descriptor, error) {
+	var desc ocispec.Descriptor
+	err := r.try(ctx, r.name.Digest != "", func(rt *route) (err error) {
+		desc, err = r.head(ctx, rt)
+		return err
+	})
+	return desc, err
+}
+
+// head asks for the descriptor only. Registries may leave out what would make
+// it one; then there is no way around reading the bytes.
+func (r *Repository) head(ctx context.Context, rt *route) (ocispec.Descriptor, error) {
+	resp, err := rt.ask(ctx, http.MethodHead, "manifests/"+r.wanted(), accepted)
+	var status *transport.StatusError
+	if errors.As(err, &status) && status.Status == http.StatusMethodNotAllowed {
+		desc, _, err := r.get(ctx, rt)
+		return desc, err
+	}
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	discard(resp.Body)
+	desc := ocispec.Descriptor{MediaType: mediaType(resp), Digest: r.name.Digest, Size: resp.ContentLength}
+	said, err := saidDigest(resp)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if desc.Digest == "" {
+		desc.Digest = said
+	}
+	if desc.Digest == "" || desc.Size < 0 || desc.MediaType == "" {
+		desc, _, err = r.get(ctx, rt)
+		return desc, err
+	}
+	return desc, checkFrom(resp, content.Check(desc, content.MaxManifest))
+}
+
+// Root reads what the name stands for.
+func (r *Repository) Root(ctx context.Context) (desc ocispec.Descriptor, raw []byte, err error) {
+	err = r.try(ctx, r.name.Digest != "", func(rt *route) (err error) {
+		desc, raw, err = r.get(ctx, rt)
+		return err
+	})
+	return desc, raw, err
+}
+
+// get reads what the reference names. A digest of the reference is checked, or
+// else the digest that the registry says it is.
+func (r *Repository) get(ctx context.Context, rt *route) (_ ocispec.Descriptor, _ []byte, err error) {
+	resp, err := rt.ask(ctx, http.MethodGet, "manifests/"+r.wanted(), accepted)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	defer resp.Body.Close()
+	want := r.name.Digest
+	if want == "" {
+		if want, err = saidDigest(resp); err != nil {
+			return ocispec.Descriptor{}, nil, err
+		}
+	}
+	raw, err := readBounded(ctx, resp)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	algorithm := digest.Canonical
+	if want != "" {
+		algorithm = want.Algorithm()
+	}
+	desc := ocispec.Descriptor{MediaType: mediaType(resp), Digest: algorithm.FromBytes(raw), Size: int64(len(raw))}
+	if want != "" && desc.Digest != want {
+		return ocispec.Descriptor{}, nil, checkFrom(resp, &content.MismatchError{
+			Want: want, Got: desc.Digest, WantSize: desc.Size, GotSize: desc.Size, Host: rt.peer.host,
+		})
+	}
+	return desc, raw, nil
+}
+
+// Manifest reads an index or a manifest.
+func (r *Repository) Manifest(ctx context.Context, desc ocispec.Descriptor) (raw []byte, err error) {
+	if err := content.Check(desc, content.MaxManifest); err != nil {
+		return nil, err
+	}
+	err = r.try(ctx, true, func(rt *route) error {
+		resp, err := rt.ask(ctx, http.MethodGet, "manifests/"+desc.Digest.String(), accepted)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		raw, err = io.ReadAll(content.Verify(resp.Body, desc, rt.peer.host))
+		return bodyError(ctx, resp, err)
+	})
+	return raw, err
+}
+
+func readBounded(ctx context.Context, resp *http.Response) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, content.MaxManifest+1))
+	if err != nil {
+		return nil, bodyError(ctx, resp, err)
+	}
+	if len(raw) > content.MaxManifest {
+		return nil, failure.Final(checkFrom(resp, failure.New(failure.Malformed, "manifest of more than %d bytes", content.MaxManifest)))
+	}
+	return raw, nil
+}
+
+// bodyError says which body it was that could not be read.
+func bodyError(ctx context.Context, resp *http.Response, err error) error {
+	if err == nil || errors.Is(err, failure.Mismatch) {
+		return checkFrom(resp, err)
+	}
+	return failure.Unanswered(ctx, checkFrom(resp, err))
+}
+
+func checkFrom(resp *http.Response, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", resp.Request.Method, transport.Redact(resp.Request.URL), err)
+}
+
+// mediaType is the Content-Type without parameters.
+func mediaType(resp *http.Response) string {
+	t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return t
+}
+
+// saidDigest is what the registry says the digest is, "" if it does not.
+func saidDigest(resp *http.Response) (digest.Digest, error) {
+	d := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
+	if d == "" {
+		return "", nil
+	}
+	if err := content.CheckDigest(d); err != nil {
+		return "", failure.Final(checkFrom(resp, failure.New(failure.Network, "Docker-Content-Digest: %w", err)))
+	}
+	return d, nil
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package remote
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/layerctl/layerctl/registry/internal/failure"
+	"github.com/layerctl/layerctl/registry/internal/transport"
+)
+
+const (
+	// maxBackoff is the longest pause between rounds of our own choice.
+	maxBackoff = 30 * time.Second
+	// maxRetryAfter is the longest that a server may make us wait; above it
+	// its refusal is final. Docker Hub's limit counts in hours.
+	maxRetryAfter = 5 * time.Minute
+	// strangerRetries is for hosts that never answered: more likely a wrong
+	// name than a short outage.
+	strangerRetries = 2
+)
+
+// attempts walks the routes that may answer one question, round after round,
+// until one does or patience ends.
+type attempts struct {
+	o      *Options
+	log    *slog.Logger
+	routes []*route // the origin last
+
+	queue []*route // of this round
+	round int      // rounds begun without progress
+	errs  map[*route]error
+	last  *route // whose error came last
+}
+
+func newAttempts(o *Options, log *slog.Logger, routes []*route) *attempts {
+	return &attempts{o: o, log: log, routes: routes, errs: map[*route]error{}}
+}
+
+// next is the route to try now. It waits before each new round. Its error is
+// why there is no use in going on.
+func (a *attempts) next(ctx context.Context) (*route, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(a.queue) == 0 {
+		live := a.live()
+		if len(live) == 0 || a.round > a.patience(live) {
+			return nil, a.verdict()
+		}
+		if err := a.pause(ctx, live); err != nil {
+			return nil, err
+		}
+		a.queue = live
+		a.round++
+	}
+	rt := a.queue[0]
+	a.queue = a.queue[1:]
+	return rt, nil
+}
+
+// failed takes note of why a route did not answer.
+func (a *attempts) failed(rt *route, err error) {
+	a.errs[rt], a.last = err, rt
+	var status *transport.StatusError
+	switch {
+	case errors.Is(err, errNoRanges): // it does what it can
+	case !errors.As(err, &status), status.Status >= 500, status.Status == http.StatusTooManyRequests:
+		rt.peer.mark(false)
+	}
+	a.log.Info("host failed", "host", rt.peer.host, "round", a.round, "err", err)
+}
+
+// progressed renews the patience.
+func (a *attempts) progressed() { a.round, a.queue = 0, nil }
+
+// roundOver says that all have been asked that were to be.
+func (a *attempts) roundOver() bool { return len(a.queue) == 0 }
+
+// saw says whether one of the routes failed for that reason.
+func (a *attempts) saw(reason error) bool {
+	for _, err := range a.errs {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return false
+}
+
+// live are the routes that may still answer, those that failed lately last.
+func (a *attempts) live() []*route {
+	var well, ill []*route
+	for _, rt := range a.routes {
+		switch err := a.errs[rt]; {
+		case err != nil && !retryable(err):
+		case rt.peer.failing():
+			ill = append(ill, rt)
+		default:
+			well = append(well, rt)
+		}
+	}
+	return append(well, ill...)
+}
+
+func (a *attempts) patience(live []*route) int {
+	for _, rt := range live {
+		if rt.peer.hasAnswered() {
+			return a.o.Retries
+		}
+	}
+	return min(a.o.Retries, strangerRetries)
+}
+
+// verdict is the origin's error where it was asked, for it is the one that the
+// user named.
+func (a *attempts) verdict() error {
+	for _, rt := range slices.Backward(a.routes) {
+		if err := a.errs[rt]; err != nil {
+			return err
+		}
+	}
+	return failure.New(failure.Network, "no host to ask")
+}
+
+// pause waits as long as manners ask for.
+func (a *attempts) pause(ctx context.Context, live []*route) error {
+	wait := a.backoff()
+	if asked, ok := a.asked(live); ok {
+		wait = asked + wait/4 // so that not all come back at once
+	}
+	if wait <= 0 {
+		return nil
+	}
+	a.log.Warn("wait before the next try", "wait", wait, "err", a.errs[a.last])
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// asked is the shortest Retry-After, if all routes that are left sent one.
+func (a *attempts) asked(live []*route) (wait time.Duration, ok bool) {
+	for _, rt := range live {
+		var status *transport.StatusError
+		if !errors.As(a.errs[rt], &status) || status.RetryAfter == 0 {
+			return 0, false
+		}
+		if !ok || status.RetryAfter < wait {
+			wait, ok = status.RetryAfter, true
+		}
+	}
+	return wait, ok
+}
+
+// backoff is nothing for the first round and the first after progress, then
+// doubles, with a random part so that many clients spread.
+func (a *attempts) backoff() time.Duration {
+	if a.round == 0 || a.last == nil {
+		return 0
+	}
+	d := a.o.Backoff << min(a.round-1, 16)
+	if d > maxBackoff || d <= 0 {
+		d = maxBackoff
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+// retryable says whether the same host may answer the same question later.
+func retryable(err error) bool {
+	if failure.IsFinal(err) || errors.Is(err, failure.Mismatch) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	var status *transport.StatusError
+	if !errors.As(err, &status) {
+		return true
+	}
+	switch s := status.Status; {
+	case status.RetryAfter > maxRetryAfter:
+		return false
+	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s == http.StatusTooManyRequests:
+		return true
+	default:
+		return s >= 500 && s != http.StatusNotImplemented && s != http.StatusHTTPVersionNotSupported
+	}
+}

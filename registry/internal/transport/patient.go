@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+var errStalled = errors.New("stalled: less than 1 KiB a second")
+
+// minRate is the least that counts as progress, in bytes a second.
+const minRate = 1 << 10
+
+// patient is a response body that is cut when it stalls. Only time spent
+// waiting for the peer counts: a slow reader is not the peer's fault.
+type patient struct {
+	body   io.ReadCloser
+	limit  time.Duration
+	ctx    context.Context //nolint:containedctx // the request's, which lives as long as its body
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+
+	waited time.Duration // since the last progress
+	got    int64         // in that time
+}
+
+func newPatient(body io.ReadCloser, limit time.Duration, ctx context.Context, cancel context.CancelCauseFunc) *patient {
+	p := &patient{body: body, limit: limit, ctx: ctx, cancel: cancel}
+	p.timer = time.AfterFunc(limit, func() { cancel(errStalled) })
+	p.timer.Stop()
+	return p
+}
+
+// Read implements io.Reader.
+func (p *patient) Read(b []byte) (int, error) {
+	start := time.Now()
+	p.timer.Reset(p.limit - p.waited)
+	n, err := p.body.Read(b)
+	p.timer.Stop()
+	p.waited += time.Since(start)
+	p.got += int64(n)
+	if float64(p.got) >= minRate*p.limit.Seconds() {
+		p.waited, p.got = 0, 0
+	}
+	if err == nil && p.waited >= p.limit {
+		p.cancel(errStalled)
+	}
+	if err != nil && err != io.EOF && errors.Is(context.Cause(p.ctx), errStalled) {
+		err = errStalled
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (p *patient) Close() error {
+	p.timer.Stop()
+	p.cancel(nil)
+	return p.body.Close()
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/layerctl/layerctl/registry/internal/failure"
+)
+
+// Pace bounds how slow an answer may be, and how fast.
+type Pace struct {
+	Stall time.Duration // how long less than 1 KiB a second is borne
+	Limit *Limiter      // nil is none
+}
+
+// Send sends a request to the host that references name so. The body of the
+// answer gives up when it stalls, and keeps to the limit.
+func (p Pace) Send(client *http.Client, req *http.Request, host string) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	timer := time.AfterFunc(p.Stall, func() { cancel(errStalled) })
+	resp, err := client.Do(req.WithContext(ctx))
+	timer.Stop()
+	if err != nil {
+		err = unanswered(ctx, req, host, err)
+		cancel(nil)
+		return nil, err
+	}
+	resp.Body = newPatient(resp.Body, p.Stall, ctx, cancel)
+	if p.Limit != nil {
+		resp.Body = &limited{resp.Body, ctx, p.Limit}
+	}
+	return resp, nil
+}
+
+// unanswered says why no answer came. What net/http says names the URL with
+// its query, which may be a secret.
+func unanswered(sctx context.Context, req *http.Request, host string, err error) error {
+	at := req.URL
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+		if u, perr := url.Parse(ue.URL); perr == nil {
+			at = u
+		}
+	}
+	if errors.Is(context.Cause(sctx), errStalled) {
+		err = errStalled
+	}
+	object := req.Method + " " + Redact(at)
+	if speaksPlainHTTP(err) {
+		return failure.Final(fmt.Errorf("%s: %w", object, &PlainHTTPError{Host: host, Peer: at.Host}))
+	}
+	wrapped := failure.Unanswered(req.Context(), fmt.Errorf("%s: %w", object, err))
+	var cert *tls.CertificateVerificationError
+	var unknown x509.UnknownAuthorityError
+	if IsRefusal(err) || errors.As(err, &cert) || errors.As(err, &unknown) {
+		return failure.Final(wrapped)
+	}
+	return wrapped
+}
+
+// PlainHTTPError says that a peer speaks http where https was spoken.
+type PlainHTTPError struct {
+	Host string // the registry, as references name it
+	Peer string // who speaks http
+}
+
+// Error is one line.
+func (e *PlainHTTPError) Error() string { return e.Peer + " speaks http, not https" }
+
+// Unwrap makes it a failure of the network.
+func (e *PlainHTTPError) Unwrap() error { return failure.Network }
+
+func speaksPlainHTTP(err error) bool {
+	var rec tls.RecordHeaderError
+	if errors.As(err, &rec) {
+		return string(rec.RecordHeader[:]) == "HTTP/"
+	}
+	return err != nil && strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
+}
