@@ -7,6 +7,7 @@ import (
 
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/probe"
 )
 
 // The errors that callers branch on, with errors.Is. Errors of the operating
@@ -21,7 +22,7 @@ var (
 	// ErrBusy: a mount or another process is using it.
 	ErrBusy = errkind.New(errkind.Busy, "busy")
 	// ErrUnsupported: the filesystem or the kernel cannot do what is needed.
-	ErrUnsupported = errkind.New(errkind.Filesystem, "unsupported")
+	ErrUnsupported = probe.ErrUnsupported
 	// ErrFormat: the directory is no store, or one of a format that this
 	// version does not know.
 	ErrFormat = errkind.New(errkind.Filesystem, "unknown store format")

@@ -310,28 +310,28 @@ func (v view) wrongAttributes(dir string, a voices) (bool, error) {
 		return false, err
 	}
 	want, err := v.attributes(dir)
-	return !want.equal(have), err
+	return !want.Equal(have), err
 }
 
 // attributes are those that the directory at dir must show.
-func (v view) attributes(dir string) (attributesOf, error) {
+func (v view) attributes(dir string) (ondisk.Attributes, error) {
 	a, err := v.voices(dir)
 	if err != nil {
-		return attributesOf{}, err
+		return ondisk.Attributes{}, err
 	}
 	if a.speaker < 0 {
-		return plainAttributes(), nil
+		return ondisk.PlainAttributes(), nil
 	}
 	return v[a.speaker].attributes(dir)
 }
 
-func (l *layerView) attributes(p string) (attributesOf, error) {
+func (l *layerView) attributes(p string) (ondisk.Attributes, error) {
 	f, err := beneath.Open(l.dir, p)
 	if err != nil {
-		return attributesOf{}, err
+		return ondisk.Attributes{}, err
 	}
 	defer f.Close()
-	a, _, err := readAttributes(f)
+	a, _, err := ondisk.ReadAttributes(f)
 	return a, err
 }
 

@@ -331,7 +331,7 @@ func show(t *testing.T, p string) string {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	xattrs, err := readXattrs(d)
+	xattrs, err := ondisk.ReadXattrs(d)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func (b *fixBuilder) copy(source place, names []string) error {
 		return err
 	}
 	defer from.Close()
-	a, st, err := readAttributes(from)
+	a, st, err := ondisk.ReadAttributes(from)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (b *fixBuilder) copy(source place, names []string) error {
 		return err
 	}
 	defer dir.Close()
-	e := a.entry(layer.Entry{Path: names[0]})
+	e := addAttributes(a, layer.Entry{Path: names[0]})
 	if st.Mode&unix.S_IFMT == unix.S_IFREG {
 		err = copyRegular(from, dir, name, a, b.form.IDs, &e)
 	} else {
@@ -68,7 +68,7 @@ func (b *fixBuilder) link(dir *os.File, name, first, other string) error {
 	return b.g.Record(layer.Entry{Path: other, Type: layer.Hardlink, Linkname: first, ModTime: epoch})
 }
 
-func copyRegular(from, dir *os.File, name string, a attributesOf, ids layer.IDs, e *layer.Entry) (err error) {
+func copyRegular(from, dir *os.File, name string, a ondisk.Attributes, ids layer.IDs, e *layer.Entry) (err error) {
 	in, err := os.Open(ondisk.ProcPath(from))
 	if err != nil {
 		return err
@@ -84,12 +84,12 @@ func copyRegular(from, dir *os.File, name string, a attributesOf, ids layer.IDs,
 		return err
 	}
 	e.Type, e.Sum = layer.Regular, sum.Sum32()
-	return a.apply(out, ids)
+	return a.Apply(out, ids)
 }
 
 // copySpecial copies a symbolic link, a device or a FIFO, which cannot be
 // opened to set their attributes.
-func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a attributesOf, ids layer.IDs, e *layer.Entry) (err error) {
+func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a ondisk.Attributes, ids layer.IDs, e *layer.Entry) (err error) {
 	fd := int(dir.Fd())
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
@@ -101,19 +101,19 @@ func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a att
 		e.Type = specialType(st.Mode)
 		e.Major, e.Minor = unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))
 		if err = unix.Mknodat(fd, name, st.Mode, int(st.Rdev)); err == nil {
-			err = unix.Fchmodat(fd, name, a.mode, 0)
+			err = unix.Fchmodat(fd, name, a.Mode, 0)
 		}
 	}
 	if err == nil && ids != layer.SquashedIDs {
-		err = unix.Fchownat(fd, name, int(a.uid), int(a.gid), unix.AT_SYMLINK_NOFOLLOW)
+		err = unix.Fchownat(fd, name, int(a.UID), int(a.GID), unix.AT_SYMLINK_NOFOLLOW)
 	}
-	for key, value := range a.xattrs {
+	for key, value := range a.Xattrs {
 		if err == nil {
 			err = unix.Lsetxattr(ondisk.ProcPath(dir)+"/"+name, key, []byte(value), 0)
 		}
 	}
 	if err == nil {
-		ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, a.mtime}
+		ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, a.Modified}
 		err = unix.UtimesNanoAt(fd, name, ts, unix.AT_SYMLINK_NOFOLLOW)
 	}
 	if err != nil {
@@ -141,7 +141,7 @@ func (l *layerView) namesOf(p string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, st, err := readAttributes(f)
+	_, st, err := ondisk.ReadAttributes(f)
 	f.Close()
 	if err != nil || st.Nlink < 2 {
 		return []string{p}, err

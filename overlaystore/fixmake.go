@@ -171,16 +171,16 @@ func (b *fixBuilder) finish(dir string) error {
 		return err
 	}
 	defer f.Close()
-	if err := a.apply(f, b.form.IDs); err != nil {
+	if err := a.Apply(f, b.form.IDs); err != nil {
 		return err
 	}
-	return b.g.Record(a.entry(layer.Entry{Path: dir, Type: layer.Directory}))
+	return b.g.Record(addAttributes(a, layer.Entry{Path: dir, Type: layer.Directory}))
 }
 
-// entry adds the attributes to e.
-func (a attributesOf) entry(e layer.Entry) layer.Entry {
-	e.Mode, e.UID, e.GID, e.Xattrs = a.mode, a.uid, a.gid, a.xattrs
-	e.ModTime = time.Unix(a.mtime.Unix()).UTC()
+// addAttributes adds the attributes to e.
+func addAttributes(a ondisk.Attributes, e layer.Entry) layer.Entry {
+	e.Mode, e.UID, e.GID, e.Xattrs = a.Mode, a.UID, a.GID, a.Xattrs
+	e.ModTime = time.Unix(a.Modified.Unix()).UTC()
 	return e
 }
 

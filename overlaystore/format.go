@@ -21,20 +21,14 @@ type Format struct {
 	layer.Form
 }
 
-// wanted is what a store's form shall be; empty fields leave it open.
-type wanted struct {
-	ids       layer.IDs
-	whiteouts layer.Whiteouts
-}
-
-// check refuses a store that was made in another form.
-func (w wanted) check(f Format) error {
+// checkWanted refuses a store that was made in another form than what is wanted.
+func checkWanted(w layer.Form, f Format) error {
 	const decided = "which was decided when it was made"
-	if w.ids != "" && w.ids != f.IDs {
-		return fmt.Errorf("%w: its ids are %s and not %s, %s", ErrFormat, f.IDs, w.ids, decided)
+	if w.IDs != "" && w.IDs != f.IDs {
+		return fmt.Errorf("%w: its ids are %s and not %s, %s", ErrFormat, f.IDs, w.IDs, decided)
 	}
-	if w.whiteouts != "" && w.whiteouts != f.Whiteouts {
-		return fmt.Errorf("%w: its whiteouts are %s and not %s, %s", ErrFormat, f.Whiteouts, w.whiteouts, decided)
+	if w.Whiteouts != "" && w.Whiteouts != f.Whiteouts {
+		return fmt.Errorf("%w: its whiteouts are %s and not %s, %s", ErrFormat, f.Whiteouts, w.Whiteouts, decided)
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/probe"
 )
 
 // Driver is what puts layers together.
@@ -75,7 +76,7 @@ func (m *Mount) chooseDriver(ctx context.Context, wanted Driver) error {
 // kernelMounts tries in a user namespace whether the kernel mounts overlayfs
 // there. Outside it does.
 func (m *Mount) kernelMounts() bool {
-	if os.Geteuid() != 0 || allIDs() {
+	if os.Geteuid() != 0 || probe.AllIDs() {
 		return true
 	}
 	c, err := mounts.OpenContext(mounts.OverlayType)
@@ -92,16 +93,6 @@ func (m *Mount) kernelMounts() bool {
 		return !errors.Is(err, unix.EPERM)
 	}
 	return root.Close() == nil
-}
-
-// allIDs tells the first user namespace from others.
-func allIDs() bool {
-	f, err := os.Open("/proc/self/uid_map")
-	if err != nil {
-		return true
-	}
-	defer f.Close()
-	return mappedIDs(f) == 1<<32-1
 }
 
 // checkFUSE refuses what fuse-overlayfs does not have: it ignores options that
@@ -166,7 +157,7 @@ func (s *Store) tryFUSE(ctx context.Context) (err error) {
 	if err := durable.Fault(ctx, "try fuse-overlayfs"); err != nil {
 		return err
 	}
-	name := probePrefix + rand.Text()
+	name := probe.Prefix + rand.Text()
 	if err := unix.Mkdirat(int(s.root.Fd()), name, 0o700); err != nil {
 		return &os.PathError{Op: "mkdir", Path: filepath.Join(s.path, name), Err: err}
 	}
@@ -176,7 +167,7 @@ func (s *Store) tryFUSE(ctx context.Context) (err error) {
 		return err
 	}
 	defer dir.Close()
-	if err := errors.Join(fillTrial(dir, s.format), unix.Mkdirat(int(dir.Fd()), "merged", 0o700)); err != nil {
+	if err := errors.Join(probe.FillTrial(dir, s.format.Form), unix.Mkdirat(int(dir.Fd()), "merged", 0o700)); err != nil {
 		return fmt.Errorf("prepare a trial mount: %w", err)
 	}
 	merged := filepath.Join(s.path, name, "merged")
@@ -185,7 +176,7 @@ func (s *Store) tryFUSE(ctx context.Context) (err error) {
 	}
 	root, err := os.Open(merged)
 	if err == nil {
-		err = errors.Join(checkTrial(root), root.Close())
+		err = errors.Join(probe.CheckTrial(root), root.Close())
 	}
 	if err = errors.Join(err, unix.Unmount(merged, unix.MNT_DETACH)); err != nil {
 		return fmt.Errorf("%w: fuse-overlayfs and whiteouts in the form %q: %w", ErrUnsupported, s.format.Whiteouts, err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -131,7 +132,7 @@ func TestFUSERefuses(t *testing.T) {
 	if _, err := s.Assemble(t.Context(), img, MountOptions{Driver: FUSEDriver}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), `"gone" is not hidden`) {
 		t.Errorf("whiteouts by attribute: %v, want ErrUnsupported", err)
 	}
-	names, err := filepath.Glob(filepath.Join(s.Path(), probePrefix+"*"))
+	names, err := filepath.Glob(filepath.Join(s.Path(), probe.Prefix+"*"))
 	if err != nil || len(names) > 0 {
 		t.Errorf("left: %q, error %v", names, err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/probe"
 )
 
 // Mount mounts the image at the directory target, and then compares what the kernel lists with what was asked: several mistakes let mount(2)
@@ -74,7 +75,7 @@ func explainErrno(err error) error {
 	switch {
 	case errors.Is(err, ErrUnsupported):
 		return err
-	case errors.Is(err, unix.EPERM) && os.Geteuid() == 0 && !allIDs():
+	case errors.Is(err, unix.EPERM) && os.Geteuid() == 0 && !probe.AllIDs():
 		return fmt.Errorf("this kernel does not let a user namespace mount overlayfs (Linux 5.11), and fuse-overlayfs, which needs no kernel, is not on the PATH or not wanted: %w", err)
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("mounting needs root (CAP_SYS_ADMIN), or a user namespace of your own: %w", err)

@@ -19,6 +19,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/internal/spare"
 	"github.com/layerctl/layerctl/layer"
 )
@@ -51,8 +52,8 @@ type Store struct {
 	format Format
 	log    *slog.Logger
 	noSync bool
-	wanted wanted
-	boot   string // id of this boot
+	wanted layer.Form // of ids and whiteouts; "" leaves one open
+	boot   string     // id of this boot
 	// writers are not in use, and wait for another layer: an image can have
 	// hundreds.
 	writers spare.List[*journal.Writer]
@@ -97,7 +98,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", dir, err)
 	}
-	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, wanted: wanted{o.IDs, o.Whiteouts}, dirs: map[string]*os.File{}, writers: make(spare.List[*journal.Writer], mostWriters)}
+	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, wanted: layer.Form{IDs: o.IDs, Whiteouts: o.Whiteouts}, dirs: map[string]*os.File{}, writers: make(spare.List[*journal.Writer], mostWriters)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -130,7 +131,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.format, err = parseFormat(raw); err != nil {
 		return err
 	}
-	if err := s.wanted.check(s.format); err != nil {
+	if err := checkWanted(s.wanted, s.format); err != nil {
 		return err
 	}
 	if err := s.openDirs(); err != nil {
@@ -212,11 +213,11 @@ func (s *Store) create(ctx context.Context) ([]byte, error) {
 	if err := durable.SyncDir(ctx, links); err != nil {
 		return nil, err
 	}
-	format, err := probe(ctx, s.root, s.wanted)
+	form, err := probe.Form(ctx, s.root, s.wanted)
 	if err != nil {
 		return nil, err
 	}
-	if raw, err = json.Marshal(format); err != nil {
+	if raw, err = json.Marshal(Format{FormatVersion, form}); err != nil {
 		return nil, err
 	}
 	return raw, durable.WriteFile(ctx, s.root, formatFile, append(raw, '\n'), 0o600)
@@ -231,7 +232,7 @@ func onlyOurs(root *os.File) error {
 	}
 	for _, name := range names {
 		ours := slices.Contains(subdirs, name) || name == lockFile || name == blobsDir || name == "lost+found" ||
-			strings.HasPrefix(name, durable.TempPrefix) || strings.HasPrefix(name, probePrefix)
+			strings.HasPrefix(name, durable.TempPrefix) || strings.HasPrefix(name, probe.Prefix)
 		if !ours {
 			return fmt.Errorf("%w: the directory holds %q and no store.json, so it is something else; choose an empty one", ErrFormat, name)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -168,7 +169,8 @@ func surveyForm(ctx context.Context, near string, store bool) (Format, error) {
 			return Format{}, err
 		}
 	}
-	return probe(ctx, dir, wanted{})
+	form, err := probe.Form(ctx, dir, layer.Form{})
+	return Format{FormatVersion, form}, err
 }
 
 // surveyIDMap tries an id-mapped mount of the store's filesystem.

@@ -120,7 +120,7 @@ func (c *layerCheck) checkPath(root *os.File, e *check) error {
 		return err
 	}
 	defer f.Close()
-	a, st, err := readAttributes(f)
+	a, st, err := ondisk.ReadAttributes(f)
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (c *layerCheck) checkLink(root *os.File, e *check, st unix.Stat_t) error {
 }
 
 func (c *layerCheck) typeOf(f *os.File, st unix.Stat_t) layer.Type {
-	if isWhiteout(f, st, c.form) {
+	if ondisk.IsWhiteout(f, st, c.form.Form) {
 		return layer.Whiteout
 	}
 	switch st.Mode & unix.S_IFMT {
@@ -198,20 +198,20 @@ func typeName(t layer.Type) string {
 	return names[t]
 }
 
-func (c *layerCheck) checkAttributes(e *check, a attributesOf, st unix.Stat_t) {
-	if e.Type != layer.Symlink && a.mode != e.Mode {
-		c.differ(e.Path, "mode", fmt.Sprintf("%04o", a.mode), fmt.Sprintf("%04o", e.Mode))
+func (c *layerCheck) checkAttributes(e *check, a ondisk.Attributes, st unix.Stat_t) {
+	if e.Type != layer.Symlink && a.Mode != e.Mode {
+		c.differ(e.Path, "mode", fmt.Sprintf("%04o", a.Mode), fmt.Sprintf("%04o", e.Mode))
 	}
 	// Mapped ids are the image's inside the user namespace only.
 	if c.form.IDs == layer.HostIDs || c.form.IDs == layer.MappedIDs && os.Geteuid() == 0 {
-		if a.uid != e.UID || a.gid != e.GID {
-			c.differ(e.Path, "owner", fmt.Sprintf("%d:%d", a.uid, a.gid), fmt.Sprintf("%d:%d", e.UID, e.GID))
+		if a.UID != e.UID || a.GID != e.GID {
+			c.differ(e.Path, "owner", fmt.Sprintf("%d:%d", a.UID, a.GID), fmt.Sprintf("%d:%d", e.UID, e.GID))
 		}
 	}
 	if e.Type == layer.Regular && st.Size != e.Size {
 		c.differ(e.Path, "size", fmt.Sprint(st.Size), fmt.Sprint(e.Size))
 	}
-	sec, nsec := a.mtime.Unix()
+	sec, nsec := a.Modified.Unix()
 	// A filesystem may keep whole seconds only.
 	if sec != e.ModTime.Unix() || nsec != 0 && nsec != int64(e.ModTime.Nanosecond()) {
 		got := fmt.Sprintf("%d.%09d", sec, nsec)
@@ -219,16 +219,16 @@ func (c *layerCheck) checkAttributes(e *check, a attributesOf, st unix.Stat_t) {
 	}
 }
 
-func (c *layerCheck) checkXattrs(e *check, a attributesOf) {
-	all := maps.Clone(a.xattrs)
+func (c *layerCheck) checkXattrs(e *check, a ondisk.Attributes) {
+	all := maps.Clone(a.Xattrs)
 	if all == nil {
 		all = map[string]string{}
 	}
 	maps.Copy(all, e.Xattrs)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		got, has := a.xattrs[name]
+		got, has := a.Xattrs[name]
 		want, had := e.Xattrs[name]
-		if isLocal(name) || has == had && got == want {
+		if ondisk.IsLocal(name) || has == had && got == want {
 			continue
 		}
 		show := func(value string, there bool) string {
@@ -244,7 +244,7 @@ func (c *layerCheck) checkXattrs(e *check, a attributesOf) {
 // checkOpaque compares the mark that the kernel goes by; on a root it goes by
 // none.
 func (c *layerCheck) checkOpaque(f *os.File, e *check) {
-	got, want := hasMark(f, c.form.Xattr("opaque"), "y"), e.Opaque != layer.Transparent
+	got, want := ondisk.HasMark(f, c.form.Xattr("opaque"), "y"), e.Opaque != layer.Transparent
 	if e.Path != "." && got != want {
 		c.differ(e.Path, "opaque", fmt.Sprint(got), fmt.Sprint(want))
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -124,11 +125,11 @@ func (l *layerView) look(p string) (state, error) {
 	switch stat.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
 		st.kind = directory
-		st.opaque = hasMark(f, l.form.Xattr("opaque"), "y")
+		st.opaque = ondisk.HasMark(f, l.form.Xattr("opaque"), "y")
 	default:
 		st.kind = other
 		// Where a foreign link belongs there is a whiteout on disk.
-		if _, linked := l.foreign[p]; !linked && isWhiteout(f, stat, l.form) {
+		if _, linked := l.foreign[p]; !linked && ondisk.IsWhiteout(f, stat, l.form.Form) {
 			st.kind = whiteoutKind
 		}
 	}

@@ -75,13 +75,3 @@ func TestWhiteoutsOfANewStore(t *testing.T) {
 }
 
 func tempDir(t *testing.T) string { return t.TempDir() }
-
-func TestIsAtLeast(t *testing.T) {
-	for release, want := range map[string]bool{
-		"6.8.0": true, "6.7.12-amd64": false, "6.12.1": true, "5.15.0-91-generic": false, "7.0.0-rc1": true, "10.1": true, "6.8": true, "plan9": true,
-	} {
-		if got := isAtLeast(release, 6, 8); got != want {
-			t.Errorf("%s: %v, want %v", release, got, want)
-		}
-	}
-}

@@ -133,16 +133,16 @@ func (m *Mount) dressUpper(pair *os.File) error {
 		return err
 	}
 	defer top.Close()
-	a, _, err := readAttributes(top)
+	a, _, err := ondisk.ReadAttributes(top)
 	if err != nil {
 		return err
 	}
-	a.uid, a.gid = m.shift(a.uid, a.gid)
+	a.UID, a.GID = m.shift(a.UID, a.GID)
 	upper, err := durable.OpenDirAt(pair, "upper")
 	if err != nil {
 		return err
 	}
-	return errors.Join(a.apply(upper, m.store.format.IDs), upper.Close())
+	return errors.Join(a.Apply(upper, m.store.format.IDs), upper.Close())
 }
 
 func (m *Mount) recordWriting(ctx context.Context, target string) error {

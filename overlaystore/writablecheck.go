@@ -19,6 +19,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/probe"
 )
 
 // checkWritable finds what the kernel answers with a bare EINVAL, or mounts
@@ -170,7 +171,7 @@ func (m *Mount) tryWork() (err error) {
 		return err
 	}
 	defer dir.Close()
-	name := probePrefix + rand.Text()
+	name := probe.Prefix + rand.Text()
 	if err := unix.Mkdirat(int(dir.Fd()), name, 0o700); err != nil {
 		return fmt.Errorf("work %q cannot be written to (is it immutable, is the filesystem full or out of inodes?): %w", m.work, err)
 	}
@@ -188,7 +189,7 @@ func (m *Mount) tryWork() (err error) {
 		{"keeps " + string(m.store.format.Xattrs) + ".* extended attributes", func(d *os.File) error {
 			return unix.Fsetxattr(int(d.Fd()), m.store.format.Xattr("opaque"), []byte("y"), 0)
 		}, false},
-		{"tells file types in directories (d_type)", tryDirTypes, false},
+		{"tells file types in directories (d_type)", probe.DirTypes, false},
 		{"renames with a whiteout (RENAME_WHITEOUT)", tryRenameWhiteout, true},
 	} {
 		if m.fuse() && step.kernel {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package probe
 
 import (
 	"bufio"
@@ -23,46 +23,45 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-const probePrefix = ".probe-"
-
-// probe finds out, by trying, what the filesystem under root can do, and
-// chooses the store's form by it. A filesystem's name says too little: the
-// same one differs by kernel, mount options and the caller's namespace. What is
-// wanted is the form, or the error.
-func probe(ctx context.Context, root *os.File, w wanted) (_ Format, err error) {
+// Form finds out by trying what the filesystem under root can do, and chooses
+// the form of a store by it. The name of a filesystem says too little: the same
+// one differs by kernel, mount options and the caller's namespace. What is
+// wanted of ids and whiteouts is in the form; where it cannot be the error is
+// [ErrUnsupported].
+func Form(ctx context.Context, root *os.File, wanted layer.Form) (_ layer.Form, err error) {
 	if err := durable.Fault(ctx, "probe"); err != nil {
-		return Format{}, err
+		return layer.Form{}, err
 	}
-	name := probePrefix + rand.Text()
+	name := Prefix + rand.Text()
 	if err := unix.Mkdirat(int(root.Fd()), name, 0o700); err != nil {
-		return Format{}, &os.PathError{Op: "mkdir", Path: root.Name() + "/" + name, Err: err}
+		return layer.Form{}, &os.PathError{Op: "mkdir", Path: root.Name() + "/" + name, Err: err}
 	}
 	dir, err := durable.OpenDirAt(root, name)
 	if err != nil {
-		return Format{}, err
+		return layer.Form{}, err
 	}
 	defer func() {
 		err = errors.Join(err, dir.Close(), beneath.RemoveAll(root, name))
 	}()
 	if err := probeBasics(dir); err != nil {
-		return Format{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
+		return layer.Form{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	f := Format{Version: FormatVersion}
-	if f.IDs, err = chooseIDs(dir, w.ids); err != nil {
-		return Format{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	f := layer.Form{}
+	if f.IDs, err = chooseIDs(dir, wanted.IDs); err != nil {
+		return layer.Form{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	if f.Xattrs, err = probeXattrs(dir); err != nil {
-		return Format{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
+		return layer.Form{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	if f.Whiteouts, err = probeWhiteouts(dir, f.Xattrs, w.whiteouts); err != nil {
-		return Format{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	if f.Whiteouts, err = probeWhiteouts(dir, f.Xattrs, wanted.Whiteouts); err != nil {
+		return layer.Form{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	tried, err := tryOverlay(dir, f)
-	if err == nil && !tried && w.whiteouts == layer.XattrMarks {
+	if err == nil && !tried && wanted.Whiteouts == layer.XattrMarks {
 		err = oldKernel()
 	}
 	if err != nil {
-		return Format{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
+		return layer.Form{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	return f, nil
 }
@@ -77,7 +76,7 @@ func probeBasics(dir *os.File) error {
 		{"locks files (flock)", tryFlock},
 		{"keeps names byte for byte, and upper and lower case apart", tryNames},
 		{"keeps modes, symbolic links and hard links", tryTypes},
-		{"tells file types in directories (d_type)", tryDirTypes},
+		{"tells file types in directories (d_type)", DirTypes},
 		{"can be synced (syncfs)", func(d *os.File) error { return unix.Syncfs(int(d.Fd())) }},
 	} {
 		if err := step.try(dir); err != nil {
@@ -158,7 +157,9 @@ func tryTypes(dir *os.File) error {
 	return nil
 }
 
-func tryDirTypes(dir *os.File) error {
+// DirTypes fails where a listing of dir does not tell the types of its files, as
+// overlayfs needs it.
+func DirTypes(dir *os.File) error {
 	buf := make([]byte, 1<<15)
 	again, err := ondisk.OpenAt(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -260,6 +261,16 @@ func probeIDs(dir *os.File) layer.IDs {
 		return layer.HostIDs
 	}
 	return layer.MappedIDs
+}
+
+// AllIDs tells the first user namespace from others.
+func AllIDs() bool {
+	f, err := os.Open("/proc/self/uid_map")
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	return mappedIDs(f) == 1<<32-1
 }
 
 // mappedIDs counts the ids in a uid_map (user_namespaces(7)).

@@ -1,65 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package ondisk
 
 import (
 	"maps"
 	"os"
 	"strings"
 
-	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
-// attributesOf are a path's attributes on disk.
-type attributesOf struct {
-	mode     uint32 // 07777
-	uid, gid uint32
-	mtime    unix.Timespec
-	xattrs   map[string]string
+// Attributes are a path's attributes on disk.
+type Attributes struct {
+	Mode     uint32 // 07777
+	UID, GID uint32
+	Modified unix.Timespec
+	Xattrs   map[string]string
 }
 
-func (a attributesOf) equal(b attributesOf) bool {
-	return a.mode == b.mode && a.uid == b.uid && a.gid == b.gid &&
-		a.mtime == b.mtime && maps.Equal(a.xattrs, b.xattrs)
+// Equal compares all of them.
+func (a Attributes) Equal(b Attributes) bool {
+	return a.Mode == b.Mode && a.UID == b.UID && a.GID == b.GID &&
+		a.Modified == b.Modified && maps.Equal(a.Xattrs, b.Xattrs)
 }
 
-// readAttributes reads those of f, which may be opened with O_PATH, without
+// ReadAttributes reads those of f, which may be opened with O_PATH, without
 // the overlay's own marks.
-func readAttributes(f *os.File) (attributesOf, unix.Stat_t, error) {
+func ReadAttributes(f *os.File) (Attributes, unix.Stat_t, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return attributesOf{}, st, &os.PathError{Op: "stat", Path: f.Name(), Err: err}
+		return Attributes{}, st, &os.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
-	xattrs, err := readXattrs(f)
-	a := attributesOf{mode: st.Mode & 0o7777, uid: st.Uid, gid: st.Gid, mtime: st.Mtim, xattrs: xattrs}
+	xattrs, err := ReadXattrs(f)
+	a := Attributes{Mode: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid, Modified: st.Mtim, Xattrs: xattrs}
 	return a, st, err
 }
 
-// plainAttributes are those of a directory of which no layer says any.
-func plainAttributes() attributesOf {
-	return attributesOf{mode: 0o755, uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}
+// PlainAttributes are those of a directory of which no layer says any.
+func PlainAttributes() Attributes {
+	return Attributes{Mode: 0o755, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 }
 
-// apply sets the attributes on f, an open directory or file. The time is last:
+// Apply sets the attributes on f, an open directory or file. The time is last:
 // what is made in a directory afterwards changes it.
-func (a attributesOf) apply(f *os.File, ids layer.IDs) error {
+func (a Attributes) Apply(f *os.File, ids layer.IDs) error {
 	if ids != layer.SquashedIDs {
-		if err := unix.Fchown(int(f.Fd()), int(a.uid), int(a.gid)); err != nil {
+		if err := unix.Fchown(int(f.Fd()), int(a.UID), int(a.GID)); err != nil {
 			return &os.PathError{Op: "chown", Path: f.Name(), Err: err}
 		}
 	}
-	if err := unix.Fchmod(int(f.Fd()), a.mode); err != nil {
+	if err := unix.Fchmod(int(f.Fd()), a.Mode); err != nil {
 		return &os.PathError{Op: "chmod", Path: f.Name(), Err: err}
 	}
-	for name, value := range a.xattrs {
+	for name, value := range a.Xattrs {
 		if err := unix.Fsetxattr(int(f.Fd()), name, []byte(value), 0); err != nil {
 			return &os.PathError{Op: "set xattr " + name + " of", Path: f.Name(), Err: err}
 		}
 	}
-	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, a.mtime}
-	if err := unix.UtimesNanoAt(unix.AT_FDCWD, ondisk.ProcPath(f), ts, 0); err != nil {
+	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, a.Modified}
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, ProcPath(f), ts, 0); err != nil {
 		return &os.PathError{Op: "set time of", Path: f.Name(), Err: err}
 	}
 	return nil
@@ -70,25 +70,25 @@ func isMark(name string) bool {
 	return strings.HasPrefix(name, "trusted.overlay.") || strings.HasPrefix(name, "user.overlay.")
 }
 
-// isLocal says whether an attribute is put on every file by the host's
+// IsLocal says whether an attribute is put on every file by the host's
 // security policy, so that it says nothing of the layer.
-func isLocal(name string) bool {
+func IsLocal(name string) bool {
 	return name == "security.selinux" || name == "security.ima" || name == "security.evm"
 }
 
-// readXattrs reads the extended attributes of f, which may be opened with
+// ReadXattrs reads the extended attributes of f, which may be opened with
 // O_PATH, but for marks and local ones.
-func readXattrs(f *os.File) (map[string]string, error) {
+func ReadXattrs(f *os.File) (map[string]string, error) {
 	// fgetxattr refuses O_PATH; the link in /proc leads to the very file, also
 	// to a symbolic link.
-	path := ondisk.ProcPath(f)
+	path := ProcPath(f)
 	list, err := growing(func(b []byte) (int, error) { return unix.Listxattr(path, b) })
 	if err != nil && err != unix.ENOTSUP {
 		return nil, &os.PathError{Op: "list xattrs of", Path: f.Name(), Err: err}
 	}
 	var xattrs map[string]string
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
-		if name == "" || isMark(name) || isLocal(name) {
+		if name == "" || isMark(name) || IsLocal(name) {
 			continue
 		}
 		value, err := growing(func(b []byte) (int, error) { return unix.Getxattr(path, name, b) })
@@ -119,20 +119,21 @@ func growing(read func([]byte) (int, error)) ([]byte, error) {
 	}
 }
 
-func hasMark(f *os.File, name, value string) bool {
+// HasMark reports whether an attribute has the value.
+func HasMark(f *os.File, name, value string) bool {
 	buf := make([]byte, 16)
-	n, err := unix.Getxattr(ondisk.ProcPath(f), name, buf)
+	n, err := unix.Getxattr(ProcPath(f), name, buf)
 	return err == nil && string(buf[:n]) == value
 }
 
-// isWhiteout recognises a whiteout in the store's form.
-func isWhiteout(f *os.File, st unix.Stat_t, form Format) bool {
+// IsWhiteout recognises a whiteout in the store's form.
+func IsWhiteout(f *os.File, st unix.Stat_t, form layer.Form) bool {
 	if st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 {
 		return true
 	}
 	if form.Whiteouts != layer.XattrMarks || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != 0 {
 		return false
 	}
-	_, err := unix.Getxattr(ondisk.ProcPath(f), form.Xattr("whiteout"), nil)
+	_, err := unix.Getxattr(ProcPath(f), form.Xattr("whiteout"), nil)
 	return err == nil
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package probe
 
 import (
 	"errors"
@@ -17,8 +17,8 @@ import (
 // tryOverlay mounts a tiny overlay of format f, attached nowhere, and looks
 // whether a deleted file and an opaque directory's old child are gone. Who may
 // not mount cannot try, and is believed.
-func tryOverlay(dir *os.File, f Format) (tried bool, err error) {
-	if err := fillTrial(dir, f); err != nil {
+func tryOverlay(dir *os.File, f layer.Form) (tried bool, err error) {
+	if err := FillTrial(dir, f); err != nil {
 		return false, fmt.Errorf("prepare a trial mount: %w", err)
 	}
 	root, err := mountTrial(dir, f)
@@ -26,7 +26,7 @@ func tryOverlay(dir *os.File, f Format) (tried bool, err error) {
 		return false, err
 	}
 	defer root.Close()
-	if err = checkTrial(root); err != nil && f.Whiteouts == layer.XattrMarks {
+	if err = CheckTrial(root); err != nil && f.Whiteouts == layer.XattrMarks {
 		err = fmt.Errorf("%w; %s", err, xattrMarksSince)
 	}
 	return true, err
@@ -34,8 +34,8 @@ func tryOverlay(dir *os.File, f Format) (tried bool, err error) {
 
 const xattrMarksSince = "whiteouts by attribute take Linux 6.8"
 
-// checkTrial looks at the trial mount.
-func checkTrial(root *os.File) error {
+// CheckTrial looks at the root of the mounted trial.
+func CheckTrial(root *os.File) error {
 	for _, name := range []string{"gone", "dir/old"} {
 		if _, err := ondisk.Lstat(root, name); !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("in a trial mount %q is not hidden (%v); overlayfs cannot work on this filesystem with this kernel or program", name, err)
@@ -70,7 +70,9 @@ func isAtLeast(release string, major, minor int) bool {
 	return x > major || x == major && y >= minor
 }
 
-func fillTrial(dir *os.File, f Format) error {
+// FillTrial makes two layers, lower and upper, in dir. Mounted, they show nothing
+// that is deleted.
+func FillTrial(dir *os.File, f layer.Form) error {
 	fd := int(dir.Fd())
 	for _, name := range []string{"lower", "lower/dir", "upper", "upper/dir"} {
 		if err := unix.Mkdirat(fd, name, 0o755); err != nil {
@@ -105,7 +107,7 @@ func fillTrial(dir *os.File, f Format) error {
 
 // mountTrial returns the root of the trial mount, or nil where the caller may
 // not mount or the kernel has no overlay: then pulling is still useful.
-func mountTrial(dir *os.File, f Format) (*os.File, error) {
+func mountTrial(dir *os.File, f layer.Form) (*os.File, error) {
 	c, err := mounts.OpenContext("overlay")
 	if err != nil {
 		return nil, nil
