@@ -52,7 +52,7 @@ var imports = map[string][]string{
 	// level 1
 	"registry":      {"internal/hosts", "registry/internal/remote", "registry/internal/auth", "registry/internal/local", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "errkind"},
 	"unpack":        {"internal/durable", "internal/layerdisk", "internal/layerstream", "internal/layertar", "layer", "errkind", "internal/fsat"},
-	"overlaystore":  {"manifest", "internal/beneath", "internal/durable", "internal/journal", "internal/spare", "internal/mounts", "internal/ondisk", "layer", "errkind", "internal/fsat"},
+	"overlaystore":  {"manifest", "internal/beneath", "internal/durable", "internal/journal", "internal/spare", "internal/mounts", "internal/ondisk", "internal/probe", "layer", "errkind", "internal/fsat"},
 	"internal/flat": {"internal/durable", "internal/merged", "layer", "errkind", "internal/fsat"},
 	"cache":         {"manifest", "platform", "internal/durable", "errkind"},
 	"archive":       {"layer", "errkind"},
@@ -85,8 +85,9 @@ var imports = map[string][]string{
 	"internal/merged":    {"layer", "errkind"},
 	"layer":              {},
 	"internal/mounts":    {},
-	"internal/ondisk":    {},
+	"internal/ondisk":    {"layer"},
 	"internal/userns":    {},
+	"internal/probe":     {"internal/beneath", "internal/durable", "internal/mounts", "internal/ondisk", "errkind", "layer"},
 	"internal/imagetest": {},
 	"internal/disktest":  {},
 	// makes testdata/images/hello
