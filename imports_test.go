@@ -62,7 +62,7 @@ var imports = map[string][]string{
 	"registry/internal/local":       {"registry/internal/content", "registry/internal/failure"},
 	"registry/internal/transport":   {"internal/hosts", "registry/internal/failure"},
 	"registry/internal/content":     {"registry/internal/failure"},
-	"registry/internal/credentials": {"errkind"},
+	"registry/internal/credentials": {"internal/durable", "errkind"},
 	"registry/internal/failure":     {"errkind"},
 	// below level 1
 	"internal/layerstream": {"internal/inflate", "internal/spare"},
@@ -97,7 +97,6 @@ var imports = map[string][]string{
 // owners are the dependencies that only one package may import.
 var owners = map[string]string{
 	"github.com/google/go-containerregistry": "only tests",
-	"github.com/docker/cli":                  "registry/internal/credentials",
 	"github.com/distribution/reference":      "registry",
 	"github.com/BurntSushi/toml":             "internal/hosts",
 	"go.yaml.in/yaml":                        "internal/hosts",

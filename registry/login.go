@@ -19,7 +19,7 @@ import (
 func (c *Client) Login(ctx context.Context, host, username, password string) error {
 	err := c.accepts(ctx, host, username, password)
 	if err == nil {
-		err = credentials.New(c.o.AuthFile).Keep(host, username, password)
+		err = credentials.New(c.o.AuthFile).Keep(ctx, host, username, password)
 	}
 	if err != nil {
 		return fmt.Errorf("log in to %s: %w", host, err)
@@ -29,8 +29,8 @@ func (c *Client) Login(ctx context.Context, host, username, password string) err
 
 // Logout forgets the credentials that [Client.Login] kept. Where there are
 // none it is [ErrNotFound].
-func (c *Client) Logout(host string) error {
-	err := credentials.New(c.o.AuthFile).Forget(host)
+func (c *Client) Logout(ctx context.Context, host string) error {
+	err := credentials.New(c.o.AuthFile).Forget(ctx, host)
 	if errors.Is(err, errkind.NotFound) {
 		err = failure.Mark(ErrNotFound, err)
 	}

@@ -37,10 +37,10 @@ func TestLogin(t *testing.T) {
 	if _, _, err := open(t, New(o), s.host+"/library/hello").Root(t.Context()); err != nil {
 		t.Errorf("after it: %v", err)
 	}
-	if err := New(o).Logout(s.host); err != nil {
+	if err := New(o).Logout(t.Context(), s.host); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, New(o).Logout(s.host), ErrNotFound)
+	wantError(t, New(o).Logout(t.Context(), s.host), ErrNotFound)
 	_, _, err = open(t, New(o), s.host+"/library/hello").Root(t.Context())
 	wantError(t, err, ErrDenied)
 }

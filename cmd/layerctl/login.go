@@ -92,5 +92,5 @@ func runLogout(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return registry.New(registryOptions(c, nil)).Logout(hosts[0])
+	return registry.New(registryOptions(c, nil)).Logout(c.Context, hosts[0])
 }

@@ -3,17 +3,21 @@
 package credentials
 
 import (
-	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
+	"maps"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 
-	"github.com/docker/cli/cli/config"
-	"github.com/docker/cli/cli/config/configfile"
+	"golang.org/x/sys/unix"
 )
+
+// maxFile bounds a file of credentials.
+const maxFile = 1 << 20
 
 const (
 	// hub is the host of Docker Hub as references name it.
@@ -22,128 +26,147 @@ const (
 	hubKey = "https://index.docker.io/v1/"
 )
 
-// Login is what convinces a registry; the zero value is nothing.
-type Login struct {
-	Username, Password string
-	// IdentityToken is exchanged for the token of a repository (OAuth 2).
-	IdentityToken string
-	// RegistryToken is sent to the registry as it is.
-	RegistryToken string
+// hubNames are the other hosts that mean Docker Hub.
+var hubNames = []string{"index.docker.io", "registry-1.docker.io"}
+
+// file is the content of a config.json or an auth.json. An entry is decoded
+// when it is needed, so that a broken one does not spoil the others.
+type file struct {
+	path    string
+	content map[string]json.RawMessage // all of it
+	auths   map[string]entry
+	store   string            // the helper for all hosts
+	helpers map[string]string // the helper for a host, by key
 }
 
-// Store is where credentials are kept.
-type Store struct {
-	files    []string
-	required bool
+// entry is the JSON of one login.
+type entry json.RawMessage
+
+// readFile reads a file of credentials.
+func readFile(path string) (*file, error) {
+	raw, err := readRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	return parse(path, raw)
 }
 
-// New returns the store that is the file, which must be there; or where file
-// is "" that of $LAYERCTL_AUTH_FILE, or else of the usual files, which need
-// not be there.
-func New(file string) Store {
-	if file == "" {
-		file = os.Getenv("LAYERCTL_AUTH_FILE")
-	}
-	if file != "" {
-		return Store{files: []string{file}, required: true}
-	}
-	return Store{files: usualFiles()}
-}
-
-// Files are the files in which credentials are looked for, in that order.
-func (s Store) Files() []string { return s.files }
-
-// usualFiles are docker's own and containers', see containers-auth.json(5).
-func usualFiles() []string {
-	var files []string
-	add := func(dir string, name ...string) {
-		if dir != "" {
-			files = append(files, filepath.Join(append([]string{dir}, name...)...))
-		}
-	}
-	home, _ := os.UserHomeDir()
-	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
-		add(dir, "config.json")
-	} else {
-		add(home, ".docker", "config.json")
-	}
-	add(os.Getenv("REGISTRY_AUTH_FILE"))
-	add(os.Getenv("XDG_RUNTIME_DIR"), "containers", "auth.json")
-	if dir := os.Getenv("XDG_CONFIG_HOME"); dir != "" {
-		add(dir, "containers", "auth.json")
-	} else {
-		add(home, ".config", "containers", "auth.json")
-	}
-	return files
-}
-
-// Find returns the credentials for a repository of a host, both named as
-// references do, from the first file that has some. None is no error.
-func (s Store) Find(ctx context.Context, host, repository string) (Login, error) {
-	for _, path := range s.files {
-		login, err := s.findIn(path, host, repository)
-		if err != nil || login != (Login{}) {
-			return login, err
-		}
-	}
-	return Login{}, nil
-}
-
-func (s Store) findIn(path, host, repository string) (Login, error) {
-	cf, err := s.load(path)
-	if err != nil || cf == nil {
-		return Login{}, err
-	}
-	for _, key := range keys(host, repository) {
-		c, err := cf.GetAuthConfig(key)
-		if err != nil {
-			return Login{}, fmt.Errorf("ask the credential helper of %s: %w", path, helperError(err))
-		}
-		login := Login{
-			Username: c.Username, Password: c.Password,
-			IdentityToken: c.IdentityToken, RegistryToken: c.RegistryToken,
-		}
-		if login != (Login{}) {
-			return login, nil
-		}
-	}
-	return Login{}, nil
-}
-
-// load reads a file. It is read each time: helpers and other programs renew
-// what is in it.
-func (s Store) load(path string) (*configfile.ConfigFile, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) && !s.required {
-		return nil, nil
-	}
+// readRegular never waits for a FIFO, and reads no device but the null device.
+func readRegular(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	cf, err := config.LoadFromReader(f)
+	st, err := f.Stat()
 	if err != nil {
-		// Its own error may repeat the secret that it could not decode.
+		return nil, err
+	}
+	if !st.Mode().IsRegular() && path != os.DevNull {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(raw) > maxFile {
+		err = fmt.Errorf("%s has more than %d bytes", path, maxFile)
+	}
+	return raw, err
+}
+
+// parse decodes the content of a file. An empty one, which docker reads too,
+// has no credentials. Errors never repeat what was read, for it is secret.
+func parse(path string, raw []byte) (*file, error) {
+	f := &file{path: path, content: map[string]json.RawMessage{}, auths: map[string]entry{}, helpers: map[string]string{}}
+	if len(strings.TrimSpace(string(raw))) == 0 {
+		return f, nil
+	}
+	auths, helpers := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	err := json.Unmarshal(raw, &f.content)
+	for name, into := range map[string]any{"auths": &auths, "credHelpers": &helpers, "credsStore": &f.store} {
+		if value, ok := f.content[name]; ok && err == nil {
+			err = json.Unmarshal(value, into)
+		}
+	}
+	if err != nil || f.content == nil {
 		return nil, fmt.Errorf("%s is not in the form of docker's config.json", path)
 	}
-	return cf, nil
+	for key, value := range auths {
+		f.auths[key] = entry(value)
+	}
+	for key, value := range helpers {
+		var name string
+		if json.Unmarshal(value, &name) == nil {
+			f.helpers[key] = name
+		}
+	}
+	return f, nil
 }
 
-// keys are the names under which credentials may be kept, the narrowest first.
-func keys(host, repository string) []string {
-	var all []string
-	for name := host + "/" + repository; name != host; name = name[:strings.LastIndexByte(name, '/')] {
-		all = append(all, name)
+// keysOf are the keys of the logins that are meant for a name: the name
+// itself, and then the others by which tools write it.
+func (f *file) keysOf(name string) []string { return meaning(maps.Keys(f.auths), name) }
+
+func meaning(keys func(func(string) bool), name string) []string {
+	var exact, other []string
+	for key := range keys {
+		switch {
+		case key == name:
+			exact = append(exact, key)
+		case canonical(key) == name:
+			other = append(other, key)
+		}
 	}
-	all = append(all, host)
-	if host == hub {
-		all = append(all, hubKey)
-	}
-	return all
+	slices.Sort(other)
+	return append(exact, other...)
 }
 
-// helperError is what a credential helper says, on one line.
-func helperError(err error) error { return errors.New(oneLine(err.Error())) }
+// canonical is the host or the part of a registry that a key means. With a
+// scheme, which docker once wrote, the path is that of the API. Without one
+// only "v1" and "v2" are, and any other is a namespace.
+func canonical(key string) string {
+	name := strings.TrimRight(key, "/")
+	before, after, scheme := strings.Cut(name, "://")
+	if scheme && (before == "https" || before == "http") {
+		name = after
+	}
+	host, path, _ := strings.Cut(name, "/")
+	if bare := strings.TrimSuffix(host, ":443"); bare == hub || slices.Contains(hubNames, bare) {
+		host = hub
+	}
+	if path == "" || path == "v1" || path == "v2" || scheme {
+		return host
+	}
+	return host + "/" + path
+}
+
+// login decodes the entry.
+func (e entry) login() (Login, error) {
+	var kept struct{ Auth, Username, Password, IdentityToken, RegistryToken string }
+	// The error of encoding/json may repeat what it read.
+	if json.Unmarshal(e, &kept) != nil {
+		return Login{}, errors.New("is not in the form of docker's config.json")
+	}
+	l := Login{kept.Username, kept.Password, kept.IdentityToken, kept.RegistryToken}
+	if kept.Auth == "" {
+		return l, nil
+	}
+	user, password, ok := decodeAuth(kept.Auth)
+	if !ok && l == (Login{}) {
+		return l, errors.New("has an \"auth\" that is not the base64 of USER:PASSWORD (config.json)")
+	}
+	if ok {
+		l.Username, l.Password = user, password
+	}
+	return l, nil
+}
+
+func decodeAuth(text string) (user, password string, ok bool) {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		raw, err = base64.RawStdEncoding.DecodeString(text)
+	}
+	user, password, ok = strings.Cut(string(raw), ":")
+	return user, strings.Trim(password, "\x00"), ok && err == nil
+}
 
 // oneLine is s with whatever a terminal could take for a command escaped, and
 // no longer than a line may be.

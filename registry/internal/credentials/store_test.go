@@ -25,7 +25,7 @@ func wantError(t *testing.T, err error, word string) {
 	}
 }
 
-func TestKeys(t *testing.T) {
+func TestNarrowestNameFirst(t *testing.T) {
 	path := writeFile(t, `{"auths": {
 		"quay.io": {"auth": "YTpi"},
 		"quay.io/team": {"auth": "Yzpk"},
@@ -55,27 +55,7 @@ func TestAuthFileErrors(t *testing.T) {
 	wantError(t, err, "/nonexistent/file")
 }
 
-func TestCredentialHelper(t *testing.T) {
-	dir := t.TempDir()
-	script := "#!/bin/sh\nread host\n[ \"$host\" = h.example ] || { echo 'credentials not found in native keychain'; exit 1; }\n" +
-		`echo '{"ServerURL":"h.example","Username":"alice","Secret":"s3"}'` + "\n"
-	if err := os.WriteFile(dir+"/docker-credential-test", []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	k := New(writeFile(t, `{"credHelpers":{"h.example":"test","gone.example":"absent"}}`))
-	c, err := k.Find(t.Context(), "h.example", "x")
-	if err != nil || c.Username != "alice" || c.Password != "s3" {
-		t.Errorf("got %+v, %v", c, err)
-	}
-	_, err = k.Find(t.Context(), "gone.example", "x")
-	wantError(t, err, "docker-credential-absent")
-	if c, err := k.Find(t.Context(), "other.example", "x"); err != nil || c.Username != "" {
-		t.Errorf("got %+v, %v, want none", c, err)
-	}
-}
-
-func TestUsualKeyFiles(t *testing.T) {
+func TestUsualFiles(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "LAYERCTL_AUTH_FILE"} {
 		t.Setenv(name, "")

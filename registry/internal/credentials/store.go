@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Login is what convinces a registry; the zero value is nothing.
+type Login struct {
+	Username, Password string
+	// IdentityToken is exchanged for the token of a repository (OAuth 2).
+	IdentityToken string
+	// RegistryToken is sent to the registry as it is.
+	RegistryToken string
+}
+
+// Store is where credentials are kept.
+type Store struct {
+	// paths are the files, in the order of the search.
+	paths []string
+	// required says that the file must be there: the caller named it.
+	required bool
+	// environment is the content of $DOCKER_AUTH_CONFIG.
+	environment string
+	// limit is how long one credential helper may take.
+	limit time.Duration
+}
+
+// helperLimit is time enough for a helper that asks a service in a cloud, or
+// unlocks a keyring.
+const helperLimit = 30 * time.Second
+
+// New returns the store that is the file, which must be there; or where file
+// is "" that of $LAYERCTL_AUTH_FILE, or else of the usual files, which need
+// not be there. $DOCKER_AUTH_CONFIG, which holds what such a file does, comes
+// after a file that was named and before the usual ones.
+func New(file string) Store {
+	s := Store{environment: os.Getenv("DOCKER_AUTH_CONFIG"), limit: helperLimit}
+	if file == "" {
+		file = os.Getenv("LAYERCTL_AUTH_FILE")
+	}
+	if file != "" {
+		s.paths, s.required = []string{file}, true
+	} else {
+		s.paths = usualPaths()
+	}
+	return s
+}
+
+// Files are the files in which credentials are looked for, in that order.
+func (s Store) Files() []string { return s.paths }
+
+// usualPaths are docker's own and containers', see containers-auth.json(5).
+func usualPaths() []string {
+	var paths []string
+	add := func(dir string, name ...string) {
+		if dir != "" {
+			paths = append(paths, filepath.Join(append([]string{dir}, name...)...))
+		}
+	}
+	home, _ := os.UserHomeDir()
+	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
+		add(dir, "config.json")
+	} else {
+		add(home, ".docker", "config.json")
+	}
+	add(os.Getenv("REGISTRY_AUTH_FILE"))
+	add(os.Getenv("XDG_RUNTIME_DIR"), "containers", "auth.json")
+	if dir := os.Getenv("XDG_CONFIG_HOME"); dir != "" {
+		add(dir, "containers", "auth.json")
+	} else {
+		add(home, ".config", "containers", "auth.json")
+	}
+	return paths
+}
+
+// SkippedError says what could not be read or asked. The [Login] beside it is
+// what the rest of the store has, and may be less than the user meant.
+type SkippedError struct{ reasons []error }
+
+// Error gives the reasons on one line.
+func (e *SkippedError) Error() string {
+	var texts []string
+	for _, r := range e.reasons {
+		texts = append(texts, r.Error())
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap gives the reasons.
+func (e *SkippedError) Unwrap() []error { return e.reasons }
+
+// Find returns the credentials for a repository of a host, both named as
+// references do, from the first file that has some. None is no error. What is
+// broken is passed over and told by a [*SkippedError], but for a file that the
+// caller named and that cannot be read.
+func (s Store) Find(ctx context.Context, host, repository string) (Login, error) {
+	var skipped []error
+	for _, load := range s.sources() {
+		f, err := load()
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && !s.required:
+			continue
+		case err != nil && s.required:
+			return Login{}, err
+		case err != nil:
+			skipped = append(skipped, err)
+			continue
+		}
+		login, errs := s.search(ctx, f, host, repository)
+		skipped = append(skipped, errs...)
+		if login != (Login{}) {
+			return login, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return Login{}, err
+		}
+	}
+	if skipped != nil {
+		return Login{}, &SkippedError{skipped}
+	}
+	return Login{}, nil
+}
+
+// sources load what is searched, one after the other. Files are read each
+// time: helpers and other programs renew what is in them.
+func (s Store) sources() []func() (*file, error) {
+	var all []func() (*file, error)
+	for _, path := range s.paths {
+		all = append(all, func() (*file, error) { return readFile(path) })
+	}
+	if s.environment == "" {
+		return all
+	}
+	environment := func() (*file, error) { return parse("$DOCKER_AUTH_CONFIG", []byte(s.environment)) }
+	if s.required {
+		return append(all, environment)
+	}
+	return append([]func() (*file, error){environment}, all...)
+}
+
+// search looks for the narrowest name first, as containers-auth.json(5) says.
+// What a helper keeps for a name goes before what the file itself does, as
+// with docker.
+func (s Store) search(ctx context.Context, f *file, host, repository string) (Login, []error) {
+	var skipped []error
+	for _, name := range names(host, repository) {
+		for _, q := range f.helpersOf(name, name == host) {
+			login, err := q.get(ctx, s.limit)
+			if login != (Login{}) {
+				return login, nil
+			}
+			if err != nil {
+				skipped = append(skipped, fmt.Errorf("%s: %w", f.path, err))
+				break // the same helper for another key fails likewise
+			}
+		}
+		for _, key := range f.keysOf(name) {
+			login, err := f.auths[key].login()
+			if login != (Login{}) {
+				return login, nil
+			}
+			if err != nil {
+				skipped = append(skipped, fmt.Errorf("%s: the entry of %s %w", f.path, oneLine(key), err))
+			}
+		}
+	}
+	return Login{}, skipped
+}
+
+// names are the names under which credentials may be kept, the narrowest first.
+func names(host, repository string) []string {
+	var all []string
+	for name := host + "/" + repository; name != host; name = name[:strings.LastIndexByte(name, '/')] {
+		all = append(all, name)
+	}
+	return append(all, host)
+}
