@@ -2,7 +2,7 @@
 .PHONY: build documents test race lint e2e ci
 
 build:
-	CGO_ENABLED=0 go build -trimpath -o layerctl ./cmd/layerctl
+	CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs -o layerctl ./cmd/layerctl
 
 # Completions and man pages, as packages have them.
 documents:
