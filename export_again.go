@@ -18,8 +18,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/archive"
-	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -65,7 +65,7 @@ func (e *exporter) again(ctx context.Context, i source.Image) (source.Image, err
 // compressed makes the blob of one layer, in a file without a name beside the
 // store, whose filesystem is made for such sizes.
 func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest.Digest) (_ manifest.Layer, err error) {
-	layer, err := storedLayer(ctx, merged.NewStack(merged.Options{}), e.options.Store, diffID)
+	layer, err := storedLayer(ctx, stackview.NewStack(stackview.Options{}), e.options.Store, diffID)
 	if err != nil {
 		return manifest.Layer{}, err
 	}
@@ -108,7 +108,7 @@ func unnamed(dir string) (*os.File, error) {
 
 // writeLayer writes one layer as a tar, whiteouts before what is in their
 // place. A directory that the layer only implies has no entry.
-func writeLayer(ctx context.Context, w *archive.TreeWriter, l *merged.Layer, from contents) error {
+func writeLayer(ctx context.Context, w *archive.TreeWriter, l *stackview.Layer, from contents) error {
 	for f := range l.All() {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -120,7 +120,7 @@ func writeLayer(ctx context.Context, w *archive.TreeWriter, l *merged.Layer, fro
 	return w.Close()
 }
 
-func writeChange(w *archive.TreeWriter, f merged.File, from contents) error {
+func writeChange(w *archive.TreeWriter, f stackview.File, from contents) error {
 	if f.Type == layer.Whiteout || f.Opaque == layer.Replaced && f.Path != "." {
 		if err := mark(w, path.Join(path.Dir(f.Path), layer.WhiteoutPrefix+path.Base(f.Path))); err != nil || f.Type == layer.Whiteout {
 			return err

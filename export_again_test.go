@@ -17,7 +17,7 @@ import (
 
 	"github.com/layerctl/layerctl/archive"
 	"github.com/layerctl/layerctl/internal/imagetest"
-	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -36,7 +36,7 @@ func (b *bench) written(diffIDs []digest.Digest) ([]string, error) {
 }
 
 func (b *bench) writtenLayer(diffID digest.Digest) (entries []imagetest.Entry, err error) {
-	layer, err := storedLayer(b.Context(), merged.NewStack(merged.Options{}), b.store, diffID)
+	layer, err := storedLayer(b.Context(), stackview.NewStack(stackview.Options{}), b.store, diffID)
 	if err != nil {
 		return nil, err
 	}

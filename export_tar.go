@@ -13,8 +13,8 @@ import (
 
 	"github.com/layerctl/layerctl/archive"
 	"github.com/layerctl/layerctl/internal/flat"
-	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -53,7 +53,7 @@ func (e *exporter) flat(ctx context.Context, layers []manifest.Layer, to io.Writ
 			Jobs: e.options.Jobs, Limits: e.options.Limits, Windows: e.options.Windows,
 			Store: e.options.Store, Owners: recordOwners,
 		},
-		dir: dir, choice: choice, place: place, stack: merged.NewStack(merged.Options{Memory: e.options.Memory}),
+		dir: dir, choice: choice, place: place, stack: stackview.NewStack(stackview.Options{Memory: e.options.Memory}),
 		layers: map[digest.Digest]*flatLayer{}, notes: map[string]int64{},
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
@@ -80,7 +80,7 @@ func (e *exporter) flat(ctx context.Context, layers []manifest.Layer, to io.Writ
 
 // contents opens the regular files of a view.
 type contents interface {
-	Open(f merged.File) (*os.File, error)
+	Open(f stackview.File) (*os.File, error)
 }
 
 // tarLayers are layers that were read, fetch.Layer as a view of them does.
@@ -90,7 +90,7 @@ type tarLayers struct {
 }
 
 // Open implements contents.
-func (r tarLayers) Open(f merged.File) (*os.File, error) {
+func (r tarLayers) Open(f stackview.File) (*os.File, error) {
 	switch content := r.read[r.layers[f.Layer].DiffID].content.(type) {
 	case flat.Stored:
 		return content.Layer.Open(f)
@@ -102,7 +102,7 @@ func (r tarLayers) Open(f merged.File) (*os.File, error) {
 }
 
 // writeTree writes what a view shows.
-func (e *exporter) writeTree(ctx context.Context, view *merged.View, from contents, to io.Writer) error {
+func (e *exporter) writeTree(ctx context.Context, view *stackview.View, from contents, to io.Writer) error {
 	w := archive.NewTreeWriter(to, archive.TreeOptions{Owner: e.options.Owner, Latest: e.options.SourceDate})
 	for f := range view.All() {
 		if err := ctx.Err(); err != nil {
@@ -115,7 +115,7 @@ func (e *exporter) writeTree(ctx context.Context, view *merged.View, from conten
 	return w.Close()
 }
 
-func writePath(w *archive.TreeWriter, f merged.File, from contents) (err error) {
+func writePath(w *archive.TreeWriter, f stackview.File, from contents) (err error) {
 	switch {
 	case f.Link != "":
 		return w.Write(layer.Entry{Path: f.Path, Type: layer.Hardlink, Linkname: f.Link, Mode: f.Mode, UID: f.UID, GID: f.GID, ModTime: f.ModTime}, nil)

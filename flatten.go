@@ -13,8 +13,8 @@ import (
 
 	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/flat"
-	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
@@ -29,9 +29,9 @@ var (
 	// ErrNotEmpty: the directory has something in it.
 	ErrNotEmpty = flat.ErrNotEmpty
 	// ErrMalformed: the image's layers do not make sense together.
-	ErrMalformed = merged.ErrMalformed
+	ErrMalformed = stackview.ErrMalformed
 	// ErrLimit: the image has more paths than may be kept in memory.
-	ErrLimit = merged.ErrLimit
+	ErrLimit = stackview.ErrLimit
 )
 
 // Owners says whose the files of an unpacked image are.
@@ -136,7 +136,7 @@ func (c *Client) Unpack(ctx context.Context, ref, dir string, o UnpackOptions) (
 		f := &flattening{
 			client: c, source: s, fetch: c.fetcher(s, o.Progress),
 			options: o, dir: dir, choice: choice, place: place,
-			stack:  merged.NewStack(merged.Options{Memory: o.Memory}),
+			stack:  stackview.NewStack(stackview.Options{Memory: o.Memory}),
 			layers: map[digest.Digest]*flatLayer{}, notes: map[string]int64{},
 		}
 		unpacked, err = f.run(ctx)
@@ -157,7 +157,7 @@ type flattening struct {
 	dir     string
 	choice  *flat.Choice
 	place   *flat.Place
-	stack   *merged.Stack
+	stack   *stackview.Stack
 	mu      sync.Mutex
 	layers  map[digest.Digest]*flatLayer // those that were read; guarded by mu
 	notes   map[string]int64             // guarded by mu
@@ -166,7 +166,7 @@ type flattening struct {
 
 // flatLayer is a layer that was read.
 type flatLayer struct {
-	merged  *merged.Layer
+	merged  *stackview.Layer
 	content flat.Content
 	fetch.Layer
 	staged bool
@@ -234,7 +234,7 @@ func (f *flattening) close() error {
 	return errors.Join(errs...)
 }
 
-func (f *flattening) make(ctx context.Context, i source.Image, unread int, view *merged.View) (*flat.Tree, error) {
+func (f *flattening) make(ctx context.Context, i source.Image, unread int, view *stackview.View) (*flat.Tree, error) {
 	o := flat.Options{
 		Choice: f.choice, Strip: f.options.Strip, SameOwner: f.sameOwner(),
 		NoDevices: !f.sameOwner() || f.options.Devices == unpack.SkipDevices,

@@ -14,7 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/flat"
-	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -44,7 +44,7 @@ func (f *flattening) read(ctx context.Context, layers []manifest.Layer) (unread 
 // readDown reads one layer after the other, the topmost first, until the
 // paths are settled.
 func (f *flattening) readDown(ctx context.Context, layers []manifest.Layer, paths []string) (unread int, err error) {
-	var upper []*merged.Layer
+	var upper []*stackview.Layer
 	for i, l := range slices.Backward(layers) {
 		if f.layers[l.DiffID] == nil {
 			n := fetch.Layer{Layer: l, Number: i + 1, Of: len(layers)}
@@ -53,7 +53,7 @@ func (f *flattening) readDown(ctx context.Context, layers []manifest.Layer, path
 			}
 		}
 		upper = append(upper, f.layers[l.DiffID].merged)
-		paths = slices.DeleteFunc(paths, func(p string) bool { return merged.Settled(p, upper...) })
+		paths = slices.DeleteFunc(paths, func(p string) bool { return stackview.Settled(p, upper...) })
 		if len(paths) == 0 {
 			return i, nil
 		}
@@ -133,7 +133,7 @@ func (f *flattening) note(key string, count int64) {
 // storedFiles opens a layer's files that are as long as their entries say.
 type storedFiles struct{ *overlaystore.LayerDir }
 
-func (s storedFiles) Open(f merged.File) (*os.File, error) {
+func (s storedFiles) Open(f stackview.File) (*os.File, error) {
 	file, err := s.LayerDir.Open(f.From)
 	if err != nil {
 		return nil, err
@@ -219,8 +219,8 @@ func (f *flattening) unpackOptions() unpack.Options {
 }
 
 // merge puts the layers together but for the lowest ones, which were not read.
-func (f *flattening) merge(layers []manifest.Layer, unread int) (*merged.View, error) {
-	var read []*merged.Layer
+func (f *flattening) merge(layers []manifest.Layer, unread int) (*stackview.View, error) {
+	var read []*stackview.Layer
 	for _, l := range layers[unread:] {
 		read = append(read, f.layers[l.DiffID].merged)
 	}
@@ -232,7 +232,7 @@ func (f *flattening) merge(layers []manifest.Layer, unread int) (*merged.View, e
 
 // readAgain fetches layers once more of which a file is needed that was not
 // wanted by its name there: it has another name, by a hardlink, which is.
-func (f *flattening) readAgain(ctx context.Context, layers []manifest.Layer, view *merged.View) error {
+func (f *flattening) readAgain(ctx context.Context, layers []manifest.Layer, view *stackview.View) error {
 	if f.choice.All() {
 		return nil
 	}

@@ -45,7 +45,7 @@ var imports = map[string][]string{
 	"cmd/layerctl/internal/show":     {"", "registry", "overlaystore", "manifest", "platform", "layer", "cmd/layerctl/internal/terminal"},
 	"cmd/layerctl/internal/terminal": {},
 	// level 2: the only place that joins the parts
-	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "progress", "internal/durable", "internal/fetch", "internal/flat", "internal/merged", "internal/source", "layer", "errkind"},
+	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "progress", "internal/durable", "internal/fetch", "internal/flat", "internal/source", "layer", "errkind", "internal/stackview"},
 	// level 1, on the others of it
 	"internal/fetch":  {"cache", "manifest", "progress", "unpack", "internal/source", "layer"},
 	"internal/source": {"cache", "manifest", "platform", "registry", "errkind"},
@@ -53,7 +53,7 @@ var imports = map[string][]string{
 	"registry":      {"internal/hosts", "registry/internal/remote", "registry/internal/auth", "registry/internal/local", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "errkind"},
 	"unpack":        {"internal/durable", "internal/layerdisk", "internal/layerstream", "internal/layertar", "layer", "errkind", "internal/fsat"},
 	"overlaystore":  {"manifest", "internal/beneath", "internal/durable", "internal/journal", "internal/spare", "internal/mounts", "internal/ondisk", "internal/probe", "layer", "errkind", "internal/fsat"},
-	"internal/flat": {"internal/durable", "internal/merged", "layer", "errkind", "internal/fsat"},
+	"internal/flat": {"internal/durable", "layer", "errkind", "internal/fsat", "internal/stackview"},
 	"cache":         {"manifest", "platform", "internal/durable", "errkind"},
 	"archive":       {"layer", "errkind"},
 	// parts of registry
@@ -82,7 +82,7 @@ var imports = map[string][]string{
 	"internal/layerdisk": {},
 	"internal/layertar":  {},
 	"internal/spare":     {},
-	"internal/merged":    {"layer", "errkind"},
+	"internal/stackview": {"layer", "errkind"},
 	"layer":              {},
 	"internal/mounts":    {},
 	"internal/ondisk":    {"layer"},

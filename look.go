@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/layerctl/layerctl/internal/fetch"
-	"github.com/layerctl/layerctl/internal/merged"
 	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
@@ -45,7 +45,7 @@ type LookOptions struct {
 
 // View is the root filesystem that an image shows, in memory, without the
 // contents of its files. It is safe for use by several goroutines.
-type View struct{ view *merged.View }
+type View struct{ view *stackview.View }
 
 // View reads all layers of the image that ref means for the client's platform,
 // and writes nothing. Each layer was verified when View returns.
@@ -53,7 +53,7 @@ type View struct{ view *merged.View }
 // Errors are those of [Client.Pull], [ErrMalformed], and [ErrLimit] where the
 // paths take more memory than they may.
 func (c *Client) View(ctx context.Context, ref string, o LookOptions) (*View, error) {
-	var view *merged.View
+	var view *stackview.View
 	err := c.look(ctx, ref, o, func(k *look) (err error) {
 		view, err = k.view(ctx)
 		return err
@@ -98,13 +98,13 @@ type look struct {
 	source  *source.Source
 	fetch   *fetch.Fetcher
 	options LookOptions
-	stack   *merged.Stack
+	stack   *stackview.Stack
 	layers  []fetch.Layer // the lowest first
 }
 
 // look opens ref and finds its layers.
 func (c *Client) look(ctx context.Context, ref string, o LookOptions, use func(*look) error) error {
-	k := &look{client: c, options: o, stack: merged.NewStack(merged.Options{Memory: o.Memory})}
+	k := &look{client: c, options: o, stack: stackview.NewStack(stackview.Options{Memory: o.Memory})}
 	return c.with(ctx, ref, func(s *source.Source) error {
 		k.source, k.fetch = s, c.fetcher(s, o.Progress)
 		layers, err := k.find(ctx)
@@ -174,11 +174,11 @@ func storedLayers(i overlaystore.Image) []manifest.Layer {
 }
 
 // view reads all layers, each once, and merges them.
-func (k *look) view(ctx context.Context) (*merged.View, error) {
-	read := map[digest.Digest]*merged.Layer{}
+func (k *look) view(ctx context.Context) (*stackview.View, error) {
+	read := map[digest.Digest]*stackview.Layer{}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(fetch.Jobs(k.options.Jobs))
-	made := make([]*merged.Layer, len(k.layers))
+	made := make([]*stackview.Layer, len(k.layers))
 	for i, l := range k.layers {
 		if _, again := read[l.DiffID]; again {
 			continue

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/layerctl/layerctl/errkind"
-	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -62,7 +62,7 @@ var fileTypes = map[layer.Type]fs.FileMode{
 	layer.CharDevice: fs.ModeDevice | fs.ModeCharDevice, layer.BlockDevice: fs.ModeDevice,
 }
 
-func newFile(f merged.File) File {
+func newFile(f stackview.File) File {
 	mode := fileTypes[f.Type] | fs.FileMode(f.Mode&0o777)
 	for bit, m := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
 		if f.Entry.Mode&bit != 0 {
@@ -79,7 +79,7 @@ func newFile(f merged.File) File {
 	return file
 }
 
-func files(found iter.Seq[merged.File]) iter.Seq[File] {
+func files(found iter.Seq[stackview.File]) iter.Seq[File] {
 	return func(yield func(File) bool) {
 		for f := range found {
 			if !yield(newFile(f)) {

@@ -8,7 +8,7 @@ import (
 	"io"
 
 	"github.com/layerctl/layerctl/internal/fetch"
-	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 )
@@ -17,14 +17,14 @@ import (
 // itself, and the contents of which it wants some.
 type watcher interface {
 	// begin says that the layer comes, from its first byte.
-	begin(*merged.Layer)
+	begin(*stackview.Layer)
 	record(layer.Entry)
 	content(layer.Entry) io.Writer
 }
 
 // read brings one layer into the stack: from the store, or fetched, which w may
 // watch. One that comes damaged is fetched once more.
-func (k *look) read(ctx context.Context, l fetch.Layer, w watcher) (*merged.Layer, error) {
+func (k *look) read(ctx context.Context, l fetch.Layer, w watcher) (*stackview.Layer, error) {
 	layer, err := k.readLayer(ctx, l, w)
 	if err != nil {
 		return nil, fmt.Errorf("layer %d/%d %s: %w", l.Number, l.Of, l.Name(), err)
@@ -32,11 +32,11 @@ func (k *look) read(ctx context.Context, l fetch.Layer, w watcher) (*merged.Laye
 	return layer, nil
 }
 
-func (k *look) readLayer(ctx context.Context, l fetch.Layer, w watcher) (*merged.Layer, error) {
+func (k *look) readLayer(ctx context.Context, l fetch.Layer, w watcher) (*stackview.Layer, error) {
 	if k.stored(l.DiffID) {
 		return storedLayer(ctx, k.stack, k.options.Store, l.DiffID)
 	}
-	var merging *merged.Layer
+	var merging *stackview.Layer
 	k.fetch.Tell(l.Event(LayerMissing))
 	err := k.fetch.Layer(ctx, l, func(b *fetch.Blob) error {
 		merging = k.stack.Layer()

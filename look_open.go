@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/fetch"
-	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -66,8 +66,8 @@ func (k *look) open(ctx context.Context, path string) (_ *OpenedFile, err error)
 			return nil, err
 		}
 		s.end(layer)
-		found, err := merged.Search(path, true, len(s.layers) == len(top), s.layers...)
-		if errors.Is(err, merged.ErrLinks) {
+		found, err := stackview.Search(path, true, len(s.layers) == len(top), s.layers...)
+		if errors.Is(err, stackview.ErrLinks) {
 			return nil, &PathError{path, fmt.Errorf("%w: %w", ErrNoPath, err)}
 		}
 		if err != nil {
@@ -80,7 +80,7 @@ func (k *look) open(ctx context.Context, path string) (_ *OpenedFile, err error)
 	return nil, &PathError{path, ErrNoPath}
 }
 
-func (k *look) found(ctx context.Context, path string, found merged.Found, top []fetch.Layer, s *seeker) (*OpenedFile, error) {
+func (k *look) found(ctx context.Context, path string, found stackview.Found, top []fetch.Layer, s *seeker) (*OpenedFile, error) {
 	switch {
 	case !found.Exists:
 		return nil, &PathError{path, ErrNoPath}
@@ -105,7 +105,7 @@ func (k *look) found(ctx context.Context, path string, found merged.Found, top [
 
 // openStored opens a file of the store once its content has the sum that was
 // recorded when the layer was verified.
-func openStored(store *overlaystore.Store, l fetch.Layer, f merged.File) (_ io.ReadCloser, err error) {
+func openStored(store *overlaystore.Store, l fetch.Layer, f stackview.File) (_ io.ReadCloser, err error) {
 	dir, err := store.OpenLayer(l.DiffID)
 	if err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ type nth struct {
 	spool     *spool
 }
 
-func (n *nth) begin(*merged.Layer) {}
+func (n *nth) begin(*stackview.Layer) {}
 
 func (n *nth) record(layer.Entry) {}
 
@@ -162,13 +162,13 @@ func (n *nth) content(layer.Entry) io.Writer {
 // known: what stands at the end of a layer may lead elsewhere.
 type seeker struct {
 	path   string
-	layers []*merged.Layer // the topmost first
+	layers []*stackview.Layer // the topmost first
 	// made tells of each layer under which number a name's content came, from 1.
 	made  []map[string]int
 	spool *spool
 	held  held // what is in the spool
 
-	current *merged.Layer
+	current *stackview.Layer
 	way     string // where the file is, by what is known
 	n       int
 }
@@ -177,14 +177,14 @@ type seeker struct {
 // in there.
 type held struct{ layer, n int }
 
-func (s *seeker) begin(l *merged.Layer) {
+func (s *seeker) begin(l *stackview.Layer) {
 	s.current, s.n, s.held = l, 0, held{}
 	s.made = append(s.made[:len(s.layers)], map[string]int{})
 	s.look()
 }
 
 // end says that the layer is whole. One that was not fetched has no contents.
-func (s *seeker) end(l *merged.Layer) {
+func (s *seeker) end(l *stackview.Layer) {
 	s.layers = append(s.layers, l)
 	for len(s.made) < len(s.layers) {
 		s.made = append(s.made, nil)
@@ -194,7 +194,7 @@ func (s *seeker) end(l *merged.Layer) {
 // look finds out where the file is by now.
 func (s *seeker) look() {
 	layers := append(slices.Clone(s.layers), s.current)
-	if found, err := merged.Search(s.path, true, false, layers...); err == nil {
+	if found, err := stackview.Search(s.path, true, false, layers...); err == nil {
 		s.way = found.Way
 	}
 }

@@ -9,12 +9,12 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // storedLayer feeds the stack with a layer that the store has.
-func storedLayer(ctx context.Context, stack *merged.Stack, store *overlaystore.Store, diffID digest.Digest) (_ *merged.Layer, err error) {
+func storedLayer(ctx context.Context, stack *stackview.Stack, store *overlaystore.Store, diffID digest.Digest) (_ *stackview.Layer, err error) {
 	record, err := store.Layer(diffID)
 	if err != nil {
 		return nil, err
@@ -37,10 +37,10 @@ func storedLayer(ctx context.Context, stack *merged.Stack, store *overlaystore.S
 }
 
 // storedView merges an image whose layers the store has, the lowest first.
-func storedView(ctx context.Context, store *overlaystore.Store, diffIDs []digest.Digest, o merged.Options) (*merged.View, error) {
-	stack := merged.NewStack(o)
-	byID := map[digest.Digest]*merged.Layer{}
-	var layers []*merged.Layer
+func storedView(ctx context.Context, store *overlaystore.Store, diffIDs []digest.Digest, o stackview.Options) (*stackview.View, error) {
+	stack := stackview.NewStack(o)
+	byID := map[digest.Digest]*stackview.Layer{}
+	var layers []*stackview.Layer
 	for _, diffID := range diffIDs {
 		if byID[diffID] == nil {
 			layer, err := storedLayer(ctx, stack, store, diffID)

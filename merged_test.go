@@ -10,7 +10,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -18,16 +18,16 @@ import (
 // merged lists what the layers show by their journals, in the lines of
 // [model.listing], with the contents read from where the view says they are.
 func (b *bench) merged(diffIDs []digest.Digest) ([]string, error) {
-	view, err := storedView(b.Context(), b.store, diffIDs, merged.Options{})
+	view, err := storedView(b.Context(), b.store, diffIDs, stackview.Options{})
 	if err != nil {
 		return nil, err
 	}
-	return listView(view, func(f merged.File) (string, error) {
+	return listView(view, func(f stackview.File) (string, error) {
 		return readStored(b.store, diffIDs[f.Layer], f.From)
 	})
 }
 
-func listView(view *merged.View, content func(merged.File) (string, error)) ([]string, error) {
+func listView(view *stackview.View, content func(stackview.File) (string, error)) ([]string, error) {
 	var lines []string
 	groups := map[string][]string{}
 	for f := range view.All() {

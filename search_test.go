@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
-	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 )
@@ -23,7 +23,7 @@ func TestSearch(t *testing.T) {
 	early := 0
 	for seed := range uint64(150) {
 		layers, _ := stack(seed)
-		view, err := merged.NewStack(merged.Options{}).Merge(readLayers(t, layers)...)
+		view, err := stackview.NewStack(stackview.Options{}).Merge(readLayers(t, layers)...)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -33,8 +33,8 @@ func TestSearch(t *testing.T) {
 			for _, follow := range []bool{false, true} {
 				want, exists := view.Resolve(path, follow)
 				for n := range len(top) + 1 {
-					found, err := merged.Search(path, follow, n == len(top), top[:n]...)
-					if errors.Is(err, merged.ErrLinks) && !exists {
+					found, err := stackview.Search(path, follow, n == len(top), top[:n]...)
+					if errors.Is(err, stackview.ErrLinks) && !exists {
 						break
 					}
 					if err != nil {
@@ -61,7 +61,7 @@ func TestSearch(t *testing.T) {
 
 // place is what a search must find out; of directories more is only in the
 // view.
-func place(f merged.File, exists bool, at int) string {
+func place(f stackview.File, exists bool, at int) string {
 	switch {
 	case !exists:
 		return "nothing"
@@ -72,10 +72,10 @@ func place(f merged.File, exists bool, at int) string {
 }
 
 // readLayers reads what tars say, the lowest layer first.
-func readLayers(t *testing.T, tars [][]imagetest.Entry) []*merged.Layer {
+func readLayers(t *testing.T, tars [][]imagetest.Entry) []*stackview.Layer {
 	t.Helper()
-	s := merged.NewStack(merged.Options{})
-	var layers []*merged.Layer
+	s := stackview.NewStack(stackview.Options{})
+	var layers []*stackview.Layer
 	for _, entries := range tars {
 		l := s.Layer()
 		r, err := unpack.Read(t.Context(), bytes.NewReader(imagetest.Tar(entries...)), unpack.Source{}, unpack.ReadOptions{Record: l.Record})
@@ -92,7 +92,7 @@ func readLayers(t *testing.T, tars [][]imagetest.Entry) []*merged.Layer {
 
 // lookedFor are the paths of a view, and others through symlinks, files and
 // what is not there.
-func lookedFor(seed uint64, view *merged.View) []string {
+func lookedFor(seed uint64, view *stackview.View) []string {
 	random := rand.New(rand.NewPCG(seed, 1))
 	paths := []string{"/", "nowhere", "../..", ""}
 	for f := range view.All() {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/fsat"
-	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -21,14 +21,14 @@ import (
 type Content interface {
 	// put makes f, which is no directory, at name in dir; where it may not be
 	// made made is false.
-	put(m *maker, dir *os.File, name string, f merged.File) (made bool, err error)
+	put(m *maker, dir *os.File, name string, f stackview.File) (made bool, err error)
 }
 
 // Staged is a layer that was unpacked for this: its files are moved, with the
 // attributes that they have. It must be on the filesystem of the new tree.
 type Staged struct{ Dir *os.File }
 
-func (s Staged) put(_ *maker, dir *os.File, name string, f merged.File) (bool, error) {
+func (s Staged) put(_ *maker, dir *os.File, name string, f stackview.File) (bool, error) {
 	from, err := fsat.Find(s.Dir, path.Dir(f.From))
 	if err != nil {
 		return false, err
@@ -42,7 +42,7 @@ func (s Staged) put(_ *maker, dir *os.File, name string, f merged.File) (bool, e
 
 // Open opens a regular file of the layer, also one whose mode forbids its
 // owner to: it is nobody else's, and its mode is in the journal.
-func (s Staged) Open(f merged.File) (*os.File, error) {
+func (s Staged) Open(f stackview.File) (*os.File, error) {
 	found, err := fsat.Find(s.Dir, f.From)
 	if err != nil {
 		return nil, err
@@ -61,14 +61,14 @@ func (s Staged) Open(f merged.File) (*os.File, error) {
 // Opener opens a regular file in its layer, and says when it is not as long as
 // its entry.
 type Opener interface {
-	Open(f merged.File) (*os.File, error)
+	Open(f stackview.File) (*os.File, error)
 }
 
 // Stored is a layer whose files stay where they are: they are copied, and the
 // attributes are the entry's.
 type Stored struct{ Layer Opener }
 
-func (s Stored) put(m *maker, dir *os.File, name string, f merged.File) (bool, error) {
+func (s Stored) put(m *maker, dir *os.File, name string, f stackview.File) (bool, error) {
 	fd := int(dir.Fd())
 	var err error
 	switch f.Type {
@@ -104,7 +104,7 @@ func (s Stored) put(m *maker, dir *os.File, name string, f merged.File) (bool, e
 	return true, m.describe(node, f.Entry)
 }
 
-func (s Stored) copy(m *maker, dir *os.File, name string, f merged.File) (err error) {
+func (s Stored) copy(m *maker, dir *os.File, name string, f stackview.File) (err error) {
 	in, err := s.Layer.Open(f)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@
 // files moved into place by rename, of one in a store they are copied, by
 // reflink where the filesystem has that. Whiteouts, opaque directories, links
 // between layers and implied attributes are the view's business (see
-// internal/merged), so nothing is made that has to be deleted again.
+// internal/stackview), so nothing is made that has to be deleted again.
 //
 // # Promises
 //

@@ -15,7 +15,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
-	"github.com/layerctl/layerctl/internal/merged"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -65,7 +65,7 @@ type madeDir struct{ path, source string } // in the tree, and in the view
 
 type maker struct {
 	o     Options
-	view  *merged.View
+	view  *stackview.View
 	root  *os.File
 	tree  *Tree
 	made  map[string]int    // directories, by their place in tree.dirs
@@ -77,7 +77,7 @@ type maker struct {
 // Make makes in root, an empty directory, what the view shows and the choice
 // wants. The error is [ErrNoMatch] where something is wanted that the view
 // does not have; nothing was made then.
-func Make(ctx context.Context, root *os.File, view *merged.View, o Options) (_ *Tree, err error) {
+func Make(ctx context.Context, root *os.File, view *stackview.View, o Options) (_ *Tree, err error) {
 	if err := o.Choice.all(paths(view)); err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func Make(ctx context.Context, root *os.File, view *merged.View, o Options) (_ *
 	return m.tree, nil
 }
 
-func paths(view *merged.View) func(func(string) bool) {
+func paths(view *stackview.View) func(func(string) bool) {
 	return func(yield func(string) bool) {
 		for f := range view.All() {
 			if !yield(f.Path) {
@@ -120,7 +120,7 @@ func (m *maker) strip(p string) string {
 	return p
 }
 
-func (m *maker) one(f merged.File) error {
+func (m *maker) one(f stackview.File) error {
 	to := m.strip(f.Path)
 	if f.Path == "." || to == "" {
 		return nil
@@ -154,7 +154,7 @@ func (m *maker) one(f merged.File) error {
 	return nil
 }
 
-func (m *maker) count(f merged.File) {
+func (m *maker) count(f stackview.File) {
 	c := &m.tree.Counts
 	switch f.Type {
 	case layer.Regular:

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package merged says what a stack of layers shows, in memory: which paths
+// Package stackview says what a stack of layers shows, in memory: which paths
 // there are, with which attributes, and which layer has the content of each.
 //
 // It is fed with the journal of each layer, in whatever order and by whatever
 // means they come, and merges them when all are there:
 //
-//	stack := merged.NewStack(merged.Options{})
+//	stack := stackview.NewStack(stackview.Options{})
 //	l := stack.Layer() // one for each layer; each may be filled by a goroutine of its own
 //	options.Record = l.Record
 //	…
@@ -47,4 +47,4 @@
 // where it is a directory, and besides the bytes of the path, of a symlink's
 // target and of extended attributes. [Options].Memory bounds the sum over all
 // layers and the view. What the view hides is free again once the layers are.
-package merged
+package stackview
