@@ -41,7 +41,7 @@ var imports = map[string][]string{
 		"internal/mounts",
 	},
 	// below it: what the command prints
-	"cmd/layerctl/internal/progress": {"", "registry", "cmd/layerctl/internal/terminal"},
+	"cmd/layerctl/internal/progress": {"", "registry", "cmd/layerctl/internal/terminal", "progress"},
 	"cmd/layerctl/internal/show":     {"", "registry", "overlaystore", "manifest", "platform", "layer", "cmd/layerctl/internal/terminal"},
 	"cmd/layerctl/internal/terminal": {},
 	// level 2: the only place that joins the parts

@@ -13,9 +13,10 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	steps "github.com/layerctl/layerctl/progress"
 )
 
-func eventOf(kind layerctl.EventKind, name string, size, offset int64) layerctl.Event {
+func eventOf(kind steps.Kind, name string, size, offset int64) layerctl.Event {
 	return layerctl.Event{Kind: kind, Layer: ocispec.Descriptor{Digest: digest.FromString(name), Size: size}, Number: 1, Of: 2, Offset: offset}
 }
 
