@@ -22,6 +22,8 @@ const module = "github.com/layerctl/layerctl"
 var imports = map[string][]string{
 	// level 3
 	"cmd/layerctl": {
+		"cmd/layerctl/internal/args",
+		"cmd/layerctl/internal/host",
 		"cmd/layerctl/internal/progress",
 		"cmd/layerctl/internal/show",
 		"cmd/layerctl/internal/terminal",
@@ -41,7 +43,9 @@ var imports = map[string][]string{
 		"internal/mounts",
 	},
 	// below it: what the command prints
-	"cmd/layerctl/internal/progress": {"", "registry", "cmd/layerctl/internal/terminal", "progress"},
+	"cmd/layerctl/internal/args":     {"platform", "overlaystore", "archive", "errkind"},
+	"cmd/layerctl/internal/host":     {"", "registry", "unpack", "overlaystore"},
+	"cmd/layerctl/internal/progress": {"", "registry", "cmd/layerctl/internal/terminal"},
 	"cmd/layerctl/internal/show":     {"", "registry", "overlaystore", "manifest", "platform", "layer", "cmd/layerctl/internal/terminal"},
 	"cmd/layerctl/internal/terminal": {},
 	// level 2: the only place that joins the parts

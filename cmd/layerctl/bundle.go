@@ -52,7 +52,7 @@ func runBundle(c *cli.Context) (err error) {
 		return err
 	}
 	if c.Bool("read-only") && options.Writable {
-		return &usageError{problem: "--read-only and --rw exclude each other"}
+		return &usageError{Problem: "--read-only and --rw exclude each other"}
 	}
 	options.Writable = !c.Bool("read-only")
 	store, err := openStore(c)

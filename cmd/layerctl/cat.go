@@ -44,8 +44,8 @@ func runCat(c *cli.Context) error {
 	}
 	if path == "" {
 		return &usageError{
-			problem: fmt.Sprintf("%q has no path", c.Args().First()),
-			hint:    "write it as REF:/PATH, such as alpine:3.20:/etc/os-release",
+			Problem: fmt.Sprintf("%q has no path", c.Args().First()),
+			Advice:  "write it as REF:/PATH, such as alpine:3.20:/etc/os-release",
 		}
 	}
 	return lookInto(c, ref, func(l *layerctl.Client, o layerctl.LookOptions) error {

@@ -63,8 +63,8 @@ func registryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 		Retries:      retries,
 		StallTimeout: c.Duration("stall-timeout"),
 		LimitRate:    size(c, "limit-rate"),
-		Ranges:       divided.ranges,
-		StreamBuffer: divided.buffer,
+		Ranges:       divided.Ranges,
+		StreamBuffer: divided.Buffer,
 		UserAgent:    "layerctl/" + version(),
 		Logger:       logger(c),
 		OnRequest:    counter(c),
@@ -113,8 +113,8 @@ func loginsFor(c *cli.Context, refs []string) (map[string]registry.Login, error)
 			host = parsed.Host()
 		default:
 			return nil, &usageError{
-				problem: fmt.Sprintf("--creds-stdin is for one registry, and %s and %s are named", host, parsed.Host()),
-				hint:    "name them one after the other, or use --authfile",
+				Problem: fmt.Sprintf("--creds-stdin is for one registry, and %s and %s are named", host, parsed.Host()),
+				Advice:  "name them one after the other, or use --authfile",
 			}
 		}
 	}
@@ -124,7 +124,7 @@ func loginsFor(c *cli.Context, refs []string) (map[string]registry.Login, error)
 	}
 	user, password, ok := strings.Cut(line, ":")
 	if !ok || user == "" {
-		return nil, &usageError{problem: "standard input is not USER:PASSWORD", hint: "--creds-stdin reads one line"}
+		return nil, &usageError{Problem: "standard input is not USER:PASSWORD", Advice: "--creds-stdin reads one line"}
 	}
 	return map[string]registry.Login{host: {Username: user, Password: password}}, nil
 }

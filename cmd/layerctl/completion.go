@@ -43,7 +43,7 @@ func runCompletion(c *cli.Context) error {
 	case "fish":
 		return program.Fish(c.App.Writer)
 	}
-	return &usageError{problem: fmt.Sprintf("there is no completion for %q", args[0]), hint: "it is one of bash, zsh, fish"}
+	return &usageError{Problem: fmt.Sprintf("there is no completion for %q", args[0]), Advice: "it is one of bash, zsh, fish"}
 }
 
 // manualCommand makes the man pages of a release.

@@ -24,6 +24,6 @@ func devices(c *cli.Context) (unpack.Devices, error) {
 	case "refuse":
 		return unpack.RefuseDevices, nil
 	default:
-		return 0, &usageError{problem: fmt.Sprintf("there is no --devices %q", policy), hint: "it is one of make, skip, refuse"}
+		return 0, &usageError{Problem: fmt.Sprintf("there is no --devices %q", policy), Advice: "it is one of make, skip, refuse"}
 	}
 }

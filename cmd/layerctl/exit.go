@@ -8,6 +8,8 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -40,15 +42,7 @@ const exitCodeHelp = `Exit codes:
    130, 143  interrupted, terminated`
 
 // usageError is a command line that makes no sense.
-type usageError struct{ problem, hint string }
-
-func (e *usageError) Error() string { return e.problem }
-
-// Hint says how the command is used.
-func (e *usageError) Hint() string { return e.hint }
-
-// Unwrap makes it a wrong usage.
-func (e *usageError) Unwrap() error { return errkind.Usage }
+type usageError = args.UsageError
 
 // exitCode is the code that the process ends with: the number of the error's
 // kind, or what a signal asks for.
@@ -80,7 +74,7 @@ func defaultHint(err error) string {
 	var plain *registry.PlainHTTPError
 	switch {
 	case errors.As(err, &limit) && limit.Limit == "window":
-		return windowHint(limit.Asked)
+		return host.WindowHint(limit.Asked)
 	case errors.As(err, &plain):
 		return "if that is meant: --plain-http " + plain.Host
 	case errors.Is(err, registry.ErrDenied):

@@ -5,15 +5,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
-	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -114,7 +110,7 @@ func storeToExport(c *cli.Context) (*overlaystore.Store, error) {
 func exportOptions(c *cli.Context) (layerctl.ExportOptions, error) {
 	share := shares(c)
 	o := layerctl.ExportOptions{
-		Jobs: share.jobs, Windows: unpack.NewWindows(share.windows), Limits: limits(c), Memory: size(c, "max-memory") / 2,
+		Jobs: share.Jobs, Windows: unpack.NewWindows(share.Windows), Limits: limits(c), Memory: size(c, "max-memory") / 2,
 		Format:       layerctl.ExportFormat(c.String("as")),
 		Name:         c.String("name"),
 		AllPlatforms: c.Bool("all-platforms"),
@@ -125,53 +121,22 @@ func exportOptions(c *cli.Context) (layerctl.ExportOptions, error) {
 	flat := o.Format == layerctl.Tar
 	switch {
 	case !flat && o.Format != layerctl.OCIArchive && o.Format != layerctl.DockerArchive:
-		return o, &usageError{problem: fmt.Sprintf("there is no --as %q", o.Format), hint: "it is one of tar, oci-archive, docker-archive"}
+		return o, &usageError{Problem: fmt.Sprintf("there is no --as %q", o.Format), Advice: "it is one of tar, oci-archive, docker-archive"}
 	case o.AllPlatforms && o.Format != layerctl.OCIArchive:
-		return o, &usageError{problem: fmt.Sprintf("a %s has one image", o.Format), hint: "--all-platforms goes with --as oci-archive"}
+		return o, &usageError{Problem: fmt.Sprintf("a %s has one image", o.Format), Advice: "--all-platforms goes with --as oci-archive"}
 	case o.AllPlatforms && c.String("platform") != "":
-		return o, &usageError{problem: "--all-platforms and --platform exclude each other"}
+		return o, &usageError{Problem: "--all-platforms and --platform exclude each other"}
 	case o.AllPlatforms && c.Bool("from-store"):
-		return o, &usageError{problem: "--all-platforms and --from-store exclude each other", hint: "the store has the layers of one platform"}
+		return o, &usageError{Problem: "--all-platforms and --from-store exclude each other", Advice: "the store has the layers of one platform"}
 	case flat && o.Name != "":
-		return o, &usageError{problem: "a flat tar has no name for an image", hint: "--name goes with --as oci-archive and docker-archive"}
+		return o, &usageError{Problem: "a flat tar has no name for an image", Advice: "--name goes with --as oci-archive and docker-archive"}
 	case !flat && c.String("owner") != "":
-		return o, &usageError{problem: "the layers of an archive have their owners", hint: "--owner goes with --as tar"}
+		return o, &usageError{Problem: "the layers of an archive have their owners", Advice: "--owner goes with --as tar"}
 	}
 	var err error
-	if o.Owner, err = owner(c.String("owner")); err != nil {
+	if o.Owner, err = args.Owner("--owner", c.String("owner")); err != nil {
 		return o, err
 	}
-	o.SourceDate, err = sourceDate()
+	o.SourceDate, err = args.SourceDate()
 	return o, err
 }
-
-// owner parses UID:GID; "" is nobody.
-func owner(s string) (*archive.Owner, error) {
-	if s == "" {
-		return nil, nil
-	}
-	uid, gid, _ := strings.Cut(s, ":")
-	u, uerr := strconv.ParseUint(uid, 10, 32)
-	g, gerr := strconv.ParseUint(gid, 10, 32)
-	if uerr != nil || gerr != nil {
-		return nil, &usageError{problem: fmt.Sprintf("--owner %q is no UID:GID", s), hint: "both are numbers, such as 0:0"}
-	}
-	return &archive.Owner{UID: uint32(u), GID: uint32(g)}, nil
-}
-
-// sourceDate is $SOURCE_DATE_EPOCH, seconds since 1970, or the zero time
-// (https://reproducible-builds.org/specs/source-date-epoch/).
-func sourceDate() (time.Time, error) {
-	s := os.Getenv("SOURCE_DATE_EPOCH")
-	if s == "" {
-		return time.Time{}, nil
-	}
-	seconds, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || seconds < 0 || seconds > maxSourceDate {
-		return time.Time{}, &usageError{problem: fmt.Sprintf("$SOURCE_DATE_EPOCH is %q, and no number of seconds", s)}
-	}
-	return time.Unix(seconds, 0), nil
-}
-
-// maxSourceDate is what every tar can say: eleven octal digits.
-const maxSourceDate = 1<<33 - 1

@@ -12,7 +12,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -32,9 +33,9 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "hosts-dir", Usage: "take mirrors from containerd's hosts.toml files in `DIR` (default: /etc/containerd/certs.d)"},
 		&cli.IntFlag{Name: "retry", Value: 10, Usage: "give up after `N` rounds over all hosts that brought nothing"},
 		&cli.DurationFlag{Name: "stall-timeout", Value: time.Minute, Usage: "cut a connection that brings less than 1 KiB a second for `TIME`"},
-		&cli.GenericFlag{Name: "limit-rate", Value: &terminal.Size{}, Usage: "fetch at most `SIZE` a second, over all connections"},
+		&cli.GenericFlag{Name: "limit-rate", Value: &args.Size{}, Usage: "fetch at most `SIZE` a second, over all connections"},
 		&cli.IntFlag{Name: "ranges", Usage: "fetch layers of 8 MiB and more over `N` connections at once, where a link is slow for one (default: one; fewer with little memory)"},
-		&cli.GenericFlag{Name: "max-memory", Value: &terminal.Size{}, Usage: "stay below `SIZE` of memory (default: a quarter of the machine's or the cgroup's, 256MiB at most)"},
+		&cli.GenericFlag{Name: "max-memory", Value: &args.Size{}, Usage: "stay below `SIZE` of memory (default: a quarter of the machine's or the cgroup's, 256MiB at most)"},
 		&cli.BoolFlag{Name: "offline", Usage: "ask no registry: take from the cache what is not in the store"},
 		&cli.BoolFlag{Name: "json", Usage: "print JSON instead of text"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings"},
@@ -49,29 +50,29 @@ func checkFlags(c *cli.Context) error {
 	if spec := c.String("platform"); spec != "" {
 		if _, err := platform.Parse(spec); err != nil {
 			return &usageError{
-				problem: fmt.Sprintf("--platform: %v", err),
-				hint:    "write it as os/arch[/variant], such as linux/arm/v7",
+				Problem: fmt.Sprintf("--platform: %v", err),
+				Advice:  "write it as os/arch[/variant], such as linux/arm/v7",
 			}
 		}
 	}
 	if _, err := platform.ParseUserland(c.String("userland")); err != nil {
-		return &usageError{problem: fmt.Sprintf("there is no --userland %q", c.String("userland")), hint: "it is one of 32, 64, auto"}
+		return &usageError{Problem: fmt.Sprintf("there is no --userland %q", c.String("userland")), Advice: "it is one of 32, 64, auto"}
 	}
 	return checkFetchFlags(c)
 }
 
 func checkFetchFlags(c *cli.Context) error {
 	if c.Int("retry") < 0 {
-		return &usageError{problem: fmt.Sprintf("--retry %d is not a number of rounds", c.Int("retry"))}
+		return &usageError{Problem: fmt.Sprintf("--retry %d is not a number of rounds", c.Int("retry"))}
 	}
 	if c.Duration("stall-timeout") <= 0 {
-		return &usageError{problem: fmt.Sprintf("--stall-timeout %s is no time to wait", c.Duration("stall-timeout"))}
+		return &usageError{Problem: fmt.Sprintf("--stall-timeout %s is no time to wait", c.Duration("stall-timeout"))}
 	}
 	if n := c.Int("ranges"); n < 0 || n > registry.MaxRanges {
-		return &usageError{problem: fmt.Sprintf("--ranges %d is not a number of connections", n), hint: fmt.Sprintf("%d is the most", registry.MaxRanges)}
+		return &usageError{Problem: fmt.Sprintf("--ranges %d is not a number of connections", n), Advice: fmt.Sprintf("%d is the most", registry.MaxRanges)}
 	}
-	if n := size(c, "max-memory"); n > 0 && n < leastMemory {
-		return &usageError{problem: fmt.Sprintf("--max-memory %d is too little", n), hint: "24MiB is the least"}
+	if n := size(c, "max-memory"); n > 0 && n < host.LeastMemory {
+		return &usageError{Problem: fmt.Sprintf("--max-memory %d is too little", n), Advice: "24MiB is the least"}
 	}
 	limitMemory(c)
 	return nil
@@ -111,7 +112,7 @@ func storeDir(c *cli.Context) (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", &usageError{problem: "neither HOME nor XDG_DATA_HOME is set", hint: "name a directory with --store"}
+		return "", &usageError{Problem: "neither HOME nor XDG_DATA_HOME is set", Advice: "name a directory with --store"}
 	}
 	return filepath.Join(home, ".local", "share", "layerctl"), nil
 }

@@ -25,7 +25,7 @@ func inspectFormat(c *cli.Context, ref string) error {
 func parseFormat(c *cli.Context) (*show.Template, error) {
 	t, err := show.ParseTemplate(c.String("format"))
 	if err != nil {
-		return nil, &usageError{problem: fmt.Sprintf("--format: %v", err), hint: "https://pkg.go.dev/text/template"}
+		return nil, &usageError{Problem: fmt.Sprintf("--format: %v", err), Advice: "https://pkg.go.dev/text/template"}
 	}
 	return t, nil
 }
@@ -34,7 +34,7 @@ func parseFormat(c *cli.Context) (*show.Template, error) {
 func printFormatted(c *cli.Context, t *show.Template, v any) error {
 	text, err := t.Format(v)
 	if err != nil {
-		return &usageError{problem: fmt.Sprintf("--format: %v", err), hint: fmt.Sprintf("'layerctl %s --json' shows what there is", c.Command.Name)}
+		return &usageError{Problem: fmt.Sprintf("--format: %v", err), Advice: fmt.Sprintf("'layerctl %s --json' shows what there is", c.Command.Name)}
 	}
 	return show.WriteFormatted(c.App.Writer, text)
 }

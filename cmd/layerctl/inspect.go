@@ -111,8 +111,8 @@ func inspectForm(c *cli.Context) (string, error) {
 	}
 	if len(asked) > 1 {
 		return "", &usageError{
-			problem: fmt.Sprintf("--%s do not go together", strings.Join(asked, " and --")),
-			hint:    "each is a form of its own: name one",
+			Problem: fmt.Sprintf("--%s do not go together", strings.Join(asked, " and --")),
+			Advice:  "each is a form of its own: name one",
 		}
 	}
 	return strings.Join(asked, ""), nil

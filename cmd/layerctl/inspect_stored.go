@@ -18,7 +18,7 @@ func storedFlag() cli.Flag {
 // inspectStored shows an image of the store without a request.
 func inspectStored(c *cli.Context, ref, form string) (err error) {
 	if form != "" && form != "json" {
-		return &usageError{problem: fmt.Sprintf("--stored and --%s do not go together", form), hint: "--stored has a text and, with --json, a JSON form"}
+		return &usageError{Problem: fmt.Sprintf("--stored and --%s do not go together", form), Advice: "--stored has a text and, with --json, a JSON form"}
 	}
 	store, err := openStore(c)
 	if err != nil {

@@ -15,7 +15,7 @@ func jobsFlag() cli.Flag {
 
 func checkJobs(c *cli.Context) error {
 	if c.Int("jobs") < 0 {
-		return &usageError{problem: fmt.Sprintf("--jobs %d is not a number of layers", c.Int("jobs"))}
+		return &usageError{Problem: fmt.Sprintf("--jobs %d is not a number of layers", c.Int("jobs"))}
 	}
 	return nil
 }

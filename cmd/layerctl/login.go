@@ -51,7 +51,7 @@ func credentials(c *cli.Context) (login registry.Login, err error) {
 	login.Username = c.String("username")
 	if c.Bool("password-stdin") {
 		if login.Username == "" {
-			return login, &usageError{problem: "--password-stdin needs --username", hint: "layerctl login --username NAME --password-stdin HOST"}
+			return login, &usageError{Problem: "--password-stdin needs --username", Advice: "layerctl login --username NAME --password-stdin HOST"}
 		}
 		if login.Password, err = terminal.ReadLine(c.App.Reader); err != nil {
 			return login, fmt.Errorf("read the password from standard input: %w", err)
@@ -60,7 +60,7 @@ func credentials(c *cli.Context) (login registry.Login, err error) {
 	}
 	in, ok := c.App.Reader.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return login, &usageError{problem: "standard input is no terminal to ask for the password on", hint: "use --username NAME --password-stdin"}
+		return login, &usageError{Problem: "standard input is no terminal to ask for the password on", Advice: "use --username NAME --password-stdin"}
 	}
 	if login.Username == "" {
 		fmt.Fprint(c.App.ErrWriter, "Username: ")

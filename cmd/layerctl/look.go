@@ -22,7 +22,7 @@ func pathArgument(c *cli.Context, form string) (ref, path string, err error) {
 	}
 	ref, path, found := registry.CutPath(args[0])
 	if _, err = registry.Parse(ref); err != nil && !found {
-		err = &usageError{problem: err.Error(), hint: "a path in the image begins with a slash: REF:/PATH"}
+		err = &usageError{Problem: err.Error(), Advice: "a path in the image begins with a slash: REF:/PATH"}
 	}
 	return ref, path, err
 }
@@ -58,9 +58,9 @@ func lookInto(c *cli.Context, ref string, use looker) (err error) {
 	}
 	share := shares(c)
 	o := layerctl.LookOptions{
-		Jobs:     share.jobs,
+		Jobs:     share.Jobs,
 		Limits:   limits(c),
-		Windows:  unpack.NewWindows(share.windows),
+		Windows:  unpack.NewWindows(share.Windows),
 		Memory:   size(c, "max-memory") / 2,
 		Progress: func(e layerctl.Event) { show.Event(ref, e) },
 	}

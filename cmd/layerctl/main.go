@@ -5,13 +5,14 @@ package main
 import (
 	"os"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/internal/userns"
 )
 
 func main() {
 	userns.Continue()
-	if args, ok := mountHelperArgs(os.Args); ok {
-		os.Exit(runMountHelper(args, os.Stdin, os.Stdout, os.Stderr))
+	if words, ok := args.MountHelperArgs(os.Args); ok {
+		os.Exit(runMountHelper(words, os.Stdin, os.Stdout, os.Stderr))
 	}
 	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }

@@ -13,13 +13,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/userns"
 )
 
 func TestMain(m *testing.M) {
 	userns.Continue()
-	testscript.Main(apart{m}, map[string]func(){"layerctl": main, helperName: main})
+	testscript.Main(apart{m}, map[string]func(){"layerctl": main, args.HelperName: main})
 }
 
 // apart runs the tests with a store of their own, also where none is named.

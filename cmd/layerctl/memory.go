@@ -3,132 +3,26 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
-	"runtime/debug"
-	"strconv"
-	"strings"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
-
-	"github.com/layerctl/layerctl"
-	"github.com/layerctl/layerctl/registry"
-	"github.com/layerctl/layerctl/unpack"
 )
 
-const (
-	// mostMemory is what is used at most where nothing is said: more makes
-	// nothing faster.
-	mostMemory = 256 << 20
-	// leastMemory is below what one layer takes.
-	leastMemory = 24 << 20
-	// restMemory is what is not the garbage collector's to keep small: the
-	// program itself, stacks, what the kernel keeps for the process.
-	restMemory = 14 << 20
-	// layerMemory is what the buffers of one layer take, a zstd window of 8 MiB
-	// and the least buffer of HTTP/2 among them, and what waits to be collected.
-	layerMemory = 13 << 20
-	// leastBuffer and mostBuffer are what HTTP/2 may hold of a layer that is not
-	// read as fast as it comes.
-	leastBuffer = 1 << 20
-	mostBuffer  = 4 << 20
-)
-
-// memory is how much the process may use: --max-memory, or a quarter of what
-// the machine or the cgroup has.
+// memory is --max-memory, or what this machine gives.
 func memory(c *cli.Context) int64 {
 	if n := size(c, "max-memory"); n > 0 {
 		return n
 	}
-	return min(mostMemory, max(available("/")/4, leastMemory))
+	return host.Memory()
 }
 
 // limitMemory has the garbage collector keep below the limit. GOMEMLIMIT of
 // the environment is an expert's word, and stands.
 func limitMemory(c *cli.Context) {
 	if os.Getenv("GOMEMLIMIT") == "" || c.IsSet("max-memory") {
-		debug.SetMemoryLimit(max(memory(c)-restMemory, 4<<20))
+		host.LimitMemory(memory(c))
 	}
 }
 
-// share is how the memory is divided.
-type share struct {
-	jobs    int   // layers at a time
-	ranges  int   // connections a layer
-	buffer  int64 // of HTTP/2 for a layer, in bytes
-	windows int64 // for zstd windows above 8 MiB, in bytes
-}
-
-func shares(c *cli.Context) share { return divide(memory(c), c.Int("jobs"), c.Int("ranges")) }
-
-// divide gives first what was asked for: jobs, where that is not 0, then as
-// many of the ranges as fit, then as many jobs as are of use. What is left is
-// for windows, up to a quarter of it for buffers.
-func divide(memory int64, jobs, ranges int) share {
-	left := memory - restMemory
-	least := int64(max(jobs, 1))
-	for ranges > 1 && least*layerShare(ranges) > left {
-		ranges--
-	}
-	each := layerShare(ranges)
-	if jobs == 0 {
-		jobs = int(min(max(left/each, 1), int64(layerctl.DefaultJobs())))
-	}
-	left = max(left-int64(jobs)*each, 0)
-	more := min(left/4/int64(jobs), mostBuffer-leastBuffer)
-	return share{jobs, ranges, leastBuffer + more, left - int64(jobs)*more}
-}
-
-// layerShare is the memory of one layer.
-func layerShare(ranges int) int64 { return layerMemory + registry.RangeMemory(ranges) }
-
-// windowHint says what would be enough for a layer with such a zstd window.
-func windowHint(window int64) string {
-	if window > unpack.MaxWindow {
-		return fmt.Sprintf("%d MiB is the most that a layer may ask for", unpack.MaxWindow>>20)
-	}
-	return fmt.Sprintf("--jobs 1 --max-memory %dMiB has room for it", (restMemory+layerMemory+window+1<<20-1)>>20)
-}
-
-// available is the memory of the machine or, where that is less, of the cgroup
-// (Linux, cgroup-v2.rst, "memory.max", and cgroup-v1/memory.rst). root is "/".
-func available(root string) int64 {
-	var info unix.Sysinfo_t
-	total := int64(mostMemory) * 4
-	if unix.Sysinfo(&info) == nil {
-		total = int64(uint64(info.Totalram) * uint64(info.Unit))
-	}
-	self, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
-	if err != nil {
-		return total
-	}
-	for line := range strings.Lines(string(self)) {
-		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) != 3 {
-			continue
-		}
-		dir, name := filepath.Join(root, "sys/fs/cgroup"), "memory.max"
-		if parts[1] == "memory" {
-			dir, name = filepath.Join(dir, "memory"), "memory.limit_in_bytes"
-		} else if parts[1] != "" {
-			continue
-		}
-		total = min(total, smallest(dir, parts[2], name, total))
-	}
-	return total
-}
-
-// smallest is the least limit of a cgroup and of those that it is in.
-func smallest(dir, group, name string, limit int64) int64 {
-	for group = filepath.Clean("/" + group); ; group = filepath.Dir(group) {
-		raw, err := os.ReadFile(filepath.Join(dir, group, name))
-		if n, nerr := strconv.ParseInt(strings.TrimSpace(string(raw)), 10, 64); err == nil && nerr == nil && n > 0 {
-			limit = min(limit, n)
-		}
-		if group == "/" {
-			return limit
-		}
-	}
-}
+func shares(c *cli.Context) host.Share { return host.Divide(memory(c), c.Int("jobs"), c.Int("ranges")) }

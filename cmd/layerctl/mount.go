@@ -89,14 +89,14 @@ func runMount(c *cli.Context) (err error) {
 	}
 	printing := c.Bool("print") || c.String("format") != ""
 	if format := c.String("format"); !slices.Contains(mountFormats(), format) && format != "" {
-		return &usageError{problem: fmt.Sprintf("there is no --format %q", format), hint: "it is one of " + strings.Join(mountFormats(), ", ")}
+		return &usageError{Problem: fmt.Sprintf("there is no --format %q", format), Advice: "it is one of " + strings.Join(mountFormats(), ", ")}
 	}
 	options, err := mountOptions(c)
 	if err != nil {
 		return err
 	}
 	if len(args) == 1 && !printing {
-		return &usageError{problem: "mount takes a REF and a TARGET, and got no TARGET", hint: "with --print it prints the line that mounts"}
+		return &usageError{Problem: "mount takes a REF and a TARGET, and got no TARGET", Advice: "with --print it prints the line that mounts"}
 	}
 	target := defaultTarget
 	if len(args) == 2 {
@@ -168,7 +168,7 @@ func isMounted(c *cli.Context, store *overlaystore.Store, image overlaystore.Ima
 // mountTarget makes the target absolute: the line changes its directory.
 func mountTarget(target string) (string, error) {
 	if target == "" {
-		return "", &usageError{problem: "the target is empty"}
+		return "", &usageError{Problem: "the target is empty"}
 	}
 	return filepath.Abs(target)
 }

@@ -3,23 +3,14 @@
 package main
 
 import (
-	"fmt"
 	"io"
-	"net/url"
-	"path/filepath"
-	"slices"
-	"strings"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
-	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// helperName is the program that mount(8) calls for the filesystem type
-// layerctl: SPEC DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE].
-const helperName = "mount." + overlaystore.HelperType
-
 // helperPath is where mount(8) looks for it.
-const helperPath = "/sbin/" + helperName
+const helperPath = "/sbin/" + args.HelperName
 
 // Exit codes of mount(8), which hands its helper's on.
 const (
@@ -28,29 +19,17 @@ const (
 	mountFailed = 32
 )
 
-// mountHelperArgs are the helper's arguments where this process is the helper,
-// by its name or by the first argument.
-func mountHelperArgs(args []string) ([]string, bool) {
-	switch {
-	case len(args) > 0 && filepath.Base(args[0]) == helperName:
-		return args[1:], true
-	case len(args) > 1 && args[1] == helperName:
-		return args[2:], true
-	}
-	return nil, false
-}
-
 // runMountHelper is 'layerctl mount' in the words of mount(8).
-func runMountHelper(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	call, err := parseMountHelper(args)
+func runMountHelper(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	call, err := args.ParseMountHelper(arguments)
 	if err != nil {
 		fail(terminal.NewConsole(stderr), err)
 		return mountUsage
 	}
-	if call.fake {
+	if call.Fake {
 		stdout = io.Discard
 	}
-	switch run(call.command(), stdin, stdout, stderr) {
+	switch run(call.Command(), stdin, stdout, stderr) {
 	case exitOK:
 		return mountOK
 	case exitUsage:
@@ -58,154 +37,4 @@ func runMountHelper(args []string, stdin io.Reader, stdout, stderr io.Writer) in
 	default:
 		return mountFailed
 	}
-}
-
-// helperCall is what mount(8) asks for.
-type helperCall struct {
-	operands           []string // SPEC and DIR
-	options            []string
-	fake, sloppy       bool
-	verbose, readOnly  bool
-	upper, work, idmap string
-	global, local      []string // flags of layerctl, and of layerctl mount
-}
-
-// command is the call as arguments for layerctl.
-func (h *helperCall) command() []string {
-	args := slices.Concat([]string{"layerctl"}, h.global, []string{"mount", "--once"}, h.local)
-	for flag, value := range map[string]string{"--upper": h.upper, "--work": h.work, "--idmap": h.idmap} {
-		if value != "" {
-			args = append(args, flag, value)
-		}
-	}
-	if h.fake {
-		args = append(args, "--print")
-	}
-	if h.verbose {
-		args = append(args, "--verbose")
-	}
-	return slices.Concat(args, []string{"--"}, h.operands)
-}
-
-func parseMountHelper(args []string) (*helperCall, error) {
-	h := &helperCall{}
-	for len(args) > 0 {
-		arg := args[0]
-		args = args[1:]
-		if len(arg) < 2 || arg[0] != '-' {
-			h.operands = append(h.operands, arg)
-			continue
-		}
-		var err error
-		if args, err = h.flags(arg[1:], args); err != nil {
-			return nil, err
-		}
-	}
-	if len(h.operands) != 2 {
-		return nil, &usageError{problem: fmt.Sprintf("%s takes a reference and a directory, and got %q", helperName, h.operands), hint: "mount -t layerctl -o store=DIR REF TARGET"}
-	}
-	for _, o := range h.options {
-		if err := h.option(o); err != nil {
-			return nil, err
-		}
-	}
-	if h.readOnly && h.upper != "" {
-		return nil, &usageError{problem: "ro and upper= exclude each other", hint: "an image is mounted read-only without upper= and work="}
-	}
-	return h, nil
-}
-
-// flags takes the letters of one argument and, where one wants a value that
-// is not behind it, the first of the rest.
-func (h *helperCall) flags(letters string, rest []string) ([]string, error) {
-	for i := range len(letters) {
-		if !strings.Contains("oNt", letters[i:i+1]) {
-			if err := h.letter(letters[i]); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		value := letters[i+1:]
-		if value == "" && len(rest) == 0 {
-			return nil, &usageError{problem: fmt.Sprintf("-%c needs a value", letters[i])}
-		}
-		if value == "" {
-			value, rest = rest[0], rest[1:]
-		}
-		switch letters[i] {
-		case 'o':
-			h.options = append(h.options, strings.Split(value, ",")...)
-		case 'N':
-			return nil, &usageError{problem: helperName + " does not mount in another namespace", hint: "run mount in it, with nsenter --mount"}
-		}
-		break
-	}
-	return rest, nil
-}
-
-func (h *helperCall) letter(letter byte) error {
-	switch letter {
-	case 'f':
-		h.fake = true
-	case 's':
-		h.sloppy = true
-	case 'v':
-		h.verbose = true
-	case 'n': // there is no /etc/mtab to write
-	case 'r':
-		h.readOnly = true
-	case 'w':
-	default:
-		return &usageError{problem: fmt.Sprintf("%s has no flag -%c", helperName, letter)}
-	}
-	return nil
-}
-
-// ignoredOptions are for mount(8) and for systemd, or what a mount is anyway.
-// rw is among them: mount(8) says it where nobody has, and busybox's never
-// does; upper= and work= say that a mount is writable.
-func ignoredOptions() []string {
-	return []string{
-		"", "defaults", "rw", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users", "owner", "group",
-		"suid", "dev", "exec", "async", "atime", "diratime", "relatime", "symfollow", "silent", "loud",
-	}
-}
-
-// option takes one option of mount(8).
-func (h *helperCall) option(o string) (err error) {
-	key, value, _ := strings.Cut(o, "=")
-	switch {
-	case slices.Contains(ignoredOptions(), o), key == "comment", strings.HasPrefix(strings.ToLower(o), "x-"):
-	case o == "ro":
-		h.readOnly = true
-	case o == "volatile":
-		h.local = append(h.local, "--volatile")
-	case key == "store":
-		value, err = helperDir(o)
-		h.global = append(h.global, "--store", value)
-	case key == "upper":
-		h.upper, err = helperDir(o)
-	case key == "work":
-		h.work, err = helperDir(o)
-	case key == "driver":
-		h.local = append(h.local, "--driver", value)
-	case key == "option":
-		h.local = append(h.local, "--option", value)
-	case key == "idmap":
-		h.idmap = strings.TrimPrefix(h.idmap+","+value, ",")
-	case !h.sloppy || overlaystore.IsMountOption(o):
-		h.local = append(h.local, "--option", o)
-	}
-	return err
-}
-
-// helperDir is the directory in an option such as store=/a%20b: no program on
-// the way keeps commas and quotation marks as they are.
-func helperDir(o string) (string, error) {
-	_, value, _ := strings.Cut(o, "=")
-	dir, err := url.PathUnescape(value)
-	if err != nil || !filepath.IsAbs(dir) {
-		return "", &usageError{problem: fmt.Sprintf("%q has no absolute path in percent-encoding", o)}
-	}
-	return dir, nil
 }

@@ -11,58 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/imagetest"
 )
-
-func TestMountHelperArgs(t *testing.T) {
-	for _, c := range []struct{ args, want, err string }{
-		{"alpine /mnt", "mount --once -- alpine /mnt", ""},
-		{"alpine /mnt -o rw", "mount --once -- alpine /mnt", ""},
-		{"alpine /mnt -o ro,noexec,nosuid,nodev,nofail,_netdev,user,x-systemd.requires-mounts-for=/a,X-mount.mkdir,comment=c,defaults", "mount --once --option noexec --option nosuid --option nodev -- alpine /mnt", ""},
-		{"alpine /mnt -o rw,store=/a%20b%2Cc%22%25", `--store /a_b,c"% mount --once -- alpine /mnt`, ""},
-		{"alpine /mnt -fnv -o metacopy=on -t layerctl.x", "mount --once --option metacopy=on --print --verbose -- alpine /mnt", ""},
-		{"-o upper=/u,volatile alpine -ordonly=1 /mnt -s -owork=/w", "mount --once --volatile --upper /u --work /w -- alpine /mnt", ""},
-		{"alpine /mnt -o idmap=0:1:2,idmap=5:6:7", "mount --once --idmap 0:1:2,5:6:7 -- alpine /mnt", ""},
-		{"alpine /mnt -o bogus", "mount --once --option bogus -- alpine /mnt", ""}, // refused by mount
-		{"alpine /mnt -s -o bogus", "mount --once -- alpine /mnt", ""},
-		{"alpine /mnt -o ro,upper=/u,work=/w", "", "exclude each other"},
-		{"alpine /mnt -r -o upper=/u,work=/w", "", "exclude each other"},
-		{"alpine /mnt -o store=relative", "", "no absolute path"},
-		{"alpine /mnt -o store=/%zz", "", "no absolute path"},
-		{"alpine /mnt -N /proc/1/ns/mnt", "", "another namespace"},
-		{"alpine", "", "a reference and a directory"},
-		{"alpine /mnt /more", "", "a reference and a directory"},
-		{"alpine /mnt -q", "", "no flag -q"},
-		{"alpine /mnt -o", "", "-o needs a value"},
-	} {
-		call, err := parseMountHelper(strings.Fields(c.args))
-		if c.err != "" {
-			if err == nil || !strings.Contains(err.Error(), c.err) {
-				t.Errorf("%s: error %v, want %q", c.args, err, c.err)
-			}
-			continue
-		}
-		if err != nil {
-			t.Errorf("%s: %v", c.args, err)
-			continue
-		}
-		want := strings.Fields("layerctl " + c.want)
-		for i := range want {
-			want[i] = strings.ReplaceAll(want[i], "_b", " b")
-		}
-		if got := call.command(); !slices.Equal(sortedFlags(got), sortedFlags(want)) {
-			t.Errorf("%s: %q, want %q", c.args, got, want)
-		}
-	}
-}
-
-// sortedFlags makes the order of flags not matter.
-func sortedFlags(args []string) []string {
-	args = slices.Clone(args)
-	slices.Sort(args)
-	return args
-}
 
 func TestMountHelperIsCalled(t *testing.T) {
 	for _, c := range []struct {
@@ -75,7 +27,7 @@ func TestMountHelperIsCalled(t *testing.T) {
 		{[]string{"layerctl", "mount", "mount.layerctl"}, nil, false},
 		{[]string{"layerctl"}, nil, false},
 	} {
-		if got, ok := mountHelperArgs(c.args); ok != c.ok || !slices.Equal(got, c.want) {
+		if got, ok := args.MountHelperArgs(c.args); ok != c.ok || !slices.Equal(got, c.want) {
 			t.Errorf("%q: %q, %v", c.args, got, ok)
 		}
 	}
@@ -93,12 +45,12 @@ func newHelperHost(t *testing.T, counts ...int) *helperHost {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it mounts")
 	}
-	helper, err := exec.LookPath(helperName)
+	helper, err := exec.LookPath(args.HelperName)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := &helperHost{sbin: t.TempDir(), store: filepath.Join(disktest.Memory(t), "store"), layout: disktest.Memory(t)}
-	if err := os.Symlink(helper, filepath.Join(h.sbin, helperName)); err != nil {
+	if err := os.Symlink(helper, filepath.Join(h.sbin, args.HelperName)); err != nil {
 		t.Fatal(err)
 	}
 	var layers [][]byte

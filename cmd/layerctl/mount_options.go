@@ -36,18 +36,18 @@ func mountOptions(c *cli.Context) (overlaystore.MountOptions, error) {
 	case string(overlaystore.KernelDriver), string(overlaystore.FUSEDriver):
 		o.Driver = overlaystore.Driver(driver)
 	default:
-		return o, &usageError{problem: fmt.Sprintf("there is no --driver %q", driver), hint: "it is one of auto, kernel, fuse-overlayfs"}
+		return o, &usageError{Problem: fmt.Sprintf("there is no --driver %q", driver), Advice: "it is one of auto, kernel, fuse-overlayfs"}
 	}
 	switch {
 	case (o.Upper == "") != (o.Work == ""):
-		return o, &usageError{problem: "--upper and --work go together", hint: "make two directories beside each other on one filesystem"}
+		return o, &usageError{Problem: "--upper and --work go together", Advice: "make two directories beside each other on one filesystem"}
 	case o.Volatile && !o.Writable:
-		return o, &usageError{problem: "--volatile concerns what is written", hint: "add --rw"}
+		return o, &usageError{Problem: "--volatile concerns what is written", Advice: "add --rw"}
 	}
 	if spec := c.String("idmap"); spec != "" {
 		idmap, err := overlaystore.ParseIDMap(spec)
 		if err != nil {
-			return o, &usageError{problem: "--idmap: " + err.Error()}
+			return o, &usageError{Problem: "--idmap: " + err.Error()}
 		}
 		o.IDMap = idmap
 	}

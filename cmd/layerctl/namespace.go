@@ -28,7 +28,7 @@ func wantedIDs(c *cli.Context) (layer.IDs, error) {
 	case string(layer.MappedIDs), string(layer.SquashedIDs):
 		return layer.IDs(ids), nil
 	default:
-		return "", &usageError{problem: fmt.Sprintf("there is no --ids %q", ids), hint: "it is one of auto, mapped, squashed"}
+		return "", &usageError{Problem: fmt.Sprintf("there is no --ids %q", ids), Advice: "it is one of auto, mapped, squashed"}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // noArguments refuses arguments where a command takes none.
 func noArguments(c *cli.Context) error {
 	if c.Args().Present() {
-		return &usageError{problem: fmt.Sprintf("%s takes no argument, and got %q", c.Command.Name, c.Args().First())}
+		return &usageError{Problem: fmt.Sprintf("%s takes no argument, and got %q", c.Command.Name, c.Args().First())}
 	}
 	return nil
 }
@@ -23,7 +23,7 @@ func arguments(c *cli.Context, least, most int, names string) ([]string, error) 
 		return c.Args().Slice(), nil
 	}
 	return nil, &usageError{
-		problem: fmt.Sprintf("%s takes %s, and got %d arguments", c.Command.Name, names, n),
-		hint:    fmt.Sprintf("'layerctl %s --help' tells how it is used", c.Command.Name),
+		Problem: fmt.Sprintf("%s takes %s, and got %d arguments", c.Command.Name, names, n),
+		Advice:  fmt.Sprintf("'layerctl %s --help' tells how it is used", c.Command.Name),
 	}
 }

@@ -35,7 +35,7 @@ func writeOutput(c *cli.Context, write func(io.Writer) error) error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return &usageError{problem: fmt.Sprintf("--output %s is a directory", name), hint: "name a file in it"}
+		return &usageError{Problem: fmt.Sprintf("--output %s is a directory", name), Advice: "name a file in it"}
 	case info.Mode().IsRegular():
 		// A symbolic link stays one.
 		if name, err = filepath.EvalSymlinks(name); err != nil {
@@ -52,7 +52,7 @@ func writeOutput(c *cli.Context, write func(io.Writer) error) error {
 
 func writeStream(w io.Writer, write func(io.Writer) error) error {
 	if terminal.Is(w) {
-		return &usageError{problem: "this is binary, and nothing for a terminal", hint: "name a file with -o, or pipe it into a command"}
+		return &usageError{Problem: "this is binary, and nothing for a terminal", Advice: "name a file with -o, or pipe it into a command"}
 	}
 	b := bufio.NewWriterSize(w, outputBuffer)
 	if err := write(b); err != nil {

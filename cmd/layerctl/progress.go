@@ -19,8 +19,8 @@ func newProgress(c *cli.Context) (progress.Display, error) {
 	show := progress.New(mode, c.App.ErrWriter)
 	if show == nil {
 		return nil, &usageError{
-			problem: fmt.Sprintf("there is no --progress %q", mode),
-			hint:    "it is one of " + strings.Join(progress.Modes(), ", "),
+			Problem: fmt.Sprintf("there is no --progress %q", mode),
+			Advice:  "it is one of " + strings.Join(progress.Modes(), ", "),
 		}
 	}
 	return show, nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -30,7 +31,7 @@ unused for longest, until the layers take no more than that.`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "remove nothing, tell what would go"},
 			&cli.DurationFlag{Name: "older-than", Usage: "spare what was used within `TIME`, such as 24h"},
-			&cli.GenericFlag{Name: "keep-storage", Value: &terminal.Size{}, Usage: "let the longest unused images go until the rest takes `SIZE`"},
+			&cli.GenericFlag{Name: "keep-storage", Value: &args.Size{}, Usage: "let the longest unused images go until the rest takes `SIZE`"},
 		},
 		Action: runPrune,
 	}
@@ -41,7 +42,7 @@ func runPrune(c *cli.Context) (err error) {
 		return err
 	}
 	if c.Duration("older-than") < 0 {
-		return &usageError{problem: fmt.Sprintf("--older-than %s is in the future", c.Duration("older-than"))}
+		return &usageError{Problem: fmt.Sprintf("--older-than %s is in the future", c.Duration("older-than"))}
 	}
 	store, err := openStore(c)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
@@ -79,7 +80,7 @@ func runPull(c *cli.Context) (err error) {
 	defer func() { err = closing(err, store) }()
 	return withClient(c, references(list), func(l *layerctl.Client) error {
 		s := shares(c)
-		p := &puller{Context: c, client: l, store: store, show: show, target: target, jobs: s.jobs, windows: unpack.NewWindows(s.windows)}
+		p := &puller{Context: c, client: l, store: store, show: show, target: target, jobs: s.Jobs, windows: unpack.NewWindows(s.Windows)}
 		return p.all(list)
 	})
 }
@@ -97,7 +98,7 @@ type puller struct {
 }
 
 // all pulls each; where there are several, each failure is told of at once.
-func (p *puller) all(list []listed) error {
+func (p *puller) all(list []args.Listed) error {
 	var first error
 	failed := 0
 	for _, l := range list {
@@ -135,10 +136,10 @@ func (e *severalError) Unwrap() error { return e.first }
 // Hint is none: each failure has had its own.
 func (e *severalError) Hint() string { return "" }
 
-func (p *puller) one(l listed) error {
+func (p *puller) one(l args.Listed) error {
 	client := p.client
-	if l.platform != "" {
-		client = client.For(l.platform)
+	if l.Platform != "" {
+		client = client.For(l.Platform)
 	}
 	nodes, err := devices(p.Context)
 	if err != nil {
@@ -149,22 +150,22 @@ func (p *puller) one(l listed) error {
 		Limits:   limits(p.Context),
 		Windows:  p.windows,
 		Devices:  nodes,
-		Progress: func(e layerctl.Event) { p.show.Event(l.ref, e) },
+		Progress: func(e layerctl.Event) { p.show.Event(l.Ref, e) },
 	}
 	if p.Bool("dry-run") {
 		options.Progress = nil
-		plan, err := client.Plan(p.Context.Context, p.store, l.ref, options)
+		plan, err := client.Plan(p.Context.Context, p.store, l.Ref, options)
 		if err != nil {
 			return err
 		}
 		return p.planned(plan)
 	}
-	pulled, err := client.Pull(p.Context.Context, p.store, l.ref, options)
+	pulled, err := client.Pull(p.Context.Context, p.store, l.Ref, options)
 	p.show.Finish()
 	if err != nil {
 		return err
 	}
-	return p.pulled(l.ref, pulled)
+	return p.pulled(l.Ref, pulled)
 }
 
 // planned prints the plan, and returns why it cannot be carried out.

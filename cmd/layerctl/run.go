@@ -13,16 +13,17 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/urfave/cli/v2"
 )
 
 // run is the whole command: it returns the exit code and never exits.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
 	app := newApp(stdin, stdout, stderr)
-	ordered, err := reorder(app, args)
+	ordered, err := args.Reorder(arguments, grammar(app))
 	if err == nil {
 		err = app.RunContext(ctx, ordered)
 	}
@@ -39,6 +40,34 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fail(console, err)
 	}
 	return exitCode(err)
+}
+
+func grammar(app *cli.App) args.Grammar {
+	return args.Grammar{
+		Global: flagNames(app.Flags),
+		Runs:   unshareName,
+		Command: func(word string) (string, map[string]bool) {
+			if command := app.Command(word); command != nil {
+				return command.Name, flagNames(command.Flags)
+			}
+			return "", nil
+		},
+	}
+}
+
+// flagNames maps each name of each flag to whether it takes a value.
+func flagNames(flags []cli.Flag) map[string]bool {
+	names := map[string]bool{}
+	for _, f := range flags {
+		takes := false
+		if d, ok := f.(cli.DocGenerationFlag); ok {
+			takes = d.TakesValue()
+		}
+		for _, n := range f.Names() {
+			names[n] = takes
+		}
+	}
+	return names
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
@@ -105,10 +134,10 @@ func noCommand(c *cli.Context) error {
 	if name == "" {
 		return cli.ShowAppHelp(c)
 	}
-	fault := &usageError{problem: fmt.Sprintf("there is no command %q", name), hint: "'layerctl --help' lists the commands"}
+	fault := &usageError{Problem: fmt.Sprintf("there is no command %q", name), Advice: "'layerctl --help' lists the commands"}
 	for _, command := range c.App.Commands {
 		if strings.HasPrefix(command.Name, name) || strings.HasPrefix(name, command.Name) {
-			fault.hint = fmt.Sprintf("did you mean %q? 'layerctl --help' lists the commands", command.Name)
+			fault.Advice = fmt.Sprintf("did you mean %q? 'layerctl --help' lists the commands", command.Name)
 		}
 	}
 	return fault
@@ -119,7 +148,7 @@ func usageFault(c *cli.Context, err error, _ bool) error {
 	if c != nil && c.Command != nil && c.Command.Name != "" && c.Command.Name != c.App.Name {
 		hint = fmt.Sprintf("'layerctl %s --help' tells how it is used", c.Command.Name)
 	}
-	return &usageError{problem: err.Error(), hint: hint}
+	return &usageError{Problem: err.Error(), Advice: hint}
 }
 
 // signalError is the cause of a context that a signal ended.

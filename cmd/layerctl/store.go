@@ -26,7 +26,7 @@ func wantedWhiteouts(c *cli.Context) (layer.Whiteouts, error) {
 	case layer.CharDevices, layer.XattrMarks:
 		return w, nil
 	default:
-		return "", &usageError{problem: fmt.Sprintf("there is no --whiteouts %q", w), hint: "it is one of auto, chardev, xattr"}
+		return "", &usageError{Problem: fmt.Sprintf("there is no --whiteouts %q", w), Advice: "it is one of auto, chardev, xattr"}
 	}
 }
 

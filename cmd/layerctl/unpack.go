@@ -100,18 +100,18 @@ func withoutCache(c *cli.Context, refs []string, use func(*layerctl.Client) erro
 func unpackOptions(c *cli.Context) (layerctl.UnpackOptions, error) {
 	share := shares(c)
 	o := layerctl.UnpackOptions{
-		Jobs: share.jobs, Windows: unpack.NewWindows(share.windows), Limits: limits(c), Memory: size(c, "max-memory") / 2,
+		Jobs: share.Jobs, Windows: unpack.NewWindows(share.Windows), Limits: limits(c), Memory: size(c, "max-memory") / 2,
 		Paths: c.StringSlice("path"), Excludes: c.StringSlice("exclude"), Strip: c.Int("strip"), Force: c.Bool("force"),
 	}
 	if err := checkJobs(c); err != nil {
 		return o, err
 	}
 	if o.Strip < 0 {
-		return o, &usageError{problem: fmt.Sprintf("--strip %d is not a number of components", o.Strip)}
+		return o, &usageError{Problem: fmt.Sprintf("--strip %d is not a number of components", o.Strip)}
 	}
 	switch same, other := c.Bool("same-owner"), c.Bool("no-same-owner"); {
 	case same && other:
-		return o, &usageError{problem: "--same-owner and --no-same-owner exclude each other"}
+		return o, &usageError{Problem: "--same-owner and --no-same-owner exclude each other"}
 	case same:
 		o.Owners = layerctl.SameOwner
 	case other:

@@ -38,7 +38,7 @@ Its exit code is the command's. Flags for layerctl stand before the command.`,
 
 func runUnshare(c *cli.Context) error {
 	if os.Geteuid() == 0 {
-		return &usageError{problem: "unshare is for ordinary users", hint: "root mounts without it; run the command as it is"}
+		return &usageError{Problem: "unshare is for ordinary users", Advice: "root mounts without it; run the command as it is"}
 	}
 	args := c.Args().Slice()
 	if len(args) == 0 {

@@ -81,7 +81,7 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 	err = withClient(c, refs, func(l *layerctl.Client) (err error) {
 		repaired, err = l.Repair(c.Context, store, report, layerctl.PullOptions{
 			Limits:   limits(c),
-			Windows:  unpack.NewWindows(shares(c).windows),
+			Windows:  unpack.NewWindows(shares(c).Windows),
 			Progress: func(e layerctl.Event) { show.Event("", e) },
 		})
 		return err

@@ -28,3 +28,16 @@ func Count(n int, noun string) string {
 		return fmt.Sprintf("%d %ss", n, noun)
 	}
 }
+
+// Bytes is n in decimal units, as disks and links are sold.
+func Bytes(n int64) string {
+	const unit = 1000
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, exponent := float64(n)/unit, 0
+	for value >= unit && exponent < 4 {
+		value, exponent = value/unit, exponent+1
+	}
+	return fmt.Sprintf("%.1f %cB", value, "kMGTP"[exponent])
+}

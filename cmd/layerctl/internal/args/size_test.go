@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package terminal
+package args
 
 import "testing"
 
@@ -28,14 +28,6 @@ func TestParseSize(t *testing.T) {
 		got, err := ParseSize(test.text)
 		if (err != nil) != test.bad || got != test.want {
 			t.Errorf("ParseSize(%q) = %d, %v; want %d, bad %v", test.text, got, err, test.want, test.bad)
-		}
-	}
-}
-
-func TestBytes(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 3_430_122: "3.4 MB", 2e12: "2.0 TB"} {
-		if got := Bytes(n); got != want {
-			t.Errorf("Bytes(%d) = %q, want %q", n, got, want)
 		}
 	}
 }

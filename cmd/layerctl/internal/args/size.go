@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package terminal
+package args
 
 import (
 	"fmt"
@@ -51,16 +51,3 @@ func (f *Size) Set(s string) (err error) {
 
 // String implements flag.Value.
 func (f *Size) String() string { return f.text }
-
-// Bytes is n in decimal units, as disks and links are sold.
-func Bytes(n int64) string {
-	const unit = 1000
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, exponent := float64(n)/unit, 0
-	for value >= unit && exponent < 4 {
-		value, exponent = value/unit, exponent+1
-	}
-	return fmt.Sprintf("%.1f %cB", value, "kMGTP"[exponent])
-}

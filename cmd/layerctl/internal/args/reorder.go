@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package args
 
 import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/urfave/cli/v2"
 )
 
-// reorder puts flags before the arguments they follow, as the cli package
+// Grammar is what a program's command line may have. Flags are by each of
+// their names, and true where they take a value.
+type Grammar struct {
+	Global  map[string]bool
+	Command func(word string) (name string, flags map[string]bool) // "" is none
+	Runs    string                                                 // the command that runs a program
+}
+
+// Reorder puts flags before the arguments they follow, as the cli package
 // wants them: it stops looking for flags at the first argument, and takes a
 // global flag only before the command. People write
 //
 //	layerctl pull alpine --platform linux/arm/v7 --store /srv
 //
-// "--" ends the flags, as everywhere, and so does the command that unshare runs:
-// the flags after it are its own.
-func reorder(app *cli.App, args []string) ([]string, error) {
-	global := flagNames(app.Flags)
-	var command *cli.Command
+// "--" ends the flags, as everywhere, and so does the first argument of the
+// command g.Runs: it is a program, and the flags after it are its own.
+func Reorder(args []string, g Grammar) ([]string, error) {
+	command := ""
 	var local map[string]bool
 	var before, after, rest []string
 	for i := 1; i < len(args); i++ {
@@ -30,13 +35,12 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 			break
 		}
 		if !strings.HasPrefix(arg, "-") || arg == "-" {
-			if command == nil && len(rest) == 0 {
-				if command = app.Command(arg); command != nil {
-					local = flagNames(command.Flags)
+			if command == "" && len(rest) == 0 {
+				if command, local = g.Command(arg); command != "" {
 					continue
 				}
 			}
-			if command != nil && command.Name == unshareName {
+			if command != "" && command == g.Runs {
 				rest = append(rest, args[i:]...)
 				break
 			}
@@ -47,12 +51,12 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 		takesValue, isLocal := local[name]
 		isGlobal := false
 		if !isLocal {
-			takesValue, isGlobal = global[name]
+			takesValue, isGlobal = g.Global[name]
 		}
 		words := []string{arg}
 		if takesValue && !hasValue {
 			if i+1 == len(args) {
-				return nil, &usageError{problem: fmt.Sprintf("flag %s needs a value", arg)}
+				return nil, &UsageError{Problem: fmt.Sprintf("flag %s needs a value", arg)}
 			}
 			i++
 			words = append(words, args[i])
@@ -64,30 +68,15 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 		}
 	}
 	out := slices.Concat(args[:1], before)
-	if command != nil {
-		out = append(out, command.Name)
+	if command != "" {
+		out = append(out, command)
 	}
 	out = append(out, after...)
 	if len(rest) > 0 {
-		if command != nil {
+		if command != "" {
 			out = append(out, "--")
 		}
 		out = append(out, rest...)
 	}
 	return out, nil
-}
-
-// flagNames maps each name of each flag to whether it takes a value.
-func flagNames(flags []cli.Flag) map[string]bool {
-	names := map[string]bool{}
-	for _, f := range flags {
-		takes := false
-		if d, ok := f.(cli.DocGenerationFlag); ok {
-			takes = d.TakesValue()
-		}
-		for _, n := range f.Names() {
-			names[n] = takes
-		}
-	}
-	return names
 }

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/layerctl/layerctl"
+)
+
+func TestAvailable(t *testing.T) {
+	tests := map[string]struct {
+		files map[string]string
+		want  int64
+	}{
+		"version 2": {map[string]string{
+			"proc/self/cgroup":               "0::/a/b\n",
+			"sys/fs/cgroup/a/b/memory.max":   "max\n",
+			"sys/fs/cgroup/a/memory.max":     "67108864\n",
+			"sys/fs/cgroup/other/memory.max": "1\n",
+		}, 64 << 20},
+		"version 1": {map[string]string{
+			"proc/self/cgroup": "9:cpu:/x\n4:memory:/c\n",
+			"sys/fs/cgroup/memory/c/memory.limit_in_bytes": "33554432\n",
+			"sys/fs/cgroup/memory/memory.limit_in_bytes":   "9223372036854771712\n",
+			"sys/fs/cgroup/x/memory.max":                   "1\n",
+		}, 32 << 20},
+		"in a namespace of its own": {map[string]string{
+			"proc/self/cgroup":         "0::/../../x\n",
+			"sys/fs/cgroup/memory.max": "50331648\n",
+		}, 48 << 20},
+		"none": {nil, available("/nonexistent")},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			for file, text := range test.files {
+				if err := os.MkdirAll(filepath.Join(root, filepath.Dir(file)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(root, file), []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := available(root); got != test.want {
+				t.Errorf("got %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+func TestDivide(t *testing.T) {
+	most := layerctl.DefaultJobs()
+	const mib = 1 << 20
+	tests := []struct {
+		memory       int64
+		jobs, ranges int
+		want         Share
+	}{
+		{24 * mib, 0, 0, Share{1, 0, 1 * mib, 0}},
+		{48 * mib, 2, 0, Share{2, 0, 2 * mib, 6 * mib}},
+		{256 * mib, 0, 0, Share{most, 0, 4 * mib, int64(242-16*most) * mib}},
+		{256 * mib, 9, 0, Share{9, 0, 4 * mib, 98 * mib}},
+		{1, 0, 0, Share{1, 0, 1 * mib, 0}},
+		// Each range takes 4 MiB, and one more is passed on.
+		{51 * mib, 0, 4, Share{1, 4, 2 * mib, 3 * mib}},
+		{51 * mib, 0, 16, Share{1, 5, 1 * mib, 0}},
+		{48 * mib, 2, 4, Share{2, 1, 2 * mib, 6 * mib}},
+		{24 * mib, 0, 4, Share{1, 1, 1 * mib, 0}},
+		{256 * mib, 2, 4, Share{2, 4, 4 * mib, 170 * mib}},
+	}
+	for _, test := range tests {
+		if got := Divide(test.memory, test.jobs, test.ranges); got != test.want {
+			t.Errorf("%d MiB, %d jobs, %d ranges: got %+v, want %+v", test.memory/mib, test.jobs, test.ranges, got, test.want)
+		}
+	}
+}

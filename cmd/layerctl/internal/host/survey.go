@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"runtime"
+	"strings"
+
+	"github.com/layerctl/layerctl/overlaystore"
+	"golang.org/x/sys/unix"
+)
+
+// Rootless looks for what a user without root needs.
+func Rootless() []overlaystore.Check {
+	list := []overlaystore.Check{{Name: "user namespaces", OK: true, Value: "allowed", Hint: "sysctl -w user.max_user_namespaces=15000"}}
+	for file, bad := range map[string]string{
+		"/proc/sys/user/max_user_namespaces":                     "0",
+		"/proc/sys/kernel/unprivileged_userns_clone":             "0",
+		"/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1",
+	} {
+		raw, err := os.ReadFile(file)
+		if err == nil && strings.TrimSpace(string(raw)) == bad {
+			list[0].OK, list[0].Value, list[0].Hint = false, file+" is "+bad, "an administrator can change it with sysctl"
+		}
+	}
+	for _, name := range []string{"newuidmap", "newgidmap"} {
+		path, err := exec.LookPath(name)
+		check := overlaystore.Check{Name: name, OK: err == nil, Value: path, Hint: "install the package uidmap (shadow-utils)"}
+		list = append(list, check)
+	}
+	path, err := exec.LookPath(string(overlaystore.FUSEDriver))
+	list = append(list, overlaystore.Check{Name: "fuse-overlayfs", OK: err == nil, Value: path, Hint: "only needed where the kernel mounts no overlayfs in user namespaces: before Linux 5.11"})
+	who := overlaystore.Check{Name: "subordinate ids", Hint: "add a line such as NAME:100000:65536 to /etc/subuid and /etc/subgid"}
+	if u, err := user.Current(); err == nil {
+		who.Value = "none for " + u.Username
+		if ids := subordinate("/etc/subuid", u); ids != "" && subordinate("/etc/subgid", u) != "" {
+			who.OK, who.Value = true, ids
+		}
+	}
+	return append(list, who)
+}
+
+// subordinate is the line of a user in a file like /etc/subuid (subuid(5)).
+func subordinate(file string, u *user.User) string {
+	raw, _ := os.ReadFile(file) // without it nobody has any
+	for line := range strings.Lines(string(raw)) {
+		name, ids, ok := strings.Cut(strings.TrimSpace(line), ":")
+		if ok && (name == u.Username || name == u.Uid) {
+			return ids
+		}
+	}
+	return ""
+}
+
+// Limits tells what bounds a process here.
+func Limits() []overlaystore.Check {
+	var files unix.Rlimit
+	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &files) // zero says no
+	list := []overlaystore.Check{
+		{Name: "open files", OK: files.Cur >= 1024, Value: fmt.Sprintf("%d, at most %d", files.Cur, files.Max), Hint: "ulimit -n 1024"},
+		{Name: "processors", OK: true, Value: fmt.Sprint(runtime.NumCPU())},
+	}
+	if raw, err := os.ReadFile("/proc/sys/fs/mount-max"); err == nil {
+		list = append(list, overlaystore.Check{Name: "mounts", OK: true, Value: "at most " + strings.TrimSpace(string(raw))})
+	}
+	return append(list, overlaystore.Check{Name: "layers of an image", OK: true, Value: "at most 500"})
+}
