@@ -45,7 +45,7 @@ var imports = map[string][]string{
 	// below it: what the command prints
 	"cmd/layerctl/internal/args":     {"platform", "overlaystore", "archive", "errkind"},
 	"cmd/layerctl/internal/host":     {"", "registry", "unpack", "overlaystore"},
-	"cmd/layerctl/internal/progress": {"", "registry", "cmd/layerctl/internal/terminal"},
+	"cmd/layerctl/internal/progress": {"", "progress", "registry", "cmd/layerctl/internal/terminal"},
 	"cmd/layerctl/internal/show":     {"", "registry", "overlaystore", "manifest", "platform", "layer", "cmd/layerctl/internal/terminal"},
 	"cmd/layerctl/internal/terminal": {},
 	// level 2: the only place that joins the parts
