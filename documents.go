@@ -8,6 +8,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/inspect"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/registry"
@@ -59,6 +60,28 @@ func (c *Client) Config(ctx context.Context, ref string) ([]byte, error) {
 		return err
 	})
 	return config, err
+}
+
+// Inspect says what ref holds, and what a pull for the client's platform would
+// take; see [inspect.Read]. Options.Strict and Options.Facts are the client's.
+func (c *Client) Inspect(ctx context.Context, ref string, o inspect.Options) (*inspect.Result, error) {
+	wanted, err := c.wanted()
+	if err != nil {
+		return nil, err
+	}
+	o.Strict = c.options.Strict
+	if !wanted.Named {
+		o.Facts = c.Host().Facts
+	}
+	var found *inspect.Result
+	err = c.with(ctx, ref, func(s *source.Source) (err error) {
+		found, err = inspect.Read(ctx, s, wanted, o)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", ref, err)
+	}
+	return found, nil
 }
 
 // Ping tells what a registry speaks; see [registry.Client.Ping].

@@ -7,6 +7,9 @@ import "github.com/layerctl/layerctl/progress"
 // Event is one step of a pull; see [progress.Event].
 type Event = progress.Event
 
+// EventKind says what an Event tells; see [progress.Kind].
+type EventKind = progress.Kind
+
 // The kinds of events; see package progress.
 const (
 	LayerPresent  = progress.LayerPresent

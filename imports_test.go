@@ -28,6 +28,7 @@ var imports = map[string][]string{
 		"cmd/layerctl/internal/show",
 		"cmd/layerctl/internal/terminal",
 		"",
+		"inspect",
 		"registry",
 		"unpack",
 		"overlaystore",
@@ -46,10 +47,11 @@ var imports = map[string][]string{
 	"cmd/layerctl/internal/args":     {"platform", "overlaystore", "archive", "errkind"},
 	"cmd/layerctl/internal/host":     {"", "registry", "unpack", "overlaystore"},
 	"cmd/layerctl/internal/progress": {"", "progress", "registry", "cmd/layerctl/internal/terminal"},
-	"cmd/layerctl/internal/show":     {"", "registry", "overlaystore", "manifest", "platform", "layer", "cmd/layerctl/internal/terminal"},
+	"cmd/layerctl/internal/show":     {"inspect", "", "registry", "overlaystore", "manifest", "platform", "layer", "cmd/layerctl/internal/terminal"},
 	"cmd/layerctl/internal/terminal": {},
 	// level 2: the only place that joins the parts
-	"": {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "progress", "internal/durable", "internal/fetch", "internal/flat", "internal/source", "layer", "errkind", "internal/stackview"},
+	"":        {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "progress", "inspect", "internal/durable", "internal/fetch", "internal/flat", "internal/source", "layer", "errkind", "internal/stackview"},
+	"inspect": {"manifest", "platform", "registry", "internal/source"},
 	// level 1, on the others of it
 	"internal/fetch":  {"cache", "manifest", "progress", "unpack", "internal/source", "layer"},
 	"internal/source": {"cache", "manifest", "platform", "registry", "errkind"},

@@ -17,6 +17,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/inspect"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/platform"
@@ -58,7 +59,7 @@ func (s *inspected) image(p ocispec.Platform) ocispec.Descriptor {
 	return s.layout.Image(p, imagetest.Tar(imagetest.File("arch", p.Architecture+p.Variant)), imagetest.Tar(imagetest.File("all", "same")))
 }
 
-func (s *inspected) inspect(t *testing.T, ref string, o InspectOptions) *Inspection {
+func (s *inspected) inspect(t *testing.T, ref string, o inspect.Options) *inspect.Result {
 	t.Helper()
 	found, err := s.client.Inspect(t.Context(), ref, o)
 	if err != nil {
@@ -75,19 +76,19 @@ func TestInspectCountsRequests(t *testing.T) {
 	tests := []struct {
 		name string
 		ref  string
-		o    InspectOptions
+		o    inspect.Options
 		want int
 	}{
-		{"index, entries", ref, InspectOptions{}, 1},
-		{"index, platforms", ref, InspectOptions{Detail: DetailPlatforms}, 1},
-		{"index, manifests", ref, InspectOptions{Detail: DetailManifests}, 1 + 3},
-		{"index, configs", ref, InspectOptions{Detail: DetailConfigs}, 1 + 3 + 3},
-		{"index, entries and the chosen image", ref, InspectOptions{Chosen: true}, 1 + 2},
-		{"index, configs and the chosen image", ref, InspectOptions{Detail: DetailConfigs, Chosen: true}, 1 + 3 + 3},
-		{"image, entries", single, InspectOptions{}, 1},
-		{"image, platforms", single, InspectOptions{Detail: DetailPlatforms}, 2},
-		{"image, configs", single, InspectOptions{Detail: DetailConfigs}, 2},
-		{"image, entries and the chosen image", single, InspectOptions{Chosen: true}, 2},
+		{"index, entries", ref, inspect.Options{}, 1},
+		{"index, platforms", ref, inspect.Options{Detail: inspect.Platforms}, 1},
+		{"index, manifests", ref, inspect.Options{Detail: inspect.Manifests}, 1 + 3},
+		{"index, configs", ref, inspect.Options{Detail: inspect.Configs}, 1 + 3 + 3},
+		{"index, entries and the chosen image", ref, inspect.Options{Chosen: true}, 1 + 2},
+		{"index, configs and the chosen image", ref, inspect.Options{Detail: inspect.Configs, Chosen: true}, 1 + 3 + 3},
+		{"image, entries", single, inspect.Options{}, 1},
+		{"image, platforms", single, inspect.Options{Detail: inspect.Platforms}, 2},
+		{"image, configs", single, inspect.Options{Detail: inspect.Configs}, 2},
+		{"image, entries and the chosen image", single, inspect.Options{Chosen: true}, 2},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -116,7 +117,7 @@ func TestInspectReadsNothingTwice(t *testing.T) {
 	other := image
 	other.Platform = &ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v6"}
 	ref := s.serve(s.layout.Index(image, other, image))
-	found := s.inspect(t, ref, InspectOptions{Detail: DetailConfigs})
+	found := s.inspect(t, ref, inspect.Options{Detail: inspect.Configs})
 	if got := s.Requests(); len(got) != 3 {
 		t.Errorf("%d requests, want 3: %q", len(got), got)
 	}
@@ -131,8 +132,8 @@ func TestInspectOneShape(t *testing.T) {
 	s := newInspected(t, Options{})
 	arm := s.image(linuxARMv7)
 	ref := s.serve(s.layout.Index(s.image(linuxAMD64), arm))
-	index := s.inspect(t, ref, InspectOptions{Detail: DetailConfigs})
-	single := s.inspect(t, s.Host+"/image@"+arm.Digest.String(), InspectOptions{Detail: DetailConfigs})
+	index := s.inspect(t, ref, inspect.Options{Detail: inspect.Configs})
+	single := s.inspect(t, s.Host+"/image@"+arm.Digest.String(), inspect.Options{Detail: inspect.Configs})
 	if index.Kind != "index" || single.Kind != "image" || single.Digest != arm.Digest {
 		t.Errorf("kinds %s and %s, digest %s", index.Kind, single.Kind, single.Digest)
 	}
@@ -140,7 +141,7 @@ func TestInspectOneShape(t *testing.T) {
 		t.Errorf("chosen %s and %s, want %s", index.Chosen, single.Chosen, arm.Digest)
 	}
 	from, alone := index.Manifests[1], single.Manifests[0]
-	from.Descriptor, from.entry, alone.entry = nil, ocispec.Descriptor{}, ocispec.Descriptor{}
+	from.Descriptor = nil
 	got, want := imagetest.JSON(alone), imagetest.JSON(from)
 	if string(got) != string(want) {
 		t.Errorf("alone\n%s\nin an index\n%s", got, want)
@@ -156,7 +157,7 @@ func TestInspectKeepsUnknownFields(t *testing.T) {
 		`,"urls":["https://example.com"],"x-number":12345678901234567890,"annotations":{"k":"v"},"platform":{"os":"linux","architecture":"arm","variant":"v7","features":["vfp"]}}],"x-top":{"a":[1.50]},"annotations":{"top":"yes"}}`)
 	s.AddLayout(func() string { s.layout.Tag(image, "x"); return s.layout.Dir }(), "x")
 	s.Add(ocispec.MediaTypeImageIndex, raw, "odd")
-	found := s.inspect(t, s.Host+"/image:odd", InspectOptions{})
+	found := s.inspect(t, s.Host+"/image:odd", inspect.Options{})
 	if string(found.Document) != string(raw) {
 		t.Errorf("the document is not exact: %s", found.Document)
 	}
@@ -192,7 +193,7 @@ func TestInspectSetsKindsApart(t *testing.T) {
 	ref := s.serve(s.layout.Index(arm, attestation, chart, blob, nested, unmarked))
 
 	s.Requests()
-	found := s.inspect(t, ref, InspectOptions{Detail: DetailManifests})
+	found := s.inspect(t, ref, inspect.Options{Detail: inspect.Manifests})
 	var kinds []string
 	for _, m := range found.Manifests {
 		kinds = append(kinds, m.Kind)
@@ -224,7 +225,7 @@ func TestInspectOfAnArtifact(t *testing.T) {
 	ref := s.serve(s.layout.Blob(ocispec.MediaTypeImageManifest, imagetest.JSON(map[string]any{
 		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "config": config, "layers": []any{},
 	})))
-	found := s.inspect(t, ref, InspectOptions{Detail: DetailConfigs})
+	found := s.inspect(t, ref, inspect.Options{Detail: inspect.Configs})
 	if found.Kind != "artifact" || found.Manifests[0].Artifact != "Helm chart" || found.Chosen != "" {
 		t.Errorf("got %+v", found)
 	}
@@ -244,7 +245,7 @@ func TestInspectWithoutAChild(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newInspected(t, Options{Strict: strict})
 			ref := s.serve(s.layout.Index(gone, s.image(linuxARMv7)))
-			found, err := s.client.Inspect(t.Context(), ref, InspectOptions{Detail: DetailConfigs})
+			found, err := s.client.Inspect(t.Context(), ref, inspect.Options{Detail: inspect.Configs})
 			if strict {
 				if !errors.Is(err, registry.ErrNotFound) {
 					t.Errorf("got %v, want that it is not found", err)
@@ -266,7 +267,7 @@ func TestInspectWithoutANestedIndex(t *testing.T) {
 	s := newInspected(t, Options{})
 	gone := imagetest.NewLayout(t.TempDir()).Index()
 	ref := s.serve(s.layout.Index(s.image(linuxARMv7), gone))
-	found := s.inspect(t, ref, InspectOptions{Detail: DetailConfigs})
+	found := s.inspect(t, ref, inspect.Options{Detail: inspect.Configs})
 	if found.Chosen != "" || !errors.Is(found.Refusal(), registry.ErrNotFound) || found.Manifests[1].Error == "" {
 		t.Errorf("chosen %q, refusal %v, error %q", found.Chosen, found.Refusal(), found.Manifests[1].Error)
 	}
@@ -290,7 +291,7 @@ func TestInspectOfABombOfIndexes(t *testing.T) {
 		indexes = append(indexes, s.layout.Index(entries[n:]...))
 	}
 	ref := s.serve(s.layout.Index(indexes...))
-	_, err := s.client.Inspect(t.Context(), ref, InspectOptions{Detail: DetailConfigs})
+	_, err := s.client.Inspect(t.Context(), ref, inspect.Options{Detail: inspect.Configs})
 	if !errors.Is(err, manifest.ErrMalformed) {
 		t.Errorf("got %v, want that there are too many", err)
 	}
@@ -308,7 +309,7 @@ func TestInspectOfABombOfManifests(t *testing.T) {
 	}
 	index := s.layout.Index(entries...)
 	s.Add(index.MediaType, readBlob(t, s.layout, index.Digest), "latest")
-	_, err := s.client.Inspect(t.Context(), s.Host+"/image", InspectOptions{Detail: DetailManifests})
+	_, err := s.client.Inspect(t.Context(), s.Host+"/image", inspect.Options{Detail: inspect.Manifests})
 	if got := s.Requests(); !errors.Is(err, manifest.ErrMalformed) || len(got) != 1 {
 		t.Errorf("got %v after %q, want that it is too much", err, got)
 	}
@@ -320,11 +321,11 @@ func TestInspectWithoutAConfig(t *testing.T) {
 	image := s.image(linuxARMv7)
 	s.Add(image.MediaType, readBlob(t, s.layout, image.Digest), "latest")
 	ref := s.Host + "/image"
-	found := s.inspect(t, ref, InspectOptions{Detail: DetailConfigs})
+	found := s.inspect(t, ref, inspect.Options{Detail: inspect.Configs})
 	if m := found.Manifests[0]; m.Error == "" || len(m.Layers) != 2 || m.Platform != nil {
 		t.Errorf("got %+v", m)
 	}
-	for name, o := range map[string]InspectOptions{"platforms": {Detail: DetailPlatforms}, "the chosen image": {Chosen: true}} {
+	for name, o := range map[string]inspect.Options{"platforms": {Detail: inspect.Platforms}, "the chosen image": {Chosen: true}} {
 		if _, err := s.client.Inspect(t.Context(), ref, o); !errors.Is(err, registry.ErrNotFound) {
 			t.Errorf("%s: %v, want that the config is not found", name, err)
 		}
@@ -347,7 +348,7 @@ func TestInspectOfBytesThatAreNoDocument(t *testing.T) {
 			s.Add(ocispec.MediaTypeImageManifest, readBlob(t, s.layout, image.Digest))
 			index := s.layout.Index(manifest, image)
 			s.Add(index.MediaType, readBlob(t, s.layout, index.Digest), "latest")
-			found := s.inspect(t, s.Host+"/image", InspectOptions{Detail: DetailConfigs})
+			found := s.inspect(t, s.Host+"/image", inspect.Options{Detail: inspect.Configs})
 			for _, m := range found.Manifests {
 				if m.Error == "" {
 					t.Errorf("%s: no error", m.Platform)
@@ -373,7 +374,7 @@ func readBlob(t *testing.T, l *imagetest.Layout, d digest.Digest) []byte {
 func TestInspectWithoutAMatch(t *testing.T) {
 	s := newInspected(t, Options{Platform: "linux/s390x"})
 	ref := s.serve(s.layout.Index(s.image(linuxAMD64), s.image(linuxARMv7)))
-	found := s.inspect(t, ref, InspectOptions{})
+	found := s.inspect(t, ref, inspect.Options{})
 	if found.Chosen != "" || len(found.Warnings) != 1 || !errors.Is(found.Refusal(), platform.ErrNoMatch) {
 		t.Errorf("chosen %q, warnings %q, refusal %v", found.Chosen, found.Warnings, found.Refusal())
 	}
@@ -392,7 +393,7 @@ func TestInspectCheckComparesConfigs(t *testing.T) {
 			image := s.image(linuxAMD64)
 			image.Platform = &linuxARMv7
 			ref := s.serve(s.layout.Index(image))
-			found, err := s.client.Inspect(t.Context(), ref, InspectOptions{Chosen: true})
+			found, err := s.client.Inspect(t.Context(), ref, inspect.Options{Chosen: true})
 			if strict {
 				if !errors.Is(err, ErrPlatformConflict) {
 					t.Errorf("got %v, want a conflict", err)
@@ -414,12 +415,12 @@ func TestInspectCheckComparesConfigs(t *testing.T) {
 func TestInspectEverySource(t *testing.T) {
 	s := newInspected(t, Options{})
 	ref := s.serve(s.image(linuxARMv7))
-	want := s.inspect(t, ref, InspectOptions{Detail: DetailConfigs})
+	want := s.inspect(t, ref, inspect.Options{Detail: inspect.Configs})
 	want.Reference = ""
 	archive := filepath.Join(t.TempDir(), "archive.tar")
 	writeFile(t, archive, tarOf(t, s.layout.Dir))
 	for _, ref := range []string{"oci:" + s.layout.Dir + ":latest", "oci-archive:" + archive} {
-		got := s.inspect(t, ref, InspectOptions{Detail: DetailConfigs})
+		got := s.inspect(t, ref, inspect.Options{Detail: inspect.Configs})
 		got.Reference = ""
 		if g, w := imagetest.JSON(got), imagetest.JSON(want); string(g) != string(w) {
 			t.Errorf("%s\n%s\nregistry\n%s", ref, g, w)
@@ -438,7 +439,7 @@ func TestInspectDockerArchive(t *testing.T) {
 		imagetest.File("config.json", string(config)), imagetest.File("layer.tar", string(layer)),
 		imagetest.File("manifest.json", `[{"Config":"config.json","RepoTags":["a:b"],"Layers":["layer.tar"]}]`)))
 	s := newInspected(t, Options{})
-	found := s.inspect(t, "docker-archive:"+archive, InspectOptions{Detail: DetailConfigs})
+	found := s.inspect(t, "docker-archive:"+archive, inspect.Options{Detail: inspect.Configs})
 	m := found.Manifests[0]
 	if m.Config.Digest != digest.FromBytes(config) || m.Platform.String() != "linux/arm/v7" || found.Chosen != m.Digest {
 		t.Errorf("config %s, platform %s, chosen %q", m.Config.Digest, m.Platform, found.Chosen)
@@ -472,27 +473,6 @@ func writeFile(t *testing.T, name string, content []byte) {
 	if err := os.WriteFile(name, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// Whatever a registry sends becomes JSON or an error, never a panic.
-func FuzzInspect(f *testing.F) {
-	for _, name := range []string{"alpine-3.20/index.json", "alpine-3.20/manifest-arm-v7.json", "traefik-2018/docker-manifest-inspect.json"} {
-		f.Add(readTestdata(f, "manifests/"+name))
-	}
-	f.Add([]byte(`{"schemaVersion":2,"manifests":[]}`))
-	r := imagetest.NewRegistry()
-	f.Cleanup(r.Close)
-	client := New(Options{Platform: "linux/arm/v7", Registry: registry.Options{PlainHTTP: []string{r.Host}, Retries: -1}})
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		r.Add("application/json", raw, "fuzz")
-		found, err := client.Inspect(t.Context(), r.Host+"/image:fuzz", InspectOptions{Detail: DetailConfigs})
-		if err != nil {
-			return
-		}
-		if _, err := json.Marshal(found); err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 func readTestdata(t testing.TB, name string) []byte {

@@ -14,7 +14,7 @@ func inspectFormat(c *cli.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	found, err := inspect(c, ref, t.Needs())
+	found, err := inspectShown(c, ref, t.Needs())
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/inspect"
 )
 
 func inspectCommand() *cli.Command {
@@ -71,7 +72,7 @@ func runInspect(c *cli.Context) error {
 		return inspectFormat(c, refs[0])
 	}
 	detail, write := inspectPrinter(c, refs[0], form)
-	found, err := inspect(c, refs[0], detail)
+	found, err := inspectShown(c, refs[0], detail)
 	if err != nil {
 		return err
 	}
@@ -79,26 +80,26 @@ func runInspect(c *cli.Context) error {
 }
 
 // inspectPrinter is what prints a form, and how much of the image that needs.
-func inspectPrinter(c *cli.Context, ref, form string) (layerctl.InspectOptions, func(io.Writer, *layerctl.Inspection) error) {
-	manifests := layerctl.InspectOptions{Detail: layerctl.DetailManifests}
-	configs := layerctl.InspectOptions{Detail: layerctl.DetailConfigs}
+func inspectPrinter(c *cli.Context, ref, form string) (inspect.Options, func(io.Writer, *inspect.Result) error) {
+	manifests := inspect.Options{Detail: inspect.Manifests}
+	configs := inspect.Options{Detail: inspect.Configs}
 	switch form {
 	case "docker":
 		long := c.Bool("verbose")
-		o := layerctl.InspectOptions{}
+		o := inspect.Options{}
 		if long {
-			o = layerctl.InspectOptions{Detail: layerctl.DetailManifests, Attestations: true}
+			o = inspect.Options{Detail: inspect.Manifests, Attestations: true}
 		}
-		return o, func(w io.Writer, found *layerctl.Inspection) error { return show.Docker(w, ref, found, long) }
+		return o, func(w io.Writer, found *inspect.Result) error { return show.Docker(w, ref, found, long) }
 	case "manifest-tool":
-		return manifests, func(w io.Writer, found *layerctl.Inspection) error { return show.ManifestTool(w, ref, found) }
+		return manifests, func(w io.Writer, found *inspect.Result) error { return show.ManifestTool(w, ref, found) }
 	case "json":
 		return configs, show.Inspection
 	}
 	if c.Bool("configs") {
-		return configs, func(w io.Writer, found *layerctl.Inspection) error { return show.Tree(w, found, true) }
+		return configs, func(w io.Writer, found *inspect.Result) error { return show.Tree(w, found, true) }
 	}
-	return manifests, func(w io.Writer, found *layerctl.Inspection) error { return show.Tree(w, found, false) }
+	return manifests, func(w io.Writer, found *inspect.Result) error { return show.Tree(w, found, false) }
 }
 
 // inspectForm is the one form that was asked for; "" is the tree.
@@ -118,9 +119,9 @@ func inspectForm(c *cli.Context) (string, error) {
 	return strings.Join(asked, ""), nil
 }
 
-// inspect asks for as much as the form shows, and warns of what a person
+// inspectShown asks for as much as the form shows, and warns of what a person
 // should know.
-func inspect(c *cli.Context, ref string, o layerctl.InspectOptions) (*layerctl.Inspection, error) {
+func inspectShown(c *cli.Context, ref string, o inspect.Options) (*inspect.Result, error) {
 	found, err := inspectQuietly(c, ref, o)
 	if err != nil {
 		return nil, err
@@ -133,7 +134,7 @@ func inspect(c *cli.Context, ref string, o layerctl.InspectOptions) (*layerctl.I
 	return found, nil
 }
 
-func inspectQuietly(c *cli.Context, ref string, o layerctl.InspectOptions) (found *layerctl.Inspection, err error) {
+func inspectQuietly(c *cli.Context, ref string, o inspect.Options) (found *inspect.Result, err error) {
 	err = withClient(c, []string{ref}, func(l *layerctl.Client) (err error) {
 		found, err = l.Inspect(c.Context, ref, o)
 		return err

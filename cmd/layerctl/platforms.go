@@ -8,8 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
+	"github.com/layerctl/layerctl/inspect"
 	"github.com/layerctl/layerctl/platform"
 )
 
@@ -30,7 +30,7 @@ func runPlatforms(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := inspectQuietly(c, refs[0], layerctl.InspectOptions{Detail: layerctl.DetailPlatforms})
+	found, err := inspectQuietly(c, refs[0], inspect.Options{Detail: inspect.Platforms})
 	if err != nil {
 		return err
 	}

@@ -7,9 +7,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/inspect"
 )
 
 func resolveCommand() *cli.Command {
@@ -37,7 +37,7 @@ func runResolve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := inspectQuietly(c, refs[0], layerctl.InspectOptions{Chosen: c.Bool("check") || c.Bool("strict")})
+	found, err := inspectQuietly(c, refs[0], inspect.Options{Chosen: c.Bool("check") || c.Bool("strict")})
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/inspect"
 	"github.com/layerctl/layerctl/manifest"
 )
 
@@ -22,7 +22,7 @@ import (
 // the user wrote it. The forms are those of docker/cli 29,
 // cli/command/manifest/inspect.go and cli/manifest/types/types.go, and of the
 // docker/distribution 2.8 that it encodes with.
-func Docker(w io.Writer, typed string, found *layerctl.Inspection, long bool) error {
+func Docker(w io.Writer, typed string, found *inspect.Result, long bool) error {
 	var out []byte
 	var err error
 	switch single := found.Kind != "index"; {
@@ -56,7 +56,7 @@ type dockerEntry struct {
 	Platform  ocispec.Platform `json:"platform"`
 }
 
-func newDockerList(found *layerctl.Inspection) dockerList {
+func newDockerList(found *inspect.Result) dockerList {
 	l := dockerList{SchemaVersion: 2, MediaType: manifest.DockerManifestList, Manifests: []dockerEntry{}}
 	for i, m := range found.Manifests {
 		if i == 0 && m.MediaType == ocispec.MediaTypeImageManifest {
@@ -68,7 +68,7 @@ func newDockerList(found *layerctl.Inspection) dockerList {
 }
 
 // dockerPlatform is what docker makes of a platform: it always has one.
-func dockerPlatform(p *layerctl.InspectedPlatform) ocispec.Platform {
+func dockerPlatform(p *inspect.Platform) ocispec.Platform {
 	if p == nil {
 		return ocispec.Platform{}
 	}
@@ -88,7 +88,7 @@ type dockerManifest struct {
 }
 
 // dockerLong is a list of an index's images, and an object for a single one.
-func dockerLong(found *layerctl.Inspection, name string) ([]byte, error) {
+func dockerLong(found *inspect.Result, name string) ([]byte, error) {
 	if found.Kind != "index" {
 		return json.MarshalIndent(newDockerManifest(&found.Manifests[0], name), "", "\t")
 	}
@@ -104,7 +104,7 @@ func dockerLong(found *layerctl.Inspection, name string) ([]byte, error) {
 	return json.MarshalIndent(list, "", "\t")
 }
 
-func newDockerManifest(m *layerctl.InspectedManifest, name string) dockerManifest {
+func newDockerManifest(m *inspect.Manifest, name string) dockerManifest {
 	p := dockerPlatform(m.Platform)
 	d := dockerManifest{
 		Ref:        name,

@@ -9,8 +9,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/inspect"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -21,27 +21,27 @@ type Explanation struct {
 	Digest    digest.Digest `json:"digest"` // of what the reference names
 	MediaType string        `json:"mediaType"`
 	// Pinned is the reference with the digest of what was chosen.
-	Pinned     string                      `json:"pinned"`
-	Chosen     digest.Digest               `json:"chosen"`
-	Platform   *layerctl.InspectedPlatform `json:"platform"`
-	Host       layerctl.InspectedHost      `json:"host"`
-	Candidates []candidate                 `json:"candidates"`
-	Warnings   []string                    `json:"warnings"`
+	Pinned     string            `json:"pinned"`
+	Chosen     digest.Digest     `json:"chosen"`
+	Platform   *inspect.Platform `json:"platform"`
+	Host       inspect.Host      `json:"host"`
+	Candidates []candidate       `json:"candidates"`
+	Warnings   []string          `json:"warnings"`
 }
 
 // candidate is one entry of the index, or of one nested in it.
 type candidate struct {
-	Digest    digest.Digest               `json:"digest"`
-	MediaType string                      `json:"mediaType"`
-	Kind      string                      `json:"kind"`
-	Platform  *layerctl.InspectedPlatform `json:"platform"`
-	Chosen    bool                        `json:"chosen"`
-	layerctl.InspectedVerdict
+	Digest    digest.Digest     `json:"digest"`
+	MediaType string            `json:"mediaType"`
+	Kind      string            `json:"kind"`
+	Platform  *inspect.Platform `json:"platform"`
+	Chosen    bool              `json:"chosen"`
+	inspect.Verdict
 	name string
 }
 
 // NewExplanation explains an inspection.
-func NewExplanation(found *layerctl.Inspection) (*Explanation, error) {
+func NewExplanation(found *inspect.Result) (*Explanation, error) {
 	e := &Explanation{
 		Reference: found.Reference, Digest: found.Digest, MediaType: found.MediaType,
 		Chosen: found.Chosen, Host: found.Host, Warnings: found.Warnings, Candidates: []candidate{},
@@ -58,7 +58,7 @@ func NewExplanation(found *layerctl.Inspection) (*Explanation, error) {
 	return e, nil
 }
 
-func (e *Explanation) add(entries []layerctl.InspectedManifest) {
+func (e *Explanation) add(entries []inspect.Manifest) {
 	for i := range entries {
 		m := &entries[i]
 		e.add(m.Manifests)
@@ -67,7 +67,7 @@ func (e *Explanation) add(entries []layerctl.InspectedManifest) {
 		}
 		e.Candidates = append(e.Candidates, candidate{
 			Digest: m.Digest, MediaType: m.MediaType, Kind: m.Kind, Platform: m.Platform,
-			Chosen: m.Chosen, InspectedVerdict: *m.Verdict, name: manifestName(m),
+			Chosen: m.Chosen, Verdict: *m.Verdict, name: manifestName(m),
 		})
 		if m.Chosen {
 			e.Platform = m.Platform

@@ -6,8 +6,8 @@ import (
 	"bytes"
 	"io"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/inspect"
 )
 
 // printShape is for what holds an image author's text.
@@ -20,4 +20,4 @@ func printShape(w io.Writer, v any) error {
 }
 
 // Inspection prints what was found as one object.
-func Inspection(w io.Writer, found *layerctl.Inspection) error { return printShape(w, found) }
+func Inspection(w io.Writer, found *inspect.Result) error { return printShape(w, found) }

@@ -7,15 +7,15 @@ import (
 	"io"
 	"strings"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/inspect"
 	"github.com/layerctl/layerctl/manifest"
 )
 
 // ManifestTool prints what "manifest-tool inspect" prints; the form is that of
 // manifest-tool 2.2, v2/cmd/manifest-tool/inspect.go. typed is the reference as
 // the user wrote it.
-func ManifestTool(w io.Writer, typed string, found *layerctl.Inspection) error {
+func ManifestTool(w io.Writer, typed string, found *inspect.Result) error {
 	f := &manifestToolForm{Painter: terminal.NewPainter(w)}
 	if found.Kind == "index" {
 		f.list(typed, found)
@@ -33,7 +33,7 @@ type manifestToolForm struct {
 
 func (f *manifestToolForm) printf(format string, args ...any) { fmt.Fprintf(f, format, args...) }
 
-func (f *manifestToolForm) list(ref string, found *layerctl.Inspection) {
+func (f *manifestToolForm) list(ref string, found *inspect.Result) {
 	attestations := 0
 	for _, m := range found.Manifests {
 		if m.Kind == "attestation" && m.Annotations[referenceType] == attestationManifest {
@@ -65,7 +65,7 @@ func plural(n int, noun string) string {
 	return noun
 }
 
-func (f *manifestToolForm) entry(n int, m *layerctl.InspectedManifest) {
+func (f *manifestToolForm) entry(n int, m *inspect.Manifest) {
 	note := ""
 	if m.Annotations[referenceType] == attestationManifest {
 		note = " (" + referenceType + "=" + attestationManifest + ")"
@@ -84,7 +84,7 @@ func (f *manifestToolForm) entry(n int, m *layerctl.InspectedManifest) {
 	}
 }
 
-func (f *manifestToolForm) platform(n int, m *layerctl.InspectedManifest) {
+func (f *manifestToolForm) platform(n int, m *inspect.Manifest) {
 	p := dockerPlatform(m.Platform)
 	f.printf("[%d] Platform:\n", n)
 	f.printf("[%d]    -      OS: %s\n", n, f.Green(terminal.Escape(p.OS)))
@@ -100,7 +100,7 @@ func (f *manifestToolForm) platform(n int, m *layerctl.InspectedManifest) {
 	}
 }
 
-func (f *manifestToolForm) layers(n int, m *layerctl.InspectedManifest) {
+func (f *manifestToolForm) layers(n int, m *inspect.Manifest) {
 	f.printf("[%d] # Layers: %s\n", n, f.Red(fmt.Sprint(len(m.Layers))))
 	for i, l := range m.Layers {
 		f.printf("     layer %s: digest = %s\n", f.Red(fmt.Sprintf("%02d", i+1)), f.Yellow(l.Digest.String()))
@@ -109,7 +109,7 @@ func (f *manifestToolForm) layers(n int, m *layerctl.InspectedManifest) {
 	f.printf("\n")
 }
 
-func (f *manifestToolForm) image(ref string, found *layerctl.Inspection) {
+func (f *manifestToolForm) image(ref string, found *inspect.Result) {
 	m := &found.Manifests[0]
 	p := dockerPlatform(m.Platform)
 	f.printf("Name: %s (Type: %s)\n", f.Green(terminal.Escape(ref)), f.Green(terminal.Escape(found.MediaType)))

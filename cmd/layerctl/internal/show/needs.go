@@ -6,7 +6,7 @@ import (
 	"strings"
 	"text/template/parse"
 
-	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/inspect"
 )
 
 // entryKeys are what an index alone tells, and manifestKeys what its
@@ -28,19 +28,19 @@ func keys(words string) map[string]bool {
 
 // Needs tells how much must be read for the template: a digest should not cost
 // a request for each image. In doubt it is everything.
-func (t *Template) Needs() layerctl.InspectOptions {
+func (t *Template) Needs() inspect.Options {
 	n := needs{}
 	for _, defined := range t.parsed.Templates() {
 		if defined.Tree != nil {
 			n.list(defined.Root)
 		}
 	}
-	return layerctl.InspectOptions{Detail: n.detail}
+	return inspect.Options{Detail: n.detail}
 }
 
-type needs struct{ detail layerctl.Detail }
+type needs struct{ detail inspect.Detail }
 
-func (n *needs) atLeast(d layerctl.Detail) { n.detail = max(n.detail, d) }
+func (n *needs) atLeast(d inspect.Detail) { n.detail = max(n.detail, d) }
 
 func (n *needs) list(l *parse.ListNode) {
 	if l == nil {
@@ -58,7 +58,7 @@ func (n *needs) list(l *parse.ListNode) {
 		case *parse.WithNode:
 			n.branch(&node.BranchNode)
 		default:
-			n.atLeast(layerctl.DetailConfigs)
+			n.atLeast(inspect.Configs)
 		}
 	}
 }
@@ -87,7 +87,7 @@ func (n *needs) argument(arg parse.Node, walked bool) {
 		n.pipe(arg, false)
 	case *parse.IdentifierNode, *parse.StringNode, *parse.NumberNode, *parse.BoolNode, *parse.NilNode:
 	default: // the dot, a variable or what a call returns: who knows what is in it
-		n.atLeast(layerctl.DetailConfigs)
+		n.atLeast(inspect.Configs)
 	}
 }
 
@@ -96,12 +96,12 @@ func (n *needs) path(path []string, walked bool) {
 		switch key = strings.ToLower(key); {
 		case entryKeys[key]:
 		case manifestKeys[key]:
-			n.atLeast(layerctl.DetailManifests)
+			n.atLeast(inspect.Manifests)
 		case key == "manifests" && (walked || i < len(path)-1):
 		case key == "layers" && walked, key == "config" && i < len(path)-1:
-			n.atLeast(layerctl.DetailManifests)
+			n.atLeast(inspect.Manifests)
 		default:
-			n.atLeast(layerctl.DetailConfigs)
+			n.atLeast(inspect.Configs)
 		}
 	}
 }

@@ -3,25 +3,25 @@
 package show
 
 import (
+	"github.com/layerctl/layerctl/inspect"
 	"io"
 	"strings"
 
-	"github.com/layerctl/layerctl"
 	"github.com/opencontainers/go-digest"
 )
 
 // platformLine is one image of an index.
 type platformLine struct {
-	Name      string                     `json:"name"` // os/arch[/variant]
-	Platform  layerctl.InspectedPlatform `json:"platform"`
-	Digest    digest.Digest              `json:"digest"`
-	MediaType string                     `json:"mediaType"`
-	Size      int64                      `json:"size"`
-	Chosen    bool                       `json:"chosen"`
+	Name      string           `json:"name"` // os/arch[/variant]
+	Platform  inspect.Platform `json:"platform"`
+	Digest    digest.Digest    `json:"digest"`
+	MediaType string           `json:"mediaType"`
+	Size      int64            `json:"size"`
+	Chosen    bool             `json:"chosen"`
 }
 
 // platformLines lists the images of an index, and of those in it.
-func platformLines(entries []layerctl.InspectedManifest) []platformLine {
+func platformLines(entries []inspect.Manifest) []platformLine {
 	lines := []platformLine{}
 	for _, m := range entries {
 		switch {
@@ -35,13 +35,13 @@ func platformLines(entries []layerctl.InspectedManifest) []platformLine {
 }
 
 // Platforms prints each platform once.
-func Platforms(w io.Writer, entries []layerctl.InspectedManifest) error {
+func Platforms(w io.Writer, entries []inspect.Manifest) error {
 	_, err := io.WriteString(w, platformNames(platformLines(entries)))
 	return err
 }
 
 // PlatformsJSON prints an object for each image.
-func PlatformsJSON(w io.Writer, entries []layerctl.InspectedManifest) error {
+func PlatformsJSON(w io.Writer, entries []inspect.Manifest) error {
 	return printShape(w, platformLines(entries))
 }
 

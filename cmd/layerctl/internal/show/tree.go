@@ -11,8 +11,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/inspect"
 )
 
 // width is what a line of the tree fits into: the narrowest terminal that is
@@ -24,7 +24,7 @@ const (
 )
 
 // Tree prints an inspection for people, with the diffIDs where that is asked for.
-func Tree(w io.Writer, found *layerctl.Inspection, diffIDs bool) error {
+func Tree(w io.Writer, found *inspect.Result, diffIDs bool) error {
 	t := &tree{Painter: terminal.NewPainter(w), found: found, diffIDs: diffIDs}
 	t.inspection()
 	_, err := io.WriteString(w, t.String())
@@ -35,7 +35,7 @@ func Tree(w io.Writer, found *layerctl.Inspection, diffIDs bool) error {
 type tree struct {
 	strings.Builder
 	terminal.Painter
-	found   *layerctl.Inspection
+	found   *inspect.Result
 	diffIDs bool
 }
 
@@ -56,8 +56,8 @@ func (t *tree) inspection() {
 
 // entries prints an index's images, and apart from them what is only about
 // them.
-func (t *tree) entries(entries []layerctl.InspectedManifest, depth int) {
-	var attestations []*layerctl.InspectedManifest
+func (t *tree) entries(entries []inspect.Manifest, depth int) {
+	var attestations []*inspect.Manifest
 	for i := range entries {
 		if entries[i].Kind == "attestation" {
 			attestations = append(attestations, &entries[i])
@@ -78,7 +78,7 @@ func (t *tree) entries(entries []layerctl.InspectedManifest, depth int) {
 	}
 }
 
-func (t *tree) manifest(m *layerctl.InspectedManifest, depth int) {
+func (t *tree) manifest(m *inspect.Manifest, depth int) {
 	t.heading(m, depth)
 	switch m.Kind {
 	case "index":
@@ -107,7 +107,7 @@ func (t *tree) manifest(m *layerctl.InspectedManifest, depth int) {
 }
 
 // heading names a manifest, and says whether it is the one for this machine.
-func (t *tree) heading(m *layerctl.InspectedManifest, depth int) {
+func (t *tree) heading(m *inspect.Manifest, depth int) {
 	name := manifestName(m)
 	if m.Chosen {
 		note := "  (for this machine)"
@@ -120,7 +120,7 @@ func (t *tree) heading(m *layerctl.InspectedManifest, depth int) {
 	t.line(strings.Repeat("  ", depth) + "  " + t.Bold(terminal.Clip(name, width-2-2*depth)))
 }
 
-func (t *tree) layers(m *layerctl.InspectedManifest) {
+func (t *tree) layers(m *inspect.Manifest) {
 	for i, l := range m.Layers {
 		size := terminal.Bytes(l.Size)
 		if len(size) >= margin {

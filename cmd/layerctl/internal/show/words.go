@@ -10,13 +10,13 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/inspect"
 	"github.com/layerctl/layerctl/manifest"
 )
 
 // manifestName is how a heading calls a manifest.
-func manifestName(m *layerctl.InspectedManifest) string {
+func manifestName(m *inspect.Manifest) string {
 	switch {
 	case m.Kind == "index" && m.Platform == nil:
 		return "nested index"
@@ -34,7 +34,7 @@ func manifestName(m *layerctl.InspectedManifest) string {
 }
 
 // summary is a line about a manifest.
-func summary(m *layerctl.InspectedManifest) string {
+func summary(m *inspect.Manifest) string {
 	var parts []string
 	if m.CompressedSize != nil {
 		noun := "layer"
@@ -79,7 +79,7 @@ func formName(mediaType string) string {
 }
 
 // census counts what an index lists: "2 images, 2 attestations".
-func census(entries []layerctl.InspectedManifest) string {
+func census(entries []inspect.Manifest) string {
 	counts := map[string]int{}
 	for _, e := range entries {
 		counts[e.Kind]++
@@ -97,7 +97,7 @@ func census(entries []layerctl.InspectedManifest) string {
 }
 
 // subject names what an attestation is of.
-func subject(entries []layerctl.InspectedManifest, of string) string {
+func subject(entries []inspect.Manifest, of string) string {
 	for i := range entries {
 		if string(entries[i].Digest) == of {
 			return manifestName(&entries[i])
@@ -110,7 +110,7 @@ func subject(entries []layerctl.InspectedManifest, of string) string {
 }
 
 // hostName says what was chosen for.
-func hostName(h layerctl.InspectedHost) string {
+func hostName(h inspect.Host) string {
 	if h.Named {
 		return h.Platform.String() + ", as asked for"
 	}

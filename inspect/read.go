@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package layerctl
+package inspect
 
 import (
 	"context"
@@ -22,7 +22,7 @@ import (
 const inspectJobs = 8
 
 // readManifests reads each of these manifests once.
-func (i *inspector) readManifests(ctx context.Context, entries []*InspectedManifest) error {
+func (i *inspector) readManifests(ctx context.Context, entries []*Manifest) error {
 	var wanted []ocispec.Descriptor
 	for _, m := range entries {
 		if i.readable(m) {
@@ -50,12 +50,12 @@ func (i *inspector) readManifests(ctx context.Context, entries []*InspectedManif
 
 // readable says whether there is a manifest to read: an index may list what is
 // none.
-func (i *inspector) readable(m *InspectedManifest) bool {
+func (i *inspector) readable(m *Manifest) bool {
 	return manifest.IsManifest(m.MediaType) && (m.Kind != kindAttestation || i.options.Attestations)
 }
 
 // readConfigs reads the config of each of these images once.
-func (i *inspector) readConfigs(ctx context.Context, entries []*InspectedManifest) error {
+func (i *inspector) readConfigs(ctx context.Context, entries []*Manifest) error {
 	var wanted []ocispec.Descriptor
 	for _, m := range entries {
 		if m.hasConfig() {
@@ -78,11 +78,11 @@ func (i *inspector) readConfigs(ctx context.Context, entries []*InspectedManifes
 }
 
 // hasConfig says whether there is an image's config to read.
-func (m *InspectedManifest) hasConfig() bool {
+func (m *Manifest) hasConfig() bool {
 	return m.Kind == manifest.KindImage.String() && m.Config != nil && m.Error == ""
 }
 
-func (i *inspector) config(m *InspectedManifest, got document) error {
+func (i *inspector) config(m *Manifest, got document) error {
 	if got.err != nil {
 		return i.note(m, got.err)
 	}
@@ -91,8 +91,8 @@ func (i *inspector) config(m *InspectedManifest, got document) error {
 		return i.note(m, err)
 	}
 	for _, conflict := range conflicts {
-		if i.client.options.Strict {
-			return fmt.Errorf("manifest %s: %w: %s", m.Digest, ErrPlatformConflict, conflict)
+		if i.options.Strict {
+			return fmt.Errorf("manifest %s: %w: %s", m.Digest, source.ErrPlatformConflict, conflict)
 		}
 		i.found.Warnings = append(i.found.Warnings, fmt.Sprintf("manifest %s: %s", m.Digest, conflict))
 	}
@@ -101,7 +101,7 @@ func (i *inspector) config(m *InspectedManifest, got document) error {
 
 // note keeps what is wrong with one manifest, where the others may still be
 // shown, and returns what is wrong with the source.
-func (i *inspector) note(m *InspectedManifest, err error) error {
+func (i *inspector) note(m *Manifest, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -120,12 +120,12 @@ func tolerable(err error) bool {
 }
 
 // check reads what was chosen, as far as that was not done.
-func (i *inspector) check(ctx context.Context, m *InspectedManifest) error {
+func (i *inspector) check(ctx context.Context, m *Manifest) error {
 	i.fatal = true
 	if m.Error != "" {
 		return errors.New(m.Error)
 	}
-	chosen := []*InspectedManifest{m}
+	chosen := []*Manifest{m}
 	if m.Document == nil {
 		if err := i.readManifests(ctx, chosen); err != nil {
 			return err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package layerctl
+package inspect
 
 import (
 	"context"
@@ -16,11 +16,7 @@ import (
 // choose marks what a pull would take, by the same rules. That nothing fits
 // is a warning: whoever inspects wants to see what there is.
 func (i *inspector) choose(ctx context.Context) error {
-	wanted, err := i.client.wanted()
-	if err != nil {
-		return err
-	}
-	i.found.Host = i.client.inspectedHost(wanted)
+	i.found.Host = i.host()
 	if i.found.Kind == manifest.KindArtifact.String() {
 		m := &i.found.Manifests[0]
 		i.found.refusal = fmt.Errorf("manifest %s: %w", m.Digest, &manifest.ArtifactError{Name: m.Artifact, Type: m.ArtifactType})
@@ -32,7 +28,7 @@ func (i *inspector) choose(ctx context.Context) error {
 			return err
 		}
 	}
-	choice, err := platform.Choose(wanted, i.candidates())
+	choice, err := platform.Choose(i.wanted, i.candidates())
 	var none *platform.NoMatchError
 	switch {
 	case errors.As(err, &none):
@@ -76,7 +72,7 @@ func (i *inspector) refused(none *platform.NoMatchError) error {
 		}
 		return nil
 	}
-	if i.client.options.Strict && i.options.Chosen {
+	if i.options.Strict && i.options.Chosen {
 		return none
 	}
 	i.take(i.leaves[0])
@@ -87,23 +83,24 @@ func (i *inspector) refused(none *platform.NoMatchError) error {
 
 func (i *inspector) judged(verdicts []platform.Verdict) {
 	for n, v := range verdicts {
-		i.leaves[n].Verdict = &InspectedVerdict{Accepted: v.Accepted, Rank: v.Rank, Reason: v.Reason}
+		i.leaves[n].Verdict = &Verdict{Accepted: v.Accepted, Rank: v.Rank, Reason: v.Reason}
 	}
 }
 
-func (i *inspector) take(m *InspectedManifest) { m.Chosen, i.found.Chosen = true, m.Digest }
+func (i *inspector) take(m *Manifest) { m.Chosen, i.found.Chosen = true, m.Digest }
 
-// inspectedHost is what is chosen for, with the machine's facts where it was
-// the machine that decided.
-func (c *Client) inspectedHost(w platform.Wanted) InspectedHost {
-	h := InspectedHost{Platform: inspectedPlatform(w.Platform), Named: w.Named, Warning: w.Warning, Facts: []InspectedFact{}}
+// host is what is chosen for, with the machine's facts where it was the
+// machine that decided.
+func (i *inspector) host() Host {
+	w := i.wanted
+	h := Host{Platform: newPlatform(w.Platform), Named: w.Named, Warning: w.Warning, Facts: []Fact{}}
 	if w.Other != nil {
-		p := inspectedPlatform(*w.Other)
+		p := newPlatform(*w.Other)
 		h.Other = &p
 	}
 	if !w.Named {
-		for _, f := range c.Host().Facts {
-			h.Facts = append(h.Facts, InspectedFact(f))
+		for _, f := range i.options.Facts {
+			h.Facts = append(h.Facts, Fact(f))
 		}
 	}
 	return h

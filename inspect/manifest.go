@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package layerctl
+package inspect
 
 import (
 	"encoding/json"
@@ -18,16 +18,16 @@ import (
 // kindAttestation is the kind of an entry that is about another one.
 const kindAttestation = "attestation"
 
-// inspectedEntry is what an index says of one manifest.
-func inspectedEntry(desc ocispec.Descriptor, exact json.RawMessage) InspectedManifest {
-	m := InspectedManifest{
+// newManifest is what an index says of one manifest.
+func newManifest(desc ocispec.Descriptor, exact json.RawMessage) Manifest {
+	m := Manifest{
 		Digest: desc.Digest, MediaType: desc.MediaType, Size: desc.Size,
 		ArtifactType: desc.ArtifactType, Annotations: desc.Annotations,
 		Created:    desc.Annotations[ocispec.AnnotationCreated],
 		Descriptor: exact, entry: desc,
 	}
 	if desc.Platform != nil {
-		p := inspectedPlatform(*desc.Platform)
+		p := newPlatform(*desc.Platform)
 		m.Platform = &p
 	}
 	of, attestation := manifest.IsAttestation(desc)
@@ -45,7 +45,7 @@ func inspectedEntry(desc ocispec.Descriptor, exact json.RawMessage) InspectedMan
 }
 
 // read takes what the manifest's own bytes say.
-func (m *InspectedManifest) read(raw []byte) error {
+func (m *Manifest) read(raw []byte) error {
 	parsed, err := manifest.ParseManifest(raw, m.MediaType)
 	if err != nil {
 		m.Document = embeddable(raw)
@@ -59,18 +59,18 @@ func (m *InspectedManifest) read(raw []byte) error {
 	if m.Created == "" {
 		m.Created = parsed.Annotations[ocispec.AnnotationCreated]
 	}
-	m.Config = &InspectedConfig{Digest: parsed.Config.Digest, MediaType: parsed.Config.MediaType, Size: parsed.Config.Size}
+	m.Config = &Config{Digest: parsed.Config.Digest, MediaType: parsed.Config.MediaType, Size: parsed.Config.Size}
 	size := parsed.Size()
 	m.CompressedSize = &size
-	m.Layers = make([]InspectedLayer, len(parsed.Layers))
+	m.Layers = make([]Layer, len(parsed.Layers))
 	for n, l := range parsed.Layers {
-		m.Layers[n] = InspectedLayer{Digest: l.Digest, MediaType: l.MediaType, Size: l.Size, Annotations: l.Annotations}
+		m.Layers[n] = Layer{Digest: l.Digest, MediaType: l.MediaType, Size: l.Size, Annotations: l.Annotations}
 	}
 	return m.classify(raw)
 }
 
 // classify says what the manifest is of, by its own word.
-func (m *InspectedManifest) classify(raw []byte) error {
+func (m *Manifest) classify(raw []byte) error {
 	_, err := manifest.ParseImage(raw, m.MediaType)
 	var artifact *manifest.ArtifactError
 	switch {
@@ -91,7 +91,7 @@ func (m *InspectedManifest) classify(raw []byte) error {
 
 // readConfig takes what the config's bytes say. The conflicts are those with
 // the index.
-func (m *InspectedManifest) readConfig(raw []byte) ([]platform.Conflict, error) {
+func (m *Manifest) readConfig(raw []byte) ([]platform.Conflict, error) {
 	m.Config.Document = embeddable(raw)
 	config, err := manifest.ParseConfig(raw)
 	if err != nil {
@@ -114,7 +114,7 @@ func (m *InspectedManifest) readConfig(raw []byte) ([]platform.Conflict, error) 
 	if m.Descriptor != nil {
 		return platform.Compare(m.entry.Platform, config.Platform), nil
 	}
-	p := inspectedPlatform(config.Platform)
+	p := newPlatform(config.Platform)
 	m.Platform, m.entry.Platform = &p, &config.Platform
 	return nil, nil
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package layerctl
+package inspect
 
 import (
 	"context"
@@ -11,31 +11,33 @@ import (
 
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/platform"
+	"github.com/layerctl/layerctl/registry"
 )
 
-// Detail says how much of an index [Client.Inspect] reads, and so what it
+// Detail says how much of an index [Read] reads, and so what it
 // costs in requests.
 type Detail int
 
 // The details. Each has what the one before it has.
 const (
-	// DetailEntries is what the index itself says: one request. A nested
+	// Entries is what the index itself says: one request. A nested
 	// index costs one more, for without it nothing could be chosen.
-	DetailEntries Detail = iota
-	// DetailPlatforms has what each image runs on: where there is no index
+	Entries Detail = iota
+	// Platforms has what each image runs on: where there is no index
 	// the config alone tells, for one request more.
-	DetailPlatforms
-	// DetailManifests has configs' digests, layers and sizes: one request
+	Platforms
+	// Manifests has configs' digests, layers and sizes: one request
 	// more for each manifest that is no attestation.
-	DetailManifests
-	// DetailConfigs has the configs, diffIDs and times of creation: one
+	Manifests
+	// Configs has the configs, diffIDs and times of creation: one
 	// request more for each config.
-	DetailConfigs
+	Configs
 )
 
-// InspectOptions say how [Client.Inspect] works.
-type InspectOptions struct {
-	// Detail is how much is read; zero is [DetailEntries].
+// Options say how [Read] works; the zero value works.
+type Options struct {
+	// Detail is how much is read; zero is [Entries].
 	Detail Detail
 	// Attestations has the manifests of attestations read like the others;
 	// false leaves it at what the index says of them.
@@ -44,44 +46,53 @@ type InspectOptions struct {
 	// read and checked as a pull would, whatever Detail says: two requests
 	// more, or one for a single image. What is wrong with it is an error.
 	Chosen bool
+	// Strict makes an error of every warning about one manifest.
+	Strict bool
+	// Facts are what was learnt about the machine that images are chosen for.
+	// They stand in the result where nobody named a platform.
+	Facts []platform.Fact
 }
 
-// Inspect says what ref holds: an index with all that it lists, an image, or
-// an artifact. What is needed is read in parallel, and nothing twice.
+// Source is one reference, opened, such as a [*registry.Source].
+type Source interface {
+	Reference() registry.Reference
+	// Root reads what the reference names.
+	Root(context.Context) (ocispec.Descriptor, []byte, error)
+	// Manifest and Config read a document and verify it.
+	Manifest(context.Context, ocispec.Descriptor) ([]byte, error)
+	Config(context.Context, ocispec.Descriptor) ([]byte, error)
+}
+
+// Read says what the reference holds: an index with all that it lists, an
+// image, or an artifact. What is needed is read in parallel, and nothing
+// twice.
 //
 // A manifest below the index, or a config, that is missing or malformed is no
-// failure, save for a strict client; an Error and a warning say so. Without a
-// nested index nothing is chosen.
+// failure, save with Options.Strict; an Error and a warning say so. Without a
+// nested index nothing is chosen. An index that nests more indexes, or deeper,
+// than a pull would read is [manifest.ErrMalformed].
 // Errors: registry.ErrNotFound, [manifest.ErrMalformed] and
-// [manifest.ErrUnsupported] for what ref itself names.
-func (c *Client) Inspect(ctx context.Context, ref string, o InspectOptions) (*Inspection, error) {
-	var found *Inspection
-	err := c.with(ctx, ref, func(s *source.Source) (err error) {
-		i := inspector{client: c, source: s, options: o}
-		found, err = i.inspect(ctx)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("inspect %s: %w", ref, err)
-	}
-	return found, nil
+// [manifest.ErrUnsupported] for what the reference itself names.
+func Read(ctx context.Context, from Source, wanted platform.Wanted, o Options) (*Result, error) {
+	i := inspector{source: from, wanted: wanted, options: o}
+	return i.inspect(ctx)
 }
 
 // inspector is one inspection under way.
 type inspector struct {
-	client  *Client
-	source  *source.Source
-	options InspectOptions
-	found   *Inspection
+	source  Source
+	wanted  platform.Wanted
+	options Options
+	found   *Result
 	single  bool
 	held    int64 // bytes of documents so far, those under way included
 	// fatal says that what is wrong with one manifest is an error.
 	fatal bool
 	// leaves are the entries that are no index, in the order of the indexes.
-	leaves []*InspectedManifest
+	leaves []*Manifest
 }
 
-func (i *inspector) inspect(ctx context.Context) (*Inspection, error) {
+func (i *inspector) inspect(ctx context.Context) (*Result, error) {
 	root, raw, err := i.source.Root(ctx)
 	if err != nil {
 		return nil, err
@@ -90,13 +101,13 @@ func (i *inspector) inspect(ctx context.Context) (*Inspection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", root.Digest, err)
 	}
-	i.found = &Inspection{
-		SchemaVersion: InspectionVersion, Reference: i.source.Reference().String(),
+	i.found = &Result{
+		SchemaVersion: Version, Reference: i.source.Reference().String(),
 		Digest: root.Digest, MediaType: root.MediaType, Size: root.Size,
 		Kind: kind.String(), Warnings: []string{}, Document: raw,
 	}
 	i.single = kind != manifest.KindIndex
-	i.fatal = i.client.options.Strict
+	i.fatal = i.options.Strict
 	if i.single {
 		err = i.image(ctx, root, raw)
 	} else {
@@ -110,18 +121,18 @@ func (i *inspector) inspect(ctx context.Context) (*Inspection, error) {
 
 // image inspects a reference that names no index.
 func (i *inspector) image(ctx context.Context, root ocispec.Descriptor, raw []byte) error {
-	only := InspectedManifest{Digest: root.Digest, MediaType: root.MediaType, Size: root.Size}
+	only := Manifest{Digest: root.Digest, MediaType: root.MediaType, Size: root.Size}
 	if err := only.read(raw); err != nil {
 		return fmt.Errorf("manifest %s: %w", root.Digest, err)
 	}
 	i.found.MediaType, i.found.Annotations = only.MediaType, only.ManifestAnnotations
-	i.found.Manifests = []InspectedManifest{only}
-	i.leaves = []*InspectedManifest{&i.found.Manifests[0]}
-	if i.options.Detail < DetailPlatforms {
+	i.found.Manifests = []Manifest{only}
+	i.leaves = []*Manifest{&i.found.Manifests[0]}
+	if i.options.Detail < Platforms {
 		return nil
 	}
 	// Where nothing but the platform is wanted there is nothing without it.
-	i.fatal = i.fatal || i.options.Detail == DetailPlatforms
+	i.fatal = i.fatal || i.options.Detail == Platforms
 	return i.readConfigs(ctx, i.leaves)
 }
 
@@ -135,27 +146,27 @@ func (i *inspector) index(ctx context.Context, root ocispec.Descriptor, raw []by
 		return fmt.Errorf("index %s: %w", root.Digest, err)
 	}
 	i.collect(i.found.Manifests)
-	if i.options.Detail < DetailManifests {
+	if i.options.Detail < Manifests {
 		return nil
 	}
-	if err := i.readManifests(ctx, i.leaves); err != nil || i.options.Detail < DetailConfigs {
+	if err := i.readManifests(ctx, i.leaves); err != nil || i.options.Detail < Configs {
 		return err
 	}
 	return i.readConfigs(ctx, i.leaves)
 }
 
 // entries describes what an index lists.
-func (i *inspector) entries(index *source.Index) ([]InspectedManifest, error) {
+func (i *inspector) entries(index *source.Index) ([]Manifest, error) {
 	var exact struct {
 		Manifests []json.RawMessage `json:"manifests"`
 	}
 	if err := json.Unmarshal(index.Raw, &exact); err != nil {
 		return nil, fmt.Errorf("%w: %w", manifest.ErrMalformed, err)
 	}
-	entries := make([]InspectedManifest, len(index.Entries))
+	entries := make([]Manifest, len(index.Entries))
 	for n, entry := range index.Entries {
 		m := &entries[n]
-		*m = inspectedEntry(entry.Descriptor, exact.Manifests[n])
+		*m = newManifest(entry.Descriptor, exact.Manifests[n])
 		if entry.Err != nil {
 			if i.found.refusal == nil {
 				i.found.refusal = entry.Err // for nobody knows what would be in it
@@ -177,7 +188,7 @@ func (i *inspector) entries(index *source.Index) ([]InspectedManifest, error) {
 }
 
 // collect gathers the entries that are no index.
-func (i *inspector) collect(entries []InspectedManifest) {
+func (i *inspector) collect(entries []Manifest) {
 	for n := range entries {
 		if entries[n].Kind == manifest.KindIndex.String() {
 			i.collect(entries[n].Manifests)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package layerctl
+package inspect
 
 import (
 	"encoding/json"
@@ -11,16 +11,16 @@ import (
 	"github.com/layerctl/layerctl/platform"
 )
 
-// InspectionVersion is the version of the shape of an [Inspection] in JSON.
+// Version is the version of the shape of an [Result] in JSON.
 // It grows when a key changes its meaning or goes; new keys do not count.
-const InspectionVersion = 1
+const Version = 1
 
-// Inspection is what a reference holds, in one shape for an index and for a
+// Result is what a reference holds, in one shape for an index and for a
 // single image. Encoded as JSON it is what docs/inspect.schema.json describes:
 // every key is always there; what is not known, or was not asked for, is "",
 // or null where the value is a list, an object or a number.
-type Inspection struct {
-	SchemaVersion int    `json:"schemaVersion"` // InspectionVersion
+type Result struct {
+	SchemaVersion int    `json:"schemaVersion"` // Version
 	Reference     string `json:"reference"`     // in canonical form
 	// Digest, MediaType and Size are those of the index or manifest that the
 	// reference names.
@@ -30,7 +30,7 @@ type Inspection struct {
 	Kind      string        `json:"kind"` // "index", "image" or "artifact"
 	// Annotations are those of the index or manifest.
 	Annotations map[string]string `json:"annotations"`
-	Host        InspectedHost     `json:"host"`
+	Host        Host              `json:"host"`
 	// Chosen is the digest of the manifest that a pull would take, "" where
 	// there is none.
 	Chosen digest.Digest `json:"chosen"`
@@ -38,9 +38,9 @@ type Inspection struct {
 	Warnings []string `json:"warnings"`
 	// Manifests are the index's entries in their order. A reference that names
 	// an image or an artifact has it here as the only one.
-	Manifests []InspectedManifest `json:"manifests"`
+	Manifests []Manifest `json:"manifests"`
 	// Document are the exact bytes of the index or manifest. Encoding them as
-	// part of the Inspection keeps every value, but not the blanks between.
+	// part of the Result keeps every value, but not the blanks between.
 	Document json.RawMessage `json:"document"`
 
 	refusal error
@@ -49,31 +49,31 @@ type Inspection struct {
 // Refusal is why a pull would take nothing of it: a [platform.NoMatchError]
 // where nothing fits, a [manifest.ArtifactError] where it is no image, what is
 // wrong with a nested index; nil where Chosen is set.
-func (i *Inspection) Refusal() error { return i.refusal }
+func (i *Result) Refusal() error { return i.refusal }
 
-// InspectedHost is what was chosen for.
-type InspectedHost struct {
-	Platform InspectedPlatform `json:"platform"`
+// Host is what was chosen for.
+type Host struct {
+	Platform Platform `json:"platform"`
 	// Named is true where somebody named the platform; then the machine was
 	// not looked at.
 	Named bool `json:"named"`
 	// Other is what is accepted after every image of Platform; nil is nothing.
-	Other *InspectedPlatform `json:"other"`
-	Facts []InspectedFact    `json:"facts"`
+	Other *Platform `json:"other"`
+	Facts []Fact    `json:"facts"`
 	// Warning says what is doubtful about Platform, "" where nothing is.
 	Warning string `json:"warning"`
 }
 
-// InspectedFact is one thing that was learnt about the host, and where it was
+// Fact is one thing that was learnt about the host, and where it was
 // read; see [platform.Fact].
-type InspectedFact struct {
+type Fact struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"`
 	Source string `json:"source"`
 }
 
-// InspectedPlatform is a platform as an index or a config names it.
-type InspectedPlatform struct {
+// Platform is a platform as an index or a config names it.
+type Platform struct {
 	OS           string   `json:"os"`
 	Architecture string   `json:"architecture"`
 	Variant      string   `json:"variant"`
@@ -81,23 +81,23 @@ type InspectedPlatform struct {
 	OSFeatures   []string `json:"os.features"`
 }
 
-func inspectedPlatform(p ocispec.Platform) InspectedPlatform {
-	return InspectedPlatform{
+func newPlatform(p ocispec.Platform) Platform {
+	return Platform{
 		OS: p.OS, Architecture: p.Architecture, Variant: p.Variant,
 		OSVersion: p.OSVersion, OSFeatures: append([]string{}, p.OSFeatures...),
 	}
 }
 
 // String is os/arch[/variant], safe to print; see [platform.Format].
-func (p InspectedPlatform) String() string {
+func (p Platform) String() string {
 	return platform.Format(ocispec.Platform{
 		OS: p.OS, Architecture: p.Architecture, Variant: p.Variant,
 		OSVersion: p.OSVersion, OSFeatures: p.OSFeatures,
 	})
 }
 
-// InspectedManifest is an entry of an index, or what the reference names.
-type InspectedManifest struct {
+// Manifest is an entry of an index, or what the reference names.
+type Manifest struct {
 	Digest    digest.Digest `json:"digest"`
 	MediaType string        `json:"mediaType"`
 	Size      int64         `json:"size"`
@@ -106,7 +106,7 @@ type InspectedManifest struct {
 	Kind string `json:"kind"`
 	// Platform is what the index says, or of a single image its config; nil
 	// where none is named.
-	Platform *InspectedPlatform `json:"platform"`
+	Platform *Platform `json:"platform"`
 	// Artifact names in words what is no image: "Helm chart". ArtifactType is
 	// the media type that the index or the manifest gives for it.
 	Artifact     string `json:"artifact"`
@@ -119,19 +119,19 @@ type InspectedManifest struct {
 	ManifestAnnotations map[string]string `json:"manifestAnnotations"`
 	Chosen              bool              `json:"chosen"`
 	// Verdict is nil for an index, whose entries have one each.
-	Verdict *InspectedVerdict `json:"verdict"`
+	Verdict *Verdict `json:"verdict"`
 	// Config, CompressedSize and Layers are nil where the manifest was not
 	// read. Layers stand in their order, the lowest first.
-	Config *InspectedConfig `json:"config"`
+	Config *Config `json:"config"`
 	// CompressedSize is the sum of the layers in bytes as the registry has
 	// them, a repeated one counted once.
-	CompressedSize *int64           `json:"compressedSize"`
-	Layers         []InspectedLayer `json:"layers"`
+	CompressedSize *int64  `json:"compressedSize"`
+	Layers         []Layer `json:"layers"`
 	// Created is when the image was made, in RFC 3339: by its config, or where
 	// that was not read by the annotation org.opencontainers.image.created.
 	Created string `json:"created"`
 	// Manifests are a nested index's entries; nil for anything else.
-	Manifests []InspectedManifest `json:"manifests"`
+	Manifests []Manifest `json:"manifests"`
 	// Error says why the manifest or the config could not be had.
 	Error string `json:"error"`
 	// Descriptor is the entry as it stands in the index, nil where there is
@@ -142,17 +142,17 @@ type InspectedManifest struct {
 	entry ocispec.Descriptor
 }
 
-// InspectedVerdict is what was found about a candidate; see
+// Verdict is what was found about a candidate; see
 // [platform.Verdict].
-type InspectedVerdict struct {
+type Verdict struct {
 	Accepted bool `json:"accepted"`
 	// Rank is its place among the accepted, from 1; 0 was refused.
 	Rank   int    `json:"rank"`
 	Reason string `json:"reason"`
 }
 
-// InspectedConfig is an image's config.
-type InspectedConfig struct {
+// Config is an image's config.
+type Config struct {
 	Digest    digest.Digest `json:"digest"`
 	MediaType string        `json:"mediaType"`
 	Size      int64         `json:"size"`
@@ -160,8 +160,8 @@ type InspectedConfig struct {
 	Document json.RawMessage `json:"document"`
 }
 
-// InspectedLayer is one layer, or one blob of an artifact.
-type InspectedLayer struct {
+// Layer is one layer, or one blob of an artifact.
+type Layer struct {
 	Digest    digest.Digest `json:"digest"`
 	MediaType string        `json:"mediaType"`
 	Size      int64         `json:"size"`
