@@ -85,7 +85,13 @@ func ensureDir(ctx context.Context, parent *os.File, name string) (*os.File, err
 	return durable.OpenDirAt(parent, name)
 }
 
+// errUnopened is what a zero Cache can do.
+var errUnopened = errors.New("a cache that was not opened")
+
 func (c *Cache) lock(ctx context.Context) (func() error, error) {
+	if c.dir == nil {
+		return nil, errUnopened
+	}
 	return durable.Lock(ctx, c.dir, "lock", durable.Exclusive, nil)
 }
 
@@ -136,6 +142,9 @@ func (c *Cache) Close() error {
 func (c *Cache) place(desc ocispec.Descriptor) (dir *os.File, name string, err error) {
 	if err := desc.Digest.Validate(); err != nil {
 		return nil, "", fmt.Errorf("digest %q: %w", string(desc.Digest), err)
+	}
+	if c.dir == nil {
+		return nil, "", errUnopened
 	}
 	dir, ok := c.blobs[desc.Digest.Algorithm()]
 	if !ok || desc.Size < 0 {

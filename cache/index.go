@@ -133,6 +133,9 @@ func (c *Cache) index() (ocispec.Index, error) {
 }
 
 func (c *Cache) read(name string) (_ []byte, err error) {
+	if c.dir == nil {
+		return nil, errUnopened
+	}
 	f, err := os.Open(filepath.Join(c.dir.Name(), name))
 	if err != nil {
 		return nil, err

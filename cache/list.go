@@ -20,6 +20,9 @@ type Stored struct {
 
 // Blobs lists all blobs, whether they are undamaged or not.
 func (c *Cache) Blobs() ([]Stored, error) {
+	if c.dir == nil {
+		return nil, errUnopened
+	}
 	var all []Stored
 	for _, a := range algorithms {
 		entries, err := os.ReadDir(c.blobs[a].Name())

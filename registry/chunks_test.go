@@ -384,6 +384,7 @@ func (w slow) Write(b []byte) (sent int, err error) {
 }
 
 func TestRangesAreFasterWhereConnectionsAreSlow(t *testing.T) {
+	measuresTime(t)
 	body := noise(testSize)
 	var mu sync.Mutex
 	connections := map[string]bool{}
@@ -481,6 +482,7 @@ func TestChunksEnd(t *testing.T) {
 }
 
 func TestChunksKeepToTheLimit(t *testing.T) {
+	measuresTime(t)
 	h := &hostile{body: noise(testSize), answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) { h.honest(w, r) }}
 	start := time.Now()
 	if _, err := h.fetch(t, inRanges(Options{LimitRate: testSize}, 4)); err != nil {
@@ -565,6 +567,7 @@ func TestHTTP2(t *testing.T) {
 
 // What is not read is held by the host, save a buffer.
 func TestStreamBuffer(t *testing.T) {
+	measuresTime(t)
 	for buffer, want := range map[int64]int64{0: 4 << 20, 1 << 20: 1 << 20} {
 		h := &hostile{body: noise(8 << 20), answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) { h.honest(w, r) }}
 		s, _ := serveHTTP2(t, h)

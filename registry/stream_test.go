@@ -359,6 +359,7 @@ func TestEmptyBlob(t *testing.T) {
 }
 
 func TestLimitedPull(t *testing.T) {
+	measuresTime(t)
 	h := &hostile{body: noise(400 << 10)}
 	h.answer = func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) { h.honest(w, r) }
 	start := time.Now()
