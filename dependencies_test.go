@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// documentedModules are the modules of one table of docs/dependencies.md. It
+// also checks that each row gives a licence and a reason.
+func documentedModules(t *testing.T, heading string) []string {
+	t.Helper()
+	raw, err := os.ReadFile("docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(raw), "\n## "+heading)
+	if !ok {
+		t.Fatalf("docs/dependencies.md has no section %q", heading)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	var modules []string
+	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\|(.*)$")
+	for _, m := range row.FindAllStringSubmatch(section, -1) {
+		modules = append(modules, m[1])
+		if cells := strings.Split(m[2], "|"); len(cells) < 2 || strings.TrimSpace(cells[0]) == "" || strings.TrimSpace(cells[1]) == "" {
+			t.Errorf("docs/dependencies.md: %s lacks a licence or a reason", m[1])
+		}
+	}
+	return modules
+}
+
+// goList runs go list and returns its lines, sorted, once each and without
+// this module.
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v: %s", err, out)
+	}
+	lines := strings.Fields(string(out))
+	slices.Sort(lines)
+	return slices.DeleteFunc(slices.Compact(lines), func(s string) bool { return s == module })
+}
+
+// TestDependenciesAreDocumented holds that nothing is linked, and nothing
+// required, of which docs/dependencies.md does not say why.
+func TestDependenciesAreDocumented(t *testing.T) {
+	const format = "-f={{with .Module}}{{.Path}}{{end}}"
+	linked := documentedModules(t, "In the program")
+	untagged := documentedModules(t, "Only with `go install`")
+	tests := documentedModules(t, "Only in tests")
+	for _, c := range []struct {
+		name      string
+		got, want []string
+	}{
+		{"the program", linked, goList(t, "-deps", "-tags=urfave_cli_no_docs", format, "./cmd/layerctl")},
+		{"the program without the tag", slices.Concat(linked, untagged), goList(t, "-deps", format, "./cmd/layerctl")},
+		{"go.mod", slices.Concat(linked, untagged, tests), requiredModules(t)},
+	} {
+		got := slices.Sorted(slices.Values(c.got))
+		for _, m := range c.want {
+			if !slices.Contains(got, m) {
+				t.Errorf("%s has %s, which docs/dependencies.md does not explain", c.name, m)
+			}
+		}
+		for _, m := range got {
+			if !slices.Contains(c.want, m) {
+				t.Errorf("docs/dependencies.md explains %s, which %s does not have", m, c.name)
+			}
+		}
+	}
+}
+
+func requiredModules(t *testing.T) []string {
+	t.Helper()
+	raw, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var modules []string
+	for _, m := range regexp.MustCompile(`(?m)^\t(\S+) v`).FindAllStringSubmatch(string(raw), -1) {
+		modules = append(modules, m[1])
+	}
+	return modules
+}
