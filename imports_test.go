@@ -45,7 +45,7 @@ var imports = map[string][]string{
 	},
 	// below it: what the command prints
 	"cmd/layerctl/internal/args":     {"platform", "overlaystore", "archive", "errkind"},
-	"cmd/layerctl/internal/host":     {"", "registry", "unpack", "overlaystore"},
+	"cmd/layerctl/internal/host":     {"", "registry", "unpack", "overlaystore", "internal/userns"},
 	"cmd/layerctl/internal/progress": {"", "progress", "registry", "cmd/layerctl/internal/terminal"},
 	"cmd/layerctl/internal/show":     {"inspect", "", "registry", "overlaystore", "manifest", "platform", "layer", "cmd/layerctl/internal/terminal"},
 	"cmd/layerctl/internal/terminal": {},

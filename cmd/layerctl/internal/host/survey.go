@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/userns"
 	"github.com/layerctl/layerctl/overlaystore"
 	"golang.org/x/sys/unix"
 )
@@ -34,26 +35,24 @@ func Rootless() []overlaystore.Check {
 	}
 	path, err := exec.LookPath(string(overlaystore.FUSEDriver))
 	list = append(list, overlaystore.Check{Name: "fuse-overlayfs", OK: err == nil, Value: path, Hint: "only needed where the kernel mounts no overlayfs in user namespaces: before Linux 5.11"})
-	who := overlaystore.Check{Name: "subordinate ids", Hint: "add a line such as NAME:100000:65536 to /etc/subuid and /etc/subgid"}
-	if u, err := user.Current(); err == nil {
-		who.Value = "none for " + u.Username
-		if ids := subordinate("/etc/subuid", u); ids != "" && subordinate("/etc/subgid", u) != "" {
-			who.OK, who.Value = true, ids
-		}
-	}
-	return append(list, who)
+	return append(list, subordinateIDs())
 }
 
-// subordinate is the line of a user in a file like /etc/subuid (subuid(5)).
-func subordinate(file string, u *user.User) string {
-	raw, _ := os.ReadFile(file) // without it nobody has any
-	for line := range strings.Lines(string(raw)) {
-		name, ids, ok := strings.Cut(strings.TrimSpace(line), ":")
-		if ok && (name == u.Username || name == u.Uid) {
-			return ids
+func subordinateIDs() overlaystore.Check {
+	check := overlaystore.Check{Name: "subordinate ids", Hint: "add a line such as NAME:100000:65536 to /etc/subuid and /etc/subgid"}
+	mapping, err := userns.Subordinate()
+	if err != nil {
+		if u, err := user.Current(); err == nil {
+			check.Value = "none for " + u.Username
 		}
+		return check
 	}
-	return ""
+	var ranges []string
+	for _, r := range mapping.UIDs[1:] { // the first is the user's own
+		ranges = append(ranges, fmt.Sprintf("%d:%d", r.Outside, r.Size))
+	}
+	check.OK, check.Value = true, strings.Join(ranges, ", ")
+	return check
 }
 
 // Limits tells what bounds a process here.
