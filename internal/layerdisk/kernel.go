@@ -8,10 +8,8 @@ import (
 	"iter"
 	"math"
 	"os"
-	"strconv"
-	"strings"
-	"unsafe"
 
+	"github.com/layerctl/layerctl/internal/fsat"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,6 +31,7 @@ func again(call func() error) error {
 	}
 }
 
+// do makes a system call that changes something.
 func (d Kernel) do(op string, call func() error) error {
 	if err := d.fault(op); err != nil {
 		return err
@@ -47,11 +46,10 @@ func (d Kernel) Mkdir(dir int, name string) error {
 // Create makes a new regular file. O_EXCL and O_NOFOLLOW: whatever stands at
 // the name, a hardlink or a symlink to somewhere else, is never written into.
 func (d Kernel) Create(dir int, name string) (fd int, err error) {
-	err = d.do("create", func() error {
-		fd, err = unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-		return err
-	})
-	return fd, err
+	if err := d.fault("create"); err != nil {
+		return -1, err
+	}
+	return fsat.CreateFD(dir, name, 0o600)
 }
 
 func (d Kernel) Write(fd int, b []byte) error {
@@ -92,7 +90,7 @@ func (d Kernel) Unlink(dir int, name string, flags int) error {
 }
 
 func (d Kernel) Chown(fd int, uid, gid uint32) error {
-	return d.do("chown", func() error { return unix.Fchown(fd, int(uid), int(gid)) })
+	return d.do("chown", func() error { return fsat.ChownFD(fd, uid, gid) })
 }
 
 func (d Kernel) Lchown(dir int, name string, uid, gid uint32) error {
@@ -102,39 +100,19 @@ func (d Kernel) Lchown(dir int, name string, uid, gid uint32) error {
 }
 
 func (d Kernel) Chmod(fd int, mode uint32) error {
-	return d.do("chmod", func() error { return unix.Fchmod(fd, mode) })
+	return d.do("chmod", func() error { return fsat.ChmodFD(fd, mode) })
 }
 
 // ChmodNode sets the mode of a node, which must not be opened: a FIFO would
 // block and a device would start its driver.
 func (d Kernel) ChmodNode(dir int, name string, mode uint32) error {
-	return d.do("chmod", func() error {
-		err := unix.Fchmodat(dir, name, mode, unix.AT_SYMLINK_NOFOLLOW)
-		if err != unix.EOPNOTSUPP { // fchmodat2 is of Linux 6.6
-			return err
-		}
-		fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		return errors.Join(unix.Chmod(procFD(fd), mode), unix.Close(fd))
-	})
+	return d.do("chmod", func() error { return fsat.ChmodAtFD(dir, name, mode) })
 }
-
-func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 // SetTimes sets the modification time of an open file, and its access time with
 // it, so that a layer is the same on each machine.
 func (d Kernel) SetTimes(fd int, mtime unix.Timespec) error {
-	ts := [2]unix.Timespec{mtime, mtime}
-	return d.do("utimes", func() error {
-		// A nil path is futimens; AT_EMPTY_PATH would need Linux 5.8.
-		_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
-		if errno != 0 {
-			return errno
-		}
-		return nil
-	})
+	return d.do("utimes", func() error { return fsat.SetTimesFD(fd, mtime, mtime) })
 }
 
 func (d Kernel) SetTimesAt(dir int, name string, mtime unix.Timespec) error {
@@ -144,7 +122,7 @@ func (d Kernel) SetTimesAt(dir int, name string, mtime unix.Timespec) error {
 }
 
 func (d Kernel) Setxattr(fd int, name, value string) error {
-	return d.do("setxattr", func() error { return unix.Fsetxattr(fd, name, []byte(value), 0) })
+	return d.do("setxattr", func() error { return fsat.SetXattrFD(fd, name, value) })
 }
 
 func (d Kernel) Removexattr(fd int, name string) error {
@@ -159,63 +137,20 @@ func (d Kernel) Close(fd int) error {
 }
 
 // OpenDir opens one name of a directory that is a directory itself.
-func openDir(dir int, name string) (fd int, err error) {
-	err = again(func() error {
-		fd, err = unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		return err
-	})
-	return fd, err
-}
+func (d Kernel) OpenDir(dir int, name string) (fd int, err error) { return fsat.OpenDirFD(dir, name) }
 
 // OpenBelow opens a directory by its path below root, with no symlink and no
 // mount on the way.
-func openBelow(root int, path string) (fd int, err error) {
-	how := unix.OpenHow{
-		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
-	}
-	for range 100 {
-		// EAGAIN: something was renamed elsewhere on the machine meanwhile,
-		// which RESOLVE_BENEATH cannot tell from an escape (openat2(2)).
-		fd, err = unix.Openat2(root, path, &how)
-		if err != unix.EINTR && err != unix.EAGAIN {
-			break
-		}
-	}
-	if err == unix.ENOSYS || err == unix.EPERM { // before Linux 5.6, or an old seccomp filter
-		return walkBelow(root, path)
-	}
-	return fd, err
+func (d Kernel) OpenBelow(root int, path string) (fd int, err error) {
+	return fsat.OpenDirFD(root, path)
 }
-
-// walkBelow is openBelow by one openat for each name.
-func walkBelow(root int, path string) (fd int, err error) {
-	fd, err = openDir(root, ".")
-	for part := range strings.SplitSeq(path, "/") {
-		if err != nil {
-			return -1, err
-		}
-		above := fd
-		fd, err = openDir(above, part)
-		if cerr := unix.Close(above); err == nil {
-			err = cerr
-		}
-	}
-	return fd, err
-}
-
-func (d Kernel) OpenDir(dir int, name string) (fd int, err error) { return openDir(dir, name) }
-
-func (d Kernel) OpenBelow(root int, path string) (fd int, err error) { return openBelow(root, path) }
 
 func (d Kernel) Lstat(dir int, name string) (st unix.Stat_t, err error) {
-	err = again(func() error { return unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
-	return st, err
+	return fsat.LstatFD(dir, name)
 }
 
 func (d Kernel) Fstat(fd int) (st unix.Stat_t, err error) {
-	err = again(func() error { return unix.Fstat(fd, &st) })
-	return st, err
+	return fsat.StatFD(fd)
 }
 
 func (d Kernel) Readlink(dir int, name string) (string, error) {
@@ -229,7 +164,7 @@ func (d Kernel) Readlink(dir int, name string) (string, error) {
 
 func (d Kernel) Names(dir int) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		fd, err := openDir(dir, ".")
+		fd, err := fsat.OpenDirFD(dir, ".")
 		if err != nil {
 			yield("", err)
 			return
@@ -293,4 +228,9 @@ func (d Kernel) Free(fd int) (int64, error) {
 	}
 	size := uint64(max(fs.Bsize, 1))
 	return int64(min(fs.Bavail, math.MaxInt64/size) * size), nil
+}
+
+// RemoveAll removes the directory name of dir.
+func (d Kernel) RemoveAll(dir int, name string) error {
+	return fsat.RemoveAllFD(dir, name, func() error { return d.fault("unlink") })
 }

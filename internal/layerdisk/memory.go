@@ -85,12 +85,14 @@ func (m *Memory) OpenDir(dir int, name string) (fd int, err error) { return m.Op
 
 func (m *Memory) OpenBelow(root int, path string) (fd int, err error) {
 	n := m.open[root]
-	for name := range strings.SplitSeq(path, "/") {
+	for rest, more := path, true; more; {
+		var name string
+		name, rest, more = strings.Cut(rest, "/")
 		n = n.names[name]
 		switch {
 		case n == nil:
 			return -1, unix.ENOENT
-		case n.mode&unix.S_IFMT == unix.S_IFLNK:
+		case more && n.mode&unix.S_IFMT == unix.S_IFLNK:
 			return -1, unix.ELOOP
 		case !n.isDir():
 			return -1, unix.ENOTDIR
