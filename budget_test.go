@@ -72,7 +72,7 @@ func TestIndexesHaveABudget(t *testing.T) {
 			return err
 		},
 		"pull": func(s *cached, ref string) error {
-			_, err := s.client.Pull(t.Context(), s.store, ref, PullOptions{})
+			_, err := s.client.Pull(t.Context(), s.store, ref)
 			return err
 		},
 		"export": func(s *cached, ref string) error {

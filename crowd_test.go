@@ -54,7 +54,7 @@ func crowd(ctx context.Context, f *field, name string) error {
 	case "verify all":
 		return isClean(f)
 	}
-	_, err := faultClient().Pull(ctx, f.store, f.ref(name), PullOptions{})
+	_, err := faultClient().Pull(ctx, f.store, f.ref(name))
 	return err
 }
 

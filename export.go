@@ -61,7 +61,7 @@ type ExportOptions struct {
 	Limits  unpack.Limits
 	Windows *unpack.Windows
 	Memory  int64
-	// Progress is as in [PullOptions]; layers come one after the other.
+	// Progress is as in [Options]; layers come one after the other.
 	Progress func(Event)
 }
 

@@ -78,7 +78,7 @@ func TestExportFromTheStore(t *testing.T) {
 	for _, format := range []ExportFormat{OCIArchive, DockerArchive} {
 		t.Run(string(format), func(t *testing.T) {
 			s := changed(t)
-			want, _ := s.pull(t, s.ref, PullOptions{})
+			want, _ := s.pull(t, s.ref)
 			archive, done := s.exported(t, s.offline(), s.ref, ExportOptions{Format: format, Name: "again", Store: s.store})
 			if len(done.Warnings) != 1 || !strings.Contains(done.Warnings[0], "2 of 2 layers were compressed again") {
 				t.Errorf("warnings %q", done.Warnings)
@@ -91,7 +91,7 @@ func TestExportFromTheStore(t *testing.T) {
 				t.Errorf("asked %q, want nothing", asked)
 			}
 			into := newCached(t, Options{})
-			got, _ := into.pull(t, archive, PullOptions{})
+			got, _ := into.pull(t, archive)
 			if got.Image.Config == want.Image.Config || len(got.Image.Layers) != 2 {
 				t.Errorf("config %s and %d layers, want another config and two layers", got.Image.Config, len(got.Image.Layers))
 			}
@@ -135,7 +135,7 @@ func (s *cached) flat(t *testing.T, ref string) []byte {
 // Blobs that are there are taken as they are, beside those that are not.
 func TestExportFromCacheAndStore(t *testing.T) {
 	s := newCached(t, Options{KeepBlobs: true})
-	pulled, _ := s.pull(t, s.ref, PullOptions{})
+	pulled, _ := s.pull(t, s.ref)
 	whole, done := s.exported(t, s.offline(), s.ref, ExportOptions{Store: s.store})
 	if len(done.Warnings) != 0 {
 		t.Errorf("warnings %q where all blobs were kept", done.Warnings)
@@ -153,8 +153,8 @@ func TestExportFromCacheAndStore(t *testing.T) {
 		t.Errorf("warnings %q", done.Warnings)
 	}
 	into := newCached(t, Options{})
-	was, _ := into.pull(t, whole, PullOptions{})
-	is, _ := into.pull(t, archive, PullOptions{})
+	was, _ := into.pull(t, whole)
+	is, _ := into.pull(t, archive)
 	// The tar of these layers is so plain that it is written as it was.
 	if is.Image.Manifest == was.Image.Manifest || is.Image.Config != was.Image.Config {
 		t.Errorf("manifest %s, config %s, want another manifest over %s", is.Image.Manifest, is.Image.Config, was.Image.Config)
@@ -173,7 +173,7 @@ func TestExportFromCacheAndStore(t *testing.T) {
 
 func TestExportFromADamagedStore(t *testing.T) {
 	s := newCached(t, Options{})
-	pulled, _ := s.pull(t, s.ref, PullOptions{})
+	pulled, _ := s.pull(t, s.ref)
 	file := filepath.Join(s.store.Path(), "layers", pulled.Image.Layers[1].Encoded(), "fs", "all")
 	if err := os.WriteFile(file, []byte("SAME"), 0o644); err != nil {
 		t.Fatal(err)

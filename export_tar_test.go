@@ -125,7 +125,7 @@ func odd(t *testing.T) *cached {
 	)
 	upper := imagetest.Tar(imagetest.File(".wh.l", ""), imagetest.Hardlink("a", "d/f"), imagetest.File("later", "x"))
 	s.ref = s.add(s.layout.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, lower, upper))
-	s.pull(t, s.ref, PullOptions{})
+	s.pull(t, s.ref)
 	return s
 }
 

@@ -52,13 +52,13 @@ func TestExportKeepsDigests(t *testing.T) {
 	for _, format := range []ExportFormat{OCIArchive, DockerArchive} {
 		t.Run(string(format), func(t *testing.T) {
 			s := newCached(t, Options{KeepBlobs: true})
-			want, _ := s.pull(t, s.ref, PullOptions{})
+			want, _ := s.pull(t, s.ref)
 			archive, _ := s.exported(t, s.offline(), s.ref, ExportOptions{Format: format})
 			if asked := s.Requests(); len(asked) != 0 {
 				t.Errorf("an export of what is kept asked %q", asked)
 			}
 			into := newCached(t, Options{})
-			got, _ := into.pull(t, archive+":"+s.ref+":latest", PullOptions{})
+			got, _ := into.pull(t, archive+":"+s.ref+":latest")
 			if got.Image.Config != want.Image.Config || got.Fetched != 2 {
 				t.Errorf("config %s, %d layers, want %s and 2", got.Image.Config, got.Fetched, want.Image.Config)
 			}
@@ -107,7 +107,7 @@ func TestExportAllPlatforms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := into.client.For(platform).Pull(t.Context(), into.store, archive, PullOptions{})
+		got, err := into.client.For(platform).Pull(t.Context(), into.store, archive)
 		if err != nil || got.Manifest.Digest != want.Manifest.Digest {
 			t.Errorf("%s: got %s, %v, want %s", platform, got.Manifest.Digest, err, want.Manifest.Digest)
 		}
@@ -116,7 +116,7 @@ func TestExportAllPlatforms(t *testing.T) {
 
 func TestExportOfWhatIsDamaged(t *testing.T) {
 	s := newCached(t, Options{KeepBlobs: true})
-	pulled, _ := s.pull(t, s.ref, PullOptions{})
+	pulled, _ := s.pull(t, s.ref)
 	record, err := s.store.Layer(pulled.Image.Layers[0])
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func (b broken) Write([]byte) (int, error) { return 0, b.err }
 
 func TestExportOffline(t *testing.T) {
 	s := newCached(t, Options{})
-	s.pull(t, s.ref, PullOptions{})
+	s.pull(t, s.ref)
 	if _, err := s.offline().Export(t.Context(), s.ref, io.Discard, ExportOptions{}); !errors.Is(err, ErrOffline) {
 		t.Errorf("got %v, want %v", err, ErrOffline)
 	}

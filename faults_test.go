@@ -55,11 +55,11 @@ func (f *field) ref(name string) string { return "oci:" + filepath.Join(f.images
 
 func (f *field) pull(ctx context.Context, name string) error {
 	// One layer at a time: so the operations have one order.
-	_, err := faultClient().Pull(ctx, f.store, f.ref(name), PullOptions{Jobs: 1})
+	_, err := faultClient().Pull(ctx, f.store, f.ref(name))
 	return err
 }
 
-func faultClient() *Client { return New(Options{Platform: "linux/amd64"}) }
+func faultClient() *Client { return New(Options{Platform: "linux/amd64", Jobs: 1}) }
 
 func pullApp(ctx context.Context, f *field) error { return f.pull(ctx, "app") }
 
@@ -97,7 +97,7 @@ func repairAll(ctx context.Context, f *field) error {
 	if !errors.Is(err, overlaystore.ErrDamaged) {
 		return err
 	}
-	_, err = faultClient().Repair(ctx, f.store, report, PullOptions{Jobs: 1})
+	_, err = faultClient().Repair(ctx, f.store, report)
 	return err
 }
 

@@ -212,7 +212,7 @@ func TestUnpackFromADamagedStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	if _, err := client.Pull(t.Context(), store, ref, PullOptions{}); err != nil {
+	if _, err := client.Pull(t.Context(), store, ref); err != nil {
 		t.Fatal(err)
 	}
 	files, err := filepath.Glob(filepath.Join(store.Path(), "unsynced", "*", "*", "fs", "a"))

@@ -189,7 +189,7 @@ func TestUnpackEqualsTheMount(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	pulled, err := New(Options{Platform: "linux/amd64"}).Pull(t.Context(), store, ref, PullOptions{Limits: unpack.Limits{Reserve: -1}})
+	pulled, err := New(Options{Platform: "linux/amd64", Limits: unpack.Limits{Reserve: -1}}).Pull(t.Context(), store, ref)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func unpackAsUser(t *testing.T, places []string) {
 		t.Fatalf("this process has capabilities: %s, %v", caps, err)
 	}
 	unix.Umask(0o077)
-	client := New(Options{Platform: "linux/amd64"})
+	client := New(Options{Platform: "linux/amd64", Limits: unpack.Limits{Reserve: -1}})
 	ref := os.Getenv(userImage)
 	for _, place := range places {
 		unpacked := unpackTo(t, ref, filepath.Join(place, "fetched"), UnpackOptions{Limits: unpack.Limits{Reserve: -1}})
@@ -289,7 +289,7 @@ func unpackAsUser(t *testing.T, places []string) {
 			unpackTo(t, ref, filepath.Join(place, "stored"), UnpackOptions{Limits: unpack.Limits{Reserve: -1}})
 			continue
 		}
-		if _, err := client.Pull(t.Context(), store, ref, PullOptions{Limits: unpack.Limits{Reserve: -1}}); err != nil {
+		if _, err := client.Pull(t.Context(), store, ref); err != nil {
 			t.Fatal(err)
 		}
 		unpackTo(t, ref, filepath.Join(place, "stored"), UnpackOptions{Store: store, Limits: unpack.Limits{Reserve: -1}})

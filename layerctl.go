@@ -13,6 +13,7 @@ import (
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/platform"
+	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
 )
@@ -48,6 +49,24 @@ type Options struct {
 	// Offline asks no registry: what is not in the store or in Cache is
 	// [ErrOffline].
 	Offline bool
+	// Jobs is how many layers are fetched and unpacked at a time; 0 means
+	// [DefaultJobs].
+	Jobs int
+	// Limits bound what a layer may cost; see [unpack.Limits].
+	Limits unpack.Limits
+	// Windows is the memory that zstd layers with large windows share; see
+	// [unpack.Options].
+	Windows *unpack.Windows
+	// Memory bounds the bytes that the paths of all layers of an image may
+	// take where they are merged, about 400 for each and its own length; 0
+	// means 512 MiB.
+	Memory int64
+	// Devices is what becomes of device nodes; zero makes them where the
+	// process may, and where files have the image's owners.
+	Devices unpack.Devices
+	// Progress hears of every step, from several goroutines at once, and must
+	// not block for long; nil hears nothing.
+	Progress func(progress.Event)
 	// Logger takes what happens for those who look for a fault; nil is silent.
 	Logger *slog.Logger
 }
@@ -61,6 +80,10 @@ type Client struct {
 	buffers  *unpack.Buffers
 	log      *slog.Logger
 	host     func() platform.Host
+
+	// To measure what they cost: no record of each path, no stages that work
+	// beside each other.
+	unrecorded, serial bool
 }
 
 // New makes a Client. It sends nothing and touches no disk.
@@ -126,7 +149,7 @@ func (c *Client) open(ctx context.Context, ref string) (*source.Source, error) {
 		return nil, err
 	}
 	return source.Open(ctx, parsed, source.Options{
-		Registry: c.registry, Wanted: c.wanted, Strict: c.options.Strict,
+		Name: ref, Registry: c.registry, Wanted: c.wanted, Strict: c.options.Strict,
 		Cache: c.options.Cache, KeepBlobs: c.options.KeepBlobs, Offline: c.options.Offline,
 		Logger: c.log,
 	})

@@ -121,7 +121,7 @@ func TestLookIsLikeTheModel(t *testing.T) {
 		if os.Geteuid() != 0 {
 			continue // a store of others may not be able to open what it has
 		}
-		s.pull(t, ref, PullOptions{})
+		s.pull(t, ref)
 		lookAtAll(t, s.client, ref, LookOptions{Store: s.store}, model, seed)
 		if asked := s.Requests(); slices.ContainsFunc(asked, func(r string) bool { return !strings.HasPrefix(r, "HEAD manifests/") }) {
 			t.Errorf("seed %d: of an image in the store %q was asked", seed, asked)
@@ -211,7 +211,7 @@ func TestOpenFileVerifies(t *testing.T) {
 	s := newCached(t, Options{})
 	stack := layers{{imagetest.File("a", "content of a file")}}
 	ref := looked(t, s.inspected, stack)
-	pulled, _ := s.pull(t, ref, PullOptions{})
+	pulled, _ := s.pull(t, ref)
 	mount, err := s.store.OpenLayer(pulled.Image.Layers[0])
 	if err != nil {
 		t.Fatal(err)

@@ -51,10 +51,10 @@ func newCached(t *testing.T, o Options) *cached {
 	return s
 }
 
-func (s *cached) pull(t *testing.T, ref string, o PullOptions) (Pulled, []string) {
+func (s *cached) pull(t *testing.T, ref string) (Pulled, []string) {
 	t.Helper()
 	s.Requests()
-	pulled, err := s.client.Pull(t.Context(), s.store, ref, o)
+	pulled, err := s.client.Pull(t.Context(), s.store, ref)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,15 +70,15 @@ func (s *cached) offline() *Client {
 
 func TestPullAsksTheCacheFirst(t *testing.T) {
 	s := newCached(t, Options{})
-	if _, asked := s.pull(t, s.ref, PullOptions{}); len(asked) != 5 {
+	if _, asked := s.pull(t, s.ref); len(asked) != 5 {
 		t.Errorf("the first pull asked %q, want index, manifest, config and two layers", asked)
 	}
 	want := []string{"HEAD manifests/latest"}
-	if _, asked := s.pull(t, s.ref, PullOptions{}); !slices.Equal(asked, want) {
+	if _, asked := s.pull(t, s.ref); !slices.Equal(asked, want) {
 		t.Errorf("the second pull asked %q, want %q", asked, want)
 	}
 	for name, pinned := range map[string]string{"index": s.Tagged("latest").String(), "manifest": s.image.Digest.String()} {
-		if _, asked := s.pull(t, s.Host+"/image@"+pinned, PullOptions{}); len(asked) != 0 {
+		if _, asked := s.pull(t, s.Host+"/image@"+pinned); len(asked) != 0 {
 			t.Errorf("a pull by the %s's digest asked %q", name, asked)
 		}
 	}
@@ -87,7 +87,7 @@ func TestPullAsksTheCacheFirst(t *testing.T) {
 	s.layout.Tag(moved, "moved")
 	s.AddLayout(s.layout.Dir, "other")
 	s.Add(ocispec.MediaTypeImageIndex, readFile(t, s.layout.Path(moved.Digest)), "latest")
-	pulled, asked := s.pull(t, s.ref, PullOptions{})
+	pulled, asked := s.pull(t, s.ref)
 	if pulled.Root.Digest != moved.Digest || len(asked) != 2 {
 		t.Errorf("after the tag moved: got %s, %q, want %s by two requests", pulled.Root.Digest, asked, moved.Digest)
 	}
@@ -117,7 +117,7 @@ func TestOfflineWithoutACache(t *testing.T) {
 // saw nothing of it.
 func TestDamageInTheCacheIsFetchedAgain(t *testing.T) {
 	s := newCached(t, Options{KeepBlobs: true})
-	pulled, _ := s.pull(t, s.ref, PullOptions{})
+	pulled, _ := s.pull(t, s.ref)
 	record, err := s.store.Layer(pulled.Image.Layers[0])
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +136,9 @@ func TestDamageInTheCacheIsFetchedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	var kinds []progress.Kind
-	_, asked := s.pull(t, s.ref, PullOptions{Jobs: 1, Progress: func(e Event) { kinds = append(kinds, e.Kind) }})
+	s.client.options.Jobs = 1
+	s.client.options.Progress = func(e Event) { kinds = append(kinds, e.Kind) }
+	_, asked := s.pull(t, s.ref)
 	if want := []string{"HEAD manifests/latest", "GET blobs/" + blob.String()}; !slices.Equal(asked, want) {
 		t.Errorf("asked %q, want %q", asked, want)
 	}
@@ -150,7 +152,7 @@ func TestDamageInTheCacheIsFetchedAgain(t *testing.T) {
 
 func TestPruneCacheLeavesWhatIsNeeded(t *testing.T) {
 	s := newCached(t, Options{KeepBlobs: true})
-	s.pull(t, s.ref, PullOptions{})
+	s.pull(t, s.ref)
 	other := s.layout.Image(linuxAMD64, imagetest.Tar(imagetest.File("other", "x")))
 	raw := readFile(t, s.layout.Path(other.Digest))
 	s.Add(ocispec.MediaTypeImageManifest, raw, "other")
@@ -174,7 +176,7 @@ func TestPruneCacheLeavesWhatIsNeeded(t *testing.T) {
 	if !s.kept.Has(desc) {
 		t.Error("what another program has named is gone")
 	}
-	if got, err := s.offline().Pull(t.Context(), s.store, s.ref, PullOptions{}); err != nil || got.Fetched != 0 {
+	if got, err := s.offline().Pull(t.Context(), s.store, s.ref); err != nil || got.Fetched != 0 {
 		t.Errorf("got %d layers fetched, %v", got.Fetched, err)
 	}
 }
@@ -189,13 +191,13 @@ func TestPlanThatDoesNotFit(t *testing.T) {
 	s.layout.Tag(huge, "huge")
 	s.AddLayout(s.layout.Dir, "ignored")
 	ref := s.Host + "/image@" + huge.Digest.String()
-	plan, err := s.client.Plan(t.Context(), s.store, ref, PullOptions{})
+	plan, err := s.client.Plan(t.Context(), s.store, ref)
 	var space *overlaystore.SpaceError
 	if err != nil || !errors.As(plan.Fits, &space) || space.What != "bytes" || plan.Fetch != 1<<50 || plan.Requests != 1 || plan.Exact {
 		t.Errorf("got %+v, %v", plan, err)
 	}
 	s.Requests()
-	if _, err := s.client.Pull(t.Context(), s.store, ref, PullOptions{}); !errors.As(err, &space) {
+	if _, err := s.client.Pull(t.Context(), s.store, ref); !errors.As(err, &space) {
 		t.Errorf("the pull ended with %v, want what the plan said", err)
 	}
 	if got := s.Requests(); len(got) != 0 {

@@ -49,10 +49,10 @@ type PlannedLayer struct {
 // Plan says what [Client.Pull] would do, and does none of it: manifests and
 // config are read, and kept in the cache if there is one. That the image would
 // not fit is no error of Plan's; see [Plan.Fits].
-func (c *Client) Plan(ctx context.Context, store *overlaystore.Store, ref string, o PullOptions) (Plan, error) {
+func (c *Client) Plan(ctx context.Context, store *overlaystore.Store, ref string) (Plan, error) {
 	var plan Plan
 	err := c.with(ctx, ref, func(s *source.Source) (err error) {
-		plan, err = newPull(c, store, s, o).plan(ctx)
+		plan, err = newPull(c, store, s).plan(ctx)
 		return err
 	})
 	return plan, err

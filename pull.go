@@ -15,30 +15,7 @@ import (
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
-	"github.com/layerctl/layerctl/unpack"
 )
-
-// PullOptions say how [Client.Pull] works; the zero value works.
-type PullOptions struct {
-	// Jobs is how many layers are fetched and unpacked at a time; 0 means
-	// [DefaultJobs].
-	Jobs int
-	// Limits bound what a layer may cost; see [unpack.Limits].
-	Limits unpack.Limits
-	// Windows is what zstd layers with large windows share; see
-	// [unpack.Options].
-	Windows *unpack.Windows
-	// Devices is what becomes of device nodes in layers that are not in the
-	// store yet; zero makes them where the process may.
-	Devices unpack.Devices
-	// Progress hears of every step, from several goroutines at once, and must
-	// not block for long; nil hears nothing.
-	Progress func(Event)
-
-	// To measure what they cost: no record of each path, no stages that work
-	// beside each other.
-	unrecorded, serial bool
-}
 
 // Pulled is an image that is complete and durable in the store.
 type Pulled struct {
@@ -61,10 +38,10 @@ type Pulled struct {
 // When it returns without an error the image is complete, verified and
 // durable, and ref names it. After an error nothing of it is visible in the
 // store, and the next pull starts from where the store stood.
-func (c *Client) Pull(ctx context.Context, store *overlaystore.Store, ref string, o PullOptions) (Pulled, error) {
+func (c *Client) Pull(ctx context.Context, store *overlaystore.Store, ref string) (Pulled, error) {
 	var pulled Pulled
 	err := c.with(ctx, ref, func(s *source.Source) (err error) {
-		pulled, err = newPull(c, store, s, o).run(ctx)
+		pulled, err = newPull(c, store, s).run(ctx)
 		return err
 	})
 	if err != nil {
@@ -79,14 +56,13 @@ type pull struct {
 	source  *source.Source
 	fetch   *fetch.Fetcher
 	store   *overlaystore.Store
-	options PullOptions
 	fetched map[digest.Digest]bool // diffIDs that this pull stages
 }
 
-func newPull(c *Client, store *overlaystore.Store, s *source.Source, o PullOptions) *pull {
+func newPull(c *Client, store *overlaystore.Store, s *source.Source) *pull {
 	return &pull{
-		client: c, source: s, fetch: c.fetcher(s, o.Progress),
-		store: store, options: o, fetched: map[digest.Digest]bool{},
+		client: c, source: s, fetch: c.fetcher(s, c.options.Progress),
+		store: store, fetched: map[digest.Digest]bool{},
 	}
 }
 
@@ -215,7 +191,7 @@ func (p *pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 		return nil
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(fetch.Jobs(p.options.Jobs))
+	group.SetLimit(fetch.Jobs(p.client.options.Jobs))
 	for i := range staged {
 		p.fetched[layers[i].DiffID] = true
 		group.Go(func() error {

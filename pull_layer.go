@@ -58,7 +58,7 @@ func (p *pull) explain(err error) error {
 func (p *pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Layer, b *fetch.Blob) error {
 	options := p.unpackOptions()
 	var counts overlaystore.Counts
-	if !p.options.unrecorded {
+	if !p.client.unrecorded {
 		options.Record = counting(&counts, st.Record)
 	}
 	result, err := b.Unpack(ctx, st.Dir(), options)

@@ -16,11 +16,11 @@ func (p *pull) unpackOptions() unpack.Options {
 	return unpack.Options{
 		Form:        p.store.Format().Form,
 		Strict:      p.client.options.Strict,
-		Limits:      p.options.Limits,
-		Windows:     p.options.Windows,
-		Devices:     p.options.Devices,
+		Limits:      p.client.options.Limits,
+		Windows:     p.client.options.Windows,
+		Devices:     p.client.options.Devices,
 		WriteBehind: p.store.Syncs(), // else nobody waits for the disk
-		Serial:      p.options.serial,
+		Serial:      p.client.serial,
 		Logger:      p.client.log,
 	}
 }

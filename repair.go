@@ -29,7 +29,7 @@ type Repaired struct {
 // again, from where one of their images came from, and makes damaged fix
 // layers anew. Each is put in place atomically; what is mounted goes on with
 // the old directory. It mends as much as it can; the error names the rest.
-func (c *Client) Repair(ctx context.Context, store *overlaystore.Store, report overlaystore.Report, o PullOptions) (Repaired, error) {
+func (c *Client) Repair(ctx context.Context, store *overlaystore.Store, report overlaystore.Report) (Repaired, error) {
 	images, err := store.Images()
 	if err != nil {
 		return Repaired{}, err
@@ -38,7 +38,7 @@ func (c *Client) Repair(ctx context.Context, store *overlaystore.Store, report o
 	var errs []error
 	layers, fixes := report.Damaged()
 	for i, diffID := range layers {
-		if err := c.repairLayer(ctx, store, images, diffID, i+1, len(layers), o); err != nil {
+		if err := c.repairLayer(ctx, store, images, diffID, i+1, len(layers)); err != nil {
 			errs = append(errs, fmt.Errorf("repair layer %s: %w", diffID, err))
 			continue
 		}
@@ -58,14 +58,14 @@ func (c *Client) Repair(ctx context.Context, store *overlaystore.Store, report o
 	return done, errors.Join(errs...)
 }
 
-func (c *Client) repairLayer(ctx context.Context, store *overlaystore.Store, images []overlaystore.Image, diffID digest.Digest, number, of int, o PullOptions) error {
+func (c *Client) repairLayer(ctx context.Context, store *overlaystore.Store, images []overlaystore.Image, diffID digest.Digest, number, of int) error {
 	var errs []error
 	for _, img := range images {
 		if !slices.Contains(img.Layers, diffID) {
 			continue
 		}
 		for _, ref := range img.Refs {
-			err := c.refetch(ctx, store, img, ref, diffID, number, of, o)
+			err := c.refetch(ctx, store, img, ref, diffID, number, of)
 			if err == nil {
 				return nil
 			}
@@ -79,10 +79,10 @@ func (c *Client) repairLayer(ctx context.Context, store *overlaystore.Store, ima
 }
 
 // refetch brings one layer of a stored image again, from ref.
-func (c *Client) refetch(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, ref string, diffID digest.Digest, number, of int, o PullOptions) error {
+func (c *Client) refetch(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, ref string, diffID digest.Digest, number, of int) error {
 	c = c.For(platform.Format(img.Platform))
 	return c.with(ctx, ref, func(s *source.Source) error {
-		return newPull(c, store, s, o).refetch(ctx, img, diffID, number, of)
+		return newPull(c, store, s).refetch(ctx, img, diffID, number, of)
 	})
 }
 

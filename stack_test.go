@@ -203,7 +203,7 @@ func (b *bench) layer(entries []imagetest.Entry, diffID digest.Digest) error {
 		return err
 	}
 	defer st.Discard()
-	p := newPull(New(Options{}), b.store, nil, PullOptions{})
+	p := newPull(New(Options{}), b.store, nil)
 	options := p.unpackOptions()
 	owners := recordedOwners{}
 	options.Record = func(e layer.Entry) error { return errors.Join(owners.record(e), st.Record(e)) }

@@ -58,7 +58,7 @@ func (k Kind) String() string {
 // Event is one step of a pull.
 type Event struct {
 	Kind Kind
-	// Reference is the image's, in canonical form.
+	// Reference is the image's, as the caller gave it.
 	Reference string
 	// Layer is the layer's descriptor; zero for Committing.
 	Layer ocispec.Descriptor

@@ -15,11 +15,12 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 // withClient makes the library's client from the global flags, for what is
 // asked about refs.
-func withClient(c *cli.Context, refs []string, use func(*layerctl.Client) error) (err error) {
+func withClient(c *cli.Context, refs []string, use func(*layerctl.Client) error, set ...option) (err error) {
 	kept, err := openCache(c, refs)
 	if err != nil {
 		return err
@@ -27,16 +28,29 @@ func withClient(c *cli.Context, refs []string, use func(*layerctl.Client) error)
 	if kept != nil {
 		defer func() { err = closing(err, kept) }()
 	}
-	return withCache(c, refs, kept, use)
+	return withCache(c, refs, kept, use, set...)
+}
+
+// option adds to what the global flags say of the library's client.
+type option func(*layerctl.Options)
+
+// resources are those of a command that fetches layers.
+func resources(c *cli.Context, hear func(layerctl.Event)) option {
+	return func(o *layerctl.Options) {
+		share := shares(c)
+		o.Jobs, o.Limits = share.Jobs, limits(c)
+		o.Windows, o.Memory = unpack.NewWindows(share.Windows), size(c, "max-memory")/2
+		o.Progress = hear
+	}
 }
 
 // withCache is withClient with a cache that is open already, or without one.
-func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layerctl.Client) error) error {
+func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layerctl.Client) error, set ...option) error {
 	logins, err := loginsFor(c, refs)
 	if err != nil {
 		return err
 	}
-	return use(layerctl.New(layerctl.Options{
+	o := layerctl.Options{
 		Registry:  registryOptions(c, logins),
 		Platform:  c.String("platform"),
 		Host:      platform.Inputs{Userland: platform.Userland(c.String("userland"))},
@@ -45,7 +59,11 @@ func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layer
 		KeepBlobs: c.Bool("keep-blobs"),
 		Offline:   c.Bool("offline"),
 		Logger:    logger(c),
-	}))
+	}
+	for _, add := range set {
+		add(&o)
+	}
+	return use(layerctl.New(o))
 }
 
 func registryOptions(c *cli.Context, logins map[string]registry.Login) registry.Options {

@@ -16,7 +16,6 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
-	"github.com/layerctl/layerctl/unpack"
 )
 
 func pullCommand() *cli.Command {
@@ -66,7 +65,8 @@ func runPull(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err := devices(c); err != nil {
+	nodes, err := devices(c)
+	if err != nil {
 		return err
 	}
 	show, err := newProgress(c)
@@ -78,11 +78,14 @@ func runPull(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = closing(err, store) }()
+	hear := func(e layerctl.Event) { show.Event(e.Reference, e) }
+	if c.Bool("dry-run") {
+		hear = nil
+	}
 	return withClient(c, references(list), func(l *layerctl.Client) error {
-		s := shares(c)
-		p := &puller{Context: c, client: l, store: store, show: show, target: target, jobs: s.Jobs, windows: unpack.NewWindows(s.Windows)}
+		p := &puller{Context: c, client: l, store: store, show: show, target: target}
 		return p.all(list)
-	})
+	}, resources(c, hear), func(o *layerctl.Options) { o.Devices = nodes })
 }
 
 // puller pulls one image after the other.
@@ -92,9 +95,6 @@ type puller struct {
 	store  *overlaystore.Store
 	show   progress.Display
 	target string
-
-	jobs    int
-	windows *unpack.Windows
 }
 
 // all pulls each; where there are several, each failure is told of at once.
@@ -141,26 +141,14 @@ func (p *puller) one(l args.Listed) error {
 	if l.Platform != "" {
 		client = client.For(l.Platform)
 	}
-	nodes, err := devices(p.Context)
-	if err != nil {
-		return err
-	}
-	options := layerctl.PullOptions{
-		Jobs:     p.jobs,
-		Limits:   limits(p.Context),
-		Windows:  p.windows,
-		Devices:  nodes,
-		Progress: func(e layerctl.Event) { p.show.Event(l.Ref, e) },
-	}
 	if p.Bool("dry-run") {
-		options.Progress = nil
-		plan, err := client.Plan(p.Context.Context, p.store, l.Ref, options)
+		plan, err := client.Plan(p.Context.Context, p.store, l.Ref)
 		if err != nil {
 			return err
 		}
 		return p.planned(plan)
 	}
-	pulled, err := client.Pull(p.Context.Context, p.store, l.Ref, options)
+	pulled, err := client.Pull(p.Context.Context, p.store, l.Ref)
 	p.show.Finish()
 	if err != nil {
 		return err

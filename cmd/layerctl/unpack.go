@@ -93,8 +93,8 @@ func runUnpack(c *cli.Context) (err error) {
 
 // withoutCache is withClient for a machine without a store: none is made only
 // to keep what is read once.
-func withoutCache(c *cli.Context, refs []string, use func(*layerctl.Client) error) error {
-	return withCache(c, refs, nil, use)
+func withoutCache(c *cli.Context, refs []string, use func(*layerctl.Client) error, set ...option) error {
+	return withCache(c, refs, nil, use, set...)
 }
 
 func unpackOptions(c *cli.Context) (layerctl.UnpackOptions, error) {

@@ -11,7 +11,6 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/layerctl/layerctl/unpack"
 )
 
 func verifyCommand() *cli.Command {
@@ -79,13 +78,9 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 	}
 	var repaired layerctl.Repaired
 	err = withClient(c, refs, func(l *layerctl.Client) (err error) {
-		repaired, err = l.Repair(c.Context, store, report, layerctl.PullOptions{
-			Limits:   limits(c),
-			Windows:  unpack.NewWindows(shares(c).Windows),
-			Progress: func(e layerctl.Event) { show.Event("", e) },
-		})
+		repaired, err = l.Repair(c.Context, store, report)
 		return err
-	})
+	}, resources(c, func(e layerctl.Event) { show.Event("", e) }))
 	show.Finish()
 	if err != nil {
 		return err

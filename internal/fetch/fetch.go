@@ -47,10 +47,10 @@ func New(s *source.Source, o Options) *Fetcher {
 // Source is where the layers come from.
 func (f *Fetcher) Source() *source.Source { return f.source }
 
-// Tell passes an event on, with the reference.
+// Tell passes an event on, with the reference as its user wrote it.
 func (f *Fetcher) Tell(e progress.Event) {
 	if f.options.Progress != nil {
-		e.Reference = f.source.Reference().String()
+		e.Reference = f.source.Name()
 		f.options.Progress(e)
 	}
 }

@@ -30,6 +30,8 @@ const MaxDocuments = 64 << 20
 
 // Options say how references are opened. Registry and Wanted must be set.
 type Options struct {
+	// Name is the reference as its user wrote it; "" means the canonical form.
+	Name     string
 	Registry *registry.Client
 	// Cache is asked before a registry; nil for none.
 	Cache *cache.Cache
@@ -74,6 +76,9 @@ func Open(ctx context.Context, ref registry.Reference, o Options) (*Source, erro
 		o.Cache, o.Offline = nil, false
 	}
 	o.KeepBlobs = o.KeepBlobs && o.Cache != nil
+	if o.Name == "" {
+		o.Name = ref.String()
+	}
 	return &Source{remote: remote, options: o, documents: map[digest.Digest]document{}}, nil
 }
 
@@ -82,6 +87,9 @@ func (s *Source) Close() error { return s.remote.Close() }
 
 // Reference is what was opened.
 func (s *Source) Reference() registry.Reference { return s.remote.Reference() }
+
+// Name is the reference as its user wrote it.
+func (s *Source) Name() string { return s.options.Name }
 
 // Traffic is [registry.Source.Traffic].
 func (s *Source) Traffic() []registry.Traffic { return s.remote.Traffic() }
