@@ -20,6 +20,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// full says whether tests that take long are run in full, as in CI.
+func full() bool { return os.Getenv("LAYERCTL_FULL") == "1" }
+
 type entries = []imagetest.Entry
 
 // layerCase is one layer and what must become of it. CANARY in a name or a

@@ -59,7 +59,11 @@ func TestStagesChangeNothing(t *testing.T) {
 		"zstd": zstdOf(t, tar), "tar": tar,
 	}
 	for name, blob := range blobs {
-		for _, at := range []int{0, 1, 17, len(blob) / 3, len(blob) - 9, len(blob) - 1} {
+		places := []int{17, len(blob) / 3}
+		if full() {
+			places = []int{0, 1, 17, len(blob) / 3, len(blob) - 9, len(blob) - 1}
+		}
+		for _, at := range places {
 			flipped := bytes.Clone(blob)
 			flipped[at] ^= 0x40
 			for damage, b := range map[string][]byte{"cut": blob[:at], "flipped": flipped, "garbage": append(bytes.Clone(blob), noise(at/2)...)} {

@@ -175,7 +175,11 @@ func TestRandomStacks(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: to mount overlay")
 	}
-	stacks, seed := fromEnv("UNPACK_STACKS", 150), fromEnv("UNPACK_SEED", 1)
+	fallback := 40
+	if full() {
+		fallback = 150
+	}
+	stacks, seed := fromEnv("UNPACK_STACKS", fallback), fromEnv("UNPACK_SEED", 1)
 	top := tempDir(t)
 	for n := range stacks {
 		if !oneStack(t, filepath.Join(top, strconv.Itoa(n)), uint64(seed+n), forms[n%len(forms)]) {

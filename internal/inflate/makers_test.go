@@ -89,7 +89,7 @@ func contents(t *testing.T) map[string][]byte {
 	for len(few) < 400_000 {
 		few = append(few, bytes.Repeat([]byte{byte(rng.ExpFloat64() * 3)}, 1+rng.IntN(1+rng.IntN(600)))...)
 	}
-	return map[string][]byte{
+	kinds := map[string][]byte{
 		"nothing": nil,
 		"a byte":  {'x'},
 		"zeros":   make([]byte, 1_500_000),
@@ -98,6 +98,12 @@ func contents(t *testing.T) map[string][]byte {
 		"program": binary[:min(len(binary), 1_500_000)],
 		"mixture": append(append(append([]byte(nil), binary[:200_000]...), noise[:100_000]...), few...),
 	}
+	if !full() {
+		for kind, data := range kinds {
+			kinds[kind] = data[:min(len(data), 70_000)] // two windows and some more
+		}
+	}
+	return kinds
 }
 
 func TestMakers(t *testing.T) {
@@ -113,7 +119,7 @@ func TestMakers(t *testing.T) {
 						t.Errorf("%s by buffers of %d: got %d bytes, %v, want %d", kind, size, len(got.data), got.err, len(want))
 					}
 				}
-				if testing.Short() || len(raw) > 200_000 {
+				if !full() || len(raw) > 200_000 {
 					continue
 				}
 				hurt := bytes.Clone(raw)

@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"os"
 	"testing"
 	"testing/iotest"
 )
@@ -92,6 +93,17 @@ func bytewise(raw []byte) io.Reader { return iotest.OneByteReader(bytes.NewReade
 func eofWithData(raw []byte) io.Reader { return iotest.DataErrReader(bytes.NewReader(raw)) }
 
 // ways are the ways every stream is decoded. The first ones are cheap.
+// full says whether tests that take long are run in full, as in CI.
+func full() bool { return os.Getenv("LAYERCTL_FULL") == "1" }
+
+// rounds is how often a test does what it does.
+func rounds(inFull, short int) int {
+	if full() {
+		return inFull
+	}
+	return short
+}
+
 var ways = []way{
 	{"Next", whole, byNext(1)},
 	{"Next from single bytes", bytewise, byNext(64 << 10)},
