@@ -25,6 +25,7 @@ var imports = map[string][]string{
 		"cmd/layerctl/internal/args",
 		"cmd/layerctl/internal/host",
 		"cmd/layerctl/internal/progress",
+		"cmd/layerctl/internal/setup",
 		"cmd/layerctl/internal/show",
 		"cmd/layerctl/internal/terminal",
 		"",
@@ -43,7 +44,22 @@ var imports = map[string][]string{
 		"errkind",
 		"internal/mounts",
 	},
-	// below it: what the command prints
+	// below it: what its subcommands share
+	"cmd/layerctl/internal/setup": {
+		"cmd/layerctl/internal/args",
+		"cmd/layerctl/internal/host",
+		"cmd/layerctl/internal/progress",
+		"cmd/layerctl/internal/terminal",
+		"",
+		"registry",
+		"unpack",
+		"overlaystore",
+		"cache",
+		"platform",
+		"internal/userns",
+		"layer",
+	},
+	// below that: what people write, what is printed, what the host gives
 	"cmd/layerctl/internal/args":     {"platform", "overlaystore", "archive", "errkind"},
 	"cmd/layerctl/internal/host":     {"", "registry", "unpack", "overlaystore", "internal/userns"},
 	"cmd/layerctl/internal/progress": {"", "progress", "registry", "cmd/layerctl/internal/terminal"},

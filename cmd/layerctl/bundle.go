@@ -15,6 +15,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/bundle"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -43,7 +44,7 @@ The image's config is fetched again where REF is; all else is in the store.`,
 }
 
 func runBundle(c *cli.Context) (err error) {
-	args, err := arguments(c, 2, -1, "a REF, a DIR and perhaps a command")
+	args, err := setup.Arguments(c, 2, -1, "a REF, a DIR and perhaps a command")
 	if err != nil {
 		return err
 	}
@@ -55,12 +56,12 @@ func runBundle(c *cli.Context) (err error) {
 		return &usageError{Problem: "--read-only and --rw exclude each other"}
 	}
 	options.Writable = !c.Bool("read-only")
-	store, err := openStore(c)
+	store, err := setup.OpenStore(c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, store) }()
-	image, name, err := lookup(store, args[0])
+	defer func() { err = setup.Closing(err, store) }()
+	image, name, err := setup.Lookup(store, args[0])
 	if err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func runBundle(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := needsNamespace(c); err != nil {
+	if err := setup.NeedsNamespace(c); err != nil {
 		return err
 	}
 	rootfs := filepath.Join(args[1], "rootfs")
@@ -94,7 +95,7 @@ func runBundle(c *cli.Context) (err error) {
 
 // imageConfig reads the config of a stored image from where it came.
 func imageConfig(c *cli.Context, ref string, image overlaystore.Image) (config []byte, err error) {
-	err = withClient(c, []string{ref}, func(l *layerctl.Client) (err error) {
+	err = setup.WithClient(c, []string{ref}, func(l *layerctl.Client) (err error) {
 		config, err = l.Config(c.Context, ref)
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
@@ -32,7 +33,7 @@ same layer, may have that layer fetched twice.
 
 To a terminal control characters are printed as escapes. A path that is not
 there ends with exit code 3.`,
-		Flags:  readFlags(),
+		Flags:  setup.ReadFlags(),
 		Action: runCat,
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/internal/cmdline"
 )
 
@@ -30,7 +31,7 @@ func completionCommand() *cli.Command {
 }
 
 func runCompletion(c *cli.Context) error {
-	args, err := arguments(c, 1, 1, "one of bash, zsh, fish")
+	args, err := setup.Arguments(c, 1, 1, "one of bash, zsh, fish")
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func manualCommand() *cli.Command {
 }
 
 func runManual(c *cli.Context) error {
-	args, err := arguments(c, 1, 1, "one DIR")
+	args, err := setup.Arguments(c, 1, 1, "one DIR")
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,10 @@ package main
 import (
 	"time"
 
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 )
 
 func dfCommand() *cli.Command {
@@ -23,14 +25,14 @@ filesystem rounds up come on top.`,
 }
 
 func runDF(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := setup.NoArguments(c); err != nil {
 		return err
 	}
-	store, err := openStore(c)
+	store, err := setup.OpenStore(c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, store) }()
+	defer func() { err = setup.Closing(err, store) }()
 	usage, err := store.Usage()
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
@@ -28,14 +29,14 @@ always an error: much is only needed for one flag, as the hint says.`,
 }
 
 func runDoctor(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
+	if err := setup.NoArguments(c); err != nil {
 		return err
 	}
-	store, err := storeDir(c)
+	store, err := setup.StoreDir(c)
 	if err != nil {
 		return err
 	}
-	d := &show.Diagnosis{Version: version(), Store: store}
+	d := &show.Diagnosis{Version: setup.Version(), Store: store}
 	d.Add("mount", overlaystore.Survey(c.Context, store)...)
 	_, missing := os.Stat(helperPath)
 	d.Add("mount", overlaystore.Check{Name: args.HelperName, OK: missing == nil, Value: helperPath, Hint: "only needed for lines of fstab with more than about 120 layers: ln -s " + ownPath() + " " + helperPath})
@@ -70,7 +71,7 @@ func surveyPlatform(c *cli.Context) []overlaystore.Check {
 // surveyRegistry names files only, and nothing that is in them.
 func surveyRegistry(c *cli.Context) []overlaystore.Check {
 	var list []overlaystore.Check
-	r := layerctl.New(layerctl.Options{Registry: registryOptions(c, nil)})
+	r := layerctl.New(layerctl.Options{Registry: setup.RegistryOptions(c, nil)})
 	found := 0
 	for _, file := range r.KeyFiles() {
 		f, err := os.Open(file)

@@ -10,9 +10,8 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
-	"github.com/layerctl/layerctl/layer"
-	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -38,8 +37,8 @@ With --from-store, and with --offline, those that the cache does not have are
 compressed again from the store, which changes digests; a warning says so.
 
 The same image gives the same bytes. FILE appears when all of it is on the disk.`,
-		Flags: append(limitFlags(),
-			jobsFlag(),
+		Flags: append(setup.LimitFlags(),
+			setup.JobsFlag(),
 			&cli.StringFlag{Name: "as", Value: "tar", Usage: "write a `tar|oci-archive|docker-archive`"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "-", Usage: "write to `FILE`, - for standard output"},
 			&cli.StringFlag{Name: "name", Usage: "call the image `NAME:TAG` in the archive (default: REF where it has a tag)"},
@@ -53,7 +52,7 @@ The same image gives the same bytes. FILE appears when all of it is on the disk.
 }
 
 func runExport(c *cli.Context) (err error) {
-	refs, err := arguments(c, 1, 1, "one REF")
+	refs, err := setup.Arguments(c, 1, 1, "one REF")
 	if err != nil {
 		return err
 	}
@@ -61,19 +60,19 @@ func runExport(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	show, err := newProgress(c)
+	show, err := setup.NewProgress(c)
 	if err != nil {
 		return err
 	}
-	store, err := storeToExport(c)
+	store, err := setup.StoreToLookInto(c)
 	if err != nil {
 		return err
 	}
-	with := withClient
+	with := setup.WithClient
 	if store != nil {
-		defer func() { err = closing(err, store) }()
+		defer func() { err = setup.Closing(err, store) }()
 	} else if !c.Bool("offline") && !c.Bool("keep-blobs") {
-		with = withoutCache
+		with = setup.WithoutCache
 	}
 	if options.Format == layerctl.Tar || c.Bool("from-store") || c.Bool("offline") {
 		options.Store = store
@@ -81,7 +80,7 @@ func runExport(c *cli.Context) (err error) {
 	options.Progress = func(e layerctl.Event) { show.Event(refs[0], e) }
 	return with(c, refs, func(l *layerctl.Client) error {
 		var done layerctl.Exported
-		err := writeOutput(c, func(w io.Writer) (err error) {
+		err := setup.WriteOutput(c, func(w io.Writer) (err error) {
 			done, err = l.Export(c.Context, refs[0], w, options)
 			return err
 		})
@@ -95,27 +94,15 @@ func runExport(c *cli.Context) (err error) {
 	})
 }
 
-// storeToExport opens the store if there is one. What a store keeps for
-// subordinate ids is read as their root.
-func storeToExport(c *cli.Context) (*overlaystore.Store, error) {
-	dir, err := storeDir(c)
-	if err == nil {
-		if form, err := overlaystore.FormatOf(dir); err == nil && form.IDs == layer.MappedIDs {
-			return openStore(c)
-		}
-	}
-	return storeToRead(c)
-}
-
 func exportOptions(c *cli.Context) (layerctl.ExportOptions, error) {
-	share := shares(c)
+	share := setup.Shares(c)
 	o := layerctl.ExportOptions{
-		Jobs: share.Jobs, Windows: unpack.NewWindows(share.Windows), Limits: limits(c), Memory: size(c, "max-memory") / 2,
+		Jobs: share.Jobs, Windows: unpack.NewWindows(share.Windows), Limits: setup.Limits(c), Memory: setup.Size(c, "max-memory") / 2,
 		Format:       layerctl.ExportFormat(c.String("as")),
 		Name:         c.String("name"),
 		AllPlatforms: c.Bool("all-platforms"),
 	}
-	if err := checkJobs(c); err != nil {
+	if err := setup.CheckJobs(c); err != nil {
 		return o, err
 	}
 	flat := o.Format == layerctl.Tar

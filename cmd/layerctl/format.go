@@ -5,8 +5,9 @@ package main
 import (
 	"fmt"
 
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 )
 
 func inspectFormat(c *cli.Context, ref string) error {

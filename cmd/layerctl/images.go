@@ -5,6 +5,7 @@ package main
 import (
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
@@ -24,14 +25,14 @@ fetched, and PULLED when it first came, in UTC.
 }
 
 func runImages(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := setup.NoArguments(c); err != nil {
 		return err
 	}
-	store, err := openStore(c)
+	store, err := setup.OpenStore(c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, store) }()
+	defer func() { err = setup.Closing(err, store) }()
 	images, err := store.Images()
 	if err != nil {
 		return err

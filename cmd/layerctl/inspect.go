@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/inspect"
@@ -47,7 +48,7 @@ are shown (--json, --configs) one more for each config. --raw costs one,
 }
 
 func runInspect(c *cli.Context) error {
-	refs, err := arguments(c, 1, 1, "one REF")
+	refs, err := setup.Arguments(c, 1, 1, "one REF")
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func inspectShown(c *cli.Context, ref string, o inspect.Options) (*inspect.Resul
 }
 
 func inspectQuietly(c *cli.Context, ref string, o inspect.Options) (found *inspect.Result, err error) {
-	err = withClient(c, []string{ref}, func(l *layerctl.Client) (err error) {
+	err = setup.WithClient(c, []string{ref}, func(l *layerctl.Client) (err error) {
 		found, err = l.Inspect(c.Context, ref, o)
 		return err
 	})
@@ -143,7 +144,7 @@ func inspectQuietly(c *cli.Context, ref string, o inspect.Options) (found *inspe
 }
 
 func inspectDigest(c *cli.Context, ref string) error {
-	return withClient(c, []string{ref}, func(l *layerctl.Client) error {
+	return setup.WithClient(c, []string{ref}, func(l *layerctl.Client) error {
 		desc, err := l.Describe(c.Context, ref)
 		if err != nil {
 			return err
@@ -154,7 +155,7 @@ func inspectDigest(c *cli.Context, ref string) error {
 }
 
 func printExact(c *cli.Context, refs []string, read func(*layerctl.Client) ([]byte, error)) error {
-	return withClient(c, refs, func(l *layerctl.Client) error {
+	return setup.WithClient(c, refs, func(l *layerctl.Client) error {
 		raw, err := read(l)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -20,12 +21,12 @@ func inspectStored(c *cli.Context, ref, form string) (err error) {
 	if form != "" && form != "json" {
 		return &usageError{Problem: fmt.Sprintf("--stored and --%s do not go together", form), Advice: "--stored has a text and, with --json, a JSON form"}
 	}
-	store, err := openStore(c)
+	store, err := setup.OpenStore(c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, store) }()
-	image, name, err := lookup(store, ref)
+	defer func() { err = setup.Closing(err, store) }()
+	image, name, err := setup.Lookup(store, ref)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -31,7 +32,7 @@ with --password-stdin; there is no flag for it, for others see arguments.`,
 }
 
 func runLogin(c *cli.Context) error {
-	hosts, err := arguments(c, 1, 1, "one HOST")
+	hosts, err := setup.Arguments(c, 1, 1, "one HOST")
 	if err != nil {
 		return err
 	}
@@ -39,7 +40,7 @@ func runLogin(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	err = registry.New(registryOptions(c, nil)).Login(c.Context, hosts[0], login.Username, login.Password)
+	err = registry.New(setup.RegistryOptions(c, nil)).Login(c.Context, hosts[0], login.Username, login.Password)
 	if err == nil && !c.Bool("quiet") {
 		terminal.NewConsole(c.App.ErrWriter).Say("logged in to %s as %s", hosts[0], login.Username)
 	}
@@ -88,9 +89,9 @@ func logoutCommand() *cli.Command {
 }
 
 func runLogout(c *cli.Context) error {
-	hosts, err := arguments(c, 1, 1, "one HOST")
+	hosts, err := setup.Arguments(c, 1, 1, "one HOST")
 	if err != nil {
 		return err
 	}
-	return registry.New(registryOptions(c, nil)).Logout(c.Context, hosts[0])
+	return registry.New(setup.RegistryOptions(c, nil)).Logout(c.Context, hosts[0])
 }

@@ -7,16 +7,15 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
-	"github.com/layerctl/layerctl/layer"
-	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
 )
 
 // pathArgument parts REF:PATH, the one argument; path is "" where there is none.
 func pathArgument(c *cli.Context, form string) (ref, path string, err error) {
-	args, err := arguments(c, 1, 1, "one "+form)
+	args, err := setup.Arguments(c, 1, 1, "one "+form)
 	if err != nil {
 		return "", "", err
 	}
@@ -25,19 +24,6 @@ func pathArgument(c *cli.Context, form string) (ref, path string, err error) {
 		err = &usageError{Problem: err.Error(), Advice: "a path in the image begins with a slash: REF:/PATH"}
 	}
 	return ref, path, err
-}
-
-// storeToLookInto is storeToRead, but one with owners in subordinate ids is read
-// in a user namespace.
-func storeToLookInto(c *cli.Context) (*overlaystore.Store, error) {
-	dir, err := storeDir(c)
-	if err != nil {
-		return nil, nil //nolint:nilerr // without a home there is no store
-	}
-	if form, err := overlaystore.FormatOf(dir); err == nil && form.IDs == layer.MappedIDs {
-		return openStore(c)
-	}
-	return storeToRead(c)
 }
 
 // looker looks into an image for a command.
@@ -49,29 +35,29 @@ type looker func(l *layerctl.Client, o layerctl.LookOptions) error
 func lookInto(c *cli.Context, ref string, use looker) (err error) {
 	show := progress.Display(progress.None{})
 	if c.String("progress") != "auto" || terminal.Is(c.App.ErrWriter) && !terminal.Is(c.App.Writer) {
-		if show, err = newProgress(c); err != nil {
+		if show, err = setup.NewProgress(c); err != nil {
 			return err
 		}
 	}
-	if err := checkJobs(c); err != nil {
+	if err := setup.CheckJobs(c); err != nil {
 		return err
 	}
-	share := shares(c)
+	share := setup.Shares(c)
 	o := layerctl.LookOptions{
 		Jobs:     share.Jobs,
-		Limits:   limits(c),
+		Limits:   setup.Limits(c),
 		Windows:  unpack.NewWindows(share.Windows),
-		Memory:   size(c, "max-memory") / 2,
+		Memory:   setup.Size(c, "max-memory") / 2,
 		Progress: func(e layerctl.Event) { show.Event(ref, e) },
 	}
-	if o.Store, err = storeToLookInto(c); err != nil {
+	if o.Store, err = setup.StoreToLookInto(c); err != nil {
 		return err
 	}
-	with := withClient
+	with := setup.WithClient
 	if o.Store != nil {
-		defer func() { err = closing(err, o.Store) }()
+		defer func() { err = setup.Closing(err, o.Store) }()
 	} else if !c.Bool("offline") {
-		with = withoutCache
+		with = setup.WithoutCache
 	}
 	return with(c, []string{ref}, func(l *layerctl.Client) error {
 		defer show.Finish()

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 )
 
@@ -38,11 +39,11 @@ a percent sign and the bytes that are no UTF-8 stand as %XX.
 Layers are read from the store where it has them, where devices may be missing
 that it could not make, else streamed through verification. Their paths are
 kept in memory, 512 MiB at most; nothing is written.`,
-		Flags: append(readFlags(),
+		Flags: append(setup.ReadFlags(),
 			&cli.BoolFlag{Name: "long", Aliases: []string{"l"}, Usage: "show mode, owner, size and time too"},
 			&cli.BoolFlag{Name: "recursive", Aliases: []string{"R"}, Usage: "list all that is below PATH"},
 			&cli.BoolFlag{Name: "directory", Aliases: []string{"d"}, Usage: "list PATH itself, not what is in it"},
-			jobsFlag(),
+			setup.JobsFlag(),
 		),
 		Action: runLs,
 	}

@@ -9,11 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/layerctl/layerctl/registry"
 )
 
 // defaultTarget is where a printed line mounts unless told otherwise: the
@@ -83,7 +82,7 @@ flags to itself; the mount is writable where upper= and work= are.`,
 }
 
 func runMount(c *cli.Context) (err error) {
-	args, err := arguments(c, 1, 2, "a REF and a TARGET")
+	args, err := setup.Arguments(c, 1, 2, "a REF and a TARGET")
 	if err != nil {
 		return err
 	}
@@ -105,12 +104,12 @@ func runMount(c *cli.Context) (err error) {
 	if target, err = mountTarget(target); err != nil {
 		return err
 	}
-	store, err := openStore(c)
+	store, err := setup.OpenStore(c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, store) }()
-	image, name, err := lookupStored(store, args[0])
+	defer func() { err = setup.Closing(err, store) }()
+	image, name, err := setup.LookupStored(store, args[0])
 	if err != nil {
 		return err
 	}
@@ -127,33 +126,13 @@ func runMount(c *cli.Context) (err error) {
 	}
 	if printing {
 		err = printMount(c, mount, image, name, target)
-	} else if err = needsNamespace(c); err == nil {
+	} else if err = setup.NeedsNamespace(c); err == nil {
 		err = mount.Mount(c.Context, target)
 	}
 	if err != nil {
 		return errors.Join(err, mount.Discard(c.Context))
 	}
 	return nil
-}
-
-// lookup finds a stored image by what a user calls it.
-func lookup(store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
-	ref, err := registry.Parse(arg)
-	if err != nil {
-		return overlaystore.Image{}, "", err
-	}
-	image, err := store.Lookup(ref.String())
-	return image, ref.String(), err
-}
-
-// lookupStored is lookup for a manifest's digest as well.
-func lookupStored(store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
-	manifest, err := digest.Parse(arg)
-	if err != nil {
-		return lookup(store, arg)
-	}
-	image, err := store.Image(manifest)
-	return image, "", err
 }
 
 // isMounted is for mount -a, which may be run again and again.

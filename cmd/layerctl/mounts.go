@@ -5,6 +5,7 @@ package main
 import (
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -22,14 +23,14 @@ a crash, or before umount(8): it is at UPPER until 'layerctl umount TARGET'.`,
 }
 
 func runMounts(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := setup.NoArguments(c); err != nil {
 		return err
 	}
-	store, err := openStore(c)
+	store, err := setup.OpenStore(c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, store) }()
+	defer func() { err = setup.Closing(err, store) }()
 	list, err := show.MountsOf(c.Context, store)
 	if err != nil {
 		return err

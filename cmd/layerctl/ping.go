@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/registry"
@@ -26,7 +27,7 @@ what a registry serves, not what it would not.`,
 }
 
 func runPing(c *cli.Context) error {
-	hosts, err := arguments(c, 1, 1, "one HOST")
+	hosts, err := setup.Arguments(c, 1, 1, "one HOST")
 	if err != nil {
 		return err
 	}
@@ -49,9 +50,9 @@ func ping(c *cli.Context, name string) (p registry.Ping, err error) {
 	if !strings.Contains(name, "/") {
 		ref += "/ping" // a host alone would be an image of Docker Hub's
 	}
-	logins, err := loginsFor(c, []string{ref})
+	logins, err := setup.LoginsFor(c, []string{ref})
 	if err != nil {
 		return p, err
 	}
-	return registry.New(registryOptions(c, logins)).Ping(c.Context, name)
+	return registry.New(setup.RegistryOptions(c, logins)).Ping(c.Context, name)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/inspect"
 	"github.com/layerctl/layerctl/platform"
@@ -26,7 +27,7 @@ It costs one request, or two where REF names a single image.`,
 }
 
 func runPlatforms(c *cli.Context) error {
-	refs, err := arguments(c, 1, 1, "one REF")
+	refs, err := setup.Arguments(c, 1, 1, "one REF")
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -38,21 +39,21 @@ unused for longest, until the layers take no more than that.`,
 }
 
 func runPrune(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := setup.NoArguments(c); err != nil {
 		return err
 	}
 	if c.Duration("older-than") < 0 {
 		return &usageError{Problem: fmt.Sprintf("--older-than %s is in the future", c.Duration("older-than"))}
 	}
-	store, err := openStore(c)
+	store, err := setup.OpenStore(c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, store) }()
+	defer func() { err = setup.Closing(err, store) }()
 	options := overlaystore.PruneOptions{
 		DryRun:      c.Bool("dry-run"),
 		OlderThan:   c.Duration("older-than"),
-		KeepStorage: size(c, "keep-storage"),
+		KeepStorage: setup.Size(c, "keep-storage"),
 	}
 	pruned, err := store.Prune(c.Context, options)
 	if err != nil {
@@ -86,6 +87,6 @@ func pruneCache(c *cli.Context, store *overlaystore.Store, o overlaystore.PruneO
 	if err != nil {
 		return layerctl.PrunedBlobs{}, err
 	}
-	defer func() { err = closing(err, kept) }()
+	defer func() { err = setup.Closing(err, kept) }()
 	return layerctl.PruneCache(c.Context, store, kept, o)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -35,12 +36,12 @@ does not keep the others from being pulled; the exit code is the first one's.
 
 --dry-run prints what would be fetched and whether it fits; exit code 8 says
 that it does not.`,
-		Flags: append(limitFlags(),
+		Flags: append(setup.LimitFlags(),
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "pull what `LIST` names, - for standard input"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "fetch no layer, tell what would be fetched"},
 			&cli.BoolFlag{Name: "keep-blobs", Usage: "keep the compressed layers in the cache too, DIR/blobs of the store"},
-			jobsFlag(),
-			devicesFlag(),
+			setup.JobsFlag(),
+			setup.DevicesFlag(),
 			targetFlag(),
 		),
 		Action: runPull,
@@ -50,7 +51,7 @@ that it does not.`,
 func runPull(c *cli.Context) (err error) {
 	defer func() { hintUnshare(c, err) }()
 	if c.String("file") == "-" {
-		if err := beforeStdin(c); err != nil {
+		if err := setup.BeforeStdin(c); err != nil {
 			return err
 		}
 	}
@@ -58,34 +59,34 @@ func runPull(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := checkJobs(c); err != nil {
+	if err := setup.CheckJobs(c); err != nil {
 		return err
 	}
 	target, err := mountTarget(c.String("target"))
 	if err != nil {
 		return err
 	}
-	nodes, err := devices(c)
+	nodes, err := setup.Devices(c)
 	if err != nil {
 		return err
 	}
-	show, err := newProgress(c)
+	show, err := setup.NewProgress(c)
 	if err != nil {
 		return err
 	}
-	store, err := openStore(c)
+	store, err := setup.OpenStore(c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, store) }()
+	defer func() { err = setup.Closing(err, store) }()
 	hear := func(e layerctl.Event) { show.Event(e.Reference, e) }
 	if c.Bool("dry-run") {
 		hear = nil
 	}
-	return withClient(c, references(list), func(l *layerctl.Client) error {
+	return setup.WithClient(c, references(list), func(l *layerctl.Client) error {
 		p := &puller{Context: c, client: l, store: store, show: show, target: target}
 		return p.all(list)
-	}, resources(c, hear), func(o *layerctl.Options) { o.Devices = nodes })
+	}, setup.Resources(c, hear), func(o *layerctl.Options) { o.Devices = nodes })
 }
 
 // puller pulls one image after the other.

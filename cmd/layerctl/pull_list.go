@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 )
 
 func references(list []args.Listed) []string {
@@ -25,7 +27,7 @@ func pullList(c *cli.Context) (list []args.Listed, err error) {
 		list = append(list, args.Listed{Ref: ref})
 	}
 	if !c.IsSet("file") {
-		_, err := arguments(c, 1, -1, "one REF or more")
+		_, err := setup.Arguments(c, 1, -1, "one REF or more")
 		return list, err
 	}
 	name, r := c.String("file"), c.App.Reader

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/inspect"
@@ -33,7 +34,7 @@ manifest and config too, and compares its platform with what the index says.`,
 }
 
 func runResolve(c *cli.Context) error {
-	refs, err := arguments(c, 1, 1, "one REF")
+	refs, err := setup.Arguments(c, 1, 1, "one REF")
 	if err != nil {
 		return err
 	}

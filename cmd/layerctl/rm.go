@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -23,15 +24,15 @@ mounted stays until it is unmounted.`,
 }
 
 func runRm(c *cli.Context) (err error) {
-	refs, err := arguments(c, 1, -1, "one REF or more")
+	refs, err := setup.Arguments(c, 1, -1, "one REF or more")
 	if err != nil {
 		return err
 	}
-	store, err := openStore(c)
+	store, err := setup.OpenStore(c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, store) }()
+	defer func() { err = setup.Closing(err, store) }()
 	var errs []error
 	for _, arg := range refs {
 		ref, err := registry.Parse(arg)

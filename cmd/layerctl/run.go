@@ -13,9 +13,11 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
 // run is the whole command: it returns the exit code and never exits.
@@ -27,9 +29,9 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err == nil {
 		err = app.RunContext(ctx, ordered)
 	}
-	var elsewhere *handedOver
+	var elsewhere *setup.HandedOver
 	if errors.As(err, &elsewhere) {
-		return elsewhere.code
+		return elsewhere.Code
 	}
 	var caught *signalError
 	if err != nil && errors.As(context.Cause(ctx), &caught) {
@@ -81,11 +83,11 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Reader:                    stdin,
 		Writer:                    stdout,
 		ErrWriter:                 stderr,
-		Flags:                     globalFlags(),
+		Flags:                     setup.GlobalFlags(),
 		Commands:                  commands(),
-		Metadata:                  map[string]any{requestCount: new(atomic.Int64)},
-		Before:                    checkFlags,
-		After:                     tellRequests,
+		Metadata:                  map[string]any{setup.RequestCount: new(atomic.Int64)},
+		Before:                    setup.CheckFlags,
+		After:                     setup.TellRequests,
 		Action:                    noCommand,
 		OnUsageError:              usageFault,
 		ExitErrHandler:            func(*cli.Context, error) {},

@@ -5,6 +5,7 @@ package main
 import (
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -26,7 +27,7 @@ removes what the mount that was there had written.`,
 }
 
 func runUmount(c *cli.Context) (err error) {
-	args, err := arguments(c, 1, 1, "a TARGET")
+	args, err := setup.Arguments(c, 1, 1, "a TARGET")
 	if err != nil {
 		return err
 	}
@@ -34,13 +35,13 @@ func runUmount(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := needsNamespace(c); err != nil {
+	if err := setup.NeedsNamespace(c); err != nil {
 		return err
 	}
-	store, err := openStore(c)
+	store, err := setup.OpenStore(c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, store) }()
+	defer func() { err = setup.Closing(err, store) }()
 	return store.Unmount(c.Context, target, overlaystore.UnmountOptions{Lazy: c.Bool("lazy"), Keep: c.Bool("keep")})
 }

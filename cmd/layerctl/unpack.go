@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -14,10 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
-	"github.com/layerctl/layerctl/layer"
-	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -44,22 +42,22 @@ filesystem has those; nothing is put into the store, and none is made. Hard
 links into it are not made: who wrote to such a file would change the store.
 
 Nothing is printed but for --json, which tells what was made.`,
-		Flags: append(limitFlags(),
+		Flags: append(setup.LimitFlags(),
 			&cli.StringSliceFlag{Name: "path", Usage: "take only what matches `PATH` (repeatable)"},
 			&cli.StringSliceFlag{Name: "exclude", Usage: "leave out what matches `PATH` (repeatable)"},
 			&cli.IntFlag{Name: "strip", Usage: "take `N` leading components off each path"},
 			&cli.BoolFlag{Name: "force", Usage: "unpack into a directory that is not empty"},
 			&cli.BoolFlag{Name: "same-owner", Usage: "give files the image's owners (default for root)"},
 			&cli.BoolFlag{Name: "no-same-owner", Usage: "leave files to the caller (default for others)"},
-			jobsFlag(),
-			devicesFlag(),
+			setup.JobsFlag(),
+			setup.DevicesFlag(),
 		),
 		Action: runUnpack,
 	}
 }
 
 func runUnpack(c *cli.Context) (err error) {
-	args, err := arguments(c, 2, 2, "a REF and a DIR")
+	args, err := setup.Arguments(c, 2, 2, "a REF and a DIR")
 	if err != nil {
 		return err
 	}
@@ -67,19 +65,19 @@ func runUnpack(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	show, err := newProgress(c)
+	show, err := setup.NewProgress(c)
 	if err != nil {
 		return err
 	}
 	options.Progress = func(e layerctl.Event) { show.Event(args[0], e) }
-	if options.Store, err = storeToRead(c); err != nil {
+	if options.Store, err = setup.StoreToRead(c); err != nil {
 		return err
 	}
-	with := withClient
+	with := setup.WithClient
 	if options.Store != nil {
-		defer func() { err = closing(err, options.Store) }()
+		defer func() { err = setup.Closing(err, options.Store) }()
 	} else if !c.Bool("offline") {
-		with = withoutCache
+		with = setup.WithoutCache
 	}
 	return with(c, args[:1], func(client *layerctl.Client) error {
 		unpacked, err := client.Unpack(c.Context, args[0], args[1], options)
@@ -91,19 +89,13 @@ func runUnpack(c *cli.Context) (err error) {
 	})
 }
 
-// withoutCache is withClient for a machine without a store: none is made only
-// to keep what is read once.
-func withoutCache(c *cli.Context, refs []string, use func(*layerctl.Client) error, set ...option) error {
-	return withCache(c, refs, nil, use, set...)
-}
-
 func unpackOptions(c *cli.Context) (layerctl.UnpackOptions, error) {
-	share := shares(c)
+	share := setup.Shares(c)
 	o := layerctl.UnpackOptions{
-		Jobs: share.Jobs, Windows: unpack.NewWindows(share.Windows), Limits: limits(c), Memory: size(c, "max-memory") / 2,
+		Jobs: share.Jobs, Windows: unpack.NewWindows(share.Windows), Limits: setup.Limits(c), Memory: setup.Size(c, "max-memory") / 2,
 		Paths: c.StringSlice("path"), Excludes: c.StringSlice("exclude"), Strip: c.Int("strip"), Force: c.Bool("force"),
 	}
-	if err := checkJobs(c); err != nil {
+	if err := setup.CheckJobs(c); err != nil {
 		return o, err
 	}
 	if o.Strip < 0 {
@@ -118,32 +110,8 @@ func unpackOptions(c *cli.Context) (layerctl.UnpackOptions, error) {
 		o.Owners = layerctl.NoSameOwner
 	}
 	var err error
-	o.Devices, err = devices(c)
+	o.Devices, err = setup.Devices(c)
 	return o, err
-}
-
-// storeToRead opens the store if there is one that this process can read;
-// only of one that was named it is an error that it cannot.
-func storeToRead(c *cli.Context) (*overlaystore.Store, error) {
-	dir, err := storeDir(c)
-	if err != nil {
-		return nil, nil //nolint:nilerr // without a home there is no store
-	}
-	form, err := overlaystore.FormatOf(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err == nil && form.IDs == layer.MappedIDs && os.Geteuid() != 0 {
-		return nil, nil // its files belong to subordinate ids, and so would the tree
-	}
-	var store *overlaystore.Store
-	if err == nil {
-		store, err = overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: logger(c), NoSync: c.Bool("no-sync")})
-	}
-	if err != nil && !c.IsSet("store") && errors.Is(err, fs.ErrPermission) {
-		return nil, nil
-	}
-	return store, err
 }
 
 // ownersError is a file that could not be given its owner.

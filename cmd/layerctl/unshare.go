@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/userns"
@@ -48,7 +49,7 @@ func runUnshare(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	dir, err := storeDir(c)
+	dir, err := setup.StoreDir(c)
 	if err != nil {
 		return err
 	}
@@ -59,15 +60,15 @@ func runUnshare(c *cli.Context) error {
 		_ = mounts.EndOrphans(context.WithoutCancel(c.Context))
 	}()
 	if err == nil {
-		err = handOver(c, dir, command, mapping)
+		err = setup.HandOver(c, dir, command, mapping)
 	}
 	if !errors.Is(err, userns.ErrUnavailable) {
 		return err
 	}
 	if form, formErr := overlaystore.FormatOf(dir); formErr == nil && form.IDs == layer.MappedIDs {
-		return &namespaceError{dir: dir, err: err}
+		return &setup.NamespaceError{Store: dir, Err: err}
 	}
-	return handOver(c, dir, command, userns.Caller())
+	return setup.HandOver(c, dir, command, userns.Caller())
 }
 
 func shell() string {
@@ -77,34 +78,11 @@ func shell() string {
 	return "/bin/sh"
 }
 
-// needsNamespace refuses what an ordinary user can only do in a namespace that
-// lasts.
-func needsNamespace(c *cli.Context) error {
-	if os.Geteuid() == 0 && os.Getenv(passing) == "" {
-		return nil
-	}
-	return &notRootError{command: c.Command.Name}
-}
-
-// notRootError is an ordinary user's wish to mount.
-type notRootError struct{ command string }
-
-func (e *notRootError) Error() string {
-	return e.command + " needs root, or a user namespace: " + os.ErrPermission.Error()
-}
-
-func (e *notRootError) Unwrap() error { return os.ErrPermission }
-
-// Hint says where it works.
-func (e *notRootError) Hint() string {
-	return "run it in 'layerctl unshare', or as 'layerctl unshare layerctl " + e.command + " …'"
-}
-
 // hintUnshare says after a pull how an ordinary user makes use of the lines
 // that were printed; err is how the pull ended.
 func hintUnshare(c *cli.Context, err error) {
-	var elsewhere *handedOver
-	done := err == nil || errors.As(err, &elsewhere) && elsewhere.code == 0
+	var elsewhere *setup.HandedOver
+	done := err == nil || errors.As(err, &elsewhere) && elsewhere.Code == 0
 	if done && os.Geteuid() != 0 && !c.Bool("quiet") {
 		terminal.NewConsole(c.App.ErrWriter).Hint("mounting is allowed in 'layerctl unshare': run the line there")
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -24,7 +25,7 @@ Each difference is a line on standard output, and the exit code is 6.
 
 With --repair the damaged layers are fetched again, and nothing else; what is
 mounted goes on with the old directory until it is unmounted.`,
-		Flags: append(limitFlags(),
+		Flags: append(setup.LimitFlags(),
 			&cli.BoolFlag{Name: "quick", Usage: "look at names, types, sizes, modes, owners and times only"},
 			&cli.BoolFlag{Name: "repair", Usage: "fetch what is damaged again"},
 			&cli.IntFlag{Name: "jobs", Usage: "read `N` files at a time (default: one a processor)"},
@@ -34,18 +35,18 @@ mounted goes on with the old directory until it is unmounted.`,
 }
 
 func runVerify(c *cli.Context) (err error) {
-	show, err := newProgress(c)
+	show, err := setup.NewProgress(c)
 	if err != nil {
 		return err
 	}
-	store, err := openStore(c)
+	store, err := setup.OpenStore(c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, store) }()
+	defer func() { err = setup.Closing(err, store) }()
 	options := overlaystore.VerifyOptions{Quick: c.Bool("quick"), Jobs: c.Int("jobs")}
 	for _, arg := range c.Args().Slice() {
-		image, _, err := lookup(store, arg)
+		image, _, err := setup.Lookup(store, arg)
 		if err != nil {
 			return err
 		}
@@ -77,10 +78,10 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 		refs = append(refs, i.Refs...)
 	}
 	var repaired layerctl.Repaired
-	err = withClient(c, refs, func(l *layerctl.Client) (err error) {
+	err = setup.WithClient(c, refs, func(l *layerctl.Client) (err error) {
 		repaired, err = l.Repair(c.Context, store, report)
 		return err
-	}, resources(c, func(e layerctl.Event) { show.Event("", e) }))
+	}, setup.Resources(c, func(e layerctl.Event) { show.Event("", e) }))
 	show.Finish()
 	if err != nil {
 		return err

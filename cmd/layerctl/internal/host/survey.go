@@ -10,9 +10,10 @@ import (
 	"runtime"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/layerctl/layerctl/internal/userns"
 	"github.com/layerctl/layerctl/overlaystore"
-	"golang.org/x/sys/unix"
 )
 
 // Rootless looks for what a user without root needs.

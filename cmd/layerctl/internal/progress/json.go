@@ -6,9 +6,10 @@ import (
 	"encoding/json"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/registry"
-	"github.com/opencontainers/go-digest"
 )
 
 // jsonLines writes one JSON object a line:

@@ -3,9 +3,10 @@
 package show
 
 import (
-	"github.com/layerctl/layerctl/inspect"
 	"io"
 	"strings"
+
+	"github.com/layerctl/layerctl/inspect"
 
 	"github.com/opencontainers/go-digest"
 )

@@ -7,10 +7,11 @@ import (
 	"io"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/opencontainers/go-digest"
 )
 
 // PrunedJSON prints what a prune removed as one object.

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/opencontainers/go-digest"
 )
 
 // Report prints a line a difference.

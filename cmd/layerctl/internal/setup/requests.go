@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package setup
 
 import (
 	"sync/atomic"
@@ -11,21 +11,21 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// requestCount is the key of the count in the app's metadata.
-const requestCount = "requests"
+// RequestCount is the key of the count in the app's metadata.
+const RequestCount = "requests"
 
 // counter is called at each request that this command sends.
 func counter(c *cli.Context) func(registry.Request) {
-	count, ok := c.App.Metadata[requestCount].(*atomic.Int64)
+	count, ok := c.App.Metadata[RequestCount].(*atomic.Int64)
 	if !ok {
 		return nil
 	}
 	return func(registry.Request) { count.Add(1) }
 }
 
-// tellRequests prints with --verbose how many requests were sent.
-func tellRequests(c *cli.Context) error {
-	count, ok := c.App.Metadata[requestCount].(*atomic.Int64)
+// TellRequests prints with --verbose how many requests were sent.
+func TellRequests(c *cli.Context) error {
+	count, ok := c.App.Metadata[RequestCount].(*atomic.Int64)
 	if !ok || !c.Bool("verbose") {
 		return nil
 	}

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package setup
 
 import (
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -12,53 +13,54 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// withClient makes the library's client from the global flags, for what is
+// WithClient makes the library's client from the global flags, for what is
 // asked about refs.
-func withClient(c *cli.Context, refs []string, use func(*layerctl.Client) error, set ...option) (err error) {
+func WithClient(c *cli.Context, refs []string, use func(*layerctl.Client) error, set ...Option) (err error) {
 	kept, err := openCache(c, refs)
 	if err != nil {
 		return err
 	}
 	if kept != nil {
-		defer func() { err = closing(err, kept) }()
+		defer func() { err = Closing(err, kept) }()
 	}
 	return withCache(c, refs, kept, use, set...)
 }
 
-// option adds to what the global flags say of the library's client.
-type option func(*layerctl.Options)
+// Option adds to what the global flags say of the library's client.
+type Option func(*layerctl.Options)
 
-// resources are those of a command that fetches layers.
-func resources(c *cli.Context, hear func(layerctl.Event)) option {
+// Resources are those of a command that fetches layers.
+func Resources(c *cli.Context, hear func(layerctl.Event)) Option {
 	return func(o *layerctl.Options) {
-		share := shares(c)
-		o.Jobs, o.Limits = share.Jobs, limits(c)
-		o.Windows, o.Memory = unpack.NewWindows(share.Windows), size(c, "max-memory")/2
+		share := Shares(c)
+		o.Jobs, o.Limits = share.Jobs, Limits(c)
+		o.Windows, o.Memory = unpack.NewWindows(share.Windows), Size(c, "max-memory")/2
 		o.Progress = hear
 	}
 }
 
-// withCache is withClient with a cache that is open already, or without one.
-func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layerctl.Client) error, set ...option) error {
-	logins, err := loginsFor(c, refs)
+// withCache is WithClient with a cache that is open already, or without one.
+func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layerctl.Client) error, set ...Option) error {
+	logins, err := LoginsFor(c, refs)
 	if err != nil {
 		return err
 	}
 	o := layerctl.Options{
-		Registry:  registryOptions(c, logins),
+		Registry:  RegistryOptions(c, logins),
 		Platform:  c.String("platform"),
 		Host:      platform.Inputs{Userland: platform.Userland(c.String("userland"))},
 		Strict:    c.Bool("strict"),
 		Cache:     kept,
 		KeepBlobs: c.Bool("keep-blobs"),
 		Offline:   c.Bool("offline"),
-		Logger:    logger(c),
+		Logger:    Logger(c),
 	}
 	for _, add := range set {
 		add(&o)
@@ -66,12 +68,13 @@ func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layer
 	return use(layerctl.New(o))
 }
 
-func registryOptions(c *cli.Context, logins map[string]registry.Login) registry.Options {
+// RegistryOptions are what the global flags say of registries.
+func RegistryOptions(c *cli.Context, logins map[string]registry.Login) registry.Options {
 	retries := c.Int("retry")
 	if c.IsSet("retry") && retries == 0 {
 		retries = -1 // the library's zero means its default
 	}
-	divided := shares(c)
+	divided := Shares(c)
 	return registry.Options{
 		PlainHTTP:    c.StringSlice("plain-http"),
 		AuthFile:     c.String("authfile"),
@@ -80,11 +83,11 @@ func registryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 		HostsDir:     c.String("hosts-dir"),
 		Retries:      retries,
 		StallTimeout: c.Duration("stall-timeout"),
-		LimitRate:    size(c, "limit-rate"),
+		LimitRate:    Size(c, "limit-rate"),
 		Ranges:       divided.Ranges,
 		StreamBuffer: divided.Buffer,
-		UserAgent:    "layerctl/" + version(),
-		Logger:       logger(c),
+		UserAgent:    "layerctl/" + Version(),
+		Logger:       Logger(c),
 		OnRequest:    counter(c),
 	}
 }
@@ -95,13 +98,13 @@ func openCache(c *cli.Context, refs []string) (*cache.Cache, error) {
 	if !slices.ContainsFunc(refs, inRegistry) {
 		return nil, nil
 	}
-	dir, err := storeDir(c)
+	dir, err := StoreDir(c)
 	if err != nil {
 		return nil, err
 	}
 	kept, err := cache.Open(c.Context, filepath.Join(dir, "blobs"))
 	if err != nil && !c.Bool("offline") && !c.Bool("keep-blobs") {
-		if log := logger(c); log != nil {
+		if log := Logger(c); log != nil {
 			log.Warn("go on without a cache", "error", err)
 		}
 		return nil, nil
@@ -114,9 +117,9 @@ func inRegistry(ref string) bool {
 	return err == nil && parsed.Transport() == registry.Docker
 }
 
-// loginsFor reads what --creds-stdin promises, for the one host that the
+// LoginsFor reads what --creds-stdin promises, for the one host that the
 // references name: with two, the wrong one would learn the password.
-func loginsFor(c *cli.Context, refs []string) (map[string]registry.Login, error) {
+func LoginsFor(c *cli.Context, refs []string) (map[string]registry.Login, error) {
 	if !c.Bool("creds-stdin") {
 		return nil, nil
 	}
@@ -130,7 +133,7 @@ func loginsFor(c *cli.Context, refs []string) (map[string]registry.Login, error)
 		case host == "":
 			host = parsed.Host()
 		default:
-			return nil, &usageError{
+			return nil, &args.UsageError{
 				Problem: fmt.Sprintf("--creds-stdin is for one registry, and %s and %s are named", host, parsed.Host()),
 				Advice:  "name them one after the other, or use --authfile",
 			}
@@ -142,7 +145,21 @@ func loginsFor(c *cli.Context, refs []string) (map[string]registry.Login, error)
 	}
 	user, password, ok := strings.Cut(line, ":")
 	if !ok || user == "" {
-		return nil, &usageError{Problem: "standard input is not USER:PASSWORD", Advice: "--creds-stdin reads one line"}
+		return nil, &args.UsageError{Problem: "standard input is not USER:PASSWORD", Advice: "--creds-stdin reads one line"}
 	}
 	return map[string]registry.Login{host: {Username: user, Password: password}}, nil
+}
+
+// WithoutCache is WithClient for a machine without a store: none is made only
+// to keep what is read once.
+func WithoutCache(c *cli.Context, refs []string, use func(*layerctl.Client) error, set ...Option) error {
+	return withCache(c, refs, nil, use, set...)
+}
+
+// Version is the module's, as the Go tool stamped it into the binary.
+func Version() string {
+	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" {
+		return b.Main.Version
+	}
+	return "(devel)"
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package setup
 
 import (
 	"github.com/urfave/cli/v2"
@@ -9,14 +9,14 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// limitFlags bound what one layer may cost. Their defaults are unpack's.
-func limitFlags() []cli.Flag {
-	return append(readFlags(),
+// LimitFlags bound what one layer may cost. Their defaults are unpack's.
+func LimitFlags() []cli.Flag {
+	return append(ReadFlags(),
 		&cli.GenericFlag{Name: "reserve", Value: &args.Size{}, Usage: "keep `SIZE` of the disk free (default: 64MiB)"})
 }
 
-// readFlags are those that matter where nothing is written.
-func readFlags() []cli.Flag {
+// ReadFlags are those that matter where nothing is written.
+func ReadFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.Int64Flag{Name: "max-entries", Usage: "refuse a layer of more than `N` tar entries (default: 5 million)"},
 		&cli.IntFlag{Name: "max-depth", Usage: "refuse paths of more than `N` names (default: 1000)"},
@@ -25,18 +25,19 @@ func readFlags() []cli.Flag {
 	}
 }
 
-func limits(c *cli.Context) unpack.Limits {
+// Limits are what the limit flags say.
+func Limits(c *cli.Context) unpack.Limits {
 	return unpack.Limits{
 		Entries: c.Int64("max-entries"),
 		Depth:   c.Int("max-depth"),
-		Bytes:   size(c, "max-size"),
+		Bytes:   Size(c, "max-size"),
 		Ratio:   c.Int64("max-ratio"),
-		Reserve: size(c, "reserve"),
+		Reserve: Size(c, "reserve"),
 	}
 }
 
-// size is the value of a flag in bytes, 0 where it was not given.
-func size(c *cli.Context, name string) int64 {
+// Size is the value of a flag in bytes, 0 where it was not given.
+func Size(c *cli.Context, name string) int64 {
 	if f, ok := c.Generic(name).(*args.Size); ok {
 		return f.Bytes
 	}

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package setup
 
 import (
 	"os"
 
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 )
 
 // memory is --max-memory, or what this machine gives.
 func memory(c *cli.Context) int64 {
-	if n := size(c, "max-memory"); n > 0 {
+	if n := Size(c, "max-memory"); n > 0 {
 		return n
 	}
 	return host.Memory()
@@ -25,4 +26,5 @@ func limitMemory(c *cli.Context) {
 	}
 }
 
-func shares(c *cli.Context) host.Share { return host.Divide(memory(c), c.Int("jobs"), c.Int("ranges")) }
+// Shares is how the memory is divided among what is fetched at a time.
+func Shares(c *cli.Context) host.Share { return host.Divide(memory(c), c.Int("jobs"), c.Int("ranges")) }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package setup
 
 import (
 	"fmt"
@@ -18,7 +18,8 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-func globalFlags() []cli.Flag {
+// GlobalFlags are the flags that every command takes.
+func GlobalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "store", EnvVars: []string{"LAYERCTL_STORE"}, Usage: "keep layers and images in `DIR` (default: /var/lib/layerctl as root, $XDG_DATA_HOME/layerctl otherwise)"},
 		idsFlag(),
@@ -45,41 +46,41 @@ func globalFlags() []cli.Flag {
 	}
 }
 
-// checkFlags refuses global flags that make no sense, before any command runs.
-func checkFlags(c *cli.Context) error {
+// CheckFlags refuses global flags that make no sense, before any command runs.
+func CheckFlags(c *cli.Context) error {
 	if spec := c.String("platform"); spec != "" {
 		if _, err := platform.Parse(spec); err != nil {
-			return &usageError{
+			return &args.UsageError{
 				Problem: fmt.Sprintf("--platform: %v", err),
 				Advice:  "write it as os/arch[/variant], such as linux/arm/v7",
 			}
 		}
 	}
 	if _, err := platform.ParseUserland(c.String("userland")); err != nil {
-		return &usageError{Problem: fmt.Sprintf("there is no --userland %q", c.String("userland")), Advice: "it is one of 32, 64, auto"}
+		return &args.UsageError{Problem: fmt.Sprintf("there is no --userland %q", c.String("userland")), Advice: "it is one of 32, 64, auto"}
 	}
 	return checkFetchFlags(c)
 }
 
 func checkFetchFlags(c *cli.Context) error {
 	if c.Int("retry") < 0 {
-		return &usageError{Problem: fmt.Sprintf("--retry %d is not a number of rounds", c.Int("retry"))}
+		return &args.UsageError{Problem: fmt.Sprintf("--retry %d is not a number of rounds", c.Int("retry"))}
 	}
 	if c.Duration("stall-timeout") <= 0 {
-		return &usageError{Problem: fmt.Sprintf("--stall-timeout %s is no time to wait", c.Duration("stall-timeout"))}
+		return &args.UsageError{Problem: fmt.Sprintf("--stall-timeout %s is no time to wait", c.Duration("stall-timeout"))}
 	}
 	if n := c.Int("ranges"); n < 0 || n > registry.MaxRanges {
-		return &usageError{Problem: fmt.Sprintf("--ranges %d is not a number of connections", n), Advice: fmt.Sprintf("%d is the most", registry.MaxRanges)}
+		return &args.UsageError{Problem: fmt.Sprintf("--ranges %d is not a number of connections", n), Advice: fmt.Sprintf("%d is the most", registry.MaxRanges)}
 	}
-	if n := size(c, "max-memory"); n > 0 && n < host.LeastMemory {
-		return &usageError{Problem: fmt.Sprintf("--max-memory %d is too little", n), Advice: "24MiB is the least"}
+	if n := Size(c, "max-memory"); n > 0 && n < host.LeastMemory {
+		return &args.UsageError{Problem: fmt.Sprintf("--max-memory %d is too little", n), Advice: "24MiB is the least"}
 	}
 	limitMemory(c)
 	return nil
 }
 
-// logger tells with --verbose what goes on; otherwise nothing.
-func logger(c *cli.Context) *slog.Logger {
+// Logger tells with --verbose what goes on; otherwise nothing.
+func Logger(c *cli.Context) *slog.Logger {
 	if !c.Bool("verbose") {
 		return nil
 	}
@@ -97,10 +98,10 @@ func systemIsOurs() bool {
 	return !ok || st.Uid == 0
 }
 
-// storeDir is where the store is: the flag, the environment, or the place
+// StoreDir is where the store is: the flag, the environment, or the place
 // that the kind of user has for such things (XDG base directory
 // specification; FHS 3.0, /var/lib).
-func storeDir(c *cli.Context) (string, error) {
+func StoreDir(c *cli.Context) (string, error) {
 	if dir := c.String("store"); dir != "" {
 		return filepath.Abs(dir)
 	}
@@ -112,7 +113,7 @@ func storeDir(c *cli.Context) (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", &usageError{Problem: "neither HOME nor XDG_DATA_HOME is set", Advice: "name a directory with --store"}
+		return "", &args.UsageError{Problem: "neither HOME nor XDG_DATA_HOME is set", Advice: "name a directory with --store"}
 	}
 	return filepath.Join(home, ".local", "share", "layerctl"), nil
 }

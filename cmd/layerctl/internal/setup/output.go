@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package setup
 
 import (
 	"bufio"
@@ -12,18 +12,20 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
 // outputBuffer makes few system calls of many small writes.
 const outputBuffer = 256 << 10
 
-// writeOutput has bytes written to the file that --output names, or to standard
+// WriteOutput has bytes written to the file that --output names, or to standard
 // output. A file appears, or is replaced, only when all of it is on the disk;
 // what is no regular file, such as a pipe or /dev/null, is written to as it
 // comes. A terminal gets none of it.
-func writeOutput(c *cli.Context, write func(io.Writer) error) error {
+func WriteOutput(c *cli.Context, write func(io.Writer) error) error {
 	name := c.String("output")
 	if name == "-" {
 		return writeStream(c.App.Writer, write)
@@ -35,7 +37,7 @@ func writeOutput(c *cli.Context, write func(io.Writer) error) error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return &usageError{Problem: fmt.Sprintf("--output %s is a directory", name), Advice: "name a file in it"}
+		return &args.UsageError{Problem: fmt.Sprintf("--output %s is a directory", name), Advice: "name a file in it"}
 	case info.Mode().IsRegular():
 		// A symbolic link stays one.
 		if name, err = filepath.EvalSymlinks(name); err != nil {
@@ -47,12 +49,12 @@ func writeOutput(c *cli.Context, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	return closing(writeStream(f, write), f)
+	return Closing(writeStream(f, write), f)
 }
 
 func writeStream(w io.Writer, write func(io.Writer) error) error {
 	if terminal.Is(w) {
-		return &usageError{Problem: "this is binary, and nothing for a terminal", Advice: "name a file with -o, or pipe it into a command"}
+		return &args.UsageError{Problem: "this is binary, and nothing for a terminal", Advice: "name a file with -o, or pipe it into a command"}
 	}
 	b := bufio.NewWriterSize(w, outputBuffer)
 	if err := write(b); err != nil {
@@ -79,7 +81,7 @@ func writeFile(c *cli.Context, name string, write func(io.Writer) error) (err er
 	if err == nil && !c.Bool("no-sync") {
 		err = f.Sync()
 	}
-	if err = closing(err, f); err != nil {
+	if err = Closing(err, f); err != nil {
 		return err
 	}
 	return os.Rename(temp, name)

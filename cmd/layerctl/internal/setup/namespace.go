@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package setup
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/internal/userns"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -28,16 +29,16 @@ func wantedIDs(c *cli.Context) (layer.IDs, error) {
 	case string(layer.MappedIDs), string(layer.SquashedIDs):
 		return layer.IDs(ids), nil
 	default:
-		return "", &usageError{Problem: fmt.Sprintf("there is no --ids %q", ids), Advice: "it is one of auto, mapped, squashed"}
+		return "", &args.UsageError{Problem: fmt.Sprintf("there is no --ids %q", ids), Advice: "it is one of auto, mapped, squashed"}
 	}
 }
 
-// handedOver is the end of a command that was run in a user namespace, where
+// HandedOver is the end of a command that was run in a user namespace, where
 // all that is to be said was said.
-type handedOver struct{ code int }
+type HandedOver struct{ Code int }
 
-func (e *handedOver) Error() string {
-	return fmt.Sprintf("ended with code %d in a user namespace", e.code)
+func (e *HandedOver) Error() string {
+	return fmt.Sprintf("ended with code %d in a user namespace", e.Code)
 }
 
 // enoughIDs is what an image may need: images use 65534, "nobody", and those
@@ -46,7 +47,7 @@ const enoughIDs = 65535
 
 // enterNamespace runs this very command in a user namespace where the store at
 // dir is, or shall be, one with mapped ids: only there its owners are the
-// image's. The error is handedOver then, and nil where there is no need; for a
+// image's. The error is HandedOver then, and nil where there is no need; for a
 // new store that must do without, the other result says why.
 func enterNamespace(c *cli.Context, dir string, ids layer.IDs) (without, err error) {
 	if os.Geteuid() == 0 || ids == layer.SquashedIDs {
@@ -68,13 +69,13 @@ func enterNamespace(c *cli.Context, dir string, ids layer.IDs) (without, err err
 	if err == nil {
 		command := userns.Itself()
 		command.Env = append(os.Environ(), passing+"=1")
-		err = handOver(c, dir, command, mapping)
+		err = HandOver(c, dir, command, mapping)
 	}
 	switch {
 	case !errors.Is(err, userns.ErrUnavailable):
 		return nil, err
 	case must:
-		return nil, &namespaceError{dir: dir, err: err}
+		return nil, &NamespaceError{Store: dir, Err: err}
 	}
 	return err, nil
 }
@@ -83,9 +84,9 @@ func enterNamespace(c *cli.Context, dir string, ids layer.IDs) (without, err err
 // it, and the mounts that it makes.
 const passing = "LAYERCTL_PASSING_NAMESPACE"
 
-// handOver runs the command in a user namespace and returns handedOver when it
+// HandOver runs the command in a user namespace and returns HandedOver when it
 // has ended. The store is named there: who is root looks elsewhere for it.
-func handOver(c *cli.Context, dir string, command userns.Command, mapping userns.Mapping) error {
+func HandOver(c *cli.Context, dir string, command userns.Command, mapping userns.Mapping) error {
 	command.Mapping = mapping
 	if command.Env == nil {
 		command.Env = os.Environ()
@@ -95,22 +96,45 @@ func handOver(c *cli.Context, dir string, command userns.Command, mapping userns
 	if err != nil {
 		return err
 	}
-	return &handedOver{code: code}
+	return &HandedOver{Code: code}
 }
 
-// namespaceError is a store that needs a user namespace which there is not.
-type namespaceError struct {
-	dir string
-	err error
+// NamespaceError is a store that needs a user namespace which there is not.
+type NamespaceError struct {
+	Store string
+	Err   error
 }
 
-func (e *namespaceError) Error() string {
-	return fmt.Sprintf("store %q keeps owners by subordinate ids: %v", e.dir, e.err)
+func (e *NamespaceError) Error() string {
+	return fmt.Sprintf("store %q keeps owners by subordinate ids: %v", e.Store, e.Err)
 }
 
-func (e *namespaceError) Unwrap() error { return e.err }
+func (e *NamespaceError) Unwrap() error { return e.Err }
 
 // Hint says what gives a user such ids.
-func (e *namespaceError) Hint() string {
+func (e *NamespaceError) Hint() string {
 	return "'usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER' gives a user subordinate ids; newuidmap is in the package uidmap or shadow-utils"
+}
+
+// NeedsNamespace refuses what an ordinary user can only do in a namespace that
+// lasts.
+func NeedsNamespace(c *cli.Context) error {
+	if os.Geteuid() == 0 && os.Getenv(passing) == "" {
+		return nil
+	}
+	return &notRootError{command: c.Command.Name}
+}
+
+// notRootError is an ordinary user's wish to mount.
+type notRootError struct{ command string }
+
+func (e *notRootError) Error() string {
+	return e.command + " needs root, or a user namespace: " + os.ErrPermission.Error()
+}
+
+func (e *notRootError) Unwrap() error { return os.ErrPermission }
+
+// Hint says where it works.
+func (e *notRootError) Hint() string {
+	return "run it in 'layerctl unshare', or as 'layerctl unshare layerctl " + e.command + " …'"
 }

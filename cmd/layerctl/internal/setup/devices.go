@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package setup
 
 import (
 	"fmt"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/unpack"
 )
 
-func devicesFlag() cli.Flag {
+// DevicesFlag says what becomes of an image's device nodes.
+func DevicesFlag() cli.Flag {
 	return &cli.StringFlag{Name: "devices", Value: "make", Usage: "`make|skip|refuse` the device nodes of an image; where they cannot be made they are skipped and counted"}
 }
 
-// devices is what is to become of an image's device nodes.
-func devices(c *cli.Context) (unpack.Devices, error) {
+// Devices is what is to become of an image's device nodes.
+func Devices(c *cli.Context) (unpack.Devices, error) {
 	switch policy := c.String("devices"); policy {
 	case "make":
 		return unpack.MakeDevices, nil
@@ -24,6 +26,6 @@ func devices(c *cli.Context) (unpack.Devices, error) {
 	case "refuse":
 		return unpack.RefuseDevices, nil
 	default:
-		return 0, &usageError{Problem: fmt.Sprintf("there is no --devices %q", policy), Advice: "it is one of make, skip, refuse"}
+		return 0, &args.UsageError{Problem: fmt.Sprintf("there is no --devices %q", policy), Advice: "it is one of make, skip, refuse"}
 	}
 }

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package setup
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// whiteoutsFlag is how a store that is made now keeps deleted names.
+func whiteoutsFlag() cli.Flag {
+	return &cli.StringFlag{Name: "whiteouts", EnvVars: []string{"LAYERCTL_WHITEOUTS"}, Value: "auto", Usage: "in a new store keep deleted names as `auto|chardev|xattr`: devices 0:0, or files with an attribute (Linux 6.8) where the filesystem refuses those"}
+}
+
+// wantedWhiteouts is the flag's value; "" leaves it to the store, or to probing.
+func wantedWhiteouts(c *cli.Context) (layer.Whiteouts, error) {
+	switch w := layer.Whiteouts(c.String("whiteouts")); w {
+	case "auto", "":
+		return "", nil
+	case layer.CharDevices, layer.XattrMarks:
+		return w, nil
+	default:
+		return "", &args.UsageError{Problem: fmt.Sprintf("there is no --whiteouts %q", w), Advice: "it is one of auto, chardev, xattr"}
+	}
+}
+
+// OpenStore opens the store, and makes it where there is none. Where the store
+// is one for a user namespace and this process is not in one, the command is
+// run there instead, from its beginning, and the error is HandedOver: call it
+// before anything is done.
+func OpenStore(c *cli.Context) (*overlaystore.Store, error) {
+	dir, err := StoreDir(c)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := wantedIDs(c)
+	if err != nil {
+		return nil, err
+	}
+	whiteouts, err := wantedWhiteouts(c)
+	if err != nil {
+		return nil, err
+	}
+	without, err := enterNamespace(c, dir, ids)
+	if err != nil {
+		return nil, err
+	}
+	if without != nil && !c.Bool("quiet") {
+		terminal.NewConsole(c.App.ErrWriter).Hint("the owners of files are only recorded in this store: %v", without)
+	}
+	return overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: Logger(c), IDs: ids, Whiteouts: whiteouts, NoSync: c.Bool("no-sync")})
+}
+
+// BeforeStdin is for a command that reads standard input before it opens the
+// store: where another process opens it, that is the one to read.
+func BeforeStdin(c *cli.Context) error {
+	dir, err := StoreDir(c)
+	if err != nil {
+		return err
+	}
+	ids, err := wantedIDs(c)
+	if err != nil {
+		return err
+	}
+	_, err = enterNamespace(c, dir, ids)
+	return err
+}
+
+// Closing closes c and keeps its error only where there is none before it.
+func Closing(err error, c io.Closer) error {
+	if closeErr := c.Close(); err == nil {
+		return closeErr
+	}
+	return err
+}
+
+// StoreToRead opens the store if there is one that this process can read;
+// only of one that was named it is an error that it cannot.
+func StoreToRead(c *cli.Context) (*overlaystore.Store, error) {
+	dir, err := StoreDir(c)
+	if err != nil {
+		return nil, nil //nolint:nilerr // without a home there is no store
+	}
+	form, err := overlaystore.FormatOf(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil && form.IDs == layer.MappedIDs && os.Geteuid() != 0 {
+		return nil, nil // its files belong to subordinate ids, and so would the tree
+	}
+	var store *overlaystore.Store
+	if err == nil {
+		store, err = overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: Logger(c), NoSync: c.Bool("no-sync")})
+	}
+	if err != nil && !c.IsSet("store") && errors.Is(err, fs.ErrPermission) {
+		return nil, nil
+	}
+	return store, err
+}
+
+// StoreToLookInto is StoreToRead, but one with owners in subordinate ids is read
+// in a user namespace.
+func StoreToLookInto(c *cli.Context) (*overlaystore.Store, error) {
+	dir, err := StoreDir(c)
+	if err != nil {
+		return nil, nil //nolint:nilerr // without a home there is no store
+	}
+	if form, err := overlaystore.FormatOf(dir); err == nil && form.IDs == layer.MappedIDs {
+		return OpenStore(c)
+	}
+	return StoreToRead(c)
+}
