@@ -101,7 +101,7 @@ var imports = map[string][]string{
 	"internal/hosts":     {"errkind"},
 	"internal/inflate":   {},
 	"internal/journal":   {"layer", "errkind"},
-	"internal/layerdisk": {},
+	"internal/layerdisk": {"internal/fsat"},
 	"internal/layertar":  {},
 	"internal/spare":     {},
 	"internal/stackview": {"layer", "errkind"},
