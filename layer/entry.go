@@ -25,7 +25,7 @@ const (
 // Opaque says why a directory hides what lies below it in lower layers.
 type Opaque byte
 
-// The reasons.
+// Why a directory is opaque.
 const (
 	Transparent Opaque = 0
 	Marked      Opaque = 'o' // by ".wh..wh..opq": its children go, the directory and its attributes stay

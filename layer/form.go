@@ -6,7 +6,7 @@ package layer
 // stand in store.json (format 1) and never change; "" means [CharDevices].
 type Whiteouts string
 
-// The forms, as the kernel's overlayfs.rst has them under "whiteouts and
+// The forms of whiteouts, as the kernel's overlayfs.rst has them under "whiteouts and
 // opaque directories".
 const (
 	CharDevices Whiteouts = "chardev" // character devices 0:0
@@ -24,7 +24,7 @@ const (
 // (format 1) and never change; "" means [TrustedXattrs].
 type Xattrs string
 
-// The namespaces.
+// The namespaces of the overlay marks.
 const (
 	TrustedXattrs Xattrs = "trusted" // trusted.overlay.*: needs CAP_SYS_ADMIN in the initial user namespace
 	UserXattrs    Xattrs = "user"    // user.overlay.*, mounted with the option userxattr
@@ -34,7 +34,7 @@ const (
 // stand in store.json (format 1) and never change; "" means [HostIDs].
 type IDs string
 
-// What owners become.
+// What becomes of owners.
 const (
 	HostIDs     IDs = "host"     // set as they are
 	MappedIDs   IDs = "mapped"   // set as they are seen in the user namespace that fills the store

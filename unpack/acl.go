@@ -28,10 +28,10 @@ func (u *unpacker) judgeACL(x layertar.Xattr) (drop string, err error) {
 	return "", nil
 }
 
-// heldACL puts into e what the kernel has made of an access ACL: one that
+// readBackACL puts into e what the kernel has made of an access ACL: one that
 // says no more than the mode is not kept, and chmod changes the others. mode
 // is what the mode will be in the end.
-func (u *unpacker) heldACL(fd int, e layer.Entry, mode uint32, path string) error {
+func (u *unpacker) readBackACL(fd int, e layer.Entry, mode uint32, path string) error {
 	if _, ok := e.Xattrs[accessACL]; !ok {
 		return nil
 	}

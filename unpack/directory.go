@@ -23,15 +23,15 @@ func (u *unpacker) prepareRoot() error {
 	default:
 		return failed("remove the default ACL of", ".", err)
 	}
-	return u.imply(root, notable{implied: true})
+	return u.imply(root, dirState{implied: true})
 }
 
 // imply gives a directory that has just been made the attributes of one
 // without an entry. They are the same on every machine and at every time, so
 // that a layer's directory is too.
-func (u *unpacker) imply(d *dir, v notable) error {
+func (u *unpacker) imply(d *dir, v dirState) error {
 	e := layer.Entry{Path: d.path, Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true, Opaque: v.opaque}
-	if err := u.known.put(d.path, v); err != nil {
+	if err := u.states.put(d.path, v); err != nil {
 		return err
 	}
 	if err := u.setDirectory(d, e); err != nil {
@@ -63,7 +63,7 @@ func (u *unpacker) directory(path string, e layer.Entry) error {
 	if err != nil {
 		return err
 	}
-	if err := u.known.put(e.Path, v); err != nil {
+	if err := u.states.put(e.Path, v); err != nil {
 		return err
 	}
 	return u.applyDirectory(d, e)
@@ -73,8 +73,8 @@ func (u *unpacker) directory(path string, e layer.Entry) error {
 // has the name it goes, and the new directory is opaque: had the layers been
 // applied one by one, nothing of a lower directory would have been left. The
 // error is EEXIST where a directory has the name.
-func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, notable, error) {
-	var v notable
+func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, dirState, error) {
+	var v dirState
 	parent.dirty = true
 	err := u.disk.Mkdir(parent.fd, base)
 	if err == unix.EEXIST {
@@ -82,7 +82,7 @@ func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, notable,
 		if werr != nil {
 			return nil, v, werr
 		}
-		if was == directoryThere {
+		if was == aDirectory {
 			return nil, v, unix.EEXIST
 		}
 		v.opaque = layer.Replaced
@@ -112,7 +112,7 @@ func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, notable,
 // completeDirectory gives a directory that is there the attributes of an
 // entry that comes later than what lies in it.
 func (u *unpacker) completeDirectory(d *dir, e layer.Entry) error {
-	v := u.known.at(d.path)
+	v := u.states.at(d.path)
 	if !v.implied {
 		if err := u.note(NoteDuplicate); err != nil {
 			return err
@@ -121,8 +121,8 @@ func (u *unpacker) completeDirectory(d *dir, e layer.Entry) error {
 			return err
 		}
 	}
-	v = notable{marked: v.marked, opaque: v.opaque}
-	if err := u.known.put(d.path, v); err != nil {
+	v = dirState{marked: v.marked, opaque: v.opaque}
+	if err := u.states.put(d.path, v); err != nil {
 		return err
 	}
 	e.Path = d.path
@@ -132,7 +132,7 @@ func (u *unpacker) completeDirectory(d *dir, e layer.Entry) error {
 // applyDirectory sets what can be set now, and notes what has to wait until
 // all that the directory holds is there.
 func (u *unpacker) applyDirectory(d *dir, e layer.Entry) error {
-	v := u.known.at(d.path)
+	v := u.states.at(d.path)
 	e.Opaque = v.opaque
 	v.acl = e.Xattrs[defaultACL]
 	now := e
@@ -141,13 +141,13 @@ func (u *unpacker) applyDirectory(d *dir, e layer.Entry) error {
 		v.late, v.mode = !journalOnly, e.Mode
 		now.Mode |= 0o700
 	}
-	if err := u.known.put(d.path, v); err != nil {
+	if err := u.states.put(d.path, v); err != nil {
 		return err
 	}
 	if err := u.setDirectory(d, now); err != nil {
 		return err
 	}
-	if err := u.heldACL(d.fd, e, e.Mode, d.path); err != nil {
+	if err := u.readBackACL(d.fd, e, e.Mode, d.path); err != nil {
 		return err
 	}
 	return u.record(e)

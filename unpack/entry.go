@@ -112,14 +112,14 @@ func (u *unpacker) modTime() (time.Time, error) {
 	if clamped != sec {
 		nsec = 0
 	}
-	held, err := u.probeTime(timespec(time.Unix(clamped, nsec)))
+	stored, err := u.probeTime(timespec(time.Unix(clamped, nsec)))
 	if err != nil {
 		return time.Time{}, err
 	}
-	if h.TimeClamped || held.Unix() != sec {
-		return held, u.note(NoteTime)
+	if h.TimeClamped || stored.Unix() != sec {
+		return stored, u.note(NoteTime)
 	}
-	return held, nil
+	return stored, nil
 }
 
 // probeTime asks the filesystem what becomes of a time that is far away. The
@@ -127,11 +127,11 @@ func (u *unpacker) modTime() (time.Time, error) {
 func (u *unpacker) probeTime(ts unix.Timespec) (time.Time, error) {
 	root := u.dirs.root
 	root.dirty = true
-	held, err := u.disk.StoredTime(root.fd, ts)
+	stored, err := u.disk.StoredTime(root.fd, ts)
 	if err != nil {
 		return time.Time{}, failed("set times of", ".", err)
 	}
-	return time.Unix(int64(held.Sec), int64(held.Nsec)), nil
+	return time.Unix(int64(stored.Sec), int64(stored.Nsec)), nil
 }
 
 // timespec is t for a system call; unix.Timespec has 32-bit fields on some

@@ -178,7 +178,7 @@ func (u *unpacker) setFile(f newFile) error {
 	if err := u.disk.Chmod(fd, e.Mode); err != nil {
 		return failed("chmod", e.Path, err)
 	}
-	if err := u.heldACL(fd, e, e.Mode, e.Path); err != nil {
+	if err := u.readBackACL(fd, e, e.Mode, e.Path); err != nil {
 		return err
 	}
 	return failed("set times of", e.Path, u.disk.SetTimes(fd, timespec(e.ModTime)))

@@ -17,13 +17,13 @@ func (u *unpacker) finish() error {
 	if err := u.hideLinks(); err != nil {
 		return err
 	}
-	paths := slices.Sorted(maps.Keys(u.known.byPath))
+	paths := slices.Sorted(maps.Keys(u.states.byPath))
 	for _, step := range []func([]string) error{u.purge, u.removeBare, u.listImplied, u.listLinks, u.setLate} {
 		if err := step(paths); err != nil {
 			return err
 		}
 	}
-	u.result.RootOpaque = u.known.at(".").opaque != layer.Transparent
+	u.result.RootOpaque = u.states.at(".").opaque != layer.Transparent
 	u.result.Notes = u.notes.sorted()
 	return u.dirs.closeAll()
 }
@@ -34,7 +34,7 @@ func (u *unpacker) finish() error {
 // here keeps the kernel from merging it with a lower one.
 func (u *unpacker) hideLinks() error {
 	for _, path := range slices.Sorted(maps.Keys(u.links)) {
-		if u.known.hidden(path) {
+		if u.states.hidden(path) {
 			continue
 		}
 		above, base := split(path)
@@ -52,7 +52,7 @@ func (u *unpacker) hideLinks() error {
 	return nil
 }
 
-// openKnown opens a notable directory; nil where it was removed.
+// openKnown opens a directory; nil where it was removed.
 func (u *unpacker) openKnown(path string) (*dir, error) {
 	d, err := u.dirs.open(path)
 	switch err {
@@ -68,7 +68,7 @@ func (u *unpacker) openKnown(path string) (*dir, error) {
 // included, and lists the directories that keep some.
 func (u *unpacker) purge(paths []string) error {
 	for _, path := range paths {
-		v := u.known.at(path)
+		v := u.states.at(path)
 		if !v.marked {
 			continue
 		}
@@ -79,7 +79,7 @@ func (u *unpacker) purge(paths []string) error {
 		if d == nil {
 			continue
 		}
-		useless := v.opaque != layer.Transparent || u.known.hidden(path)
+		useless := v.opaque != layer.Transparent || u.states.hidden(path)
 		found, err := u.eachWhiteout(d, useless)
 		if err != nil {
 			return err
@@ -132,7 +132,7 @@ func (u *unpacker) removeWhiteout(d *dir, name string) error {
 // whiteouts which an opaque directory has made useless.
 func (u *unpacker) removeBare(paths []string) error {
 	for _, path := range slices.Backward(paths) {
-		if !u.known.at(path).bare || !u.known.hidden(path) {
+		if !u.states.at(path).bare || !u.states.hidden(path) {
 			continue
 		}
 		d, err := u.openKnown(path)
@@ -158,7 +158,7 @@ func (u *unpacker) removeBare(paths []string) error {
 // keep their owner out, deepest first. After it nothing can be looked up.
 func (u *unpacker) setLate(paths []string) error {
 	for _, path := range slices.Backward(paths) {
-		v := u.known.at(path)
+		v := u.states.at(path)
 		if v.acl == "" && !v.late {
 			continue
 		}
@@ -187,7 +187,7 @@ func (u *unpacker) setLate(paths []string) error {
 // listImplied fills in the implied directories that are still there.
 func (u *unpacker) listImplied(paths []string) error {
 	for _, path := range paths {
-		v := u.known.at(path)
+		v := u.states.at(path)
 		if !v.implied {
 			continue
 		}
@@ -228,7 +228,7 @@ func (u *unpacker) listLinks([]string) error {
 
 // reachable says why a lower layer's file cannot be meant by target.
 func (u *unpacker) reachable(target string) (reason string, err error) {
-	if u.known.hidden(target) {
+	if u.states.hidden(target) {
 		return "which this layer hides", nil
 	}
 	above, base := split(target)

@@ -161,12 +161,12 @@ func (u *unpacker) foreignLink(parent *dir, base, path, target string) error {
 	if err != nil {
 		return err
 	}
-	if was == otherThere || was == whiteoutThere {
+	if was == aFile || was == aWhiteout {
 		if err := u.record(layer.Entry{Path: path, Type: layer.Removed}); err != nil {
 			return err
 		}
 	}
-	if err := u.meter.record(path, len(target)); err != nil {
+	if err := u.meter.keep(path, len(target)); err != nil {
 		return err
 	}
 	u.links[path] = target

@@ -71,8 +71,8 @@ func (m *meter) free(n int64) error {
 	return nil
 }
 
-// record accounts for a path that is kept in memory.
-func (m *meter) record(path string, more int) error {
+// keep accounts for a path that is kept in memory.
+func (m *meter) keep(path string, more int) error {
 	const overhead = 160 // of a map's entry, as measured
 	m.recorded += int64(len(path) + more + overhead)
 	if m.recorded > m.limits.Recorded {

@@ -83,7 +83,7 @@ func (u *unpacker) device(t layer.Type, unwanted bool) (skip bool, err error) {
 // noteSkipped remembers a device that was left out: further names of it are
 // not names of something in a lower layer.
 func (u *unpacker) noteSkipped(path string) error {
-	if err := u.meter.record(path, 0); err != nil {
+	if err := u.meter.keep(path, 0); err != nil {
 		return err
 	}
 	u.skipped[path] = true

@@ -17,7 +17,7 @@ type Source struct {
 	// DiffID is the digest that the uncompressed tar must have; empty is not
 	// compared.
 	DiffID digest.Digest
-	// Size is the length of the blob where it is known: small ones are
+	// Size is the length of the blob where it is states: small ones are
 	// unpacked without the stages that work beside each other.
 	Size int64
 }
@@ -26,7 +26,7 @@ type Source struct {
 // become one: they would be whiteouts.
 type Devices byte
 
-// The ways.
+// What becomes of device nodes.
 const (
 	MakeDevices   Devices = iota // made where the process may, else left out with a note
 	SkipDevices                  // left out, with a note that Strict does not turn into an error

@@ -43,7 +43,7 @@ func (u *unpacker) parent(path string, p purpose) (*dir, error) {
 	switch err {
 	case nil:
 		if p == forEntry || p == forOpaque {
-			u.known.real(path)
+			u.states.real(path)
 		}
 		return d, nil
 	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
@@ -86,7 +86,7 @@ func (u *unpacker) walk(path string, p purpose) (*dir, error) {
 	}
 	d, err := u.dirs.open(w.at)
 	if err == nil && (p == forEntry || p == forOpaque) {
-		u.known.real(w.at)
+		u.states.real(w.at)
 	}
 	return d, failed("open directory", w.at, err)
 }
@@ -170,7 +170,7 @@ func (w *walk) missing(d *dir, name, path string) error {
 	w.at = path
 	v.implied, v.bare = true, w.p == forWhiteout
 	if !v.bare {
-		u.known.real(d.path)
+		u.states.real(d.path)
 	}
 	return u.imply(made, v)
 }

@@ -59,10 +59,10 @@ func Read(ctx context.Context, blob io.Reader, want Source, o ReadOptions) (Resu
 	limits := o.Limits.withDefaults()
 	m := layerdisk.NewMemory()
 	u := newUnpacker(m, layerdisk.MemoryRoot, Options{Strict: o.Strict, Limits: limits, Windows: o.Windows, Buffers: o.Buffers, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
-	m.Keep = u.meter.record
+	m.Keep = u.meter.keep
 	u.content = o.Content
 	if u.content == nil {
 		u.content = func(layer.Entry) (io.Writer, error) { return nil, nil }
 	}
-	return u.run(ctx, blob, want)
+	return u.readBlob(ctx, blob, want)
 }

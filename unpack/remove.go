@@ -7,45 +7,45 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// there is what stood at a name.
-type there byte
+// occupant is what stood at a name.
+type occupant byte
 
 const (
-	nothingThere there = iota
-	whiteoutThere
-	directoryThere
-	otherThere
+	nothing occupant = iota
+	aWhiteout
+	aDirectory
+	aFile
 )
 
 // makeWay removes what stands at path, so that something new can be made
 // there: a whiteout silently, anything else as a duplicate. A directory stays
 // where keepDir is true.
-func (u *unpacker) makeWay(parent *dir, base, path string, keepDir bool) (there, error) {
+func (u *unpacker) makeWay(parent *dir, base, path string, keepDir bool) (occupant, error) {
 	st, err := u.disk.Lstat(parent.fd, base)
 	if err == unix.ENOENT {
-		return nothingThere, nil
+		return nothing, nil
 	}
 	if err != nil {
-		return nothingThere, failed("stat", path, err)
+		return nothing, failed("stat", path, err)
 	}
 	gone, err := u.isWhiteout(parent.fd, base, &st)
 	if err != nil {
-		return nothingThere, failed("examine", path, err)
+		return nothing, failed("examine", path, err)
 	}
 	isDir := st.Mode&unix.S_IFMT == unix.S_IFDIR
 	switch {
 	case gone:
-		return whiteoutThere, u.unlink(parent, base, path)
+		return aWhiteout, u.unlink(parent, base, path)
 	case isDir && keepDir:
-		return directoryThere, nil
+		return aDirectory, nil
 	}
 	if err := u.note(NoteDuplicate); err != nil {
-		return nothingThere, err
+		return nothing, err
 	}
 	if isDir {
-		return directoryThere, u.removeTree(parent, base, path)
+		return aDirectory, u.removeTree(parent, base, path)
 	}
-	return otherThere, u.unlink(parent, base, path)
+	return aFile, u.unlink(parent, base, path)
 }
 
 func (u *unpacker) unlink(parent *dir, base, path string) error {

@@ -35,11 +35,11 @@ func Layer(ctx context.Context, dir *os.File, blob io.Reader, want Source, o Opt
 	d := layerdisk.NewKernel(func(op string) error { return durable.Fault(ctx, op) })
 	u := newUnpacker(d, int(dir.Fd()), o)
 	u.caller = caller{uint32(unix.Geteuid()), uint32(unix.Getegid())}
-	return u.run(ctx, blob, want)
+	return u.readBlob(ctx, blob, want)
 }
 
-// run reads the blob, to its end where it can.
-func (u *unpacker) run(ctx context.Context, blob io.Reader, want Source) (Result, error) {
+// readBlob reads the blob, to its end where it can.
+func (u *unpacker) readBlob(ctx context.Context, blob io.Reader, want Source) (Result, error) {
 	stream := layerstream.Options{
 		MediaType: want.MediaType, Size: want.Size, Algorithm: digest.Canonical,
 		MaxSize: u.o.Limits.Bytes, MaxRatio: u.o.Limits.Ratio,
@@ -74,7 +74,7 @@ func (u *unpacker) unpack(s *layerstream.Stream, want Source) error {
 		u.writer = startWriter(u)
 		s.HandOver(u.writer.takeOver)
 	}
-	return errors.Join(u.layer(want.DiffID), u.dirs.closeHeld())
+	return errors.Join(u.layer(want.DiffID), u.dirs.closeCached())
 }
 
 // verify compares the diffID, once everything was read.
@@ -95,8 +95,8 @@ type unpacker struct {
 	stream *layerstream.Stream
 	tar    *layertar.Reader
 	h      *layertar.Header // the current entry
-	dirs   cache
-	known  notables
+	dirs   dirCache
+	states dirStates
 	links  map[string]string // foreign hardlinks, by path
 	// skipped are the devices that were left out.
 	skipped map[string]bool
@@ -122,9 +122,9 @@ func newUnpacker(d layerdisk.Disk, root int, o Options) *unpacker {
 	m := &meter{limits: o.Limits, disk: d, root: root, spent: spaceBytes}
 	return &unpacker{
 		o: o, disk: d, marks: marksOf(o),
-		dirs:  cache{disk: d, root: &dir{path: ".", fd: root}},
-		known: notables{byPath: make(map[string]notable), meter: m},
-		links: make(map[string]string), skipped: make(map[string]bool),
+		dirs:   dirCache{disk: d, root: &dir{path: ".", fd: root}},
+		states: dirStates{byPath: make(map[string]dirState), meter: m},
+		links:  make(map[string]string), skipped: make(map[string]bool),
 		notes: &notes{strict: o.Strict, log: o.Logger},
 		meter: m,
 	}

@@ -64,7 +64,7 @@ func (u *unpacker) checkForm() error {
 // whiteout hides what lower layers have at path. What the same layer has
 // there stays, whichever of the two comes first.
 func (u *unpacker) whiteout(path string) error {
-	if u.known.hidden(path) {
+	if u.states.hidden(path) {
 		// An opaque directory hides it already, and the kernel wants no
 		// whiteout in one: its name would be listed.
 		return nil
@@ -89,7 +89,7 @@ func (u *unpacker) whiteout(path string) error {
 // whiteoutOver is a whiteout for a directory that the layer has made. One
 // that is there for whiteouts only is no reason to keep it.
 func (u *unpacker) whiteoutOver(parent *dir, base, path string) error {
-	if u.known.at(path).bare {
+	if u.states.at(path).bare {
 		if err := u.removeTree(parent, base, path); err != nil {
 			return err
 		}
@@ -110,10 +110,10 @@ func (u *unpacker) addWhiteout(parent *dir, base, path string) error {
 }
 
 func (u *unpacker) placeWhiteout(parent *dir, base, path string) error {
-	v := u.known.at(parent.path)
+	v := u.states.at(parent.path)
 	if !v.marked {
 		v.marked = true
-		if err := u.known.put(parent.path, v); err != nil {
+		if err := u.states.put(parent.path, v); err != nil {
 			return err
 		}
 	}
@@ -185,7 +185,7 @@ func (u *unpacker) makeOpaque(path string) error {
 // setOpaque marks a directory. Whiteouts that are in it already go at the
 // end, when it is known of all directories which are opaque.
 func (u *unpacker) setOpaque(d *dir, why layer.Opaque) error {
-	v := u.known.at(d.path)
+	v := u.states.at(d.path)
 	if v.opaque == layer.Replaced || v.opaque == why {
 		return nil
 	}
@@ -195,7 +195,7 @@ func (u *unpacker) setOpaque(d *dir, why layer.Opaque) error {
 		}
 	}
 	v.opaque = why
-	if err := u.known.put(d.path, v); err != nil {
+	if err := u.states.put(d.path, v); err != nil {
 		return err
 	}
 	return u.record(layer.Entry{Path: d.path, Type: layer.OpaqueMark, Opaque: why})

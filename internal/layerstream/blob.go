@@ -34,10 +34,10 @@ func (b *blobReader) failure() error {
 	return b.err
 }
 
-// settle decides what an error is that calls the data damaged. The transfer may
+// confirm decides what an error is that calls the data damaged. The transfer may
 // have gone wrong, and only the blob's own reader can tell, at its end: so the
 // blob is read that far.
-func (b *blobReader) settle(err error) error {
+func (b *blobReader) confirm(err error) error {
 	_, _ = io.Copy(io.Discard, b)
 	if failure := b.failure(); failure != nil && !errors.Is(err, failure) {
 		return fmt.Errorf("read blob: %w", failure)

@@ -238,7 +238,7 @@ func (s *Stream) Close(cause error, damaged bool) error {
 	}
 	err := cause
 	if damaged {
-		err = s.blob.settle(cause)
+		err = s.blob.confirm(cause)
 	}
 	s.stopAll()
 	s.reading.Wait()

@@ -4,9 +4,9 @@ package unpack
 
 import "github.com/layerctl/layerctl/layer"
 
-// notable is what must be known of a directory and cannot be asked of the
+// dirState is what must be known of a directory and cannot be asked of the
 // filesystem. Most directories have nothing of it and are not kept.
-type notable struct {
+type dirState struct {
 	implied bool         // the tar has no entry for it
 	bare    bool         // it is implied, and by whiteouts only
 	marked  bool         // it holds or held whiteouts
@@ -16,30 +16,30 @@ type notable struct {
 	acl     string // the default ACL, which would pass to what is made in it
 }
 
-// notables is the notable directories by path. For a directory that exists
+// dirStates has by path the directories of which something must be known. For one that exists
 // what stands here is right; entries of removed ones are left behind, and the
 // next directory of that path starts anew.
-type notables struct {
-	byPath map[string]notable
+type dirStates struct {
+	byPath map[string]dirState
 	meter  *meter
 }
 
-func (n *notables) at(path string) notable { return n.byPath[path] }
+func (n *dirStates) at(path string) dirState { return n.byPath[path] }
 
-func (n *notables) put(path string, v notable) error {
+func (n *dirStates) put(path string, v dirState) error {
 	_, known := n.byPath[path]
-	if v == (notable{}) {
+	if v == (dirState{}) {
 		if known {
 			delete(n.byPath, path)
 		}
 		return nil
 	}
 	if !known {
-		if err := n.meter.record(path, 0); err != nil {
+		if err := n.meter.keep(path, 0); err != nil {
 			return err
 		}
 	}
-	if err := n.meter.record("", len(v.acl)); v.acl != "" && err != nil {
+	if err := n.meter.keep("", len(v.acl)); v.acl != "" && err != nil {
 		return err
 	}
 	n.byPath[path] = v
@@ -48,7 +48,7 @@ func (n *notables) put(path string, v notable) error {
 
 // hidden is true where a proper ancestor of path is opaque, so that nothing
 // of a lower layer can be seen at path.
-func (n *notables) hidden(path string) bool {
+func (n *dirStates) hidden(path string) bool {
 	if len(n.byPath) == 0 {
 		return false
 	}
@@ -62,7 +62,7 @@ func (n *notables) hidden(path string) bool {
 
 // real notes that the layer has something at path itself: it and what it lies
 // in are no longer there for whiteouts only.
-func (n *notables) real(path string) {
+func (n *dirStates) real(path string) {
 	for {
 		v := n.byPath[path]
 		if !v.bare {

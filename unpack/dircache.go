@@ -22,24 +22,24 @@ type dir struct {
 	used  uint64
 }
 
-// heldDirs is how many directories are held open. A tar goes through a tree
+// cachedDirs is how many directories are held open. A tar goes through a tree
 // mostly in order, so a few make nearly every entry's parent a hit.
-const heldDirs = 16
+const cachedDirs = 16
 
-// cache holds the directories that were used last. The root is always held.
-type cache struct {
-	disk  layerdisk.Disk
-	root  *dir
-	held  []*dir
-	clock uint64
+// dirCache holds the directories that were used last. The root is always held.
+type dirCache struct {
+	disk   layerdisk.Disk
+	root   *dir
+	cached []*dir
+	clock  uint64
 }
 
 // lookup finds a directory that is held.
-func (c *cache) lookup(path string) *dir {
+func (c *dirCache) lookup(path string) *dir {
 	if path == "." {
 		return c.root
 	}
-	for _, d := range c.held {
+	for _, d := range c.cached {
 		if d.path == path {
 			c.clock++
 			d.used = c.clock
@@ -50,7 +50,7 @@ func (c *cache) lookup(path string) *dir {
 }
 
 // open returns the directory at path, which has no symlink in it.
-func (c *cache) open(path string) (*dir, error) {
+func (c *dirCache) open(path string) (*dir, error) {
 	if d := c.lookup(path); d != nil {
 		return d, nil
 	}
@@ -67,32 +67,32 @@ func (c *cache) open(path string) (*dir, error) {
 
 // hold takes an open directory in, and lets that one go which was not used
 // for the longest time.
-func (c *cache) hold(d *dir) (*dir, error) {
+func (c *dirCache) hold(d *dir) (*dir, error) {
 	c.clock++
 	d.used = c.clock
-	if len(c.held) < heldDirs {
-		c.held = append(c.held, d)
+	if len(c.cached) < cachedDirs {
+		c.cached = append(c.cached, d)
 		return d, nil
 	}
 	oldest := 0
-	for i, h := range c.held {
-		if h.used < c.held[oldest].used {
+	for i, h := range c.cached {
+		if h.used < c.cached[oldest].used {
 			oldest = i
 		}
 	}
-	old := c.held[oldest]
-	c.held[oldest] = d
+	old := c.cached[oldest]
+	c.cached[oldest] = d
 	return d, c.release(old)
 }
 
 // release sets the time of a directory and closes it. The time goes by the
 // descriptor: whatever has its name by now stays untouched.
-func (c *cache) release(d *dir) error {
-	err := c.settle(d)
+func (c *dirCache) release(d *dir) error {
+	err := c.restoreTime(d)
 	return errors.Join(err, failed("close", d.path, c.disk.Close(d.fd)))
 }
 
-func (c *cache) settle(d *dir) error {
+func (c *dirCache) restoreTime(d *dir) error {
 	if !d.dirty {
 		return nil
 	}
@@ -102,39 +102,39 @@ func (c *cache) settle(d *dir) error {
 
 // forget closes path and all below it without a look back: they are about to
 // be removed.
-func (c *cache) forget(path string) error {
+func (c *dirCache) forget(path string) error {
 	var errs []error
-	kept := c.held[:0]
-	for _, d := range c.held {
+	kept := c.cached[:0]
+	for _, d := range c.cached {
 		if d.path == path || isBelow(d.path, path) {
 			errs = append(errs, c.disk.Close(d.fd))
 			continue
 		}
 		kept = append(kept, d)
 	}
-	clear(c.held[len(kept):])
-	c.held = kept
+	clear(c.cached[len(kept):])
+	c.cached = kept
 	return failed("close", path, errors.Join(errs...))
 }
 
 // closeAll lets go of all but the root, whose times are set too.
-func (c *cache) closeAll() error {
+func (c *dirCache) closeAll() error {
 	var errs []error
-	for _, d := range c.held {
+	for _, d := range c.cached {
 		errs = append(errs, c.release(d))
 	}
-	c.held = nil
-	errs = append(errs, c.settle(c.root))
+	c.cached = nil
+	errs = append(errs, c.restoreTime(c.root))
 	return errors.Join(errs...)
 }
 
-// closeHeld closes what an error has left open.
-func (c *cache) closeHeld() error {
+// closeCached closes what an error has left open.
+func (c *dirCache) closeCached() error {
 	var errs []error
-	for _, d := range c.held {
+	for _, d := range c.cached {
 		errs = append(errs, c.disk.Close(d.fd))
 	}
-	c.held = nil
+	c.cached = nil
 	return errors.Join(errs...)
 }
 
