@@ -10,7 +10,7 @@
 //	defer store.Close()
 //	pulled, err := layerctl.New(layerctl.Options{}).Pull(ctx, store, "alpine:3.20")
 //	…
-//	mount, err := store.Assemble(ctx, pulled.Image, overlaystore.MountOptions{})
+//	mount, err := overlaymount.Assemble(ctx, store, pulled.Image, overlaymount.Options{})
 //	…
 //	line, err := mount.Line("/mnt")
 //

@@ -23,6 +23,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
 )
@@ -193,7 +194,7 @@ func TestUnpackEqualsTheMount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mount, err := store.Assemble(t.Context(), pulled.Image, overlaystore.MountOptions{})
+	mount, err := overlaymount.Assemble(t.Context(), store, pulled.Image, overlaymount.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +203,7 @@ func TestUnpackEqualsTheMount(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := details(t, target)
-	if err := store.Unmount(t.Context(), target, overlaystore.UnmountOptions{}); err != nil {
+	if err := overlaymount.Unmount(t.Context(), store, target, overlaymount.UnmountOptions{}); err != nil {
 		t.Error(err)
 	}
 	limits := unpack.Limits{Reserve: -1}

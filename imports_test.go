@@ -18,32 +18,11 @@ const module = "github.com/layerctl/layerctl"
 
 // imports is the import table of this repository: package to the packages of
 // this module that it may import. Imports go downwards only, never sideways
-// within a level, but for the vocabulary of layer; tests may also use internal/imagetest and internal/disktest.
+// within a level, but for the vocabulary of layer; tests may also use
+// internal/imagetest, internal/layertest and internal/disktest.
 var imports = map[string][]string{
 	// level 3
-	"cmd/layerctl": {
-		"cmd/layerctl/internal/args",
-		"cmd/layerctl/internal/host",
-		"cmd/layerctl/internal/progress",
-		"cmd/layerctl/internal/setup",
-		"cmd/layerctl/internal/show",
-		"cmd/layerctl/internal/terminal",
-		"",
-		"inspect",
-		"registry",
-		"unpack",
-		"overlaystore",
-		"cache",
-		"archive",
-		"manifest",
-		"platform",
-		"bundle",
-		"internal/cmdline",
-		"internal/userns",
-		"layer",
-		"errkind",
-		"internal/mounts",
-	},
+	"cmd/layerctl": {"cmd/layerctl/internal/args", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "", "inspect", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns", "overlaymount", "layer", "errkind", "internal/mounts"},
 	// below it: what its subcommands share
 	"cmd/layerctl/internal/setup": {
 		"cmd/layerctl/internal/args",
@@ -60,10 +39,10 @@ var imports = map[string][]string{
 		"layer",
 	},
 	// below that: what people write, what is printed, what the host gives
-	"cmd/layerctl/internal/args":     {"platform", "overlaystore", "archive", "errkind"},
-	"cmd/layerctl/internal/host":     {"", "registry", "unpack", "overlaystore", "internal/userns"},
+	"cmd/layerctl/internal/args":     {"platform", "archive", "overlaymount", "errkind"},
+	"cmd/layerctl/internal/host":     {"", "registry", "unpack", "internal/userns", "overlaymount"},
 	"cmd/layerctl/internal/progress": {"", "progress", "registry", "cmd/layerctl/internal/terminal"},
-	"cmd/layerctl/internal/show":     {"inspect", "", "registry", "overlaystore", "manifest", "platform", "layer", "cmd/layerctl/internal/terminal"},
+	"cmd/layerctl/internal/show":     {"inspect", "", "registry", "overlaystore", "manifest", "platform", "overlaymount", "layer", "cmd/layerctl/internal/terminal"},
 	"cmd/layerctl/internal/terminal": {},
 	// level 2: the only place that joins the parts
 	"":        {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "progress", "inspect", "internal/durable", "internal/fetch", "internal/flat", "internal/source", "layer", "errkind", "internal/stackview"},
@@ -110,6 +89,8 @@ var imports = map[string][]string{
 	"internal/ondisk":    {"layer"},
 	"internal/userns":    {},
 	"internal/probe":     {"internal/beneath", "internal/durable", "internal/mounts", "internal/ondisk", "errkind", "layer"},
+	"overlaymount":       {"overlaystore", "internal/beneath", "internal/durable", "internal/mounts", "internal/ondisk", "internal/probe", "errkind", "layer"},
+	"internal/layertest": {"internal/disktest", "internal/mounts", "internal/probe", "layer"},
 	"internal/imagetest": {},
 	"internal/disktest":  {},
 	// makes testdata/images/hello
@@ -178,7 +159,8 @@ func checkImport(t *testing.T, file, dir, imported string) {
 	switch {
 	case !known:
 		t.Errorf("%s: package %q is not in the import table", file, dir)
-	case test && (rel == "internal/imagetest" || rel == "internal/disktest" || rel == dir):
+	case test && dir == "" && rel == "overlaymount": // tests of the whole mount what they pulled
+	case test && (rel == "internal/imagetest" || rel == "internal/layertest" || rel == "internal/disktest" || rel == dir):
 	case !slices.Contains(allowed, rel):
 		t.Errorf("%s imports %q, which %q may not", file, rel, dir)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
 )
@@ -224,7 +225,7 @@ func (b *bench) layer(entries []imagetest.Entry, diffID digest.Digest) error {
 
 // view mounts the image and lists it.
 func (b *bench) view(image overlaystore.Image) ([]string, error) {
-	mount, err := b.store.Assemble(b.Context(), image, overlaystore.MountOptions{})
+	mount, err := overlaymount.Assemble(b.Context(), b.store, image, overlaymount.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +233,7 @@ func (b *bench) view(image overlaystore.Image) ([]string, error) {
 		return nil, err
 	}
 	defer func() {
-		if err := b.store.Unmount(b.Context(), b.target, overlaystore.UnmountOptions{}); err != nil {
+		if err := overlaymount.Unmount(b.Context(), b.store, b.target, overlaymount.UnmountOptions{}); err != nil {
 			b.Error(err)
 		}
 	}()

@@ -60,7 +60,7 @@ func (s *Store) commit(ctx context.Context, into *os.File, prefix string, layers
 			return err
 		}
 	}
-	unlock, err := s.share(ctx)
+	unlock, err := s.Share(ctx)
 	if err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func fillAndSeal(ctx context.Context, g *Staging, name string) error {
 	if err := durable.Fault(ctx, "fill"); err != nil {
 		return err
 	}
-	if err := fill(g, LayerRecord{}, faultLayers[name]...); err != nil {
+	if err := fill(g, faultLayers[name]...); err != nil {
 		return err
 	}
 	return g.Seal(ctx, recordOf(LayerRecord{}, faultLayers[name]))
@@ -199,19 +199,6 @@ func faultAt(ctx context.Context, n int, do func() error) (_ context.Context, op
 		*op = step
 		return do()
 	}), op
-}
-
-// memoryDir is a temporary directory in memory where there is one that can hold
-// a store: what fails here is not the disk, so the test need not wait for it.
-func memoryDir(t *testing.T) string {
-	t.Helper()
-	dir := disktest.Memory(t)
-	s, err := Open(t.Context(), filepath.Join(dir, "probe"), Options{})
-	if err != nil {
-		return t.TempDir()
-	}
-	s.Close()
-	return dir
 }
 
 func newStore(t *testing.T, dir string, c command) {

@@ -3,120 +3,82 @@
 package overlaystore
 
 import (
-	"fmt"
-	"hash/crc32"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
+	"testing"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/layertest"
+	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/layer"
+	"golang.org/x/sys/unix"
 )
 
-// fill makes the files in the staging's lower dir as unpacking would, and
-// records them. What they leave out gets plain values; the owner is the
-// caller's unless a file says another.
-func fill(g *Staging, rec LayerRecord, files ...file) error {
-	root := ondisk.ProcPath(g.Dir())
-	f := g.store.format
-	if !slices.ContainsFunc(files, func(f file) bool { return f.Path == "." }) {
-		files = slices.Insert(slices.Clone(files), 0, implied("."))
-	}
-	for i := range files {
-		if err := makeFile(root, f, &files[i]); err != nil {
-			return fmt.Errorf("%s: %w", files[i].Path, err)
-		}
-		if err := g.Record(files[i].Entry); err != nil {
-			return err
-		}
-	}
-	// Deepest first: what is made below a directory changes its time.
-	dirs := slices.Clone(files)
-	slices.SortFunc(dirs, func(a, b file) int { return strings.Count(b.Path, "/") - strings.Count(a.Path, "/") })
-	for _, d := range dirs {
-		if d.Type == layer.Directory {
-			if err := attributes(filepath.Join(root, d.Path), d); err != nil {
-				return err
-			}
-		}
-	}
-	root0 := slices.IndexFunc(dirs, func(f file) bool { return f.Path == "." })
-	return attributes(root+"/.", dirs[root0])
+type file = layertest.File
+
+var (
+	regular  = layertest.Regular
+	dir      = layertest.Dir
+	implied  = layertest.Implied
+	whiteout = layertest.Whiteout
+	symlink  = layertest.Symlink
+	hardlink = layertest.Hardlink
+	layerID  = layertest.DiffID
+	testTime = layertest.Time
+
+	needsMount   = layertest.NeedsMount
+	needsRoot    = layertest.NeedsRoot
+	unmountLater = layertest.UnmountLater
+	memoryDir    = layertest.MemoryDir
+)
+
+func fill(g *Staging, files ...file) error {
+	return layertest.Fill(g, g.store.format.Form, files...)
 }
 
-func makeFile(root string, format Format, f *file) error {
-	path := filepath.Join(root, f.Path)
-	if f.ModTime.IsZero() {
-		f.ModTime = testTime
-		if f.Implied {
-			f.ModTime = epoch
-		}
-	}
-	switch f.Type {
-	case layer.Directory:
-		if f.Path != "." {
-			if err := os.Mkdir(path, 0o755); err != nil {
-				return err
-			}
-		}
-		if f.Opaque != layer.Transparent && f.Path != "." {
-			if err := unix.Lsetxattr(path, format.Xattr("opaque"), []byte("y"), 0); err != nil {
-				return err
-			}
-		}
-		return nil
-	case layer.Symlink:
-		if err := os.Symlink(f.Linkname, path); err != nil {
-			return err
-		}
-	case layer.Hardlink:
-		return os.Link(filepath.Join(root, f.Linkname), path)
-	case layer.Whiteout:
-		if format.Whiteouts == layer.CharDevices {
-			return unix.Mknod(path, unix.S_IFCHR, 0)
-		}
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			return err
-		}
-		if err := unix.Setxattr(path, format.Xattr("whiteout"), []byte("y"), 0); err != nil {
-			return err
-		}
-		return unix.Setxattr(filepath.Dir(path), format.Xattr("opaque"), []byte("x"), 0)
-	case layer.FIFO:
-		if err := unix.Mkfifo(path, 0o600); err != nil {
-			return err
-		}
-	default:
-		if err := os.WriteFile(path, []byte(f.body), 0o600); err != nil {
-			return err
-		}
-		f.Size, f.Sum = int64(len(f.body)), crc32.Checksum([]byte(f.body), crc32.MakeTable(crc32.Castagnoli))
-	}
-	return attributes(path, *f)
+// recordOf adds to a record what unpacking would note of the files.
+func recordOf(rec LayerRecord, files []file) LayerRecord {
+	rec.Facts = layertest.Facts(rec.Facts, files)
+	return rec
 }
 
-func attributes(path string, f file) error {
-	if f.UID != 0 || f.GID != 0 {
-		if err := os.Lchown(path, int(f.UID), int(f.GID)); err != nil {
-			return err
+// said is a directory that its layer's tar has an entry for.
+func said(path string, mode, id uint32, xattrs ...string) file {
+	f := dir(path, mode)
+	f.UID, f.GID = id, id
+	for i := 0; i < len(xattrs); i += 2 {
+		if f.Xattrs == nil {
+			f.Xattrs = map[string]string{}
 		}
+		f.Xattrs[xattrs[i]] = xattrs[i+1]
 	}
-	if f.Type != layer.Symlink {
-		if err := unix.Chmod(path, f.Mode); err != nil {
-			return err
-		}
-	}
-	for name, value := range f.Xattrs {
-		if err := unix.Lsetxattr(path, name, []byte(value), 0); err != nil {
-			return err
-		}
-	}
-	mtime, err := unix.TimeToTimespec(f.ModTime)
+	return f
+}
+
+func opaque(f file, o layer.Opaque) file { f.Opaque = o; return f }
+
+func bare(path string) file {
+	f := implied(path)
+	f.Bare = true
+	return f
+}
+
+// mountImage mounts an image read-only, as a printed line does.
+func mountImage(t *testing.T, s *Store, img Image, target string) {
+	t.Helper()
+	dirs, err := s.LowerDirs(t.Context(), img)
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
-	return unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{{Nsec: unix.UTIME_OMIT}, mtime}, unix.AT_SYMLINK_NOFOLLOW)
+	var lower []string
+	for _, d := range dirs {
+		lower = append(lower, strings.NewReplacer(`\`, `\\`, ",", `\,`, ":", `\:`).Replace(filepath.Join(s.LinkDir(), d.Link)))
+	}
+	options := "lowerdir=" + strings.Join(lower, ":")
+	if s.format.Xattrs == layer.UserXattrs {
+		options += ",userxattr"
+	}
+	if err := unix.Mount(mounts.Source("a", img.Manifest), target, "overlay", unix.MS_RDONLY, options); err != nil {
+		t.Fatal(err)
+	}
+	unmountLater(t, target)
 }

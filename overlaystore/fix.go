@@ -57,7 +57,7 @@ var ErrMalformed = errkind.New(errkind.Malformed, "malformed image")
 
 // ensureFix makes the fix layer of an image unless it is there, and returns
 // the chainID that names it, or "" when the image needs none.
-func (s *Store) ensureFix(ctx context.Context, img Image, stack []lowerLayer) (digest.Digest, error) {
+func (s *Store) ensureFix(ctx context.Context, img Image, stack []stackLayer) (digest.Digest, error) {
 	if len(img.Layers) == 0 {
 		return "", nil
 	}
@@ -138,7 +138,7 @@ func (p *fixPlan) addDir(dir string) {
 	}
 }
 
-func (s *Store) planFix(img Image, stack []lowerLayer) (view, *fixPlan, error) {
+func (s *Store) planFix(img Image, stack []stackLayer) (view, *fixPlan, error) {
 	v, err := s.openView(stack)
 	if err != nil {
 		return nil, nil, err

@@ -19,27 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// said is a directory that its layer's tar has an entry for.
-func said(path string, mode, id uint32, xattrs ...string) file {
-	f := dir(path, mode)
-	f.UID, f.GID = id, id
-	for i := 0; i < len(xattrs); i += 2 {
-		if f.Xattrs == nil {
-			f.Xattrs = map[string]string{}
-		}
-		f.Xattrs[xattrs[i]] = xattrs[i+1]
-	}
-	return f
-}
-
-func opaque(f file, o layer.Opaque) file { f.Opaque = o; return f }
-
-func bare(path string) file {
-	f := implied(path)
-	f.bare = true
-	return f
-}
-
 type testLayer struct {
 	files   []file
 	foreign []layer.ForeignLink
@@ -247,14 +226,7 @@ func TestFixLayer(t *testing.T) {
 			}
 			img := putImage(t, s, "fix", ids...)
 			target := t.TempDir()
-			m, err := s.Assemble(t.Context(), img, MountOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			unmountLater(t, target)
-			if err := m.Mount(t.Context(), target); err != nil {
-				t.Fatal(err)
-			}
+			mountImage(t, s, img, target)
 			for _, p := range slices.Sorted(maps.Keys(c.want)) {
 				want := strings.ReplaceAll(c.want[p], "plain", "0755 0 epoch")
 				if got := show(t, filepath.Join(target, p)); got != want {
@@ -386,7 +358,10 @@ func TestFixLayerIsOneTooMany(t *testing.T) {
 	s := reopen(t, filepath.Join(memoryDir(t), "store"), Options{})
 	bottom := addLayer(t, s, "bottom", LayerRecord{}, dir("d", 0o700))
 	top := addLayer(t, s, "top", LayerRecord{}, implied("d"), regular("d/f", "x"))
-	between := manyLayers(t, s, maxLower-2).Layers
+	var between []digest.Digest
+	for i := range maxLower - 2 {
+		between = append(between, addLayer(t, s, fmt.Sprint("between ", i), LayerRecord{}, regular("f", "x")))
+	}
 	for _, c := range []struct {
 		layers int
 		ok     bool

@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -71,12 +73,14 @@ func TestFormat1IsReadForEver(t *testing.T) {
 	if got, want := jsonOf(t, rec), jsonOf(t, want); got != want {
 		t.Errorf("record\n%s, want\n%s", got, want)
 	}
-	m, err := s.Assemble(t.Context(), img, MountOptions{})
+	dirs, err := s.LowerDirs(t.Context(), img)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := m.names, []string{"1", "2", "3"}; !slices.Equal(got, want) {
-		t.Errorf("links %q, want %q", got, want)
+	for i, d := range dirs {
+		if d.Link != fmt.Sprint(i+1) {
+			t.Errorf("link %d is %q", i+1, d.Link)
+		}
 	}
 	if err := pullBoth(t.Context(), s); err != nil {
 		t.Errorf("the store takes no more: %v", err)
@@ -94,7 +98,7 @@ func packFormat1(t *testing.T) {
 	s := reopen(t, dir, Options{})
 	base := addLayer(t, s, "format base", LayerRecord{}, append(everyKind(), regular("file", "linked to"))...)
 	odd := implied("%\xff")
-	odd.bare = true
+	odd.Bare = true
 	top := addLayer(t, s, "format top", LayerRecord{
 		Size: 10240, Blobs: []Blob{{base, 99, "application/x"}}, Counts: Counts{Regular: 1},
 		Facts: layer.Facts{ForeignLinks: []layer.ForeignLink{{Path: "link", Target: "file"}}}, Notes: map[string]int64{"device-skipped": 2},
@@ -235,7 +239,7 @@ func unpackTar(name, dir string) error {
 				e.Xattrs[name] = value
 			}
 		}
-		if err := attributes(l.path, e); err != nil {
+		if err := layertest.SetAttributes(l.path, e); err != nil {
 			return err
 		}
 	}

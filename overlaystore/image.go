@@ -58,7 +58,7 @@ func (s *Store) PutImage(ctx context.Context, img Image) (Image, error) {
 }
 
 func (s *Store) putImage(ctx context.Context, name string, img Image) (Image, error) {
-	stack, err := s.lower(img)
+	stack, err := s.stack(img)
 	if err != nil {
 		return img, err
 	}
@@ -67,8 +67,8 @@ func (s *Store) putImage(ctx context.Context, name string, img Image) (Image, er
 		return img, err
 	}
 	defer unlock()
-	// Again, now that nobody can prune; it makes the links as well.
-	if _, err := s.assemble(ctx, img); err != nil {
+	// Now nobody can prune the layers; their links must be there as well.
+	if _, err := s.LowerDirs(ctx, img); err != nil {
 		return img, err
 	}
 	if img.Created.IsZero() {
@@ -84,12 +84,12 @@ func (s *Store) putImage(ctx context.Context, name string, img Image) (Image, er
 // shareWithFix keeps prune away once the image has its fix layer. Building it
 // takes its time, so not under the lock: a lease keeps what it is made of, but
 // not the fix layer itself, which another process may prune in between.
-func (s *Store) shareWithFix(ctx context.Context, img *Image, stack []lowerLayer) (unlock func() error, err error) {
+func (s *Store) shareWithFix(ctx context.Context, img *Image, stack []stackLayer) (unlock func() error, err error) {
 	for {
 		if img.Fix, err = s.ensureFix(ctx, *img, stack); err != nil {
 			return nil, err
 		}
-		unlock, err := s.share(ctx)
+		unlock, err := s.Share(ctx)
 		if err != nil || img.Fix == "" {
 			return unlock, err
 		}
@@ -174,9 +174,9 @@ func (s *Store) Images() ([]Image, error) {
 	return list, errors.Join(errs...)
 }
 
-// touch notes that img is being used. A store that cannot note it still works,
+// Touch notes that an image is being used. A store that cannot note it still works,
 // and the note need not survive a power cut.
-func (s *Store) touch(manifest digest.Digest) {
+func (s *Store) Touch(manifest digest.Digest) {
 	now := []unix.Timespec{{Nsec: unix.UTIME_NOW}, {Nsec: unix.UTIME_NOW}}
 	name := manifest.Encoded() + jsonSuffix
 	if err := unix.UtimesNanoAt(int(s.dirs[imagesDir].Fd()), name, now, unix.AT_SYMLINK_NOFOLLOW); err != nil {

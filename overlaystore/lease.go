@@ -58,7 +58,7 @@ func (s *Store) lease(ctx context.Context, rec leaseRecord) (*Lease, error) {
 	}
 	// Prune and the reaper hold the store for themselves while they read
 	// leases, so none of them sees half a record.
-	unlock, err := s.share(ctx)
+	unlock, err := s.Share(ctx)
 	if err != nil {
 		return nil, err
 	}

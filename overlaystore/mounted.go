@@ -6,14 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/mounts"
-	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -21,6 +19,7 @@ import (
 type Mounted struct {
 	Target   string
 	Source   string
+	Type     string        // of the filesystem, as mountinfo shows it
 	Manifest digest.Digest // of the image, "" when the store does not know it
 	PID      string        // a process that sees it, "self" for the caller
 	Writable bool
@@ -32,11 +31,11 @@ type Mounted struct {
 // mounted describes a mount of this store's.
 func (ix *mountIndex) mounted(e mounts.Entry, pid string) Mounted {
 	upper := e.Upper()
-	if pair := ix.pairOf(e); pair != "" {
-		upper = filepath.Join(ix.path, writableDir, pair, "upper")
+	if strings.HasPrefix(upper, "../") { // seen from l/, as in a printed line
+		upper = filepath.Join(ix.path, linksDir, upper)
 	}
 	return Mounted{
-		Target: e.Target, Source: e.Source, Manifest: ix.use(e).manifest, PID: pid, Writable: !e.ReadOnly(), Upper: upper,
+		Target: e.Target, Source: e.Source, Type: e.Type, Manifest: ix.use(e).manifest, PID: pid, Writable: !e.ReadOnly(), Upper: upper,
 		// Newer kernels show fsync=volatile.
 		Volatile: slices.Contains(e.SuperOptions, "volatile") || e.Option("fsync") == "volatile",
 		Flags:    e.Options,
@@ -73,24 +72,15 @@ func (s *Store) MountedAt(ctx context.Context, target string) (Mounted, bool, er
 	if real, err := filepath.EvalSymlinks(target); err == nil {
 		target = real
 	}
-	e, ix, ok, err := s.mountedAt(ctx, target)
+	e, ok, err := mounts.At(ctx, target)
 	if err != nil || !ok {
 		return Mounted{}, false, err
 	}
-	return ix.mounted(e, "self"), true, nil
-}
-
-// mountedAt is MountedAt for an absolute path without symbolic links.
-func (s *Store) mountedAt(ctx context.Context, target string) (mounts.Entry, *mountIndex, bool, error) {
-	e, ok, err := mounts.At(ctx, target)
-	if err != nil || !ok {
-		return e, nil, false, err
-	}
 	ix, err := s.mountIndex()
-	if err != nil {
-		return e, nil, false, err
+	if err != nil || !ix.use(e).ours {
+		return Mounted{}, false, err
 	}
-	return e, ix, ix.use(e).ours, nil
+	return ix.mounted(e, "self"), true, nil
 }
 
 // mountIndex is what is needed to recognise a mount.
@@ -108,7 +98,7 @@ func (s *Store) mountIndex() (*mountIndex, error) {
 		return nil, err
 	}
 	// As the kernel shows it, with no symbolic link in it.
-	path, err := os.Readlink(ondisk.ProcPath(s.root))
+	path, err := s.RealPath()
 	if err != nil {
 		return nil, err
 	}

@@ -157,7 +157,7 @@ func putUntilFull(t *testing.T, s *Store, files []file) string {
 		t.Fatal(err)
 	}
 	defer g.Discard()
-	err = fill(g, LayerRecord{}, files...)
+	err = fill(g, files...)
 	if err == nil {
 		t.Fatal("everything went in")
 	}

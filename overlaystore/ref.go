@@ -45,7 +45,7 @@ func (s *Store) Tag(ctx context.Context, ref string, manifest digest.Digest) err
 }
 
 func (s *Store) tag(ctx context.Context, ref string, manifest digest.Digest) error {
-	unlock, err := s.share(ctx)
+	unlock, err := s.Share(ctx)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (s *Store) Lookup(ref string) (Image, error) {
 		return Image{}, fmt.Errorf("look up %q: %w", ref, err)
 	}
 	img.Refs = refs[img.Manifest]
-	s.touch(img.Manifest)
+	s.Touch(img.Manifest)
 	return img, nil
 }
 
@@ -136,7 +136,7 @@ func (s *Store) Remove(ctx context.Context, ref string) error {
 }
 
 func (s *Store) remove(ctx context.Context, ref string) error {
-	unlock, err := s.share(ctx)
+	unlock, err := s.Share(ctx)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (s *Store) replace(ctx context.Context, g *Staging, in *os.File) error {
 	if err := durable.SyncFS(ctx, g.dir); err != nil {
 		return err
 	}
-	unlock, err := s.share(ctx)
+	unlock, err := s.Share(ctx)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (s *Store) RepairFix(ctx context.Context, img Image) error {
 }
 
 func (s *Store) repairFix(ctx context.Context, img Image) error {
-	stack, err := s.lower(img)
+	stack, err := s.stack(img)
 	if err != nil {
 		return err
 	}

@@ -37,8 +37,10 @@ type Staging struct {
 	opened time.Time
 	final  string // its name when committed
 	disk   int64  // bytes of all files
-	sealed bool
-	done   bool
+	// isLayer is false for a fix layer, whose id is a chainID.
+	isLayer bool
+	sealed  bool
+	done    bool
 }
 
 // Stage begins a layer. When another process is filling the same one, Stage
@@ -96,7 +98,7 @@ func (s *Store) stage(ctx context.Context, id digest.Digest, prefix string, lock
 	if err != nil {
 		return nil, err
 	}
-	g := &Staging{store: s, diffID: id, unlock: unlock}
+	g := &Staging{store: s, diffID: id, unlock: unlock, isLayer: prefix == ""}
 	exists, err := present(id)
 	if err == nil && exists {
 		err = ErrExists
@@ -204,6 +206,9 @@ func (g *Staging) Seal(ctx context.Context, rec LayerRecord) error {
 		return fmt.Errorf("seal layer %s: %w", g.diffID, err)
 	}
 	g.sealed = true
+	if g.isLayer {
+		g.store.keepStackFacts(g.diffID, &rec)
+	}
 	return nil
 }
 

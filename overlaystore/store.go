@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -54,6 +55,8 @@ type Store struct {
 	noSync bool
 	wanted layer.Form // of ids and whiteouts; "" leaves one open
 	boot   string     // id of this boot
+	// facts are those of layers whose record was read or written, by diffID.
+	facts sync.Map
 	// writers are not in use, and wait for another layer: an image can have
 	// hundreds.
 	writers spare.List[*journal.Writer]
@@ -109,7 +112,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) (err error) {
-	if s.boot, err = bootID(); err != nil {
+	if s.boot, err = durable.BootID(); err != nil {
 		return err
 	}
 	if err := makeRoot(ctx, s.path); err != nil {
@@ -275,17 +278,27 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// Format says in which form the store keeps its layers.
 // Syncs reports whether a commit makes layers durable: not with NoSync.
 func (s *Store) Syncs() bool { return !s.noSync }
 
+// Format says in which form the store keeps its layers.
 func (s *Store) Format() Format { return s.format }
 
 // Path is the store's absolute path.
 func (s *Store) Path() string { return s.path }
 
-// share keeps prune away while it is held: for moments, never for a transfer.
-func (s *Store) share(ctx context.Context) (unlock func() error, err error) {
+// Dir is the store's directory, open. It is closed with the store.
+func (s *Store) Dir() *os.File { return s.root }
+
+// RealPath is the store's path as the kernel shows it, without symbolic links.
+func (s *Store) RealPath() (string, error) { return os.Readlink(ondisk.ProcPath(s.root)) }
+
+// LinkDir is the absolute path of the directory of short links.
+func (s *Store) LinkDir() string { return filepath.Join(s.path, linksDir) }
+
+// Share keeps prune away until unlock is called: for moments, never for a
+// transfer.
+func (s *Store) Share(ctx context.Context) (unlock func() error, err error) {
 	return durable.Lock(ctx, s.root, lockFile, durable.Shared, nil)
 }
 
@@ -295,13 +308,4 @@ func (s *Store) exclude(ctx context.Context) (unlock func() error, err error) {
 	return durable.Lock(ctx, s.root, lockFile, durable.Exclusive, func() {
 		s.log.Info("waiting for other processes that use the store", "store", s.path)
 	})
-}
-
-// bootID tells boots apart: a process id or a time could come again.
-func bootID() (string, error) {
-	raw, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("read the id of this boot: %w", err)
-	}
-	return strings.TrimSpace(string(raw)), nil
 }

@@ -10,6 +10,16 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 )
 
+// Trash removes name in dir, one of the store's directories or below one:
+// durably, and at once, also for a process that is killed meanwhile.
+func (s *Store) Trash(ctx context.Context, dir *os.File, name string) error {
+	trashed, err := s.bin(ctx, dir, name)
+	if err != nil {
+		return err
+	}
+	return s.emptyTrash(ctx, trashed)
+}
+
 // bin moves name in dir to the trash, durably: what is being removed is gone
 // at once and whole, also for a process that is killed meanwhile.
 func (s *Store) bin(ctx context.Context, dir *os.File, name string) (trashed string, err error) {

@@ -136,7 +136,7 @@ type verifyTarget struct {
 func (s *Store) verifyTargets(ctx context.Context, o VerifyOptions) (_ []verifyTarget, records, err error) {
 	images, everything := o.Images, o.Images == nil
 	if everything {
-		unlock, err := s.share(ctx)
+		unlock, err := s.Share(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -264,7 +264,7 @@ func (s *Store) missing(ctx context.Context, t verifyTarget) (bool, error) {
 		return false, nil
 	}
 	// Prune keeps out: it takes images first, and layers only then.
-	unlock, err := s.share(ctx)
+	unlock, err := s.Share(ctx)
 	if err != nil {
 		return false, err
 	}

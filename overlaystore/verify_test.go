@@ -185,7 +185,7 @@ func TestVerifyGoesByTheLastWord(t *testing.T) {
 	}
 	// What exists: u is a file in the end, a another file than h, d opaque and explicit.
 	files := []file{opaque(dir("d", 0o711), layer.Marked), regular("d/sub", ""), regular("r", ""), regular("u", "now a file"), regular("a", "second")}
-	if err := fill(g, LayerRecord{}, files...); err != nil {
+	if err := fill(g, files...); err != nil {
 		t.Fatal(err)
 	}
 	h := filepath.Join(ondisk.ProcPath(g.Dir()), "h")
@@ -223,15 +223,8 @@ func TestRepairLeavesMountsRunning(t *testing.T) {
 	id := addLayer(t, s, "a", LayerRecord{}, everyKind()...)
 	other := addLayer(t, s, "b", LayerRecord{}, implied("d"), regular("d/b", "x"))
 	img := putImage(t, s, "a", id, other)
-	m, err := s.Assemble(t.Context(), img, MountOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	target := t.TempDir()
-	unmountLater(t, target)
-	if err := m.Mount(t.Context(), target); err != nil {
-		t.Fatal(err)
-	}
+	mountImage(t, s, img, target)
 	for _, dir := range []string{layersDir + "/" + id.Encoded() + "/fs/d/file", fixDir + "/" + img.Fix.Encoded() + "/fs/d/extra"} {
 		writeFile(t, filepath.Join(s.Path(), dir), "rotten")
 	}
@@ -244,7 +237,7 @@ func TestRepairLeavesMountsRunning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := fill(g, LayerRecord{}, everyKind()...); err != nil {
+	if err := fill(g, everyKind()...); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.Seal(t.Context(), recordOf(LayerRecord{}, everyKind())); err != nil {
@@ -268,14 +261,12 @@ func TestRepairLeavesMountsRunning(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
+	if err := unix.Unmount(target, 0); err != nil {
 		t.Fatal(err)
 	}
 	reopen(t, s.Path(), Options{})
 	checkEmpty(t, s, trashDir, stagingDir)
-	if err := m.Mount(t.Context(), target); err != nil {
-		t.Fatal(err)
-	}
+	mountImage(t, s, img, target)
 	if body, err := os.ReadFile(target + "/d/file"); err != nil || string(body) != "some content" {
 		t.Errorf("a new mount shows %q, error %v", body, err)
 	}
@@ -401,53 +392,6 @@ func TestLinksAreNotGivenTwice(t *testing.T) {
 	}
 	if left, _, err := s.readLinks(); err != nil || len(left) != 1 {
 		t.Errorf("links %v stay, error %v; want the last only", left, err)
-	}
-}
-
-func TestPruneSparesWhatIsMounted(t *testing.T) {
-	needsMount(t)
-	for _, how := range []string{"by descriptor", "by line", "by line from an unknown source", "by descriptor from an unknown source"} {
-		t.Run(how, func(t *testing.T) {
-			s := openStore(t)
-			id := addLayer(t, s, "a", LayerRecord{}, regular("f", "some bytes"))
-			m, err := s.Assemble(t.Context(), putImage(t, s, "a", id), MountOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			target := t.TempDir()
-			unmountLater(t, target)
-			unknown := strings.Contains(how, "unknown")
-			if unknown {
-				m.source = "unknown"
-			}
-			if strings.HasPrefix(how, "by line") {
-				shell(t, line(t, m, target))
-			} else if err := m.Mount(t.Context(), target); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.Remove(t.Context(), "a"); unknown {
-				// A line's relative names say too little to refuse, but enough
-				// to spare the layers.
-				t.Logf("removing: %v", err)
-			} else if !errors.Is(err, ErrBusy) || !strings.Contains(fmt.Sprint(err), target) {
-				t.Errorf("removing a mounted image's only reference: %v, want ErrBusy and where", err)
-			}
-			if _, err := s.Prune(t.Context(), PruneOptions{KeepStorage: 1}); err != nil {
-				t.Fatal(err)
-			}
-			if has, err := s.HasLayer(id); err != nil || !has {
-				t.Errorf("the mounted layer is there: %v, error %v", has, err)
-			}
-			if err := unix.Unmount(target, 0); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.Prune(t.Context(), PruneOptions{KeepStorage: 1}); err != nil {
-				t.Fatal(err)
-			}
-			if has, err := s.HasLayer(id); err != nil || has {
-				t.Errorf("after the unmount the layer is there: %v, error %v", has, err)
-			}
-		})
 	}
 }
 

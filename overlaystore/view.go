@@ -16,6 +16,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/opencontainers/go-digest"
 )
 
 // kind is what a layer has at a path.
@@ -37,7 +38,8 @@ type state struct {
 
 // layerView is one layer's directory, looked at path by path.
 type layerView struct {
-	lowerLayer
+	diffID  digest.Digest
+	rec     LayerRecord
 	dir     *os.File
 	form    Format
 	implied map[string]layer.ImpliedDir
@@ -55,24 +57,36 @@ type place struct {
 // name means is found by asking the layers downwards until one hides the rest.
 type view []*layerView
 
-func (s *Store) openView(stack []lowerLayer) (view, error) {
+func (s *Store) openView(stack []stackLayer) (view, error) {
 	var v view
 	for _, l := range stack {
-		dir, err := durable.OpenDirAt(s.root, l.rel)
+		lv, err := s.openLayerView(l)
 		if err != nil {
 			v.close()
 			return nil, err
 		}
-		lv := &layerView{
-			lowerLayer: l, dir: dir, form: s.format,
-			implied: map[string]layer.ImpliedDir{}, foreign: map[string]place{}, states: map[string]state{},
-		}
-		for _, d := range l.rec.Implied {
-			lv.implied[string(d.Path)] = d
-		}
 		v = append(v, lv)
 	}
 	return v, nil
+}
+
+func (s *Store) openLayerView(l stackLayer) (*layerView, error) {
+	rec, err := s.Layer(l.diffID)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := durable.OpenDirAt(s.root, l.rel)
+	if err != nil {
+		return nil, err
+	}
+	lv := &layerView{
+		diffID: l.diffID, rec: rec, dir: dir, form: s.format,
+		implied: map[string]layer.ImpliedDir{}, foreign: map[string]place{}, states: map[string]state{},
+	}
+	for _, d := range rec.Implied {
+		lv.implied[string(d.Path)] = d
+	}
+	return lv, nil
 }
 
 func (v view) close() {

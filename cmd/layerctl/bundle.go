@@ -17,6 +17,7 @@ import (
 	"github.com/layerctl/layerctl/bundle"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -80,7 +81,7 @@ func runBundle(c *cli.Context) (err error) {
 	if options.Target, err = filepath.Abs(rootfs); err != nil {
 		return err
 	}
-	mount, err := store.Assemble(c.Context, image, options)
+	mount, err := overlaymount.Assemble(c.Context, store, image, options)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func runBundle(c *cli.Context) (err error) {
 		return errors.Join(err, mount.Discard(c.Context))
 	}
 	if err := writeBundle(c, config, args[1], args[2:], options); err != nil {
-		return errors.Join(err, store.Unmount(c.Context, rootfs, overlaystore.UnmountOptions{}))
+		return errors.Join(err, overlaymount.Unmount(c.Context, store, rootfs, overlaymount.UnmountOptions{}))
 	}
 	return nil
 }
@@ -108,7 +109,7 @@ func imageConfig(c *cli.Context, ref string, image overlaystore.Image) (config [
 	return config, nil
 }
 
-func writeBundle(c *cli.Context, config []byte, dir string, args []string, mounted overlaystore.MountOptions) error {
+func writeBundle(c *cli.Context, config []byte, dir string, args []string, mounted overlaymount.Options) error {
 	root, err := os.OpenRoot(filepath.Join(dir, "rootfs"))
 	if err != nil {
 		return err

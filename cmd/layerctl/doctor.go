@@ -13,7 +13,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
-	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/platform"
 )
 
@@ -37,9 +37,9 @@ func runDoctor(c *cli.Context) error {
 		return err
 	}
 	d := &show.Diagnosis{Version: setup.Version(), Store: store}
-	d.Add("mount", overlaystore.Survey(c.Context, store)...)
+	d.Add("mount", overlaymount.Survey(c.Context, store)...)
 	_, missing := os.Stat(helperPath)
-	d.Add("mount", overlaystore.Check{Name: args.HelperName, OK: missing == nil, Value: helperPath, Hint: "only needed for lines of fstab with more than about 120 layers: ln -s " + ownPath() + " " + helperPath})
+	d.Add("mount", overlaymount.Check{Name: args.HelperName, OK: missing == nil, Value: helperPath, Hint: "only needed for lines of fstab with more than about 120 layers: ln -s " + ownPath() + " " + helperPath})
 	d.Add("rootless", host.Rootless()...)
 	d.Add("limits", host.Limits()...)
 	d.Add("platform", surveyPlatform(c)...)
@@ -50,27 +50,27 @@ func runDoctor(c *cli.Context) error {
 	return d.Text(c.App.Writer)
 }
 
-func surveyPlatform(c *cli.Context) []overlaystore.Check {
+func surveyPlatform(c *cli.Context) []overlaymount.Check {
 	host := platform.Detect(platform.Inputs{Userland: platform.Userland(c.String("userland"))})
 	chosen, from := platform.Format(host.Platform), "this machine's"
 	if spec := c.String("platform"); spec != "" {
 		chosen, from = spec, "by --platform"
 	}
-	list := []overlaystore.Check{{Name: "images for", OK: host.Warning == "", Value: chosen + ", " + from, Hint: host.Warning}}
+	list := []overlaymount.Check{{Name: "images for", OK: host.Warning == "", Value: chosen + ", " + from, Hint: host.Warning}}
 	if host.Other != nil {
-		list = append(list, overlaystore.Check{Name: "then for", OK: true, Value: platform.Format(*host.Other)})
+		list = append(list, overlaymount.Check{Name: "then for", OK: true, Value: platform.Format(*host.Other)})
 	} else if host.Why != "" {
-		list = append(list, overlaystore.Check{Name: "images of the other width", Value: "no", Hint: host.Why})
+		list = append(list, overlaymount.Check{Name: "images of the other width", Value: "no", Hint: host.Why})
 	}
 	for _, f := range host.Facts {
-		list = append(list, overlaystore.Check{Name: f.Name, OK: true, Value: f.Value + " (" + f.Source + ")"})
+		list = append(list, overlaymount.Check{Name: f.Name, OK: true, Value: f.Value + " (" + f.Source + ")"})
 	}
 	return list
 }
 
 // surveyRegistry names files only, and nothing that is in them.
-func surveyRegistry(c *cli.Context) []overlaystore.Check {
-	var list []overlaystore.Check
+func surveyRegistry(c *cli.Context) []overlaymount.Check {
+	var list []overlaymount.Check
 	r := layerctl.New(layerctl.Options{Registry: setup.RegistryOptions(c, nil)})
 	found := 0
 	for _, file := range r.KeyFiles() {
@@ -79,7 +79,7 @@ func surveyRegistry(c *cli.Context) []overlaystore.Check {
 			continue
 		}
 		found++
-		check := overlaystore.Check{Name: "credentials", OK: err == nil, Value: file}
+		check := overlaymount.Check{Name: "credentials", OK: err == nil, Value: file}
 		if err != nil {
 			check.Hint = err.Error()
 		} else {
@@ -88,10 +88,10 @@ func surveyRegistry(c *cli.Context) []overlaystore.Check {
 		list = append(list, check)
 	}
 	if found == 0 {
-		list = append(list, overlaystore.Check{Name: "credentials", Value: "no file", Hint: "public images need none; 'layerctl login HOST' keeps some"})
+		list = append(list, overlaymount.Check{Name: "credentials", Value: "no file", Hint: "public images need none; 'layerctl login HOST' keeps some"})
 	}
 	mirrors, err := r.Mirrors("docker.io")
-	check := overlaystore.Check{Name: "mirrors of docker.io", OK: true, Value: strings.Join(mirrors, " ")}
+	check := overlaymount.Check{Name: "mirrors of docker.io", OK: true, Value: strings.Join(mirrors, " ")}
 	switch {
 	case err != nil:
 		check.OK, check.Value, check.Hint = false, "the configuration cannot be read", err.Error()

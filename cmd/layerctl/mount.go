@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/layerctl/layerctl/overlaymount"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
@@ -50,7 +52,7 @@ after the next boot until you have looked at it. Overlayfs marks the work dir
 of a volatile mount and refuses it from then on; layerctl removes the mark
 where nothing can have been lost.
 
---option takes ` + strings.Join(overlaystore.MountOption(), ", ") + `.
+--option takes ` + strings.Join(overlaymount.OptionNames(), ", ") + `.
 
 --idmap INSIDE:OUTSIDE:SIZE shows the image's owners shifted, 0:100000:65536
 user 0 as user 100000, without touching a file: one store for containers with
@@ -120,7 +122,7 @@ func runMount(c *cli.Context) (err error) {
 		}
 		tellLeftovers(c, store, target)
 	}
-	mount, err := store.Assemble(c.Context, image, options)
+	mount, err := overlaymount.Assemble(c.Context, store, image, options)
 	if err != nil {
 		return err
 	}

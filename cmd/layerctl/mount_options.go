@@ -5,9 +5,8 @@ package main
 import (
 	"fmt"
 
+	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/urfave/cli/v2"
-
-	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // mountFlags say how an image is mounted; mount and bundle have them.
@@ -23,8 +22,8 @@ func mountFlags() []cli.Flag {
 	}
 }
 
-func mountOptions(c *cli.Context) (overlaystore.MountOptions, error) {
-	o := overlaystore.MountOptions{
+func mountOptions(c *cli.Context) (overlaymount.Options, error) {
+	o := overlaymount.Options{
 		Writable: c.Bool("rw") || c.String("upper") != "",
 		Upper:    c.String("upper"),
 		Work:     c.String("work"),
@@ -33,8 +32,8 @@ func mountOptions(c *cli.Context) (overlaystore.MountOptions, error) {
 	}
 	switch driver := c.String("driver"); driver {
 	case "auto", "":
-	case string(overlaystore.KernelDriver), string(overlaystore.FUSEDriver):
-		o.Driver = overlaystore.Driver(driver)
+	case string(overlaymount.KernelDriver), string(overlaymount.FUSEDriver):
+		o.Driver = overlaymount.Driver(driver)
 	default:
 		return o, &usageError{Problem: fmt.Sprintf("there is no --driver %q", driver), Advice: "it is one of auto, kernel, fuse-overlayfs"}
 	}
@@ -45,7 +44,7 @@ func mountOptions(c *cli.Context) (overlaystore.MountOptions, error) {
 		return o, &usageError{Problem: "--volatile concerns what is written", Advice: "add --rw"}
 	}
 	if spec := c.String("idmap"); spec != "" {
-		idmap, err := overlaystore.ParseIDMap(spec)
+		idmap, err := overlaymount.ParseIDMap(spec)
 		if err != nil {
 			return o, &usageError{Problem: "--idmap: " + err.Error()}
 		}

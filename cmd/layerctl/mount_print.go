@@ -10,6 +10,7 @@ import (
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -22,7 +23,7 @@ func mountFormats() []string {
 }
 
 // printMount prints the mount in the form that was asked for.
-func printMount(c *cli.Context, mount *overlaystore.Mount, image overlaystore.Image, name, target string) error {
+func printMount(c *cli.Context, mount *overlaymount.Mount, image overlaystore.Image, name, target string) error {
 	format := c.String("format")
 	if format == "" && c.Bool("json") {
 		format = "json"
@@ -55,8 +56,8 @@ func printMount(c *cli.Context, mount *overlaystore.Mount, image overlaystore.Im
 }
 
 // printFSTab prints the line, and says what it takes beside mount(8).
-func printFSTab(c *cli.Context, mount *overlaystore.Mount, target string) error {
-	line, err := mount.FSTab(target, overlaystore.FSTabOptions{Systemd: systemdRuns(), Helper: c.String("format") == "fstab-helper"})
+func printFSTab(c *cli.Context, mount *overlaymount.Mount, target string) error {
+	line, err := mount.FSTab(target, overlaymount.FSTabOptions{Systemd: systemdRuns(), Helper: c.String("format") == "fstab-helper"})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -43,7 +44,7 @@ func runMounts(c *cli.Context) (err error) {
 
 // tellLeftovers warns of what a mount at target had written before a crash.
 func tellLeftovers(c *cli.Context, store *overlaystore.Store, target string) {
-	left, err := store.Leftovers(c.Context)
+	left, err := overlaymount.Leftovers(c.Context, store)
 	if err != nil || c.Bool("quiet") {
 		return
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -189,7 +190,7 @@ func (p *puller) pulled(ref string, pulled layerctl.Pulled) error {
 		}
 	}
 	name := pulled.Reference.String()
-	mount, err := p.store.Assemble(p.Context.Context, pulled.Image, overlaystore.MountOptions{Name: name})
+	mount, err := overlaymount.Assemble(p.Context.Context, p.store, pulled.Image, overlaymount.Options{Name: name})
 	if err != nil {
 		return err
 	}

@@ -3,10 +3,10 @@
 package main
 
 import (
+	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
-	"github.com/layerctl/layerctl/overlaystore"
 )
 
 func umountCommand() *cli.Command {
@@ -43,5 +43,5 @@ func runUmount(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, store) }()
-	return store.Unmount(c.Context, target, overlaystore.UnmountOptions{Lazy: c.Bool("lazy"), Keep: c.Bool("keep")})
+	return overlaymount.Unmount(c.Context, store, target, overlaymount.UnmountOptions{Lazy: c.Bool("lazy"), Keep: c.Bool("keep")})
 }

@@ -9,12 +9,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/overlaymount"
 )
 
 // HelperName is the program that mount(8) calls for the filesystem type
 // layerctl: SPEC DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE].
-const HelperName = "mount." + overlaystore.HelperType
+const HelperName = "mount." + overlaymount.HelperType
 
 // MountHelperArgs are the helper's arguments where this process is the helper,
 // by its name or by the first argument.
@@ -162,7 +162,7 @@ func (h *MountCall) option(o string) (err error) {
 		h.local = append(h.local, "--option", value)
 	case key == "idmap":
 		h.idmap = strings.TrimPrefix(h.idmap+","+value, ",")
-	case !h.sloppy || overlaystore.IsMountOption(o):
+	case !h.sloppy || overlaymount.IsOption(o):
 		h.local = append(h.local, "--option", o)
 	}
 	return err

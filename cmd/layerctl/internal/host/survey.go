@@ -10,15 +10,16 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/layerctl/layerctl/overlaymount"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/userns"
-	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // Rootless looks for what a user without root needs.
-func Rootless() []overlaystore.Check {
-	list := []overlaystore.Check{{Name: "user namespaces", OK: true, Value: "allowed", Hint: "sysctl -w user.max_user_namespaces=15000"}}
+func Rootless() []overlaymount.Check {
+	list := []overlaymount.Check{{Name: "user namespaces", OK: true, Value: "allowed", Hint: "sysctl -w user.max_user_namespaces=15000"}}
 	for file, bad := range map[string]string{
 		"/proc/sys/user/max_user_namespaces":                     "0",
 		"/proc/sys/kernel/unprivileged_userns_clone":             "0",
@@ -31,16 +32,16 @@ func Rootless() []overlaystore.Check {
 	}
 	for _, name := range []string{"newuidmap", "newgidmap"} {
 		path, err := exec.LookPath(name)
-		check := overlaystore.Check{Name: name, OK: err == nil, Value: path, Hint: "install the package uidmap (shadow-utils)"}
+		check := overlaymount.Check{Name: name, OK: err == nil, Value: path, Hint: "install the package uidmap (shadow-utils)"}
 		list = append(list, check)
 	}
-	path, err := exec.LookPath(string(overlaystore.FUSEDriver))
-	list = append(list, overlaystore.Check{Name: "fuse-overlayfs", OK: err == nil, Value: path, Hint: "only needed where the kernel mounts no overlayfs in user namespaces: before Linux 5.11"})
+	path, err := exec.LookPath(string(overlaymount.FUSEDriver))
+	list = append(list, overlaymount.Check{Name: "fuse-overlayfs", OK: err == nil, Value: path, Hint: "only needed where the kernel mounts no overlayfs in user namespaces: before Linux 5.11"})
 	return append(list, subordinateIDs())
 }
 
-func subordinateIDs() overlaystore.Check {
-	check := overlaystore.Check{Name: "subordinate ids", Hint: "add a line such as NAME:100000:65536 to /etc/subuid and /etc/subgid"}
+func subordinateIDs() overlaymount.Check {
+	check := overlaymount.Check{Name: "subordinate ids", Hint: "add a line such as NAME:100000:65536 to /etc/subuid and /etc/subgid"}
 	mapping, err := userns.Subordinate()
 	if err != nil {
 		if u, err := user.Current(); err == nil {
@@ -57,15 +58,15 @@ func subordinateIDs() overlaystore.Check {
 }
 
 // Limits tells what bounds a process here.
-func Limits() []overlaystore.Check {
+func Limits() []overlaymount.Check {
 	var files unix.Rlimit
 	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &files) // zero says no
-	list := []overlaystore.Check{
+	list := []overlaymount.Check{
 		{Name: "open files", OK: files.Cur >= 1024, Value: fmt.Sprintf("%d, at most %d", files.Cur, files.Max), Hint: "ulimit -n 1024"},
 		{Name: "processors", OK: true, Value: fmt.Sprint(runtime.NumCPU())},
 	}
 	if raw, err := os.ReadFile("/proc/sys/fs/mount-max"); err == nil {
-		list = append(list, overlaystore.Check{Name: "mounts", OK: true, Value: "at most " + strings.TrimSpace(string(raw))})
+		list = append(list, overlaymount.Check{Name: "mounts", OK: true, Value: "at most " + strings.TrimSpace(string(raw))})
 	}
-	return append(list, overlaystore.Check{Name: "layers of an image", OK: true, Value: "at most 500"})
+	return append(list, overlaymount.Check{Name: "layers of an image", OK: true, Value: "at most 500"})
 }

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
-	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/overlaymount"
 )
 
 // Diagnosis is what doctor --json prints.
@@ -27,7 +27,7 @@ type checkOfHost struct {
 }
 
 // Add appends checks; one that went well needs no hint.
-func (d *Diagnosis) Add(area string, list ...overlaystore.Check) {
+func (d *Diagnosis) Add(area string, list ...overlaymount.Check) {
 	for _, c := range list {
 		if c.OK {
 			c.Hint = ""

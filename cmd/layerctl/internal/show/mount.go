@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -27,7 +28,7 @@ type mountJSON struct {
 }
 
 // MountJSON prints all that a mount is made of as one object.
-func MountJSON(w io.Writer, mount *overlaystore.Mount, image overlaystore.Image, name, target string) error {
+func MountJSON(w io.Writer, mount *overlaymount.Mount, image overlaystore.Image, name, target string) error {
 	line, err := mount.Line(target)
 	if err != nil {
 		return err
@@ -44,6 +45,6 @@ func MountJSON(w io.Writer, mount *overlaystore.Mount, image overlaystore.Image,
 }
 
 // SpecJSON prints the list of mounts that containerd takes.
-func SpecJSON(w io.Writer, spec overlaystore.Spec) error {
-	return terminal.WriteJSON(w, []overlaystore.Spec{spec})
+func SpecJSON(w io.Writer, spec overlaymount.Spec) error {
+	return terminal.WriteJSON(w, []overlaymount.Spec{spec})
 }

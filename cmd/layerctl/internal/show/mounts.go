@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -85,7 +86,7 @@ func MountsOf(ctx context.Context, store *overlaystore.Store) ([]Mounted, error)
 	if err != nil {
 		return nil, err
 	}
-	left, err := store.Leftovers(ctx)
+	left, err := overlaymount.Leftovers(ctx, store)
 	if err != nil {
 		return nil, err
 	}

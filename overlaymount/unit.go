@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // Unit is a systemd mount unit, with the name that its file must have
@@ -34,8 +36,8 @@ func (m *Mount) unit(target string) (Unit, error) {
 	if err != nil {
 		return Unit{}, err
 	}
-	if strings.ContainsAny(abs+m.store.path+m.upper+m.work, "\n\r") {
-		return Unit{}, fmt.Errorf("%w: a path has a line break, for which units have no form", ErrUnsupported)
+	if strings.ContainsAny(abs+m.store.Path()+m.upper+m.work, "\n\r") {
+		return Unit{}, fmt.Errorf("%w: a path has a line break, for which units have no form", overlaystore.ErrUnsupported)
 	}
 	name := unitName(abs)
 	// The options end in a comma's neighbour, never in a backslash, which

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"os"
@@ -18,7 +18,7 @@ func TestSurvey(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("the survey leaves %v, error %v", left, err)
 	}
-	s := reopen(t, filepath.Join(dir, "store"), Options{})
+	s := reopen(t, filepath.Join(dir, "store"))
 	after := survey(t, s.Path())
 	for _, name := range []string{"whiteouts", "overlay attributes", "owners of files"} {
 		if before[name].Value != after[name].Value || before[name].Value == "" {

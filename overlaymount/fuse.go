@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"context"
@@ -20,6 +20,7 @@ import (
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/internal/probe"
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // Driver is what puts layers together.
@@ -62,15 +63,15 @@ func (m *Mount) chooseDriver(ctx context.Context, wanted Driver) error {
 		m.driver = FUSEDriver
 	case FUSEDriver:
 		if _, err := exec.LookPath(string(FUSEDriver)); err != nil {
-			return fmt.Errorf("%w: %w; the package has the program's name", ErrUnsupported, err)
+			return fmt.Errorf("%w: %w; the package has the program's name", overlaystore.ErrUnsupported, err)
 		}
 	default:
-		return fmt.Errorf("%w: there is no driver %q", ErrUnsupported, wanted)
+		return fmt.Errorf("%w: there is no driver %q", overlaystore.ErrUnsupported, wanted)
 	}
 	if err := m.checkFUSE(); err != nil || os.Geteuid() != 0 {
 		return err // an ordinary user who only prints cannot try
 	}
-	return m.store.tryFUSE(ctx)
+	return m.tryFUSE(ctx)
 }
 
 // kernelMounts tries in a user namespace whether the kernel mounts overlayfs
@@ -84,7 +85,7 @@ func (m *Mount) kernelMounts() bool {
 		return !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENODEV)
 	}
 	defer c.Close()
-	lower := ondisk.ProcPath(m.store.root) + "/" + m.paths[0] + ":" + ondisk.ProcPath(m.store.root) + "/" + m.paths[1]
+	lower := ondisk.ProcPath(m.store.Dir()) + "/" + m.paths[0] + ":" + ondisk.ProcPath(m.store.Dir()) + "/" + m.paths[1]
 	if c.Set("source", m.source) != nil || c.Set("lowerdir", lower) != nil {
 		return true // whatever that is, mounting says it better
 	}
@@ -99,7 +100,7 @@ func (m *Mount) kernelMounts() bool {
 // it does not know.
 func (m *Mount) checkFUSE() error {
 	lacks := func(what string) error {
-		return fmt.Errorf("%w: fuse-overlayfs has no %s; the kernel's overlayfs has, see --driver", ErrUnsupported, what)
+		return fmt.Errorf("%w: fuse-overlayfs has no %s; the kernel's overlayfs has, see --driver", overlaystore.ErrUnsupported, what)
 	}
 	switch {
 	case len(m.idmap) > 0:
@@ -119,7 +120,7 @@ func (m *Mount) checkFUSE() error {
 // processes; versions before 1.11 ignore it.
 func (m *Mount) fuseOptions() (string, error) {
 	if m.pair == "" && strings.ContainsAny(m.upper+m.work, `,:\"`) {
-		return "", fmt.Errorf("%w: upper %q or work %q has a comma, a colon, a backslash or a quotation mark, for which fuse-overlayfs has no form", ErrUnsupported, m.upper, m.work)
+		return "", fmt.Errorf("%w: upper %q or work %q has a comma, a colon, a backslash or a quotation mark, for which fuse-overlayfs has no form", overlaystore.ErrUnsupported, m.upper, m.work)
 	}
 	o := []string{"fsname=" + m.source, "lowerdir=" + strings.Join(m.names, ":")}
 	if m.writable() {
@@ -153,33 +154,33 @@ func runFUSE(ctx context.Context, dir, options, target string) error {
 // tryFUSE finds out whether fuse-overlayfs honours the marks of this store's
 // form, and whether it mounts at all. Versions differ, and one that does not
 // know a mark shows what was deleted.
-func (s *Store) tryFUSE(ctx context.Context) (err error) {
+func (m *Mount) tryFUSE(ctx context.Context) (err error) {
 	if err := durable.Fault(ctx, "try fuse-overlayfs"); err != nil {
 		return err
 	}
 	name := probe.Prefix + rand.Text()
-	if err := unix.Mkdirat(int(s.root.Fd()), name, 0o700); err != nil {
-		return &os.PathError{Op: "mkdir", Path: filepath.Join(s.path, name), Err: err}
+	if err := unix.Mkdirat(int(m.store.Dir().Fd()), name, 0o700); err != nil {
+		return &os.PathError{Op: "mkdir", Path: filepath.Join(m.store.Path(), name), Err: err}
 	}
-	defer func() { err = errors.Join(err, beneath.RemoveAll(s.root, name)) }()
-	dir, err := durable.OpenDirAt(s.root, name)
+	defer func() { err = errors.Join(err, beneath.RemoveAll(m.store.Dir(), name)) }()
+	dir, err := durable.OpenDirAt(m.store.Dir(), name)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	if err := errors.Join(probe.FillTrial(dir, s.format.Form), unix.Mkdirat(int(dir.Fd()), "merged", 0o700)); err != nil {
+	if err := errors.Join(probe.FillTrial(dir, m.store.Format().Form), unix.Mkdirat(int(dir.Fd()), "merged", 0o700)); err != nil {
 		return fmt.Errorf("prepare a trial mount: %w", err)
 	}
-	merged := filepath.Join(s.path, name, "merged")
-	if err := runFUSE(ctx, filepath.Join(s.path, name), "ro,lowerdir=upper:lower", merged); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	merged := filepath.Join(m.store.Path(), name, "merged")
+	if err := runFUSE(ctx, filepath.Join(m.store.Path(), name), "ro,lowerdir=upper:lower", merged); err != nil {
+		return fmt.Errorf("%w: %w", overlaystore.ErrUnsupported, err)
 	}
 	root, err := os.Open(merged)
 	if err == nil {
 		err = errors.Join(probe.CheckTrial(root), root.Close())
 	}
 	if err = errors.Join(err, unix.Unmount(merged, unix.MNT_DETACH)); err != nil {
-		return fmt.Errorf("%w: fuse-overlayfs and whiteouts in the form %q: %w", ErrUnsupported, s.format.Whiteouts, err)
+		return fmt.Errorf("%w: fuse-overlayfs and whiteouts in the form %q: %w", overlaystore.ErrUnsupported, m.store.Format().Whiteouts, err)
 	}
 	return nil
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // Spec is a mount as runtimes write it down: containerd's mount, and with a
@@ -47,11 +49,11 @@ func (m *Mount) absolute(options []string) []string {
 }
 
 func (m *Mount) noFUSE(what string) error {
-	return fmt.Errorf("%w: %s is for the kernel's overlayfs, and not for fuse-overlayfs; print the line for sh, or mount by layerctl", ErrUnsupported, what)
+	return fmt.Errorf("%w: %s is for the kernel's overlayfs, and not for fuse-overlayfs; print the line for sh, or mount by layerctl", overlaystore.ErrUnsupported, what)
 }
 
 func (m *Mount) noIDMap(what string) error {
-	return fmt.Errorf("%w: %s cannot say an id map for layers; print the line for sh, or mount by layerctl", ErrUnsupported, what)
+	return fmt.Errorf("%w: %s cannot say an id map for layers; print the line for sh, or mount by layerctl", overlaystore.ErrUnsupported, what)
 }
 
 // checkLasting refuses to write down for every boot what ends with a mount.
@@ -68,5 +70,5 @@ func (m *Mount) checkLasting(what string) error {
 }
 
 func (m *Mount) noPair(what string) error {
-	return fmt.Errorf("%w: %s is for every boot, and an upper dir in the store goes with its mount; name one with --upper and --work", ErrUnsupported, what)
+	return fmt.Errorf("%w: %s is for every boot, and an upper dir in the store goes with its mount; name one with --upper and --work", overlaystore.ErrUnsupported, what)
 }

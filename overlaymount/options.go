@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"errors"
@@ -11,12 +11,13 @@ import (
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
 	"golang.org/x/sys/unix"
 )
 
-// MountOptions are how to mount an image. The zero value is right for most:
+// Options are how to mount an image. The zero value is right for most:
 // read-only, with no option that the store does not need.
-type MountOptions struct {
+type Options struct {
 	// Name stands in the mount's source, for people who read a list of
 	// mounts; "" takes the image's first reference.
 	Name string
@@ -32,7 +33,7 @@ type MountOptions struct {
 	// Writable; false syncs as filesystems do.
 	Volatile bool
 	// Options are options of overlayfs and mount flags, such as "metacopy=on"
-	// or "nosuid", each one of those that [MountOption] lists; none by default.
+	// or "nosuid", each one of those that [OptionNames] lists; none by default.
 	Options []string
 	// IDMap shifts the owners of the layers' files, see [ParseIDMap]; empty
 	// leaves them.
@@ -60,13 +61,13 @@ func (e *OptionError) Error() string {
 	return text
 }
 
-// Unwrap makes it ErrUnsupported, and whatever the kernel said; where that is
+// Unwrap makes it overlaystore.ErrUnsupported, and whatever the kernel said; where that is
 // nothing the caller asked for what makes no sense.
 func (e *OptionError) Unwrap() []error {
 	if e.Err == nil {
-		return []error{errkind.Usage, ErrUnsupported}
+		return []error{errkind.Usage, overlaystore.ErrUnsupported}
 	}
-	return []error{ErrUnsupported, e.Err}
+	return []error{overlaystore.ErrUnsupported, e.Err}
 }
 
 // overlayValues are the options of overlayfs that a user may choose, with
@@ -106,8 +107,8 @@ func propagations() map[string]uintptr {
 	}
 }
 
-// MountOption lists the options that [MountOptions] takes, sorted.
-func MountOption() []string {
+// OptionNames lists the options that [Options] takes, sorted.
+func OptionNames() []string {
 	var all []string
 	for key, values := range overlayValues() {
 		all = append(all, key+"="+strings.Join(values, "|"))
@@ -122,8 +123,8 @@ func MountOption() []string {
 	return all
 }
 
-// IsMountOption tells whether [MountOptions] takes an option.
-func IsMountOption(o string) bool {
+// IsOption tells whether [Options] takes an option.
+func IsOption(o string) bool {
 	_, err := parseOptions([]string{o})
 	return err == nil
 }
@@ -189,7 +190,7 @@ func reasonToRefuse(key string) string {
 	case "X-mount.idmap":
 		return "--idmap says that"
 	default:
-		return "it is none of " + strings.Join(MountOption(), ", ")
+		return "it is none of " + strings.Join(OptionNames(), ", ")
 	}
 }
 
@@ -244,7 +245,7 @@ func ProbeOption(option string) error {
 // a layer, so what is not chosen is said.
 func (m *Mount) overlayOptions() []string {
 	var o []string
-	userxattr := m.store.format.Xattrs == layer.UserXattrs
+	userxattr := m.store.Format().Xattrs == layer.UserXattrs
 	if m.chosen.value("redirect_dir") == "" && (!m.writable() || userxattr) && m.chosen.value("metacopy") != "on" {
 		o = append(o, "redirect_dir=nofollow")
 	}
@@ -276,20 +277,20 @@ func (m *Mount) flagBits() mountFlag {
 }
 
 // configure takes o apart and checks it.
-func (m *Mount) configure(o MountOptions) (err error) {
+func (m *Mount) configure(o Options) (err error) {
 	if m.chosen, err = parseOptions(o.Options); err != nil {
 		return err
 	}
-	if err := m.chosen.checkConflicts(o.Writable, m.store.format.Xattrs == layer.UserXattrs); err != nil {
+	if err := m.chosen.checkConflicts(o.Writable, m.store.Format().Xattrs == layer.UserXattrs); err != nil {
 		return err
 	}
 	switch {
 	case o.Volatile && !o.Writable:
-		return fmt.Errorf("%w: volatile concerns what is written, so it needs a writable mount", ErrUnsupported)
+		return fmt.Errorf("%w: volatile concerns what is written, so it needs a writable mount", overlaystore.ErrUnsupported)
 	case (o.Upper == "") != (o.Work == ""):
-		return fmt.Errorf("%w: an upper dir needs a work dir and the other way round, on the same filesystem", ErrUnsupported)
+		return fmt.Errorf("%w: an upper dir needs a work dir and the other way round, on the same filesystem", overlaystore.ErrUnsupported)
 	case o.Upper != "" && !o.Writable:
-		return fmt.Errorf("%w: upper and work are for a writable mount", ErrUnsupported)
+		return fmt.Errorf("%w: upper and work are for a writable mount", overlaystore.ErrUnsupported)
 	}
 	m.volatile, m.idmap = o.Volatile, o.IDMap
 	var errs []error

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // Check is one thing that a host can or cannot do.
@@ -154,23 +155,19 @@ func surveyFilesystem(ctx context.Context, near string, store bool) []Check {
 }
 
 // surveyForm is the form of the store that is there, or would be.
-func surveyForm(ctx context.Context, near string, store bool) (Format, error) {
+func surveyForm(ctx context.Context, near string, store bool) (layer.Form, error) {
+	if store {
+		format, err := overlaystore.FormatOf(near)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return format.Form, err
+		}
+	}
 	dir, err := durable.OpenDir(near)
 	if err != nil {
-		return Format{}, err
+		return layer.Form{}, err
 	}
 	defer dir.Close()
-	if store {
-		raw, err := readFile(dir, formatFile, 1<<16)
-		if err == nil {
-			return parseFormat(raw)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return Format{}, err
-		}
-	}
-	form, err := probe.Form(ctx, dir, layer.Form{})
-	return Format{FormatVersion, form}, err
+	return probe.Form(ctx, dir, layer.Form{})
 }
 
 // surveyIDMap tries an id-mapped mount of the store's filesystem.
@@ -179,9 +176,8 @@ func surveyIDMap(near string) Check {
 	dir, err := durable.OpenDir(near)
 	if err == nil {
 		defer dir.Close()
-		m := &Mount{store: &Store{path: near, root: dir}, idmap: []IDMapping{{0, 100000, 65536}}}
 		var mapped *os.File
-		if mapped, err = m.mappedStore(); err == nil {
+		if mapped, err = mappedDir(dir, []IDMapping{{0, 100000, 65536}}); err == nil {
 			mapped.Close()
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"cmp"
@@ -20,6 +20,7 @@ import (
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/internal/probe"
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // checkWritable finds what the kernel answers with a bare EINVAL, or mounts
@@ -42,9 +43,9 @@ func (m *Mount) checkPlaces() error {
 	upper, work := m.upper, m.work
 	switch {
 	case upper == work:
-		return fmt.Errorf("%w: upper and work are the same directory %q; make one beside the other", ErrUnsupported, upper)
+		return fmt.Errorf("%w: upper and work are the same directory %q; make one beside the other", overlaystore.ErrUnsupported, upper)
 	case within(work, upper), within(upper, work):
-		return fmt.Errorf("%w: of upper %q and work %q one is inside the other; make one beside the other", ErrUnsupported, upper, work)
+		return fmt.Errorf("%w: of upper %q and work %q one is inside the other; make one beside the other", overlaystore.ErrUnsupported, upper, work)
 	}
 	if m.pair == "" {
 		return m.checkOutsideStore()
@@ -53,13 +54,13 @@ func (m *Mount) checkPlaces() error {
 }
 
 func (m *Mount) checkOutsideStore() error {
-	store, err := filepath.EvalSymlinks(m.store.path)
+	store, err := filepath.EvalSymlinks(m.store.Path())
 	if err != nil {
 		return err
 	}
 	for _, dir := range []string{m.upper, m.work} {
 		if within(dir, store) || within(store, dir) {
-			return fmt.Errorf("%w: %q overlaps the store %q, whose layers must not change while they are mounted", ErrUnsupported, dir, store)
+			return fmt.Errorf("%w: %q overlaps the store %q, whose layers must not change while they are mounted", overlaystore.ErrUnsupported, dir, store)
 		}
 	}
 	return nil
@@ -75,15 +76,15 @@ const (
 )
 
 func (m *Mount) checkFilesystem() error {
-	mounts := [2]unix.Statx_t{}
+	statx := [2]unix.Statx_t{}
 	for i, dir := range []string{m.upper, m.work} {
-		if err := unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_MNT_ID|unix.STATX_BASIC_STATS, &mounts[i]); err != nil {
+		if err := unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_MNT_ID|unix.STATX_BASIC_STATS, &statx[i]); err != nil {
 			return &os.PathError{Op: "stat", Path: dir, Err: err}
 		}
 	}
-	a, b := mounts[0], mounts[1]
+	a, b := statx[0], statx[1]
 	if a.Dev_major != b.Dev_major || a.Dev_minor != b.Dev_minor || a.Mnt_id != b.Mnt_id {
-		return fmt.Errorf("%w: upper %q and work %q are on different mounts: files move between them by rename, so they must be in the same mount of the same filesystem", ErrUnsupported, m.upper, m.work)
+		return fmt.Errorf("%w: upper %q and work %q are on different mounts: files move between them by rename, so they must be in the same mount of the same filesystem", overlaystore.ErrUnsupported, m.upper, m.work)
 	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(m.upper, &st); err != nil {
@@ -91,7 +92,7 @@ func (m *Mount) checkFilesystem() error {
 	}
 	kinds := map[int64]string{overlayMagic: "overlayfs", fuseMagic: "FUSE", nfsMagic: "NFS", fatMagic: "FAT"}
 	if kind, refused := kinds[int64(st.Type)]; refused {
-		return fmt.Errorf("%w: upper %q is on %s, which overlayfs cannot write to; use ext4, xfs, btrfs or tmpfs", ErrUnsupported, m.upper, kind)
+		return fmt.Errorf("%w: upper %q is on %s, which overlayfs cannot write to; use ext4, xfs, btrfs or tmpfs", overlaystore.ErrUnsupported, m.upper, kind)
 	}
 	if st.Flags&unix.ST_RDONLY != 0 {
 		return fmt.Errorf("upper %q is on a filesystem mounted read-only: %w", m.upper, unix.EROFS)
@@ -106,7 +107,7 @@ func (m *Mount) checkUse(ctx context.Context) error {
 	err := mounts.Each(ctx, func(proc string, e mounts.Entry) {
 		for _, dir := range append(e.Dirs("upperdir"), e.Dirs("workdir")...) {
 			if dir == m.upper || dir == m.work {
-				found = fmt.Errorf("%w: %q is in use by the mount at %q (seen by process %s)", ErrBusy, dir, e.Target, proc)
+				found = fmt.Errorf("%w: %q is in use by the mount at %q (seen by process %s)", overlaystore.ErrBusy, dir, e.Target, proc)
 			}
 		}
 	})
@@ -125,7 +126,7 @@ func (m *Mount) checkDriver() error {
 		return err
 	}
 	by := cmp.Or(w.Driver, KernelDriver)
-	return fmt.Errorf("%w: upper %q was written to with --driver %s, whose marks of what is deleted the other does not know: go on with that one, or begin with a new upper", ErrUnsupported, m.upper, by)
+	return fmt.Errorf("%w: upper %q was written to with --driver %s, whose marks of what is deleted the other does not know: go on with that one, or begin with a new upper", overlaystore.ErrUnsupported, m.upper, by)
 }
 
 // checkVolatile deals with what a volatile mount leaves in its work dir, even
@@ -136,7 +137,11 @@ func (m *Mount) checkVolatile() error {
 	if _, err := os.Lstat(filepath.Join(left, "volatile")); err != nil {
 		return nil
 	}
-	if w, ok := readWriting(m.work); ok && w.Boot == m.store.boot {
+	boot, err := durable.BootID()
+	if err != nil {
+		return err
+	}
+	if w, ok := readWriting(m.work); ok && w.Boot == boot {
 		inner, err := durable.OpenDir(filepath.Dir(left))
 		if err != nil {
 			return err
@@ -160,8 +165,8 @@ func (e *VolatileError) Hint() string {
 	return fmt.Sprintf("look whether the files are right, or begin with a new upper; then remove %s", filepath.Join(e.Work, "work", "incompat"))
 }
 
-// Unwrap makes it ErrDamaged.
-func (e *VolatileError) Unwrap() error { return ErrDamaged }
+// Unwrap makes it overlaystore.ErrDamaged.
+func (e *VolatileError) Unwrap() error { return overlaystore.ErrDamaged }
 
 // tryWork does in a directory of its own what overlayfs is going to need: it
 // mounts read-only or without features where that fails, and returns 0.
@@ -186,8 +191,8 @@ func (m *Mount) tryWork() (err error) {
 		try    func(*os.File) error
 		kernel bool // only that one needs it
 	}{
-		{"keeps " + string(m.store.format.Xattrs) + ".* extended attributes", func(d *os.File) error {
-			return unix.Fsetxattr(int(d.Fd()), m.store.format.Xattr("opaque"), []byte("y"), 0)
+		{"keeps " + string(m.store.Format().Xattrs) + ".* extended attributes", func(d *os.File) error {
+			return unix.Fsetxattr(int(d.Fd()), m.store.Format().Xattr("opaque"), []byte("y"), 0)
 		}, false},
 		{"tells file types in directories (d_type)", probe.DirTypes, false},
 		{"renames with a whiteout (RENAME_WHITEOUT)", tryRenameWhiteout, true},
@@ -196,7 +201,7 @@ func (m *Mount) tryWork() (err error) {
 			continue
 		}
 		if err := step.try(trial); err != nil {
-			return fmt.Errorf("%w: upper %q is not on a filesystem that %s (%w); use ext4, xfs, btrfs or tmpfs", ErrUnsupported, m.upper, step.lack, err)
+			return fmt.Errorf("%w: upper %q is not on a filesystem that %s (%w); use ext4, xfs, btrfs or tmpfs", overlaystore.ErrUnsupported, m.upper, step.lack, err)
 		}
 	}
 	return m.tryUpper()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"context"
@@ -11,20 +11,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/ondisk"
 )
-
-// writableDir holds a pair of upper and work for each writable mount that
-// brought none: writable/<rand>/upper and work. It is made when first needed.
-const writableDir = "writable"
 
 // Writing is what is known of a writable mount. It lies as layerctl.json in
 // the work dir, where overlayfs leaves it alone.
@@ -51,7 +45,7 @@ const writingFile = "layerctl.json"
 func (m *Mount) writable() bool { return m.upper != "" }
 
 // makeWritable gives the mount its upper and work.
-func (m *Mount) makeWritable(ctx context.Context, o MountOptions) error {
+func (m *Mount) makeWritable(ctx context.Context, o Options) error {
 	var err error
 	if o.Upper == "" {
 		if err := m.makePair(ctx); err != nil {
@@ -94,10 +88,10 @@ func existingPair(upper, work string) (string, string, error) {
 
 // makePair makes a pair in the store.
 func (m *Mount) makePair(ctx context.Context) error {
-	if err := durable.Mkdir(ctx, m.store.root, writableDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := durable.Mkdir(ctx, m.store.Dir(), writableDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	parent, err := durable.OpenDirAt(m.store.root, writableDir)
+	parent, err := durable.OpenDirAt(m.store.Dir(), writableDir)
 	if err != nil {
 		return err
 	}
@@ -117,7 +111,7 @@ func (m *Mount) makePair(ctx context.Context) error {
 			return err
 		}
 	}
-	path := filepath.Join(m.store.path, writableDir, name)
+	path := filepath.Join(m.store.Path(), writableDir, name)
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return err
 	}
@@ -128,7 +122,7 @@ func (m *Mount) makePair(ctx context.Context) error {
 // dressUpper gives a new upper dir the attributes of the image's root: those
 // of a merged directory are its topmost layer's.
 func (m *Mount) dressUpper(pair *os.File) error {
-	top, err := ondisk.OpenAt(m.store.root, m.paths[0], unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	top, err := ondisk.OpenAt(m.store.Dir(), m.paths[0], unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return err
 	}
@@ -142,7 +136,7 @@ func (m *Mount) dressUpper(pair *os.File) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(a.Apply(upper, m.store.format.IDs), upper.Close())
+	return errors.Join(a.Apply(upper, m.store.Format().IDs), upper.Close())
 }
 
 func (m *Mount) recordWriting(ctx context.Context, target string) error {
@@ -150,9 +144,13 @@ func (m *Mount) recordWriting(ctx context.Context, target string) error {
 	if m.fuse() {
 		driver = FUSEDriver
 	}
+	boot, err := durable.BootID()
+	if err != nil {
+		return err
+	}
 	raw, err := json.Marshal(Writing{
 		Manifest: m.manifest, Source: m.source, Target: target, Volatile: m.volatile, Driver: driver,
-		Boot: m.store.boot, Made: time.Now().UTC().Truncate(time.Second),
+		Boot: boot, Made: time.Now().UTC().Truncate(time.Second),
 	})
 	if err != nil {
 		return err
@@ -172,7 +170,7 @@ func readWriting(work string) (Writing, bool) {
 		return Writing{}, false
 	}
 	defer dir.Close()
-	raw, err := readFile(dir, writingFile, 1<<16)
+	raw, err := ondisk.ReadFile(dir, writingFile, 1<<16)
 	var w Writing
 	return w, err == nil && json.Unmarshal(raw, &w) == nil
 }
@@ -185,77 +183,5 @@ func (m *Mount) Discard(ctx context.Context) error {
 	}
 	name := m.pair
 	m.pair, m.upper, m.work = "", "", ""
-	return m.store.removePair(ctx, name)
-}
-
-func (s *Store) removePair(ctx context.Context, name string) error {
-	parent, err := durable.OpenDirAt(s.root, writableDir)
-	if err != nil {
-		return err
-	}
-	defer parent.Close()
-	trashed, err := s.bin(ctx, parent, name)
-	if err != nil {
-		return err
-	}
-	return s.emptyTrash(ctx, trashed)
-}
-
-// pairOf is the name of the store's pair that a mount writes to, or "".
-func (ix *mountIndex) pairOf(e mounts.Entry) string {
-	for _, upper := range e.Dirs("upperdir") {
-		below, ok := strings.CutPrefix(upper, ix.path+"/"+writableDir+"/")
-		if !ok {
-			below, ok = strings.CutPrefix(upper, "../"+writableDir+"/")
-		}
-		if name, rest, _ := strings.Cut(below, "/"); ok && rest == "upper" {
-			return name
-		}
-	}
-	return ""
-}
-
-// Leftovers lists the pairs of upper and work in the store that no mount uses:
-// a crash left them, or umount(8), or a printed line that was never run. What
-// was written is in them.
-func (s *Store) Leftovers(ctx context.Context) ([]Writing, error) {
-	pairs, err := s.unusedPairs(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list what mounts left: %w", err)
-	}
-	var list []Writing
-	for _, name := range pairs {
-		path := filepath.Join(s.path, writableDir, name)
-		w, _ := readWriting(filepath.Join(path, "work"))
-		w.Upper, w.Crashed = filepath.Join(path, "upper"), w.Boot != s.boot
-		list = append(list, w)
-	}
-	return list, nil
-}
-
-func (s *Store) unusedPairs(ctx context.Context) ([]string, error) {
-	dir, err := durable.OpenDirAt(s.root, writableDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	names, err := ondisk.Names(dir)
-	if err := errors.Join(err, dir.Close()); err != nil {
-		return nil, err
-	}
-	ix, err := s.mountIndex()
-	if err != nil {
-		return nil, err
-	}
-	used := map[string]bool{}
-	err = mounts.Each(ctx, func(_ string, e mounts.Entry) { used[ix.pairOf(e)] = true })
-	var unused []string
-	for _, name := range names {
-		if !used[name] {
-			unused = append(unused, name)
-		}
-	}
-	return unused, err
+	return removePair(ctx, m.store, name)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"errors"
@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,12 +24,12 @@ import (
 func TestFUSE(t *testing.T) {
 	needsMount(t)
 	needsFUSE(t)
-	s := reopen(t, filepath.Join(memoryDir(t), "a, store:"), Options{})
+	s := reopen(t, filepath.Join(memoryDir(t), "a, store:"))
 	for _, n := range []int{1, 2, 40, 500} {
 		img := manyLayers(t, s, n)
 		for _, printed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d layers printed %v", n, printed), func(t *testing.T) {
-				m, err := s.Assemble(t.Context(), img, MountOptions{Driver: FUSEDriver, Options: []string{"nosuid"}})
+				m, err := Assemble(t.Context(), s, img, Options{Driver: FUSEDriver, Options: []string{"nosuid"}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -44,10 +45,10 @@ func TestFUSE(t *testing.T) {
 					t.Error(err)
 				}
 				list, err := s.Mounts(t.Context())
-				if i := slices.IndexFunc(list, func(m Mounted) bool { return m.Target == target }); err != nil || i < 0 || list[i].Manifest != img.Manifest || list[i].Writable || list[i].PID != "self" {
+				if i := slices.IndexFunc(list, func(m overlaystore.Mounted) bool { return m.Target == target }); err != nil || i < 0 || list[i].Manifest != img.Manifest || list[i].Writable || list[i].PID != "self" {
 					t.Errorf("mounts %+v, error %v", list, err)
 				}
-				if err := s.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
+				if err := Unmount(t.Context(), s, target, UnmountOptions{}); err != nil {
 					t.Error(err)
 				}
 				if _, ok, err := s.MountedAt(t.Context(), target); err != nil || ok {
@@ -61,11 +62,11 @@ func TestFUSE(t *testing.T) {
 func TestFUSEWrites(t *testing.T) {
 	needsFUSE(t)
 	p := newMountPair(t)
-	lower := addLayer(t, p.s, "deep", LayerRecord{}, dir("d", 0o755), regular("d/old", "x"), regular("f", "lower"), regular("gone", "x"))
-	p.img = putImage(t, p.s, "pair", lower, addLayer(t, p.s, "over it", LayerRecord{}, whiteout("gone")))
-	for _, o := range []MountOptions{{Writable: true, Target: p.target}, p.options()} {
+	lower := addLayer(t, p.s, "deep", dir("d", 0o755), regular("d/old", "x"), regular("f", "lower"), regular("gone", "x"))
+	p.img = putImage(t, p.s, "pair", lower, addLayer(t, p.s, "over it", whiteout("gone")))
+	for _, o := range []Options{{Writable: true, Target: p.target}, p.options()} {
 		o.Driver = FUSEDriver
-		m, err := p.s.Assemble(t.Context(), p.img, o)
+		m, err := Assemble(t.Context(), p.s, p.img, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,19 +74,19 @@ func TestFUSEWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.run(t, `cd "$T"; test ! -e gone; echo new >f; rm -r d; mkdir d; test -z "$(ls -A d)"; test "$(cat f)" = new`)
-		if left, err := p.s.Leftovers(t.Context()); err != nil || len(left) > 0 {
+		if left, err := Leftovers(t.Context(), p.s); err != nil || len(left) > 0 {
 			t.Errorf("left while it is mounted: %+v, error %v", left, err)
 		}
-		if _, err := p.s.Assemble(t.Context(), p.img, MountOptions{Writable: true, Upper: m.Upper(), Work: m.Work(), Driver: FUSEDriver}); o.Upper != "" && !errors.Is(err, ErrBusy) {
-			t.Errorf("the same upper dir again: %v, want ErrBusy", err)
+		if _, err := Assemble(t.Context(), p.s, p.img, Options{Writable: true, Upper: m.Upper(), Work: m.Work(), Driver: FUSEDriver}); o.Upper != "" && !errors.Is(err, overlaystore.ErrBusy) {
+			t.Errorf("the same upper dir again: %v, want overlaystore.ErrBusy", err)
 		}
 		p.unmount(t)
 		if _, err := os.Stat(m.Upper()); (err == nil) != (o.Upper != "") {
 			t.Errorf("after the unmount: %v", err)
 		}
 	}
-	if err := p.mount(t, p.options()); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "whose marks") {
-		t.Errorf("the kernel on what fuse-overlayfs wrote: %v, want ErrUnsupported", err)
+	if err := p.mount(t, p.options()); !errors.Is(err, overlaystore.ErrUnsupported) || !strings.Contains(err.Error(), "whose marks") {
+		t.Errorf("the kernel on what fuse-overlayfs wrote: %v, want overlaystore.ErrUnsupported", err)
 	}
 	o := p.options()
 	o.Driver = FUSEDriver
@@ -100,22 +101,22 @@ func TestFUSERefuses(t *testing.T) {
 	needsMount(t)
 	needsFUSE(t)
 	s := openStore(t)
-	img := putImage(t, s, "a", addLayer(t, s, "a", LayerRecord{}, regular("f", "x")))
+	img := putImage(t, s, "a", addLayer(t, s, "a", regular("f", "x")))
 	for _, c := range []struct {
-		o    MountOptions
+		o    Options
 		want string
 	}{
-		{MountOptions{IDMap: []IDMapping{{0, 1000, 10}}}, "no id-mapped layers"},
-		{MountOptions{Writable: true, Volatile: true}, "no mark by which a crash"},
-		{MountOptions{Options: []string{"metacopy=off"}}, "no option metacopy=off"},
-		{MountOptions{Options: []string{"nosymfollow"}}, "nosymfollow"},
+		{Options{IDMap: []IDMapping{{0, 1000, 10}}}, "no id-mapped layers"},
+		{Options{Writable: true, Volatile: true}, "no mark by which a crash"},
+		{Options{Options: []string{"metacopy=off"}}, "no option metacopy=off"},
+		{Options{Options: []string{"nosymfollow"}}, "nosymfollow"},
 	} {
 		c.o.Driver = FUSEDriver
-		if _, err := s.Assemble(t.Context(), img, c.o); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.want) {
+		if _, err := Assemble(t.Context(), s, img, c.o); !errors.Is(err, overlaystore.ErrUnsupported) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.o, err, c.want)
 		}
 	}
-	m, err := s.Assemble(t.Context(), img, MountOptions{Driver: FUSEDriver})
+	m, err := Assemble(t.Context(), s, img, Options{Driver: FUSEDriver})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,17 +129,18 @@ func TestFUSERefuses(t *testing.T) {
 		t.Error("a list of mounts for fuse-overlayfs")
 	}
 	// Whiteouts that it does not know would show what is deleted.
-	s.format.Whiteouts, s.format.Xattrs = layer.XattrMarks, layer.UserXattrs
-	if _, err := s.Assemble(t.Context(), img, MountOptions{Driver: FUSEDriver}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), `"gone" is not hidden`) {
-		t.Errorf("whiteouts by attribute: %v, want ErrUnsupported", err)
+	s = inForm(s, layer.XattrMarks, layer.UserXattrs)
+	defer s.Close()
+	if _, err := Assemble(t.Context(), s, img, Options{Driver: FUSEDriver}); !errors.Is(err, overlaystore.ErrUnsupported) || !strings.Contains(err.Error(), `"gone" is not hidden`) {
+		t.Errorf("whiteouts by attribute: %v, want overlaystore.ErrUnsupported", err)
 	}
 	names, err := filepath.Glob(filepath.Join(s.Path(), probe.Prefix+"*"))
 	if err != nil || len(names) > 0 {
 		t.Errorf("left: %q, error %v", names, err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := s.Assemble(t.Context(), img, MountOptions{Driver: FUSEDriver}); !errors.Is(err, ErrUnsupported) {
-		t.Errorf("without the program: %v, want ErrUnsupported", err)
+	if _, err := Assemble(t.Context(), s, img, Options{Driver: FUSEDriver}); !errors.Is(err, overlaystore.ErrUnsupported) {
+		t.Errorf("without the program: %v, want overlaystore.ErrUnsupported", err)
 	}
 }
 
@@ -147,7 +149,7 @@ func TestEndOrphans(t *testing.T) {
 	needsMount(t)
 	needsFUSE(t)
 	s := openStore(t)
-	m, err := s.Assemble(t.Context(), putImage(t, s, "a", addLayer(t, s, "a", LayerRecord{}, regular("f", "x"))), MountOptions{Driver: FUSEDriver})
+	m, err := Assemble(t.Context(), s, putImage(t, s, "a", addLayer(t, s, "a", regular("f", "x"))), Options{Driver: FUSEDriver})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // maxOptions is what mount(2) takes: the kernel cuts longer options off
@@ -29,7 +31,7 @@ func (m *Mount) Options() (string, error) {
 // fits refuses options that mount(2) would cut off.
 func fits(options string) error {
 	if len(options) > maxOptions {
-		return fmt.Errorf("%w: the mount options take %d bytes and mount(2) at most %d", ErrUnsupported, len(options), maxOptions)
+		return fmt.Errorf("%w: the mount options take %d bytes and mount(2) at most %d", overlaystore.ErrUnsupported, len(options), maxOptions)
 	}
 	return nil
 }
@@ -88,13 +90,13 @@ func (m *Mount) Work() string { return m.work }
 
 // LinkDir is the absolute path of the directory that the names in Options are
 // relative to.
-func (m *Mount) LinkDir() string { return filepath.Join(m.store.path, linksDir) }
+func (m *Mount) LinkDir() string { return m.store.LinkDir() }
 
 // Lower are the absolute paths of the lower dirs, the topmost first.
 func (m *Mount) Lower() []string {
 	paths := make([]string, len(m.paths))
 	for i, p := range m.paths {
-		paths[i] = filepath.Join(m.store.path, p)
+		paths[i] = filepath.Join(m.store.Path(), p)
 	}
 	return paths
 }
@@ -131,7 +133,7 @@ func (m *Mount) Line(target string) (string, error) {
 	// layers. An older mount ignores X-mount.idmap without a word.
 	return fmt.Sprintf("(mount --version | grep -q idmapping || { echo 'mount: an id map needs util-linux 2.39' >&2; exit 1; }; "+
 		"d=$(mktemp -d) && mount --bind -o %s %s \"$d\" && { (cd \"$d/%s\" && %s); r=$?; umount -l \"$d\"; rmdir \"$d\"; exit $r; })",
-		shellQuote(m.idmapOption()), shellQuote(m.store.path), linksDir, mount), nil
+		shellQuote(m.idmapOption()), shellQuote(m.store.Path()), filepath.Base(m.LinkDir()), mount), nil
 }
 
 // idmapOption is the id map for mount(8).
@@ -147,7 +149,7 @@ func (m *Mount) idmapOption() string {
 func (m *Mount) checkPrintable() error {
 	for _, dir := range []string{m.upper, m.work} {
 		if m.pair == "" && strings.Contains(dir, `"`) {
-			return fmt.Errorf("%w: %q has a quotation mark, for which mount(8) has no form; mount without --print, or use another directory", ErrUnsupported, dir)
+			return fmt.Errorf("%w: %q has a quotation mark, for which mount(8) has no form; mount without --print, or use another directory", overlaystore.ErrUnsupported, dir)
 		}
 	}
 	return nil

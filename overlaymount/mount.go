@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/internal/probe"
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // Mount mounts the image at the directory target, and then compares what the kernel lists with what was asked: several mistakes let mount(2)
@@ -45,14 +46,14 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 	if fi, err := os.Stat(target); err != nil || !fi.IsDir() {
 		return errors.Join(fmt.Errorf("the mount point is no directory: %w", unix.ENOTDIR), err)
 	}
-	unlock, err := m.store.share(ctx)
+	unlock, err := m.store.Share(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	for _, path := range m.paths {
-		if ok, err := ondisk.Exists(m.store.root, path); err != nil || !ok {
-			return errors.Join(fmt.Errorf("lower dir %s: %w", path, ErrNotFound), err)
+		if ok, err := ondisk.Exists(m.store.Dir(), path); err != nil || !ok {
+			return errors.Join(fmt.Errorf("lower dir %s: %w", path, overlaystore.ErrNotFound), err)
 		}
 	}
 	if err := durable.Fault(ctx, "mount"); err != nil {
@@ -73,7 +74,7 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 // explainErrno adds what a bare error number of mount(2) means here.
 func explainErrno(err error) error {
 	switch {
-	case errors.Is(err, ErrUnsupported):
+	case errors.Is(err, overlaystore.ErrUnsupported):
 		return err
 	case errors.Is(err, unix.EPERM) && os.Geteuid() == 0 && !probe.AllIDs():
 		return fmt.Errorf("this kernel does not let a user namespace mount overlayfs (Linux 5.11), and fuse-overlayfs, which needs no kernel, is not on the PATH or not wanted: %w", err)
@@ -106,10 +107,10 @@ func (m *Mount) check(ctx context.Context, target string) error {
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("no mount at %q: %w", target, ErrNotFound)
+		return fmt.Errorf("no mount at %q: %w", target, overlaystore.ErrNotFound)
 	}
 	wrong := func(what string, got, want any) error {
-		return fmt.Errorf("%w: the kernel mounted something else: %s is %v instead of %v", ErrUnsupported, what, got, want)
+		return fmt.Errorf("%w: the kernel mounted something else: %s is %v instead of %v", overlaystore.ErrUnsupported, what, got, want)
 	}
 	switch {
 	case e.Type != m.Type():
@@ -142,13 +143,13 @@ func (m *Mount) check(ctx context.Context, target string) error {
 func (m *Mount) checkWrites(e mounts.Entry) error {
 	switch {
 	case !m.writable() && !e.ReadOnly():
-		return fmt.Errorf("%w: the kernel mounted it writable instead of read-only", ErrUnsupported)
+		return fmt.Errorf("%w: the kernel mounted it writable instead of read-only", overlaystore.ErrUnsupported)
 	case !m.writable():
 		return nil
 	case e.ReadOnly():
-		return fmt.Errorf("%w: the kernel mounted it read-only, for it cannot write to the work dir %q (immutable? no inodes left?)", ErrUnsupported, m.work)
+		return fmt.Errorf("%w: the kernel mounted it read-only, for it cannot write to the work dir %q (immutable? no inodes left?)", overlaystore.ErrUnsupported, m.work)
 	case !slices.Contains(e.Dirs("upperdir"), m.upper) && !strings.HasSuffix(e.Option("upperdir"), "/"+m.pair+"/upper"):
-		return fmt.Errorf("%w: the kernel mounted it with the upper dir %q instead of %q", ErrUnsupported, e.Upper(), m.upper)
+		return fmt.Errorf("%w: the kernel mounted it with the upper dir %q instead of %q", overlaystore.ErrUnsupported, e.Upper(), m.upper)
 	}
 	return nil
 }

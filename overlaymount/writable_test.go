@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"errors"
@@ -12,13 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/layerctl/layerctl/overlaystore"
 	"golang.org/x/sys/unix"
 )
 
 // mountPair mounts a small image writable with directories beside the store.
 type mountPair struct {
-	s                   *Store
-	img                 Image
+	s                   *overlaystore.Store
+	img                 overlaystore.Image
 	base                string
 	upper, work, target string
 }
@@ -31,11 +32,11 @@ func newMountPair(t *testing.T) *mountPair {
 func newMountPairIn(t *testing.T, base string) *mountPair {
 	t.Helper()
 	needsMount(t)
-	s := reopen(t, filepath.Join(base, "store"), Options{})
-	lower := addLayer(t, s, "lower", LayerRecord{}, regular("f", "lower"), regular("gone", "x"))
+	s := reopen(t, filepath.Join(base, "store"))
+	lower := addLayer(t, s, "lower", regular("f", "lower"), regular("gone", "x"))
 	p := &mountPair{
 		s: s, base: base, upper: filepath.Join(base, "upper"), work: filepath.Join(base, "work"), target: filepath.Join(base, "target"),
-		img: putImage(t, s, "pair", lower, addLayer(t, s, "top", LayerRecord{}, whiteout("gone"))),
+		img: putImage(t, s, "pair", lower, addLayer(t, s, "top", whiteout("gone"))),
 	}
 	for _, dir := range []string{p.upper, p.work, p.target} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
@@ -46,13 +47,13 @@ func newMountPairIn(t *testing.T, base string) *mountPair {
 	return p
 }
 
-func (p *mountPair) options() MountOptions {
-	return MountOptions{Writable: true, Upper: p.upper, Work: p.work, Target: p.target}
+func (p *mountPair) options() Options {
+	return Options{Writable: true, Upper: p.upper, Work: p.work, Target: p.target}
 }
 
-func (p *mountPair) mount(t *testing.T, o MountOptions) error {
+func (p *mountPair) mount(t *testing.T, o Options) error {
 	t.Helper()
-	m, err := p.s.Assemble(t.Context(), p.img, o)
+	m, err := Assemble(t.Context(), p.s, p.img, o)
 	if err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func (p *mountPair) mount(t *testing.T, o MountOptions) error {
 
 func (p *mountPair) unmount(t *testing.T) {
 	t.Helper()
-	if err := p.s.Unmount(t.Context(), p.target, UnmountOptions{}); err != nil {
+	if err := Unmount(t.Context(), p.s, p.target, UnmountOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -81,7 +82,7 @@ func (p *mountPair) run(t *testing.T, script string) {
 
 func TestWritableByName(t *testing.T) {
 	p := newMountPair(t)
-	m, err := p.s.Assemble(t.Context(), p.img, MountOptions{Writable: true, Options: []string{"nosuid", "index=on", "xino=auto", "private"}})
+	m, err := Assemble(t.Context(), p.s, p.img, Options{Writable: true, Options: []string{"nosuid", "index=on", "xino=auto", "private"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ func TestWritableByPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newMountPairIn(t, base)
-	m, err := p.s.Assemble(t.Context(), p.img, p.options())
+	m, err := Assemble(t.Context(), p.s, p.img, p.options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,8 +139,8 @@ func TestUpperWithACommaIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newMountPairIn(t, base)
-	for _, o := range []MountOptions{p.options(), {Writable: true}} {
-		m, err := p.s.Assemble(t.Context(), p.img, o)
+	for _, o := range []Options{p.options(), {Writable: true}} {
+		m, err := Assemble(t.Context(), p.s, p.img, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,10 +152,10 @@ func TestUpperWithACommaIsKnown(t *testing.T) {
 		if err != nil || !ok || there.Upper != m.Upper() {
 			t.Errorf("mounted: %+v, %v, error %v; want the upper dir %q", there, ok, err, m.Upper())
 		}
-		if _, err := p.s.Assemble(t.Context(), p.img, MountOptions{Writable: true, Upper: m.Upper(), Work: m.Work()}); o.Upper != "" && !errors.Is(err, ErrBusy) {
-			t.Errorf("the same upper dir again: %v, want ErrBusy", err)
+		if _, err := Assemble(t.Context(), p.s, p.img, Options{Writable: true, Upper: m.Upper(), Work: m.Work()}); o.Upper != "" && !errors.Is(err, overlaystore.ErrBusy) {
+			t.Errorf("the same upper dir again: %v, want overlaystore.ErrBusy", err)
 		}
-		if left, err := p.s.Leftovers(t.Context()); err != nil || len(left) > 0 {
+		if left, err := Leftovers(t.Context(), p.s); err != nil || len(left) > 0 {
 			t.Errorf("left: %+v, error %v", left, err)
 		}
 		p.unmount(t)
@@ -167,7 +168,7 @@ func TestUpperWithACommaIsKnown(t *testing.T) {
 // What is mounted elsewhere too keeps its upper dir until the last unmount.
 func TestUpperStaysWhileBoundElsewhere(t *testing.T) {
 	p := newMountPair(t)
-	m, err := p.s.Assemble(t.Context(), p.img, MountOptions{Writable: true})
+	m, err := Assemble(t.Context(), p.s, p.img, Options{Writable: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func TestUpperStaysWhileBoundElsewhere(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(m.Upper(), "new")); err != nil {
 		t.Errorf("the upper dir of a mount that is in use: %v", err)
 	}
-	if err := p.s.Unmount(t.Context(), other, UnmountOptions{}); err != nil {
+	if err := Unmount(t.Context(), p.s, other, UnmountOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(m.Upper()); !errors.Is(err, os.ErrNotExist) {
@@ -209,10 +210,10 @@ func TestVolatile(t *testing.T) {
 	}
 	// A crash: the mark is there and the boot is another.
 	p.run(t, `sed -i 's/"boot":"[^"]*"/"boot":"before the crash"/' "$W/layerctl.json"`)
-	for _, o := range []MountOptions{o, p.options()} {
+	for _, o := range []Options{o, p.options()} {
 		err := p.mount(t, o)
 		var crashed *VolatileError
-		if !errors.As(err, &crashed) || !errors.Is(err, ErrDamaged) || !strings.Contains(crashed.Hint(), "incompat") {
+		if !errors.As(err, &crashed) || !errors.Is(err, overlaystore.ErrDamaged) || !strings.Contains(crashed.Hint(), "incompat") {
 			t.Errorf("after a crash: %v, want a VolatileError", err)
 		}
 	}
@@ -279,7 +280,7 @@ func TestOptionsByList(t *testing.T) {
 		{[]string{"index=on"}, false, "nothing in a read-only mount"},
 		{[]string{"shared", "private"}, false, "one kind of propagation"},
 	} {
-		_, err := p.s.Assemble(t.Context(), p.img, MountOptions{Options: c.options, Writable: c.writable})
+		_, err := Assemble(t.Context(), p.s, p.img, Options{Options: c.options, Writable: c.writable})
 		var option *OptionError
 		if !errors.As(err, &option) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %q", c.options, err, c.want)
@@ -302,14 +303,14 @@ func TestOptionsByList(t *testing.T) {
 		}
 	}
 	for name := range mountFlags() {
-		if err := p.mount(t, MountOptions{Options: []string{name}}); err != nil {
+		if err := p.mount(t, Options{Options: []string{name}}); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
 		p.unmount(t)
 	}
 	for name := range propagations() {
-		if err := p.mount(t, MountOptions{Options: []string{name}}); err != nil {
+		if err := p.mount(t, Options{Options: []string{name}}); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
@@ -317,7 +318,7 @@ func TestOptionsByList(t *testing.T) {
 	}
 }
 
-func ExampleMountOption() {
-	fmt.Println(MountOption()[0])
+func ExampleOptionNames() {
+	fmt.Println(OptionNames()[0])
 	// Output: index=on|off
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"context"
@@ -39,7 +39,7 @@ var errNotThisWay = errors.New("the kernel takes no layers in this way")
 
 // mountByDescriptor is for Linux 6.13.
 func (m *Mount) mountByDescriptor(target string) (err error) {
-	store := m.store.root
+	store := m.store.Dir()
 	if len(m.idmap) > 0 {
 		// Open until the overlay is made: the mount ends with it.
 		if store, err = m.mappedStore(); err != nil {
@@ -147,18 +147,18 @@ func (m *Mount) mountByName(target string) error {
 	if err != nil {
 		return err
 	}
-	links := m.store.dirs[linksDir]
+	store := m.store.Dir()
 	if len(m.idmap) > 0 {
-		mapped, err := m.mappedStore()
-		if err != nil {
+		if store, err = m.mappedStore(); err != nil {
 			return err
 		}
-		defer mapped.Close()
-		if links, err = durable.OpenDirAt(mapped, linksDir); err != nil {
-			return err
-		}
-		defer links.Close()
+		defer store.Close()
 	}
+	links, err := durable.OpenDirAt(store, filepath.Base(m.LinkDir()))
+	if err != nil {
+		return err
+	}
+	defer links.Close()
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the runtime ends the thread

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"context"
@@ -13,30 +13,31 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // UnmountOptions are how to unmount. The zero value is right for most.
 type UnmountOptions struct {
 	// Lazy takes the mount from the tree at once, and ends it when nobody uses
 	// it any more; what it wrote in the store stays until the next Unmount of
-	// the same target. False gives up with ErrBusy when it is in use.
+	// the same target. False gives up with overlaystore.ErrBusy when it is in use.
 	Lazy bool
 	// Keep leaves an upper dir that was made in the store; false removes it.
 	Keep bool
 }
 
 // Unmount undoes a mount at target, and removes the upper and work that the
-// store made for it; those that the caller of [Store.Assemble] named stay. It
+// store made for it; those that the caller of [Assemble] named stay. It
 // also removes what an earlier mount at target left there in a crash. What is
-// in use is ErrBusy, and a directory where nothing of this store is mounted ErrNotFound.
-func (s *Store) Unmount(ctx context.Context, target string, o UnmountOptions) error {
-	if err := s.unmount(ctx, target, o); err != nil {
+// in use is overlaystore.ErrBusy, and a directory where nothing of this store is mounted overlaystore.ErrNotFound.
+func Unmount(ctx context.Context, s *overlaystore.Store, target string, o UnmountOptions) error {
+	if err := unmount(ctx, s, target, o); err != nil {
 		return fmt.Errorf("unmount %q: %w", target, err)
 	}
 	return nil
 }
 
-func (s *Store) unmount(ctx context.Context, target string, o UnmountOptions) error {
+func unmount(ctx context.Context, s *overlaystore.Store, target string, o UnmountOptions) error {
 	target, err := filepath.Abs(target)
 	if err != nil {
 		return err
@@ -46,12 +47,12 @@ func (s *Store) unmount(ctx context.Context, target string, o UnmountOptions) er
 	if real, err := filepath.EvalSymlinks(target); err == nil {
 		target = real
 	}
-	e, ix, ok, err := s.mountedAt(ctx, target)
+	mounted, ok, err := s.MountedAt(ctx, target)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		return s.dropLeftovers(ctx, target, o)
+		return dropLeftovers(ctx, s, target, o)
 	}
 	if err := durable.Fault(ctx, "unmount"); err != nil {
 		return err
@@ -62,34 +63,38 @@ func (s *Store) unmount(ctx context.Context, target string, o UnmountOptions) er
 	}
 	err = unix.Unmount(target, flags)
 	if err == unix.EBUSY {
-		return fmt.Errorf("%w: a process has a file or its working directory there: %w", ErrBusy, err)
+		return fmt.Errorf("%w: a process has a file or its working directory there: %w", overlaystore.ErrBusy, err)
 	}
-	if err == nil && e.Type == mounts.FUSEType && !o.Lazy {
+	if err == nil && mounted.Type == mounts.FUSEType && !o.Lazy {
 		err = mounts.AwaitEnd(ctx, target)
 	}
 	if err != nil || o.Lazy || o.Keep {
 		return err
 	}
-	return s.dropPair(ctx, ix.pairOf(e))
+	store, err := s.RealPath()
+	if err != nil {
+		return err
+	}
+	return dropPair(ctx, s, pairOf(store, []string{mounted.Upper}))
 }
 
 // dropPair removes an unmounted mount's upper and work, unless the overlay is
 // still mounted elsewhere, by a bind mount or in another mount namespace.
-func (s *Store) dropPair(ctx context.Context, name string) error {
+func dropPair(ctx context.Context, s *overlaystore.Store, name string) error {
 	if name == "" {
 		return nil
 	}
-	unused, err := s.unusedPairs(ctx)
+	unused, err := unusedPairs(ctx, s)
 	if err != nil || !slices.Contains(unused, name) {
 		return err
 	}
-	return s.removePair(ctx, name)
+	return removePair(ctx, s, name)
 }
 
 // dropLeftovers removes what mounts at target left that are no more.
-func (s *Store) dropLeftovers(ctx context.Context, target string, o UnmountOptions) error {
-	nothing := fmt.Errorf("nothing of the store %q is mounted there: %w", s.path, ErrNotFound)
-	left, err := s.Leftovers(ctx)
+func dropLeftovers(ctx context.Context, s *overlaystore.Store, target string, o UnmountOptions) error {
+	nothing := fmt.Errorf("nothing of the store %q is mounted there: %w", s.Path(), overlaystore.ErrNotFound)
+	left, err := Leftovers(ctx, s)
 	if err != nil || o.Keep {
 		return errors.Join(nothing, err)
 	}
@@ -98,7 +103,7 @@ func (s *Store) dropLeftovers(ctx context.Context, target string, o UnmountOptio
 			continue
 		}
 		nothing = nil
-		if err := s.removePair(ctx, filepath.Base(filepath.Dir(w.Upper))); err != nil {
+		if err := removePair(ctx, s, filepath.Base(filepath.Dir(w.Upper))); err != nil {
 			return err
 		}
 	}

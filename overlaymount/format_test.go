@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"errors"
@@ -171,7 +171,7 @@ func mountFormats(t *testing.T, m *Mount, target string, refused map[string]stri
 				if err := m.check(t.Context(), target); err != nil {
 					t.Error(err)
 				}
-				if err := m.store.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
+				if err := Unmount(t.Context(), m.store, target, UnmountOptions{}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -197,10 +197,10 @@ func refusal(m *Mount, format, target string) (err error) {
 // fstab for more layers than mount(2) can name are run with the command.
 func TestFormatsMount(t *testing.T) {
 	needsMount(t)
-	s := reopen(t, filepath.Join(memoryDir(t), "store"), Options{})
+	s := reopen(t, filepath.Join(memoryDir(t), "store"))
 	for _, n := range []int{1, 2, 40, 128, 499, 500} {
 		t.Run(fmt.Sprint(n, " layers"), func(t *testing.T) {
-			m, err := s.Assemble(t.Context(), manyLayers(t, s, n), MountOptions{})
+			m, err := Assemble(t.Context(), s, manyLayers(t, s, n), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -213,9 +213,9 @@ func TestFormatsMount(t *testing.T) {
 		})
 	}
 	t.Run("a repeated layer", func(t *testing.T) {
-		a := addLayer(t, s, "a", LayerRecord{}, regular("f", "a"), regular("gone", "x"))
-		b := addLayer(t, s, "b", LayerRecord{}, regular("f", "b"), whiteout("gone"))
-		m, err := s.Assemble(t.Context(), putImage(t, s, "repeated", a, b, a, b), MountOptions{})
+		a := addLayer(t, s, "a", regular("f", "a"), regular("gone", "x"))
+		b := addLayer(t, s, "b", regular("f", "b"), whiteout("gone"))
+		m, err := Assemble(t.Context(), s, putImage(t, s, "repeated", a, b, a, b), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,16 +238,16 @@ func TestFormatsInOddPlaces(t *testing.T) {
 	} {
 		base := filepath.Join(memoryDir(t), name)
 		target := filepath.Join(base, "target")
-		s := reopen(t, filepath.Join(base, "store"), Options{})
+		s := reopen(t, filepath.Join(base, "store"))
 		for _, dir := range []string{"target", "upper", "work"} {
 			if err := os.MkdirAll(filepath.Join(base, dir), 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}
 		img := manyLayers(t, s, n)
-		for _, o := range []MountOptions{{}, {Writable: true, Upper: base + "/upper", Work: base + "/work"}} {
+		for _, o := range []Options{{}, {Writable: true, Upper: base + "/upper", Work: base + "/work"}} {
 			t.Run(fmt.Sprintf("%q writable %v", name, o.Writable), func(t *testing.T) {
-				m, err := s.Assemble(t.Context(), img, o)
+				m, err := Assemble(t.Context(), s, img, o)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -297,7 +297,7 @@ func TestUnitIsWhatSystemdWants(t *testing.T) {
 		}
 	}
 	s := openStore(t)
-	m, err := s.Assemble(t.Context(), putImage(t, s, "a", addLayer(t, s, "a", LayerRecord{}, regular("f", "x"))), MountOptions{})
+	m, err := Assemble(t.Context(), s, putImage(t, s, "a", addLayer(t, s, "a", regular("f", "x"))), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +321,7 @@ func TestFSTabBoots(t *testing.T) {
 		t.Skipf("needs systemd: %v", err)
 	}
 	p := newMountPair(t)
-	m, err := p.s.Assemble(t.Context(), p.img, p.options())
+	m, err := Assemble(t.Context(), p.s, p.img, p.options())
 	if err != nil {
 		t.Fatal(err)
 	}

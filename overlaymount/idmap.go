@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/layerctl/layerctl/overlaystore"
 	"golang.org/x/sys/unix"
 )
 
@@ -76,17 +77,19 @@ func (m *Mount) shift(uid, gid uint32) (uint32, uint32) {
 // mappedStore is the store's directory seen through an id-mapped mount of its
 // own, attached nowhere: every layer opened below it is mapped, and not a file
 // is touched (mount_setattr(2), Linux 5.12; as overlayfs's layers 5.19).
-func (m *Mount) mappedStore() (*os.File, error) {
-	ns, err := userNamespace(m.idmap)
+func (m *Mount) mappedStore() (*os.File, error) { return mappedDir(m.store.Dir(), m.idmap) }
+
+func mappedDir(dir *os.File, list []IDMapping) (*os.File, error) {
+	ns, err := userNamespace(list)
 	if err != nil {
 		return nil, err
 	}
 	defer ns.Close()
-	fd, err := unix.OpenTree(int(m.store.root.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
+	fd, err := unix.OpenTree(int(dir.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
 	if err != nil {
 		return nil, unmappable("clone the store's mount (open_tree)", err)
 	}
-	root := os.NewFile(uintptr(fd), m.store.path)
+	root := os.NewFile(uintptr(fd), dir.Name())
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())}
 	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr); err != nil {
 		return nil, errors.Join(unmappable("map the store's mount (mount_setattr)", err), root.Close())
@@ -100,7 +103,7 @@ func unmappable(what string, err error) error {
 	if errors.Is(err, unix.EPERM) {
 		reason = "it takes root outside any user namespace; inside one mount without --idmap, from a store pulled in it"
 	}
-	return fmt.Errorf("%w: %s: %w: %s; or keep a second store for the container, pulled in its user namespace", ErrUnsupported, what, err, reason)
+	return fmt.Errorf("%w: %s: %w: %s; or keep a second store for the container, pulled in its user namespace", overlaystore.ErrUnsupported, what, err, reason)
 }
 
 // userNamespace makes a user namespace with the map. A process must be in it

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"errors"
@@ -12,35 +12,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/layerctl/layerctl/internal/mounts"
-	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 )
-
-func needsMount(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: it mounts")
-	}
-	c, err := mounts.OpenContext("overlay")
-	if err != nil {
-		t.Skipf("needs a kernel and rights to mount an overlay: %v", err)
-	}
-	c.Close()
-}
-
-// rootOfAll reports whether the caller is root outside any user namespace, for
-// whom every id exists.
-func rootOfAll() bool { return os.Geteuid() == 0 && probe.AllIDs() }
-
-func needsRoot(t testing.TB, why string) {
-	t.Helper()
-	if !rootOfAll() {
-		t.Skip("needs root: " + why)
-	}
-}
 
 // shell runs a line as a user would who pastes it.
 func shell(t *testing.T, line string, env ...string) {
@@ -67,41 +43,23 @@ func busyboxMount(t *testing.T) string {
 	return "PATH=" + bin + ":" + os.Getenv("PATH")
 }
 
-func unmountLater(t *testing.T, target string) {
-	t.Helper()
-	t.Cleanup(func() {
-		if err := unix.Unmount(target, unix.MNT_DETACH); err != nil && err != unix.EINVAL {
-			t.Errorf("unmount %q: %v", target, err)
-		}
-	})
-}
-
 // manyLayers puts an image of n layers, each with a file of its own, one file
 // that all have, and one that the next deletes.
-func manyLayers(t *testing.T, s *Store, n int) Image {
+func manyLayers(t *testing.T, s *overlaystore.Store, n int) overlaystore.Image {
 	t.Helper()
 	var ids []digest.Digest
-	var staged []*Staging
+	var staged []*overlaystore.Staging
 	for i := range n {
-		g, err := s.Stage(t.Context(), layerID(fmt.Sprint("many ", i)))
-		if errors.Is(err, ErrExists) {
-			ids = append(ids, layerID(fmt.Sprint("many ", i)))
+		id := layerID(fmt.Sprint("many ", i))
+		ids = append(ids, id)
+		if has, err := s.HasLayer(id); err != nil || has {
 			continue
-		}
-		if err != nil {
-			t.Fatal(err)
 		}
 		files := []file{regular(fmt.Sprint("own-", i), "x"), regular("all", fmt.Sprint(i)), regular(fmt.Sprint("gone-", i), "x")}
 		if i > 0 {
 			files = append(files, whiteout(fmt.Sprint("gone-", i-1)))
 		}
-		if err := fill(g, LayerRecord{}, files...); err != nil {
-			t.Fatal(err)
-		}
-		if err := g.Seal(t.Context(), recordOf(LayerRecord{}, files)); err != nil {
-			t.Fatal(err)
-		}
-		staged, ids = append(staged, g), append(ids, g.DiffID())
+		staged = append(staged, stage(t, s, id, layer.Facts{}, files...))
 	}
 	if err := s.Commit(t.Context(), staged...); err != nil {
 		t.Fatal(err)
@@ -141,10 +99,10 @@ func checkManyLayers(t *testing.T, target string, n int) {
 // number of layers that is a border somewhere.
 func TestMountEveryWay(t *testing.T) {
 	needsMount(t)
-	s := reopen(t, filepath.Join(memoryDir(t), "store"), Options{})
+	s := reopen(t, filepath.Join(memoryDir(t), "store"))
 	for _, n := range []int{1, 2, 40, 128, 499, 500} {
 		img := manyLayers(t, s, n)
-		m, err := s.Assemble(t.Context(), img, MountOptions{Name: "many layers"})
+		m, err := Assemble(t.Context(), s, img, Options{Name: "many layers"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +149,7 @@ func TestMountEveryWay(t *testing.T) {
 				if err != nil || !ok || found.Manifest != img.Manifest {
 					t.Errorf("mounted there: %+v, %v, error %v", found, ok, err)
 				}
-				if err := s.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
+				if err := Unmount(t.Context(), s, target, UnmountOptions{}); err != nil {
 					t.Error(err)
 				}
 				if _, ok, err := s.MountedAt(t.Context(), target); err != nil || ok {
@@ -220,9 +178,9 @@ func TestMountLineInOddPlaces(t *testing.T) {
 		for _, busybox := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%q busybox %v", name, busybox), func(t *testing.T) {
 				base := filepath.Join(memoryDir(t), name)
-				s := reopen(t, filepath.Join(base, "store"), Options{})
-				img := putImage(t, s, "odd/"+name, addLayer(t, s, "a", LayerRecord{}, regular("f", "x")))
-				m, err := s.Assemble(t.Context(), img, MountOptions{})
+				s := reopen(t, filepath.Join(base, "store"))
+				img := putImage(t, s, "odd/"+name, addLayer(t, s, "a", regular("f", "x")))
+				m, err := Assemble(t.Context(), s, img, Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -242,7 +200,7 @@ func TestMountLineInOddPlaces(t *testing.T) {
 				if err := m.check(t.Context(), target); err != nil {
 					t.Error(err)
 				}
-				if err := s.Unmount(t.Context(), target, UnmountOptions{}); err != nil {
+				if err := Unmount(t.Context(), s, target, UnmountOptions{}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -254,10 +212,10 @@ func TestMountLineInOddPlaces(t *testing.T) {
 // directory twice.
 func TestRepeatedLayerCountsOnceOnTop(t *testing.T) {
 	s := openStore(t)
-	a := addLayer(t, s, "a", LayerRecord{}, regular("f", "a"))
-	b := addLayer(t, s, "b", LayerRecord{}, regular("f", "b"))
+	a := addLayer(t, s, "a", regular("f", "a"))
+	b := addLayer(t, s, "b", regular("f", "b"))
 	img := putImage(t, s, "repeated", a, b, a, a)
-	m, err := s.Assemble(t.Context(), img, MountOptions{})
+	m, err := Assemble(t.Context(), s, img, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,10 +226,14 @@ func TestRepeatedLayerCountsOnceOnTop(t *testing.T) {
 
 func TestOpaqueRootCutsTheStack(t *testing.T) {
 	s := openStore(t)
-	a := addLayer(t, s, "a", LayerRecord{}, regular("f", "a"))
-	b := addLayer(t, s, "b", LayerRecord{Facts: layer.Facts{RootOpaque: true}}, regular("g", "b"))
-	c := addLayer(t, s, "c", LayerRecord{}, regular("h", "c"))
-	m, err := s.Assemble(t.Context(), putImage(t, s, "cut", a, b, c), MountOptions{})
+	a := addLayer(t, s, "a", regular("f", "a"))
+	g := stage(t, s, layerID("b"), layer.Facts{RootOpaque: true}, regular("g", "b"))
+	b := g.DiffID()
+	if err := s.Commit(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	c := addLayer(t, s, "c", regular("h", "c"))
+	m, err := Assemble(t.Context(), s, putImage(t, s, "cut", a, b, c), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +242,7 @@ func TestOpaqueRootCutsTheStack(t *testing.T) {
 	}
 }
 
-func lowerDirs(s *Store, ids ...digest.Digest) []string {
+func lowerDirs(s *overlaystore.Store, ids ...digest.Digest) []string {
 	var dirs []string
 	for _, id := range ids {
 		dirs = append(dirs, filepath.Join(s.Path(), "layers", id.Encoded(), "fs"))
@@ -290,40 +252,23 @@ func lowerDirs(s *Store, ids ...digest.Digest) []string {
 
 func TestTooManyLayers(t *testing.T) {
 	m := &Mount{store: openStore(t), source: "layerctl:x"}
-	for range maxLower {
+	for range 500 {
 		m.names = append(m.names, "abcdefg")
 	}
 	if o, err := m.Options(); err != nil || len(o)+len("ro,") > maxOptions {
 		t.Errorf("500 names of 7 bytes take %d bytes, error %v", len(o), err)
 	}
 	m.names[0] = strings.Repeat("x", 100)
-	if _, err := m.Options(); !errors.Is(err, ErrUnsupported) {
-		t.Errorf("options that are too long: %v, want ErrUnsupported", err)
-	}
-}
-
-func TestMountSource(t *testing.T) {
-	manifest := digest.FromString("m")
-	id := manifest.Encoded()[:12]
-	for _, c := range []struct{ name, want string }{
-		{"", "layerctl:" + id},
-		{"docker.io/library/alpine:3.20", "layerctl:docker.io/library/alpine:3.20@" + id},
-		{"a b,c\n\x1b[31m\"'\\é\xff", "layerctl:a_b_c___31m_____@" + id},
-	} {
-		if got := mounts.Source(c.name, manifest); got != c.want {
-			t.Errorf("%q: %q, want %q", c.name, got, c.want)
-		}
-	}
-	if n := len(mounts.Source(strings.Repeat("x", 1000), manifest)); n > 255 {
-		t.Errorf("a long name makes a source of %d bytes", n)
+	if _, err := m.Options(); !errors.Is(err, overlaystore.ErrUnsupported) {
+		t.Errorf("options that are too long: %v, want overlaystore.ErrUnsupported", err)
 	}
 }
 
 func TestMountErrorsSayWhy(t *testing.T) {
 	needsMount(t)
 	s := openStore(t)
-	id := addLayer(t, s, "a", LayerRecord{}, regular("f", "x"))
-	m, err := s.Assemble(t.Context(), putImage(t, s, "a", id), MountOptions{})
+	id := addLayer(t, s, "a", regular("f", "x"))
+	m, err := Assemble(t.Context(), s, putImage(t, s, "a", id), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,8 +280,8 @@ func TestMountErrorsSayWhy(t *testing.T) {
 	if err := m.Mount(t.Context(), file+"-not"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("onto nothing: %v, want ErrNotExist", err)
 	}
-	if err := s.Unmount(t.Context(), t.TempDir(), UnmountOptions{}); !errors.Is(err, ErrNotFound) {
-		t.Errorf("unmounting nothing: %v, want ErrNotFound", err)
+	if err := Unmount(t.Context(), s, t.TempDir(), UnmountOptions{}); !errors.Is(err, overlaystore.ErrNotFound) {
+		t.Errorf("unmounting nothing: %v, want overlaystore.ErrNotFound", err)
 	}
 	m.paths = append(m.paths, m.paths[0])
 	if err := m.Mount(t.Context(), t.TempDir()); !errors.Is(err, unix.ELOOP) {
@@ -352,9 +297,9 @@ func TestMountErrorsSayWhy(t *testing.T) {
 func TestCheckFindsAnotherMount(t *testing.T) {
 	needsMount(t)
 	s := openStore(t)
-	a := addLayer(t, s, "a", LayerRecord{}, regular("f", "a"))
-	b := addLayer(t, s, "b", LayerRecord{}, regular("f", "b"))
-	m, err := s.Assemble(t.Context(), putImage(t, s, "ab", a, b), MountOptions{})
+	a := addLayer(t, s, "a", regular("f", "a"))
+	b := addLayer(t, s, "b", regular("f", "b"))
+	m, err := Assemble(t.Context(), s, putImage(t, s, "ab", a, b), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"errors"
@@ -62,7 +62,7 @@ func testIDMap(t *testing.T, mount func(*Mount, string) error) {
 		t.Fatal(err)
 	}
 	idmap := []IDMapping{{0, 100000, 65536}}
-	m, err := p.s.Assemble(t.Context(), p.img, MountOptions{Writable: true, IDMap: idmap})
+	m, err := Assemble(t.Context(), p.s, p.img, Options{Writable: true, IDMap: idmap})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,9 +99,9 @@ func testIDMap(t *testing.T, mount func(*Mount, string) error) {
 func TestIDMapLine(t *testing.T) {
 	p := newMountPair(t)
 	p.needsIDMap(t)
-	o := MountOptions{Writable: true, IDMap: []IDMapping{{0, 100000, 65536}}}
+	o := Options{Writable: true, IDMap: []IDMapping{{0, 100000, 65536}}}
 	for name, program := range mountPrograms(t) {
-		m, err := p.s.Assemble(t.Context(), p.img, o)
+		m, err := Assemble(t.Context(), p.s, p.img, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestIDMapIsFast(t *testing.T) {
 	mapped := time.Hour
 	for range 5 { // others on the machine can only make it slower
 		began := time.Now()
-		if err := p.mount(t, MountOptions{IDMap: []IDMapping{{0, 100000, 65536}}}); err != nil {
+		if err := p.mount(t, Options{IDMap: []IDMapping{{0, 100000, 65536}}}); err != nil {
 			t.Fatal(err)
 		}
 		mapped = min(mapped, time.Since(began))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ import (
 type mistake struct {
 	name   string
 	make   string // shell, with $U upper, $W work, $B around both, $S store, $T target
-	change func(*mountPair, *MountOptions)
+	change func(*mountPair, *Options)
 	before string
 	after  string
 	raw    string // mount(8) options instead of lower, upper and work as they are
@@ -32,8 +32,8 @@ type mistake struct {
 const generic = "wrong fs type, bad option, bad superblock"
 
 func mistakes() []mistake {
-	set := func(upper, work string) func(*mountPair, *MountOptions) {
-		return func(p *mountPair, o *MountOptions) {
+	set := func(upper, work string) func(*mountPair, *Options) {
+		return func(p *mountPair, o *Options) {
 			o.Upper, o.Work = filepath.Join(p.base, upper), filepath.Join(p.base, work)
 		}
 	}
@@ -51,13 +51,13 @@ func mistakes() []mistake {
 		{name: "work is upper", change: set("upper", "upper"), before: generic, after: "the same directory"},
 		{name: "work inside upper", make: `mkdir "$U/w"`, change: set("upper", "upper/w"), before: generic, after: "one is inside the other"},
 		{name: "upper inside work", make: `mkdir "$W/u"`, change: set("work/u", "work"), before: generic, after: "one is inside the other"},
-		{name: "upper is a lower", make: `mkdir "$B/w"`, change: func(p *mountPair, o *MountOptions) {
+		{name: "upper is a lower", make: `mkdir "$B/w"`, change: func(p *mountPair, o *Options) {
 			o.Upper = lowerDirs(p.s, p.img.Layers[0])[0]
 		}, before: "Too many levels of symbolic links", after: "overlaps the store"},
-		{name: "a lower inside upper", change: func(p *mountPair, o *MountOptions) {
+		{name: "a lower inside upper", change: func(p *mountPair, o *Options) {
 			o.Upper = filepath.Dir(lowerDirs(p.s, p.img.Layers[0])[0])
 		}, before: "Too many levels of symbolic links", after: "overlaps the store"},
-		{name: "upper inside a lower", make: `for d in "$S"/layers/*/fs; do mkdir "$d/in-lower"; done`, change: func(p *mountPair, o *MountOptions) {
+		{name: "upper inside a lower", make: `for d in "$S"/layers/*/fs; do mkdir "$d/in-lower"; done`, change: func(p *mountPair, o *Options) {
 			o.Upper = filepath.Join(lowerDirs(p.s, p.img.Layers[0])[0], "in-lower")
 		}, before: "mounts", after: "overlaps the store"},
 		{name: "a read-only filesystem", make: fs("tmpfs") + `; mount -o remount,ro "$B/fs"`, change: onFS, before: generic, after: "read-only", undo: unmountFS},
@@ -72,31 +72,31 @@ func mistakes() []mistake {
 		{name: "no inodes left", make: `mkdir "$B/fs"; mount -t tmpfs -o nr_inodes=3 none "$B/fs"; mkdir "$B/fs/u" "$B/fs/w"`, change: onFS, before: "mounts", after: "out of inodes", undo: unmountFS},
 		{name: "upper in use by another overlay", make: `mkdir "$B/fs" "$B/l"; mount -t overlay x -o "lowerdir=$B/l,upperdir=$U,workdir=$W" "$B/fs"`, before: "mounts", after: "in use by the mount at", undo: unmountFS},
 		{name: "what a volatile mount leaves", make: `mkdir -p "$W/work/incompat/volatile"`, before: generic, after: "volatile mount in another boot"},
-		{name: "one layer twice", before: "Too many levels of symbolic links", raw: "lowerdir=$L:$L", change: func(p *mountPair, o *MountOptions) {
+		{name: "one layer twice", before: "Too many levels of symbolic links", raw: "lowerdir=$L:$L", change: func(p *mountPair, o *Options) {
 			p.img.Layers = append(p.img.Layers, p.img.Layers[0], p.img.Layers[0])
 		}, after: ""},
-		{name: "one layer and no upper", before: generic, raw: "lowerdir=$L", change: func(p *mountPair, o *MountOptions) {
-			p.img.Layers, *o = p.img.Layers[:1], MountOptions{}
+		{name: "one layer and no upper", before: generic, raw: "lowerdir=$L", change: func(p *mountPair, o *Options) {
+			p.img.Layers, *o = p.img.Layers[:1], Options{}
 		}, after: ""},
-		{name: "upper and no work", before: generic, raw: "lowerdir=$L,upperdir=$U", change: func(_ *mountPair, o *MountOptions) { o.Work = "" }, after: "an upper dir needs a work dir"},
-		{name: "work and no upper", before: "mounts", raw: "lowerdir=$L:$B/target,workdir=$W", change: func(_ *mountPair, o *MountOptions) { o.Upper = "" }, after: "an upper dir needs a work dir"},
+		{name: "upper and no work", before: generic, raw: "lowerdir=$L,upperdir=$U", change: func(_ *mountPair, o *Options) { o.Work = "" }, after: "an upper dir needs a work dir"},
+		{name: "work and no upper", before: "mounts", raw: "lowerdir=$L:$B/target,workdir=$W", change: func(_ *mountPair, o *Options) { o.Upper = "" }, after: "an upper dir needs a work dir"},
 		{name: "volatile and no upper", before: "mounts", raw: "lowerdir=$L:$B/target,volatile",
-			change: func(_ *mountPair, o *MountOptions) { *o = MountOptions{Volatile: true} }, after: "volatile concerns what is written"},
+			change: func(_ *mountPair, o *Options) { *o = Options{Volatile: true} }, after: "volatile concerns what is written"},
 		{name: "metacopy as an ordinary user", before: generic, raw: "lowerdir=$L,upperdir=$U,workdir=$W,userxattr,metacopy=on",
-			change: func(p *mountPair, o *MountOptions) {
-				p.s.format.Xattrs, o.Options = layer.UserXattrs, []string{"metacopy=on"}
+			change: func(p *mountPair, o *Options) {
+				p.s, o.Options = inForm(p.s, p.s.Format().Whiteouts, layer.UserXattrs), []string{"metacopy=on"}
 			}, after: "trusts only trusted.*"},
 		{name: "redirects as an ordinary user", before: generic, raw: "lowerdir=$L,upperdir=$U,workdir=$W,userxattr,redirect_dir=on",
-			change: func(p *mountPair, o *MountOptions) {
-				p.s.format.Xattrs, o.Options = layer.UserXattrs, []string{"redirect_dir=on"}
+			change: func(p *mountPair, o *Options) {
+				p.s, o.Options = inForm(p.s, p.s.Format().Whiteouts, layer.UserXattrs), []string{"redirect_dir=on"}
 			}, after: "only nofollow goes"},
 		{name: "nfs_export without its index", before: generic, raw: "lowerdir=$L,upperdir=$U,workdir=$W,nfs_export=on,index=off",
-			change: func(_ *mountPair, o *MountOptions) { o.Options = []string{"nfs_export=on", "index=off"} }, after: "conflicts with index=off"},
+			change: func(_ *mountPair, o *Options) { o.Options = []string{"nfs_export=on", "index=off"} }, after: "conflicts with index=off"},
 		{name: "options that conflict", before: generic, raw: "lowerdir=$L,upperdir=$U,workdir=$W,metacopy=on,redirect_dir=off",
-			change: func(_ *mountPair, o *MountOptions) { o.Options = []string{"metacopy=on", "redirect_dir=off"} }, after: "conflicts with redirect_dir=off"},
+			change: func(_ *mountPair, o *Options) { o.Options = []string{"metacopy=on", "redirect_dir=off"} }, after: "conflicts with redirect_dir=off"},
 		{name: "an option that there is not", before: generic, raw: "lowerdir=$L,upperdir=$U,workdir=$W,bogus",
-			change: func(_ *mountPair, o *MountOptions) { o.Options = []string{"bogus"} }, after: "it is none of"},
-		{name: "a layer is missing", before: "does not exist", raw: "lowerdir=$L-not:$L", change: func(p *mountPair, _ *MountOptions) {
+			change: func(_ *mountPair, o *Options) { o.Options = []string{"bogus"} }, after: "it is none of"},
+		{name: "a layer is missing", before: "does not exist", raw: "lowerdir=$L-not:$L", change: func(p *mountPair, _ *Options) {
 			p.img.Layers = append(p.img.Layers, layerID("never pulled"))
 		}, after: "pull the image again"},
 		{name: "the mount point is missing", make: `rmdir "$T"`, before: "mount point does not exist", after: "mount point does not exist", undo: `mkdir "$T"`},

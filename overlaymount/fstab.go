@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package overlaymount
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // HelperType is the filesystem type that mount(8) leaves to the program
@@ -88,8 +89,8 @@ func (m *Mount) fstab(target string, o FSTabOptions) (FSTabLine, error) {
 
 // afterOthers says to systemd what must be mounted before.
 func (m *Mount) afterOthers(options []string) ([]string, error) {
-	if strings.ContainsAny(m.store.path+m.upper, ",\"\n") {
-		return nil, fmt.Errorf("%w: a path has a comma, a quotation mark or a line break, with which no line can say that its filesystem comes first; use the systemd unit", ErrUnsupported)
+	if strings.ContainsAny(m.store.Path()+m.upper, ",\"\n") {
+		return nil, fmt.Errorf("%w: a path has a comma, a quotation mark or a line break, with which no line can say that its filesystem comes first; use the systemd unit", overlaystore.ErrUnsupported)
 	}
 	for _, dir := range m.needed() {
 		options = append(options, "x-systemd.requires-mounts-for="+dir)
@@ -106,7 +107,7 @@ func (m *Mount) fitsFSTab() error {
 		return m.noIDMap("a line of the type overlay")
 	}
 	if strings.ContainsAny(dir+m.upper+m.work, "\"\n") {
-		return fmt.Errorf("%w: a path has a quotation mark or a line break, for which mount(8) has no form", ErrUnsupported)
+		return fmt.Errorf("%w: a path has a quotation mark or a line break, for which mount(8) has no form", overlaystore.ErrUnsupported)
 	}
 	lower := m.lowerOptions(dir)
 	if err := fits(strings.Join(append(m.Flags(), append(lower, m.otherOptions()...)...), ",")); err != nil {
@@ -114,11 +115,11 @@ func (m *Mount) fitsFSTab() error {
 	}
 	for _, o := range append(lower, m.otherOptions()...) {
 		if _, value, _ := strings.Cut(o, "="); len(value) > maxFsconfig {
-			return fmt.Errorf("%w: an option of %d bytes, and util-linux from 2.39 on hands over %d (a comma keeps layers in one option)", ErrUnsupported, len(value), maxFsconfig)
+			return fmt.Errorf("%w: an option of %d bytes, and util-linux from 2.39 on hands over %d (a comma keeps layers in one option)", overlaystore.ErrUnsupported, len(value), maxFsconfig)
 		}
 	}
 	if len(lower) > 1 && !takesLowerOneByOne() {
-		return fmt.Errorf("%w: more than 255 bytes of layers take lowerdir+, which this kernel's overlay has not (Linux 6.8)", ErrUnsupported)
+		return fmt.Errorf("%w: more than 255 bytes of layers take lowerdir+, which this kernel's overlay has not (Linux 6.8)", overlaystore.ErrUnsupported)
 	}
 	return nil
 }
@@ -137,7 +138,7 @@ func takesLowerOneByOne() bool {
 // helperOptions are what mount.layerctl needs to know. Busybox keeps flags such
 // as nosuid to itself, so that they go by another name.
 func (m *Mount) helperOptions(flags []string) []string {
-	o := []string{"store=" + percentEncode(m.store.path)}
+	o := []string{"store=" + percentEncode(m.store.Path())}
 	if m.writable() {
 		o = append(o, "upper="+percentEncode(m.upper), "work="+percentEncode(m.work))
 	}
@@ -172,9 +173,9 @@ func percentEncode(path string) string {
 // needed are the directories whose filesystems must be there before the mount.
 func (m *Mount) needed() []string {
 	if m.writable() && m.pair == "" {
-		return []string{m.store.path, m.upper}
+		return []string{m.store.Path(), m.upper}
 	}
-	return []string{m.store.path}
+	return []string{m.store.Path()}
 }
 
 // maxFsconfig is what fsconfig(2) takes for the value of an option.

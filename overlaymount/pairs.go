@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaymount
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// writableDir holds a pair of upper and work for each writable mount that
+// brought none: writable/<rand>/upper and work. It is made when first needed.
+const writableDir = "writable"
+
+func removePair(ctx context.Context, s *overlaystore.Store, name string) error {
+	parent, err := durable.OpenDirAt(s.Dir(), writableDir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.Trash(ctx, parent, name), parent.Close())
+}
+
+// pairOf is the name of the pair of upper and work in a store that a mount
+// writes to, or "".
+func pairOf(store string, upperDirs []string) string {
+	for _, upper := range upperDirs {
+		below, ok := strings.CutPrefix(upper, store+"/"+writableDir+"/")
+		if !ok {
+			below, ok = strings.CutPrefix(upper, "../"+writableDir+"/")
+		}
+		if name, rest, _ := strings.Cut(below, "/"); ok && rest == "upper" {
+			return name
+		}
+	}
+	return ""
+}
+
+// Leftovers lists the pairs of upper and work in the store that no mount uses:
+// a crash left them, or umount(8), or a printed line that was never run. What
+// was written is in them.
+func Leftovers(ctx context.Context, s *overlaystore.Store) ([]Writing, error) {
+	pairs, err := unusedPairs(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("list what mounts left: %w", err)
+	}
+	boot, err := durable.BootID()
+	if err != nil {
+		return nil, fmt.Errorf("list what mounts left: %w", err)
+	}
+	var list []Writing
+	for _, name := range pairs {
+		path := filepath.Join(s.Path(), writableDir, name)
+		w, _ := readWriting(filepath.Join(path, "work"))
+		w.Upper, w.Crashed = filepath.Join(path, "upper"), w.Boot != boot
+		list = append(list, w)
+	}
+	return list, nil
+}
+
+func unusedPairs(ctx context.Context, s *overlaystore.Store) ([]string, error) {
+	dir, err := durable.OpenDirAt(s.Dir(), writableDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	names, err := ondisk.Names(dir)
+	if err := errors.Join(err, dir.Close()); err != nil {
+		return nil, err
+	}
+	store, err := s.RealPath()
+	if err != nil {
+		return nil, err
+	}
+	used := map[string]bool{}
+	err = mounts.Each(ctx, func(_ string, e mounts.Entry) { used[pairOf(store, e.Dirs("upperdir"))] = true })
+	var unused []string
+	for _, name := range names {
+		if !used[name] {
+			unused = append(unused, name)
+		}
+	}
+	return unused, err
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/layer"
+)
+
+// maxLower is the kernel's limit for lower layers of one overlay
+// (OVL_MAX_STACK in fs/overlayfs).
+const maxLower = 500
+
+// LowerDir is one of the directories that a mount of an image is made of.
+type LowerDir struct {
+	Path string // under the store
+	Link string // the name of a short link to it in the directory [Store.LinkDir]
+}
+
+// LowerDirs are the lower dirs of an overlay that shows img, the topmost first,
+// and makes their links. An image of one layer gets an empty directory below
+// it, for the kernel wants two, and so may one with whiteouts by attribute. The
+// error is ErrNotFound when a layer or the fix layer is not in the store.
+func (s *Store) LowerDirs(ctx context.Context, img Image) ([]LowerDir, error) {
+	stack, err := s.stack(img)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	if img.Fix != "" {
+		rel, err := s.fixLayer(img.Fix)
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, rel)
+	}
+	for _, l := range stack {
+		paths = append(paths, l.rel)
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("%w: it has no layers", ErrUnsupported)
+	}
+	names, err := s.links(ctx, paths)
+	if err != nil {
+		return nil, err
+	}
+	if len(paths) == 1 || s.showsWhiteouts(stack) {
+		paths, names = append(paths, linksDir+"/"+emptyLink), append(names, emptyLink)
+	}
+	if len(paths) > maxLower {
+		return nil, fmt.Errorf("%w: it needs %d layers with those that are added to it, and the kernel mounts at most %d", ErrUnsupported, len(paths), maxLower)
+	}
+	dirs := make([]LowerDir, len(paths))
+	for i := range dirs {
+		dirs[i] = LowerDir{paths[i], names[i]}
+	}
+	return dirs, nil
+}
+
+// stackLayer is one layer of an image as it is stacked.
+type stackLayer struct {
+	diffID digest.Digest
+	rel    string // of its fs directory under the store
+	stackFacts
+}
+
+// stackFacts are the part of a layer's record that says how it is stacked: it is
+// small, and the same for a diffID in every store.
+type stackFacts struct{ rootOpaque, hasWhiteouts bool }
+
+// stack is the layers of img, the topmost first. Of a diffID that is repeated
+// only the topmost counts: the kernel refuses one directory twice, and what the
+// lower one would add is there already. Nothing counts that lies below a layer
+// with an opaque root: the kernel ignores that mark on a root.
+func (s *Store) stack(img Image) ([]stackLayer, error) {
+	var stack []stackLayer
+	seen := map[digest.Digest]bool{}
+	for i := len(img.Layers) - 1; i >= 0; i-- {
+		diffID := img.Layers[i]
+		if seen[diffID] {
+			continue
+		}
+		seen[diffID] = true
+		l, err := s.stackLayer(diffID)
+		if err != nil {
+			return nil, err
+		}
+		stack = append(stack, l)
+		if l.rootOpaque {
+			break
+		}
+	}
+	return stack, nil
+}
+
+func (s *Store) stackLayer(diffID digest.Digest) (stackLayer, error) {
+	dir, rel, err := s.openLayer(diffID)
+	if errors.Is(err, ErrNotFound) {
+		return stackLayer{}, fmt.Errorf("%w: %w", err, errPullAgain)
+	}
+	if err != nil {
+		return stackLayer{}, err
+	}
+	facts, err := s.readStackFacts(diffID, dir)
+	if err := errors.Join(err, dir.Close()); err != nil {
+		return stackLayer{}, fmt.Errorf("layer %s: %w", diffID, err)
+	}
+	return stackLayer{diffID, rel + "/" + fsDir, facts}, nil
+}
+
+var errPullAgain = errors.New("pull the image again (layers that were pulled without sync do not outlive a boot)")
+
+// readStackFacts reads a layer's record, which can be large, once.
+func (s *Store) readStackFacts(diffID digest.Digest, dir *os.File) (stackFacts, error) {
+	if facts, ok := s.facts.Load(diffID); ok {
+		return facts.(stackFacts), nil
+	}
+	rec, err := readRecord(dir)
+	if err != nil {
+		return stackFacts{}, err
+	}
+	return s.keepStackFacts(diffID, &rec), nil
+}
+
+func (s *Store) keepStackFacts(diffID digest.Digest, rec *LayerRecord) stackFacts {
+	facts := stackFacts{rec.RootOpaque, len(rec.WhiteoutParents) > 0}
+	s.facts.Store(diffID, facts)
+	return facts
+}
+
+// showsWhiteouts reports whether the lowest layer's whiteouts would be listed:
+// those by attribute the kernel looks for in all layers but the lowest one
+// (ovl_get_root in fs/overlayfs/super.c).
+func (s *Store) showsWhiteouts(stack []stackLayer) bool {
+	return s.format.Whiteouts == layer.XattrMarks && len(stack) > 0 && stack[len(stack)-1].hasWhiteouts
+}
