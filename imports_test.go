@@ -51,16 +51,16 @@ var imports = map[string][]string{
 	"internal/fetch":  {"cache", "manifest", "progress", "unpack", "internal/source", "layer"},
 	"internal/source": {"cache", "manifest", "platform", "registry", "errkind"},
 	// level 1
-	"registry":      {"internal/hosts", "registry/internal/remote", "registry/internal/auth", "registry/internal/local", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "errkind"},
+	"registry":      {"internal/shortname", "internal/hosts", "registry/internal/remote", "registry/internal/auth", "registry/internal/local", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "errkind"},
 	"unpack":        {"internal/durable", "internal/layerdisk", "internal/layerstream", "internal/layertar", "layer", "errkind", "internal/fsat"},
-	"overlaystore":  {"manifest", "internal/beneath", "internal/durable", "internal/journal", "internal/spare", "internal/mounts", "internal/ondisk", "internal/probe", "layer", "errkind", "internal/fsat"},
+	"overlaystore":  {"internal/shortname", "manifest", "internal/beneath", "internal/durable", "internal/journal", "internal/spare", "internal/mounts", "internal/ondisk", "internal/probe", "layer", "errkind", "internal/fsat"},
 	"internal/flat": {"internal/durable", "layer", "errkind", "internal/fsat", "internal/stackview"},
 	"cache":         {"manifest", "platform", "internal/durable", "errkind"},
 	"archive":       {"layer", "errkind"},
 	// parts of registry
 	"registry/internal/remote":      {"internal/hosts", "registry/internal/auth", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure"},
 	"registry/internal/auth":        {"registry/internal/transport", "registry/internal/credentials", "registry/internal/failure"},
-	"registry/internal/local":       {"registry/internal/content", "registry/internal/failure"},
+	"registry/internal/local":       {"internal/shortname", "registry/internal/content", "registry/internal/failure"},
 	"registry/internal/transport":   {"internal/hosts", "registry/internal/failure"},
 	"registry/internal/content":     {"registry/internal/failure"},
 	"registry/internal/credentials": {"internal/durable", "errkind"},
@@ -68,6 +68,7 @@ var imports = map[string][]string{
 	// below level 1
 	"internal/layerstream": {"internal/inflate", "internal/spare"},
 	// level 0
+	"internal/shortname": {},
 	"errkind":            {},
 	"bundle":             {"errkind"},
 	"manifest":           {"errkind"},
@@ -100,7 +101,7 @@ var imports = map[string][]string{
 // owners are the dependencies that only one package may import.
 var owners = map[string]string{
 	"github.com/google/go-containerregistry": "only tests",
-	"github.com/distribution/reference":      "registry",
+	"github.com/distribution/reference":      "internal/shortname",
 	"github.com/BurntSushi/toml":             "internal/hosts",
 	"go.yaml.in/yaml":                        "internal/hosts",
 	"github.com/containerd/platforms":        "platform",

@@ -17,6 +17,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/shortname"
 )
 
 // refRecord is one file of refs/.
@@ -63,12 +64,10 @@ func (s *Store) tag(ctx context.Context, ref string, manifest digest.Digest) err
 	return durable.WriteFile(ctx, s.dirs[refsDir], refName(ref), append(raw, '\n'), 0o600)
 }
 
-// Lookup is the image that ref names, or ErrNotFound.
+// Lookup is the image that ref names, or ErrNotFound. The name of an image in
+// a registry may be short, as for a pull: "alpine:3.20".
 func (s *Store) Lookup(ref string) (Image, error) {
-	rec, err := s.ref(refName(ref))
-	if errors.Is(err, fs.ErrNotExist) || (err == nil && rec.Ref != ref) {
-		err = ErrNotFound
-	}
+	rec, err := s.named(ref)
 	if err != nil {
 		return Image{}, fmt.Errorf("look up %q: %w", ref, err)
 	}
@@ -83,6 +82,18 @@ func (s *Store) Lookup(ref string) (Image, error) {
 	img.Refs = refs[img.Manifest]
 	s.Touch(img.Manifest)
 	return img, nil
+}
+
+// named is the record of ref, or else of what it is short for.
+func (s *Store) named(ref string) (refRecord, error) {
+	rec, err := s.ref(refName(ref))
+	if err == nil && rec.Ref == ref || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return rec, err
+	}
+	if full, err := shortname.Parse(ref); err == nil && full.String() != ref {
+		return s.named(full.String())
+	}
+	return refRecord{}, ErrNotFound
 }
 
 func (s *Store) ref(file string) (refRecord, error) {

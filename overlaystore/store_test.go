@@ -195,6 +195,17 @@ func TestLayerComesAndGoes(t *testing.T) {
 	if found.Manifest != img.Manifest || !slices.Equal(found.Refs, []string{"example.com/a:1"}) {
 		t.Errorf("looked up %+v", found)
 	}
+	putImage(t, s, "docker.io/library/alpine:3.20", diffID)
+	for _, short := range []string{"alpine:3.20", "docker.io/alpine:3.20", "index.docker.io/library/alpine:3.20"} {
+		if _, err := s.Lookup(short); err != nil {
+			t.Errorf("%q: %v", short, err)
+		}
+	}
+	for _, other := range []string{"alpine", "alpine:3.2", "example.com/alpine:3.20", "Not A Reference", ""} {
+		if _, err := s.Lookup(other); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%q: %v, want ErrNotFound", other, err)
+		}
+	}
 	if err := s.Remove(t.Context(), "example.com/a:1"); err != nil {
 		t.Fatal(err)
 	}

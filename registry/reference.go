@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/distribution/reference"
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/shortname"
 	"github.com/layerctl/layerctl/registry/internal/content"
 	"github.com/opencontainers/go-digest"
 )
@@ -75,19 +75,12 @@ func Parse(s string) (Reference, error) {
 }
 
 func parseDocker(whole, name string) (Reference, error) {
-	named, err := reference.ParseNormalizedNamed(name)
+	named, err := shortname.Parse(name)
 	if err != nil {
 		return Reference{}, fmt.Errorf("%w %q: %w", ErrReference, whole, err)
 	}
-	named = reference.TagNameOnly(named)
-	r := Reference{transport: Docker, name: reference.Domain(named), repo: reference.Path(named)}
-	if d, ok := named.(reference.Digested); ok {
-		r.digest = d.Digest()
-	}
 	// A tag beside a digest names nothing, so it is no part of the reference.
-	if t, ok := named.(reference.Tagged); ok && r.digest == "" {
-		r.tag = t.Tag()
-	}
+	r := Reference{transport: Docker, name: named.Host, repo: named.Repository, tag: named.Tag, digest: named.Digest}
 	return r, checkDigest(whole, r.digest)
 }
 

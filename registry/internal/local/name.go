@@ -7,8 +7,9 @@ package local
 import (
 	"fmt"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/shortname"
 )
 
 // Name says which image of which file is meant.
@@ -21,35 +22,23 @@ type Name struct {
 	Digest digest.Digest
 }
 
-// canonical is a Docker reference in full, with a tag or a digest.
-func canonical(name string) (reference.Named, error) {
-	named, err := reference.ParseNormalizedNamed(name)
-	if err != nil {
-		return nil, err
-	}
-	return reference.TagNameOnly(named), nil
-}
-
 // sameName compares two Docker references.
 func sameName(a, b string) bool {
-	x, err := canonical(a)
+	x, err := shortname.Parse(a)
 	if err != nil {
 		return false
 	}
-	y, err := canonical(b)
+	y, err := shortname.Parse(b)
 	return err == nil && x.String() == y.String()
 }
 
 // tagOf is the tag alone of a Docker reference.
 func tagOf(name string) string {
-	named, err := canonical(name)
+	named, err := shortname.Parse(name)
 	if err != nil {
 		return ""
 	}
-	if t, ok := named.(reference.Tagged); ok {
-		return t.Tag()
-	}
-	return ""
+	return named.Tag
 }
 
 // listed says what names there are, in a line's length.
