@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# shellcheck disable=SC2034 # bench/run stops the registry
+# shellcheck disable=SC2034 # bench/run stops the registry, and asks it
 #
 # The images of bench/run: files of this machine's /usr, as layers.
 #
@@ -15,13 +15,21 @@
 start_registry() {
 	cat >"$BENCH_DIR/registry.yml" <<-END
 		version: 0.1
-		log: {level: error, accesslog: {disabled: true}}
+		log: {level: info, accesslog: {disabled: true}}
 		storage: {filesystem: {rootdirectory: $BENCH_DIR/registry}}
-		http: {addr: "$REGISTRY"}
+		http: {addr: "127.0.0.1:0"}
 	END
 	docker-registry serve "$BENCH_DIR/registry.yml" >"$BENCH_DIR/registry.log" 2>&1 &
 	registry_pid=$!
-	curl -s --retry 50 --retry-delay 1 --retry-connrefused -o /dev/null "http://$REGISTRY/v2/"
+	# The kernel gives a port that is free, and the log names it.
+	local _
+	for _ in {1..100}; do
+		REGISTRY=$(grep -o -m 1 'listening on 127.0.0.1:[0-9]*' "$BENCH_DIR/registry.log" | grep -o '127.*' || true)
+		[[ -n $REGISTRY ]] && return
+		sleep 0.1
+	done
+	echo "bench/run: the registry does not start: see $BENCH_DIR/registry.log" >&2
+	return 1
 }
 
 # corpus lists files of /usr, with the directories they lie in, in the order of

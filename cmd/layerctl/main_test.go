@@ -40,6 +40,9 @@ func (m apart) run() int {
 	return m.M.Run()
 }
 
+// full says that tests run all of their cases, not only some of each kind.
+func full() bool { return os.Getenv("LAYERCTL_FULL") == "1" }
+
 // TestScripts runs the command as its users do. In a script HELLO is the
 // hello image's layout, STORE an empty place for a store, and REGISTRY the
 // address of a registry over plain HTTP that has the same image as hello:latest.

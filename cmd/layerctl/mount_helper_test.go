@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,8 +97,12 @@ func mountPrograms() []string {
 // Lines of fstab for more layers than the options of mount(2) can name, by
 // every mount(8).
 func TestFSTabOfManyLayers(t *testing.T) {
-	h := newHelperHost(t, 40, 128, 499, 500)
-	for n, format := range map[int]string{40: "fstab-helper", 128: "fstab", 499: "fstab", 500: "fstab"} {
+	formats := map[int]string{40: "fstab-helper", 128: "fstab"}
+	if full() {
+		formats[499], formats[500] = "fstab", "fstab"
+	}
+	h := newHelperHost(t, slices.Sorted(maps.Keys(formats))...)
+	for n, format := range formats {
 		for _, program := range mountPrograms() {
 			t.Run(fmt.Sprint(n, " layers, ", filepath.Base(program)), func(t *testing.T) {
 				out := h.run(t, `mkdir target
@@ -126,7 +131,11 @@ layerctl umount target
 // hand does as well.
 func TestMountHelperInOddPlaces(t *testing.T) {
 	h := newHelperHost(t, 2)
-	for _, name := range []string{"with blank", "co:lon", "com,ma,ro", `back\slash`, `end\`, `quo"te`, "apos'trophe", "new\nline", "hash #", "per%cent%20", "\xff"} {
+	names := []string{"with blank", "com,ma,ro", "new\nline"}
+	if full() {
+		names = append(names, "co:lon", `back\slash`, `end\`, `quo"te`, "apos'trophe", "hash #", "per%cent%20", "\xff")
+	}
+	for _, name := range names {
 		for _, program := range mountPrograms() {
 			t.Run(fmt.Sprintf("%q, %s", name, filepath.Base(program)), func(t *testing.T) {
 				out := h.run(t, `mkdir "$NAME"
