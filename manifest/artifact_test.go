@@ -105,28 +105,3 @@ func TestCompressionOf(t *testing.T) {
 		refused(t, err, ErrUnsupported, "no file system layer")
 	}
 }
-
-func TestAgreeMediaType(t *testing.T) {
-	a, b := ocispec.MediaTypeImageIndex, DockerManifestList
-	tests := []struct {
-		types []string
-		want  string
-		err   error
-	}{
-		{nil, "", nil},
-		{[]string{"", "", ""}, "", nil},
-		{[]string{a, a, a}, a, nil},
-		{[]string{"", a, "text/plain; charset=utf-8"}, a, nil},
-		{[]string{a + " ; charset=utf-8", a}, a, nil},
-		{[]string{a, b}, "", ErrMalformed},
-		{[]string{"", b, a}, "", ErrMalformed},
-		{[]string{a, "text/html"}, "", ErrMalformed},
-	}
-	for _, tt := range tests {
-		got, err := AgreeMediaType(tt.types...)
-		if got != tt.want {
-			t.Errorf("%q: got %q, want %q", tt.types, got, tt.want)
-		}
-		refused(t, err, tt.err, "disagree")
-	}
-}

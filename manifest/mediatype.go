@@ -86,23 +86,3 @@ func IsIndex(mediaType string) bool {
 func IsManifest(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageManifest || mediaType == DockerManifest
 }
-
-// AgreeMediaType returns the one media type that all sources tell: the body,
-// the Content-Type, the descriptor. It is "" where none tells one. Parameters
-// such as a charset are dropped, and types that any file server gives to any
-// JSON (application/json, text/plain, application/octet-stream) tell nothing.
-func AgreeMediaType(types ...string) (string, error) {
-	agreed := ""
-	for _, t := range types {
-		t, _, _ = strings.Cut(t, ";")
-		t = strings.TrimSpace(t)
-		switch {
-		case t == "" || t == "application/json" || t == "text/plain" || t == "application/octet-stream":
-		case agreed == "":
-			agreed = t
-		case agreed != t:
-			return "", malformed{fmt.Errorf("media types disagree: %q and %q", agreed, t)}
-		}
-	}
-	return agreed, nil
-}

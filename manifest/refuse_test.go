@@ -90,7 +90,7 @@ func TestParseIndexRefuses(t *testing.T) {
 		{"OCI's artifact manifest", `{"mediaType":"` + ociArtifactManifest + `","blobs":[]}`, "", ErrUnsupported, "OCI gave up"},
 		{"a manifest", imageOf(), "", ErrMalformed, "is a manifest"},
 		{"served as a manifest", indexOf(), m, ErrMalformed, "other kind"},
-		{"body and Content-Type disagree", `{"schemaVersion":2,"mediaType":"` + DockerManifestList + `","manifests":[]}`, ocispec.MediaTypeImageIndex, ErrMalformed, "disagree"},
+		{"body and Content-Type disagree", `{"schemaVersion":2,"mediaType":"` + DockerManifestList + `","manifests":[]}`, ocispec.MediaTypeImageManifest, ErrMalformed, "calls itself"},
 		{"body and Content-Type agree", `{"schemaVersion":2,"mediaType":"` + DockerManifestList + `","manifests":[]}`, DockerManifestList + "; charset=utf-8", nil, ""},
 		{"a Content-Type of any file", indexOf(), "application/json", nil, ""},
 		{"an unknown media type", indexOf(), "application/x-\x1b[2J", ErrUnsupported, "no index and no manifest"},
