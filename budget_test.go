@@ -84,7 +84,7 @@ func TestIndexesHaveABudget(t *testing.T) {
 			return err
 		},
 		"view": func(s *cached, ref string) error {
-			_, err := s.client.View(t.Context(), ref, LookOptions{})
+			_, err := s.client.RootFS(t.Context(), ref, RootFSOptions{})
 			return err
 		},
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/layerctl/layerctl/archive"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/internal/stackview"
+	"github.com/layerctl/layerctl/internal/stored"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -65,7 +66,7 @@ func (e *exporter) again(ctx context.Context, i source.Image) (source.Image, err
 // compressed makes the blob of one layer, in a file without a name beside the
 // store, whose filesystem is made for such sizes.
 func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest.Digest) (_ manifest.Layer, err error) {
-	layer, err := storedLayer(ctx, stackview.NewStack(stackview.Options{}), e.options.Store, diffID)
+	layer, err := stored.Layer(ctx, stackview.NewStack(stackview.Options{}), e.options.Store, diffID)
 	if err != nil {
 		return manifest.Layer{}, err
 	}
@@ -80,7 +81,7 @@ func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest
 	}
 	blob, plain := digest.SHA256.Digester(), digest.SHA256.Digester()
 	z := pgzip.NewWriter(io.MultiWriter(file, blob.Hash()))
-	err = writeLayer(ctx, archive.NewTreeWriter(io.MultiWriter(z, plain.Hash()), archive.TreeOptions{}), layer, storedFiles{dir})
+	err = writeLayer(ctx, archive.NewTreeWriter(io.MultiWriter(z, plain.Hash()), archive.TreeOptions{}), layer, stored.Files{LayerDir: dir})
 	err = errors.Join(err, z.Close())
 	size, serr := file.Seek(0, io.SeekCurrent)
 	if err = errors.Join(err, serr); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/layerctl/layerctl/archive"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/internal/stackview"
+	"github.com/layerctl/layerctl/internal/stored"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -36,7 +37,7 @@ func (b *bench) written(diffIDs []digest.Digest) ([]string, error) {
 }
 
 func (b *bench) writtenLayer(diffID digest.Digest) (entries []imagetest.Entry, err error) {
-	layer, err := storedLayer(b.Context(), stackview.NewStack(stackview.Options{}), b.store, diffID)
+	layer, err := stored.Layer(b.Context(), stackview.NewStack(stackview.Options{}), b.store, diffID)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func (b *bench) writtenLayer(diffID digest.Digest) (entries []imagetest.Entry, e
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	var out bytes.Buffer
-	if err := writeLayer(b.Context(), archive.NewTreeWriter(&out, archive.TreeOptions{}), layer, storedFiles{dir}); err != nil {
+	if err := writeLayer(b.Context(), archive.NewTreeWriter(&out, archive.TreeOptions{}), layer, stored.Files{LayerDir: dir}); err != nil {
 		return nil, err
 	}
 	for r := tar.NewReader(&out); ; {

@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/flat"
 	"github.com/layerctl/layerctl/internal/stackview"
+	"github.com/layerctl/layerctl/internal/stored"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -110,7 +111,7 @@ func (f *flattening) stored(ctx context.Context, store *overlaystore.Store, n fe
 	if err != nil {
 		return nil, err
 	}
-	layer, err := storedLayer(ctx, f.stack, store, n.DiffID)
+	layer, err := stored.Layer(ctx, f.stack, store, n.DiffID)
 	if err != nil {
 		return nil, err
 	}
@@ -121,31 +122,13 @@ func (f *flattening) stored(ctx context.Context, store *overlaystore.Store, n fe
 	for key, count := range record.Notes {
 		f.note(key, count)
 	}
-	return &flatLayer{merged: layer, content: flat.Stored{Layer: storedFiles{dir}}, Layer: n, close: dir.Close}, nil
+	return &flatLayer{merged: layer, content: flat.Stored{Layer: stored.Files{LayerDir: dir}}, Layer: n, close: dir.Close}, nil
 }
 
 func (f *flattening) note(key string, count int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.notes[key] += count
-}
-
-// storedFiles opens a layer's files that are as long as their entries say.
-type storedFiles struct{ *overlaystore.LayerDir }
-
-func (s storedFiles) Open(f stackview.File) (*os.File, error) {
-	file, err := s.LayerDir.Open(f.From)
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && info.Size() != f.Size {
-		err = fmt.Errorf("%w: %.200q has %d bytes, and %d are recorded", overlaystore.ErrDamaged, f.From, info.Size(), f.Size)
-	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
 }
 
 // fetch unpacks a layer into a directory beside the tree, with what is wanted

@@ -22,7 +22,7 @@ const module = "github.com/layerctl/layerctl"
 // internal/imagetest, internal/layertest and internal/disktest.
 var imports = map[string][]string{
 	// level 3
-	"cmd/layerctl": {"cmd/layerctl/internal/args", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "", "inspect", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns", "overlaymount", "layer", "errkind", "internal/mounts"},
+	"cmd/layerctl": {"cmd/layerctl/internal/args", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "", "inspect", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns", "overlaymount", "layer", "errkind", "internal/mounts", "rootfs"},
 	// below it: what its subcommands share
 	"cmd/layerctl/internal/setup": {
 		"cmd/layerctl/internal/args",
@@ -42,21 +42,23 @@ var imports = map[string][]string{
 	"cmd/layerctl/internal/args":     {"platform", "archive", "overlaymount", "errkind"},
 	"cmd/layerctl/internal/host":     {"", "registry", "unpack", "internal/userns", "overlaymount"},
 	"cmd/layerctl/internal/progress": {"", "progress", "registry", "cmd/layerctl/internal/terminal"},
-	"cmd/layerctl/internal/show":     {"inspect", "", "registry", "overlaystore", "manifest", "platform", "overlaymount", "layer", "cmd/layerctl/internal/terminal"},
+	"cmd/layerctl/internal/show":     {"inspect", "", "registry", "overlaystore", "manifest", "platform", "overlaymount", "layer", "cmd/layerctl/internal/terminal", "rootfs"},
 	"cmd/layerctl/internal/terminal": {},
 	// level 2: the only place that joins the parts
-	"":        {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "progress", "inspect", "internal/durable", "internal/fetch", "internal/flat", "internal/source", "layer", "errkind", "internal/stackview"},
+	"":        {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "progress", "inspect", "internal/durable", "internal/fetch", "internal/flat", "internal/source", "layer", "errkind", "internal/stackview", "internal/stored", "rootfs"},
 	"inspect": {"manifest", "platform", "registry", "internal/source"},
 	// level 1, on the others of it
 	"internal/fetch":  {"cache", "manifest", "progress", "unpack", "internal/source", "layer"},
 	"internal/source": {"cache", "manifest", "platform", "registry", "errkind"},
 	// level 1
-	"registry":      {"internal/shortname", "internal/hosts", "registry/internal/remote", "registry/internal/auth", "registry/internal/local", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "errkind"},
-	"unpack":        {"internal/durable", "internal/layerdisk", "internal/layerstream", "internal/layertar", "layer", "errkind", "internal/fsat"},
-	"overlaystore":  {"internal/shortname", "manifest", "internal/beneath", "internal/durable", "internal/journal", "internal/spare", "internal/mounts", "internal/ondisk", "internal/probe", "layer", "errkind", "internal/fsat"},
-	"internal/flat": {"internal/durable", "layer", "errkind", "internal/fsat", "internal/stackview"},
-	"cache":         {"manifest", "platform", "internal/durable", "errkind"},
-	"archive":       {"layer", "errkind"},
+	"registry":        {"internal/shortname", "internal/hosts", "registry/internal/remote", "registry/internal/auth", "registry/internal/local", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "errkind"},
+	"unpack":          {"internal/durable", "internal/layerdisk", "internal/layerstream", "internal/layertar", "layer", "errkind", "internal/fsat"},
+	"overlaystore":    {"internal/shortname", "manifest", "internal/beneath", "internal/durable", "internal/journal", "internal/spare", "internal/mounts", "internal/ondisk", "internal/probe", "layer", "errkind", "internal/fsat"},
+	"rootfs":          {"internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack", "errkind"},
+	"internal/stored": {"internal/stackview", "overlaystore"},
+	"internal/flat":   {"internal/durable", "layer", "errkind", "internal/fsat", "internal/stackview"},
+	"cache":           {"manifest", "platform", "internal/durable", "errkind"},
+	"archive":         {"layer", "errkind"},
 	// parts of registry
 	"registry/internal/remote":      {"internal/hosts", "registry/internal/auth", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure"},
 	"registry/internal/auth":        {"registry/internal/transport", "registry/internal/credentials", "registry/internal/failure"},

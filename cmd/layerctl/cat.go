@@ -49,7 +49,7 @@ func runCat(c *cli.Context) error {
 			Advice:  "write it as REF:/PATH, such as alpine:3.20:/etc/os-release",
 		}
 	}
-	return lookInto(c, ref, func(l *layerctl.Client, o layerctl.LookOptions) error {
+	return readRootFS(c, ref, func(l *layerctl.Client, o layerctl.RootFSOptions) error {
 		file, err := l.OpenFile(c.Context, ref, path, o)
 		if err != nil {
 			return err

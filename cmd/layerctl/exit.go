@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/rootfs"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -83,7 +84,7 @@ func defaultHint(err error) string {
 		return "pull it once with --keep-blobs while there is a network"
 	case errors.Is(err, platform.ErrNoMatch):
 		return "--platform takes another one; 'layerctl resolve --explain' tells why not"
-	case errors.Is(err, layerctl.ErrDirectory):
+	case errors.Is(err, rootfs.ErrDirectory):
 		return "'layerctl ls' lists what is in a directory"
 	case errors.Is(err, overlaystore.ErrNotFound):
 		return "'layerctl images' lists what the store has, 'layerctl pull' brings more"

@@ -64,7 +64,7 @@ func runExport(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := setup.StoreToLookInto(c)
+	store, err := setup.StoreForRootFS(c)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
+	"github.com/layerctl/layerctl/rootfs"
 )
 
 func lsCommand() *cli.Command {
@@ -57,16 +58,17 @@ func runLs(c *cli.Context) error {
 	if path == "" {
 		path = "/"
 	}
-	return lookInto(c, ref, func(l *layerctl.Client, o layerctl.LookOptions) error {
-		view, err := l.View(c.Context, ref, o)
+	return readRootFS(c, ref, func(l *layerctl.Client, o layerctl.RootFSOptions) (err error) {
+		image, err := l.RootFS(c.Context, ref, o)
 		if err != nil {
 			return err
 		}
-		file, err := view.Stat(path, !c.Bool("long") && !c.Bool("directory"))
+		defer func() { err = setup.Closing(err, image) }()
+		file, err := image.Lookup(path, !c.Bool("long") && !c.Bool("directory"))
 		if err != nil {
 			return fmt.Errorf("list %s: %w", ref, err)
 		}
-		list := slices.Collect(listing(c, view, file))
+		list := slices.Collect(listing(c, image, file))
 		switch {
 		case c.Bool("json"):
 			return show.FilesJSON(c.App.Writer, list)
@@ -78,12 +80,12 @@ func runLs(c *cli.Context) error {
 }
 
 // listing is what is to be listed of what stands at the path.
-func listing(c *cli.Context, view *layerctl.View, file layerctl.File) iter.Seq[layerctl.File] {
+func listing(c *cli.Context, image *layerctl.RootFS, file rootfs.File) iter.Seq[rootfs.File] {
 	switch {
 	case !file.Mode.IsDir() || c.Bool("directory"):
-		return slices.Values([]layerctl.File{file})
+		return slices.Values([]rootfs.File{file})
 	case c.Bool("recursive"):
-		return view.Below(file.Path)
+		return image.Below(file.Path)
 	}
-	return view.In(file.Path)
+	return image.In(file.Path)
 }

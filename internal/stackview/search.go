@@ -197,7 +197,10 @@ func (l level) child(name string) (dir level, file placed) {
 
 // file tells of a placed node at path.
 func (p placed) file(path string) File {
-	f := File{Entry: p.entry, Layer: p.layer, From: p.entry.Path}
+	f := File{Entry: p.entry, Layer: p.layer, From: p.entry.Path, Came: p.came}
+	if f.Came == "" {
+		f.Came = f.From
+	}
 	f.Path, f.Opaque = path, layer.Transparent
 	return f
 }

@@ -108,9 +108,9 @@ func StoreToRead(c *cli.Context) (*overlaystore.Store, error) {
 	return store, err
 }
 
-// StoreToLookInto is StoreToRead, but one with owners in subordinate ids is read
+// StoreForRootFS is StoreToRead, but one with owners in subordinate ids is read
 // in a user namespace.
-func StoreToLookInto(c *cli.Context) (*overlaystore.Store, error) {
+func StoreForRootFS(c *cli.Context) (*overlaystore.Store, error) {
 	dir, err := StoreDir(c)
 	if err != nil {
 		return nil, nil //nolint:nilerr // without a home there is no store

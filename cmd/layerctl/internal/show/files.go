@@ -9,9 +9,9 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/rootfs"
 )
 
 // lsObject is a path in the output of ls --json.
@@ -31,11 +31,11 @@ type lsObject struct {
 }
 
 // FilesJSON prints them as an array of objects.
-func FilesJSON(w io.Writer, list []layerctl.File) error {
+func FilesJSON(w io.Writer, list []rootfs.File) error {
 	return terminal.WriteJSON(w, lsObjects(list))
 }
 
-func lsObjects(list []layerctl.File) []lsObject {
+func lsObjects(list []rootfs.File) []lsObject {
 	objects := make([]lsObject, 0, len(list))
 	for _, f := range list {
 		o := lsObject{
@@ -107,7 +107,7 @@ func modeWord(m fs.FileMode) string {
 }
 
 // Files prints a path a line.
-func Files(w io.Writer, list []layerctl.File) error {
+func Files(w io.Writer, list []rootfs.File) error {
 	out := bufio.NewWriter(w)
 	for _, f := range list {
 		fmt.Fprintln(out, terminal.Escape(f.Path))
@@ -116,9 +116,9 @@ func Files(w io.Writer, list []layerctl.File) error {
 }
 
 // LongFiles prints a line a path, the columns as wide as they must be.
-func LongFiles(w io.Writer, list []layerctl.File) error {
+func LongFiles(w io.Writer, list []rootfs.File) error {
 	var widest [2]int
-	columns := func(f layerctl.File) [2]string {
+	columns := func(f rootfs.File) [2]string {
 		size := fmt.Sprint(f.Size)
 		if f.Mode&fs.ModeDevice != 0 {
 			size = fmt.Sprintf("%d,%d", f.Major, f.Minor)

@@ -26,13 +26,13 @@ func pathArgument(c *cli.Context, form string) (ref, path string, err error) {
 	return ref, path, err
 }
 
-// looker looks into an image for a command.
-type looker func(l *layerctl.Client, o layerctl.LookOptions) error
+// rootfsReader reads files of an image for a command.
+type rootfsReader func(l *layerctl.Client, o layerctl.RootFSOptions) error
 
-// lookInto opens what an image may be read from: the store, if there is one,
+// readRootFS opens what an image may be read from: the store, if there is one,
 // and the client. Where the store is one for a user namespace, the command runs
 // there.
-func lookInto(c *cli.Context, ref string, use looker) (err error) {
+func readRootFS(c *cli.Context, ref string, use rootfsReader) (err error) {
 	show := progress.Display(progress.None{})
 	if c.String("progress") != "auto" || terminal.Is(c.App.ErrWriter) && !terminal.Is(c.App.Writer) {
 		if show, err = setup.NewProgress(c); err != nil {
@@ -43,14 +43,14 @@ func lookInto(c *cli.Context, ref string, use looker) (err error) {
 		return err
 	}
 	share := setup.Shares(c)
-	o := layerctl.LookOptions{
+	o := layerctl.RootFSOptions{
 		Jobs:     share.Jobs,
 		Limits:   setup.Limits(c),
 		Windows:  unpack.NewWindows(share.Windows),
 		Memory:   setup.Size(c, "max-memory") / 2,
 		Progress: func(e layerctl.Event) { show.Event(ref, e) },
 	}
-	if o.Store, err = setup.StoreToLookInto(c); err != nil {
+	if o.Store, err = setup.StoreForRootFS(c); err != nil {
 		return err
 	}
 	with := setup.WithClient

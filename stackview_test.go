@@ -4,6 +4,7 @@ package layerctl
 
 import (
 	"archive/tar"
+	"context"
 	"io"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/stackview"
+	"github.com/layerctl/layerctl/internal/stored"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -67,4 +69,22 @@ func readStored(store *overlaystore.Store, diffID digest.Digest, path string) (s
 	defer f.Close()
 	b, err := io.ReadAll(f)
 	return string(b), err
+}
+
+// storedView merges an image whose layers the store has, the lowest first.
+func storedView(ctx context.Context, store *overlaystore.Store, diffIDs []digest.Digest, o stackview.Options) (*stackview.View, error) {
+	stack := stackview.NewStack(o)
+	byID := map[digest.Digest]*stackview.Layer{}
+	var layers []*stackview.Layer
+	for _, diffID := range diffIDs {
+		if byID[diffID] == nil {
+			layer, err := stored.Layer(ctx, stack, store, diffID)
+			if err != nil {
+				return nil, err
+			}
+			byID[diffID] = layer
+		}
+		layers = append(layers, byID[diffID])
+	}
+	return stack.Merge(layers...)
 }

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/internal/fetch"
+	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/internal/stored"
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/platform"
+	"github.com/layerctl/layerctl/rootfs"
+	"github.com/layerctl/layerctl/unpack"
+)
+
+// RootFSOptions say how [Client.RootFS] and [Client.OpenFile] read an image;
+// the zero value works.
+type RootFSOptions struct {
+	// Store is asked for layers before any is fetched: a layer that it has is
+	// read from its journal, in which devices that were not made are missing.
+	// nil asks none.
+	Store *overlaystore.Store
+	// Jobs is how many layers are fetched and read at a time; 0 means
+	// [DefaultJobs].
+	Jobs int
+	// Limits bound what a layer may be; see [unpack.ReadOptions].
+	Limits unpack.Limits
+	// Windows is the memory that zstd layers share; see [unpack.ReadOptions].
+	Windows *unpack.Windows
+	// Memory bounds the bytes that the paths of all layers may take; 0 means
+	// 512 MiB, and a negative number no limit.
+	Memory int64
+	// Progress hears of the layers that are fetched, [LayerMissing],
+	// [LayerProgress] and [LayerAgain], from several goroutines at once, and
+	// must not block for long; nil hears nothing.
+	Progress func(Event)
+}
+
+// RootFS reads the root filesystem of the image that ref means for the client's
+// platform. Close lets go of the source that contents are fetched from.
+//
+// Errors are those of [Client.Pull] and of [rootfs.Read].
+func (c *Client) RootFS(ctx context.Context, ref string, o RootFSOptions) (*RootFS, error) {
+	s, layers, err := c.rootfsLayers(ctx, ref, o)
+	if err != nil {
+		return nil, err
+	}
+	fsys, err := rootfs.Read(ctx, layers, c.rootfsOptions(o))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("look into %s: %w", s.Reference(), err), s.Close())
+	}
+	s.Keep(ctx)
+	return &RootFS{fsys, s}, nil
+}
+
+// RootFS is the root filesystem of an image.
+type RootFS struct {
+	*rootfs.FS
+	source *source.Source
+}
+
+// Close lets go of what contents are fetched from.
+func (r *RootFS) Close() error { return r.source.Close() }
+
+// OpenFile opens the regular file at path in the root filesystem of the image
+// that ref means for the client's platform; see [rootfs.Open].
+func (c *Client) OpenFile(ctx context.Context, ref, path string, o RootFSOptions) (*rootfs.OpenedFile, error) {
+	s, layers, err := c.rootfsLayers(ctx, ref, o)
+	if err != nil {
+		return nil, err
+	}
+	file, err := rootfs.Open(ctx, layers, path, c.rootfsOptions(o))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("look into %s: %w", s.Reference(), err), s.Close())
+	}
+	s.Keep(ctx)
+	if err := s.Close(); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+func (c *Client) rootfsOptions(o RootFSOptions) rootfs.Options {
+	return rootfs.Options{
+		Store: o.Store, Jobs: fetch.Jobs(o.Jobs), Strict: c.options.Strict, Limits: o.Limits,
+		Windows: o.Windows, Buffers: c.buffers, Memory: o.Memory, Logger: c.log,
+	}
+}
+
+// rootfsLayers opens ref and lists its layers, the lowest first.
+func (c *Client) rootfsLayers(ctx context.Context, ref string, o RootFSOptions) (*source.Source, []rootfs.Layer, error) {
+	s, err := c.open(ctx, ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := c.findLayers(ctx, s, o.Store)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("look into %s: %w", s.Reference(), err), s.Close())
+	}
+	f := c.fetcher(s, o.Progress)
+	var layers []rootfs.Layer
+	for _, l := range fetch.Number(found) {
+		layers = append(layers, rootfs.Layer{Layer: l.Layer, Fetch: func(ctx context.Context, use func(io.Reader) error) error {
+			f.Tell(l.Event(LayerMissing))
+			return f.Layer(ctx, l, func(b *fetch.Blob) error { return use(b) })
+		}})
+	}
+	return s, layers, nil
+}
+
+// findLayers lists an image's layers, the lowest first. Of an image that the
+// store has only its manifest's digest is asked for, and offline nothing.
+func (c *Client) findLayers(ctx context.Context, s *source.Source, store *overlaystore.Store) ([]manifest.Layer, error) {
+	if c.options.Offline && store != nil {
+		image, err := store.Lookup(s.Reference().String())
+		if err == nil && c.isFor(image.Platform) && complete(store, image) {
+			return storedLayers(image), nil
+		}
+	}
+	r, err := s.Resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if store != nil {
+		image, err := store.Image(r.Manifest.Digest)
+		if err == nil && complete(store, image) {
+			return storedLayers(image), nil
+		}
+	}
+	image, err := s.Image(ctx, r)
+	return image.Layers, err
+}
+
+// isFor is true for the platform that was asked for, if any was.
+func (c *Client) isFor(p ocispec.Platform) bool {
+	if c.options.Platform == "" {
+		return true
+	}
+	wanted, err := platform.Parse(c.options.Platform)
+	return err == nil && len(platform.Compare(&wanted, p)) == 0
+}
+
+func complete(store *overlaystore.Store, i overlaystore.Image) bool {
+	return !slices.ContainsFunc(i.Layers, func(d digest.Digest) bool { return !stored.Has(store, d) })
+}
+
+// storedLayers are those of an image's record, which needs no blobs.
+func storedLayers(i overlaystore.Image) []manifest.Layer {
+	var layers []manifest.Layer
+	for _, diffID := range i.Layers {
+		layers = append(layers, manifest.Layer{DiffID: diffID})
+	}
+	return layers
+}
