@@ -50,8 +50,8 @@ type Options struct {
 	// RegistriesConf is containers' registries.conf; "" means the usual one.
 	//
 	// Of these three the first that says anything about a registry decides
-	// which mirrors are asked, and how. A path that leads nowhere turns one
-	// off.
+	// which mirrors are asked, and how. What RegistriesConf blocks is blocked
+	// whichever decides. A path that leads nowhere turns one off.
 	RegistriesConf string
 	// UserAgent is sent with each request; "" means "layerctl".
 	UserAgent string

@@ -17,7 +17,7 @@ func (c *Client) KeyFiles() []string {
 // Mirrors are the addresses that are asked before the registry host itself,
 // by this machine's configuration. The error says what is wrong with that.
 func (c *Client) Mirrors(host string) ([]string, error) {
-	plan, err := c.o.files().Lookup(host, "library/alpine")
+	plan, err := c.o.files().Lookup(host, "library/alpine", false)
 	if err != nil {
 		return nil, fmt.Errorf("look up the mirrors of %s: %w", host, err)
 	}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -48,11 +47,8 @@ func (f Files) certsD(origin Endpoint, host string) (*Plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		if raw == nil {
-			if plan := dockerCerts(dir, origin); plan != nil {
-				return plan, nil
-			}
-			continue
+		if len(raw) == 0 {
+			return f.certificateDirectory(dir, name, origin)
 		}
 		plan, err := parseHostsTOML(string(raw), dir, origin)
 		if err != nil {
@@ -61,6 +57,17 @@ func (f Files) certsD(origin Endpoint, host string) (*Plan, error) {
 		return plan, nil
 	}
 	return nil, nil
+}
+
+// certificateDirectory is a directory without a hosts.toml: whether it has
+// certificates or not, it is the one for the host, and no other is asked. One
+// for all hosts that has nothing says nothing.
+func (f Files) certificateDirectory(dir, name string, origin Endpoint) (*Plan, error) {
+	err := readCertificates(dir, &origin, true)
+	if err != nil || name == "_default" && origin.CA == nil && origin.Client == nil {
+		return nil, err
+	}
+	return &Plan{Origin: origin}, nil
 }
 
 // portDirectory is the name where a colon cannot stand: "host_5000_".
@@ -112,13 +119,16 @@ func hostOrder(md toml.MetaData) []string {
 }
 
 func (h hostTOML) apply(e Endpoint, dir string) (Endpoint, error) {
-	e.Pull, e.Resolve = h.Capabilities == nil, h.Capabilities == nil
+	e.Pull, e.Resolve = len(h.Capabilities) == 0, len(h.Capabilities) == 0
 	for _, c := range h.Capabilities {
-		switch c {
+		switch strings.ToLower(c) {
 		case "pull":
 			e.Pull = true
 		case "resolve":
 			e.Resolve = true
+		case "push", "referrers":
+		default:
+			return e, fmt.Errorf("capability %q: want pull, resolve or push", c)
 		}
 	}
 	e.SkipVerify = h.SkipVerify
@@ -196,20 +206,3 @@ func below(dir, name string) string {
 	}
 	return filepath.Join(dir, name)
 }
-
-// dockerCerts takes HOST/*.crt, *.cert and *.key, as Docker has them.
-func dockerCerts(dir string, origin Endpoint) *Plan {
-	origin.CA, _ = filepath.Glob(filepath.Join(quoteGlob(dir), "*.crt"))
-	certs, _ := filepath.Glob(filepath.Join(quoteGlob(dir), "*.cert"))
-	for _, c := range certs {
-		origin.Client = append(origin.Client, KeyPair{c, strings.TrimSuffix(c, ".cert") + ".key"})
-	}
-	if len(origin.CA)+len(origin.Client) == 0 {
-		return nil
-	}
-	return &Plan{Origin: origin}
-}
-
-var globMeta = regexp.MustCompile(`[*?\[\\]`)
-
-func quoteGlob(s string) string { return globMeta.ReplaceAllString(s, `\$0`) }

@@ -13,6 +13,8 @@ import (
 	"path"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Endpoint is one host to ask.
@@ -51,10 +53,11 @@ type Plan struct {
 // ErrBlocked says that the configuration forbids the registry.
 var ErrBlocked = errors.New("blocked by configuration")
 
-// Files is where configuration is looked for, in this order; the first that
-// says anything about a host decides. The zero value looks where containerd,
-// k3s (or RKE2) and containers do. A path that leads nowhere means no such
-// configuration.
+// Files is where configuration is looked for: of Dir, K3s and RegistriesConf
+// the first that says anything about a host decides. What RegistriesConf
+// forbids is forbidden whoever decides. The zero value looks where containerd,
+// k3s (or RKE2), containers and docker do. A path that leads nowhere means no
+// such configuration.
 type Files struct {
 	// Dir is a directory like /etc/containerd/certs.d.
 	Dir string
@@ -63,25 +66,41 @@ type Files struct {
 	// RegistriesConf is a file like /etc/containers/registries.conf; the files
 	// of the directory with ".d" after its name belong to it.
 	RegistriesConf string
+	// CertDirs are directories like /etc/docker/certs.d, for the hosts of which
+	// neither Dir nor K3s says anything. The first that has a directory for the
+	// host is taken.
+	CertDirs []string
 }
 
 // maxFile bounds one file of configuration.
 const maxFile = 1 << 20
 
 // Lookup says whom to ask for a repository of a registry, both named as
-// references do. Without any configuration that is the registry alone.
-func (f Files) Lookup(host, repository string) (Plan, error) {
+// references do. byDigest says that the reference has a digest, for some
+// mirrors are for that only, or for tags only. Without any configuration it is
+// the registry alone. [ErrBlocked] says that nobody may be asked.
+func (f Files) Lookup(host, repository string, byDigest bool) (Plan, error) {
 	origin := Endpoint{URL: defaultURL(host), Repository: repository, Pull: true, Resolve: true}
-	for _, look := range []func(Endpoint, string) (*Plan, error){f.certsD, f.k3s, f.registriesConf} {
-		plan, err := look(origin, host)
-		if err != nil {
-			return Plan{}, err
+	tables, err := f.loadRegistriesConf()
+	if err != nil {
+		return Plan{}, err
+	}
+	plan, err := f.certsD(origin, host)
+	if plan == nil && err == nil {
+		plan, err = f.k3s(origin, host)
+	}
+	if plan == nil && err == nil {
+		if plan, err = tables.plan(origin, host, byDigest); plan == nil {
+			plan = &Plan{Origin: origin}
 		}
-		if plan != nil {
-			return *plan, nil
+		if err == nil {
+			err = f.addCertificates(plan)
 		}
 	}
-	return Plan{Origin: origin}, nil
+	if err != nil {
+		return Plan{}, err
+	}
+	return tables.allowed(*plan, host+"/"+repository)
 }
 
 func defaultURL(host string) string {
@@ -111,19 +130,32 @@ func base(address string, exact bool) (string, error) {
 	return u.String(), nil
 }
 
-// read reads a file of configuration; one that is not there is nil.
+// read reads a file of configuration; one that is not there is nil. It waits
+// for no FIFO.
 func read(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if missing(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() && name != os.DevNull {
+		return nil, fmt.Errorf("%s is no regular file", name)
+	}
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(b) > maxFile {
 		err = fmt.Errorf("%s has more than %d bytes", name, maxFile)
 	}
 	return b, err
+}
+
+// missing says that there is no such file.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }

@@ -32,12 +32,15 @@ func only(f Files) Files {
 			*p = "/nonexistent"
 		}
 	}
+	if f.CertDirs == nil {
+		f.CertDirs = []string{}
+	}
 	return f
 }
 
 func lookup(t *testing.T, f Files, host, repository string) Plan {
 	t.Helper()
-	p, err := only(f).Lookup(host, repository)
+	p, err := only(f).Lookup(host, repository, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,20 +116,23 @@ func TestHostsDirectories(t *testing.T) {
 		"b_5000_/hosts.toml":       mirror("underscores"),
 		"certs/x.crt":              "",
 		"certs/y.cert":             "",
+		"certs/y.key":              "",
 		"nothing/README":           "",
 		"[glob]:1/ca.crt":          "",
 		"empty.example/hosts.toml": "",
 	})
 	for host, want := range map[string]string{
-		"a:5000": "https://colon/v2", "b:5000": "https://underscores/v2", "other": "https://default/v2", "nothing": "https://default/v2",
+		"a:5000": "https://colon/v2", "b:5000": "https://underscores/v2", "other": "https://default/v2",
 	} {
 		p := lookup(t, Files{Dir: dir}, host, "x")
 		if len(p.Mirrors) != 1 || p.Mirrors[0].URL != want || p.Origin.URL != "https://"+host+"/v2" {
 			t.Errorf("%s: got %+v, want %s", host, p, want)
 		}
 	}
-	if p := lookup(t, Files{Dir: dir}, "empty.example", "x"); len(p.Mirrors) != 0 {
-		t.Errorf("an empty file: got %+v, want no mirrors", p)
+	for _, host := range []string{"empty.example", "nothing"} {
+		if p := lookup(t, Files{Dir: dir}, host, "x"); len(p.Mirrors) != 0 {
+			t.Errorf("%s: got %+v, want no mirrors", host, p)
+		}
 	}
 	p := lookup(t, Files{Dir: dir}, "certs", "x")
 	in := filepath.Join(dir, "certs")
@@ -151,9 +157,10 @@ func TestHostsTOMLErrors(t *testing.T) {
 		"no host":             `[host."https:///x"]`,
 		"no URL":              `[host."https://secret:x"]`,
 		"a query":             `server = "https://h?secret"`,
+		"a capability":        `capabilities = ["pull", "secret"]`,
 	} {
 		dir := write(t, map[string]string{"h/hosts.toml": content})
-		_, err := only(Files{Dir: dir}).Lookup("h", "x")
+		_, err := only(Files{Dir: dir}).Lookup("h", "x", false)
 		if err == nil || !strings.Contains(err.Error(), "hosts.toml") || strings.ContainsRune(err.Error(), '\n') {
 			t.Errorf("%s: got %v, want an error that names the file", name, err)
 		}
@@ -181,7 +188,8 @@ configs:
     auth: {auth: dTpw, identity_token: t}
 `}), "r.yaml")
 	equal(t, lookup(t, Files{K3s: file}, "docker.io", "library/x"), Plan{
-		Origin: Endpoint{URL: "https://registry-1.docker.io/v2", Repository: "library/x", Pull: true, Resolve: true},
+		// Named as the last endpoint, it has the rewrites too.
+		Origin: Endpoint{URL: "https://registry-1.docker.io/v2", Repository: "mirror/x", Pull: true, Resolve: true},
 		Mirrors: []Endpoint{
 			{
 				URL: "https://m.example:5000/v2", Repository: "mirror/x", Pull: true, Resolve: true, SkipVerify: true,
@@ -196,8 +204,10 @@ configs:
 			URL: "https://own.example/v2", Repository: "x", Pull: true, Resolve: true,
 			Username: "u", Password: "p", IdentityToken: "t",
 		},
-		Mirrors: []Endpoint{{URL: "https://any.example/v2", Repository: "x", Pull: true, Resolve: true}},
 	})
+	if p := lookup(t, Files{K3s: file}, "other.example", "x"); len(p.Mirrors) != 1 || p.Mirrors[0].URL != "https://any.example/v2" {
+		t.Errorf("of every host: got %+v", p)
+	}
 }
 
 func TestK3sErrors(t *testing.T) {
@@ -211,7 +221,7 @@ func TestK3sErrors(t *testing.T) {
 		"auth of none": `configs: {h: {auth: {auth: "c2VjcmV0"}}}`,
 	} {
 		file := filepath.Join(write(t, map[string]string{"r.yaml": content}), "r.yaml")
-		_, err := only(Files{K3s: file}).Lookup("h", "x")
+		_, err := only(Files{K3s: file}).Lookup("h", "x", false)
 		if err == nil || !strings.Contains(err.Error(), "r.yaml") || strings.ContainsRune(err.Error(), '\n') {
 			t.Errorf("%s: got %v, want an error that names the file", name, err)
 		}
@@ -252,7 +262,6 @@ location = "late.example"
 		Origin: Endpoint{URL: "https://hub.example/v2", Repository: "dh/library/x", Pull: true, Resolve: true},
 		Mirrors: []Endpoint{
 			{URL: "https://m1.example/v2", Repository: "hub/library/x", Pull: true, Resolve: true},
-			{URL: "https://m2.example/v2", Repository: "library/x", Pull: true, SkipVerify: true},
 		},
 	})
 	for _, repo := range []string{"library/special", "library/special/x"} {
@@ -260,7 +269,7 @@ location = "late.example"
 			t.Errorf("the longest prefix: got %+v", p)
 		}
 	}
-	if p := lookup(t, f, "docker.io", "library/specials"); len(p.Mirrors) != 2 {
+	if p := lookup(t, f, "docker.io", "library/specials"); len(p.Mirrors) != 1 {
 		t.Errorf("a prefix ends at a slash: got %+v", p)
 	}
 	if p := lookup(t, f, "a.corp.example", "x"); !p.Origin.SkipVerify || p.Origin.URL != "https://a.corp.example/v2" {
@@ -269,7 +278,7 @@ location = "late.example"
 	if p := lookup(t, f, "late.example", "x"); len(p.Mirrors) != 1 || p.Mirrors[0].URL != "https://drop.example/v2" {
 		t.Errorf("a drop-in: got %+v", p)
 	}
-	if _, err := only(f).Lookup("bad.example", "x"); !errors.Is(err, ErrBlocked) {
+	if _, err := only(f).Lookup("bad.example", "x", false); !errors.Is(err, ErrBlocked) {
 		t.Errorf("blocked: got %v", err)
 	}
 	if p := lookup(t, f, "else.example", "x"); len(p.Mirrors) != 0 {
@@ -294,7 +303,7 @@ func TestTheFirstThatSaysAnything(t *testing.T) {
 
 func TestFileThatIsTooLarge(t *testing.T) {
 	dir := write(t, map[string]string{"h/hosts.toml": strings.Repeat("#", maxFile+1)})
-	if _, err := only(Files{Dir: dir}).Lookup("h", "x"); err == nil {
+	if _, err := only(Files{Dir: dir}).Lookup("h", "x", false); err == nil {
 		t.Error("got no error")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -16,25 +17,32 @@ import (
 
 // registriesYAML is https://docs.k3s.io/installation/private-registry
 type registriesYAML struct {
-	Mirrors map[string]struct {
-		Endpoints []string          `yaml:"endpoint"`
-		Rewrites  map[string]string `yaml:"rewrite"`
-	} `yaml:"mirrors"`
-	Configs map[string]struct {
-		Auth *struct {
-			Username      string `yaml:"username"`
-			Password      string `yaml:"password"`
-			Auth          string `yaml:"auth"`
-			IdentityToken string `yaml:"identity_token"`
-		} `yaml:"auth"`
-		TLS *struct {
-			CA         string `yaml:"ca_file"`
-			Cert       string `yaml:"cert_file"`
-			Key        string `yaml:"key_file"`
-			SkipVerify bool   `yaml:"insecure_skip_verify"`
-		} `yaml:"tls"`
-	} `yaml:"configs"`
+	Mirrors map[string]mirrorYAML `yaml:"mirrors"`
+	Configs map[string]configYAML `yaml:"configs"`
 }
+
+type mirrorYAML struct {
+	Endpoints []string          `yaml:"endpoint"`
+	Rewrites  map[string]string `yaml:"rewrite"`
+}
+
+type configYAML struct {
+	Auth *struct {
+		Username      string `yaml:"username"`
+		Password      string `yaml:"password"`
+		Auth          string `yaml:"auth"`
+		IdentityToken string `yaml:"identity_token"`
+	} `yaml:"auth"`
+	TLS *struct {
+		CA         string `yaml:"ca_file"`
+		Cert       string `yaml:"cert_file"`
+		Key        string `yaml:"key_file"`
+		SkipVerify bool   `yaml:"insecure_skip_verify"`
+	} `yaml:"tls"`
+}
+
+// anyHost is the entry for every host that has none of its own.
+const anyHost = "*"
 
 // k3s reads registries.yaml.
 func (f Files) k3s(origin Endpoint, host string) (*Plan, error) {
@@ -67,40 +75,83 @@ func parseK3s(raw []byte, origin Endpoint, host string) (*Plan, error) {
 		return nil, errors.New("it is not in the form of k3s's registries.yaml")
 	}
 	m, mirrored := y.Mirrors[host]
-	if !mirrored {
-		m, mirrored = y.Mirrors["*"]
+	if _, own := y.Configs[host]; !mirrored && !own {
+		m, mirrored = y.Mirrors[anyHost]
 	}
 	own, configured, err := y.configure(origin, host)
 	if err != nil || !mirrored && !configured {
 		return nil, err
 	}
-	plan := &Plan{Origin: own}
 	repository, err := rewrite(origin.Repository, m.Rewrites)
 	if err != nil {
 		return nil, err
 	}
-	for _, address := range m.Endpoints {
+	plan := &Plan{Origin: own}
+	for i, address := range m.Endpoints {
 		e := Endpoint{Repository: repository, Pull: true, Resolve: true}
-		// A path beside /v2 is meant as it is: a project of a proxy.
-		u, err := url.Parse(address)
-		if e.URL, err = base(address, err == nil && strings.HasPrefix(u.Path, "/v2/")); err != nil {
-			return nil, err
+		if e.URL, err = endpointURL(address); err != nil {
+			return nil, fmt.Errorf("endpoint of %q: %w", host, err)
 		}
-		name := strings.TrimPrefix(strings.TrimPrefix(e.URL, "https://"), "http://")
-		name, _, _ = strings.Cut(name, "/")
+		same := func(other Endpoint) bool { return other.URL == e.URL }
+		if slices.ContainsFunc(plan.Mirrors, same) {
+			continue
+		}
+		name, _, _ := strings.Cut(e.address(), "/")
 		if e, _, err = y.configure(e, name); err != nil {
 			return nil, err
 		}
-		if e.URL != own.URL {
+		if same(own) && i == len(m.Endpoints)-1 {
+			plan.Origin = e // named last, it is the origin with the rewrites
+		} else {
 			plan.Mirrors = append(plan.Mirrors, e)
 		}
 	}
 	return plan, nil
 }
 
+// endpointURL is the base of an endpoint. A path is taken as it is, and a port
+// of this machine without a scheme means http, as with k3s.
+func endpointURL(address string) (string, error) {
+	if !strings.Contains(address, "://") {
+		scheme := "https://"
+		if u, err := url.Parse(scheme + address); err == nil && thisMachine(u.Hostname()) && u.Port() != "" && u.Port() != "443" {
+			scheme = "http://"
+		}
+		address = scheme + address
+	}
+	u, err := url.Parse(address)
+	exact := err == nil && strings.TrimRight(u.Path, "/") != "" && u.Path != "/v2"
+	text, err := base(address, exact)
+	if scheme, rest, _ := strings.Cut(text, "://"); rest == "docker.io/v2" {
+		text = scheme + "://registry-1.docker.io/v2"
+	}
+	return text, err
+}
+
+// thisMachine says that the name leads to the loopback device.
+func thisMachine(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// configOf is what "configs" says of a host: under the name that is spoken to,
+// or under that of references, or for every host.
+func (y registriesYAML) configOf(host string) (configYAML, string, bool) {
+	names := []string{host}
+	if host == "docker.io" || host == "registry-1.docker.io" {
+		names = []string{"registry-1.docker.io", "docker.io"}
+	}
+	for _, name := range append(names, anyHost) {
+		if c, ok := y.Configs[name]; ok {
+			return c, name, true
+		}
+	}
+	return configYAML{}, "", false
+}
+
 // configure puts in what "configs" says of a host.
 func (y registriesYAML) configure(e Endpoint, host string) (Endpoint, bool, error) {
-	c, ok := y.Configs[host]
+	c, name, ok := y.configOf(host)
 	if !ok {
 		return e, false, nil
 	}
@@ -119,7 +170,7 @@ func (y registriesYAML) configure(e Endpoint, host string) (Endpoint, bool, erro
 			plain, err := base64.StdEncoding.DecodeString(a.Auth)
 			user, password, found := strings.Cut(string(plain), ":")
 			if err != nil || !found {
-				return e, true, fmt.Errorf("auth of %q is not USER:PASSWORD in base64", host)
+				return e, true, fmt.Errorf("auth of %q is not USER:PASSWORD in base64", name)
 			}
 			e.Username, e.Password = user, password
 		}

@@ -3,150 +3,244 @@
 package hosts
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
 )
 
-// registriesConf is containers-registries.conf(5), version 2.
+// systemRegistriesConf is containers' own file; drop-ins stand beside it.
+const systemRegistriesConf = "/etc/containers/registries.conf"
+
+// registriesConf is containers-registries.conf(5). Keys that are not here, such
+// as those for short names, say nothing about hosts.
 type registriesConf struct {
 	Registries []registryConf `toml:"registry"`
+	Search     []string       `toml:"unqualified-search-registries"`
+	// V1 is the form that came before, which may not be mixed with the other.
+	V1 struct {
+		Search   listV1 `toml:"search"`
+		Insecure listV1 `toml:"insecure"`
+		Block    listV1 `toml:"block"`
+	} `toml:"registries"`
+}
+
+type listV1 struct {
+	Registries []string `toml:"registries"`
 }
 
 type registryConf struct {
 	Prefix             string       `toml:"prefix"`
 	Location           string       `toml:"location"`
-	Insecure           bool         `toml:"insecure"`
-	Blocked            bool         `toml:"blocked"`
-	MirrorByDigestOnly bool         `toml:"mirror-by-digest-only"`
+	Insecure           boolean      `toml:"insecure"`
+	Blocked            boolean      `toml:"blocked"`
+	MirrorByDigestOnly boolean      `toml:"mirror-by-digest-only"`
 	Mirrors            []mirrorConf `toml:"mirror"`
 }
 
 type mirrorConf struct {
-	Location string `toml:"location"`
-	Insecure bool   `toml:"insecure"`
-	From     string `toml:"pull-from-mirror"` // all, digest-only, tag-only
+	Location string  `toml:"location"`
+	Insecure boolean `toml:"insecure"`
+	From     string  `toml:"pull-from-mirror"` // all, digest-only, tag-only
 }
 
-// registriesConf reads registries.conf and its drop-ins.
-func (f Files) registriesConf(origin Endpoint, host string) (*Plan, error) {
-	file := f.RegistriesConf
-	if file == "" {
-		file = usualRegistriesConf()
+// boolean is a bool whose key is told where the value is none.
+type boolean bool
+
+// UnmarshalTOML implements toml.Unmarshaler.
+func (b *boolean) UnmarshalTOML(v any) error {
+	x, ok := v.(bool)
+	*b = boolean(x)
+	if !ok {
+		return errors.New("want true or false")
 	}
-	dropIns, err := filepath.Glob(filepath.Join(quoteGlob(file+".d"), "*.conf"))
+	return nil
+}
+
+// registries are the tables of all files, no two of the same prefix.
+type registries []registryConf
+
+// loadRegistriesConf reads the file and its drop-ins, in the order in which
+// containers reads them: a later table replaces an earlier one of the same
+// prefix.
+func (f Files) loadRegistriesConf() (registries, error) {
+	file, dropIns := f.RegistriesConf, []string{f.RegistriesConf + ".d"}
+	if file == "" {
+		file, dropIns = usualRegistriesConf()
+	}
+	tables, err := readRegistriesConf(file, false)
 	if err != nil {
 		return nil, err
 	}
-	var all []registryConf
-	for _, name := range append([]string{file}, dropIns...) {
-		raw, err := read(name)
+	for _, dir := range dropIns {
+		names, err := confFiles(dir)
 		if err != nil {
 			return nil, err
 		}
-		var c registriesConf
-		if _, err := toml.Decode(string(raw), &c); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, plain(err))
+		for _, name := range names {
+			more, err := readRegistriesConf(name, true)
+			if err != nil {
+				return nil, err
+			}
+			tables = tables.replacedBy(more)
 		}
-		all = append(all, c.Registries...)
 	}
-	plan, err := planConf(all, origin, host)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return plan, nil
+	return tables, nil
 }
 
-func usualRegistriesConf() string {
-	if name := os.Getenv("CONTAINERS_REGISTRIES_CONF"); name != "" {
-		return name
-	}
+// usualRegistriesConf is the file that containers reads where none is named,
+// and the directories of its drop-ins.
+func usualRegistriesConf() (file string, dropIns []string) {
+	file, dropIns = systemRegistriesConf, []string{systemRegistriesConf + ".d"}
 	if dir, err := os.UserConfigDir(); err == nil {
-		name := filepath.Join(dir, "containers", "registries.conf")
-		if _, err := os.Stat(name); err == nil {
-			return name
+		own := filepath.Join(dir, "containers", "registries.conf")
+		dropIns = append(dropIns, own+".d")
+		if _, err := os.Stat(own); err == nil {
+			file = own
 		}
 	}
-	return "/etc/containers/registries.conf"
+	if name := os.Getenv("CONTAINERS_REGISTRIES_CONF"); name != "" {
+		file = name
+		dropIns = append(dropIns, name+".d")
+	}
+	return file, dropIns
 }
 
-// planConf applies the entry with the longest prefix; of the same prefix the
-// last, which is a drop-in's.
-func planConf(all []registryConf, origin Endpoint, host string) (*Plan, error) {
-	name := host + "/" + origin.Repository
-	var best *registryConf
-	longest := -1
-	for i, r := range all {
-		if r.Prefix == "" {
-			r.Prefix = r.Location
-			all[i].Prefix = r.Location
-		}
-		if n := match(r.Prefix, name, host); n >= 0 && n >= longest {
-			best, longest = &all[i], n
-		}
-	}
-	if best == nil {
+// confFiles are the files of a drop-in directory, by name.
+func confFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if missing(err) {
 		return nil, nil
 	}
-	if best.Blocked {
-		return nil, fmt.Errorf("%s: %w", best.Prefix, ErrBlocked)
-	}
-	rest := name[longest:]
-	plan := &Plan{Origin: origin}
-	plan.Origin.SkipVerify = best.Insecure
-	if best.Location != "" && best.Location != best.Prefix {
-		var err error
-		if plan.Origin, err = relocate(best.Location+rest, best.Insecure); err != nil {
-			return nil, err
+	var names []string
+	for _, e := range entries { // sorted
+		if !e.IsDir() && strings.HasSuffix(e.Name(), ".conf") {
+			names = append(names, filepath.Join(dir, e.Name()))
 		}
 	}
-	for _, m := range best.Mirrors {
-		e, err := relocate(m.Location+rest, m.Insecure)
-		if err != nil {
-			return nil, err
-		}
-		e.Resolve = m.From != "digest-only" && !best.MirrorByDigestOnly
-		e.Pull = true
-		plan.Mirrors = append(plan.Mirrors, e)
-	}
-	return plan, nil
+	return names, err
 }
 
-// match is how much of name the prefix covers, or -1. "*.example.com" covers
-// the host.
-func match(prefix, name, host string) int {
-	if domain, ok := strings.CutPrefix(prefix, "*"); ok {
-		if strings.HasPrefix(domain, ".") && strings.HasSuffix(host, domain) {
-			return len(host)
-		}
-		return -1
-	}
-	if prefix == "" || !strings.HasPrefix(name, prefix) {
-		return -1
-	}
-	if rest := name[len(prefix):]; rest != "" && rest[0] != '/' {
-		return -1
-	}
-	return len(prefix)
+// replacedBy adds the tables, in place of those of the same prefix.
+func (all registries) replacedBy(more registries) registries {
+	kept := slices.DeleteFunc(slices.Clone(all), func(old registryConf) bool {
+		return slices.ContainsFunc(more, func(r registryConf) bool { return r.Prefix == old.Prefix })
+	})
+	return append(kept, more...)
 }
 
-// relocate makes "mirror.example/hub/library/alpine" an endpoint.
-func relocate(name string, insecure bool) (Endpoint, error) {
-	host, repository, _ := strings.Cut(name, "/")
-	if host == "" || slices.Contains([]string{"http:", "https:"}, host) {
-		return Endpoint{}, fmt.Errorf("location %q: want HOST[:PORT][/PATH]", name)
-	}
-	repository, err := safeRepository(repository)
+// readRegistriesConf reads one file. A drop-in must be in the second form.
+func readRegistriesConf(name string, dropIn bool) (registries, error) {
+	raw, err := read(name)
 	if err != nil {
-		return Endpoint{}, err
+		return nil, err
 	}
-	url, err := base(host, false)
-	if host == "docker.io" {
-		url = defaultURL(host)
+	tables, err := parseRegistriesConf(string(raw), dropIn)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return Endpoint{URL: url, Repository: repository, Pull: true, Resolve: true, SkipVerify: insecure}, err
+	return tables, nil
+}
+
+func parseRegistriesConf(text string, dropIn bool) (registries, error) {
+	var c registriesConf
+	if _, err := toml.Decode(text, &c); err != nil {
+		return nil, plain(err)
+	}
+	v1 := slices.Concat(c.V1.Search.Registries, c.V1.Insecure.Registries, c.V1.Block.Registries)
+	if len(v1) > 0 && (dropIn || len(c.Registries)+len(c.Search) > 0) {
+		return nil, errors.New("[registries.*] is of version 1, and this file is of version 2")
+	}
+	for _, name := range v1 {
+		if !slices.ContainsFunc(c.Registries, func(r registryConf) bool { return r.Location == name }) {
+			c.Registries = append(c.Registries, registryConf{
+				Location: name,
+				Insecure: boolean(slices.Contains(c.V1.Insecure.Registries, name)),
+				Blocked:  boolean(slices.Contains(c.V1.Block.Registries, name)),
+			})
+		}
+	}
+	for i := range c.Registries {
+		if err := c.Registries[i].check(); err != nil {
+			return nil, err
+		}
+	}
+	return c.Registries, agree(c.Registries)
+}
+
+// check brings the names of a table into one form, and refuses what containers
+// refuses.
+func (r *registryConf) check() (err error) {
+	if r.Prefix == "" && r.Location == "" {
+		return errors.New("a [[registry]] has neither prefix nor location")
+	}
+	if r.Location, err = location("location", r.Location); err != nil {
+		return err
+	}
+	if r.Prefix, err = location("prefix", r.Prefix); err != nil {
+		return err
+	}
+	if r.Prefix == "" {
+		r.Prefix = r.Location
+	}
+	if domain := strings.TrimPrefix(r.Prefix, "*."); strings.Contains(domain, "*") || domain == "" {
+		return fmt.Errorf("prefix %q: want HOST[:PORT][/PATH] or *.DOMAIN", r.Prefix)
+	}
+	for i := range r.Mirrors {
+		if err := r.Mirrors[i].check(r); err != nil {
+			return fmt.Errorf("mirror of %q: %w", r.Prefix, err)
+		}
+	}
+	return nil
+}
+
+func (m *mirrorConf) check(of *registryConf) (err error) {
+	if m.Location, err = location("location", m.Location); err != nil {
+		return err
+	}
+	switch {
+	case m.Location == "":
+		return errors.New("it has no location")
+	case !slices.Contains([]string{"", "all", "digest-only", "tag-only"}, m.From):
+		return fmt.Errorf("pull-from-mirror %q: want all, digest-only or tag-only", m.From)
+	case m.From != "" && bool(of.MirrorByDigestOnly):
+		return errors.New("pull-from-mirror and the registry's mirror-by-digest-only exclude each other")
+	}
+	return nil
+}
+
+// location checks a name of the form HOST[:PORT][/PATH].
+func location(key, name string) (string, error) {
+	name = strings.TrimRight(name, "/")
+	host, path, _ := strings.Cut(name, "/")
+	if strings.Contains(name, "://") || strings.ContainsAny(name, " \t\n\\") || strings.Contains(host, "@") || strings.HasPrefix(name, "/") {
+		return "", fmt.Errorf("%s %q: want HOST[:PORT][/PATH], without a scheme or a user", key, name)
+	}
+	if path == "" {
+		return strings.ToLower(host), nil
+	}
+	return strings.ToLower(host) + "/" + path, nil
+}
+
+// agree refuses tables of one file that contradict each other.
+func agree(tables registries) error {
+	for i, a := range tables {
+		for _, b := range tables[:i] {
+			same := a.Location != "" && a.Location == b.Location
+			switch {
+			case same && a.Blocked != b.Blocked:
+				return fmt.Errorf("registry %q: blocked is both true and false", a.Location)
+			case same && a.Insecure != b.Insecure:
+				return fmt.Errorf("registry %q: insecure is both true and false", a.Location)
+			case a.Prefix == b.Prefix && !reflect.DeepEqual(a, b):
+				return fmt.Errorf("prefix %q has two tables that differ", a.Prefix)
+			}
+		}
+	}
+	return nil
 }

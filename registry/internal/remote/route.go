@@ -29,7 +29,7 @@ type route struct {
 
 // Open finds out whom to ask.
 func (c *Client) Open(name Name) (*Repository, error) {
-	plan, err := c.o.Files.Lookup(name.Host, name.Repository)
+	plan, err := c.o.Files.Lookup(name.Host, name.Repository, name.Digest != "")
 	if errors.Is(err, hosts.ErrBlocked) {
 		return nil, failure.Mark(failure.Denied, err)
 	}
