@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package consumer uses the public packages of layerctl from another module.
+// It fails to compile where a public signature names a type that only layerctl
+// itself may import.
+package consumer
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/overlaymount"
+	"github.com/layerctl/layerctl/overlaystore"
+	client "github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/rootfs"
+	"github.com/layerctl/layerctl/unpack"
+)
+
+var modified = time.Unix(0, 0)
+
+const ref = host + "/hello:1"
+
+// options are those of a caller with a RoundTripper and credentials of its own.
+func options(r *registry) layerctl.Options {
+	return layerctl.Options{
+		Platform: "linux/amd64",
+		Registry: client.Options{
+			Transport: r,
+			Credentials: func(_ context.Context, asked string) (client.Login, error) {
+				if asked != host {
+					return client.Login{}, errors.New("credentials for " + asked)
+				}
+				return client.Login{Username: user, Password: password}, nil
+			},
+		},
+	}
+}
+
+func openStore(t *testing.T) *overlaystore.Store {
+	t.Helper()
+	store, err := overlaystore.Open(t.Context(), filepath.Join(t.TempDir(), "store"), overlaystore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}
+
+// requires says whether the kernel mounts for this process; CI has root.
+func requiresRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it mounts")
+	}
+}
+
+func TestPullAndMount(t *testing.T) {
+	r := newRegistry(t)
+	store := openStore(t)
+	c := layerctl.New(options(r))
+	pulled, err := c.Pull(t.Context(), store, ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pulled.Fetched != 3 || len(pulled.Image.Layers) != 3 || pulled.Image.Platform.Architecture != "amd64" {
+		t.Errorf("pulled %+v", pulled)
+	}
+	asked := r.requests
+	if again, err := c.Pull(t.Context(), store, ref); err != nil || again.Fetched != 0 {
+		t.Errorf("pulled once more: %d layers fetched, %v", again.Fetched, err)
+	}
+	if got := r.requests - asked; got > 4 {
+		t.Errorf("%d requests for an image that is there", got)
+	}
+	mount, err := overlaymount.Assemble(t.Context(), store, pulled.Image, overlaymount.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line, err := mount.Line("/mnt"); err != nil || !strings.Contains(line, "mount -t overlay") {
+		t.Errorf("line %q, %v", line, err)
+	}
+	requiresRoot(t)
+	target := t.TempDir()
+	if err := mount.Mount(t.Context(), target); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := overlaymount.Unmount(context.Background(), store, target, overlaymount.UnmountOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	content, err := os.ReadFile(filepath.Join(target, "etc", "hello"))
+	if err != nil || string(content) != "hello from linux/amd64\n" {
+		t.Errorf("/etc/hello says %q, %v", content, err)
+	}
+}
+
+func TestKindsOfErrors(t *testing.T) {
+	r := newRegistry(t)
+	o := options(r)
+	c := layerctl.New(o)
+	if _, err := c.Resolve(t.Context(), host+"/hello:2"); !errors.Is(err, errkind.NotFound) {
+		t.Errorf("a tag that is not there: %v", err)
+	}
+	if _, err := c.Resolve(t.Context(), "NO SUCH NAME"); errkind.Of(err) != errkind.Usage {
+		t.Errorf("no reference: %v", err)
+	}
+	o.Registry.Credentials = func(context.Context, string) (client.Login, error) {
+		return client.Login{Username: user, Password: "wrong"}, nil
+	}
+	if _, err := layerctl.New(o).Resolve(t.Context(), ref); !errors.Is(err, errkind.Denied) {
+		t.Errorf("a wrong password: %v", err)
+	}
+}
+
+// The parts can be used without the Client: a layer's entries, as they are
+// verified, from a source that the caller opened.
+func TestEntriesOfALayer(t *testing.T) {
+	parsed, err := client.Parse(host + "/hello:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := client.New(options(newRegistry(t)).Registry).Open(t.Context(), parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	desc, raw, err := source.Root(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := manifest.ParseIndex(raw, desc.MediaType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err = source.Manifest(t.Context(), index.Manifests[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := manifest.ParseImage(raw, index.Manifests[0].MediaType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	desc = image.Layers[2]
+	blob, err := source.Blob(t.Context(), desc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blob.Close()
+	types := map[string]layer.Type{}
+	var opaque layer.Opaque
+	result, err := unpack.Read(t.Context(), blob, unpack.Source{MediaType: desc.MediaType, Size: desc.Size}, unpack.ReadOptions{
+		Record: func(e layer.Entry) error {
+			types[e.Path] = e.Type
+			if e.Path == "var/cache" {
+				opaque = e.Opaque
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Files != 1 || types["var/cache/fresh"] != layer.Regular || opaque != layer.Marked {
+		t.Errorf("%d files: %v, var/cache is opaque as %q", result.Files, types, opaque)
+	}
+	var facts layer.Facts = result.Facts
+	if len(facts.Implied) == 0 {
+		t.Errorf("facts %+v", facts)
+	}
+}
+
+func TestRootFS(t *testing.T) {
+	r := newRegistry(t)
+	c := layerctl.New(options(r))
+	image, err := c.RootFS(t.Context(), ref, layerctl.RootFSOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer image.Close()
+	if err := fstest.TestFS(image, "etc/hello", "etc/replaced", "srv/implied/parents.txt", "var/cache/fresh", "tmp"); err != nil {
+		t.Error(err)
+	}
+	content, err := fs.ReadFile(image, "etc/replaced")
+	if err != nil || string(content) != "from the second layer\n" {
+		t.Errorf("etc/replaced says %q, %v", content, err)
+	}
+	seen := map[string]bool{}
+	err = fs.WalkDir(image, ".", func(path string, _ fs.DirEntry, err error) error {
+		seen[path] = true
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen["etc/deleted"] || seen["var/cache/stale"] || !seen["etc/linked"] {
+		t.Errorf("the walk saw %q", slices.Sorted(maps.Keys(seen)))
+	}
+	file, err := c.OpenFile(t.Context(), ref, "/etc/hello", layerctl.RootFSOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := rootfs.Read(t.Context(), nil, rootfs.Options{}); err != nil {
+		t.Errorf("no layers: %v", err)
+	}
+}
