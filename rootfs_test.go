@@ -64,7 +64,7 @@ func contentOf(t *testing.T, client *Client, ref, path string, o RootFSOptions) 
 // and compares every path and every content.
 func TestLookIsLikeTheModel(t *testing.T) {
 	s := newCached(t, Options{})
-	for seed := range uint64(25) {
+	for seed := range stacks() / 8 {
 		stack, model := stack(seed)
 		ref := looked(t, s.inspected, stack)
 		lookAtAll(t, s.client, ref, RootFSOptions{}, model, seed)

@@ -27,7 +27,7 @@ func TestRandomStacksRootless(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: to map ids")
 	}
-	first, count := number(t, "LAYERCTL_SEED", 1), number(t, "LAYERCTL_STACKS", 200)
+	first, count := number(t, "LAYERCTL_SEED", 1), number(t, "LAYERCTL_STACKS", stacks())
 	for _, c := range []struct {
 		ids  string
 		size int

@@ -20,7 +20,7 @@ func TestRandomStacksWithoutDevices(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: mounts overlays")
 	}
-	first, count := number(t, "LAYERCTL_SEED", 1), number(t, "LAYERCTL_STACKS", 200)
+	first, count := number(t, "LAYERCTL_SEED", 1), number(t, "LAYERCTL_STACKS", stacks())
 	below := memory(t)
 	for _, name := range []string{"lower", "upper", "work"} {
 		if err := os.Mkdir(filepath.Join(below, name), 0o755); err != nil {
