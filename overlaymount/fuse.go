@@ -15,10 +15,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
-	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -85,7 +84,7 @@ func (m *Mount) kernelMounts() bool {
 		return !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENODEV)
 	}
 	defer c.Close()
-	lower := ondisk.ProcPath(m.store.Dir()) + "/" + m.paths[0] + ":" + ondisk.ProcPath(m.store.Dir()) + "/" + m.paths[1]
+	lower := mounts.DirPath(m.store.Dir()) + "/" + m.paths[0] + ":" + mounts.DirPath(m.store.Dir()) + "/" + m.paths[1]
 	if c.Set("source", m.source) != nil || c.Set("lowerdir", lower) != nil {
 		return true // whatever that is, mounting says it better
 	}
@@ -162,7 +161,7 @@ func (m *Mount) tryFUSE(ctx context.Context) (err error) {
 	if err := unix.Mkdirat(int(m.store.Dir().Fd()), name, 0o700); err != nil {
 		return &os.PathError{Op: "mkdir", Path: filepath.Join(m.store.Path(), name), Err: err}
 	}
-	defer func() { err = errors.Join(err, beneath.RemoveAll(m.store.Dir(), name)) }()
+	defer func() { err = errors.Join(err, fsat.RemoveAll(m.store.Dir(), name)) }()
 	dir, err := durable.OpenDirAt(m.store.Dir(), name)
 	if err != nil {
 		return err

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
-	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -52,7 +52,7 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 	}
 	defer unlock()
 	for _, path := range m.paths {
-		if ok, err := ondisk.Exists(m.store.Dir(), path); err != nil || !ok {
+		if ok, err := fsat.Exists(m.store.Dir(), path); err != nil || !ok {
 			return errors.Join(fmt.Errorf("lower dir %s: %w", path, overlaystore.ErrNotFound), err)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
-	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -73,7 +73,7 @@ func unusedPairs(ctx context.Context, s *overlaystore.Store) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := ondisk.Names(dir)
+	names, err := fsat.Names(dir)
 	if err := errors.Join(err, dir.Close()); err != nil {
 		return nil, err
 	}

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
-	"github.com/layerctl/layerctl/internal/ondisk"
 )
 
 // mountSomehow mounts in the best way that there is here: each takes more
@@ -112,7 +112,7 @@ func (m *Mount) mountByContext(target string, setDirs func(*mounts.Context) erro
 // and work.
 func (m *Mount) setDirs(c *mounts.Context, store *os.File) error {
 	for i, path := range m.paths {
-		dir, err := ondisk.OpenAt(store, path, unix.O_PATH|unix.O_DIRECTORY, 0)
+		dir, err := fsat.Find(store, path)
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/lowerdir"
 )
 
 // Writing is what is known of a writable mount. It lies as layerctl.json in
@@ -122,12 +123,12 @@ func (m *Mount) makePair(ctx context.Context) error {
 // dressUpper gives a new upper dir the attributes of the image's root: those
 // of a merged directory are its topmost layer's.
 func (m *Mount) dressUpper(pair *os.File) error {
-	top, err := ondisk.OpenAt(m.store.Dir(), m.paths[0], unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	top, err := fsat.OpenDir(m.store.Dir(), m.paths[0])
 	if err != nil {
 		return err
 	}
 	defer top.Close()
-	a, _, err := ondisk.ReadAttributes(top)
+	a, _, err := lowerdir.Attributes(top)
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func (m *Mount) dressUpper(pair *os.File) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(a.Apply(upper, m.store.Format().IDs), upper.Close())
+	return errors.Join(lowerdir.SetAttributes(upper, a, m.store.Format().Form), upper.Close())
 }
 
 func (m *Mount) recordWriting(ctx context.Context, target string) error {
@@ -170,7 +171,7 @@ func readWriting(work string) (Writing, bool) {
 		return Writing{}, false
 	}
 	defer dir.Close()
-	raw, err := ondisk.ReadFile(dir, writingFile, 1<<16)
+	raw, err := fsat.ReadFile(dir, writingFile, 1<<16)
 	var w Writing
 	return w, err == nil && json.Unmarshal(raw, &w) == nil
 }

@@ -15,10 +15,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
-	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -146,7 +145,7 @@ func (m *Mount) checkVolatile() error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(beneath.RemoveAll(inner, "incompat"), inner.Close())
+		return errors.Join(fsat.RemoveAll(inner, "incompat"), inner.Close())
 	}
 	return &VolatileError{Upper: m.upper, Work: m.work}
 }
@@ -180,7 +179,7 @@ func (m *Mount) tryWork() (err error) {
 	if err := unix.Mkdirat(int(dir.Fd()), name, 0o700); err != nil {
 		return fmt.Errorf("work %q cannot be written to (is it immutable, is the filesystem full or out of inodes?): %w", m.work, err)
 	}
-	defer func() { err = errors.Join(err, beneath.RemoveAll(dir, name)) }()
+	defer func() { err = errors.Join(err, fsat.RemoveAll(dir, name)) }()
 	trial, err := durable.OpenDirAt(dir, name)
 	if err != nil {
 		return err
@@ -225,7 +224,7 @@ func (m *Mount) tryUpper() error {
 
 func tryRenameWhiteout(dir *os.File) error {
 	fd := int(dir.Fd())
-	f, err := ondisk.OpenAt(dir, "renamed", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	f, err := fsat.Create(dir, "renamed", 0o600)
 	if err != nil {
 		return err
 	}

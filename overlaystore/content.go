@@ -12,10 +12,9 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
-	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -72,7 +71,7 @@ func (d *LayerDir) Entries(ctx context.Context) iter.Seq2[layer.Entry, error] {
 // layer. No symbolic link is followed. The content is as the disk has it; the
 // entry's size and sum tell whether it is what was committed.
 func (d *LayerDir) Open(path string) (*os.File, error) {
-	found, err := beneath.Open(d.fs, path)
+	found, err := fsat.Find(d.fs, path)
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: %w", d.diffID, err)
 	}
@@ -84,7 +83,7 @@ func (d *LayerDir) Open(path string) (*os.File, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, fmt.Errorf("layer %s: %w: %.200q is no regular file", d.diffID, ErrDamaged, path)
 	}
-	f, err := os.Open(ondisk.ProcPath(found))
+	f, err := fsat.Reopen(found)
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: open %.200q: %w", d.diffID, path, errors.Unwrap(err))
 	}

@@ -19,8 +19,8 @@ import (
 
 	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
-	"github.com/layerctl/layerctl/internal/ondisk"
 )
 
 // command is one thing that is done to a store, with every step of it a place
@@ -169,7 +169,7 @@ func checkSound(t *testing.T, dir string, c command, when string) {
 	verifySound(t, s, when)
 	checkEmpty(t, s, stagingDir, trashDir, leasesDir)
 	for _, name := range []string{imagesDir, refsDir, layersDir} {
-		list, err := ondisk.Names(s.dirs[name])
+		list, err := fsat.Names(s.dirs[name])
 		if want := map[string]int{imagesDir: 2, refsDir: 2, layersDir: 3}[name]; err != nil || len(list) != want {
 			t.Errorf("%s: %s holds %q, error %v; want %d names", when, name, list, err, want)
 		}

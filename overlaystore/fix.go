@@ -16,9 +16,9 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/errkind"
-	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/lowerdir"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 )
@@ -310,28 +310,28 @@ func (v view) wrongAttributes(dir string, a voices) (bool, error) {
 		return false, err
 	}
 	want, err := v.attributes(dir)
-	return !want.Equal(have), err
+	return !lowerdir.Equal(want, have), err
 }
 
 // attributes are those that the directory at dir must show.
-func (v view) attributes(dir string) (ondisk.Attributes, error) {
+func (v view) attributes(dir string) (fsat.Attributes, error) {
 	a, err := v.voices(dir)
 	if err != nil {
-		return ondisk.Attributes{}, err
+		return fsat.Attributes{}, err
 	}
 	if a.speaker < 0 {
-		return ondisk.PlainAttributes(), nil
+		return lowerdir.Plain(), nil
 	}
 	return v[a.speaker].attributes(dir)
 }
 
-func (l *layerView) attributes(p string) (ondisk.Attributes, error) {
-	f, err := beneath.Open(l.dir, p)
+func (l *layerView) attributes(p string) (fsat.Attributes, error) {
+	f, err := fsat.Find(l.dir, p)
 	if err != nil {
-		return ondisk.Attributes{}, err
+		return fsat.Attributes{}, err
 	}
 	defer f.Close()
-	a, _, err := ondisk.ReadAttributes(f)
+	a, _, err := lowerdir.Attributes(f)
 	return a, err
 }
 
@@ -364,11 +364,11 @@ func (p *fixPlan) ghosts(v view) error {
 // them, and would list them as names that do not exist (ovl_lookup_single in
 // fs/overlayfs/namei.c, "last").
 func (p *fixPlan) hideMarks(v view, l *layerView, dir string) error {
-	f, err := beneath.Open(l.dir, dir)
+	f, err := fsat.Find(l.dir, dir)
 	if err != nil {
 		return err
 	}
-	names, err := ondisk.Names(f)
+	names, err := fsat.Names(f)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}

@@ -13,7 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/lowerdir"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
@@ -303,13 +304,13 @@ func show(t *testing.T, p string) string {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	xattrs, err := ondisk.ReadXattrs(d)
+	a, _, err := lowerdir.Attributes(d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := fmt.Sprintf("%04o %d %s", st.Mode&0o7777, st.Uid, when)
-	for _, name := range slices.Sorted(maps.Keys(xattrs)) {
-		out += " " + name + "=" + xattrs[name]
+	for _, name := range slices.Sorted(maps.Keys(a.Xattrs)) {
+		out += " " + name + "=" + a.Xattrs[name]
 	}
 	return out
 }
@@ -380,7 +381,7 @@ func TestFixLayerIsOneTooMany(t *testing.T) {
 		if _, err := s.Image(img.Manifest); !errors.Is(err, ErrNotFound) {
 			t.Errorf("the image: %v, want ErrNotFound", err)
 		}
-		if fixes, err := ondisk.Names(s.dirs[fixDir]); err != nil || len(fixes) != 1 {
+		if fixes, err := fsat.Names(s.dirs[fixDir]); err != nil || len(fixes) != 1 {
 			t.Errorf("fix layers %q, error %v; want the one of %d layers", fixes, err, maxLower-1)
 		}
 	}

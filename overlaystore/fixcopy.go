@@ -12,22 +12,21 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/beneath"
-	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/lowerdir"
 	"github.com/layerctl/layerctl/layer"
 )
 
 // copy makes a copy of source, which is no directory, under its first new
 // name, and links the others to it.
 func (b *fixBuilder) copy(source place, names []string) error {
-	from, err := beneath.Open(b.v[source.layer].dir, source.path)
+	from, err := fsat.Find(b.v[source.layer].dir, source.path)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	a, st, err := ondisk.ReadAttributes(from)
+	a, st, err := lowerdir.Attributes(from)
 	if err != nil {
 		return err
 	}
@@ -38,9 +37,9 @@ func (b *fixBuilder) copy(source place, names []string) error {
 	defer dir.Close()
 	e := addAttributes(a, layer.Entry{Path: names[0]})
 	if st.Mode&unix.S_IFMT == unix.S_IFREG {
-		err = copyRegular(from, dir, name, a, b.form.IDs, &e)
+		err = copyRegular(from, dir, name, a, b.form.Form, &e)
 	} else {
-		err = copySpecial(from, st, dir, name, a, b.form.IDs, &e)
+		err = copySpecial(from, st, dir, name, a, b.form.Form, &e)
 	}
 	if err != nil {
 		return err
@@ -68,13 +67,13 @@ func (b *fixBuilder) link(dir *os.File, name, first, other string) error {
 	return b.g.Record(layer.Entry{Path: other, Type: layer.Hardlink, Linkname: first, ModTime: epoch})
 }
 
-func copyRegular(from, dir *os.File, name string, a ondisk.Attributes, ids layer.IDs, e *layer.Entry) (err error) {
-	in, err := os.Open(ondisk.ProcPath(from))
+func copyRegular(from, dir *os.File, name string, a fsat.Attributes, form layer.Form, e *layer.Entry) (err error) {
+	in, err := fsat.Reopen(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := ondisk.OpenAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	out, err := fsat.Create(dir, name, 0o600)
 	if err != nil {
 		return err
 	}
@@ -84,42 +83,31 @@ func copyRegular(from, dir *os.File, name string, a ondisk.Attributes, ids layer
 		return err
 	}
 	e.Type, e.Sum = layer.Regular, sum.Sum32()
-	return a.Apply(out, ids)
+	return lowerdir.SetAttributes(out, a, form)
 }
 
-// copySpecial copies a symbolic link, a device or a FIFO, which cannot be
-// opened to set their attributes.
-func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a ondisk.Attributes, ids layer.IDs, e *layer.Entry) (err error) {
+// copySpecial copies a symbolic link, a device or a FIFO.
+func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a fsat.Attributes, form layer.Form, e *layer.Entry) (err error) {
 	fd := int(dir.Fd())
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
 		e.Type = layer.Symlink
-		if e.Linkname, err = readlinkOf(from); err == nil {
+		if e.Linkname, err = fsat.Readlink(from); err == nil {
 			err = unix.Symlinkat(e.Linkname, fd, name)
 		}
 	default:
 		e.Type = specialType(st.Mode)
 		e.Major, e.Minor = unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))
-		if err = unix.Mknodat(fd, name, st.Mode, int(st.Rdev)); err == nil {
-			err = unix.Fchmodat(fd, name, a.Mode, 0)
-		}
-	}
-	if err == nil && ids != layer.SquashedIDs {
-		err = unix.Fchownat(fd, name, int(a.UID), int(a.GID), unix.AT_SYMLINK_NOFOLLOW)
-	}
-	for key, value := range a.Xattrs {
-		if err == nil {
-			err = unix.Lsetxattr(ondisk.ProcPath(dir)+"/"+name, key, []byte(value), 0)
-		}
-	}
-	if err == nil {
-		ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, a.Modified}
-		err = unix.UtimesNanoAt(fd, name, ts, unix.AT_SYMLINK_NOFOLLOW)
+		err = unix.Mknodat(fd, name, st.Mode, int(st.Rdev))
 	}
 	if err != nil {
 		return &os.PathError{Op: "copy", Path: name, Err: err}
 	}
-	return nil
+	made, err := fsat.Find(dir, name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(lowerdir.SetAttributes(made, a, form), made.Close())
 }
 
 func specialType(mode uint32) layer.Type {
@@ -137,27 +125,22 @@ func specialType(mode uint32) layer.Type {
 // namesOf are all names in the layer of the file at p, p among them, sorted,
 // by the layer's own record.
 func (l *layerView) namesOf(p string) ([]string, error) {
-	f, err := beneath.Open(l.dir, p)
+	f, err := fsat.Find(l.dir, p)
 	if err != nil {
 		return nil, err
 	}
-	_, st, err := ondisk.ReadAttributes(f)
+	_, st, err := lowerdir.Attributes(f)
 	f.Close()
 	if err != nil || st.Nlink < 2 {
 		return []string{p}, err
 	}
 	names := []string{p}
-	dir, err := durable.OpenDir(ondisk.ProcPath(l.dir) + "/..")
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	candidates, err := linkedNames(dir)
+	candidates, err := linkedNames(l.layer)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range candidates {
-		other, err := beneath.Open(l.dir, name)
+		other, err := fsat.Find(l.dir, name)
 		if err != nil {
 			continue // removed again by the layer itself
 		}

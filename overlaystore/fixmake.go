@@ -16,9 +16,9 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/lowerdir"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -107,7 +107,7 @@ func comparePlaces(a, b place) int {
 // parent opens the directory of p in the fix layer, and its name there. Paths
 // can be longer than PATH_MAX, so nothing is done by path.
 func (b *fixBuilder) parent(p string) (*os.File, string, error) {
-	dir, err := beneath.Open(b.g.Dir(), path.Dir(p))
+	dir, err := fsat.Find(b.g.Dir(), path.Dir(p))
 	return dir, path.Base(p), err
 }
 
@@ -145,7 +145,7 @@ func (b *fixBuilder) whiteout(p string) error {
 }
 
 func (b *fixBuilder) whiteoutByMark(parent *os.File, name string) error {
-	f, err := ondisk.OpenAt(parent, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	f, err := fsat.Create(parent, name, 0o600)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (b *fixBuilder) whiteoutByMark(parent *os.File, name string) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return unix.Setxattr(ondisk.ProcPath(parent), b.form.Xattr("opaque"), []byte("x"), 0)
+	return fsat.SetXattrFD(int(parent.Fd()), b.form.Xattr("opaque"), "x")
 }
 
 func (b *fixBuilder) finish(dir string) error {
@@ -161,24 +161,19 @@ func (b *fixBuilder) finish(dir string) error {
 	if err != nil {
 		return err
 	}
-	found, err := beneath.Open(b.g.Dir(), dir)
-	if err != nil {
-		return err
-	}
-	defer found.Close()
-	f, err := durable.OpenDir(ondisk.ProcPath(found))
+	f, err := fsat.OpenDir(b.g.Dir(), dir)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := a.Apply(f, b.form.IDs); err != nil {
+	if err := lowerdir.SetAttributes(f, a, b.form.Form); err != nil {
 		return err
 	}
 	return b.g.Record(addAttributes(a, layer.Entry{Path: dir, Type: layer.Directory}))
 }
 
 // addAttributes adds the attributes to e.
-func addAttributes(a ondisk.Attributes, e layer.Entry) layer.Entry {
+func addAttributes(a fsat.Attributes, e layer.Entry) layer.Entry {
 	e.Mode, e.UID, e.GID, e.Xattrs = a.Mode, a.UID, a.GID, a.Xattrs
 	e.ModTime = time.Unix(a.Modified.Unix()).UTC()
 	return e

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
 )
 
 // Image is images/<manifest-hex>.json: one image for one platform.
@@ -139,7 +139,7 @@ func (s *Store) image(name string) (Image, error) {
 	if _, err := hexName(img.Manifest); err != nil {
 		return img, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	st, err := ondisk.Lstat(s.dirs[imagesDir], name+jsonSuffix)
+	st, err := fsat.Lstat(s.dirs[imagesDir], name+jsonSuffix)
 	img.Used = time.Unix(st.Mtim.Unix())
 	return img, err
 }
@@ -147,7 +147,7 @@ func (s *Store) image(name string) (Image, error) {
 // Images lists all images, each with its references; those that cannot be
 // read are left out, and the error names them.
 func (s *Store) Images() ([]Image, error) {
-	names, err := ondisk.Names(s.dirs[imagesDir])
+	names, err := fsat.Names(s.dirs[imagesDir])
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}

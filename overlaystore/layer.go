@@ -13,7 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -126,8 +126,8 @@ func (s *Store) Layer(diffID digest.Digest) (LayerRecord, error) {
 // readFile reads one of the store's own files, which are never larger than
 // limit.
 func readFile(dir *os.File, name string, limit int64) ([]byte, error) {
-	raw, err := ondisk.ReadFile(dir, name, limit)
-	if errors.Is(err, ondisk.ErrTooLarge) {
+	raw, err := fsat.ReadFile(dir, name, limit)
+	if errors.Is(err, fsat.ErrTooLarge) {
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return raw, err

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
 )
 
 // Lease keeps layers from being pruned while a process works with them,
@@ -67,7 +67,7 @@ func (s *Store) lease(ctx context.Context, rec leaseRecord) (*Lease, error) {
 		return nil, err
 	}
 	name := s.boot + "-" + rand.Text() + leaseSuffix
-	f, err := ondisk.OpenAt(s.dirs[leasesDir], name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+	f, err := fsat.Create(s.dirs[leasesDir], name, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (l *Lease) Release() error {
 
 // reapLeases removes the leases of processes that died.
 func (s *Store) reapLeases(ctx context.Context) error {
-	names, err := ondisk.Names(s.dirs[leasesDir])
+	names, err := fsat.Names(s.dirs[leasesDir])
 	if err != nil || len(names) == 0 {
 		return err
 	}
@@ -119,7 +119,7 @@ func (s *Store) reapLeases(ctx context.Context) error {
 // leased are the layers of all living leases; dead ones it removes. Call it
 // with the store for yourself.
 func (s *Store) leased(ctx context.Context) (map[digest.Digest]string, error) {
-	names, err := ondisk.Names(s.dirs[leasesDir])
+	names, err := fsat.Names(s.dirs[leasesDir])
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (s *Store) leased(ctx context.Context) (map[digest.Digest]string, error) {
 }
 
 func (s *Store) readLease(name string) (rec leaseRecord, alive bool, err error) {
-	f, err := ondisk.OpenAt(s.dirs[leasesDir], name, unix.O_RDONLY, 0)
+	f, err := fsat.OpenFile(s.dirs[leasesDir], name)
 	if err != nil {
 		return rec, false, err
 	}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
 )
 
 // linkBase is that of the numbers which name the short links: 500 of them
@@ -72,7 +72,7 @@ func (s *Store) symlink(ctx context.Context, target, name string) error {
 // Prune keeps the highest, so that no number names another layer later: a line
 // that somebody kept must fail then, and not mount a wrong layer.
 func (s *Store) readLinks() (byTarget map[string]string, last uint64, err error) {
-	names, err := ondisk.Names(s.dirs[linksDir])
+	names, err := fsat.Names(s.dirs[linksDir])
 	if err != nil {
 		return nil, 0, err
 	}

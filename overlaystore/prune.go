@@ -18,7 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
 )
 
 // PruneOptions say what to prune. The zero value removes what nothing needs:
@@ -160,12 +160,12 @@ func (p *prune) measureIn(rel string) error {
 		return err
 	}
 	defer dir.Close()
-	names, err := ondisk.Names(dir)
+	names, err := fsat.Names(dir)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		st, err := ondisk.Lstat(dir, name)
+		st, err := fsat.Lstat(dir, name)
 		if err != nil {
 			return err
 		}
@@ -325,7 +325,7 @@ func (p *prune) dropLinks(ctx context.Context) error {
 	}
 	var stale []string
 	for target, name := range byTarget {
-		there, err := ondisk.Exists(p.s.root, strings.TrimPrefix(target, "../"))
+		there, err := fsat.Exists(p.s.root, strings.TrimPrefix(target, "../"))
 		if err != nil {
 			return err
 		}

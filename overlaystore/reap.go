@@ -11,9 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
 )
 
 // stagingLock is held while a staging directory is made and not yet locked,
@@ -34,7 +33,7 @@ func (s *Store) reap(ctx context.Context) error {
 
 func (s *Store) reapStaging(ctx context.Context) error {
 	dir := s.dirs[stagingDir]
-	names, err := ondisk.Names(dir)
+	names, err := fsat.Names(dir)
 	if err != nil || len(names) == 0 {
 		return err
 	}
@@ -75,7 +74,7 @@ func (s *Store) reapDir(ctx context.Context, dir *os.File, name string) error {
 
 // reapTrash empties the trash; several processes may do so at once.
 func (s *Store) reapTrash(ctx context.Context) error {
-	names, err := ondisk.Names(s.dirs[trashDir])
+	names, err := fsat.Names(s.dirs[trashDir])
 	if err != nil {
 		return err
 	}
@@ -94,7 +93,7 @@ func (s *Store) emptyTrash(ctx context.Context, name string) error {
 	if held, err := s.held(ctx, name); err != nil || held {
 		return err
 	}
-	err := beneath.RemoveAll(s.dirs[trashDir], name)
+	err := fsat.RemoveAll(s.dirs[trashDir], name)
 	// Another process that empties the same trash adds and takes names under
 	// our hands; what we both leave the next one finds.
 	if errors.Is(err, unix.ENOTEMPTY) {
@@ -106,7 +105,7 @@ func (s *Store) emptyTrash(ctx context.Context, name string) error {
 // reapUnsynced bins layers that an earlier boot committed without a sync:
 // nobody knows how much of them reached the disk.
 func (s *Store) reapUnsynced(ctx context.Context) error {
-	names, err := ondisk.Names(s.dirs[unsyncedDir])
+	names, err := fsat.Names(s.dirs[unsyncedDir])
 	if err != nil {
 		return err
 	}
@@ -132,7 +131,7 @@ func (s *Store) reapUnsynced(ctx context.Context) error {
 // reapTemps removes the files that an interrupted write left in dir. Only
 // under the exclusive lock: a living writer's look the same.
 func (s *Store) reapTemps(ctx context.Context, dir *os.File) error {
-	names, err := ondisk.Names(dir)
+	names, err := fsat.Names(dir)
 	if err != nil {
 		return err
 	}

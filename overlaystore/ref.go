@@ -16,7 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/shortname"
 )
 
@@ -110,7 +110,7 @@ func (s *Store) ref(file string) (refRecord, error) {
 
 // refs are all references by the image that they name.
 func (s *Store) refs() (map[digest.Digest][]string, error) {
-	names, err := ondisk.Names(s.dirs[refsDir])
+	names, err := fsat.Names(s.dirs[refsDir])
 	if err != nil {
 		return nil, err
 	}

@@ -13,12 +13,10 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
-	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -135,7 +133,7 @@ func (g *Staging) openRecord() (err error) {
 	if g.record != nil {
 		return nil
 	}
-	if g.files, err = ondisk.OpenAt(g.dir, journal.Name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600); err != nil {
+	if g.files, err = fsat.Create(g.dir, journal.Name, 0o600); err != nil {
 		return err
 	}
 	w, ok := g.store.writers.Take()
@@ -231,7 +229,7 @@ func (g *Staging) seal(ctx context.Context, rec LayerRecord) (err error) {
 	if err := durable.Fault(ctx, "write layer.json"); err != nil {
 		return err
 	}
-	f, err := ondisk.OpenAt(g.dir, recordFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	f, err := fsat.Create(g.dir, recordFile, 0o600)
 	if err != nil {
 		return err
 	}
@@ -249,7 +247,7 @@ func (g *Staging) Discard() error {
 	var errs []error
 	if g.name != "" {
 		// No fault point and no context: this is what follows a fault.
-		errs = append(errs, beneath.RemoveAll(g.store.dirs[stagingDir], g.name))
+		errs = append(errs, fsat.RemoveAll(g.store.dirs[stagingDir], g.name))
 	}
 	return errors.Join(append(errs, g.close())...)
 }

@@ -18,8 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/internal/spare"
 	"github.com/layerctl/layerctl/layer"
@@ -229,7 +230,7 @@ func (s *Store) create(ctx context.Context) ([]byte, error) {
 // onlyOurs refuses to turn a directory that is in use for something else into
 // a store. What an interrupted creation left is no such thing.
 func onlyOurs(root *os.File) error {
-	names, err := ondisk.Names(root)
+	names, err := fsat.Names(root)
 	if err != nil {
 		return err
 	}
@@ -291,7 +292,7 @@ func (s *Store) Path() string { return s.path }
 func (s *Store) Dir() *os.File { return s.root }
 
 // RealPath is the store's path as the kernel shows it, without symbolic links.
-func (s *Store) RealPath() (string, error) { return os.Readlink(ondisk.ProcPath(s.root)) }
+func (s *Store) RealPath() (string, error) { return os.Readlink(mounts.DirPath(s.root)) }
 
 // LinkDir is the absolute path of the directory of short links.
 func (s *Store) LinkDir() string { return filepath.Join(s.path, linksDir) }

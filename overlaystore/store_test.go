@@ -16,7 +16,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/layer"
 )
@@ -98,7 +98,7 @@ func TestOpenMakesAStore(t *testing.T) {
 	if got, want := again.Format(), s.Format(); got != want {
 		t.Errorf("opened again: %+v, want %+v", got, want)
 	}
-	names, err := ondisk.Names(s.root)
+	names, err := fsat.Names(s.root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestDiscardLeavesNothing(t *testing.T) {
 func checkEmpty(t testing.TB, s *Store, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		list, err := ondisk.Names(s.dirs[name])
+		list, err := fsat.Names(s.dirs[name])
 		if err != nil || len(list) > 0 {
 			t.Errorf("%s/ holds %q, error %v; want nothing", name, list, err)
 		}

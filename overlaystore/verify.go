@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
-	"github.com/layerctl/layerctl/internal/ondisk"
 )
 
 // VerifyOptions are how to verify. The zero value compares everything.
@@ -165,7 +165,7 @@ func (s *Store) verifyTargets(ctx context.Context, o VerifyOptions) (_ []verifyT
 		return targets, records, nil
 	}
 	for _, dir := range []string{layersDir, fixDir} {
-		names, err := ondisk.Names(s.dirs[dir])
+		names, err := fsat.Names(s.dirs[dir])
 		if err != nil {
 			return nil, nil, err
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -188,7 +188,7 @@ func TestVerifyGoesByTheLastWord(t *testing.T) {
 	if err := fill(g, files...); err != nil {
 		t.Fatal(err)
 	}
-	h := filepath.Join(ondisk.ProcPath(g.Dir()), "h")
+	h := filepath.Join(mounts.DirPath(g.Dir()), "h")
 	writeFile(t, h, "")
 	if err := os.Chmod(h, 0o644); err != nil {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func TestVerifyGoesByTheLastWord(t *testing.T) {
 	if err := os.Chtimes(h, time.Time{}, testTime); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chtimes(ondisk.ProcPath(g.Dir())+"/.", time.Time{}, epoch); err != nil {
+	if err := os.Chtimes(mounts.DirPath(g.Dir())+"/.", time.Time{}, epoch); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.Seal(t.Context(), LayerRecord{}); err != nil {

@@ -17,10 +17,9 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/beneath"
-	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/lowerdir"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -111,7 +110,7 @@ func (c *layerCheck) checkAll(ctx context.Context, root *os.File, batch []check)
 
 // checkPath reports differences to c; its error is one of reading at all.
 func (c *layerCheck) checkPath(root *os.File, e *check) error {
-	f, err := beneath.Open(root, e.Path)
+	f, err := fsat.Find(root, e.Path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		c.differ(e.Path, "missing", "", "")
 		return nil
@@ -120,7 +119,7 @@ func (c *layerCheck) checkPath(root *os.File, e *check) error {
 		return err
 	}
 	defer f.Close()
-	a, st, err := ondisk.ReadAttributes(f)
+	a, st, err := lowerdir.Attributes(f)
 	if err != nil {
 		return err
 	}
@@ -144,7 +143,7 @@ func (c *layerCheck) checkPath(root *os.File, e *check) error {
 	case layer.Directory:
 		c.checkOpaque(f, e)
 	case layer.Symlink:
-		if got, err := readlinkOf(f); err != nil || got != e.Linkname {
+		if got, err := fsat.Readlink(f); err != nil || got != e.Linkname {
 			c.differ(e.Path, "target", fmt.Sprintf("%q", got), fmt.Sprintf("%q", e.Linkname))
 		}
 	case layer.CharDevice, layer.BlockDevice:
@@ -160,7 +159,7 @@ func (c *layerCheck) checkLink(root *os.File, e *check, st unix.Stat_t) error {
 	if e.sameAs == "" {
 		return nil
 	}
-	target, err := beneath.Open(root, e.sameAs)
+	target, err := fsat.Find(root, e.sameAs)
 	if err != nil {
 		return nil // the target itself is reported
 	}
@@ -176,7 +175,7 @@ func (c *layerCheck) checkLink(root *os.File, e *check, st unix.Stat_t) error {
 }
 
 func (c *layerCheck) typeOf(f *os.File, st unix.Stat_t) layer.Type {
-	if ondisk.IsWhiteout(f, st, c.form.Form) {
+	if lowerdir.IsWhiteout(f, st, c.form.Form) {
 		return layer.Whiteout
 	}
 	switch st.Mode & unix.S_IFMT {
@@ -198,7 +197,7 @@ func typeName(t layer.Type) string {
 	return names[t]
 }
 
-func (c *layerCheck) checkAttributes(e *check, a ondisk.Attributes, st unix.Stat_t) {
+func (c *layerCheck) checkAttributes(e *check, a fsat.Attributes, st unix.Stat_t) {
 	if e.Type != layer.Symlink && a.Mode != e.Mode {
 		c.differ(e.Path, "mode", fmt.Sprintf("%04o", a.Mode), fmt.Sprintf("%04o", e.Mode))
 	}
@@ -219,7 +218,7 @@ func (c *layerCheck) checkAttributes(e *check, a ondisk.Attributes, st unix.Stat
 	}
 }
 
-func (c *layerCheck) checkXattrs(e *check, a ondisk.Attributes) {
+func (c *layerCheck) checkXattrs(e *check, a fsat.Attributes) {
 	all := maps.Clone(a.Xattrs)
 	if all == nil {
 		all = map[string]string{}
@@ -228,7 +227,7 @@ func (c *layerCheck) checkXattrs(e *check, a ondisk.Attributes) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		got, has := a.Xattrs[name]
 		want, had := e.Xattrs[name]
-		if ondisk.IsLocal(name) || has == had && got == want {
+		if lowerdir.IsLocal(name) || has == had && got == want {
 			continue
 		}
 		show := func(value string, there bool) string {
@@ -244,7 +243,7 @@ func (c *layerCheck) checkXattrs(e *check, a ondisk.Attributes) {
 // checkOpaque compares the mark that the kernel goes by; on a root it goes by
 // none.
 func (c *layerCheck) checkOpaque(f *os.File, e *check) {
-	got, want := ondisk.HasMark(f, c.form.Xattr("opaque"), "y"), e.Opaque != layer.Transparent
+	got, want := lowerdir.IsOpaque(f, c.form.Form), e.Opaque != layer.Transparent
 	if e.Path != "." && got != want {
 		c.differ(e.Path, "opaque", fmt.Sprint(got), fmt.Sprint(want))
 	}
@@ -254,7 +253,7 @@ func (c *layerCheck) checkContent(f *os.File, e *check, st unix.Stat_t) error {
 	if c.quick || st.Size != e.Size {
 		return nil
 	}
-	in, err := os.Open(ondisk.ProcPath(f))
+	in, err := fsat.Reopen(f)
 	if errors.Is(err, fs.ErrPermission) && c.form.IDs == layer.SquashedIDs {
 		return nil // its owner may not read it: that is its mode
 	}
@@ -330,12 +329,7 @@ func walkNames(root *os.File, f func(path string)) error {
 	for todo := []string{"."}; len(todo) > 0; {
 		at := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		found, err := beneath.Open(root, at)
-		if err != nil {
-			return err
-		}
-		dir, err := durable.OpenDir(ondisk.ProcPath(found))
-		found.Close()
+		dir, err := fsat.OpenDir(root, at)
 		if errors.Is(err, fs.ErrPermission) {
 			continue // an unprivileged store keeps modes that shut its owner out
 		}

@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/lowerdir"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/opencontainers/go-digest"
 )
@@ -40,7 +40,8 @@ type state struct {
 type layerView struct {
 	diffID  digest.Digest
 	rec     LayerRecord
-	dir     *os.File
+	layer   *os.File // its directory in layers/
+	dir     *os.File // its lower dir
 	form    Format
 	implied map[string]layer.ImpliedDir
 	foreign map[string]place // hard links to lower layers, as resolved
@@ -75,12 +76,16 @@ func (s *Store) openLayerView(l stackLayer) (*layerView, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := durable.OpenDirAt(s.root, l.rel)
+	inLayers, err := durable.OpenDirAt(s.root, path.Dir(l.rel))
 	if err != nil {
 		return nil, err
 	}
+	dir, err := durable.OpenDirAt(inLayers, fsDir)
+	if err != nil {
+		return nil, errors.Join(err, inLayers.Close())
+	}
 	lv := &layerView{
-		diffID: l.diffID, rec: rec, dir: dir, form: s.format,
+		diffID: l.diffID, rec: rec, layer: inLayers, dir: dir, form: s.format,
 		implied: map[string]layer.ImpliedDir{}, foreign: map[string]place{}, states: map[string]state{},
 	}
 	for _, d := range rec.Implied {
@@ -92,6 +97,7 @@ func (s *Store) openLayerView(l stackLayer) (*layerView, error) {
 func (v view) close() {
 	for _, l := range v {
 		l.dir.Close() // only read
+		l.layer.Close()
 	}
 }
 
@@ -121,7 +127,7 @@ func (l *layerView) look(p string) (state, error) {
 	if above.kind != directory {
 		return st, nil
 	}
-	f, err := beneath.Open(l.dir, p)
+	f, err := fsat.Find(l.dir, p)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, ok := l.foreign[p]; ok {
 			st.kind = other
@@ -139,11 +145,11 @@ func (l *layerView) look(p string) (state, error) {
 	switch stat.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
 		st.kind = directory
-		st.opaque = ondisk.HasMark(f, l.form.Xattr("opaque"), "y")
+		st.opaque = lowerdir.IsOpaque(f, l.form.Form)
 	default:
 		st.kind = other
 		// Where a foreign link belongs there is a whiteout on disk.
-		if _, linked := l.foreign[p]; !linked && ondisk.IsWhiteout(f, stat, l.form.Form) {
+		if _, linked := l.foreign[p]; !linked && lowerdir.IsWhiteout(f, stat, l.form.Form) {
 			st.kind = whiteoutKind
 		}
 	}
@@ -269,20 +275,10 @@ func (v view) resolve(p string) (place, kind, error) {
 }
 
 func (l *layerView) readlink(p string) (string, error) {
-	f, err := beneath.Open(l.dir, p)
+	f, err := fsat.Find(l.dir, p)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	return readlinkOf(f)
-}
-
-// readlinkOf reads the symbolic link that f, opened with O_PATH, is.
-func readlinkOf(f *os.File) (string, error) {
-	buf := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(int(f.Fd()), "", buf)
-	if err != nil {
-		return "", &os.PathError{Op: "readlink", Path: f.Name(), Err: err}
-	}
-	return string(buf[:n]), nil
+	return fsat.Readlink(f)
 }

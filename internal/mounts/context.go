@@ -95,6 +95,10 @@ const noSuchOption = "layerctl_no_such_option"
 // (overlayfs before Linux 6.5).
 func (c *Context) TakesAnything() bool { return c.Flag(noSuchOption) == nil }
 
+// DirPath is a path to an open directory that needs no escaping anywhere and
+// fits into the 255 bytes that fsconfig(2) takes.
+func DirPath(dir *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", dir.Fd()) }
+
 // Attach attaches the mount whose root is open.
 func Attach(root *os.File, target string) error {
 	err := unix.MoveMount(int(root.Fd()), "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)

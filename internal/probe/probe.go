@@ -17,9 +17,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/beneath"
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/ondisk"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -41,7 +40,7 @@ func Form(ctx context.Context, root *os.File, wanted layer.Form) (_ layer.Form, 
 		return layer.Form{}, err
 	}
 	defer func() {
-		err = errors.Join(err, dir.Close(), beneath.RemoveAll(root, name))
+		err = errors.Join(err, dir.Close(), fsat.RemoveAll(root, name))
 	}()
 	if err := probeBasics(dir); err != nil {
 		return layer.Form{}, fmt.Errorf("%w: %w", ErrUnsupported, err)
@@ -104,7 +103,7 @@ var errUnexpected = errors.New("not what a local filesystem answers")
 func tryFlock(dir *os.File) error {
 	var files [2]*os.File
 	for i := range files {
-		f, err := ondisk.OpenAt(dir, "flock", unix.O_RDWR|unix.O_CREAT, 0o600)
+		f, err := tryFile(dir, "flock", i == 0)
 		if err != nil {
 			return err
 		}
@@ -120,9 +119,17 @@ func tryFlock(dir *os.File) error {
 	return nil
 }
 
+// tryFile makes a file, or opens the one that is there.
+func tryFile(dir *os.File, name string, create bool) (*os.File, error) {
+	if create {
+		return fsat.Create(dir, name, 0o600)
+	}
+	return fsat.OpenFile(dir, name)
+}
+
 func tryNames(dir *os.File) error {
 	for _, name := range []string{"case", "CASE", "\xff\xfe", "a:b?*\\ .", strings.Repeat("n", 255)} {
-		f, err := ondisk.OpenAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+		f, err := fsat.Create(dir, name, 0o600)
 		if err != nil {
 			return err
 		}
@@ -133,7 +140,7 @@ func tryNames(dir *os.File) error {
 
 func tryTypes(dir *os.File) error {
 	fd := int(dir.Fd())
-	f, err := ondisk.OpenAt(dir, "file", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	f, err := fsat.Create(dir, "file", 0o600)
 	if err != nil {
 		return err
 	}
@@ -147,7 +154,7 @@ func tryTypes(dir *os.File) error {
 	if err := unix.Symlinkat("file", fd, "symlink"); err != nil {
 		return err
 	}
-	st, err := ondisk.Lstat(dir, "linked")
+	st, err := fsat.Lstat(dir, "linked")
 	if err != nil {
 		return err
 	}
@@ -161,7 +168,7 @@ func tryTypes(dir *os.File) error {
 // overlayfs needs it.
 func DirTypes(dir *os.File) error {
 	buf := make([]byte, 1<<15)
-	again, err := ondisk.OpenAt(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	again, err := fsat.OpenDir(dir, ".")
 	if err != nil {
 		return err
 	}
@@ -209,7 +216,7 @@ func probeWhiteouts(dir *os.File, x layer.Xattrs, wanted layer.Whiteouts) (layer
 	}
 	err := unix.Mknodat(int(dir.Fd()), "whiteout", unix.S_IFCHR, 0)
 	if err == nil {
-		st, err := ondisk.Lstat(dir, "whiteout")
+		st, err := fsat.Lstat(dir, "whiteout")
 		if err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 {
 			return layer.CharDevices, nil
 		}
@@ -249,7 +256,7 @@ func probeIDs(dir *os.File) layer.IDs {
 		return layer.SquashedIDs
 	}
 	// With all ids mapped but no CAP_CHOWN there is no keeping them.
-	f, err := ondisk.OpenAt(dir, "owned", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	f, err := fsat.Create(dir, "owned", 0o600)
 	if err != nil {
 		return layer.SquashedIDs
 	}

@@ -8,8 +8,8 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
-	"github.com/layerctl/layerctl/internal/ondisk"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -37,11 +37,11 @@ const xattrMarksSince = "whiteouts by attribute take Linux 6.8"
 // CheckTrial looks at the root of the mounted trial.
 func CheckTrial(root *os.File) error {
 	for _, name := range []string{"gone", "dir/old"} {
-		if _, err := ondisk.Lstat(root, name); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := fsat.Lstat(root, name); !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("in a trial mount %q is not hidden (%v); overlayfs cannot work on this filesystem with this kernel or program", name, err)
 		}
 	}
-	if _, err := ondisk.Lstat(root, "dir/new"); err != nil {
+	if _, err := fsat.Lstat(root, "dir/new"); err != nil {
 		return fmt.Errorf("in a trial mount a file is missing: %w", err)
 	}
 	return nil
@@ -86,11 +86,9 @@ func FillTrial(dir *os.File, f layer.Form) error {
 		return err
 	}
 	for _, name := range files {
-		file, err := ondisk.OpenAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644)
-		if err != nil {
+		if err := os.WriteFile(mounts.DirPath(dir)+"/"+name, nil, 0o644); err != nil {
 			return err
 		}
-		file.Close()
 	}
 	marks := map[string][2]string{"upper/dir": {f.Xattr("opaque"), "y"}}
 	if f.Whiteouts == layer.XattrMarks {
@@ -98,7 +96,7 @@ func FillTrial(dir *os.File, f layer.Form) error {
 		marks["upper"] = [2]string{f.Xattr("opaque"), "x"}
 	}
 	for name, mark := range marks {
-		if err := unix.Lsetxattr(ondisk.ProcPath(dir)+"/"+name, mark[0], []byte(mark[1]), 0); err != nil {
+		if err := unix.Lsetxattr(mounts.DirPath(dir)+"/"+name, mark[0], []byte(mark[1]), 0); err != nil {
 			return err
 		}
 	}
@@ -113,7 +111,7 @@ func mountTrial(dir *os.File, f layer.Form) (*os.File, error) {
 		return nil, nil
 	}
 	defer c.Close()
-	options := [][2]string{{"source", "layerctl:probe"}, {"lowerdir", ondisk.ProcPath(dir) + "/upper:" + ondisk.ProcPath(dir) + "/lower"}}
+	options := [][2]string{{"source", "layerctl:probe"}, {"lowerdir", mounts.DirPath(dir) + "/upper:" + mounts.DirPath(dir) + "/lower"}}
 	for _, o := range options {
 		if err := c.Set(o[0], o[1]); err != nil {
 			return nil, err
