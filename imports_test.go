@@ -51,7 +51,7 @@ var imports = map[string][]string{
 	"internal/fetch":  {"cache", "manifest", "progress", "unpack", "internal/source", "layer"},
 	"internal/source": {"cache", "manifest", "platform", "registry", "errkind"},
 	// level 1
-	"registry":        {"internal/shortname", "internal/hosts", "registry/internal/remote", "registry/internal/auth", "registry/internal/local", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "errkind"},
+	"registry":        {"manifest", "internal/shortname", "internal/hosts", "registry/internal/remote", "registry/internal/auth", "registry/internal/local", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "errkind"},
 	"unpack":          {"internal/durable", "internal/layerdisk", "internal/layerstream", "internal/layertar", "layer", "errkind", "internal/fsat"},
 	"overlaystore":    {"internal/shortname", "manifest", "internal/durable", "internal/journal", "internal/spare", "internal/mounts", "internal/probe", "internal/lowerdir", "layer", "errkind", "internal/fsat"},
 	"rootfs":          {"internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack", "errkind"},
@@ -60,7 +60,7 @@ var imports = map[string][]string{
 	"cache":           {"manifest", "platform", "internal/durable", "errkind"},
 	"archive":         {"layer", "errkind"},
 	// parts of registry
-	"registry/internal/remote":      {"internal/hosts", "registry/internal/auth", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure"},
+	"registry/internal/remote":      {"manifest", "internal/hosts", "registry/internal/auth", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure"},
 	"registry/internal/auth":        {"registry/internal/transport", "registry/internal/credentials", "registry/internal/failure"},
 	"registry/internal/local":       {"internal/shortname", "registry/internal/content", "registry/internal/failure"},
 	"registry/internal/transport":   {"internal/hosts", "registry/internal/failure"},

@@ -145,7 +145,7 @@ func TestRemoteErrors(t *testing.T) {
 	})
 	t.Run("a missing tag, asked for by HEAD", func(t *testing.T) {
 		_, err := open(t, c, s.host+"/library/hello:none").Resolve(t.Context())
-		wantError(t, err, ErrNotFound, "HEAD http://"+s.host)
+		wantError(t, err, ErrNotFound, "GET http://"+s.host, "MANIFEST_UNKNOWN")
 	})
 	t.Run("a missing blob", func(t *testing.T) {
 		_, err := readAll(t.Context(), open(t, c, s.host+"/library/hello"), none)

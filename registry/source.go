@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/registry/internal/content"
 	"github.com/layerctl/layerctl/registry/internal/failure"
 	"github.com/layerctl/layerctl/registry/internal/remote"
@@ -87,8 +88,16 @@ func (s *Source) readRoot(ctx context.Context) (ocispec.Descriptor, []byte, erro
 	if s.top.Digest == "" {
 		return s.from().Root(ctx)
 	}
-	raw, err := s.from().Manifest(ctx, s.top)
-	return s.top, raw, err
+	desc := s.top
+	if _, claimed := s.from().(*remote.Repository); claimed {
+		desc.Size = -1 // the answer to a HEAD may be of any length
+	}
+	raw, err := s.from().Manifest(ctx, desc)
+	desc.Size = int64(len(raw))
+	if t := manifest.MediaTypeOf(raw); t != "" {
+		desc.MediaType = t
+	}
+	return desc, raw, err
 }
 
 // Manifest reads an index or a manifest that desc describes, at most
@@ -104,6 +113,9 @@ func (s *Source) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte,
 	if err := content.Check(desc, MaxManifest); err != nil {
 		return nil, fmt.Errorf("read manifest %q: %w", string(desc.Digest), err)
 	}
+	if embedded(desc) {
+		return desc.Data, nil
+	}
 	raw, err := s.from().Manifest(ctx, desc)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest %s: %w", desc.Digest, err)
@@ -112,15 +124,25 @@ func (s *Source) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte,
 }
 
 // Config reads an image's config, at most [MaxConfig] bytes, and verifies it.
+// What the descriptor itself holds of it is not asked for.
 func (s *Source) Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	if err := content.Check(desc, MaxConfig); err != nil {
 		return nil, fmt.Errorf("read config %q: %w", string(desc.Digest), err)
+	}
+	if embedded(desc) {
+		return desc.Data, nil
 	}
 	raw, err := s.readBlob(ctx, desc)
 	if err != nil {
 		return nil, fmt.Errorf("read config %s: %w", desc.Digest, err)
 	}
 	return raw, nil
+}
+
+// embedded says that the descriptor holds what it describes, see
+// https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#embedded-content
+func embedded(desc ocispec.Descriptor) bool {
+	return len(desc.Data) > 0 && int64(len(desc.Data)) == desc.Size && desc.Digest.Algorithm().FromBytes(desc.Data) == desc.Digest
 }
 
 func (s *Source) readBlob(ctx context.Context, desc ocispec.Descriptor) (raw []byte, err error) {

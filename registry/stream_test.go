@@ -269,13 +269,13 @@ func TestFaultsThatEndBadly(t *testing.T) {
 				return
 			}
 			h.honest(cut(w, size/2), r)
-		}, ErrDenied, "403", 2},
+		}, ErrDenied, "403", 3}, // the rest, and the whole
 		{"an encoding", func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
 			if got := r.Header.Get("Accept-Encoding"); got != "identity" {
 				t.Errorf("got Accept-Encoding %q", got)
 			}
-			w.Header().Set("Content-Encoding", "gzip")
-			h.whole(w, h.body)
+			w.Header().Set("Content-Encoding", "br")
+			h.whole(w, h.body[:size/2])
 		}, ErrNetwork, "Content-Encoding", 1},
 		{"more than was described", func(h *hostile, _ int, w http.ResponseWriter, _ *http.Request) {
 			w.(http.Flusher).Flush() // chunked
@@ -289,6 +289,33 @@ func TestFaultsThatEndBadly(t *testing.T) {
 		{"a part that was not asked for", func(h *hostile, _ int, w http.ResponseWriter, _ *http.Request) {
 			h.part(w, "bytes 0-299999/300000", h.body)
 		}, ErrNetwork, "206", 1},
+		{"a byte for each request", func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
+			first := 0
+			if r.Header.Get("Range") != "" {
+				first, _ = asked(r)
+			}
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, size-1, size))
+			if w.Header().Set("Content-Length", fmt.Sprint(size-first)); first > 0 {
+				w.WriteHeader(http.StatusPartialContent)
+			}
+			_, _ = w.Write(h.body[first : first+1])
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}, ErrNetwork, "stalled", 8},
+		{"twenty bytes for each request", func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
+			time.Sleep(150 * time.Millisecond)
+			first := 0
+			if r.Header.Get("Range") != "" {
+				first, _ = asked(r)
+			}
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, size-1, size))
+			if w.Header().Set("Content-Length", fmt.Sprint(size-first)); first > 0 {
+				w.WriteHeader(http.StatusPartialContent)
+			}
+			_, _ = w.Write(h.body[first : first+20])
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}, ErrNetwork, "at byte", 8},
 		{"a slow loris for ever", func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
 			w.(http.Flusher).Flush()
 			for r.Context().Err() == nil {

@@ -4,6 +4,7 @@ package auth
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -22,6 +23,12 @@ func Challenges(h http.Header) []Challenge {
 		all = append(all, parseChallenges(v)...)
 	}
 	return all
+}
+
+// TakesTokens says whether one of the challenges asks for a token, which
+// nobody in particular may have.
+func TakesTokens(h http.Header) bool {
+	return slices.ContainsFunc(Challenges(h), func(c Challenge) bool { return c.Scheme == "bearer" })
 }
 
 func parseChallenges(s string) []Challenge {

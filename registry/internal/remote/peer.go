@@ -16,12 +16,14 @@ import (
 	"github.com/layerctl/layerctl/internal/hosts"
 	"github.com/layerctl/layerctl/registry/internal/auth"
 	"github.com/layerctl/layerctl/registry/internal/credentials"
-	"github.com/layerctl/layerctl/registry/internal/failure"
 	"github.com/layerctl/layerctl/registry/internal/transport"
 )
 
 // hubHost is what answers for Docker Hub.
 const hubHost = "registry-1.docker.io"
+
+// maxOthers bounds the hosts that a registry leads to and whose tokens are kept.
+const maxOthers = 16
 
 // penalty is how long a host that failed is tried last.
 const penalty = time.Minute
@@ -40,6 +42,7 @@ type peer struct {
 	mu       sync.Mutex
 	answered bool // it has been there
 	failed   time.Time
+	others   map[string]*auth.Authoriser // of hosts that it led to, by origin
 }
 
 // newPeer knows the host as name, and how to speak to it from e.
@@ -106,13 +109,8 @@ func (p *peer) ask(ctx context.Context, q question) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A 401 of another host, after a redirect, is not the registry's question.
-	if resp.StatusCode == http.StatusUnauthorized && transport.SameOrigin(resp.Request.URL, p.base) {
-		refusal := transport.NewStatusError(resp, time.Now())
-		if sent, err = p.auth.Answer(ctx, q.repo, sent, resp.Header, refusal); err != nil {
-			return nil, err
-		}
-		if resp, err = p.send(ctx, q, sent); err != nil {
+	if resp.StatusCode == http.StatusUnauthorized {
+		if resp, err = p.convince(ctx, q, sent, resp); err != nil {
 			return nil, err
 		}
 	}
@@ -122,14 +120,78 @@ func (p *peer) ask(ctx context.Context, q question) (*http.Response, error) {
 	return resp, nil
 }
 
+// convince sends q again with an answer to the challenge.
+func (p *peer) convince(ctx context.Context, q question, sent string, resp *http.Response) (*http.Response, error) {
+	refusal := transport.NewStatusError(resp, time.Now())
+	if !transport.SameOrigin(resp.Request.URL, p.base) {
+		return p.convinceOther(ctx, q, resp, refusal)
+	}
+	answer, err := p.auth.Answer(ctx, q.repo, sent, resp.Header, refusal)
+	if err != nil {
+		return nil, err
+	}
+	resp, err = p.send(ctx, q, answer)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || transport.SameOrigin(resp.Request.URL, p.base) {
+		return resp, err
+	}
+	return p.convinceOther(ctx, q, resp, transport.NewStatusError(resp, time.Now()))
+}
+
+// convinceOther answers the challenge of a host that the registry led to, as
+// some registries are only a name for others. It is answered there and by
+// nobody: the user's credentials are for the registry that the user named.
+func (p *peer) convinceOther(ctx context.Context, q question, resp *http.Response, refusal *transport.StatusError) (*http.Response, error) {
+	if !auth.TakesTokens(resp.Header) {
+		return nil, refusal
+	}
+	at := *resp.Request.URL
+	at.User = nil
+	answer, err := p.other(&at).Answer(ctx, repositoryOf(at.Path, q.repo), "", resp.Header, refusal)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, q.method, at.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(req.Header, q.header)
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", p.agent)
+	req.Header.Set("Authorization", answer)
+	return p.do(q, req)
+}
+
+// repositoryOf is what a path calls the repository.
+func repositoryOf(path, otherwise string) string {
+	_, rest, found := strings.Cut(path, "/v2/")
+	for _, kind := range []string{"/manifests/", "/blobs/"} {
+		if at := strings.LastIndex(rest, kind); found && at > 0 {
+			return rest[:at]
+		}
+	}
+	return otherwise
+}
+
+// other knows how to convince a host that the registry led to.
+func (p *peer) other(at *url.URL) *auth.Authoriser {
+	origin := at.Scheme + "://" + at.Host
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.others[origin] == nil {
+		if p.others == nil || len(p.others) >= maxOthers {
+			p.others = map[string]*auth.Authoriser{}
+		}
+		p.others[origin] = auth.New(auth.Options{
+			Host: at.Host, Base: &url.URL{Scheme: at.Scheme, Host: at.Host}, Client: p.client, UserAgent: p.agent,
+			Credentials: fixed(credentials.Login{}), Patience: p.pace.Stall,
+		})
+	}
+	return p.others[origin]
+}
+
 func acceptable(resp *http.Response) error {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return transport.NewStatusError(resp, time.Now())
-	}
-	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		resp.Body.Close()
-		return failure.Final(failure.New(failure.Network, "%s %s: Content-Encoding %q, which was not asked for",
-			resp.Request.Method, transport.Redact(resp.Request.URL), e))
 	}
 	return nil
 }
@@ -152,6 +214,10 @@ func (p *peer) send(ctx context.Context, q question, authorization string) (*htt
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
+	return p.do(q, req)
+}
+
+func (p *peer) do(q question, req *http.Request) (*http.Response, error) {
 	client := p.client
 	if q.alone {
 		client = p.ranged

@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"sync"
 
@@ -93,34 +91,6 @@ func (r *Repository) Resolve(ctx context.Context) (ocispec.Descriptor, error) {
 	return desc, err
 }
 
-// head asks for the descriptor only. Registries may leave out what would make
-// it one; then there is no way around reading the bytes.
-func (r *Repository) head(ctx context.Context, rt *route) (ocispec.Descriptor, error) {
-	resp, err := rt.ask(ctx, http.MethodHead, "manifests/"+r.wanted(), accepted)
-	var status *transport.StatusError
-	if errors.As(err, &status) && status.Status == http.StatusMethodNotAllowed {
-		desc, _, err := r.get(ctx, rt)
-		return desc, err
-	}
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	discard(resp.Body)
-	desc := ocispec.Descriptor{MediaType: mediaType(resp), Digest: r.name.Digest, Size: resp.ContentLength}
-	said, err := saidDigest(resp)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	if desc.Digest == "" {
-		desc.Digest = said
-	}
-	if desc.Digest == "" || desc.Size < 0 || desc.MediaType == "" {
-		desc, _, err = r.get(ctx, rt)
-		return desc, err
-	}
-	return desc, checkFrom(resp, content.Check(desc, content.MaxManifest))
-}
-
 // Root reads what the name stands for.
 func (r *Repository) Root(ctx context.Context) (desc ocispec.Descriptor, raw []byte, err error) {
 	err = r.try(ctx, r.name.Digest != "", func(rt *route) (err error) {
@@ -128,65 +98,6 @@ func (r *Repository) Root(ctx context.Context) (desc ocispec.Descriptor, raw []b
 		return err
 	})
 	return desc, raw, err
-}
-
-// get reads what the reference names. A digest of the reference is checked, or
-// else the digest that the registry says it is.
-func (r *Repository) get(ctx context.Context, rt *route) (_ ocispec.Descriptor, _ []byte, err error) {
-	resp, err := rt.ask(ctx, http.MethodGet, "manifests/"+r.wanted(), accepted)
-	if err != nil {
-		return ocispec.Descriptor{}, nil, err
-	}
-	defer resp.Body.Close()
-	want := r.name.Digest
-	if want == "" {
-		if want, err = saidDigest(resp); err != nil {
-			return ocispec.Descriptor{}, nil, err
-		}
-	}
-	raw, err := readBounded(ctx, resp)
-	if err != nil {
-		return ocispec.Descriptor{}, nil, err
-	}
-	algorithm := digest.Canonical
-	if want != "" {
-		algorithm = want.Algorithm()
-	}
-	desc := ocispec.Descriptor{MediaType: mediaType(resp), Digest: algorithm.FromBytes(raw), Size: int64(len(raw))}
-	if want != "" && desc.Digest != want {
-		return ocispec.Descriptor{}, nil, checkFrom(resp, &content.MismatchError{
-			Want: want, Got: desc.Digest, WantSize: desc.Size, GotSize: desc.Size, Host: rt.peer.host,
-		})
-	}
-	return desc, raw, nil
-}
-
-// Manifest reads an index or a manifest.
-func (r *Repository) Manifest(ctx context.Context, desc ocispec.Descriptor) (raw []byte, err error) {
-	if err := content.Check(desc, content.MaxManifest); err != nil {
-		return nil, err
-	}
-	err = r.try(ctx, true, func(rt *route) error {
-		resp, err := rt.ask(ctx, http.MethodGet, "manifests/"+desc.Digest.String(), accepted)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		raw, err = io.ReadAll(content.Verify(resp.Body, desc, rt.peer.host))
-		return bodyError(ctx, resp, err)
-	})
-	return raw, err
-}
-
-func readBounded(ctx context.Context, resp *http.Response) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, content.MaxManifest+1))
-	if err != nil {
-		return nil, bodyError(ctx, resp, err)
-	}
-	if len(raw) > content.MaxManifest {
-		return nil, failure.Final(checkFrom(resp, failure.New(failure.Malformed, "manifest of more than %d bytes", content.MaxManifest)))
-	}
-	return raw, nil
 }
 
 // bodyError says which body it was that could not be read.
@@ -202,15 +113,6 @@ func checkFrom(resp *http.Response, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s %s: %w", resp.Request.Method, transport.Redact(resp.Request.URL), err)
-}
-
-// mediaType is the Content-Type without parameters.
-func mediaType(resp *http.Response) string {
-	t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if err != nil {
-		return ""
-	}
-	return t
 }
 
 // saidDigest is what the registry says the digest is, "" if it does not.

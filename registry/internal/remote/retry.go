@@ -35,8 +35,12 @@ type attempts struct {
 
 	queue []*route // of this round
 	round int      // rounds begun without progress
-	errs  map[*route]error
-	last  *route // whose error came last
+	// Progress is bytes over time, for a byte now and then is a sign of life
+	// that costs the sender nothing.
+	gained int64
+	waited time.Duration
+	errs   map[*route]error
+	last   *route // whose error came last
 }
 
 func newAttempts(o *Options, log *slog.Logger, routes []*route) *attempts {
@@ -77,8 +81,24 @@ func (a *attempts) failed(rt *route, err error) {
 	a.log.Info("host failed", "host", rt.peer.host, "round", a.round, "err", err)
 }
 
-// progressed renews the patience.
-func (a *attempts) progressed() { a.round, a.queue = 0, nil }
+// progressed takes note of bytes that came, and of how long they were waited
+// for. They renew the patience if they came at the least rate at which a
+// connection is let live.
+func (a *attempts) progressed(n int, waited time.Duration) {
+	a.gained += int64(n)
+	a.waited += waited
+	if float64(a.gained) >= a.leastRate()*a.waited.Seconds() {
+		a.round, a.queue, a.gained, a.waited = 0, nil, 0, 0
+	}
+}
+
+// leastRate is in bytes a second. Our own limit is not the sender's fault.
+func (a *attempts) leastRate() float64 {
+	if limit := a.o.LimitRate; limit > 0 && limit < 4*transport.MinRate {
+		return float64(limit) / 4
+	}
+	return transport.MinRate
+}
 
 // roundOver says that all have been asked that were to be.
 func (a *attempts) roundOver() bool { return len(a.queue) == 0 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/layerctl/layerctl/registry/internal/content"
 	"github.com/layerctl/layerctl/registry/internal/failure"
@@ -34,6 +35,7 @@ type stream struct {
 	// the whole blob where that is what comes.
 	chunk, head bool
 
+	waited    time.Duration // for the next bytes
 	off, end  int64
 	body      io.ReadCloser // nil between responses
 	from      *route
@@ -84,7 +86,9 @@ func (s *stream) Read(p []byte) (int, error) {
 				return 0, err
 			}
 		}
+		start := time.Now()
 		n, err := s.body.Read(p)
+		s.waited += time.Since(start)
 		if n > 0 {
 			s.took(n)
 			return n, nil // the error comes again
@@ -105,9 +109,10 @@ func (s *stream) Read(p []byte) (int, error) {
 }
 
 func (s *stream) took(n int) {
+	s.tries.progressed(n, s.waited)
+	s.waited = 0
 	s.off += int64(n)
 	s.r.sent.add(s.from.peer.host, int64(n))
-	s.tries.progressed()
 }
 
 // broke gives the response up.
@@ -122,6 +127,8 @@ func (s *stream) broke(err error) {
 
 // connect opens a response at the byte where the last one ended.
 func (s *stream) connect() error {
+	start := time.Now()
+	defer func() { s.waited += time.Since(start) }()
 	for {
 		rt, err := s.tries.next(s.ctx)
 		if err != nil {
@@ -167,11 +174,17 @@ func (s *stream) open(rt *route) (io.ReadCloser, error) {
 	return body, nil
 }
 
-// rangeRefused takes a 416 for a server that does not do ranges as we need
-// them: the range lies within the blob.
+// rangeRefused takes what a server says to a range, and would perhaps not say
+// to the whole, for one that does no ranges: they are a courtesy. A range lies
+// within the blob, so that 416 is no better.
 func (s *stream) rangeRefused(rt *route, ranged bool, err error) error {
 	var status *transport.StatusError
-	if ranged && errors.As(err, &status) && status.Status == http.StatusRequestedRangeNotSatisfiable {
+	if !ranged || !errors.As(err, &status) {
+		return err
+	}
+	switch status.Status {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotAcceptable,
+		http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented:
 		s.known.wrong(rt)
 		return failure.New(failure.Network, "%w", errors.New(status.Error()))
 	}
@@ -186,7 +199,14 @@ func (s *stream) accept(rt *route, resp *http.Response, ranged bool) (io.ReadClo
 	if resp.StatusCode != http.StatusOK {
 		return nil, failure.Final(fmt.Errorf("status %d, which was not asked for", resp.StatusCode))
 	}
-	if n := resp.ContentLength; n >= 0 && n != s.desc.Size {
+	body, decoded, err := plainBody(resp, s.desc)
+	if err != nil {
+		return nil, failure.Final(err)
+	}
+	if decoded {
+		s.known.wrong(rt) // parts would be of what is encoded
+	}
+	if n := resp.ContentLength; n >= 0 && n != s.desc.Size && !decoded {
 		return nil, &content.MismatchError{Want: s.desc.Digest, WantSize: s.desc.Size, GotSize: n, Host: rt.peer.host}
 	}
 	s.known.whole(rt, resp.Header.Get("ETag"), ranged)
@@ -195,9 +215,9 @@ func (s *stream) accept(rt *route, resp *http.Response, ranged bool) (io.ReadClo
 		return nil, failure.Final(errNoRanges)
 	case s.off == 0:
 		s.chunk, s.end = false, s.desc.Size
-		return resp.Body, nil
+		return body, nil
 	}
-	return resp.Body, s.skip(rt, resp.Body)
+	return body, s.skip(rt, body)
 }
 
 // acceptPart is strict: one part, which begins where it must and goes no

@@ -11,8 +11,8 @@ import (
 
 var errStalled = errors.New("stalled: less than 1 KiB a second")
 
-// minRate is the least that counts as progress, in bytes a second.
-const minRate = 1 << 10
+// MinRate is the least that counts as progress, in bytes a second.
+const MinRate = 1 << 10
 
 // patient is a response body that is cut when it stalls. Only time spent
 // waiting for the peer counts: a slow reader is not the peer's fault.
@@ -42,7 +42,7 @@ func (p *patient) Read(b []byte) (int, error) {
 	p.timer.Stop()
 	p.waited += time.Since(start)
 	p.got += int64(n)
-	if float64(p.got) >= minRate*p.limit.Seconds() {
+	if float64(p.got) >= MinRate*p.limit.Seconds() {
 		p.waited, p.got = 0, 0
 	}
 	if err == nil && p.waited >= p.limit {

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package remote
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/registry/internal/content"
+	"github.com/layerctl/layerctl/registry/internal/failure"
+	"github.com/layerctl/layerctl/registry/internal/transport"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// head asks for the descriptor only. The request is a courtesy: registries may
+// refuse it, redirect it to where only a GET was signed for, or leave out what
+// would make the answer a descriptor. Then there is no way around reading the
+// bytes, and what a GET is answered counts.
+func (r *Repository) head(ctx context.Context, rt *route) (ocispec.Descriptor, error) {
+	resp, err := rt.ask(ctx, http.MethodHead, "manifests/"+r.wanted(), accepted)
+	if err != nil {
+		if !headRefused(err) {
+			return ocispec.Descriptor{}, err
+		}
+		desc, _, err := r.get(ctx, rt)
+		return desc, err
+	}
+	discard(resp.Body)
+	desc := ocispec.Descriptor{
+		MediaType: manifest.Telling(resp.Header.Get("Content-Type")), Digest: r.name.Digest, Size: resp.ContentLength,
+	}
+	said, err := saidDigest(resp)
+	if desc.Digest == "" {
+		desc.Digest = said
+	}
+	known := manifest.IsIndex(desc.MediaType) || manifest.IsManifest(desc.MediaType)
+	if err != nil || desc.Digest == "" || desc.Size <= 0 || !known || encoding(resp) != "" ||
+		content.Check(desc, content.MaxManifest) != nil {
+		desc, _, err = r.get(ctx, rt)
+		return desc, err
+	}
+	return desc, nil
+}
+
+// headRefused says that a GET may be answered better. A host that wants to be
+// asked less is not asked twice.
+func headRefused(err error) bool {
+	var status *transport.StatusError
+	return errors.As(err, &status) && status.Status != http.StatusTooManyRequests
+}
+
+// get reads what the reference names. A digest of the reference is checked, or
+// else the digest that the registry says it is.
+func (r *Repository) get(ctx context.Context, rt *route) (ocispec.Descriptor, []byte, error) {
+	resp, err := rt.ask(ctx, http.MethodGet, "manifests/"+r.wanted(), accepted)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	defer resp.Body.Close()
+	want := r.name.Digest
+	if want == "" {
+		if want, err = saidDigest(resp); err != nil {
+			return ocispec.Descriptor{}, nil, err
+		}
+	}
+	raw, err := readDocument(ctx, resp, want, rt.peer.host)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	algorithm := digest.Canonical
+	if want != "" {
+		algorithm = want.Algorithm()
+	}
+	desc := ocispec.Descriptor{Digest: algorithm.FromBytes(raw), Size: int64(len(raw))}
+	desc.MediaType, err = served(resp, raw)
+	return desc, raw, err
+}
+
+// served is the media type of a document, where what the registry says of it
+// does not contradict it.
+func served(resp *http.Response, raw []byte) (string, error) {
+	header := resp.Header.Get("Content-Type")
+	own := manifest.MediaTypeOf(raw)
+	if own == "" {
+		return header, nil // whoever reads it says what is wrong with it
+	}
+	t, err := manifest.AgreeMediaType(header, own)
+	if err != nil {
+		return "", failure.Final(checkFrom(resp, failure.New(failure.Network,
+			"the registry's Content-Type %s is wrong: the manifest is %s", failure.OneLine(header), failure.OneLine(own))))
+	}
+	return t, nil
+}
+
+// readDocument reads an index or a manifest of at most [content.MaxManifest]
+// bytes, and verifies it. want is "" where nobody said what it is to be.
+func readDocument(ctx context.Context, resp *http.Response, want digest.Digest, host string) ([]byte, error) {
+	sent, err := readBounded(ctx, resp)
+	if err != nil {
+		return nil, err
+	}
+	raw := sent
+	if e := encoding(resp); e != "" && !fits(sent, want) {
+		if raw, err = decode(e, sent, content.MaxManifest); err != nil {
+			return nil, failure.Final(checkFrom(resp, failure.New(failure.Network, "%w", err)))
+		}
+	}
+	if want == "" {
+		return raw, nil
+	}
+	if got := want.Algorithm().FromBytes(raw); got != want {
+		return nil, checkFrom(resp, &content.MismatchError{
+			Want: want, Got: got, WantSize: int64(len(raw)), GotSize: int64(len(raw)), Host: host,
+		})
+	}
+	return raw, nil
+}
+
+// fits says whether the bytes as they were sent are the document.
+func fits(sent []byte, want digest.Digest) bool {
+	if want == "" {
+		return manifest.MediaTypeOf(sent) != ""
+	}
+	return want.Algorithm().FromBytes(sent) == want
+}
+
+func readBounded(ctx context.Context, resp *http.Response) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, content.MaxManifest+1))
+	if err != nil {
+		return nil, bodyError(ctx, resp, err)
+	}
+	if len(raw) > content.MaxManifest {
+		return nil, failure.Final(checkFrom(resp, failure.New(failure.Malformed, "manifest of more than %d bytes", content.MaxManifest)))
+	}
+	return raw, nil
+}
+
+// Manifest reads an index or a manifest. A size below 0 is not known.
+func (r *Repository) Manifest(ctx context.Context, desc ocispec.Descriptor) (raw []byte, err error) {
+	sized := desc
+	sized.Size = max(desc.Size, 0)
+	if err := content.Check(sized, content.MaxManifest); err != nil {
+		return nil, err
+	}
+	err = r.try(ctx, true, func(rt *route) error {
+		resp, err := rt.ask(ctx, http.MethodGet, "manifests/"+desc.Digest.String(), accepted)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if desc.Size < 0 || encoding(resp) != "" {
+			raw, err = readDocument(ctx, resp, desc.Digest, rt.peer.host)
+			if err == nil && desc.Size >= 0 && int64(len(raw)) != desc.Size {
+				err = checkFrom(resp, &content.MismatchError{Want: desc.Digest, WantSize: desc.Size, GotSize: int64(len(raw)), Host: rt.peer.host})
+			}
+			return err
+		}
+		raw, err = io.ReadAll(content.Verify(resp.Body, desc, rt.peer.host))
+		return bodyError(ctx, resp, err)
+	})
+	return raw, err
+}
