@@ -9,11 +9,8 @@ import (
 	"io"
 	"os"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/layerctl/layerctl/archive"
-	"github.com/layerctl/layerctl/internal/flat"
-	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/internal/flatten"
 	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
@@ -27,78 +24,40 @@ func (e *exporter) tar(ctx context.Context, to io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := e.flat(ctx, image.Layers, to); err != nil {
+	if err := e.tree(ctx, image.Layers, to); err != nil {
 		return fmt.Errorf("export %s: %w", e.done.Reference, err)
 	}
 	return nil
 }
 
-// flat writes it from the layers of the store and those that are fetched for
+// tree writes it from the layers of the store and those that are fetched for
 // this, into a temporary directory: what the lowest one has may be the last to
 // be written.
-func (e *exporter) flat(ctx context.Context, layers []manifest.Layer, to io.Writer) (err error) {
-	choice, err := flat.NewChoice(nil, nil)
-	if err != nil {
-		return err
-	}
-	dir := os.TempDir()
-	place, err := flat.Begin(ctx, dir, true)
+func (e *exporter) tree(ctx context.Context, layers []manifest.Layer, to io.Writer) (err error) {
+	place, err := flatten.Begin(ctx, os.TempDir(), true)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, place.Discard()) }()
-	f := &flattening{
-		client: e.client, source: e.source, fetch: e.fetch,
-		options: UnpackOptions{
-			Jobs: e.options.Jobs, Limits: e.options.Limits, Windows: e.options.Windows,
-			Store: e.options.Store, Owners: recordOwners,
-		},
-		dir: dir, choice: choice, place: place, stack: stackview.NewStack(stackview.Options{Memory: e.options.Memory}),
-		layers: map[digest.Digest]*flatLayer{}, notes: map[string]int64{},
-	}
-	defer func() { err = errors.Join(err, f.close()) }()
-	if store := e.options.Store; store != nil {
-		lease, err := store.Lease(ctx, "export "+e.done.Reference.String(), source.Image{Layers: layers}.DiffIDs()...)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, lease.Release()) }()
-	}
-	if _, err := f.read(ctx, layers); err != nil {
-		return f.explain(err)
-	}
-	view, err := f.merge(layers, 0)
+	image, err := flatten.Read(ctx, place, "export "+e.done.Reference.String(), layers, flatten.Options{
+		Fetch: e.fetch, Logger: e.client.log, Strict: e.client.options.Strict,
+		Jobs: e.options.Jobs, Limits: e.options.Limits, Windows: e.options.Windows, Memory: e.options.Memory,
+		Store: e.options.Store, RecordOnly: true,
+	})
 	if err != nil {
 		return err
 	}
-	if n := f.notes[unpack.NoteDevice]; n > 0 {
+	defer func() { err = errors.Join(err, image.Close()) }()
+	if n := image.Notes()[unpack.NoteDevice]; n > 0 {
 		e.warn("%d devices of the image were left out when it was pulled, and so here", n)
 	}
-	e.done.Warnings = append(e.done.Warnings, f.fetch.Warnings()...)
-	return e.writeTree(ctx, view, tarLayers{f.layers, layers}, to)
+	e.done.Warnings = append(e.done.Warnings, e.fetch.Warnings()...)
+	return e.writeTree(ctx, image.View(), image, to)
 }
 
 // contents opens the regular files of a view.
 type contents interface {
 	Open(f stackview.File) (*os.File, error)
-}
-
-// tarLayers are layers that were read, fetch.Layer as a view of them does.
-type tarLayers struct {
-	read   map[digest.Digest]*flatLayer
-	layers []manifest.Layer
-}
-
-// Open implements contents.
-func (r tarLayers) Open(f stackview.File) (*os.File, error) {
-	switch content := r.read[r.layers[f.Layer].DiffID].content.(type) {
-	case flat.Stored:
-		return content.Layer.Open(f)
-	case flat.Staged:
-		return content.Open(f)
-	default:
-		panic("layerctl: a layer is neither stored nor staged")
-	}
 }
 
 // writeTree writes what a view shows.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package flat
+package flatten
 
 import (
 	"errors"
@@ -30,12 +30,12 @@ func TestChoice(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, p := range c.has {
-				if !choice.Has(p) {
+				if !choice.has(p) {
 					t.Errorf("%s is not wanted", p)
 				}
 			}
 			for _, p := range c.hasNot {
-				if choice.Has(p) {
+				if choice.has(p) {
 					t.Errorf("%s is wanted", p)
 				}
 			}
@@ -65,7 +65,7 @@ func TestLiteral(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := choice.Literal(); !slices.Equal(got, c.want) {
+		if got := choice.literal(); !slices.Equal(got, c.want) {
 			t.Errorf("%q: got %q, want %q", c.paths, got, c.want)
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package flat
+package flatten
 
 import (
 	"errors"
@@ -14,22 +14,26 @@ import (
 
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/stackview"
+	"github.com/layerctl/layerctl/internal/stored"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/unpack"
 )
 
-// Content is where the files of one layer are.
-type Content interface {
+// content is where the files of one layer are.
+type content interface {
+	// open opens a regular file.
+	open(f stackview.File) (*os.File, error)
 	// put makes f, which is no directory, at name in dir; where it may not be
 	// made made is false.
 	put(m *maker, dir *os.File, name string, f stackview.File) (made bool, err error)
 }
 
-// Staged is a layer that was unpacked for this: its files are moved, with the
+// staged is a layer that was unpacked for this: its files are moved, with the
 // attributes that they have. It must be on the filesystem of the new tree.
-type Staged struct{ Dir *os.File }
+type staged struct{ dir *os.File }
 
-func (s Staged) put(_ *maker, dir *os.File, name string, f stackview.File) (bool, error) {
-	from, err := fsat.Find(s.Dir, path.Dir(f.From))
+func (s staged) put(_ *maker, dir *os.File, name string, f stackview.File) (bool, error) {
+	from, err := fsat.Find(s.dir, path.Dir(f.From))
 	if err != nil {
 		return false, err
 	}
@@ -40,10 +44,10 @@ func (s Staged) put(_ *maker, dir *os.File, name string, f stackview.File) (bool
 	return true, nil
 }
 
-// Open opens a regular file of the layer, also one whose mode forbids its
+// open opens a regular file of the layer, also one whose mode forbids its
 // owner to: it is nobody else's, and its mode is in the journal.
-func (s Staged) Open(f stackview.File) (*os.File, error) {
-	found, err := fsat.Find(s.Dir, f.From)
+func (s staged) open(f stackview.File) (*os.File, error) {
+	found, err := fsat.Find(s.dir, f.From)
 	if err != nil {
 		return nil, err
 	}
@@ -58,17 +62,13 @@ func (s Staged) Open(f stackview.File) (*os.File, error) {
 	return file, err
 }
 
-// Opener opens a regular file in its layer, and says when it is not as long as
-// its entry.
-type Opener interface {
-	Open(f stackview.File) (*os.File, error)
-}
-
-// Stored is a layer whose files stay where they are: they are copied, and the
+// inStore is a layer whose files stay where they are: they are copied, and the
 // attributes are the entry's.
-type Stored struct{ Layer Opener }
+type inStore struct{ files stored.Files }
 
-func (s Stored) put(m *maker, dir *os.File, name string, f stackview.File) (bool, error) {
+func (s inStore) open(f stackview.File) (*os.File, error) { return s.files.Open(f) }
+
+func (s inStore) put(m *maker, dir *os.File, name string, f stackview.File) (bool, error) {
 	fd := int(dir.Fd())
 	var err error
 	switch f.Type {
@@ -83,13 +83,13 @@ func (s Stored) put(m *maker, dir *os.File, name string, f stackview.File) (bool
 		if f.Type == layer.CharDevice {
 			format = unix.S_IFCHR
 		}
-		if m.o.NoDevices {
+		if m.o.noDevices {
 			err = unix.EPERM
 		} else {
 			err = unix.Mknodat(fd, name, format|0o600, int(unix.Mkdev(f.Major, f.Minor)))
 		}
 		if err == unix.EPERM {
-			m.leftOut(Device, f.Path)
+			m.o.leftOut(unpack.NoteDevice)
 			return false, nil
 		}
 	}
@@ -104,8 +104,8 @@ func (s Stored) put(m *maker, dir *os.File, name string, f stackview.File) (bool
 	return true, m.describe(node, f.Entry)
 }
 
-func (s Stored) copy(m *maker, dir *os.File, name string, f stackview.File) (err error) {
-	in, err := s.Layer.Open(f)
+func (s inStore) copy(m *maker, dir *os.File, name string, f stackview.File) (err error) {
+	in, err := s.files.Open(f)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package flat
+package flatten
 
 import (
 	"os"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 const capability = "security.capability"
@@ -22,15 +23,15 @@ func (m *maker) describe(f *os.File, e layer.Entry) error {
 		return &os.PathError{Op: "set times of", Path: e.Path, Err: err}
 	}
 	a := fsat.Attributes{
-		UID: e.UID, GID: e.GID, KeepOwner: !m.o.SameOwner,
+		UID: e.UID, GID: e.GID, KeepOwner: !m.o.sameOwner,
 		Mode: e.Mode, Xattrs: m.xattrs(e), Access: modified, Modified: modified,
 	}
 	return fsat.SetAttributes(f, a, func(name string, err error) error {
 		switch {
 		case err == unix.EOPNOTSUPP:
-			m.leftOut(Attribute, e.Path)
+			m.o.leftOut(unpack.NoteXattrSupport)
 		case err == unix.EPERM && name == capability:
-			m.leftOut(Capability, e.Path)
+			m.o.leftOut(unpack.NoteCapability)
 		default:
 			return err
 		}
@@ -45,10 +46,10 @@ func (m *maker) xattrs(e layer.Entry) map[string]string {
 	if e.Type != layer.Regular && e.Type != layer.Directory {
 		return nil
 	}
-	if _, has := e.Xattrs[capability]; !has || m.o.SameOwner {
+	if _, has := e.Xattrs[capability]; !has || m.o.sameOwner {
 		return e.Xattrs
 	}
-	m.leftOut(Capability, e.Path)
+	m.o.leftOut(unpack.NoteCapability)
 	kept := map[string]string{}
 	for name, value := range e.Xattrs {
 		if name != capability {

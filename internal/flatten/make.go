@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package flat
+package flatten
 
 import (
 	"context"
@@ -19,32 +19,14 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// Kind is a kind of thing that could not be made.
-type Kind string
-
-// The kinds.
-const (
-	Device     Kind = "device"
-	Capability Kind = "capability"
-	Attribute  Kind = "extended attribute"
-)
-
-// Options say how a tree is made.
-type Options struct {
-	// Contents are the layers, as the view counts them.
-	Contents []Content
-	// Choice is what is wanted; nil is everything.
-	Choice *Choice
-	// Strip takes so many leading components off each path, and leaves out what
-	// then has none.
-	Strip int
-	// SameOwner gives everything its owner of the image; otherwise it is the
-	// caller's, and has no capabilities.
-	SameOwner bool
-	// NoDevices leaves devices out.
-	NoDevices bool
-	// LeftOut hears of what could not be made here; nil hears nothing.
-	LeftOut func(kind Kind, path string)
+// makeOptions say how a tree is made.
+type makeOptions struct {
+	contents  []content // of the layers, as the view counts them
+	choice    *Choice
+	strip     int  // leading components of each path
+	sameOwner bool // everything has its owner of the image
+	noDevices bool
+	leftOut   func(key string) // hears of what could not be made here
 }
 
 // Counts are how many paths were made, and the bytes of regular files.
@@ -53,10 +35,10 @@ type Counts struct {
 	Bytes                                      int64
 }
 
-// Tree is a tree that lacks the attributes of its directories: while there is
+// tree is a tree that lacks the attributes of its directories: while there is
 // something to be put into them they belong to their maker alone.
-type Tree struct {
-	Counts Counts
+type tree struct {
+	counts Counts
 	maker  *maker
 	dirs   []madeDir
 }
@@ -64,29 +46,29 @@ type Tree struct {
 type madeDir struct{ path, source string } // in the tree, and in the view
 
 type maker struct {
-	o     Options
+	o     makeOptions
 	view  *stackview.View
 	root  *os.File
-	tree  *Tree
+	tree  *tree
 	made  map[string]int    // directories, by their place in tree.dirs
 	first map[string]string // of files that have several names: the one that is there already
 	path  string            // of the directory that is open
 	dir   *os.File
 }
 
-// Make makes in root, an empty directory, what the view shows and the choice
-// wants. The error is [ErrNoMatch] where something is wanted that the view
-// does not have; nothing was made then.
-func Make(ctx context.Context, root *os.File, view *stackview.View, o Options) (_ *Tree, err error) {
-	if err := o.Choice.all(paths(view)); err != nil {
+// makeTree makes in root, an empty directory, what the view shows and the
+// choice wants. The error is [ErrNoMatch] where something is wanted that the
+// view does not have; nothing was made then.
+func makeTree(ctx context.Context, root *os.File, view *stackview.View, o makeOptions) (_ *tree, err error) {
+	if err := o.choice.all(paths(view)); err != nil {
 		return nil, err
 	}
-	m := &maker{o: o, view: view, root: root, tree: &Tree{}, made: map[string]int{}, first: map[string]string{}}
+	m := &maker{o: o, view: view, root: root, tree: &tree{}, made: map[string]int{}, first: map[string]string{}}
 	m.tree.maker = m
 	m.noteDir(".", ".")
 	defer func() { err = errors.Join(err, m.leave()) }()
 	for f := range view.All() {
-		if !o.Choice.Has(f.Path) {
+		if !o.choice.has(f.Path) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -114,7 +96,7 @@ func paths(view *stackview.View) func(func(string) bool) {
 
 // strip is a path of the view in the tree; "" where nothing of it is left.
 func (m *maker) strip(p string) string {
-	for range m.o.Strip {
+	for range m.o.strip {
 		_, p, _ = strings.Cut(p, "/")
 	}
 	return p
@@ -143,7 +125,7 @@ func (m *maker) one(f stackview.File) error {
 	if err := m.clear(dir, name); err != nil {
 		return err
 	}
-	made, err := m.o.Contents[f.Layer].put(m, dir, name, f)
+	made, err := m.o.contents[f.Layer].put(m, dir, name, f)
 	if err != nil || !made {
 		return err
 	}
@@ -155,7 +137,7 @@ func (m *maker) one(f stackview.File) error {
 }
 
 func (m *maker) count(f stackview.File) {
-	c := &m.tree.Counts
+	c := &m.tree.counts
 	switch f.Type {
 	case layer.Regular:
 		c.Files++
@@ -170,7 +152,7 @@ func (m *maker) count(f stackview.File) {
 // clear makes way where two paths become one when their first components are
 // gone: the later one counts, as with tar.
 func (m *maker) clear(dir *os.File, name string) error {
-	if m.o.Strip == 0 {
+	if m.o.strip == 0 {
 		return nil
 	}
 	if err := unix.Unlinkat(int(dir.Fd()), name, 0); err != nil && err != unix.ENOENT {
@@ -191,7 +173,7 @@ func (m *maker) link(dir *os.File, name, first, to string) error {
 	if err := unix.Linkat(int(from.Fd()), path.Base(first), int(dir.Fd()), name, 0); err != nil {
 		return &os.LinkError{Op: "link", Old: first, New: to, Err: err}
 	}
-	m.tree.Counts.Links++
+	m.tree.counts.Links++
 	return nil
 }
 
@@ -242,7 +224,7 @@ func (m *maker) mkdir(to, source string) error {
 		return &os.PathError{Op: "mkdir", Path: to, Err: err}
 	}
 	m.noteDir(to, source)
-	m.tree.Counts.Directories++
+	m.tree.counts.Directories++
 	return nil
 }
 
@@ -251,15 +233,9 @@ func (m *maker) noteDir(to, source string) {
 	m.tree.dirs = append(m.tree.dirs, madeDir{to, source})
 }
 
-func (m *maker) leftOut(kind Kind, p string) {
-	if m.o.LeftOut != nil {
-		m.o.LeftOut(kind, p)
-	}
-}
-
 // finish gives the directories below root, where the tree is by now, their
 // attributes: what is in a directory before the directory itself.
-func (t *Tree) finish(ctx context.Context, root *os.File) error {
+func (t *tree) finish(ctx context.Context, root *os.File) error {
 	for _, d := range slices.Backward(t.dirs[1:]) {
 		if err := durable.Fault(ctx, "finish"); err != nil {
 			return err
@@ -271,7 +247,7 @@ func (t *Tree) finish(ctx context.Context, root *os.File) error {
 	return nil
 }
 
-func (t *Tree) finishDir(root *os.File, d madeDir) error {
+func (t *tree) finishDir(root *os.File, d madeDir) error {
 	f, ok := t.maker.view.Lookup(d.source)
 	if !ok {
 		return fmt.Errorf("flat: %.200q is not in the view", d.source)

@@ -7,12 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
-	"github.com/opencontainers/go-digest"
-
-	"github.com/layerctl/layerctl/internal/fetch"
-	"github.com/layerctl/layerctl/internal/flat"
+	"github.com/layerctl/layerctl/internal/flatten"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -23,11 +19,11 @@ import (
 // Errors of [Client.Unpack] that callers branch on.
 var (
 	// ErrPattern: a path or an exclusion is no pattern.
-	ErrPattern = flat.ErrPattern
+	ErrPattern = flatten.ErrPattern
 	// ErrNoMatch: a path that is asked for is not in the image.
-	ErrNoMatch = flat.ErrNoMatch
+	ErrNoMatch = flatten.ErrNoMatch
 	// ErrNotEmpty: the directory has something in it.
-	ErrNotEmpty = flat.ErrNotEmpty
+	ErrNotEmpty = flatten.ErrNotEmpty
 	// ErrMalformed: the image's layers do not make sense together.
 	ErrMalformed = stackview.ErrMalformed
 	// ErrLimit: the image has more paths than may be kept in memory.
@@ -46,9 +42,6 @@ const (
 	// NoSameOwner leaves all files to the caller. Without their owner
 	// capabilities would be another's, and devices are left out too.
 	NoSameOwner
-	// recordOwners has all that only a privileged process may do in the
-	// journals alone.
-	recordOwners
 )
 
 // UnpackOptions say how [Client.Unpack] works; the zero value works.
@@ -122,25 +115,26 @@ type Unpacked struct {
 //
 // Errors: those of [Client.Pull]; [ErrNotEmpty], [ErrPattern], [ErrNoMatch].
 func (c *Client) Unpack(ctx context.Context, ref, dir string, o UnpackOptions) (_ Unpacked, err error) {
-	choice, err := flat.NewChoice(o.Paths, o.Excludes)
+	choice, err := flatten.NewChoice(o.Paths, o.Excludes)
 	if err != nil {
 		return Unpacked{}, err
 	}
-	place, err := flat.Begin(ctx, dir, o.Force)
+	place, err := flatten.Begin(ctx, dir, o.Force)
 	if err != nil {
 		return Unpacked{}, err
 	}
 	defer func() { err = errors.Join(err, place.Discard()) }()
 	var unpacked Unpacked
-	err = c.with(ctx, ref, func(s *source.Source) (err error) {
-		f := &flattening{
-			client: c, source: s, fetch: c.fetcher(s, o.Progress),
-			options: o, dir: dir, choice: choice, place: place,
-			stack:  stackview.NewStack(stackview.Options{Memory: o.Memory}),
-			layers: map[digest.Digest]*flatLayer{}, notes: map[string]int64{},
+	err = c.with(ctx, ref, func(s *source.Source) error {
+		r, err := s.Resolve(ctx)
+		if err != nil {
+			return err // names the reference
 		}
-		unpacked, err = f.run(ctx)
-		return err
+		unpacked, err = c.unpack(ctx, s, r, place, choice, o)
+		if err != nil {
+			return fmt.Errorf("unpack %s: %w", r.Reference, err)
+		}
+		return nil
 	})
 	if err != nil {
 		return Unpacked{}, err
@@ -148,135 +142,30 @@ func (c *Client) Unpack(ctx context.Context, ref, dir string, o UnpackOptions) (
 	return unpacked, nil
 }
 
-// flattening is one image on its way into a directory.
-type flattening struct {
-	client  *Client
-	source  *source.Source
-	fetch   *fetch.Fetcher
-	options UnpackOptions
-	dir     string
-	choice  *flat.Choice
-	place   *flat.Place
-	stack   *stackview.Stack
-	mu      sync.Mutex
-	layers  map[digest.Digest]*flatLayer // those that were read; guarded by mu
-	notes   map[string]int64             // guarded by mu
-	dirs    int                          // guarded by mu
-}
-
-// flatLayer is a layer that was read.
-type flatLayer struct {
-	merged  *stackview.Layer
-	content flat.Content
-	fetch.Layer
-	staged bool
-	wanted func(path string) bool // what was written of a staged one
-	close  func() error
-}
-
-func (f *flattening) run(ctx context.Context) (Unpacked, error) {
-	resolution, err := f.source.Resolve(ctx)
-	if err != nil {
-		return Unpacked{}, err // names the reference
-	}
-	unpacked, err := f.resolved(ctx, resolution)
-	if err != nil {
-		return Unpacked{}, fmt.Errorf("unpack %s: %w", resolution.Reference, f.explain(err))
-	}
-	return unpacked, nil
-}
-
-// explain says of a full disk where it is.
-func (f *flattening) explain(err error) error {
-	var reserve *unpack.SpaceError
-	if errors.As(err, &reserve) {
-		return fmt.Errorf("%w, on the filesystem of %s", err, f.dir)
-	}
-	return err
-}
-
-func (f *flattening) resolved(ctx context.Context, r source.Resolution) (_ Unpacked, err error) {
-	image, err := f.source.Image(ctx, r)
+func (c *Client) unpack(ctx context.Context, s *source.Source, r source.Resolution, place *flatten.Place, choice *flatten.Choice, o UnpackOptions) (_ Unpacked, err error) {
+	chosen, err := s.Image(ctx, r)
 	if err != nil {
 		return Unpacked{}, err
 	}
-	if f.options.Store != nil {
-		lease, err := f.options.Store.Lease(ctx, "unpack "+r.Reference.String(), image.DiffIDs()...)
-		if err != nil {
-			return Unpacked{}, err
-		}
-		defer func() { err = errors.Join(err, lease.Release()) }()
-	}
-	defer func() { err = errors.Join(err, f.close()) }()
-	unread, err := f.read(ctx, image.Layers)
+	fetcher := c.fetcher(s, o.Progress)
+	image, err := flatten.Read(ctx, place, "unpack "+r.Reference.String(), chosen.Layers, flatten.Options{
+		Fetch: fetcher, Logger: c.log, Strict: c.options.Strict,
+		Jobs: o.Jobs, Limits: o.Limits, Windows: o.Windows, Memory: o.Memory, Devices: o.Devices,
+		Store: o.Store, Choice: choice, Strip: o.Strip,
+		SameOwner: o.Owners == SameOwner || o.Owners == OwnersByCaller && os.Geteuid() == 0,
+	})
 	if err != nil {
 		return Unpacked{}, err
 	}
-	view, err := f.merge(image.Layers, unread)
+	defer func() { err = errors.Join(err, image.Close()) }()
+	made, err := image.Make(ctx)
 	if err != nil {
 		return Unpacked{}, err
 	}
-	if err := f.readAgain(ctx, image.Layers[unread:], view); err != nil {
-		return Unpacked{}, err
-	}
-	tree, err := f.make(ctx, image, unread, view)
-	if err != nil {
-		return Unpacked{}, err
-	}
-	return f.unpacked(r, image, tree.Counts), nil
-}
-
-func (f *flattening) close() error {
-	var errs []error
-	for _, l := range f.layers {
-		errs = append(errs, l.close())
-	}
-	return errors.Join(errs...)
-}
-
-func (f *flattening) make(ctx context.Context, i source.Image, unread int, view *stackview.View) (*flat.Tree, error) {
-	o := flat.Options{
-		Choice: f.choice, Strip: f.options.Strip, SameOwner: f.sameOwner(),
-		NoDevices: !f.sameOwner() || f.options.Devices == unpack.SkipDevices,
-		LeftOut:   func(kind flat.Kind, _ string) { f.notes[noteOf[kind]]++ },
-	}
-	for _, l := range i.Layers[unread:] {
-		o.Contents = append(o.Contents, f.layers[l.DiffID].content)
-	}
-	tree, err := flat.Make(ctx, f.place.Root(), view, o)
-	if err != nil {
-		return nil, err
-	}
-	return tree, f.place.Commit(ctx, tree)
-}
-
-// noteOf are the words that unpack has for what flat leaves out.
-var noteOf = map[flat.Kind]string{
-	flat.Device:     unpack.NoteDevice,
-	flat.Capability: unpack.NoteCapability,
-	flat.Attribute:  unpack.NoteXattrSupport,
-}
-
-func (f *flattening) sameOwner() bool {
-	return f.options.Owners == SameOwner || f.options.Owners == OwnersByCaller && os.Geteuid() == 0
-}
-
-func (f *flattening) unpacked(r source.Resolution, i source.Image, made flat.Counts) Unpacked {
 	u := Unpacked{
-		Resolution: Resolution(r), Notes: f.notes, Traffic: f.source.Traffic(), Warnings: append(i.Warnings, f.fetch.Warnings()...),
+		Resolution: Resolution(r), Notes: image.Notes(), Traffic: s.Traffic(), Warnings: append(chosen.Warnings, fetcher.Warnings()...),
 		Files: made.Files, Directories: made.Directories, Symlinks: made.Symlinks, Links: made.Links, Nodes: made.Nodes, Bytes: made.Bytes,
 	}
-	for _, l := range f.layers {
-		if l.staged {
-			u.Fetched++
-		} else {
-			u.Stored++
-		}
-	}
-	for _, l := range fetch.Distinct(i.Layers) {
-		if f.layers[l.DiffID] == nil {
-			u.Unread++
-		}
-	}
-	return u
+	u.Fetched, u.Stored, u.Unread = image.Layers()
+	return u, nil
 }

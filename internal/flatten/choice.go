@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package flat
+package flatten
 
 import (
 	"fmt"
@@ -65,11 +65,11 @@ func components(p string) []string {
 	return strings.Split(p, "/")
 }
 
-// All reports whether everything is wanted.
-func (c *Choice) All() bool { return c == nil || len(c.wanted)+len(c.unwanted) == 0 }
+// everything reports whether everything is wanted.
+func (c *Choice) everything() bool { return c == nil || len(c.wanted)+len(c.unwanted) == 0 }
 
-// Has reports whether the path, as the view has it, is wanted.
-func (c *Choice) Has(p string) bool {
+// has reports whether the path, as the view has it, is wanted.
+func (c *Choice) has(p string) bool {
 	if c == nil {
 		return true
 	}
@@ -107,9 +107,9 @@ func matches(pattern, parts []string) bool {
 	return false
 }
 
-// Literal are the wanted paths, without a leading slash, where none of them is
+// literal are the wanted paths, without a leading slash, where none of them is
 // a glob; nil where one is, or where everything is wanted.
-func (c *Choice) Literal() []string {
+func (c *Choice) literal() []string {
 	if c == nil {
 		return nil
 	}

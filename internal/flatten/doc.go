@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package flat makes one plain directory of what a stack of layers shows.
+// Package flatten makes one plain directory of what the layers of an image
+// show.
 //
-//	place, err := flat.Begin(ctx, "/rootfs", false)
+//	place, err := flatten.Begin(ctx, "/rootfs", false)
 //	…
 //	defer place.Discard()
-//	tree, err := flat.Make(ctx, place.Root(), view, flat.Options{Contents: …})
+//	image, err := flatten.Read(ctx, place, "unpack example", layers, flatten.Options{Fetch: fetcher})
 //	…
-//	err = place.Commit(ctx, tree)
+//	defer image.Close()
+//	counts, err := image.Make(ctx)
 //
 // Every file is made once: a layer that was unpacked for this only has its
 // files moved into place by rename, of one in a store they are copied, by
@@ -21,4 +23,4 @@
 // every path is opened component by component, no symbolic link is followed.
 // A directory that was not there before appears whole, by one rename, or not
 // at all. Nothing is synced to the disk.
-package flat
+package flatten

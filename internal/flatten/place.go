@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package flat
+package flatten
 
 import (
 	"context"
@@ -87,26 +87,23 @@ func (p *Place) open(ctx context.Context) (err error) {
 	if err := fsat.RemoveACLs(p.temp); err != nil {
 		return err
 	}
-	p.root, err = p.Dir(ctx, rootName)
+	p.root, err = p.mkdir(ctx, rootName)
 	return err
 }
 
-// Root is the empty directory in which the tree is to be made.
-func (p *Place) Root() *os.File { return p.root }
-
-// Dir makes a directory beside the root that goes when the place is done with.
-func (p *Place) Dir(ctx context.Context, name string) (*os.File, error) {
+// mkdir makes a directory beside the root that goes when the place is done with.
+func (p *Place) mkdir(ctx context.Context, name string) (*os.File, error) {
 	if err := durable.Mkdir(ctx, p.temp, name, 0o700); err != nil {
 		return nil, err
 	}
 	return durable.OpenDirAt(p.temp, name)
 }
 
-// Commit brings the tree that was made in the root to its place. A directory
+// commit brings the tree that was made in the root to its place. A directory
 // that was not there before appears with all that is in it; what is in one
 // that was there is replaced where the tree has the same path, but for a
 // directory that is not empty where the tree has something else.
-func (p *Place) Commit(ctx context.Context, t *Tree) error {
+func (p *Place) commit(ctx context.Context, t *tree) error {
 	if p.existing {
 		if err := moveInto(ctx, p.root, p.holder); err != nil {
 			return err
