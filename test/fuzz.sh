@@ -40,7 +40,8 @@ if [ $# = 0 ]; then
   set -- "${packages[@]}"
 fi
 for package; do
-  for name in $(grep -ho '^func Fuzz[A-Za-z0-9]*' "$package"/*_test.go | cut -c 6-); do
+  mapfile -t names < <(grep -ho '^func Fuzz[A-Za-z0-9]*' "$package"/*_test.go | cut -c 6-)
+  for name in "${names[@]}"; do
     printf '%s\0%s\0%s\0' "$package" "$name" "$time"
   done
 done | xargs -0 -n 3 -P "$(nproc)" test/fuzz.sh --target
