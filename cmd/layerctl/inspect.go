@@ -149,8 +149,7 @@ func inspectDigest(c *cli.Context, ref string) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(c.App.Writer, desc.Digest)
-		return err
+		return terminal.Printf(c.App.Writer, "%s\n", desc.Digest)
 	})
 }
 

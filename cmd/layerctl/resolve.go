@@ -58,7 +58,7 @@ func runResolve(c *cli.Context) error {
 	case c.Bool("explain"):
 		err = e.Text(c.App.Writer)
 	case refusal == nil:
-		_, err = fmt.Fprintln(c.App.Writer, e.Pinned)
+		err = terminal.Printf(c.App.Writer, "%s\n", e.Pinned)
 	}
 	if refusal != nil {
 		return fmt.Errorf("resolve %s: %w", refs[0], refusal)

@@ -3,12 +3,13 @@
 package progress
 
 import (
-	"encoding/json"
+	"io"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -18,10 +19,10 @@ import (
 //
 // docs/progress.md is the whole of it, and a promise.
 type jsonLines struct {
-	mu      sync.Mutex
-	encoder *json.Encoder
-	meter   meter
-	shown   map[digest.Digest]int64
+	mu    sync.Mutex
+	w     io.Writer
+	meter meter
+	shown map[digest.Digest]int64
 }
 
 type line struct {
@@ -68,7 +69,7 @@ func (p *jsonLines) Event(ref string, e layerctl.Event) {
 		}
 	}
 	// Nothing can be done about a standard error that does not take a line.
-	_ = p.encoder.Encode(said)
+	_ = terminal.WriteJSONLine(p.w, said)
 }
 
 // isNews thins the progress of a layer out to one line a percent.
@@ -94,6 +95,6 @@ func (p *jsonLines) Traffic(ref string, sent []registry.Traffic) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range sent {
-		_ = p.encoder.Encode(line{Ref: ref, Event: "traffic", Host: t.Host, Bytes: &t.Bytes})
+		_ = terminal.WriteJSONLine(p.w, line{Ref: ref, Event: "traffic", Host: t.Host, Bytes: &t.Bytes})
 	}
 }

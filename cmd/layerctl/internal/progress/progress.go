@@ -5,7 +5,6 @@
 package progress
 
 import (
-	"encoding/json"
 	"io"
 
 	"github.com/layerctl/layerctl"
@@ -41,7 +40,7 @@ func New(mode string, w io.Writer) Display {
 	case "plain":
 		return &plain{console: terminal.NewConsole(w)}
 	case "json":
-		return &jsonLines{encoder: json.NewEncoder(w)}
+		return &jsonLines{w: w}
 	case "tty":
 		return newBars(w)
 	default:

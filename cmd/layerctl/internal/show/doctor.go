@@ -3,9 +3,7 @@
 package show
 
 import (
-	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaymount"
@@ -41,15 +39,15 @@ func (d *Diagnosis) JSON(w io.Writer) error { return terminal.WriteJSON(w, d) }
 
 // Text prints a line a check, and a hint below each no.
 func (d *Diagnosis) Text(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := terminal.NewTable(w)
 	for _, check := range d.Checks {
 		ok := "yes"
 		if !check.OK {
 			ok = "no"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", check.Area, check.Name, ok, terminal.Escape(check.Value))
+		table.Row(check.Area, check.Name, ok, check.Value)
 		if check.Hint != "" {
-			fmt.Fprintf(table, "\t\t\thint: %s\n", terminal.Escape(check.Hint))
+			table.Row("", "", "", "hint: "+check.Hint)
 		}
 	}
 	return table.Flush()

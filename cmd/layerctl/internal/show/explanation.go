@@ -76,14 +76,14 @@ func (e *Explanation) add(entries []inspect.Manifest) {
 }
 
 // JSON prints one object.
-func (e *Explanation) JSON(w io.Writer) error { return printShape(w, e) }
+func (e *Explanation) JSON(w io.Writer) error { return terminal.WriteJSON(w, e) }
 
 // Text prints the explanation for people; its last line is the reference.
 func (e *Explanation) Text(w io.Writer) error {
 	p := terminal.NewPainter(w)
 	var b strings.Builder
 	line := func(indent int, text string) {
-		for _, l := range terminal.Wrap(text, width-indent) {
+		for _, l := range terminal.WrapLines(text, width-indent, mostLines) {
 			b.WriteString(strings.Repeat(" ", indent) + l + "\n")
 		}
 	}

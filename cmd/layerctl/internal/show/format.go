@@ -88,10 +88,8 @@ func formatFunctions() template.FuncMap {
 }
 
 func formatJSON(v any) (string, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
+	var b strings.Builder
+	err := terminal.WriteJSONLine(&b, v)
 	return strings.TrimSuffix(b.String(), "\n"), err
 }
 

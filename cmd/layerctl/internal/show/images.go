@@ -5,7 +5,6 @@ package show
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
@@ -35,11 +34,11 @@ func refsOf(i overlaystore.Image) []string {
 
 // Images prints a row a reference.
 func Images(w io.Writer, images []overlaystore.Image) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "REFERENCE\tPLATFORM\tMANIFEST\tLAYERS\tSIZE\tPULLED")
+	table := terminal.NewTable(w)
+	table.Row("REFERENCE", "PLATFORM", "MANIFEST", "LAYERS", "SIZE", "PULLED")
 	for _, i := range images {
 		for _, ref := range refsOf(i) {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", terminal.Escape(ref), platform.Format(i.Platform),
+			table.Row(ref, platform.Format(i.Platform),
 				terminal.Short(i.Manifest), len(i.Layers), terminal.Bytes(i.Size), i.Created.UTC().Format("2006-01-02 15:04"))
 		}
 	}
@@ -48,15 +47,17 @@ func Images(w io.Writer, images []overlaystore.Image) error {
 
 // Usage prints what the images take on the disk; used is told from now.
 func Usage(w io.Writer, u overlaystore.Usage, now time.Time) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "REFERENCE\tMANIFEST\tSIZE\tSHARED\tOWN\tUSED")
+	table := terminal.NewTable(w)
+	table.Row("REFERENCE", "MANIFEST", "SIZE", "SHARED", "OWN", "USED")
 	for _, i := range u.Images {
 		for _, ref := range refsOf(i.Image) {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", terminal.Escape(ref), terminal.Short(i.Manifest),
+			table.Row(ref, terminal.Short(i.Manifest),
 				terminal.Bytes(i.Bytes), terminal.Bytes(i.Shared), terminal.Bytes(i.Own), ago(i.Used, now))
 		}
 	}
-	fmt.Fprintf(table, "\n%d layers\t\t%s\t\t\t\nreclaimable\t\t%s\t\t\t\n", u.Layers, terminal.Bytes(u.Bytes), terminal.Bytes(u.Reclaimable))
+	table.Row()
+	table.Row(fmt.Sprint(u.Layers, " layers"), "", terminal.Bytes(u.Bytes), "", "", "")
+	table.Row("reclaimable", "", terminal.Bytes(u.Reclaimable), "", "", "")
 	return table.Flush()
 }
 

@@ -4,11 +4,9 @@ package show
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
@@ -38,11 +36,10 @@ func MountsJSON(w io.Writer, list []Mounted) error { return terminal.WriteJSON(w
 
 // Mounts prints a row a mount.
 func Mounts(w io.Writer, list []Mounted) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "TARGET\tIMAGE\tMODE\tSTATE\tPROCESS\tUPPER")
+	table := terminal.NewTable(w)
+	table.Row("TARGET", "IMAGE", "MODE", "STATE", "PROCESS", "UPPER")
 	for _, m := range list {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", terminal.Escape(m.Target), terminal.Escape(m.image()), m.mode(), m.State,
-			orDash(strings.TrimSpace(m.Process+" "+terminal.Escape(m.Command))), orDash(terminal.Escape(m.Upper)))
+		table.Row(m.Target, m.image(), m.mode(), m.State, orDash(strings.TrimSpace(m.Process+" "+m.Command)), orDash(m.Upper))
 	}
 	return table.Flush()
 }

@@ -46,7 +46,7 @@ func NewPing(p registry.Ping) *Ping {
 }
 
 // JSON prints one object.
-func (r *Ping) JSON(w io.Writer) error { return printShape(w, r) }
+func (r *Ping) JSON(w io.Writer) error { return terminal.WriteJSON(w, r) }
 
 // Text prints a line a fact.
 func (r *Ping) Text(w io.Writer) error {

@@ -3,7 +3,6 @@
 package show
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/opencontainers/go-digest"
@@ -58,7 +57,7 @@ func planOf(p layerctl.Plan) planJSON {
 
 // Plan prints what a pull would do.
 func Plan(w io.Writer, p layerctl.Plan) error {
-	if _, err := fmt.Fprintf(w, "%s\n", terminal.Escape(p.Reference.String())); err != nil {
+	if err := terminal.Printf(w, "%s\n", p.Reference); err != nil {
 		return err
 	}
 	for i, l := range p.Layers {
@@ -69,7 +68,7 @@ func Plan(w io.Writer, p layerctl.Plan) error {
 		case l.Cached:
 			state = "in the cache"
 		}
-		if _, err := fmt.Fprintf(w, "  layer %d/%d %s  %9s  %s\n", i+1, len(p.Layers), terminal.Short(l.Descriptor.Digest), terminal.Bytes(l.Descriptor.Size), state); err != nil {
+		if err := terminal.Printf(w, "  layer %d/%d %s  %9s  %s\n", i+1, len(p.Layers), terminal.Short(l.Descriptor.Digest), terminal.Bytes(l.Descriptor.Size), state); err != nil {
 			return err
 		}
 	}
@@ -81,7 +80,6 @@ func Plan(w io.Writer, p layerctl.Plan) error {
 	if p.Fits != nil {
 		fits = "does not fit"
 	}
-	_, err := fmt.Fprintf(w, "  fetch %s in %s; disk %s%s and %d inodes: %s\n",
+	return terminal.Printf(w, "  fetch %s in %s; disk %s%s and %d inodes: %s\n",
 		terminal.Bytes(p.Fetch), terminal.Count(p.Requests, "request"), least, terminal.Bytes(int64(p.Bytes)), p.Inodes, fits)
-	return err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/inspect"
 
 	"github.com/opencontainers/go-digest"
@@ -37,13 +38,12 @@ func platformLines(entries []inspect.Manifest) []platformLine {
 
 // Platforms prints each platform once.
 func Platforms(w io.Writer, entries []inspect.Manifest) error {
-	_, err := io.WriteString(w, platformNames(platformLines(entries)))
-	return err
+	return terminal.Printf(w, "%s", platformNames(platformLines(entries)))
 }
 
 // PlatformsJSON prints an object for each image.
 func PlatformsJSON(w io.Writer, entries []inspect.Manifest) error {
-	return printShape(w, platformLines(entries))
+	return terminal.WriteJSON(w, platformLines(entries))
 }
 
 func platformNames(lines []platformLine) string {
@@ -51,7 +51,7 @@ func platformNames(lines []platformLine) string {
 	seen := map[string]bool{}
 	for _, l := range lines {
 		if !seen[l.Name] {
-			b.WriteString(l.Name + "\n")
+			b.WriteString(terminal.Escape(l.Name) + "\n")
 		}
 		seen[l.Name] = true
 	}

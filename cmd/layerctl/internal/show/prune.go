@@ -41,8 +41,7 @@ func Pruned(w io.Writer, p overlaystore.Pruned, blobs layerctl.PrunedBlobs) erro
 	for _, blob := range blobs.Blobs {
 		fmt.Fprintf(&b, "blob %s\n", blob.Digest)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return terminal.Printf(w, "%s", b.String())
 }
 
 // prunedJSON is the output of prune --json; bytes are those of file contents

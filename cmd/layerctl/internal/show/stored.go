@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -28,19 +27,19 @@ func (d Stored) JSON(w io.Writer) error { return terminal.WriteJSON(w, d) }
 
 // Text writes a line a fact, and below each layer what was tolerated in it.
 func (d Stored) Text(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "reference\t%s\n", terminal.Escape(d.Reference))
-	fmt.Fprintf(table, "platform\t%s\n", platform.Format(d.Image.Platform))
-	fmt.Fprintf(table, "manifest\t%s\n", d.Image.Manifest)
-	fmt.Fprintf(table, "config\t%s\n", d.Image.Config)
+	table := terminal.NewTable(w)
+	table.Row("reference", d.Reference)
+	table.Row("platform", platform.Format(d.Image.Platform))
+	table.Row("manifest", d.Image.Manifest)
+	table.Row("config", d.Image.Config)
 	if d.Image.Fix != "" {
-		fmt.Fprintf(table, "fix layer\t%s\n", d.Image.Fix)
+		table.Row("fix layer", d.Image.Fix)
 	}
 	for i, l := range d.Layers {
-		fmt.Fprintf(table, "layer %d/%d\t%s  %s\n", i+1, len(d.Layers), l.DiffID, terminal.Bytes(l.DiskSize))
-		fmt.Fprintf(table, "\t%s\n", describeLayer(l))
+		table.Row(fmt.Sprintf("layer %d/%d", i+1, len(d.Layers)), fmt.Sprintf("%s  %s", l.DiffID, terminal.Bytes(l.DiskSize)))
+		table.Row("", describeLayer(l))
 		for _, key := range slices.Sorted(maps.Keys(l.Notes)) {
-			fmt.Fprintf(table, "\ttolerated: %s (%d times)\n", terminal.Escape(key), l.Notes[key])
+			table.Row("", fmt.Sprintf("tolerated: %s (%d times)", key, l.Notes[key]))
 		}
 	}
 	return table.Flush()
@@ -50,7 +49,7 @@ func (d Stored) Text(w io.Writer) error {
 func describeLayer(l overlaystore.LayerRecord) string {
 	parts := []string{fmt.Sprintf("%s as tar", terminal.Bytes(l.Size))}
 	for _, b := range l.Blobs {
-		parts = append(parts, fmt.Sprintf("%s as %s", terminal.Bytes(b.Size), terminal.Escape(b.MediaType)))
+		parts = append(parts, fmt.Sprintf("%s as %s", terminal.Bytes(b.Size), b.MediaType))
 	}
 	for _, c := range []struct {
 		n    int64

@@ -21,6 +21,8 @@ import (
 const (
 	width  = 80
 	margin = 9
+	// mostLines bounds what an author makes us print of one thing.
+	mostLines = 12
 )
 
 // Tree prints an inspection for people, with the diffIDs where that is asked for.
@@ -139,12 +141,7 @@ func (t *tree) layers(m *inspect.Manifest) {
 
 func (t *tree) annotations(annotations map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
-		const most = 6
-		lines := terminal.Wrap(strings.TrimSpace(key+": "+annotations[key]), width-margin)
-		if len(lines) > most {
-			lines = append(lines[:most], "…")
-		}
-		for _, l := range lines {
+		for _, l := range terminal.WrapLines(strings.TrimSpace(key+": "+annotations[key]), width-margin, 6) {
 			t.line(strings.Repeat(" ", margin) + t.Dim(l))
 		}
 	}
@@ -157,7 +154,7 @@ func (t *tree) digest(label string, d digest.Digest) {
 }
 
 func (t *tree) text(format string, args ...any) {
-	for _, l := range terminal.Wrap(fmt.Sprintf(format, args...), width-margin) {
+	for _, l := range terminal.WrapLines(fmt.Sprintf(format, args...), width-margin, mostLines) {
 		t.line(strings.Repeat(" ", margin) + l)
 	}
 }

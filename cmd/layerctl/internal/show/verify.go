@@ -3,7 +3,6 @@
 package show
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/opencontainers/go-digest"
@@ -15,7 +14,7 @@ import (
 // Report prints a line a difference.
 func Report(w io.Writer, report overlaystore.Report) error {
 	for _, d := range report.Differences {
-		if _, err := fmt.Fprintln(w, terminal.Escape(d.String())); err != nil {
+		if err := terminal.Printf(w, "%s\n", terminal.Escape(d.String())); err != nil {
 			return err
 		}
 	}

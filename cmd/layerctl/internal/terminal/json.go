@@ -11,12 +11,29 @@ import (
 	"unicode/utf8"
 )
 
-// WriteJSON writes v as one indented JSON document.
-func WriteJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+// WriteJSON writes v as one indented JSON document. What is not printable in it
+// is escaped, to a pipe too, for what reads a pipe often shows it.
+func WriteJSON(w io.Writer, v any) error { return encode(w, v, "  ") }
+
+// WriteJSONLine is WriteJSON for a document on a line of its own.
+func WriteJSONLine(w io.Writer, v any) error { return encode(w, v, "") }
+
+func encode(w io.Writer, v any, indent string) error {
+	e := json.NewEncoder(jsonWriter{w})
 	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
+	e.SetIndent("", indent)
 	return e.Encode(v)
+}
+
+// jsonWriter escapes whole documents, one a call, as [json.Encoder] writes them.
+type jsonWriter struct{ w io.Writer }
+
+// Write implements io.Writer.
+func (w jsonWriter) Write(document []byte) (int, error) {
+	if _, err := w.w.Write(EscapeJSON(document)); err != nil {
+		return 0, err
+	}
+	return len(document), nil
 }
 
 // WriteDocument writes JSON that comes from outside: as it is, unless it goes
@@ -30,9 +47,13 @@ func WriteDocument(w io.Writer, document []byte) error {
 }
 
 // EscapeJSON is the same document with all that is not printable, save line
-// breaks and tabs, written as \u escapes. In JSON such characters can only
-// stand in strings. Bytes that are no UTF-8 become \ufffd.
+// breaks and tabs, written as \u escapes: C1 controls, bidi marks, line
+// separators and so on. In JSON such characters can only stand in strings.
+// Bytes that are no UTF-8 become \ufffd.
 func EscapeJSON(document []byte) []byte {
+	if isPlain(document) {
+		return document
+	}
 	var b strings.Builder
 	for len(document) > 0 {
 		r, size := utf8.DecodeRune(document)
@@ -49,4 +70,14 @@ func EscapeJSON(document []byte) []byte {
 		document = document[size:]
 	}
 	return []byte(b.String())
+}
+
+// isPlain says whether a document has only what every terminal prints.
+func isPlain(document []byte) bool {
+	for _, c := range document {
+		if (c < ' ' && c != '\n' && c != '\t') || c > '~' {
+			return false
+		}
+	}
+	return true
 }

@@ -3,7 +3,9 @@
 package terminal
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -25,5 +27,46 @@ func TestWrap(t *testing.T) {
 		if got := Wrap(test.text, 5); !slices.Equal(got, test.want) {
 			t.Errorf("%q: got %q, want %q", test.text, got, test.want)
 		}
+	}
+}
+
+func TestWrapLines(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                      {""},
+		"1234":                  {"1234"},
+		"12345 67890":           {"12345", "67890"},
+		"12345678901":           {"12345", "67890", "…"},
+		"1 2 3 4 5 6 7":         {"1 2 3", "4 5 6", "…"},
+		"\x1b[31m":              {`\x1b[`, "31m"},
+		strings.Repeat("ä", 99): {"äääää", "äääää", "…"},
+	} {
+		if got := WrapLines(text, 5, 2); !slices.Equal(got, want) {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Twice the text takes about twice the memory for lines, and a bounded number of
+// lines the same, however long the text.
+func TestWrappingIsLinear(t *testing.T) {
+	long := strings.Repeat("x", 4<<20)
+	if n := testing.AllocsPerRun(1, func() { WrapLines(long, 71, 6) }); n > 20 {
+		t.Errorf("%v allocations for six lines", n)
+	}
+	lines := Wrap(long, 71)
+	if want := (len(long) + 70) / 71; len(lines) != want {
+		t.Errorf("%d lines, want %d", len(lines), want)
+	}
+}
+
+func BenchmarkWrap(b *testing.B) {
+	for _, size := range []int{1 << 16, 1 << 20} {
+		text := strings.Repeat("word ", size/5)
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				Wrap(text, 71)
+			}
+		})
 	}
 }
