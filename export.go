@@ -4,19 +4,13 @@ package layerctl
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"os"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/layerctl/layerctl/archive"
-	"github.com/layerctl/layerctl/internal/fetch"
+	"github.com/layerctl/layerctl/internal/export"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -79,88 +73,17 @@ type Exported struct {
 //
 // After an error what was written is of no use, and ends without a tar's end.
 func (c *Client) Export(ctx context.Context, ref string, to io.Writer, o ExportOptions) (Exported, error) {
-	var done Exported
-	err := c.with(ctx, ref, func(s *source.Source) error {
-		e := &exporter{client: c, source: s, fetch: c.fetcher(s, o.Progress), options: o, made: map[digest.Digest]*os.File{}}
-		err := e.export(ctx, to)
-		done = e.done
-		return errors.Join(err, e.Close())
+	var done export.Done
+	err := c.with(ctx, ref, func(s *source.Source) (err error) {
+		done, err = export.Write(ctx, to, s, c.fetcher(s, o.Progress), export.Options{
+			Format: export.Format(o.Format), Name: o.Name, AllPlatforms: o.AllPlatforms, Store: o.Store,
+			Owner: o.Owner, SourceDate: o.SourceDate, Jobs: o.Jobs, Limits: o.Limits, Windows: o.Windows,
+			Memory: o.Memory, Strict: c.options.Strict, Logger: c.log,
+		})
+		return err
 	})
 	if err != nil {
 		return Exported{}, err
 	}
-	return done, nil
-}
-
-// exporter is one export under way.
-type exporter struct {
-	client  *Client
-	source  *source.Source
-	fetch   *fetch.Fetcher
-	options ExportOptions
-	layers  map[digest.Digest]fetch.Layer // by the blob's digest, for progress
-	made    map[digest.Digest]*os.File    // layers that were compressed again
-	found   archive.Contents
-	held    int64 // bytes of documents in found
-	done    Exported
-}
-
-// Close implements io.Closer.
-func (e *exporter) Close() error {
-	var errs []error
-	for _, f := range e.made {
-		errs = append(errs, f.Close())
-	}
-	return errors.Join(errs...)
-}
-
-func (e *exporter) export(ctx context.Context, to io.Writer) error {
-	if e.options.Format == Tar {
-		return e.tar(ctx, to)
-	}
-	name, err := e.names()
-	if err != nil {
-		return err
-	}
-	contents, err := e.contents(ctx)
-	if err != nil {
-		return err
-	}
-	e.number(contents)
-	if e.options.Format == DockerArchive {
-		err = archive.WriteDocker(ctx, to, e, contents.Images[0], name)
-	} else {
-		err = archive.WriteOCI(ctx, to, e, contents, name)
-	}
-	if err != nil {
-		return fmt.Errorf("export %s: %w", e.source.Reference(), err)
-	}
-	return nil
-}
-
-func (e *exporter) warn(format string, args ...any) {
-	e.done.Warnings = append(e.done.Warnings, fmt.Sprintf(format, args...))
-}
-
-// names are what the archive calls the image.
-func (e *exporter) names() (archive.Options, error) {
-	o := archive.Options{ModTime: e.options.SourceDate}
-	ref := e.source.Reference()
-	if e.options.Name != "" {
-		named, err := registry.Parse(e.options.Name)
-		if err == nil && (named.Transport() != registry.Docker || named.Tag() == "") {
-			err = fmt.Errorf("%w %q: an archive's image has a name and a tag", registry.ErrReference, e.options.Name)
-		}
-		if err != nil {
-			return o, err
-		}
-		ref = named
-	}
-	o.Tag = ref.Tag() // a layout's tag is the tag of what is made of it
-	if ref.Transport() == registry.Docker && ref.Tag() != "" {
-		o.Name = ref.String()
-	} else {
-		e.warn("the archive gives the image no name by which an engine would know it")
-	}
-	return o, nil
+	return Exported{Resolution(done.Resolution), done.Warnings}, nil
 }

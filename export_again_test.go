@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/internal/export"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/internal/stored"
@@ -47,7 +48,7 @@ func (b *bench) writtenLayer(diffID digest.Digest) (entries []imagetest.Entry, e
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	var out bytes.Buffer
-	if err := writeLayer(b.Context(), archive.NewTreeWriter(&out, archive.TreeOptions{}), layer, stored.Files{LayerDir: dir}); err != nil {
+	if err := export.WriteLayer(b.Context(), archive.NewTreeWriter(&out, archive.TreeOptions{}), layer, stored.Files{LayerDir: dir}); err != nil {
 		return nil, err
 	}
 	for r := tar.NewReader(&out); ; {

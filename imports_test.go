@@ -45,7 +45,7 @@ var imports = map[string][]string{
 	"cmd/layerctl/internal/show":     {"inspect", "", "registry", "overlaystore", "manifest", "platform", "overlaymount", "layer", "cmd/layerctl/internal/terminal", "rootfs"},
 	"cmd/layerctl/internal/terminal": {},
 	// level 2: the only place that joins the parts
-	"":        {"registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "progress", "inspect", "internal/durable", "internal/fetch", "internal/source", "layer", "errkind", "internal/stackview", "internal/stored", "rootfs", "internal/flatten"},
+	"":        {"registry", "unpack", "overlaystore", "cache", "manifest", "platform", "progress", "inspect", "internal/durable", "internal/fetch", "internal/source", "layer", "errkind", "internal/stackview", "internal/stored", "rootfs", "internal/flatten", "archive", "internal/export"},
 	"inspect": {"manifest", "platform", "registry", "internal/source"},
 	// level 1, on the others of it
 	"internal/fetch":  {"cache", "manifest", "progress", "unpack", "internal/source", "layer"},
@@ -54,6 +54,7 @@ var imports = map[string][]string{
 	"registry":         {"manifest", "internal/shortname", "internal/hosts", "registry/internal/remote", "registry/internal/auth", "registry/internal/local", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "errkind"},
 	"unpack":           {"internal/durable", "internal/layerdisk", "internal/layerstream", "internal/layertar", "layer", "errkind", "internal/fsat"},
 	"overlaystore":     {"internal/shortname", "manifest", "internal/durable", "internal/journal", "internal/spare", "internal/mounts", "internal/probe", "internal/lowerdir", "layer", "errkind", "internal/fsat"},
+	"internal/export":  {"archive", "internal/fetch", "internal/flatten", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "registry", "unpack", "errkind"},
 	"internal/flatten": {"internal/durable", "internal/fetch", "internal/fsat", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "unpack", "errkind"},
 	"rootfs":           {"internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack", "errkind"},
 	"internal/stored":  {"internal/stackview", "overlaystore"},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package layerctl
+package export
 
 import (
 	"context"
@@ -81,7 +81,7 @@ func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest
 	}
 	blob, plain := digest.SHA256.Digester(), digest.SHA256.Digester()
 	z := pgzip.NewWriter(io.MultiWriter(file, blob.Hash()))
-	err = writeLayer(ctx, archive.NewTreeWriter(io.MultiWriter(z, plain.Hash()), archive.TreeOptions{}), layer, stored.Files{LayerDir: dir})
+	err = WriteLayer(ctx, archive.NewTreeWriter(io.MultiWriter(z, plain.Hash()), archive.TreeOptions{}), layer, stored.Files{LayerDir: dir})
 	err = errors.Join(err, z.Close())
 	size, serr := file.Seek(0, io.SeekCurrent)
 	if err = errors.Join(err, serr); err != nil {
@@ -107,9 +107,9 @@ func unnamed(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// writeLayer writes one layer as a tar, whiteouts before what is in their
+// WriteLayer writes one layer as a tar, whiteouts before what is in their
 // place. A directory that the layer only implies has no entry.
-func writeLayer(ctx context.Context, w *archive.TreeWriter, l *stackview.Layer, from contents) error {
+func WriteLayer(ctx context.Context, w *archive.TreeWriter, l *stackview.Layer, from Contents) error {
 	for f := range l.All() {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -121,7 +121,7 @@ func writeLayer(ctx context.Context, w *archive.TreeWriter, l *stackview.Layer, 
 	return w.Close()
 }
 
-func writeChange(w *archive.TreeWriter, f stackview.File, from contents) error {
+func writeChange(w *archive.TreeWriter, f stackview.File, from Contents) error {
 	if f.Type == layer.Whiteout || f.Opaque == layer.Replaced && f.Path != "." {
 		if err := mark(w, path.Join(path.Dir(f.Path), layer.WhiteoutPrefix+path.Base(f.Path))); err != nil || f.Type == layer.Whiteout {
 			return err

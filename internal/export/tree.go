@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package layerctl
+package export
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func (e *exporter) tar(ctx context.Context, to io.Writer) error {
 		return err
 	}
 	if err := e.tree(ctx, image.Layers, to); err != nil {
-		return fmt.Errorf("export %s: %w", e.done.Reference, err)
+		return fmt.Errorf("export %s: %w", e.done.Resolution.Reference, err)
 	}
 	return nil
 }
@@ -39,8 +39,8 @@ func (e *exporter) tree(ctx context.Context, layers []manifest.Layer, to io.Writ
 		return err
 	}
 	defer func() { err = errors.Join(err, place.Discard()) }()
-	image, err := flatten.Read(ctx, place, "export "+e.done.Reference.String(), layers, flatten.Options{
-		Fetch: e.fetch, Logger: e.client.log, Strict: e.client.options.Strict,
+	image, err := flatten.Read(ctx, place, "export "+e.done.Resolution.Reference.String(), layers, flatten.Options{
+		Fetch: e.fetch, Logger: e.options.Logger, Strict: e.options.Strict,
 		Jobs: e.options.Jobs, Limits: e.options.Limits, Windows: e.options.Windows, Memory: e.options.Memory,
 		Store: e.options.Store, RecordOnly: true,
 	})
@@ -55,13 +55,13 @@ func (e *exporter) tree(ctx context.Context, layers []manifest.Layer, to io.Writ
 	return e.writeTree(ctx, image.View(), image, to)
 }
 
-// contents opens the regular files of a view.
-type contents interface {
+// Contents opens the regular files of a view.
+type Contents interface {
 	Open(f stackview.File) (*os.File, error)
 }
 
 // writeTree writes what a view shows.
-func (e *exporter) writeTree(ctx context.Context, view *stackview.View, from contents, to io.Writer) error {
+func (e *exporter) writeTree(ctx context.Context, view *stackview.View, from Contents, to io.Writer) error {
 	w := archive.NewTreeWriter(to, archive.TreeOptions{Owner: e.options.Owner, Latest: e.options.SourceDate})
 	for f := range view.All() {
 		if err := ctx.Err(); err != nil {
@@ -74,7 +74,7 @@ func (e *exporter) writeTree(ctx context.Context, view *stackview.View, from con
 	return w.Close()
 }
 
-func writePath(w *archive.TreeWriter, f stackview.File, from contents) (err error) {
+func writePath(w *archive.TreeWriter, f stackview.File, from Contents) (err error) {
 	switch {
 	case f.Link != "":
 		return w.Write(layer.Entry{Path: f.Path, Type: layer.Hardlink, Linkname: f.Link, Mode: f.Mode, UID: f.UID, GID: f.GID, ModTime: f.ModTime}, nil)

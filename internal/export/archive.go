@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package layerctl
+package export
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/progress"
 )
 
 // contents reads all that goes into the archive but the layers.
@@ -25,7 +26,7 @@ func (e *exporter) contents(ctx context.Context) (archive.Contents, error) {
 	if err != nil {
 		return archive.Contents{}, err
 	}
-	e.done.Resolution = Resolution{Reference: e.source.Reference(), Root: root, Manifest: root}
+	e.done.Resolution = source.Resolution{Reference: e.source.Reference(), Root: root, Manifest: root}
 	if err := e.all(ctx, root, raw); err != nil {
 		return archive.Contents{}, fmt.Errorf("export %s: %w", e.source.Reference(), err)
 	}
@@ -38,11 +39,11 @@ func (e *exporter) chosen(ctx context.Context) (archive.Contents, error) {
 	if err != nil {
 		return archive.Contents{}, err
 	}
-	root := e.done.Manifest
+	root := e.done.Resolution.Manifest
 	root.MediaType = image.Manifest.MediaType
 	again, err := e.again(ctx, image)
 	if err != nil {
-		return archive.Contents{}, fmt.Errorf("export %s: %w", e.done.Reference, err)
+		return archive.Contents{}, fmt.Errorf("export %s: %w", e.done.Resolution.Reference, err)
 	}
 	if again.Manifest != image.Manifest {
 		image = again
@@ -62,7 +63,7 @@ func (e *exporter) image(ctx context.Context) (source.Image, error) {
 	if err != nil {
 		return source.Image{}, err // names the reference
 	}
-	e.done.Resolution = Resolution(resolution)
+	e.done.Resolution = resolution
 	i, err := e.source.Image(ctx, resolution)
 	if err != nil {
 		return source.Image{}, fmt.Errorf("export %s: %w", resolution.Reference, err)
@@ -155,7 +156,7 @@ func (e *exporter) number(c archive.Contents) {
 	for dgst, l := range e.layers {
 		l.Of = len(e.layers)
 		e.layers[dgst] = l
-		e.fetch.Tell(l.Event(LayerMissing))
+		e.fetch.Tell(l.Event(progress.LayerMissing))
 	}
 }
 
@@ -180,12 +181,12 @@ func (e *exporter) blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCl
 // exportedBlob tells how far it has been read, and that it was read to its end.
 type exportedBlob struct {
 	io.ReadCloser
-	event Event
+	event progress.Event
 	fetch *fetch.Fetcher
 }
 
 func newExportedBlob(blob io.ReadCloser, l fetch.Layer, f *fetch.Fetcher) *exportedBlob {
-	e := l.Event(LayerProgress)
+	e := l.Event(progress.LayerProgress)
 	f.Tell(e)
 	return &exportedBlob{blob, e, f}
 }
@@ -203,7 +204,7 @@ func (b *exportedBlob) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *exportedBlob) Close() error {
 	if b.event.Offset == b.event.Layer.Size {
-		b.event.Kind = LayerDone
+		b.event.Kind = progress.LayerDone
 		b.fetch.Tell(b.event)
 	}
 	return b.ReadCloser.Close()
