@@ -85,6 +85,7 @@ var imports = map[string][]string{
 	"internal/journal":   {"layer", "errkind"},
 	"internal/layerdisk": {"internal/fsat"},
 	"internal/layertar":  {},
+	"internal/scratch":   {},
 	"internal/spare":     {},
 	"internal/stackview": {"layer", "errkind"},
 	"layer":              {},
