@@ -63,7 +63,7 @@ var imports = map[string][]string{
 	// parts of registry
 	"registry/internal/remote":      {"manifest", "internal/hosts", "registry/internal/auth", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure"},
 	"registry/internal/auth":        {"registry/internal/transport", "registry/internal/credentials", "registry/internal/failure"},
-	"registry/internal/local":       {"internal/shortname", "registry/internal/content", "registry/internal/failure"},
+	"registry/internal/local":       {"internal/inflate", "internal/layertar", "internal/scratch", "internal/shortname", "registry/internal/content", "registry/internal/failure", "errkind"},
 	"registry/internal/transport":   {"internal/hosts", "registry/internal/failure"},
 	"registry/internal/content":     {"registry/internal/failure"},
 	"registry/internal/credentials": {"internal/durable", "errkind"},
@@ -107,6 +107,7 @@ var owners = map[string]string{
 	"github.com/distribution/reference":      "internal/shortname",
 	"github.com/BurntSushi/toml":             "internal/hosts",
 	"go.yaml.in/yaml":                        "internal/hosts",
+	"github.com/mikelolasagasti/xz":          "registry/internal/local",
 	"github.com/containerd/platforms":        "platform",
 	"github.com/urfave/cli":                  "cmd/layerctl",
 	"github.com/vbauerster/mpb":              "cmd/layerctl/internal/progress",

@@ -87,6 +87,8 @@ type Options struct {
 	// what is configured of certificates is its own affair. nil means one of
 	// this package's own.
 	Transport http.RoundTripper
+	// Archives says how archives are opened.
+	Archives ArchiveOptions
 	// OnRequest is called after each request, also those for tokens and those
 	// that follow redirects, from the goroutine that sent it. nil means no.
 	OnRequest func(Request)
@@ -95,6 +97,10 @@ type Options struct {
 
 	chunk int64 // the size of a range; 0 means 4 MiB
 }
+
+// ArchiveOptions say how an archive is opened that cannot be read where it
+// lies: one that is compressed as a whole, or comes from standard input.
+type ArchiveOptions = local.Options
 
 // Login is a user's credentials.
 type Login struct{ Username, Password string }
@@ -127,9 +133,10 @@ func RangeMemory(ranges int) int64 {
 // Client opens references. It may be used concurrently, and keeps connections
 // and tokens between references.
 type Client struct {
-	o      Options
-	once   sync.Once
-	remote *remote.Client
+	o        Options
+	once     sync.Once
+	remote   *remote.Client
+	archives *local.Archives
 }
 
 // New returns a client. The zero Client is New(Options{}).
@@ -137,13 +144,25 @@ func New(o Options) *Client { return &Client{o: o} }
 
 // network is the part of the client that speaks to registries.
 func (c *Client) network() *remote.Client {
-	c.once.Do(func() { c.remote = remote.New(c.o.remote()) })
+	c.once.Do(c.prepare)
 	return c.remote
 }
 
-// remote fills in the defaults.
+// files is the part of the client that opens archives.
+func (c *Client) files() *local.Archives {
+	c.once.Do(c.prepare)
+	return c.archives
+}
+
+func (c *Client) prepare() {
+	o := c.o.withDefaults()
+	c.remote = remote.New(o.remote())
+	c.archives = local.NewArchives(o.Archives, o.Logger)
+}
+
+// remote are the options of what speaks to registries. The defaults must be
+// filled in.
 func (o Options) remote() remote.Options {
-	o = o.withDefaults()
 	return remote.Options{
 		Files:        o.files(),
 		Credentials:  o.credentials(),
@@ -215,7 +234,8 @@ func (o Options) credentials() auth.Lookup {
 }
 
 // Open prepares to read what ref names. It sends no request; an archive or a
-// layout is opened, and the former's table of contents read.
+// layout is opened, and the former's table of contents read, before which an
+// archive that is compressed as a whole is unpacked.
 func (c *Client) Open(ctx context.Context, ref Reference) (*Source, error) {
 	o, err := c.origin(ctx, ref)
 	if err != nil {
@@ -232,9 +252,9 @@ func (c *Client) origin(ctx context.Context, ref Reference) (origin, error) {
 	case OCI:
 		return local.OpenLayout(file)
 	case OCIArchive:
-		return local.OpenArchive(ctx, file)
+		return c.files().OCI(ctx, file)
 	case DockerArchive:
-		return local.OpenDockerArchive(ctx, file)
+		return c.files().Docker(ctx, file)
 	}
 	return nil, failure.New(ErrReference, "a reference that names nothing")
 }

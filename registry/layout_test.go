@@ -109,6 +109,57 @@ func TestLayoutWithoutNamesIsAnIndex(t *testing.T) {
 	}
 }
 
+// What "docker save x y" writes with containerd's store: one short name twice,
+// and the full names in an annotation of their own.
+func TestLayoutOfSharedNames(t *testing.T) {
+	l := imagetest.NewLayout(t.TempDir())
+	add := func(arch, short, full string) ocispec.Descriptor {
+		d := l.Image(ocispec.Platform{OS: "linux", Architecture: arch}, imagetest.Tar())
+		d.Annotations = map[string]string{"org.opencontainers.image.ref.name": short}
+		if full != "" {
+			d.Annotations["io.containerd.image.name"] = full
+		}
+		l.Add(d)
+		return d
+	}
+	x := add("amd64", "latest", "docker.io/library/x:latest")
+	y := add("arm64", "latest", "docker.io/library/y:latest")
+	z := add("s390x", "v1", "reg.example:5000/z:v1")
+	b := add("riscv64", "b", "")
+	add("ppc64le", "b", "")
+	again := add("ppc64le", "c", "") // the same digest under another name
+	for name, want := range map[string]digest.Digest{
+		":docker.io/library/x:latest": x.Digest, ":x:latest": x.Digest, ":x": x.Digest, ":library/x:latest": x.Digest,
+		":docker.io/library/y:latest": y.Digest, ":y": y.Digest,
+		":v1": z.Digest, ":z:v1": z.Digest, ":reg.example:5000/z:v1": z.Digest,
+		":c": again.Digest, "@" + b.Digest.String(): b.Digest,
+	} {
+		got, err := open(t, New(Options{}), "oci:"+l.Dir+name).Resolve(t.Context())
+		if err != nil || got.Digest != want {
+			t.Errorf("%s: got %s, %v, want %s", name, got.Digest, err, want)
+		}
+	}
+	for name, words := range map[string][]string{
+		":latest": {`"latest" is the name of several images`, `["docker.io/library/x:latest" "docker.io/library/y:latest"]`},
+		":b":      {`"b" is the name of several images`, `"@` + b.Digest.String() + `"`, `"c"`},
+		"":        {"several images", `"docker.io/library/x:latest"`, `"reg.example:5000/z:v1"`, `"@` + b.Digest.String() + `"`, `"c"`},
+		":none":   {`no tag "none"`, `"docker.io/library/y:latest"`},
+	} {
+		_, err := open(t, New(Options{}), "oci:"+l.Dir+name).Resolve(t.Context())
+		wantError(t, err, ErrNotFound, words...)
+	}
+}
+
+func TestLayoutWithoutNamesOfOnePlatform(t *testing.T) {
+	l := imagetest.NewLayout(t.TempDir())
+	one := l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, imagetest.Tar())
+	two := l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, imagetest.Tar(imagetest.File("a", "b")))
+	l.Tag(one, "")
+	l.Tag(two, "")
+	_, err := open(t, New(Options{}), "oci:"+l.Dir).Resolve(t.Context())
+	wantError(t, err, ErrNotFound, "by :TAG or @DIGEST", one.Digest.String(), two.Digest.String())
+}
+
 func TestLayoutErrors(t *testing.T) {
 	layer, body := helloLayer(t)
 	tests := []struct {

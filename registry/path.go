@@ -10,8 +10,22 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/shortname"
+	"github.com/layerctl/layerctl/registry/internal/local"
 	"github.com/opencontainers/go-digest"
 )
+
+// dockerTag is the grammar of Docker's tags, which are names in an archive too.
+var dockerTag = regexp.MustCompile(`^[\w][\w.-]{0,127}$`)
+
+// isName says whether a name can be one of an image in a layout or an archive.
+func isName(s string) bool {
+	if refName.MatchString(s) || dockerTag.MatchString(s) {
+		return true
+	}
+	_, err := shortname.Parse(s)
+	return err == nil
+}
 
 // refName is the grammar of org.opencontainers.image.ref.name, see
 // https://github.com/opencontainers/image-spec/blob/v1.1.1/annotations.md
@@ -29,6 +43,9 @@ func parsePath(t Transport, whole, rest string) (Reference, error) {
 	if dgst != "" {
 		tag = ""
 	}
+	if path == local.Stdin && t != OCI {
+		return Reference{transport: t, name: path, tag: tag, digest: dgst}, nil
+	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return Reference{}, fmt.Errorf("%w %q: %w", ErrReference, whole, err)
@@ -43,7 +60,9 @@ func splitPath(s string) (path, tag string, dgst digest.Digest, err error) {
 	if s == "" || s[0] == ':' { // "./:x" is how to write such a path
 		return "", "", "", errors.New("no path")
 	}
-	path = longestExisting(s)
+	if path = local.Stdin; s != path && !strings.HasPrefix(s, path+":") && !strings.HasPrefix(s, path+"@") {
+		path = longestExisting(s)
+	}
 	tag = s[len(path):]
 	if name, d, ok := cutDigest(tag); ok {
 		tag, dgst = name, d
@@ -52,7 +71,7 @@ func splitPath(s string) (path, tag string, dgst digest.Digest, err error) {
 		return path, "", dgst, nil
 	}
 	tag = tag[1:] // its colon
-	if !refName.MatchString(tag) {
+	if !isName(tag) {
 		return "", "", "", fmt.Errorf("tag %q", tag)
 	}
 	return path, tag, dgst, nil

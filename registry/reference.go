@@ -48,7 +48,8 @@ type Reference struct {
 // allowed. If it has both a tag and a digest the digest decides.
 //
 // "oci:DIR", "oci-archive:FILE" and "docker-archive:FILE" name an OCI image
-// layout, the same in a tar file, and what "docker save" writes. A tag, a
+// layout, the same in a tar file, and what "docker save" writes; the FILE "-" is
+// standard input, see [ArchiveOptions]. A tag, a
 // digest or both may follow: "oci:DIR:TAG@sha256:…". Paths may hold colons:
 // the longest path that exists is the path, and the rest is the tag; if none
 // exists the path ends at the first colon. The path is made absolute.
@@ -111,7 +112,7 @@ func (r Reference) Host() string {
 func (r Reference) Repository() string { return r.repo }
 
 // Path is the absolute path of a layout or an archive, and "" for a Docker
-// reference.
+// reference; "-" is standard input.
 func (r Reference) Path() string {
 	if r.transport == Docker {
 		return ""

@@ -80,6 +80,11 @@ func (l *Layout) Index(manifests ...ocispec.Descriptor) ocispec.Descriptor {
 // Tag gives desc a name in the layout's index.json.
 func (l *Layout) Tag(desc ocispec.Descriptor, name string) {
 	desc.Annotations = map[string]string{ocispec.AnnotationRefName: name}
+	l.Add(desc)
+}
+
+// Add puts desc into the layout's index.json as it is.
+func (l *Layout) Add(desc ocispec.Descriptor) {
 	l.index.Manifests = append(l.index.Manifests, desc)
 	l.write()
 }

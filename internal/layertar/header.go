@@ -67,3 +67,14 @@ func (e *SyntaxError) Error() string {
 	}
 	return fmt.Sprintf("tar entry %.200q at byte %d: %s", e.Entry, e.Offset, e.Reason)
 }
+
+// Begins says whether b, the first 512 bytes of a file or all that it has, can
+// be the start of a tar: a header whose checksum holds, or zeros. A tar has no
+// magic number at its very start.
+func Begins(b []byte) bool {
+	var first block
+	if n := copy(first[:], b); n < blockSize {
+		return first.isZero()
+	}
+	return first.isZero() || first.checksumHolds()
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"strings"
@@ -25,50 +26,117 @@ type dockerImage struct {
 	Layers   []string // lowest first
 }
 
+// dockerManifest lists the images of a docker archive.
+const dockerManifest = "manifest.json"
+
+// maxLayers bounds the layers of an image; no mount takes more.
+const maxLayers = 500
+
 // DockerArchive is what "docker save" writes. It has no image manifest, so one
 // is made: an OCI manifest over the same config and layers, always the same
 // for the same archive.
 type DockerArchive struct {
 	name  Name
 	files files
-	names map[digest.Digest]string // where in the archive a blob is
+	composed
+}
+
+// composed is an image with the manifest that was made for it.
+type composed struct {
 	desc  ocispec.Descriptor
 	raw   []byte
+	names map[digest.Digest]string // where in the archive a blob is
 }
 
-// OpenDockerArchive opens an archive and makes the manifest of the image that
-// the name stands for.
-func OpenDockerArchive(ctx context.Context, name Name) (*DockerArchive, error) {
-	a, err := openArchive(ctx, name.Path)
-	if err != nil {
-		return nil, err
-	}
-	d := &DockerArchive{name: name, files: a, names: map[digest.Digest]string{}}
-	if err := d.compose(ctx); err != nil {
-		return nil, errors.Join(err, a.close())
-	}
-	return d, nil
-}
-
-// compose makes the manifest.
-func (d *DockerArchive) compose(ctx context.Context) error {
-	image, err := d.choose()
+// choose finds the image that the reference means, by its name or by the digest
+// of what is made of it, and makes the manifest.
+func (d *DockerArchive) choose(ctx context.Context) error {
+	saved, err := d.readManifest()
 	if err != nil {
 		return err
 	}
+	images := d.imagesOf(ctx, saved)
+	if d.name.Digest != "" && d.name.Tag == "" && len(images) > 1 {
+		return d.chooseByDigest(ctx, saved, images)
+	}
+	i, err := choose(images, d.name.Tag)
+	if err != nil {
+		return err
+	}
+	d.composed, err = d.compose(ctx, saved[i])
+	return err
+}
+
+func (d *DockerArchive) readManifest() (list[dockerImage], error) {
+	raw, err := readFile(d.files, dockerManifest, content.MaxManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, d.noArchive()
+	}
+	if err != nil {
+		return nil, err
+	}
+	var saved list[dockerImage]
+	if err := json.Unmarshal(raw, &saved); err != nil {
+		return nil, failure.New(failure.Malformed, "%s: %w", dockerManifest, err)
+	}
+	return saved, nil
+}
+
+func (d *DockerArchive) imagesOf(ctx context.Context, saved []dockerImage) []image {
+	images := make([]image, len(saved))
+	for i, s := range saved {
+		images[i] = image{
+			names: s.RepoTags,
+			id:    fmt.Sprintf("%q %q", s.Config, s.Layers),
+			digest: func() string {
+				c, err := d.compose(ctx, s)
+				if err != nil {
+					return "(damaged)"
+				}
+				return string(c.desc.Digest)
+			},
+		}
+	}
+	return images
+}
+
+func (d *DockerArchive) chooseByDigest(ctx context.Context, saved []dockerImage, images []image) error {
+	tried := map[string]bool{}
+	for i, s := range saved {
+		if tried[images[i].id] {
+			continue
+		}
+		tried[images[i].id] = true
+		c, err := d.compose(ctx, s)
+		if cause := ctx.Err(); cause != nil {
+			return cause
+		}
+		if err == nil && c.desc.Digest == d.name.Digest { // another one may be damaged
+			d.composed = c
+			return nil
+		}
+	}
+	return failure.New(failure.NotFound, "no image %s: there %s", d.name.Digest, listed(images, allOf(images)))
+}
+
+// compose makes the manifest of an image.
+func (d *DockerArchive) compose(ctx context.Context, image dockerImage) (composed, error) {
 	raw, err := readFile(d.files, image.Config, content.MaxConfig)
 	if err != nil {
-		return d.broken(image.Config, err)
+		return composed{}, d.broken(image.Config, err)
 	}
 	var config struct {
 		RootFS ocispec.RootFS `json:"rootfs"`
 	}
 	if err := json.Unmarshal(raw, &config); err != nil {
-		return failure.New(failure.Malformed, "config %s: %w", failure.OneLine(image.Config), err)
+		return composed{}, failure.New(failure.Malformed, "config %s: %w", failure.OneLine(image.Config), err)
 	}
 	if len(config.RootFS.DiffIDs) != len(image.Layers) {
-		return failure.New(failure.Malformed, "config %s has %d diffIDs, manifest.json has %d layers",
+		return composed{}, failure.New(failure.Malformed, "config %s has %d diffIDs, manifest.json has %d layers",
 			failure.OneLine(image.Config), len(config.RootFS.DiffIDs), len(image.Layers))
+	}
+	if len(image.Layers) > maxLayers {
+		return composed{}, failure.New(failure.Malformed, "%d layers, limit %d", len(image.Layers), maxLayers)
 	}
 	m := ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2},
@@ -76,86 +144,65 @@ func (d *DockerArchive) compose(ctx context.Context) error {
 		Config:    ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.FromBytes(raw), Size: int64(len(raw))},
 		Layers:    []ocispec.Descriptor{},
 	}
-	d.names[m.Config.Digest] = image.Config
+	c := composed{names: map[digest.Digest]string{m.Config.Digest: image.Config}}
+	sums := map[string]digest.Digest{}
 	for i, name := range image.Layers {
-		layer, err := d.layer(ctx, name, config.RootFS.DiffIDs[i])
+		layer, err := d.layer(ctx, name, config.RootFS.DiffIDs[i], sums)
 		if err != nil {
-			return d.broken(name, err)
+			return composed{}, d.broken(name, err)
 		}
-		d.names[layer.Digest] = name
+		c.names[layer.Digest] = name
 		m.Layers = append(m.Layers, layer)
 	}
-	if d.raw, err = json.Marshal(m); err != nil {
-		return err
+	if c.raw, err = json.Marshal(m); err != nil {
+		return composed{}, err
 	}
-	d.desc = ocispec.Descriptor{MediaType: m.MediaType, Digest: digest.FromBytes(d.raw), Size: int64(len(d.raw))}
-	return content.Check(d.desc, content.MaxManifest)
-}
-
-// choose picks the image that the reference names.
-func (d *DockerArchive) choose() (dockerImage, error) {
-	raw, err := readFile(d.files, "manifest.json", content.MaxManifest)
-	if err != nil {
-		return dockerImage{}, d.broken("manifest.json", err)
-	}
-	var images []dockerImage
-	if err := json.Unmarshal(raw, &images); err != nil {
-		return dockerImage{}, failure.New(failure.Malformed, "manifest.json: %w", err)
-	}
-	var names []string
-	for _, im := range images {
-		names = append(names, im.RepoTags...)
-		for _, t := range im.RepoTags {
-			if d.name.Tag != "" && (t == d.name.Tag || sameName(t, d.name.Tag) || tagOf(t) == d.name.Tag) {
-				return im, nil
-			}
-		}
-	}
-	switch {
-	case len(images) == 0:
-		return dockerImage{}, failure.New(failure.NotFound, "the archive is empty")
-	case d.name.Tag != "":
-		return dockerImage{}, failure.New(failure.NotFound, "no image %q: there %s", d.name.Tag, listed(names))
-	case len(images) > 1:
-		return dockerImage{}, failure.New(failure.NotFound, "the archive has several images, name one by :TAG: there %s", listed(names))
-	}
-	return images[0], nil
+	c.desc = ocispec.Descriptor{MediaType: m.MediaType, Digest: digest.FromBytes(c.raw), Size: int64(len(c.raw))}
+	return c, content.Check(c.desc, content.MaxManifest)
 }
 
 // layer describes a layer's file. A plain tar is what its diffID says; one
 // that is compressed must be read through to learn its digest, unless its
-// name says it, as in the archives of today's Docker.
-func (d *DockerArchive) layer(ctx context.Context, name string, diffID digest.Digest) (ocispec.Descriptor, error) {
+// name says it, as in the archives of today's Docker. sums has what was read
+// through already.
+func (d *DockerArchive) layer(ctx context.Context, name string, diffID digest.Digest, sums map[string]digest.Digest) (ocispec.Descriptor, error) {
 	f, err := d.files.open(name)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	defer f.Close()
-	var magic [4]byte
-	n, err := io.ReadFull(f, magic[:])
+	var start [startSize]byte
+	n, err := io.ReadFull(f, start[:])
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return ocispec.Descriptor{}, err
 	}
 	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: diffID, Size: f.size}
-	switch compression(magic[:n]) {
-	case "":
+	c := compressionOf(start[:n])
+	switch {
+	case c == nil:
 		return desc, content.Check(desc, 0)
-	case "gzip":
+	case c.name == "gzip":
 		desc.MediaType = ocispec.MediaTypeImageLayerGzip
-	case "zstd":
+	case c.name == "zstd":
 		desc.MediaType = ocispec.MediaTypeImageLayerZstd
+	default:
+		return desc, failure.New(failure.Malformed, "layer %s is compressed with %s, which no image may use", failure.OneLine(name), c.name)
 	}
-	if desc.Digest = namedDigest(name); desc.Digest == "" {
-		desc.Digest, err = d.sum(ctx, name)
+	if desc.Digest = namedDigest(name); desc.Digest != "" {
+		return desc, nil
 	}
+	if sums[name] == "" {
+		sums[name], err = d.sum(ctx, name)
+	}
+	desc.Digest = sums[name]
 	return desc, err
 }
 
 // namedDigest is the digest of a file named "blobs/sha256/HEX".
 func namedDigest(name string) digest.Digest {
-	hex, ok := strings.CutPrefix(name, "blobs/sha256/")
-	d := digest.NewDigestFromEncoded(digest.SHA256, hex)
-	if !ok || d.Validate() != nil {
+	algorithm, hex, ok := strings.Cut(strings.TrimPrefix(name, "blobs/"), "/")
+	d := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), hex)
+	if !ok || !strings.HasPrefix(name, "blobs/") || content.CheckDigest(d) != nil {
 		return ""
 	}
 	return d
@@ -172,9 +219,19 @@ func (d *DockerArchive) sum(ctx context.Context, name string) (digest.Digest, er
 
 func (d *DockerArchive) broken(name string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return failure.New(failure.Malformed, "%s is no docker archive: it has no %s", d.name.Path, failure.OneLine(name))
+		return failure.New(failure.Malformed, "%s is no docker archive: it has no %s", d.name.file(), failure.OneLine(name))
 	}
 	return err
+}
+
+// noArchive says what it is instead, where that is clear.
+func (d *DockerArchive) noArchive() error {
+	instead := ""
+	if f, err := d.files.open(ocispec.ImageLayoutFile); err == nil {
+		_ = f.Close() // of what was only looked for
+		instead = ", but an OCI image layout: oci-archive: reads that"
+	}
+	return failure.New(failure.Malformed, "%s is no docker archive: it has no %s%s", d.name.file(), dockerManifest, instead)
 }
 
 // Close releases the archive.
@@ -197,7 +254,7 @@ func (d *DockerArchive) Root(ctx context.Context) (ocispec.Descriptor, []byte, e
 // Manifest is the manifest that was made, if it is the one that is asked for.
 func (d *DockerArchive) Manifest(_ context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	if desc.Digest != d.desc.Digest {
-		return nil, failure.New(failure.NotFound, "%s has no %s", d.name.Path, desc.Digest)
+		return nil, failure.New(failure.NotFound, "%s has no %s", d.name.file(), desc.Digest)
 	}
 	return d.raw, nil
 }
@@ -206,11 +263,11 @@ func (d *DockerArchive) Manifest(_ context.Context, desc ocispec.Descriptor) ([]
 func (d *DockerArchive) Blob(ctx context.Context, desc ocispec.Descriptor) (*content.Reader, error) {
 	name, ok := d.names[desc.Digest]
 	if !ok {
-		return nil, failure.New(failure.NotFound, "%s has no %s", d.name.Path, desc.Digest)
+		return nil, failure.New(failure.NotFound, "%s has no %s", d.name.file(), desc.Digest)
 	}
 	f, err := d.files.open(name)
 	if err != nil {
 		return nil, err
 	}
-	return verifyFile(ctx, f, desc, d.name.Path)
+	return verifyFile(ctx, f, desc, d.name.file())
 }

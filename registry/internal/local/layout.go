@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -35,15 +36,6 @@ func OpenLayout(name Name) (*Layout, error) {
 	return newLayout(name, directory(name.Path))
 }
 
-// OpenArchive opens a layout in a tar file.
-func OpenArchive(ctx context.Context, name Name) (*Layout, error) {
-	a, err := openArchive(ctx, name.Path)
-	if err != nil {
-		return nil, err
-	}
-	return newLayout(name, a)
-}
-
 // newLayout takes over the files, which it closes if they are no layout.
 func newLayout(name Name, f files) (*Layout, error) {
 	l := &Layout{name, f}
@@ -59,10 +51,10 @@ func (l *Layout) Close() error { return l.files.close() }
 func (l *Layout) checkVersion() error {
 	raw, err := readFile(l.files, ocispec.ImageLayoutFile, content.MaxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, serr := os.Stat(l.name.Path); serr != nil {
+		if _, serr := os.Stat(l.name.Path); serr != nil && l.name.Path != Stdin {
 			return failure.Mark(failure.NotFound, serr)
 		}
-		return failure.New(failure.Malformed, "%s is no OCI image layout: it has no %s", l.name.Path, ocispec.ImageLayoutFile)
+		return l.noLayout()
 	}
 	if err != nil {
 		return err
@@ -75,6 +67,16 @@ func (l *Layout) checkVersion() error {
 		return failure.New(failure.Malformed, "%s: version %q, not 1", ocispec.ImageLayoutFile, v.Version)
 	}
 	return nil
+}
+
+// noLayout says what it is instead, where that is clear.
+func (l *Layout) noLayout() error {
+	instead := ""
+	if f, err := l.files.open(dockerManifest); err == nil {
+		_ = f.Close() // of what was only looked for
+		instead = ", but what 'docker save' writes: docker-archive: reads that"
+	}
+	return failure.New(failure.Malformed, "%s is no OCI image layout: it has no %s%s", l.name.file(), ocispec.ImageLayoutFile, instead)
 }
 
 // Resolve says what the name stands for.
@@ -93,6 +95,11 @@ func (l *Layout) Root(ctx context.Context) (ocispec.Descriptor, []byte, error) {
 	return desc, raw, err
 }
 
+// topIndex is what is read of index.json.
+type topIndex struct {
+	Manifests list[ocispec.Descriptor] `json:"manifests"`
+}
+
 // find looks the reference up in index.json. raw is index.json itself where
 // that is what the reference names.
 func (l *Layout) find(ctx context.Context) (desc ocispec.Descriptor, raw []byte, err error) {
@@ -103,20 +110,22 @@ func (l *Layout) find(ctx context.Context) (desc ocispec.Descriptor, raw []byte,
 	if err != nil {
 		return desc, nil, l.missing(ocispec.ImageIndexFile, err)
 	}
-	var index ocispec.Index
+	var index topIndex
 	if err := json.Unmarshal(raw, &index); err != nil {
 		return desc, nil, failure.New(failure.Malformed, "%s: %w", ocispec.ImageIndexFile, err)
 	}
+	images := imagesOf(index)
 	switch {
 	case l.name.Digest != "":
 		desc, err = l.byDigest(index)
-	case l.name.Tag != "":
-		desc, err = byTag(index, l.name.Tag)
-	case len(index.Manifests) > 1 && unnamed(index):
+	case l.name.Tag == "" && isIndex(index, images):
 		d := digest.FromBytes(raw)
 		return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: d, Size: int64(len(raw))}, raw, nil
 	default:
-		desc, err = only(index)
+		var i int
+		if i, err = choose(images, l.name.Tag); err == nil {
+			desc = index.Manifests[i]
+		}
 	}
 	if err == nil {
 		err = content.Check(desc, content.MaxManifest)
@@ -124,9 +133,48 @@ func (l *Layout) find(ctx context.Context) (desc ocispec.Descriptor, raw []byte,
 	return desc, nil, err
 }
 
+// imagesOf has the names of the entries: the full one that Docker and
+// containerd give, and that of the specification, which theirs may share.
+func imagesOf(index topIndex) []image {
+	images := make([]image, len(index.Manifests))
+	for i, d := range index.Manifests {
+		im := image{id: string(d.Digest), digest: func() string { return string(d.Digest) }}
+		for _, key := range []string{containerdName, ocispec.AnnotationRefName} {
+			if n := d.Annotations[key]; n != "" && !slices.Contains(im.names, n) {
+				im.names = append(im.names, n)
+			}
+		}
+		images[i] = im
+	}
+	return images
+}
+
+// isIndex says whether index.json is one image for several platforms: entries
+// without names, none of which is for the platform of another.
+func isIndex(index topIndex, images []image) bool {
+	if len(images) < 2 {
+		return false
+	}
+	seen := map[string]bool{}
+	for i, d := range index.Manifests {
+		if len(images[i].names) > 0 {
+			return false
+		}
+		if d.Platform == nil || d.Platform.OS == "unknown" {
+			continue
+		}
+		p := fmt.Sprintf("%+v", *d.Platform)
+		if seen[p] {
+			return false
+		}
+		seen[p] = true
+	}
+	return true
+}
+
 // byDigest finds the blob of an index or a manifest, which index.json need not
 // list: it may lie in an index that it does.
-func (l *Layout) byDigest(index ocispec.Index) (ocispec.Descriptor, error) {
+func (l *Layout) byDigest(index topIndex) (ocispec.Descriptor, error) {
 	for _, d := range index.Manifests {
 		if d.Digest == l.name.Digest {
 			return d, nil
@@ -141,7 +189,7 @@ func (l *Layout) byDigest(index ocispec.Index) (ocispec.Descriptor, error) {
 	if err := content.Check(desc, content.MaxManifest); err != nil {
 		return desc, err
 	}
-	raw, err := io.ReadAll(content.Verify(f, desc, l.name.Path))
+	raw, err := io.ReadAll(content.Verify(f, desc, l.name.file()))
 	if err != nil {
 		return desc, err
 	}
@@ -153,46 +201,6 @@ func (l *Layout) byDigest(index ocispec.Index) (ocispec.Descriptor, error) {
 	}
 	desc.MediaType = said.MediaType
 	return desc, nil
-}
-
-func byTag(index ocispec.Index, tag string) (ocispec.Descriptor, error) {
-	for _, d := range slices.Backward(index.Manifests) {
-		if d.Annotations[ocispec.AnnotationRefName] == tag {
-			return d, nil
-		}
-	}
-	for _, d := range index.Manifests {
-		if name := d.Annotations[containerdName]; name != "" && sameName(name, tag) {
-			return d, nil
-		}
-	}
-	return ocispec.Descriptor{}, failure.New(failure.NotFound, "no tag %q: there %s", tag, tags(index))
-}
-
-func only(index ocispec.Index) (ocispec.Descriptor, error) {
-	switch len(index.Manifests) {
-	case 1:
-		return index.Manifests[0], nil
-	case 0:
-		return ocispec.Descriptor{}, failure.New(failure.NotFound, "the layout is empty")
-	}
-	return ocispec.Descriptor{}, failure.New(failure.NotFound, "the layout has several images, name one by :TAG or @DIGEST: there %s", tags(index))
-}
-
-func unnamed(index ocispec.Index) bool {
-	return !slices.ContainsFunc(index.Manifests, func(d ocispec.Descriptor) bool {
-		return d.Annotations[ocispec.AnnotationRefName] != ""
-	})
-}
-
-func tags(index ocispec.Index) string {
-	var names []string
-	for _, d := range index.Manifests {
-		if n := d.Annotations[ocispec.AnnotationRefName]; n != "" {
-			names = append(names, n)
-		}
-	}
-	return listed(names)
 }
 
 // Manifest reads an index or a manifest.
@@ -214,12 +222,12 @@ func (l *Layout) Blob(ctx context.Context, desc ocispec.Descriptor) (*content.Re
 	if err != nil {
 		return nil, l.missing(desc.Digest.String(), err)
 	}
-	return verifyFile(ctx, f, desc, l.name.Path)
+	return verifyFile(ctx, f, desc, l.name.file())
 }
 
 func (l *Layout) missing(name string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return failure.New(failure.NotFound, "%s has no %s", l.name.Path, name)
+		return failure.New(failure.NotFound, "%s has no %s", l.name.file(), name)
 	}
 	return err
 }

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package local reads images from files: from an OCI image layout, from a tar
-// archive of one, and from what "docker save" writes.
 package local
 
 import (
-	"fmt"
-
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/shortname"
@@ -14,12 +10,20 @@ import (
 
 // Name says which image of which file is meant.
 type Name struct {
-	// Path is the absolute path of the layout or the archive.
+	// Path is the absolute path of the layout or the archive, or [Stdin].
 	Path string
 	// Tag is the image's name in there, "" for the only one.
 	Tag string
 	// Digest is what the image must have; "" is any.
 	Digest digest.Digest
+}
+
+// file says in errors where the image comes from.
+func (n Name) file() string {
+	if n.Path == Stdin {
+		return "standard input"
+	}
+	return n.Path
 }
 
 // sameName compares two Docker references.
@@ -39,21 +43,4 @@ func tagOf(name string) string {
 		return ""
 	}
 	return named.Tag
-}
-
-// listed says what names there are, in a line's length.
-func listed(names []string) string {
-	const most = 10
-	more := ""
-	if len(names) > most {
-		more = fmt.Sprintf(" and %d more", len(names)-most)
-		names = names[:most]
-	}
-	switch len(names) {
-	case 0:
-		return "are none"
-	case 1:
-		return fmt.Sprintf("is %q", names[0])
-	}
-	return fmt.Sprintf("are %q%s", names, more)
 }

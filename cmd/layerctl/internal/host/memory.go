@@ -29,6 +29,9 @@ const (
 	// layerMemory is what the buffers of one layer take, a zstd window of 8 MiB
 	// and the least buffer of HTTP/2 among them, and what waits to be collected.
 	layerMemory = 13 << 20
+	// archiveMemory is what the decompression of an archive takes beside its
+	// window.
+	archiveMemory = 4 << 20
 	// leastBuffer and mostBuffer are what HTTP/2 may hold of a layer that is not
 	// read as fast as it comes.
 	leastBuffer = 1 << 20
@@ -67,6 +70,10 @@ func Divide(memory int64, jobs, ranges int) Share {
 	more := min(left/4/int64(jobs), mostBuffer-leastBuffer)
 	return Share{jobs, ranges, leastBuffer + more, left - int64(jobs)*more}
 }
+
+// ArchiveWindow is what an archive may ask for that is compressed as a whole. It
+// is decompressed before any layer is.
+func ArchiveWindow(memory int64) int64 { return max(memory-restMemory-archiveMemory, 1) }
 
 // layerShare is the memory of one layer.
 func layerShare(ranges int) int64 { return layerMemory + registry.RangeMemory(ranges) }

@@ -4,16 +4,19 @@ package setup
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
@@ -86,10 +89,22 @@ func RegistryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 		LimitRate:    Size(c, "limit-rate"),
 		Ranges:       divided.Ranges,
 		StreamBuffer: divided.Buffer,
+		Archives:     archiveOptions(c),
 		UserAgent:    "layerctl/" + Version(),
 		Logger:       Logger(c),
 		OnRequest:    counter(c),
 	}
+}
+
+// archiveOptions hold an archive that must be unpacked first to what a layer is
+// held to.
+func archiveOptions(c *cli.Context) registry.ArchiveOptions {
+	l := Limits(c)
+	o := registry.ArchiveOptions{MaxSize: l.Bytes, MaxRatio: l.Ratio, Reserve: l.Reserve, MaxWindow: host.ArchiveWindow(memory(c))}
+	if f, ok := c.App.Reader.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		o.Stdin = c.App.Reader
+	}
+	return o
 }
 
 // openCache opens the cache in the store's blobs/. Without one, which a user
