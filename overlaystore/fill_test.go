@@ -24,6 +24,7 @@ var (
 	hardlink = layertest.Hardlink
 	layerID  = layertest.DiffID
 	testTime = layertest.Time
+	epoch    = layertest.Epoch
 
 	needsMount   = layertest.NeedsMount
 	needsRoot    = layertest.NeedsRoot

@@ -150,17 +150,17 @@ func (s *Store) repairFix(ctx context.Context, img Image) error {
 	if err != nil {
 		return err
 	}
-	v, p, err := s.planFix(img, stack)
+	p, err := s.planFix(img, stack)
 	if err != nil {
 		return err
 	}
-	defer v.close()
+	defer p.Close()
 	absent := func(digest.Digest) (bool, error) { return false, nil }
 	g, err := s.stage(ctx, img.Fix, fixPrefix, takeLock, absent)
 	if err != nil {
 		return err
 	}
-	if err := s.fillFix(ctx, g, v, p); err != nil {
+	if err := s.fillFix(ctx, g, p); err != nil {
 		return errors.Join(err, g.Discard())
 	}
 	return errors.Join(s.replace(ctx, g, s.dirs[fixDir]), g.Discard())

@@ -126,7 +126,7 @@ func (c *layerCheck) checkPath(root *os.File, e *check) error {
 	if e.Type == layer.Hardlink {
 		return c.checkLink(root, e, st)
 	}
-	if got := c.typeOf(f, st); got != e.Type {
+	if got := lowerdir.Type(f, st, c.form.Form); got != e.Type {
 		c.differ(e.Path, "type", typeName(got), typeName(e.Type))
 		return nil
 	}
@@ -172,21 +172,6 @@ func (c *layerCheck) checkLink(root *os.File, e *check, st unix.Stat_t) error {
 		c.differ(e.Path, "hard link", "another file", fmt.Sprintf("the same file as %q", e.sameAs))
 	}
 	return nil
-}
-
-func (c *layerCheck) typeOf(f *os.File, st unix.Stat_t) layer.Type {
-	if lowerdir.IsWhiteout(f, st, c.form.Form) {
-		return layer.Whiteout
-	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		return layer.Regular
-	case unix.S_IFDIR:
-		return layer.Directory
-	case unix.S_IFLNK:
-		return layer.Symlink
-	}
-	return specialType(st.Mode)
 }
 
 func typeName(t layer.Type) string {

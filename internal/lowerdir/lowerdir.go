@@ -55,6 +55,26 @@ func IsOpaque(f *os.File, form layer.Form) bool {
 	return err == nil && value == "y"
 }
 
+// Type is the type of f, which may be opened with O_PATH.
+func Type(f *os.File, st unix.Stat_t, form layer.Form) layer.Type {
+	if IsWhiteout(f, st, form) {
+		return layer.Whiteout
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return layer.Regular
+	case unix.S_IFDIR:
+		return layer.Directory
+	case unix.S_IFLNK:
+		return layer.Symlink
+	case unix.S_IFCHR:
+		return layer.CharDevice
+	case unix.S_IFBLK:
+		return layer.BlockDevice
+	}
+	return layer.FIFO // no tar has sockets, so no layer does
+}
+
 // IsWhiteout recognises a whiteout in the form of a store.
 func IsWhiteout(f *os.File, st unix.Stat_t, form layer.Form) bool {
 	if st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package fixlayer
 
 import (
 	"errors"
@@ -20,8 +20,8 @@ import (
 
 // copy makes a copy of source, which is no directory, under its first new
 // name, and links the others to it.
-func (b *fixBuilder) copy(source place, names []string) error {
-	from, err := fsat.Find(b.v[source.layer].dir, source.path)
+func (b *builder) copy(source place, names []string) error {
+	from, err := fsat.Find(b.v[source.layer].FS, source.path)
 	if err != nil {
 		return err
 	}
@@ -37,9 +37,9 @@ func (b *fixBuilder) copy(source place, names []string) error {
 	defer dir.Close()
 	e := addAttributes(a, layer.Entry{Path: names[0]})
 	if st.Mode&unix.S_IFMT == unix.S_IFREG {
-		err = copyRegular(from, dir, name, a, b.form.Form, &e)
+		err = copyRegular(from, dir, name, a, b.form, &e)
 	} else {
-		err = copySpecial(from, st, dir, name, a, b.form.Form, &e)
+		err = copySpecial(from, st, dir, name, a, b.form, &e)
 	}
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (b *fixBuilder) copy(source place, names []string) error {
 	return nil
 }
 
-func (b *fixBuilder) link(dir *os.File, name, first, other string) error {
+func (b *builder) link(dir *os.File, name, first, other string) error {
 	to, toName, err := b.parent(other)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a fsa
 			err = unix.Symlinkat(e.Linkname, fd, name)
 		}
 	default:
-		e.Type = specialType(st.Mode)
+		e.Type = lowerdir.Type(from, st, form)
 		e.Major, e.Minor = unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))
 		err = unix.Mknodat(fd, name, st.Mode, int(st.Rdev))
 	}
@@ -110,22 +110,10 @@ func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a fsa
 	return errors.Join(lowerdir.SetAttributes(made, a, form), made.Close())
 }
 
-func specialType(mode uint32) layer.Type {
-	switch mode & unix.S_IFMT {
-	case unix.S_IFCHR:
-		return layer.CharDevice
-	case unix.S_IFBLK:
-		return layer.BlockDevice
-	case unix.S_IFSOCK:
-		return layer.FIFO // no tar has sockets, so no layer does
-	}
-	return layer.FIFO
-}
-
 // namesOf are all names in the layer of the file at p, p among them, sorted,
 // by the layer's own record.
 func (l *layerView) namesOf(p string) ([]string, error) {
-	f, err := fsat.Find(l.dir, p)
+	f, err := fsat.Find(l.FS, p)
 	if err != nil {
 		return nil, err
 	}
@@ -135,12 +123,12 @@ func (l *layerView) namesOf(p string) ([]string, error) {
 		return []string{p}, err
 	}
 	names := []string{p}
-	candidates, err := linkedNames(l.layer)
+	candidates, err := linkedNames(l.Dir)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range candidates {
-		other, err := fsat.Find(l.dir, name)
+		other, err := fsat.Find(l.FS, name)
 		if err != nil {
 			continue // removed again by the layer itself
 		}

@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package fixlayer
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/lowerdir"
 	"github.com/layerctl/layerctl/layer"
-	"github.com/opencontainers/go-digest"
 )
 
 // kind is what a layer has at a path.
@@ -38,11 +35,8 @@ type state struct {
 
 // layerView is one layer's directory, looked at path by path.
 type layerView struct {
-	diffID  digest.Digest
-	rec     LayerRecord
-	layer   *os.File // its directory in layers/
-	dir     *os.File // its lower dir
-	form    Format
+	Layer
+	form    layer.Form
 	implied map[string]layer.ImpliedDir
 	foreign map[string]place // hard links to lower layers, as resolved
 	states  map[string]state
@@ -58,47 +52,12 @@ type place struct {
 // name means is found by asking the layers downwards until one hides the rest.
 type view []*layerView
 
-func (s *Store) openView(stack []stackLayer) (view, error) {
-	var v view
-	for _, l := range stack {
-		lv, err := s.openLayerView(l)
-		if err != nil {
-			v.close()
-			return nil, err
-		}
-		v = append(v, lv)
-	}
-	return v, nil
-}
-
-func (s *Store) openLayerView(l stackLayer) (*layerView, error) {
-	rec, err := s.Layer(l.diffID)
-	if err != nil {
-		return nil, err
-	}
-	inLayers, err := durable.OpenDirAt(s.root, path.Dir(l.rel))
-	if err != nil {
-		return nil, err
-	}
-	dir, err := durable.OpenDirAt(inLayers, fsDir)
-	if err != nil {
-		return nil, errors.Join(err, inLayers.Close())
-	}
-	lv := &layerView{
-		diffID: l.diffID, rec: rec, layer: inLayers, dir: dir, form: s.format,
-		implied: map[string]layer.ImpliedDir{}, foreign: map[string]place{}, states: map[string]state{},
-	}
-	for _, d := range rec.Implied {
+func newLayerView(l Layer, form layer.Form) *layerView {
+	lv := &layerView{Layer: l, form: form, implied: map[string]layer.ImpliedDir{}, foreign: map[string]place{}, states: map[string]state{}}
+	for _, d := range l.Facts.Implied {
 		lv.implied[string(d.Path)] = d
 	}
-	return lv, nil
-}
-
-func (v view) close() {
-	for _, l := range v {
-		l.dir.Close() // only read
-		l.layer.Close()
-	}
+	return lv
 }
 
 // at is the layer's state at p. Parents are asked first and remembered: what
@@ -107,15 +66,15 @@ func (l *layerView) at(p string) (state, error) {
 	if st, ok := l.states[p]; ok {
 		return st, nil
 	}
-	st, err := l.look(p)
+	st, err := l.read(p)
 	if err != nil {
-		return st, fmt.Errorf("layer %s: %w", l.diffID, err)
+		return st, fmt.Errorf("layer %s: %w", l.DiffID, err)
 	}
 	l.states[p] = st
 	return st, nil
 }
 
-func (l *layerView) look(p string) (state, error) {
+func (l *layerView) read(p string) (state, error) {
 	if p == "." {
 		return state{kind: directory}, nil // its opaque mark has cut the stack already
 	}
@@ -127,7 +86,7 @@ func (l *layerView) look(p string) (state, error) {
 	if above.kind != directory {
 		return st, nil
 	}
-	f, err := fsat.Find(l.dir, p)
+	f, err := fsat.Find(l.FS, p)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, ok := l.foreign[p]; ok {
 			st.kind = other
@@ -145,11 +104,11 @@ func (l *layerView) look(p string) (state, error) {
 	switch stat.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
 		st.kind = directory
-		st.opaque = lowerdir.IsOpaque(f, l.form.Form)
+		st.opaque = lowerdir.IsOpaque(f, l.form)
 	default:
 		st.kind = other
 		// Where a foreign link belongs there is a whiteout on disk.
-		if _, linked := l.foreign[p]; !linked && lowerdir.IsWhiteout(f, stat, l.form.Form) {
+		if _, linked := l.foreign[p]; !linked && lowerdir.IsWhiteout(f, stat, l.form) {
 			st.kind = whiteoutKind
 		}
 	}
@@ -199,17 +158,17 @@ func (v view) merged(p string) ([]int, error) {
 	return layers, nil
 }
 
-// voices are what the layers say of the directory that is visible at a path.
-type voices struct {
-	top     int  // whose directory the kernel takes the attributes from, or -1
-	speaker int  // the topmost whose tar says the attributes, or -1
-	exists  bool // not all that have it only hold whiteouts in it
+// dirState are what the layers say of the directory that is visible at a path.
+type dirState struct {
+	top    int  // whose directory the kernel takes the attributes from, or -1
+	from   int  // the topmost whose tar says the attributes, or -1
+	exists bool // not all that have it only hold whiteouts in it
 }
 
-// voices asks the layers downwards. A mark of opaqueness hides what is in a
+// dirState asks the layers downwards. A mark of opaqueness hides what is in a
 // lower directory, not what it is; a whiteout hides both.
-func (v view) voices(p string) (voices, error) {
-	a := voices{top: -1, speaker: -1}
+func (v view) dirState(p string) (dirState, error) {
+	a := dirState{top: -1, from: -1}
 	for i, l := range v {
 		st, err := l.at(p)
 		if err != nil {
@@ -224,7 +183,7 @@ func (v view) voices(p string) (voices, error) {
 			}
 			a.exists = a.exists || !d.Bare
 			if !implied {
-				a.speaker = i
+				a.from = i
 				return a, nil
 			}
 		}
@@ -275,7 +234,7 @@ func (v view) resolve(p string) (place, kind, error) {
 }
 
 func (l *layerView) readlink(p string) (string, error) {
-	f, err := fsat.Find(l.dir, p)
+	f, err := fsat.Find(l.FS, p)
 	if err != nil {
 		return "", err
 	}

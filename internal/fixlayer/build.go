@@ -1,100 +1,75 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package overlaystore
+package fixlayer
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/lowerdir"
 	"github.com/layerctl/layerctl/layer"
 )
 
-// makeFix makes the fix layer that is planned, unless another process does so
-// first.
-func (s *Store) makeFix(ctx context.Context, chain digest.Digest, v view, p *fixPlan) error {
-	g, err := s.stage(ctx, chain, fixPrefix, takeLock, s.hasFix)
-	if errors.Is(err, ErrExists) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer g.Discard()
-	if err := s.fillFix(ctx, g, v, p); err != nil {
-		return err
-	}
-	return s.commit(ctx, s.dirs[fixDir], fixPrefix, []*Staging{g})
+// Target is the empty layer that a fix layer is built in.
+type Target interface {
+	// Dir is its lower dir.
+	Dir() *os.File
+	// Record adds an entry to its journal.
+	Record(layer.Entry) error
 }
 
-// hasFix is [Store.HasLayer] for a fix layer.
-func (s *Store) hasFix(chain digest.Digest) (bool, error) {
-	rel, err := s.fixLayer(chain)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && (s.noSync || strings.HasPrefix(rel, fixDir+"/")), err
+// Built counts what a fix layer has.
+type Built struct{ Copies, Links, Whiteouts, Directories int64 }
+
+// Build makes what is planned.
+func (p *Plan) Build(target Target) (Built, error) {
+	b := builder{target, p.v, p.form}
+	return b.fill(p)
 }
 
-func (s *Store) fillFix(ctx context.Context, g *Staging, v view, p *fixPlan) error {
-	if err := durable.Fault(ctx, "fill fix layer"); err != nil {
-		return err
-	}
-	b := fixBuilder{g, v, s.format}
-	rec := LayerRecord{}
-	if err := b.fill(p, &rec); err != nil {
-		return err
-	}
-	return g.Seal(ctx, rec)
-}
-
-type fixBuilder struct {
-	g    *Staging
+type builder struct {
+	g    Target
 	v    view
-	form Format
+	form layer.Form
 }
 
 // fill makes the directories, parents first; the copies; then sets the
 // directories' attributes, parents last, so that times and modes stand.
-func (b *fixBuilder) fill(p *fixPlan, rec *LayerRecord) error {
+func (b *builder) fill(p *Plan) (built Built, err error) {
 	dirs := slices.SortedFunc(maps.Keys(p.dirs), byDepth)
 	for _, dir := range dirs {
 		if err := b.mkdir(dir); err != nil {
-			return err
+			return built, err
 		}
 	}
 	for _, source := range slices.SortedFunc(maps.Keys(p.copies), comparePlaces) {
 		if err := b.copy(source, p.copies[source]); err != nil {
-			return fmt.Errorf("copy %q: %w", source.path, err)
+			return built, fmt.Errorf("copy %q: %w", source.path, err)
 		}
-		rec.Counts.Regular++
-		rec.Counts.Hardlinks += int64(len(p.copies[source]) - 1)
+		built.Copies++
+		built.Links += int64(len(p.copies[source]) - 1)
 	}
-	for _, dir := range slices.SortedFunc(maps.Keys(p.voids), byDepth) {
+	for _, dir := range slices.SortedFunc(maps.Keys(p.absent), byDepth) {
 		if err := b.whiteout(dir); err != nil {
-			return fmt.Errorf("hide %q: %w", dir, err)
+			return built, fmt.Errorf("hide %q: %w", dir, err)
 		}
-		rec.Counts.Whiteouts++
+		built.Whiteouts++
 	}
 	for _, dir := range slices.Backward(dirs) {
 		if err := b.finish(dir); err != nil {
-			return err
+			return built, err
 		}
 	}
-	rec.Counts.Directories = int64(len(dirs))
-	return nil
+	built.Directories = int64(len(dirs))
+	return built, nil
 }
 
 func comparePlaces(a, b place) int {
@@ -106,12 +81,12 @@ func comparePlaces(a, b place) int {
 
 // parent opens the directory of p in the fix layer, and its name there. Paths
 // can be longer than PATH_MAX, so nothing is done by path.
-func (b *fixBuilder) parent(p string) (*os.File, string, error) {
+func (b *builder) parent(p string) (*os.File, string, error) {
 	dir, err := fsat.Find(b.g.Dir(), path.Dir(p))
 	return dir, path.Base(p), err
 }
 
-func (b *fixBuilder) mkdir(dir string) error {
+func (b *builder) mkdir(dir string) error {
 	if dir == "." {
 		return nil
 	}
@@ -127,7 +102,7 @@ func (b *fixBuilder) mkdir(dir string) error {
 }
 
 // whiteout hides p, in the store's form.
-func (b *fixBuilder) whiteout(p string) error {
+func (b *builder) whiteout(p string) error {
 	parent, name, err := b.parent(p)
 	if err != nil {
 		return err
@@ -144,7 +119,7 @@ func (b *fixBuilder) whiteout(p string) error {
 	return b.g.Record(layer.Entry{Path: p, Type: layer.Whiteout, ModTime: epoch})
 }
 
-func (b *fixBuilder) whiteoutByMark(parent *os.File, name string) error {
+func (b *builder) whiteoutByMark(parent *os.File, name string) error {
 	f, err := fsat.Create(parent, name, 0o600)
 	if err != nil {
 		return err
@@ -156,7 +131,7 @@ func (b *fixBuilder) whiteoutByMark(parent *os.File, name string) error {
 	return fsat.SetXattrFD(int(parent.Fd()), b.form.Xattr("opaque"), "x")
 }
 
-func (b *fixBuilder) finish(dir string) error {
+func (b *builder) finish(dir string) error {
 	a, err := b.v.attributes(dir)
 	if err != nil {
 		return err
@@ -166,7 +141,7 @@ func (b *fixBuilder) finish(dir string) error {
 		return err
 	}
 	defer f.Close()
-	if err := lowerdir.SetAttributes(f, a, b.form.Form); err != nil {
+	if err := lowerdir.SetAttributes(f, a, b.form); err != nil {
 		return err
 	}
 	return b.g.Record(addAttributes(a, layer.Entry{Path: dir, Type: layer.Directory}))

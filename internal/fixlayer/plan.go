@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fixlayer
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/lowerdir"
+	"github.com/layerctl/layerctl/layer"
+)
+
+// ErrMalformed: the image's layers do not make sense together.
+var ErrMalformed = errkind.New(errkind.Malformed, "malformed image")
+
+// Layer is one layer of an image, as a plan looks at it.
+type Layer struct {
+	DiffID digest.Digest
+	Dir    *os.File // the layer's directory, with its journal; the plan closes it
+	FS     *os.File // its lower dir, likewise
+	Facts  layer.Facts
+}
+
+// New plans the fix layer of an image. The stack is its layers as they are
+// mounted, the topmost first; all are the diffIDs as the image has them, the
+// lowest first.
+func New(stack []Layer, all []digest.Digest, form layer.Form) (*Plan, error) {
+	p := &Plan{form: form, dirs: map[string]bool{}, absent: map[string]bool{}, copies: map[place][]string{}}
+	for _, l := range stack {
+		p.v = append(p.v, newLayerView(l, form))
+	}
+	err := p.v.resolveForeign(all)
+	for _, step := range []func(view) error{p.foreignLinks, p.impliedDirs, p.hideWhiteouts} {
+		if err == nil {
+			err = step(p.v)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// Close closes the layers.
+func (p *Plan) Close() error {
+	var errs []error
+	for _, l := range p.v {
+		errs = append(errs, l.Dir.Close(), l.FS.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Plan is what a fix layer will hold. It keeps the layers open until Close.
+type Plan struct {
+	v      view
+	form   layer.Form
+	dirs   map[string]bool    // directories, with all their parents
+	absent map[string]bool    // what is hidden: directories with whiteouts only, and marks that would show
+	copies map[place][]string // what is copied, and the names it gets, sorted
+}
+
+// Empty reports whether nothing needs mending.
+func (p *Plan) Empty() bool { return len(p.dirs) == 0 && len(p.copies) == 0 }
+
+// Reason names one path that the plan is for.
+func (p *Plan) Reason() string {
+	for _, names := range p.copies {
+		return fmt.Sprintf("%q is a hard link into a layer below", names[0])
+	}
+	for _, dir := range slices.Sorted(maps.Keys(p.dirs)) {
+		if dir != "." {
+			return fmt.Sprintf("the directory %q", dir)
+		}
+	}
+	return "the root directory"
+}
+
+func (p *Plan) addDir(dir string) {
+	for !p.dirs[dir] {
+		p.dirs[dir] = true
+		dir = path.Dir(dir)
+	}
+}
+
+func (p *Plan) foreignLinks(v view) error {
+	for i, l := range v {
+		for _, link := range slices.Sorted(maps.Keys(l.foreign)) {
+			if err := p.copyVisible(v, place{i, link}, l.foreign[link]); err != nil {
+				return err
+			}
+		}
+	}
+	for source, names := range p.copies {
+		slices.Sort(names)
+		p.copies[source] = slices.Compact(names)
+		for _, name := range names {
+			p.addDir(path.Dir(name))
+		}
+	}
+	return nil
+}
+
+// resolveForeign finds the target of every foreign link, the lowest layer's
+// first, since a link can be the target of one above it.
+func (v view) resolveForeign(layers []digest.Digest) error {
+	for _, l := range slices.Backward(v) {
+		if len(l.Facts.ForeignLinks) == 0 {
+			continue
+		}
+		below := v.below(l, layers)
+		for _, link := range l.Facts.ForeignLinks {
+			found, k, err := below.resolve(string(link.Target))
+			if err != nil {
+				return err
+			}
+			if k != other {
+				return fmt.Errorf("%w: layer %s links %q to %q, which no lower layer has as a file", ErrMalformed, l.DiffID, link.Path, link.Target)
+			}
+			found.layer = slices.Index(v, below[found.layer])
+			if further, ok := v[found.layer].foreign[found.path]; ok {
+				found = further
+			}
+			l.foreign[string(link.Path)] = found
+			clear(l.states) // it says more now
+		}
+	}
+	return nil
+}
+
+// below are the layers below l as the image has them, also those which the
+// stack has only above l, because the image repeats them there.
+func (v view) below(l *layerView, layers []digest.Digest) view {
+	var below view
+	at := len(layers) - 1
+	for layers[at] != l.DiffID {
+		at--
+	}
+	for ; at > 0 && !l.Facts.RootOpaque; at-- {
+		i := slices.IndexFunc(v, func(o *layerView) bool { return o.DiffID == layers[at-1] })
+		if i < 0 {
+			break
+		}
+		if l = v[i]; !slices.Contains(below, l) {
+			below = append(below, l)
+		}
+	}
+	return below
+}
+
+// copyVisible plans a copy of source for the foreign link at name, if that is
+// what shows there, and a new link for each of the source's own names that
+// show, so that all stay names of one file.
+func (p *Plan) copyVisible(v view, name, source place) error {
+	shows, err := v.shows(name)
+	if err != nil || !shows {
+		return err
+	}
+	own, err := v[source.layer].namesOf(source.path)
+	if err != nil {
+		return err
+	}
+	source.path = own[0] // one copy for all names of one file
+	p.copies[source] = append(p.copies[source], name.path)
+	for _, o := range own {
+		shows, err := v.shows(place{source.layer, o})
+		if err != nil {
+			return err
+		}
+		if shows {
+			p.copies[source] = append(p.copies[source], o)
+		}
+	}
+	return nil
+}
+
+// shows reports whether the file that the whole stack has at a path is the one
+// of that layer.
+func (v view) shows(p place) (bool, error) {
+	i, k, err := v.find(p.path)
+	if err != nil || k != other || i != p.layer {
+		return false, err
+	}
+	return true, nil
+}
+
+func (p *Plan) impliedDirs(v view) error {
+	dirs := map[string]bool{}
+	for _, l := range v {
+		for dir := range l.implied {
+			dirs[dir] = true
+		}
+	}
+	// Parents first, for what is below a directory that does not exist needs
+	// no look.
+	for _, dir := range slices.SortedFunc(maps.Keys(dirs), byDepth) {
+		if p.isAbsent(dir) {
+			continue
+		}
+		a, err := v.dirState(dir)
+		if err != nil {
+			return err
+		}
+		if a.top >= 0 && !a.exists && dir != "." {
+			p.absent[dir] = true
+			p.addDir(path.Dir(dir))
+			continue
+		}
+		wrong, err := v.wrongAttributes(dir, a)
+		if err != nil {
+			return err
+		}
+		if wrong {
+			p.addDir(dir)
+		}
+	}
+	return nil
+}
+
+// isAbsent reports whether dir is, or is below, a directory that does not exist.
+func (p *Plan) isAbsent(dir string) bool {
+	for ; dir != "."; dir = path.Dir(dir) {
+		if p.absent[dir] {
+			return true
+		}
+	}
+	return false
+}
+
+func (v view) wrongAttributes(dir string, a dirState) (bool, error) {
+	if a.top < 0 || a.top == a.from {
+		return false, nil
+	}
+	have, err := v[a.top].attributes(dir)
+	if err != nil {
+		return false, err
+	}
+	want, err := v.attributes(dir)
+	return !lowerdir.Equal(want, have), err
+}
+
+// attributes are those that the directory at dir must show.
+func (v view) attributes(dir string) (fsat.Attributes, error) {
+	a, err := v.dirState(dir)
+	if err != nil {
+		return fsat.Attributes{}, err
+	}
+	if a.from < 0 {
+		return lowerdir.Plain(), nil
+	}
+	return v[a.from].attributes(dir)
+}
+
+func (l *layerView) attributes(p string) (fsat.Attributes, error) {
+	f, err := fsat.Find(l.FS, p)
+	if err != nil {
+		return fsat.Attributes{}, err
+	}
+	defer f.Close()
+	a, _, err := lowerdir.Attributes(f)
+	return a, err
+}
+
+func (p *Plan) hideWhiteouts(v view) error {
+	for i, l := range v {
+		for _, dir := range l.Facts.WhiteoutParents {
+			// A root is always merged: an overlay has two layers.
+			if dir == "." || p.isAbsent(string(dir)) {
+				continue
+			}
+			layers, err := v.merged(string(dir))
+			if err != nil {
+				return err
+			}
+			switch lowest := len(layers) > 0 && layers[len(layers)-1] == i; {
+			case lowest && l.form.Whiteouts == layer.XattrMarks:
+				if err := p.hideMarks(v, l, string(dir)); err != nil {
+					return err
+				}
+			case lowest && len(layers) == 1:
+				p.addDir(string(dir))
+			}
+		}
+	}
+	return nil
+}
+
+// hideMarks hides the whiteouts by attribute that one layer has in a directory:
+// in the lowest of those that are merged there the kernel does not look for
+// them, and would list them as names that do not exist (ovl_lookup_single in
+// fs/overlayfs/namei.c, "last").
+func (p *Plan) hideMarks(v view, l *layerView, dir string) error {
+	f, err := fsat.Find(l.FS, dir)
+	if err != nil {
+		return err
+	}
+	names, err := fsat.Names(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	for _, name := range names {
+		at := path.Join(dir, name)
+		st, err := l.at(at)
+		if err != nil {
+			return err
+		}
+		if st.kind != whiteoutKind {
+			continue
+		}
+		if _, shows, err := v.find(at); err != nil || shows != nothing {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		p.absent[at] = true
+		p.addDir(dir)
+	}
+	return nil
+}
+
+// byDepth orders paths so that parents come before what is in them.
+func byDepth(a, b string) int {
+	depth := func(p string) int {
+		if p == "." {
+			return -1
+		}
+		return strings.Count(p, "/")
+	}
+	if d := depth(a) - depth(b); d != 0 {
+		return d
+	}
+	return strings.Compare(a, b)
+}
