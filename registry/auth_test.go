@@ -76,6 +76,35 @@ func TestBasic(t *testing.T) {
 	}
 }
 
+// TestBrokenCredentials holds that what cannot be read or asked is told, and
+// keeps nobody from what is public.
+func TestBrokenCredentials(t *testing.T) {
+	ts := tokenServer(t)
+	public, private := serve(t, ts.protect), serve(t, basicOnly)
+	for name, content := range map[string]string{
+		"no helper":       `{"credsStore":"absent"}`,
+		"a helper's name": fmt.Sprintf(`{"credHelpers":{%q:"../x",%q:"../x"}}`, public.host, private.host),
+		"a broken entry":  fmt.Sprintf(`{"auths":{%q:{"auth":"!!!"},%q:5}}`, public.host, private.host),
+	} {
+		var warnings []string
+		o := plain(public)
+		o.AuthFile = writeFile(t, "config.json", []byte(content))
+		o.OnWarning = func(text string) { warnings = append(warnings, text) }
+		c := New(o)
+		for range 2 {
+			if _, _, err := open(t, c, public.host+"/library/hello").Root(t.Context()); err != nil {
+				t.Errorf("%s: a public image: %v", name, err)
+			}
+		}
+		if len(warnings) != 1 || !strings.Contains(warnings[0], public.host) || !strings.Contains(warnings[0], "config.json") {
+			t.Errorf("%s: got warnings %q, want one", name, warnings)
+		}
+		o.PlainHTTP = []string{private.host}
+		_, _, err := open(t, New(o), private.host+"/library/hello").Root(t.Context())
+		wantError(t, err, ErrDenied, "401", "config.json")
+	}
+}
+
 // tokens is a token server, and the guard of the registry it is for.
 type tokens struct {
 	*httptest.Server

@@ -92,6 +92,10 @@ type Options struct {
 	// OnRequest is called after each request, also those for tokens and those
 	// that follow redirects, from the goroutine that sent it. nil means no.
 	OnRequest func(Request)
+	// OnWarning is called with what a user should know and that stops nothing,
+	// such as a credential helper that fails: each text once, from any
+	// goroutine. nil means no.
+	OnWarning func(text string)
 	// Logger tells of retries and of hosts that failed; nil is silent.
 	Logger *slog.Logger
 
@@ -178,7 +182,18 @@ func (o Options) remote() remote.Options {
 		Transport: transport.Options{
 			Base: o.Transport, StreamBuffer: o.StreamBuffer, OnRequest: o.OnRequest,
 		},
+		Warn:   once(o.OnWarning),
 		Logger: o.Logger,
+	}
+}
+
+// once calls warn with each text once.
+func once(warn func(string)) func(string) {
+	var told sync.Map
+	return func(text string) {
+		if _, before := told.LoadOrStore(text, true); !before && warn != nil {
+			warn(text)
+		}
 	}
 }
 

@@ -33,6 +33,8 @@ type Options struct {
 	TokenHosts []string
 	// Patience is how long a token server may take.
 	Patience time.Duration
+	// Warn tells the user of credentials that were passed over.
+	Warn func(text string)
 }
 
 // Authoriser knows how one host wants to be convinced, and with what. It
@@ -47,6 +49,8 @@ type Authoriser struct {
 	seen   *Challenge
 	tokens map[string]bearer   // by repository
 	scopes map[string][]string // likewise, where the host named its own
+	// skipped is why there may be credentials that were not found.
+	skipped error
 }
 
 // New returns an authoriser that has learnt nothing yet.
@@ -125,7 +129,7 @@ func choose(all []Challenge) (*Challenge, error) {
 
 // obtain makes the header for the challenge seen. The lock is held.
 func (a *Authoriser) obtain(ctx context.Context, repo string, refusal *transport.StatusError) (string, error) {
-	creds, err := a.o.Credentials(ctx, a.o.Host, repo)
+	creds, err := a.credentials(ctx, repo)
 	if err != nil {
 		return "", failure.Final(failure.New(failure.Denied, "credentials for %s: %w", a.o.Host, err))
 	}
@@ -139,6 +143,9 @@ func (a *Authoriser) obtain(ctx context.Context, repo string, refusal *transport
 		return "Bearer " + creds.RegistryToken, nil
 	}
 	t, err := a.fetchToken(ctx, repo, creds)
+	if err != nil && a.skipped != nil && errors.Is(err, failure.Denied) {
+		return "", failure.Final(failure.Mark(failure.Denied, fmt.Errorf("%w (credentials for %s: %w)", err, a.o.Host, a.skipped)))
+	}
 	if err != nil {
 		return "", err
 	}
@@ -146,10 +153,29 @@ func (a *Authoriser) obtain(ctx context.Context, repo string, refusal *transport
 	return t.header(), nil
 }
 
+// credentials are those that could be found. What is broken is no reason to
+// give up: the image may be public.
+func (a *Authoriser) credentials(ctx context.Context, repo string) (credentials.Login, error) {
+	creds, err := a.o.Credentials(ctx, a.o.Host, repo)
+	var skipped *credentials.SkippedError
+	if !errors.As(err, &skipped) {
+		a.skipped = nil
+		return creds, err
+	}
+	a.skipped = skipped
+	if a.o.Warn != nil {
+		a.o.Warn(fmt.Sprintf("credentials for %s: %v", a.o.Host, skipped))
+	}
+	return creds, nil
+}
+
 func (a *Authoriser) lacking(refusal *transport.StatusError) error {
 	reason := fmt.Errorf("no credentials for %s are known", a.o.Host)
+	if a.skipped != nil {
+		reason = fmt.Errorf("%w: %w", reason, a.skipped)
+	}
 	if refusal != nil {
-		reason = fmt.Errorf("%w (no credentials for %s are known)", refusal, a.o.Host)
+		reason = fmt.Errorf("%w (%w)", refusal, reason)
 	}
 	return failure.Mark(failure.Denied, reason)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -191,10 +192,10 @@ func parseToken(body io.Reader, object string, now time.Time) (bearer, error) {
 		return bearer{}, failure.New(failure.Network, "%s: %w", object, err)
 	}
 	var answer struct {
-		Token       string    `json:"token"`
-		AccessToken string    `json:"access_token"`
-		ExpiresIn   int64     `json:"expires_in"`
-		IssuedAt    time.Time `json:"issued_at"`
+		Token       string          `json:"token"`
+		AccessToken string          `json:"access_token"`
+		ExpiresIn   json.RawMessage `json:"expires_in"`
+		// Not issued_at: the server's clock is not ours.
 	}
 	if len(raw) > maxToken {
 		return bearer{}, failure.Final(failure.New(failure.Network, "%s: answer of more than %d bytes", object, maxToken))
@@ -210,11 +211,16 @@ func parseToken(body io.Reader, object string, now time.Time) (bearer, error) {
 	if token == "" {
 		return bearer{}, failure.Final(failure.New(failure.Denied, "%s: the answer has no token", object))
 	}
-	// A minute is what the specification says of a token that does not say.
-	life := 60 * time.Second
-	if answer.ExpiresIn > 0 {
-		life = time.Duration(min(answer.ExpiresIn, 24*3600)) * time.Second
+	return bearer{token, now.Add(lifetime(answer.ExpiresIn))}, nil
+}
+
+// lifetime is how long a token lasts: a number of seconds, which some servers
+// write with a fraction or as a string. A minute is what the specification says
+// of an answer that does not say.
+func lifetime(raw json.RawMessage) time.Duration {
+	seconds, err := strconv.ParseFloat(strings.Trim(string(raw), `" `), 64)
+	if err != nil || !(seconds > 0) {
+		return time.Minute
 	}
-	// Not issued_at: the server's clock is not ours.
-	return bearer{token, now.Add(life)}, nil
+	return time.Duration(min(seconds, 24*3600) * float64(time.Second))
 }

@@ -72,7 +72,7 @@ func newPeer(c *Client, name string, e hosts.Endpoint) (*peer, error) {
 func (c *Client) authoriser(p *peer, lookup auth.Lookup) *auth.Authoriser {
 	return auth.New(auth.Options{
 		Host: p.host, Base: p.base, Client: p.client, UserAgent: c.o.UserAgent,
-		Credentials: lookup, TokenHosts: c.o.TokenHosts, Patience: c.o.StallTimeout,
+		Credentials: lookup, TokenHosts: c.o.TokenHosts, Patience: c.o.StallTimeout, Warn: c.o.Warn,
 	})
 }
 

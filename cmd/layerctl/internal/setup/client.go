@@ -93,6 +93,7 @@ func RegistryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 		UserAgent:    "layerctl/" + Version(),
 		Logger:       Logger(c),
 		OnRequest:    counter(c),
+		OnWarning:    warner(c),
 	}
 }
 
@@ -105,6 +106,15 @@ func archiveOptions(c *cli.Context) registry.ArchiveOptions {
 		o.Stdin = c.App.Reader
 	}
 	return o
+}
+
+// warner prints warnings, unless the user wants none.
+func warner(c *cli.Context) func(string) {
+	if c.Bool("quiet") {
+		return nil
+	}
+	console := terminal.NewConsole(c.App.ErrWriter)
+	return func(text string) { console.Warn("%s", text) }
 }
 
 // openCache opens the cache in the store's blobs/. Without one, which a user
