@@ -59,7 +59,7 @@ type Options struct {
 	Windows *unpack.Windows
 	// Memory bounds the bytes that the paths of all layers of an image may
 	// take where they are merged, about 400 for each and its own length; 0
-	// means 512 MiB.
+	// means 512 MiB, and a negative number no limit.
 	Memory int64
 	// Devices is what becomes of device nodes; zero makes them where the
 	// process may, and where files have the image's owners.

@@ -19,7 +19,6 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/rootfs"
-	"github.com/layerctl/layerctl/unpack"
 )
 
 // RootFSOptions say how [Client.RootFS] and [Client.OpenFile] read an image;
@@ -29,20 +28,6 @@ type RootFSOptions struct {
 	// read from its journal, in which devices that were not made are missing.
 	// nil asks none.
 	Store *overlaystore.Store
-	// Jobs is how many layers are fetched and read at a time; 0 means
-	// [DefaultJobs].
-	Jobs int
-	// Limits bound what a layer may be; see [unpack.ReadOptions].
-	Limits unpack.Limits
-	// Windows is the memory that zstd layers share; see [unpack.ReadOptions].
-	Windows *unpack.Windows
-	// Memory bounds the bytes that the paths of all layers may take; 0 means
-	// 512 MiB, and a negative number no limit.
-	Memory int64
-	// Progress hears of the layers that are fetched, [LayerMissing],
-	// [LayerProgress] and [LayerAgain], from several goroutines at once, and
-	// must not block for long; nil hears nothing.
-	Progress func(Event)
 }
 
 // RootFS reads the root filesystem of the image that ref means for the client's
@@ -91,8 +76,8 @@ func (c *Client) OpenFile(ctx context.Context, ref, path string, o RootFSOptions
 
 func (c *Client) rootfsOptions(o RootFSOptions) rootfs.Options {
 	return rootfs.Options{
-		Store: o.Store, Jobs: fetch.Jobs(o.Jobs), Strict: c.options.Strict, Limits: o.Limits,
-		Windows: o.Windows, Buffers: c.buffers, Memory: o.Memory, Logger: c.log,
+		Store: o.Store, Jobs: fetch.Jobs(c.options.Jobs), Strict: c.options.Strict, Limits: c.options.Limits,
+		Windows: c.options.Windows, Buffers: c.buffers, Memory: c.options.Memory, Logger: c.log,
 	}
 }
 
@@ -106,7 +91,7 @@ func (c *Client) rootfsLayers(ctx context.Context, ref string, o RootFSOptions) 
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("look into %s: %w", s.Reference(), err), s.Close())
 	}
-	f := c.fetcher(s, o.Progress)
+	f := c.fetcher(s, c.options.Progress)
 	var layers []rootfs.Layer
 	for _, l := range fetch.Number(found) {
 		layers = append(layers, rootfs.Layer{Layer: l.Layer, Fetch: func(ctx context.Context, use func(io.Reader) error) error {

@@ -189,11 +189,12 @@ func TestOpenFileVerifies(t *testing.T) {
 func TestRootFSLimits(t *testing.T) {
 	s := newInspected(t, Options{})
 	ref := looked(t, s, layers{{imagetest.File("a/b", "")}, {imagetest.File("a/c", "")}})
-	for want, o := range map[error]RootFSOptions{
+	for want, o := range map[error]Options{
 		ErrLimit:        {Memory: 1000},
 		unpack.ErrLimit: {Limits: unpack.Limits{Entries: 1}},
 	} {
-		if _, err := s.client.RootFS(t.Context(), ref, o); !errors.Is(err, want) {
+		o.Registry, o.Platform = s.client.options.Registry, "linux/arm/v7"
+		if _, err := New(o).RootFS(t.Context(), ref, RootFSOptions{}); !errors.Is(err, want) {
 			t.Errorf("error = %v, want %v", err, want)
 		}
 	}

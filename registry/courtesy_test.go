@@ -69,7 +69,7 @@ func TestHeadIsACourtesy(t *testing.T) {
 				}
 				return true
 			}))
-			desc, err := open(t, New(plain(s)), s.host+"/library/hello").Resolve(t.Context())
+			desc, err := open(t, New(plain(s)), s.host+"/library/hello").Describe(t.Context())
 			if err != nil || desc.Digest != s.top || desc.MediaType != ocispec.MediaTypeImageIndex || desc.Size < 100 {
 				t.Errorf("got %+v, %v, want %s", desc, err, s.top)
 			}
@@ -87,7 +87,7 @@ func TestHeadIsACourtesy(t *testing.T) {
 		}))
 		top = s.top
 		src := open(t, New(plain(s)), s.host+"/library/hello")
-		if _, err := src.Resolve(t.Context()); err != nil {
+		if _, err := src.Describe(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		desc, raw, err := src.Root(t.Context())

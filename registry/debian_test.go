@@ -179,7 +179,7 @@ func TestDistribution(t *testing.T) {
 	if want := fmt.Sprint([]int{401, 200, 200}); fmt.Sprint(statuses) != want {
 		t.Errorf("got statuses %v, want %s", statuses, want)
 	}
-	if desc, err := open(t, New(o), ref).Resolve(t.Context()); err != nil || desc.Digest != top {
+	if desc, err := open(t, New(o), ref).Describe(t.Context()); err != nil || desc.Digest != top {
 		t.Errorf("got %s, %v, want %s", desc.Digest, err, top)
 	}
 	_, _, err = open(t, New(o), ref+":none").Root(t.Context())

@@ -44,7 +44,7 @@ func ExampleSource_Blob() {
 		log.Fatal(err)
 	}
 	defer source.Close()
-	desc, err := source.Resolve(ctx)
+	desc, err := source.Describe(ctx)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func TestLayoutAndArchive(t *testing.T) {
 	desc, body := helloLayer(t)
 	for _, ref := range []string{"oci:" + hello, "oci:" + hello + ":latest", "oci-archive:" + archiveOf(t, hello)} {
 		src := open(t, New(Options{}), ref)
-		top, err := src.Resolve(t.Context())
+		top, err := src.Describe(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func TestLayoutOfSharedNames(t *testing.T) {
 		":v1": z.Digest, ":z:v1": z.Digest, ":reg.example:5000/z:v1": z.Digest,
 		":c": again.Digest, "@" + b.Digest.String(): b.Digest,
 	} {
-		got, err := open(t, New(Options{}), "oci:"+l.Dir+name).Resolve(t.Context())
+		got, err := open(t, New(Options{}), "oci:"+l.Dir+name).Describe(t.Context())
 		if err != nil || got.Digest != want {
 			t.Errorf("%s: got %s, %v, want %s", name, got.Digest, err, want)
 		}
@@ -145,7 +145,7 @@ func TestLayoutOfSharedNames(t *testing.T) {
 		"":        {"several images", `"docker.io/library/x:latest"`, `"reg.example:5000/z:v1"`, `"@` + b.Digest.String() + `"`, `"c"`},
 		":none":   {`no tag "none"`, `"docker.io/library/y:latest"`},
 	} {
-		_, err := open(t, New(Options{}), "oci:"+l.Dir+name).Resolve(t.Context())
+		_, err := open(t, New(Options{}), "oci:"+l.Dir+name).Describe(t.Context())
 		wantError(t, err, ErrNotFound, words...)
 	}
 }
@@ -156,7 +156,7 @@ func TestLayoutWithoutNamesOfOnePlatform(t *testing.T) {
 	two := l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, imagetest.Tar(imagetest.File("a", "b")))
 	l.Tag(one, "")
 	l.Tag(two, "")
-	_, err := open(t, New(Options{}), "oci:"+l.Dir).Resolve(t.Context())
+	_, err := open(t, New(Options{}), "oci:"+l.Dir).Describe(t.Context())
 	wantError(t, err, ErrNotFound, "by :TAG or @DIGEST", one.Digest.String(), two.Digest.String())
 }
 

@@ -141,7 +141,7 @@ func TestCapabilities(t *testing.T) {
 	mirror, origin := serve(t, nil), serve(t, nil)
 	toml := fmt.Sprintf("[host.%q]\ncapabilities = [\"pull\"]", mirror.URL)
 	src := open(t, New(mirrored(t, origin.host, toml)), origin.host+"/library/hello")
-	if _, err := src.Resolve(t.Context()); err != nil {
+	if _, err := src.Describe(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := src.Root(t.Context()); err != nil {

@@ -35,7 +35,7 @@ func TestRootIsOneRequest(t *testing.T) {
 	if _, _, err := src.Root(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if _, err := src.Resolve(t.Context()); err != nil {
+	if _, err := src.Describe(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if _, err := src.Manifest(t.Context(), desc); err != nil {
@@ -53,7 +53,7 @@ func TestRootIsOneRequest(t *testing.T) {
 func TestResolveIsOneHead(t *testing.T) {
 	s := serve(t, nil)
 	src := open(t, New(plain(s)), s.host+"/library/hello")
-	desc, err := src.Resolve(t.Context())
+	desc, err := src.Describe(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestOneConnection(t *testing.T) {
 		o := plain(s)
 		o.UserAgent = agent
 		src := open(t, New(o), s.host+"/library/hello")
-		if _, err := src.Resolve(t.Context()); err != nil {
+		if _, err := src.Describe(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		top, _, err := src.Root(t.Context())
@@ -144,7 +144,7 @@ func TestRemoteErrors(t *testing.T) {
 		wantError(t, err, ErrNotFound, "read "+s.host+"/library/hello:none", "GET http://"+s.host, "404", "MANIFEST_UNKNOWN")
 	})
 	t.Run("a missing tag, asked for by HEAD", func(t *testing.T) {
-		_, err := open(t, c, s.host+"/library/hello:none").Resolve(t.Context())
+		_, err := open(t, c, s.host+"/library/hello:none").Describe(t.Context())
 		wantError(t, err, ErrNotFound, "GET http://"+s.host, "MANIFEST_UNKNOWN")
 	})
 	t.Run("a missing blob", func(t *testing.T) {

@@ -27,8 +27,8 @@ const (
 // origin is one place that images come from. It verifies no more than that
 // Root's bytes are those of Root's descriptor.
 type origin interface {
-	// Resolve is Root without the bytes, where that is cheaper.
-	Resolve(ctx context.Context) (ocispec.Descriptor, error)
+	// Describe is Root without the bytes, where that is cheaper.
+	Describe(ctx context.Context) (ocispec.Descriptor, error)
 	Root(ctx context.Context) (ocispec.Descriptor, []byte, error)
 	Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
 	Blob(ctx context.Context, desc ocispec.Descriptor) (*content.Reader, error)
@@ -48,16 +48,16 @@ type Source struct {
 // Reference is what was opened.
 func (s *Source) Reference() Reference { return s.ref }
 
-// Resolve asks what the reference names: a HEAD request, or none if this
+// Describe asks what the reference names: a HEAD request, or none if this
 // Source knows it already. The size and the media type are the registry's
 // word, and so is the digest that a tag stands for.
-func (s *Source) Resolve(ctx context.Context) (ocispec.Descriptor, error) {
+func (s *Source) Describe(ctx context.Context) (ocispec.Descriptor, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.top.Digest != "" {
 		return s.top, nil
 	}
-	desc, err := s.from().Resolve(ctx)
+	desc, err := s.from().Describe(ctx)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("resolve %s: %w", s.ref, err)
 	}
@@ -66,7 +66,7 @@ func (s *Source) Resolve(ctx context.Context) (ocispec.Descriptor, error) {
 }
 
 // Root reads what the reference names, an index or a manifest: one GET
-// request, or none if this Source read it already. After [Source.Resolve] it
+// request, or none if this Source read it already. After [Source.Describe] it
 // reads what that returned, wherever the tag has moved since. The bytes are
 // exactly the registry's and hash to the descriptor's digest. The caller must
 // not change them.
@@ -205,7 +205,7 @@ type unopened struct{}
 
 var errUnopened = failure.New(ErrReference, "a source that was not opened")
 
-func (unopened) Resolve(context.Context) (ocispec.Descriptor, error) {
+func (unopened) Describe(context.Context) (ocispec.Descriptor, error) {
 	return ocispec.Descriptor{}, errUnopened
 }
 

@@ -12,7 +12,7 @@ import (
 func TestZeroValues(t *testing.T) {
 	ctx, desc := t.Context(), describe([]byte("x"))
 	var s Source
-	_, err := s.Resolve(ctx)
+	_, err := s.Describe(ctx)
 	wantError(t, err, ErrReference)
 	_, _, err = s.Root(ctx)
 	wantError(t, err, ErrReference)

@@ -10,7 +10,6 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/registry"
-	"github.com/layerctl/layerctl/unpack"
 )
 
 // pathArgument parts REF:PATH, the one argument; path is "" where there is none.
@@ -42,14 +41,7 @@ func readRootFS(c *cli.Context, ref string, use rootfsReader) (err error) {
 	if err := setup.CheckJobs(c); err != nil {
 		return err
 	}
-	share := setup.Shares(c)
-	o := layerctl.RootFSOptions{
-		Jobs:     share.Jobs,
-		Limits:   setup.Limits(c),
-		Windows:  unpack.NewWindows(share.Windows),
-		Memory:   setup.Size(c, "max-memory") / 2,
-		Progress: func(e layerctl.Event) { show.Event(ref, e) },
-	}
+	var o layerctl.RootFSOptions
 	if o.Store, err = setup.StoreForRootFS(c); err != nil {
 		return err
 	}
@@ -62,5 +54,5 @@ func readRootFS(c *cli.Context, ref string, use rootfsReader) (err error) {
 	return with(c, []string{ref}, func(l *layerctl.Client) error {
 		defer show.Finish()
 		return use(l, o)
-	})
+	}, setup.Resources(c, func(e layerctl.Event) { show.Event(ref, e) }))
 }

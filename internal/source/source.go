@@ -112,7 +112,7 @@ func (s *Source) Has(desc ocispec.Descriptor) bool {
 // or offline what the cache knows.
 func (s *Source) Describe(ctx context.Context) (ocispec.Descriptor, error) {
 	if !s.options.Offline {
-		return s.remote.Resolve(ctx)
+		return s.remote.Describe(ctx)
 	}
 	desc, known, err := s.known(ctx)
 	if err == nil && !known {
@@ -173,7 +173,7 @@ func (s *Source) known(ctx context.Context) (_ ocispec.Descriptor, known bool, e
 	if err != nil || s.options.Offline {
 		return desc, err == nil, nil
 	}
-	if desc, err = s.remote.Resolve(ctx); err != nil {
+	if desc, err = s.remote.Describe(ctx); err != nil {
 		return ocispec.Descriptor{}, false, err
 	}
 	return desc, s.options.Cache.Has(desc), nil

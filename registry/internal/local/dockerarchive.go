@@ -237,8 +237,8 @@ func (d *DockerArchive) noArchive() error {
 // Close releases the archive.
 func (d *DockerArchive) Close() error { return d.files.close() }
 
-// Resolve describes the manifest that was made.
-func (d *DockerArchive) Resolve(context.Context) (ocispec.Descriptor, error) {
+// Describe tells of the manifest that was made.
+func (d *DockerArchive) Describe(context.Context) (ocispec.Descriptor, error) {
 	if d.name.Digest != "" && d.name.Digest != d.desc.Digest {
 		return d.desc, failure.New(failure.NotFound, "the archive's image is %s", d.desc.Digest)
 	}
@@ -247,7 +247,7 @@ func (d *DockerArchive) Resolve(context.Context) (ocispec.Descriptor, error) {
 
 // Root is the manifest that was made.
 func (d *DockerArchive) Root(ctx context.Context) (ocispec.Descriptor, []byte, error) {
-	desc, err := d.Resolve(ctx)
+	desc, err := d.Describe(ctx)
 	return desc, d.raw, err
 }
 

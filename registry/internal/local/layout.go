@@ -79,8 +79,8 @@ func (l *Layout) noLayout() error {
 	return failure.New(failure.Malformed, "%s is no OCI image layout: it has no %s%s", l.name.file(), ocispec.ImageLayoutFile, instead)
 }
 
-// Resolve says what the name stands for.
-func (l *Layout) Resolve(ctx context.Context) (ocispec.Descriptor, error) {
+// Describe says what the name stands for.
+func (l *Layout) Describe(ctx context.Context) (ocispec.Descriptor, error) {
 	desc, _, err := l.find(ctx)
 	return desc, err
 }

@@ -81,8 +81,8 @@ func (r *Repository) try(ctx context.Context, byDigest bool, ask func(*route) er
 	}
 }
 
-// Resolve asks what the name stands for.
-func (r *Repository) Resolve(ctx context.Context) (ocispec.Descriptor, error) {
+// Describe asks what the name stands for.
+func (r *Repository) Describe(ctx context.Context) (ocispec.Descriptor, error) {
 	var desc ocispec.Descriptor
 	err := r.try(ctx, r.name.Digest != "", func(rt *route) (err error) {
 		desc, err = r.head(ctx, rt)
