@@ -18,17 +18,15 @@ func (u *unpacker) entry() error {
 	if err := u.meter.entry(h.Name); err != nil {
 		return err
 	}
-	if h.Sparse {
-		return u.malformed("a sparse file, which the image-spec advises against and no builder writes")
-	}
-	if h.Repeated {
-		if err := u.note(NotePAXRepeated); err != nil {
-			return err
-		}
+	if err := u.noteHeader(); err != nil {
+		return err
 	}
 	path, k, reason := parseName(h.Name)
 	if reason != "" {
 		return u.malformed("%s", reason)
+	}
+	if err := u.checkDotDot(h.Name); err != nil {
+		return err
 	}
 	if err := u.meter.depth(path, h.Name); err != nil {
 		return err
@@ -43,6 +41,23 @@ func (u *unpacker) entry() error {
 		return u.malformed("the layer's root as something else than a directory")
 	}
 	return u.make(path)
+}
+
+// noteHeader counts what the tar reader read though it is not as it should be.
+func (u *unpacker) noteHeader() error {
+	h := u.h
+	for _, n := range []struct {
+		is  bool
+		key string
+	}{{h.Repeated, NotePAXRepeated}, {h.OddTime, NotePAXTime}, {h.SizeIgnored, NoteSize}, {h.Sparse, NoteSparse}} {
+		if !n.is {
+			continue
+		}
+		if err := u.note(n.key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // make makes what the current entry says at path.

@@ -29,7 +29,7 @@ func (u *unpacker) file(path string, e layer.Entry) error {
 	if u.skips(e.Path) {
 		return u.placeholder(parent, base, e)
 	}
-	if err := u.meter.fits(u.h.Name, u.h.Size, u.stream.Size()); err != nil {
+	if err := u.meter.fits(u.h.Name, u.h.Size, u.h.Data, u.stream.Size()); err != nil {
 		return err
 	}
 	fd, err := u.create(parent, base, e.Path)
@@ -37,7 +37,7 @@ func (u *unpacker) file(path string, e layer.Entry) error {
 		return err
 	}
 	f := newFile{fd: fd, entry: e, aboveGID: parent.gid}
-	if u.writer.takes(e) {
+	if !u.h.Sparse && u.writer.takes(e) {
 		e.Sum, err = u.writeLater(f)
 	} else {
 		e.Sum, err = u.fill(fd, e)
@@ -90,6 +90,14 @@ func (u *unpacker) fill(fd int, e layer.Entry) (sum uint32, err error) {
 		return 0, err
 	}
 	for {
+		if n := u.tar.Hole(); n > 0 {
+			if u.o.Record != nil {
+				sum = sumZeros(sum, n)
+			}
+			if err := writeHole(to, n); err != nil {
+				return 0, failed("write", e.Path, err)
+			}
+		}
 		b, err := u.tar.Content()
 		if err == io.EOF {
 			return sum, nil
@@ -160,6 +168,8 @@ type descriptor struct {
 }
 
 func (d descriptor) Write(b []byte) (int, error) { return len(b), d.disk.Write(d.fd, b) }
+
+func (d descriptor) writeHole(n int64) error { return d.disk.WriteHole(d.fd, n) }
 
 // setFile sets the attributes, in the order that keeps them: chown clears
 // set-id bits and capabilities, a mode may forbid to set attributes.

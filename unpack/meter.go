@@ -15,6 +15,7 @@ type meter struct {
 	root     int
 	entries  int64
 	recorded int64
+	holes    int64 // of sparse files
 	spent    int64 // bytes and entries since the filesystem was last asked; enough at the start to ask at once
 }
 
@@ -39,13 +40,15 @@ func (m *meter) depth(path, name string) error {
 	return nil
 }
 
-// fits is asked before a file of n bytes is begun.
-func (m *meter) fits(name string, n, tarSize int64) error {
-	if n > m.limits.Bytes-tarSize {
+// fits is asked before a file of size bytes is begun, of which data stand in the
+// tar.
+func (m *meter) fits(name string, size, data, tarSize int64) error {
+	if size > m.limits.Bytes-tarSize-m.holes {
 		return &LimitError{Limit: "bytes", Max: m.limits.Bytes, Entry: name}
 	}
-	if n >= spaceBytes {
-		return m.free(n)
+	m.holes += size - data
+	if data >= spaceBytes {
+		return m.free(data)
 	}
 	return nil
 }

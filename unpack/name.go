@@ -3,6 +3,7 @@
 package unpack
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -45,37 +46,40 @@ func parseName(name string) (path string, k kind, reason string) {
 	return parseWhiteout(path)
 }
 
-// clean removes what stands for nothing. ".." is an error even where it stays
-// inside: which directory it leads to depends on symlinks, and no honest
-// builder writes it.
+// clean removes what stands for nothing, and each ".." with the name before it,
+// as path.Clean does. One that leads out is an error; see [unpacker.checkDotDot]
+// for the others.
 func clean(name string) (path, reason string) {
 	if isClean(name) {
 		return name, ""
 	}
-	var b strings.Builder
+	b := make([]byte, 0, len(name))
 	for part := range strings.SplitSeq(name, "/") {
 		switch {
 		case part == "" || part == ".":
 			continue
+		case part == ".." && len(b) == 0:
+			return "", `a path that leads out with ".."`
 		case part == "..":
-			return "", `a path with ".."`
+			b = b[:max(bytes.LastIndexByte(b, '/'), 0)]
+			continue
 		case len(part) > maxName:
 			return "", fmt.Sprintf("a name of %d bytes, more than %d", len(part), maxName)
 		case strings.IndexByte(part, 0) >= 0:
 			return "", "a name with a NUL"
 		}
-		if b.Len() > 0 {
-			b.WriteByte('/')
+		if len(b) > 0 {
+			b = append(b, '/')
 		}
-		b.WriteString(part)
+		b = append(b, part...)
 	}
 	switch {
-	case b.Len() == 0:
+	case len(b) == 0:
 		return ".", ""
-	case b.Len() > maxPath:
-		return "", fmt.Sprintf("a path of %d bytes, more than %d", b.Len(), maxPath)
+	case len(b) > maxPath:
+		return "", fmt.Sprintf("a path of %d bytes, more than %d", len(b), maxPath)
 	}
-	return b.String(), ""
+	return string(b), ""
 }
 
 // isClean is true for the names that need no work, which are most.

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,6 +85,14 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+func timeOf(name string, sec, nsec int64) func(*testing.T, string, unpack.Result) {
+	return func(t *testing.T, dir string, _ unpack.Result) {
+		if st := stat(t, dir, name); int64(st.Mtim.Sec) != sec || int64(st.Mtim.Nsec) != nsec {
+			t.Errorf("time = %d.%09d, want %d.%09d", st.Mtim.Sec, st.Mtim.Nsec, sec, nsec)
+		}
+	}
+}
+
 func TestSizesAndExtendedHeaders(t *testing.T) {
 	file := RawEntry{Name: "f", Type: '0', Body: "content"}
 	many := make([]string, 0, 2000)
@@ -101,13 +111,37 @@ func TestSizesAndExtendedHeaders(t *testing.T) {
 			name: "a sparse file of version 1.0 that claims a pebibyte",
 			raw: RawTar(PAX("GNU.sparse.major", "1", "GNU.sparse.minor", "0", "GNU.sparse.name", "f", "GNU.sparse.realsize", "1125899906842624"),
 				RawEntry{Name: "GNUSparseFile.0/f", Type: '0', Body: "0\n" + strings.Repeat("\x00", 510)}),
-			fails: unpack.ErrMalformed, says: "sparse",
+			fails: unpack.ErrLimit, says: "bytes",
+		},
+		{
+			name: "a sparse file of a pebibyte", raw: sparseFile(1 << 50), fails: unpack.ErrLimit, says: "bytes",
+		},
+		{
+			name: "sparse files that are too large together", o: unpack.Options{Limits: unpack.Limits{Bytes: 10 << 20}},
+			raw:   slices.Concat(sparseOpen(6<<20), sparseOpen(6<<20)),
+			fails: unpack.ErrLimit, says: "bytes",
+		},
+		{
+			name: "a sparse file", raw: sparseFile(3 << 20), notes: "sparse-file=1", strict: true, merged: "-",
+			check: func(t *testing.T, dir string, r unpack.Result) {
+				b, err := os.ReadFile(dir + "/f")
+				if want := "head" + strings.Repeat("\x00", 1<<20-4) + "middle"; err != nil || string(bytes.TrimRight(b, "\x00")) != want || len(b) != 3<<20 {
+					t.Errorf("content of %d bytes, %v", len(b), err)
+				}
+				if st := stat(t, dir, "f"); st.Blocks*512 > 1<<20 {
+					t.Errorf("the file takes %d blocks", st.Blocks)
+				}
+				equal(t, "content that is counted", fmt.Sprint(r.Content), fmt.Sprint(3<<20))
+			},
 		},
 		{
 			name: "a sparse file of version 0.1", raw: RawTar(PAX("GNU.sparse.map", "0,1,5,2", "GNU.sparse.size", "7"), file),
 			fails: unpack.ErrMalformed, says: "sparse",
 		},
-		{name: "an old GNU sparse file", raw: RawTar(RawEntry{Name: "f", Type: 'S', Magic: "ustar  \x00"}), fails: unpack.ErrMalformed, says: "sparse"},
+		{name: "an old GNU sparse file", raw: RawTar(RawEntry{Name: "f", Type: 'S', Magic: "ustar  \x00"}), notes: "sparse-file=1", strict: true, merged: "f:"},
+		{name: "a time without whole seconds", raw: RawTar(PAX("mtime", ".5"), file), notes: "pax-time=1", strict: true, merged: "-", check: timeOf("f", 0, 5e8)},
+		{name: "a time as Python writes a float", raw: RawTar(PAX("mtime", "1.7e+09"), file), notes: "pax-time=1", strict: true, merged: "-", check: timeOf("f", 17e8, 0)},
+		{name: "an empty PAX header, and empty records", raw: RawTar(PAX(), PAX("path", "", "mtime", ""), file), notes: "pax-repeated=1", strict: true, merged: "-"},
 		{name: "a PAX header of more than 1 MiB", raw: RawTar(PAX(many...), file), fails: unpack.ErrMalformed, says: "more than 1048576"},
 		{
 			name: "a GNU long name of more than 1 MiB", raw: RawTar(RawEntry{Name: "././@LongLink", Type: 'L', Body: strings.Repeat("n", 1<<20+1)}, file),

@@ -76,7 +76,8 @@ type Limits struct {
 	Entries int64
 	// Depth is the number of names in a path: 1000.
 	Depth int
-	// Bytes is the size of the uncompressed tar: 256 GiB.
+	// Bytes is the size of the uncompressed tar, with the holes of sparse files
+	// that do not stand in it: 256 GiB.
 	Bytes int64
 	// Ratio is how many times larger than the blob the tar may grow, looked
 	// at once it is past 1 GiB: 200.

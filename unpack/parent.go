@@ -158,7 +158,7 @@ func (w *walk) follow(d *dir, name string) error {
 func (w *walk) missing(d *dir, name, path string) error {
 	u := w.u
 	if w.p == forTarget {
-		return &absentError{w.rest(path)}
+		return w.missingTarget(path)
 	}
 	if err := u.checkImplied(name, path); err != nil {
 		return err
@@ -173,6 +173,18 @@ func (w *walk) missing(d *dir, name, path string) error {
 		u.states.real(d.path)
 	}
 	return u.imply(made, v)
+}
+
+// missingTarget goes on below a path that this layer does not have. A ".." that
+// follows leads back out of it, as it does for a path whose parents are made.
+func (w *walk) missingTarget(path string) error {
+	rest := w.rest(path)
+	if !slices.Contains(w.names, "..") {
+		return &absentError{rest}
+	}
+	w.at, w.names = ".", w.names[:0]
+	w.push(rest)
+	return nil
 }
 
 // rest is where a target would be, below path that is missing.

@@ -17,11 +17,10 @@ import (
 	"testing/iotest"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-
 	. "github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
+	"github.com/opencontainers/go-digest"
 )
 
 // noise is what does not compress, and is the same each time.

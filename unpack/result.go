@@ -44,8 +44,13 @@ const (
 	NoteAUFS           = "aufs-metadata"         // .wh..wh.aufs, .wh..wh.orph, .wh..wh.plnk
 	NoteTime           = "time-clamped"          // a time that the filesystem cannot hold
 	NotePAXRepeated    = "pax-repeated"          // an extended header or record came twice
+	NotePAXTime        = "pax-time"              // a time that is not written as POSIX has it: ".5", "1e9"
+	NoteSize           = "size-ignored"          // a link, directory, device or FIFO with a size, which no data follows
+	NoteSparse         = "sparse-file"           // a file with holes that do not stand in the tar
+	NoteDotDot         = "dot-dot"               // a name with ".." that stays inside
 	NoteAfterEnd       = "data-after-end"        // bytes that are not zero after the end of the archive
 	NoteMediaType      = "media-type"            // the blob is not compressed as its media type says
+	NoteXattrNamespace = "xattr-namespace"       // an attribute of a namespace that Linux does not have, as com.apple.
 	NoteXattrOverlay   = "xattr-overlay"         // an overlayfs mark of the image's
 	NoteXattrTrusted   = "xattr-trusted"         // another trusted. attribute
 	NoteXattrSecurity  = "xattr-security"        // a security. attribute that belongs to the host

@@ -5,6 +5,7 @@ package unpack
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/layerdisk"
@@ -49,19 +50,19 @@ func (u *unpacker) xattrs() (map[string]string, error) {
 	return kept, nil
 }
 
+// namespaces are those of Linux (xattr(7)).
+var namespaces = []string{"system", "security", "trusted", "user"}
+
 // judge says under which note an attribute is dropped, if it is. The marks of
 // overlayfs would change what the mount shows, those of the host's own
 // security what the host believes; neither is the image's to set.
 func (u *unpacker) judge(x layertar.Xattr) (drop string, err error) {
-	switch {
-	case x.Name == "" || len(x.Name) > maxName || strings.IndexByte(x.Name, 0) >= 0:
-		return "", u.malformed("an extended attribute with the name %s", quote(x.Name))
-	case len(x.Value) > maxValue:
-		return "", u.malformed("extended attribute %s with %d bytes, more than %d", quote(x.Name), len(x.Value), maxValue)
-	}
 	namespace, rest, _ := strings.Cut(x.Name, ".")
-	if rest == "" {
-		return "", u.malformed("an extended attribute with the name %s", quote(x.Name))
+	switch {
+	case rest == "" || !slices.Contains(namespaces, namespace):
+		return NoteXattrNamespace, nil
+	case x.Name != capability && (len(x.Name) > maxName || len(x.Value) > maxValue):
+		return NoteXattrSupport, nil // more than Linux takes, whatever the filesystem
 	}
 	switch namespace {
 	case "trusted":
@@ -73,10 +74,9 @@ func (u *unpacker) judge(x layertar.Xattr) (drop string, err error) {
 		return u.judgeUser(rest), nil
 	case "security":
 		return u.judgeSecurity(x)
-	case "system":
+	default:
 		return u.judgeSystem(x)
 	}
-	return "", u.malformed("extended attribute %s of an unknown namespace", quote(x.Name))
 }
 
 func (u *unpacker) judgeUser(name string) (drop string) {
@@ -127,7 +127,7 @@ func (u *unpacker) judgeSystem(x layertar.Xattr) (drop string, err error) {
 	case accessACL, defaultACL:
 		return u.judgeACL(x)
 	}
-	return "", u.malformed("extended attribute %s of an unknown namespace", quote(x.Name))
+	return NoteXattrNamespace, nil
 }
 
 // setXattrs sets what xattrs has kept, and takes out of e what cannot be set
@@ -156,26 +156,30 @@ func (u *unpacker) setXattr(fd int, name, value, path string) (drop string, err 
 		return "", nil
 	}
 	err = u.disk.Setxattr(fd, name, value)
-	switch err {
-	case nil:
+	isACL := name == accessACL || name == defaultACL
+	switch {
+	case err == nil:
 		return "", nil
-	case unix.EOPNOTSUPP:
+	case err == unix.EPERM && name == capability:
+		return NoteCapability, nil
+	case err == unix.EINVAL && isACL:
+		return "", &MalformedError{Entry: path, Offset: -1, Reason: "an invalid POSIX ACL"}
+	case err == unix.EOPNOTSUPP, name != capability && u.refuses(err):
 		return NoteXattrSupport, nil
-	case unix.EPERM:
-		if name == capability {
-			return NoteCapability, nil
-		}
-	case unix.EINVAL:
-		if name == accessACL || name == defaultACL {
-			return "", &MalformedError{Entry: path, Offset: -1, Reason: "an invalid POSIX ACL"}
-		}
-	case unix.ENOSPC, unix.E2BIG, unix.ERANGE:
-		if u.meter.free(maxValue) == nil {
-			return "", fmt.Errorf("set extended attribute %s of %s: its %d bytes are too large for this filesystem: %w",
-				quote(name), quote(path), len(value), err)
-		}
 	}
 	return "", fmt.Errorf("set extended attribute %s of %s: %w", quote(name), quote(path), err)
+}
+
+// refuses is true for what a filesystem says of an extended attribute that it
+// cannot hold: of this name, or as large as that. A full disk is none of these.
+func (u *unpacker) refuses(err error) bool {
+	switch err {
+	case unix.EPERM, unix.EINVAL:
+		return true
+	case unix.ENOSPC, unix.E2BIG, unix.ERANGE:
+		return u.meter.free(maxValue) == nil
+	}
+	return false
 }
 
 // stripXattrs removes what an earlier entry has set on a directory.

@@ -43,6 +43,8 @@ type maker interface {
 	// Create makes a new regular file, never opens one.
 	Create(dir int, name string) (fd int, err error)
 	Write(fd int, b []byte) error
+	// WriteHole has n zeros follow what was written, without any data.
+	WriteHole(fd int, n int64) error
 	// WriteBehind has a file begin to reach the device.
 	WriteBehind(fd int)
 	Symlink(target string, dir int, name string) error

@@ -66,6 +66,15 @@ func (d Kernel) Write(fd int, b []byte) error {
 	return nil
 }
 
+// WriteHole goes over n bytes, and makes the file as long as that.
+func (d Kernel) WriteHole(fd int, n int64) error {
+	end, err := unix.Seek(fd, n, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	return d.do("write", func() error { return unix.Ftruncate(fd, end) })
+}
+
 // WriteBehind has the kernel begin to write a file to the device. It is a hint
 // without an error: what cannot be written the sync will say.
 func (d Kernel) WriteBehind(fd int) {

@@ -162,6 +162,8 @@ func (m *Memory) Create(dir int, name string) (fd int, err error) {
 
 func (m *Memory) Write(int, []byte) error { return nil }
 
+func (m *Memory) WriteHole(int, int64) error { return nil }
+
 func (m *Memory) WriteBehind(int) {}
 
 func (m *Memory) Symlink(target string, dir int, name string) error {

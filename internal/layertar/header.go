@@ -23,14 +23,17 @@ type Header struct {
 	Type     byte
 	Mode     int64
 	UID, GID int64
-	// Size is the length of the content that follows, in bytes.
-	Size int64
+	// Size is the length of the content in bytes, the holes of a sparse file
+	// included. Data is how much of it stands in the tar.
+	Size, Data int64
 	// Seconds and Nanoseconds are the modification time since 1970, the
 	// nanoseconds never negative. TimeClamped says that the tar's own time
-	// was outside int64.
+	// was outside int64, OddTime that it is a number as POSIX does not write
+	// one: ".5", "1.7e9".
 	Seconds     int64
 	Nanoseconds int64
 	TimeClamped bool
+	OddTime     bool
 	// Major and Minor number a device.
 	Major, Minor int64
 	// Xattrs are the SCHILY.xattr records in the order of the tar.
@@ -38,9 +41,11 @@ type Header struct {
 	// Foreign is true where attributes stand in a form that is not read:
 	// LIBARCHIVE.xattr records.
 	Foreign bool
-	// Sparse is true for a sparse file of any kind: its content is a map and
-	// pieces, which this package does not put together.
+	// Sparse is true for a file whose holes do not stand in the tar.
 	Sparse bool
+	// SizeIgnored is true for a link, a directory, a device or a FIFO with a
+	// size: no data follows it.
+	SizeIgnored bool
 	// Repeated is true where an extended header or one of its records stood
 	// more than once; the last one counts.
 	Repeated bool

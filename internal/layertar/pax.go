@@ -22,7 +22,7 @@ type extended struct {
 	long     string // GNU long name
 	longLink string // GNU long link name
 	foreign  bool
-	sparse   bool
+	sparse   sparseRecords
 	repeated bool
 	seen     bool // a PAX header was read
 }
@@ -46,7 +46,7 @@ func (x *extended) read(s string) error {
 func (x *extended) add(key, value string) {
 	switch {
 	case strings.HasPrefix(key, gnuSparse):
-		x.sparse = true
+		x.sparse.add(key[len(gnuSparse):], value)
 	case strings.HasPrefix(key, libarchiveXattr):
 		x.foreign = true
 	case strings.HasPrefix(key, schilyXattr):
@@ -134,7 +134,6 @@ func (x *extended) apply(h *Header) error {
 		h.Linkname = x.longLink
 	}
 	h.Xattrs, h.Foreign, h.Repeated = x.xattrs, x.foreign, x.repeated
-	h.Sparse = h.Sparse || x.sparse
 	return nil
 }
 
@@ -142,18 +141,21 @@ func (x *extended) apply(h *Header) error {
 // is a wrong clock of the builder's, and no reason to lose the image.
 func (h *Header) paxTime(s string) error {
 	whole, fraction, _ := strings.Cut(s, ".")
-	h.TimeClamped = false
+	h.TimeClamped, h.OddTime = false, false
+	if fraction != "" && (whole == "" || whole == "-" || whole == "+") {
+		whole, h.OddTime = whole+"0", true
+	}
 	sec, err := strconv.ParseInt(whole, 10, 64)
 	if err != nil {
-		return h.farTime(s)
+		return h.floatTime(s)
 	}
 	nsec, err := nanoseconds(fraction)
 	if err != nil {
-		return err
+		return h.floatTime(s)
 	}
 	if nsec != 0 && strings.HasPrefix(whole, "-") {
 		if sec == math.MinInt64 {
-			return h.farTime(s)
+			return h.floatTime(s)
 		}
 		sec, nsec = sec-1, 1e9-nsec
 	}
@@ -161,10 +163,16 @@ func (h *Header) paxTime(s string) error {
 	return nil
 }
 
-func (h *Header) farTime(s string) error {
+// floatTime reads a time with an exponent, as Python's tarfile writes one, or one
+// that no int64 holds.
+func (h *Header) floatTime(s string) error {
 	f, err := strconv.ParseFloat(s, 64)
 	if (err != nil && !errors.Is(err, strconv.ErrRange)) || math.IsNaN(f) || strings.ContainsAny(s, "xXpP_iI") {
 		return errRecord
+	}
+	if sec := math.Floor(f); math.Abs(sec) < 1<<62 {
+		h.Seconds, h.Nanoseconds, h.OddTime = int64(sec), int64((f-sec)*1e9), true
+		return nil
 	}
 	h.Seconds, h.Nanoseconds, h.TimeClamped = math.MaxInt64, 0, true
 	if f < 0 {

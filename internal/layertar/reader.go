@@ -18,12 +18,15 @@ type Reader struct {
 	r       io.Reader
 	pieces  pieces // r, where it can do that
 	offset  int64  // bytes of the stream that were read
-	left    int64  // content of the current entry that was not read
+	left    int64  // data of the current entry that was not read
 	padding int64
-	h       Header
-	blk     block
-	skipped [4096]byte
-	err     error
+	// Of a sparse file: where reading has come to, and the data from there on.
+	at        int64
+	fragments []fragment
+	h         Header
+	blk       block
+	skipped   [4096]byte
+	err       error
 }
 
 // pieces is a stream that hands out what it holds: up to n bytes, which stay
@@ -69,6 +72,7 @@ func (r *Reader) next() error {
 			start, first = at, false
 		}
 		r.h = Header{Offset: at}
+		r.at, r.fragments = 0, nil
 		end, err := r.readBlock()
 		if err != nil {
 			return err
@@ -229,15 +233,29 @@ func (r *Reader) finish(x *extended) error {
 	case '7': // a contiguous file, which is a regular one everywhere today
 		h.Type = Regular
 	case 'S':
-		h.Sparse = true
+		return r.finishOldSparse()
 	case Hardlink, Symlink, CharDevice, BlockDevice, Directory, FIFO:
-		if h.Size != 0 {
-			// Readers differ on whether data follows; who reads on at the
-			// wrong place sees entries that others do not.
-			return r.fault("entry of this type with data")
-		}
+		h.SizeIgnored, h.Size = h.Size != 0, 0
 	}
-	return r.content()
+	if err := r.content(); err != nil || !x.sparse.seen {
+		return err
+	}
+	if h.Type != Regular {
+		return r.fault("a sparse map of what is no regular file")
+	}
+	return r.sparse(&x.sparse)
+}
+
+func (r *Reader) finishOldSparse() error {
+	list, size, err := r.oldSparse()
+	if err != nil {
+		return err
+	}
+	r.h.Type = Regular
+	if err := r.content(); err != nil {
+		return err
+	}
+	return r.setSparse(list, size)
 }
 
 // content makes the bytes after the header readable.
@@ -245,34 +263,48 @@ func (r *Reader) content() error {
 	if r.h.Size < 0 {
 		return r.fault("negative size")
 	}
-	r.left = r.h.Size
+	r.left, r.h.Data = r.h.Size, r.h.Size
 	r.padding = -r.h.Size & (blockSize - 1)
 	return nil
 }
 
-// Read reads the content of the current entry.
+// Read reads the content of the current entry, the zeros of holes included.
 func (r *Reader) Read(p []byte) (int, error) {
+	if hole := r.hole(); hole > 0 {
+		p = p[:min(int64(len(p)), hole)]
+		clear(p)
+		r.at += int64(len(p))
+		return len(p), nil
+	}
+	return raw{r}.Read(p)
+}
+
+// raw reads the data of the current entry.
+type raw struct{ r *Reader }
+
+func (d raw) Read(p []byte) (int, error) {
+	r := d.r
 	if r.left == 0 {
 		return 0, io.EOF
 	}
-	if int64(len(p)) > r.left {
-		p = p[:r.left]
-	}
-	n, err := r.r.Read(p)
+	n, err := r.r.Read(p[:min(int64(len(p)), r.atOnce())])
+	r.advance(int64(n))
 	return n, r.took(n, err)
 }
 
-// Content returns some of the content of the current entry, until the next
-// call of any method, and io.EOF at its end.
+// Content returns some of the data of the current entry, until the next call of
+// any method, and io.EOF at its end. Of a sparse file it is what follows the
+// last Hole.
 func (r *Reader) Content() ([]byte, error) {
 	if r.left == 0 {
 		return nil, io.EOF
 	}
 	if r.pieces == nil {
-		n, err := r.Read(r.skipped[:])
+		n, err := raw{r}.Read(r.skipped[:])
 		return r.skipped[:n], err
 	}
-	b, err := r.pieces.Next(r.left)
+	b, err := r.pieces.Next(r.atOnce())
+	r.advance(int64(len(b)))
 	return b, r.took(len(b), err)
 }
 
@@ -293,7 +325,7 @@ func (r *Reader) took(n int, err error) error {
 // padding is complete.
 func (r *Reader) skip() error {
 	for r.left > 0 {
-		if _, err := r.Read(r.skipped[:]); err != nil {
+		if _, err := (raw{r}).Read(r.skipped[:]); err != nil {
 			return err
 		}
 	}

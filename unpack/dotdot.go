@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"errors"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxDotDot bounds what one name costs.
+const maxDotDot = 64
+
+// checkDotDot accepts a name with ".." where that means the same to everyone:
+// where no name that it takes back is a symlink of this layer. Other tools clean
+// such names by their letters, and a kernel would follow the symlink.
+func (u *unpacker) checkDotDot(name string) error {
+	if !strings.Contains(name, "..") {
+		return nil
+	}
+	var path []string
+	found := 0
+	for part := range strings.SplitSeq(name, "/") {
+		switch part {
+		case "", ".":
+		case "..":
+			if found++; found > maxDotDot {
+				return u.malformed(`a path with more than %d ".."`, maxDotDot)
+			}
+			if err := u.checkNoSymlink(path); err != nil {
+				return err
+			}
+			path = path[:len(path)-1]
+		default:
+			path = append(path, part)
+		}
+	}
+	if found == 0 {
+		return nil
+	}
+	return u.note(NoteDotDot)
+}
+
+// checkNoSymlink refuses a path that is a symlink of this layer.
+func (u *unpacker) checkNoSymlink(path []string) error {
+	above, base := strings.Join(path[:len(path)-1], "/"), path[len(path)-1]
+	if above == "" {
+		above = "."
+	}
+	d, err := u.parent(above, forTarget)
+	var absent *absentError
+	switch {
+	case errors.As(err, &absent), err == errGone:
+		return nil
+	case err != nil:
+		return err
+	}
+	st, err := u.disk.Lstat(d.fd, base)
+	switch {
+	case err == unix.ENOENT:
+		return nil
+	case err != nil:
+		return failed("stat", join(d.path, base), err)
+	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
+		return u.malformed(`a path with ".." behind the symlink %s`, quote(join(d.path, base)))
+	}
+	return nil
+}
