@@ -64,7 +64,7 @@ var imports = map[string][]string{
 	// parts of registry
 	"registry/internal/remote":      {"manifest", "internal/hosts", "registry/internal/auth", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure"},
 	"registry/internal/auth":        {"registry/internal/transport", "registry/internal/credentials", "registry/internal/failure"},
-	"registry/internal/local":       {"internal/inflate", "internal/layertar", "internal/scratch", "internal/shortname", "registry/internal/content", "registry/internal/failure", "errkind"},
+	"registry/internal/local":       {"internal/fsat", "internal/inflate", "internal/layertar", "internal/scratch", "internal/shortname", "registry/internal/content", "registry/internal/failure", "errkind"},
 	"registry/internal/transport":   {"internal/hosts", "registry/internal/failure"},
 	"registry/internal/content":     {"registry/internal/failure"},
 	"registry/internal/credentials": {"internal/durable", "errkind"},

@@ -11,9 +11,9 @@ import (
 	"math"
 	"os"
 	"sync"
-	"syscall"
 
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/scratch"
 	"github.com/layerctl/layerctl/registry/internal/failure"
 )
@@ -148,28 +148,14 @@ func (as *Archives) tar(ctx context.Context, path string) (_ *os.File, shared bo
 // openRegular opens a file that is one: to open a device or a pipe may do
 // something, or wait.
 func openRegular(path string) (*os.File, error) {
-	st, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	f, err := fsat.OpenNamed(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, failure.Mark(failure.NotFound, err)
+	case errors.Is(err, fsat.ErrNotRegular):
+		return nil, failure.New(failure.Malformed, "%s is no regular file", path)
 	}
-	if err != nil {
-		return nil, err
-	}
-	irregular := failure.New(failure.Malformed, "%s is no regular file", path)
-	if !st.Mode().IsRegular() {
-		return nil, irregular
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	if st, err = f.Stat(); err == nil && !st.Mode().IsRegular() { // another file by now
-		err = irregular
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	return f, err
 }
 
 // standardInput reads it once; whoever asks again gets the same.

@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/layerctl/layerctl/registry/internal/content"
 	"github.com/layerctl/layerctl/registry/internal/failure"
@@ -57,15 +55,11 @@ type directory string
 func (d directory) close() error { return nil }
 
 func (d directory) open(name string) (file, error) {
-	// O_NONBLOCK: a FIFO in the layout must not keep us waiting.
-	f, err := os.OpenFile(filepath.Join(string(d), filepath.FromSlash(name)), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := openRegular(filepath.Join(string(d), filepath.FromSlash(name)))
 	if err != nil {
 		return file{}, err
 	}
 	st, err := f.Stat()
-	if err == nil && !st.Mode().IsRegular() {
-		err = failure.New(failure.Malformed, "%s is no regular file", name)
-	}
 	if err != nil {
 		return file{}, errors.Join(err, f.Close())
 	}
