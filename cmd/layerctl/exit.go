@@ -40,7 +40,7 @@ const exitCodeHelp = `Exit codes:
    2  wrong usage                     7  unsafe or malformed image
    3  not found: image, tag, platform 8  disk or filesystem
    4  access denied                   9  busy: in use by another process or a mount
-   130, 143  interrupted, terminated`
+   129, 130, 143  hung up, interrupted, terminated; 141  nobody read the output`
 
 // usageError is a command line that makes no sense.
 type usageError = args.UsageError

@@ -54,7 +54,7 @@ func credentials(c *cli.Context) (login registry.Login, err error) {
 		if login.Username == "" {
 			return login, &usageError{Problem: "--password-stdin needs --username", Advice: "layerctl login --username NAME --password-stdin HOST"}
 		}
-		if login.Password, err = terminal.ReadLine(c.App.Reader); err != nil {
+		if login.Password, err = terminal.ReadLine(c.Context, c.App.Reader); err != nil {
 			return login, fmt.Errorf("read the password from standard input: %w", err)
 		}
 		return login, nil
@@ -65,7 +65,7 @@ func credentials(c *cli.Context) (login registry.Login, err error) {
 	}
 	if login.Username == "" {
 		fmt.Fprint(c.App.ErrWriter, "Username: ")
-		if login.Username, err = terminal.ReadLineUntil(c.Context, in); err != nil {
+		if login.Username, err = terminal.ReadLine(c.Context, in); err != nil {
 			return login, fmt.Errorf("read the user's name: %w", err)
 		}
 	}

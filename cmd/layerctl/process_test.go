@@ -134,7 +134,7 @@ func TestKilledInTheMiddleOfAPull(t *testing.T) {
 }
 
 func TestInterruptedPullTidiesUp(t *testing.T) {
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(signal.String(), func(t *testing.T) {
 			gate := newStuck()
 			s := serve(t, gate.wrap)

@@ -5,12 +5,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
 func references(list []args.Listed) []string {
@@ -30,21 +32,23 @@ func pullList(c *cli.Context) (list []args.Listed, err error) {
 		_, err := setup.Arguments(c, 1, -1, "one REF or more")
 		return list, err
 	}
-	name, r := c.String("file"), c.App.Reader
+	name := c.String("file")
+	open := func() (io.ReadCloser, error) { return os.Open(name) }
 	if name == "-" {
-		name = "standard input"
 		if c.Bool("creds-stdin") {
 			return nil, &usageError{Problem: "--creds-stdin and -f - both read standard input"}
 		}
-	} else {
-		f, err := os.Open(name)
+		name, open = "standard input", func() (io.ReadCloser, error) { return io.NopCloser(c.App.Reader), nil }
+	}
+	// A pipe that nobody writes to can be neither opened nor read.
+	lines, err := terminal.Await(c.Context, func() ([]args.Listed, error) {
+		f, err := open()
 		if err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		r = f
-	}
-	lines, err := args.ReadList(r)
+		lines, err := args.ReadList(f)
+		return lines, errors.Join(err, f.Close())
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}

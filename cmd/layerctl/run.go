@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
@@ -24,6 +25,9 @@ import (
 func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
+	if f, ok := stdout.(*os.File); ok {
+		stdout = terminal.NewOutput(ctx, f)
+	}
 	app := newApp(stdin, stdout, stderr)
 	ordered, err := args.Reorder(arguments, grammar(app))
 	if err == nil {
@@ -34,14 +38,24 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return elsewhere.Code
 	}
 	var caught *signalError
-	if err != nil && errors.As(context.Cause(ctx), &caught) {
+	switch {
+	case err == nil:
+	case errors.As(context.Cause(ctx), &caught):
 		err = caught
+	case isBrokenPipe(err):
+		// Who reads from us has what they wanted: as with other commands, no word.
+		return exitSignal + int(syscall.SIGPIPE)
 	}
-	console := terminal.NewConsole(stderr)
 	if err != nil {
-		fail(console, err)
+		fail(terminal.NewConsole(stderr), err)
 	}
 	return exitCode(err)
+}
+
+// isBrokenPipe says that nobody reads standard output any more.
+func isBrokenPipe(err error) bool {
+	var write *fs.PathError
+	return errors.As(err, &write) && write.Path == os.Stdout.Name() && errors.Is(write.Err, syscall.EPIPE)
 }
 
 func grammar(app *cli.App) args.Grammar {
@@ -158,12 +172,21 @@ type signalError struct{ signal syscall.Signal }
 
 func (e *signalError) Error() string { return "interrupted by " + e.signal.String() }
 
-// untilSignal ends the context at the first SIGINT or SIGTERM, so that a pull
-// tidies its staging up; a second one finds the default behaviour and kills.
+// untilSignal ends the context at the first signal that asks a process to end,
+// so that a pull tidies its staging up; a second one finds the default behaviour
+// and kills. A signal that was ignored when the process began stays so: nohup
+// means that. A broken pipe is not a signal here but an error of the write, for
+// what was made must be removed then too.
 func untilSignal(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
 	go func() {
 		select {
 		case s := <-signals:
@@ -174,6 +197,7 @@ func untilSignal(parent context.Context) (context.Context, func()) {
 	}()
 	return ctx, func() {
 		signal.Stop(signals)
+		signal.Stop(pipes)
 		cancel(nil)
 	}
 }

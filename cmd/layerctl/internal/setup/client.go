@@ -103,7 +103,7 @@ func archiveOptions(c *cli.Context) registry.ArchiveOptions {
 	l := Limits(c)
 	o := registry.ArchiveOptions{MaxSize: l.Bytes, MaxRatio: l.Ratio, Reserve: l.Reserve, MaxWindow: host.ArchiveWindow(memory(c))}
 	if f, ok := c.App.Reader.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-		o.Stdin = c.App.Reader
+		o.Stdin = terminal.NewInput(c.Context, c.App.Reader)
 	}
 	return o
 }
@@ -164,7 +164,7 @@ func LoginsFor(c *cli.Context, refs []string) (map[string]registry.Login, error)
 			}
 		}
 	}
-	line, err := terminal.ReadLine(c.App.Reader)
+	line, err := terminal.ReadLine(c.Context, c.App.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("read credentials from standard input: %w", err)
 	}

@@ -45,11 +45,12 @@ func WriteOutput(c *cli.Context, write func(io.Writer) error) error {
 		}
 		return writeFile(c, name, write)
 	}
-	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	// A pipe is opened once somebody reads from it.
+	f, err := terminal.Await(c.Context, func() (*os.File, error) { return os.OpenFile(name, os.O_WRONLY, 0) })
 	if err != nil {
 		return err
 	}
-	return Closing(writeStream(f, write), f)
+	return Closing(writeStream(terminal.NewOutput(c.Context, f), write), f)
 }
 
 func writeStream(w io.Writer, write func(io.Writer) error) error {

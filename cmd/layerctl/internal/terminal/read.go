@@ -29,34 +29,19 @@ func ReadSecret(ctx context.Context, terminal *os.File) (line string, err error)
 		return "", err
 	}
 	defer func() { err = errors.Join(err, unix.IoctlSetTermios(fd, unix.TCSETS, before)) }()
-	return ReadLineUntil(ctx, terminal)
+	return ReadLine(ctx, terminal)
 }
 
-// ReadLineUntil gives up with the context. The read itself cannot be ended; it
-// goes with the process, or takes the next line.
-func ReadLineUntil(ctx context.Context, r io.Reader) (string, error) {
-	type answer struct {
-		line string
-		err  error
-	}
-	read := make(chan answer, 1)
-	go func() {
-		line, err := ReadLine(r)
-		read <- answer{line, err}
-	}()
-	select {
-	case a := <-read:
-		return a.line, a.err
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
+// ReadLine reads one line without its end; the last may have none. It gives up
+// with the context.
+func ReadLine(ctx context.Context, r io.Reader) (string, error) {
+	return Await(ctx, func() (string, error) { return readLine(r) })
 }
 
 // maxSecret bounds a line that is a password or a token.
 const maxSecret = 64 << 10
 
-// ReadLine reads one line without its end; the last may have none.
-func ReadLine(r io.Reader) (string, error) {
+func readLine(r io.Reader) (string, error) {
 	line, err := bufio.NewReader(io.LimitReader(r, maxSecret)).ReadString('\n')
 	if err != nil && (err != io.EOF || line == "") {
 		return "", err
