@@ -76,8 +76,11 @@ func (g *guard) proxy(req *http.Request) (*url.URL, error) {
 func (g *guard) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := g.dialer
 	own := addr == hostPort(g.base)
-	if !own && !g.isProxy(addr) {
+	if !g.isProxy(addr) {
 		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			if own {
+				return g.checkOwn(addr, address)
+			}
 			return g.checkAddr(addr, address)
 		}
 	}
@@ -105,11 +108,13 @@ func (g *guard) watch(dial dialFunc) dialFunc {
 		switch {
 		case !ok || g.isProxy(addr): // a tunnel leads where the caller knows
 		case addr == hostPort(g.base):
+			err = g.checkOwn(addr, remote.String())
 			g.learn(remote.String())
 		default:
-			if err := g.checkAddr(addr, remote.String()); err != nil {
-				return nil, errors.Join(err, conn.Close())
-			}
+			err = g.checkAddr(addr, remote.String())
+		}
+		if err != nil {
+			return nil, errors.Join(err, conn.Close())
 		}
 		return conn, nil
 	}
@@ -148,13 +153,30 @@ func (g *guard) public() bool {
 	return !PrivateName(g.base.Hostname())
 }
 
+// checkAddr judges the address that is about to be connected to. No link-local
+// one has a blob, whoever leads there.
 func (g *guard) checkAddr(name, address string) error {
+	ap, err := netip.ParseAddrPort(address)
+	switch {
+	case err != nil:
+		return Refuse("%s is at %s, which is no address", name, address)
+	case isLinkLocal(ap.Addr()):
+		return Refuse("%s leads to %s at %s, which is link-local", g.base.Host, name, ap.Addr())
+	case isPrivate(ap.Addr()) && g.public():
+		return Refuse("%s, which is public, leads to %s at %s, which is not", g.base.Host, name, ap.Addr())
+	}
+	return nil
+}
+
+// checkOwn lets the registry be where the user says, but not where a name leads
+// to a neighbour: only who writes a link-local address means one.
+func (g *guard) checkOwn(name, address string) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return Refuse("%s is at %s, which is no address", name, address)
 	}
-	if isPrivate(ap.Addr()) && g.public() {
-		return Refuse("%s, which is public, leads to %s at %s, which is not", g.base.Host, name, ap.Addr())
+	if named, _ := parseHost(g.base.Hostname()); isLinkLocal(ap.Addr()) && !named.IsValid() {
+		return Refuse("%s is at %s, which is link-local", name, ap.Addr())
 	}
 	return nil
 }
@@ -169,6 +191,9 @@ func (g *guard) checkURL(u *url.URL) error {
 	}
 	if u.Host == "" {
 		return Refuse("%s leads to a URL without a host", g.base.Host)
+	}
+	if a, _ := parseHost(u.Hostname()); a.IsValid() && isLinkLocal(a) && u.Host != g.base.Host {
+		return Refuse("%s leads to %s, which is link-local", g.base.Host, u.Host)
 	}
 	if u.Host != g.base.Host && PrivateName(u.Hostname()) && g.public() {
 		return Refuse("%s, which is public, leads to %s, which is not", g.base.Host, u.Host)
@@ -222,23 +247,6 @@ func hostPort(u *url.URL) string {
 		port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
 	}
 	return net.JoinHostPort(u.Hostname(), port)
-}
-
-// carrierNAT is shared address space, https://www.rfc-editor.org/rfc/rfc6598
-var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
-
-func isPrivate(a netip.Addr) bool {
-	a = a.Unmap()
-	return !a.IsGlobalUnicast() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || carrierNAT.Contains(a)
-}
-
-// PrivateName says whether a host is, by its name alone, not of the public network.
-func PrivateName(host string) bool {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return isPrivate(a)
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 // IsRefusal finds a refusal of ours in what net/http returns.

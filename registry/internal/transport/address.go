@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transport
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"strings"
+)
+
+// notPublic are the ranges beside those that [netip.Addr] knows that lead to
+// nobody on the public network, see
+// https://www.iana.org/assignments/iana-ipv4-special-registry and
+// https://www.iana.org/assignments/iana-ipv6-special-registry
+var notPublic = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("100.64.0.0/10"), // shared by a carrier's customers
+	netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"), // benchmarks
+	netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("100::/64"),    // discarded
+	netip.MustParsePrefix("2001:2::/48"), // benchmarks
+	netip.MustParsePrefix("5f00::/16"),   // segment routing
+	netip.MustParsePrefix("fec0::/10"),   // site-local, as it once was
+}
+
+// embedding are the ranges of IPv6 whose addresses lead to an IPv4 address
+// that stands in them, at that byte.
+var embedding = []struct {
+	prefix netip.Prefix
+	at     int
+	mask   uint32 // of the bits, which Teredo turns over
+}{
+	{netip.MustParsePrefix("::/96"), 12, 0},           // compatible, RFC 4291
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12, 0}, // translated, RFC 2765
+	{netip.MustParsePrefix("64:ff9b::/96"), 12, 0},    // NAT64, RFC 6052
+	{netip.MustParsePrefix("2002::/16"), 2, 0},        // 6to4, RFC 3056
+	{netip.MustParsePrefix("2001::/32"), 12, ^uint32(0)},
+}
+
+// localNAT64 is what a network uses for its own NAT64, RFC 8215. Where in it
+// the IPv4 address stands is the network's to choose, so nothing in it is
+// known to be public.
+var localNAT64 = netip.MustParsePrefix("64:ff9b:1::/48")
+
+// leadsTo are the addresses that an address stands for: itself, and the IPv4
+// address in it. Neither has a scope.
+func leadsTo(a netip.Addr) []netip.Addr {
+	a = a.WithZone("").Unmap()
+	all := []netip.Addr{a}
+	if !a.Is6() {
+		return all
+	}
+	b := a.As16()
+	for _, e := range embedding {
+		if e.prefix.Contains(a) {
+			var four [4]byte
+			binary.BigEndian.PutUint32(four[:], binary.BigEndian.Uint32(b[e.at:])^e.mask)
+			all = append(all, netip.AddrFrom4(four))
+		}
+	}
+	// ISATAP, RFC 5214: any prefix, and then 0000:5efe or 0200:5efe.
+	if b[8]&^2 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe {
+		all = append(all, netip.AddrFrom4([4]byte(b[12:])))
+	}
+	return all
+}
+
+// isPrivate says whether an address leads to anything that is not of the
+// public network.
+func isPrivate(a netip.Addr) bool {
+	if localNAT64.Contains(a.WithZone("")) {
+		return true
+	}
+	for _, a := range leadsTo(a) {
+		if !a.IsGlobalUnicast() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() {
+			return true
+		}
+		for _, p := range notPublic {
+			if p.Contains(a) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isLinkLocal says whether an address leads to a neighbour, as those do where
+// clouds keep the secrets of a machine.
+func isLinkLocal(a netip.Addr) bool {
+	for _, a := range leadsTo(a) {
+		if a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a == awsMetadata {
+			return true
+		}
+	}
+	return false
+}
+
+// awsMetadata is the one that is not link-local.
+var awsMetadata = netip.MustParseAddr("fd00:ec2::254")
+
+// parseHost reads an address in a URL, and says whether the name is one at all:
+// what inet_aton(3) reads as an address ("127.1", "0x7f000001") is as good as
+// one for a proxy or a resolver, but says too little for us.
+func parseHost(host string) (a netip.Addr, odd bool) {
+	host = strings.TrimSuffix(host, ".")
+	a, err := netip.ParseAddr(host)
+	if err == nil {
+		return a, false
+	}
+	last := strings.ToLower(host[strings.LastIndexByte(host, '.')+1:])
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		return a, strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return a, last != "" && strings.Trim(last, "0123456789") == ""
+}
+
+// PrivateName says whether a host is, by its name alone, not of the public
+// network.
+func PrivateName(host string) bool {
+	a, odd := parseHost(host)
+	if a.IsValid() || odd {
+		return odd || isPrivate(a)
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
