@@ -67,6 +67,10 @@ func mountSyscall(t *testing.T, dir, source, target string, options []string) {
 		case "ro":
 			flags |= unix.MS_RDONLY
 		case "rw":
+		case "nosuid":
+			flags |= unix.MS_NOSUID
+		case "nodev":
+			flags |= unix.MS_NODEV
 		default:
 			data = append(data, o)
 		}

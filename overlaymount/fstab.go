@@ -151,6 +151,9 @@ func (m *Mount) helperOptions(flags []string) []string {
 	for _, flag := range flags {
 		o = append(o, "option="+flag)
 	}
+	for _, name := range m.chosen.unguarded {
+		o = append(o, "option="+name)
+	}
 	return append(o, m.chosen.overlay...)
 }
 

@@ -312,7 +312,7 @@ func TestCheckFindsAnotherMount(t *testing.T) {
 		"layer 0":       func(m *Mount) { slices.Reverse(m.paths); slices.Reverse(m.names) },
 		"the number of": func(m *Mount) { m.paths = m.paths[:1] },
 		"the source":    func(m *Mount) { m.source = "layerctl:other" },
-		"the flag":      func(m *Mount) { m.chosen.flags = []string{"nosuid"} },
+		"the flag":      func(m *Mount) { m.chosen.flags = []string{"noexec"} },
 		"read-only":     func(m *Mount) { m.upper = "/upper" },
 	} {
 		other := *m

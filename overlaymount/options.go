@@ -33,7 +33,10 @@ type Options struct {
 	// Writable; false syncs as filesystems do.
 	Volatile bool
 	// Options are options of overlayfs and mount flags, such as "metacopy=on"
-	// or "nosuid", each one of those that [OptionNames] lists; none by default.
+	// or "noexec", each one of those that [OptionNames] lists. Without "suid"
+	// and "dev" the mount has the flags nosuid and nodev: else every local user
+	// who reaches it may run the image's set-user-ID programs and open its
+	// devices.
 	Options []string
 	// IDMap shifts the owners of the layers' files, see [ParseIDMap]; empty
 	// leaves them.
@@ -97,6 +100,10 @@ func mountFlags() map[string]mountFlag {
 	}
 }
 
+// guards are the flags that mounts have by default, and the options that leave
+// them out.
+func guards() [][2]string { return [][2]string{{"nosuid", "suid"}, {"nodev", "dev"}} }
+
 // propagations are the kinds of mount_namespaces(7).
 func propagations() map[string]uintptr {
 	return map[string]uintptr{
@@ -119,6 +126,9 @@ func OptionNames() []string {
 	for name := range propagations() {
 		all = append(all, name)
 	}
+	for _, g := range guards() {
+		all = append(all, g[1])
+	}
 	slices.Sort(all)
 	return all
 }
@@ -133,6 +143,7 @@ func IsOption(o string) bool {
 type chosen struct {
 	overlay     []string // key=value
 	flags       []string
+	unguarded   []string // those of guards
 	propagation string
 }
 
@@ -152,9 +163,14 @@ func parseOptions(list []string) (chosen, error) {
 	for _, o := range list {
 		key, value, hasValue := strings.Cut(o, "=")
 		values, overlay := overlayValues()[key]
+		against, guard := c.against(o)
 		_, flag := mountFlags()[o]
 		_, propagation := propagations()[o]
 		switch {
+		case against != "":
+			return c, &OptionError{Option: o, Reason: against + " was given before"}
+		case guard:
+			c.unguarded = append(c.unguarded, o)
 		case overlay && (!hasValue || !slices.Contains(values, value)):
 			return c, &OptionError{Option: o, Reason: "its values are " + strings.Join(values, ", ")}
 		case overlay && c.value(key) != "" && c.value(key) != value:
@@ -172,6 +188,34 @@ func parseOptions(list []string) (chosen, error) {
 		}
 	}
 	return c, nil
+}
+
+// against is the option that says the opposite of o and was given before, and
+// whether o is one of guards.
+func (c chosen) against(o string) (opposite string, guard bool) {
+	for _, g := range guards() {
+		flag, name := g[0], g[1]
+		switch {
+		case o == name && slices.Contains(c.flags, flag):
+			return flag, true
+		case o == flag && slices.Contains(c.unguarded, name):
+			return name, false
+		case o == name:
+			return "", true
+		}
+	}
+	return "", false
+}
+
+// guard adds the flags that a mount has by default.
+func (c *chosen) guard() {
+	var flags []string
+	for _, g := range guards() {
+		if !slices.Contains(c.unguarded, g[1]) && !slices.Contains(c.flags, g[0]) {
+			flags = append(flags, g[0])
+		}
+	}
+	c.flags = append(flags, c.flags...)
 }
 
 // reasonToRefuse says for an option that is not on the list what does instead.
@@ -281,6 +325,7 @@ func (m *Mount) configure(o Options) (err error) {
 	if m.chosen, err = parseOptions(o.Options); err != nil {
 		return err
 	}
+	m.chosen.guard()
 	if err := m.chosen.checkConflicts(o.Writable, m.store.Format().Xattrs == layer.UserXattrs); err != nil {
 		return err
 	}

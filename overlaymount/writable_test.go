@@ -4,10 +4,10 @@ package overlaymount
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -279,6 +279,8 @@ func TestOptionsByList(t *testing.T) {
 		{[]string{"nfs_export=on", "metacopy=on"}, true, "conflicts with metacopy=on"},
 		{[]string{"index=on"}, false, "nothing in a read-only mount"},
 		{[]string{"shared", "private"}, false, "one kind of propagation"},
+		{[]string{"nosuid", "suid"}, false, "nosuid was given before"},
+		{[]string{"dev", "nodev"}, true, "dev was given before"},
 	} {
 		_, err := Assemble(t.Context(), p.s, p.img, Options{Options: c.options, Writable: c.writable})
 		var option *OptionError
@@ -318,7 +320,53 @@ func TestOptionsByList(t *testing.T) {
 	}
 }
 
-func ExampleOptionNames() {
-	fmt.Println(OptionNames()[0])
-	// Output: index=on|off
+// A mount has nosuid and nodev unless it is told otherwise, in every form.
+func TestGuards(t *testing.T) {
+	p := newMountPair(t)
+	for _, c := range []struct {
+		options []string
+		want    string
+	}{
+		{nil, "ro,nosuid,nodev"},
+		{[]string{"suid"}, "ro,nodev"},
+		{[]string{"dev"}, "ro,nosuid"},
+		{[]string{"suid", "dev"}, "ro"},
+		{[]string{"nodev", "noexec"}, "ro,nosuid,nodev,noexec"},
+	} {
+		m, err := Assemble(t.Context(), p.s, p.img, Options{Options: c.options})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(m.Flags(), ","); got != c.want {
+			t.Errorf("%q: flags %s, want %s", c.options, got, c.want)
+		}
+		helper, err := m.FSTab("/mnt", FSTabOptions{Helper: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range c.options {
+			if !strings.Contains(helper.Text, "option="+o) {
+				t.Errorf("%q: the line for the helper has no option=%s: %s", c.options, o, helper.Text)
+			}
+		}
+		for _, way := range []func(string) error{m.mountByDescriptor, m.mountByName} {
+			err := way(p.target)
+			if errors.Is(err, errNotThisWay) {
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			mounted, ok, err := p.s.MountedAt(t.Context(), p.target)
+			if err != nil || !ok {
+				t.Fatal(ok, err)
+			}
+			for _, g := range guards() {
+				if got, want := slices.Contains(mounted.Flags, g[0]), slices.Contains(m.Flags(), g[0]); got != want {
+					t.Errorf("%q: mounted with %q", c.options, mounted.Flags)
+				}
+			}
+			p.unmount(t)
+		}
+	}
 }

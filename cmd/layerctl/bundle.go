@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -78,6 +79,12 @@ func runBundle(c *cli.Context) (err error) {
 		return err
 	}
 	options.Name, options.Target = name, rootfs
+	for flag, guard := range map[string]string{"nosuid": "suid", "nodev": "dev"} {
+		// Containers need both; the runtime says what theirs may do.
+		if !slices.Contains(options.Options, flag) {
+			options.Options = append(options.Options, guard)
+		}
+	}
 	if options.Target, err = filepath.Abs(rootfs); err != nil {
 		return err
 	}

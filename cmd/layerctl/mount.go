@@ -52,6 +52,11 @@ after the next boot until you have looked at it. Overlayfs marks the work dir
 of a volatile mount and refuses it from then on; layerctl removes the mark
 where nothing can have been lost.
 
+A mount, printed or done, has the flags nosuid and nodev: without them every
+local user who reaches it may become root by a set-user-ID program of the image,
+or open its devices. --suid and --dev leave them out, for what you trust or keep
+out of others' reach; 'layerctl bundle' does so for its containers.
+
 --option takes ` + strings.Join(overlaymount.OptionNames(), ", ") + `.
 
 --idmap INSIDE:OUTSIDE:SIZE shows the image's owners shifted, 0:100000:65536
@@ -78,6 +83,8 @@ flags to itself; the mount is writable where upper= and work= are.`,
 			&cli.BoolFlag{Name: "print", Usage: "only print the line that mounts"},
 			&cli.StringFlag{Name: "format", Usage: "print it as `" + strings.Join(mountFormats(), "|") + "` (implies --print)"},
 			&cli.BoolFlag{Name: "once", Usage: "do nothing where this image is mounted at TARGET already"},
+			&cli.BoolFlag{Name: "suid", Usage: "let the image's set-user-ID programs have their owner's rights"},
+			&cli.BoolFlag{Name: "dev", Usage: "let the image's device files be opened"},
 		}, mountFlags()...),
 		Action: runMount,
 	}

@@ -165,7 +165,7 @@ func TestMountHelperFails(t *testing.T) {
 	out := h.run(t, `mkdir target
 code() { code=0; "$@" 2>err || code=$?; echo "$code $(cat err)"; }
 code mount -t layerctl -o nodev,private "$REF" target
-grep -c "$PWD/target ro,nodev" /proc/self/mountinfo
+grep -c "$PWD/target ro,nosuid,nodev" /proc/self/mountinfo
 umount target
 code mount -t layerctl -o bogus "$REF" target
 code mount -t layerctl -o ro,upper=/u,work=/w "$REF" target

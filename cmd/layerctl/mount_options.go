@@ -16,7 +16,7 @@ func mountFlags() []cli.Flag {
 		&cli.StringFlag{Name: "upper", Usage: "keep what is written in `DIR` (implies --rw)"},
 		&cli.StringFlag{Name: "work", Usage: "the `DIR` that overlayfs needs beside --upper"},
 		&cli.BoolFlag{Name: "volatile", Usage: "never wait for the disk; writes may be lost in a crash"},
-		&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}, Usage: "mount with `OPTION`, such as nosuid or metacopy=on (repeatable)"},
+		&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}, Usage: "mount with `OPTION`, such as noexec or metacopy=on (repeatable)"},
 		&cli.StringFlag{Name: "driver", EnvVars: []string{"LAYERCTL_DRIVER"}, Value: "auto", Usage: "put layers together by `auto|kernel|fuse-overlayfs`"},
 		&cli.StringFlag{Name: "idmap", Usage: "shift owners by `INSIDE:OUTSIDE:SIZE`"},
 	}
@@ -29,6 +29,11 @@ func mountOptions(c *cli.Context) (overlaymount.Options, error) {
 		Work:     c.String("work"),
 		Volatile: c.Bool("volatile"),
 		Options:  c.StringSlice("option"),
+	}
+	for _, flag := range []string{"suid", "dev"} {
+		if c.Bool(flag) {
+			o.Options = append(o.Options, flag)
+		}
 	}
 	switch driver := c.String("driver"); driver {
 	case "auto", "":

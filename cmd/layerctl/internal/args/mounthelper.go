@@ -136,7 +136,7 @@ func (h *MountCall) letter(letter byte) error {
 func ignoredOptions() []string {
 	return []string{
 		"", "defaults", "rw", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users", "owner", "group",
-		"suid", "dev", "exec", "async", "atime", "diratime", "relatime", "symfollow", "silent", "loud",
+		"exec", "async", "atime", "diratime", "relatime", "symfollow", "silent", "loud",
 	}
 }
 
