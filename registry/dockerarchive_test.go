@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -233,6 +234,7 @@ func TestArchiveListsAreBounded(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"docker-archive:many": imagetest.Tar(imagetest.File("manifest.json", many)),
 		"docker-archive:long": imagetest.Tar(imagetest.File("manifest.json", "["+strings.Repeat(" ", MaxManifest)+"]")),
+		"docker-archive:names": imagetest.Tar(imagetest.File("manifest.json", `[{"RepoTags":["`+strings.Repeat(`a:1","`, 10_000)+`"]}]`)),
 		"docker-archive:none": imagetest.Tar(imagetest.File("manifest.json", "{}")),
 		"docker-archive:more": imagetest.Tar(imagetest.File("manifest.json", "[] []")),
 		"oci-archive:many": imagetest.Tar(imagetest.File("oci-layout", `{"imageLayoutVersion":"1.0.0"}`),
@@ -250,6 +252,22 @@ func TestArchiveListsAreBounded(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, err, ErrMalformed)
 		}
 	}
+}
+
+// To find an image by its digest not all of a gigabyte of configs are read.
+func TestDockerArchiveConfigsAreBounded(t *testing.T) {
+	entries := []imagetest.Entry{imagetest.File("big", "{}"+strings.Repeat(" ", 4<<20)), imagetest.File("l", "")}
+	var images []dockerImage
+	for i := range 100 {
+		images = append(images, dockerImage{Config: "big", Layers: slices.Repeat([]string{"l"}, i+1)})
+	}
+	path := writeFile(t, "x.tar", imagetest.Tar(append(entries, imagetest.File("manifest.json", string(imagetest.JSON(images))))...))
+	r, err := Parse("docker-archive:" + path + "@sha256:" + someHex)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = New(Options{}).Open(t.Context(), r)
+	wantError(t, err, ErrMalformed, "configs of the images have more than")
 }
 
 // A layout and its archive that are called as the other kind say so.

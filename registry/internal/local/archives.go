@@ -16,6 +16,7 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/scratch"
 	"github.com/layerctl/layerctl/registry/internal/failure"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Stdin is the path that means the standard input.
@@ -101,7 +102,7 @@ func (as *Archives) Docker(ctx context.Context, name Name) (*DockerArchive, erro
 	if err != nil {
 		return nil, err
 	}
-	d := &DockerArchive{name: name, files: a}
+	d := &DockerArchive{name: name, files: a, layers: map[string]ocispec.Descriptor{}}
 	if err := d.choose(ctx); err != nil {
 		return nil, errors.Join(err, a.close())
 	}

@@ -12,10 +12,11 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/failure"
 )
 
-// maxImages bounds the list of images of a layout or an archive.
-const maxImages = 10_000
+// maxListed bounds each list of a layout or an archive: its images, the names
+// of all of them, the layers of one.
+const maxListed = 10_000
 
-// list is a JSON array of at most maxImages values: an array of megabytes may
+// list is a JSON array of at most maxListed values: an array of megabytes may
 // be many more, each of which takes a hundred times its text in memory.
 type list[T any] []T
 
@@ -31,8 +32,8 @@ func (l *list[T]) UnmarshalJSON(raw []byte) error {
 	}
 	for dec.More() {
 		var one T
-		if len(*l) == maxImages {
-			return fmt.Errorf("more than %d images", maxImages)
+		if len(*l) == maxListed {
+			return fmt.Errorf("a list of more than %d values", maxListed)
 		}
 		if err := dec.Decode(&one); err != nil {
 			return err

@@ -229,6 +229,27 @@ func TestUnpackingAnArchiveIsInterrupted(t *testing.T) {
 	}
 }
 
+// cancelling ends the context at its first read: what was read becomes much.
+type cancelling struct {
+	io.Reader
+	cancel func()
+}
+
+func (c cancelling) Read(p []byte) (int, error) {
+	defer c.cancel()
+	return c.Reader.Read(p)
+}
+
+func TestUnpackingOfLittleIsInterrupted(t *testing.T) {
+	for _, b := range [][]byte{imagetest.Gzip(make([]byte, 8<<20)), fixture(t, "one.tar.zst")} {
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := copyArchive(ctx, cancelling{bytes.NewReader(b), cancel}, "x", Options{}.withDefaults())
+		if !errors.Is(err, context.Canceled) || errors.Is(err, failure.Malformed) {
+			t.Errorf("got %v, want %v", err, context.Canceled)
+		}
+	}
+}
+
 func TestArchiveFromStandardInput(t *testing.T) {
 	plain := imagetest.Tar(imagetest.File("a", "hello\n"))
 	for name, b := range map[string][]byte{"plain": plain, "gzip": imagetest.Gzip(plain), "xz": fixture(t, "one.tar.xz")} {

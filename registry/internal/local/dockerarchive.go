@@ -22,15 +22,20 @@ import (
 // https://github.com/moby/docker-image-spec/blob/v1.3.1/spec.md
 type dockerImage struct {
 	Config   string
-	RepoTags []string
-	Layers   []string // lowest first
+	RepoTags list[string]
+	Layers   list[string] // lowest first
 }
 
 // dockerManifest lists the images of a docker archive.
 const dockerManifest = "manifest.json"
 
-// maxLayers bounds the layers of an image; no mount takes more.
-const maxLayers = 500
+const (
+	// maxLayers bounds the layers of an image; no mount takes more.
+	maxLayers = 500
+	// maxConfigs bounds the bytes of all configs that are read to find an image
+	// by its digest.
+	maxConfigs = 64 << 20
+)
 
 // DockerArchive is what "docker save" writes. It has no image manifest, so one
 // is made: an OCI manifest over the same config and layers, always the same
@@ -39,6 +44,9 @@ type DockerArchive struct {
 	name  Name
 	files files
 	composed
+
+	layers  map[string]ocispec.Descriptor // by name, as far as their files tell
+	configs int64                         // bytes that were read of any
 }
 
 // composed is an image with the manifest that was made for it.
@@ -79,6 +87,12 @@ func (d *DockerArchive) readManifest() (list[dockerImage], error) {
 	if err := json.Unmarshal(raw, &saved); err != nil {
 		return nil, failure.New(failure.Malformed, "%s: %w", dockerManifest, err)
 	}
+	names := 0
+	for _, s := range saved {
+		if names += len(s.RepoTags); names > maxListed {
+			return nil, failure.New(failure.Malformed, "%s: more than %d names", dockerManifest, maxListed)
+		}
+	}
 	return saved, nil
 }
 
@@ -87,7 +101,7 @@ func (d *DockerArchive) imagesOf(ctx context.Context, saved []dockerImage) []ima
 	for i, s := range saved {
 		images[i] = image{
 			names: s.RepoTags,
-			id:    fmt.Sprintf("%q %q", s.Config, s.Layers),
+			id:    fmt.Sprintf("%q %q", s.Config, []string(s.Layers)),
 			digest: func() string {
 				c, err := d.compose(ctx, s)
 				if err != nil {
@@ -111,6 +125,9 @@ func (d *DockerArchive) chooseByDigest(ctx context.Context, saved []dockerImage,
 		if cause := ctx.Err(); cause != nil {
 			return cause
 		}
+		if d.configs > maxConfigs {
+			return err
+		}
 		if err == nil && c.desc.Digest == d.name.Digest { // another one may be damaged
 			d.composed = c
 			return nil
@@ -125,8 +142,13 @@ func (d *DockerArchive) compose(ctx context.Context, image dockerImage) (compose
 	if err != nil {
 		return composed{}, d.broken(image.Config, err)
 	}
+	if d.configs += int64(len(raw)); d.configs > maxConfigs {
+		return composed{}, failure.New(failure.Malformed, "the configs of the images have more than %d bytes", maxConfigs)
+	}
 	var config struct {
-		RootFS ocispec.RootFS `json:"rootfs"`
+		RootFS struct {
+			DiffIDs list[digest.Digest] `json:"diff_ids"`
+		} `json:"rootfs"`
 	}
 	if err := json.Unmarshal(raw, &config); err != nil {
 		return composed{}, failure.New(failure.Malformed, "config %s: %w", failure.OneLine(image.Config), err)
@@ -145,9 +167,8 @@ func (d *DockerArchive) compose(ctx context.Context, image dockerImage) (compose
 		Layers:    []ocispec.Descriptor{},
 	}
 	c := composed{names: map[digest.Digest]string{m.Config.Digest: image.Config}}
-	sums := map[string]digest.Digest{}
 	for i, name := range image.Layers {
-		layer, err := d.layer(ctx, name, config.RootFS.DiffIDs[i], sums)
+		layer, err := d.layer(ctx, name, config.RootFS.DiffIDs[i])
 		if err != nil {
 			return composed{}, d.broken(name, err)
 		}
@@ -161,11 +182,26 @@ func (d *DockerArchive) compose(ctx context.Context, image dockerImage) (compose
 	return c, content.Check(c.desc, content.MaxManifest)
 }
 
-// layer describes a layer's file. A plain tar is what its diffID says; one
-// that is compressed must be read through to learn its digest, unless its
-// name says it, as in the archives of today's Docker. sums has what was read
-// through already.
-func (d *DockerArchive) layer(ctx context.Context, name string, diffID digest.Digest, sums map[string]digest.Digest) (ocispec.Descriptor, error) {
+// layer describes a layer. A plain tar is what its diffID says.
+func (d *DockerArchive) layer(ctx context.Context, name string, diffID digest.Digest) (ocispec.Descriptor, error) {
+	desc, known := d.layers[name]
+	if !known {
+		var err error
+		if desc, err = d.describe(ctx, name); err != nil {
+			return desc, err
+		}
+		d.layers[name] = desc // images share layers
+	}
+	if desc.Digest == "" {
+		desc.Digest = diffID
+	}
+	return desc, content.Check(desc, 0)
+}
+
+// describe tells of a layer what its file does. One that is compressed must be
+// read through to learn its digest, unless its name says it, as in the archives
+// of today's Docker; that of a plain tar is left out.
+func (d *DockerArchive) describe(ctx context.Context, name string) (ocispec.Descriptor, error) {
 	f, err := d.files.open(name)
 	if err != nil {
 		return ocispec.Descriptor{}, err
@@ -176,11 +212,11 @@ func (d *DockerArchive) layer(ctx context.Context, name string, diffID digest.Di
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return ocispec.Descriptor{}, err
 	}
-	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: diffID, Size: f.size}
+	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Size: f.size}
 	c := compressionOf(start[:n])
 	switch {
 	case c == nil:
-		return desc, content.Check(desc, 0)
+		return desc, nil
 	case c.name == "gzip":
 		desc.MediaType = ocispec.MediaTypeImageLayerGzip
 	case c.name == "zstd":
@@ -188,13 +224,9 @@ func (d *DockerArchive) layer(ctx context.Context, name string, diffID digest.Di
 	default:
 		return desc, failure.New(failure.Malformed, "layer %s is compressed with %s, which no image may use", failure.OneLine(name), c.name)
 	}
-	if desc.Digest = namedDigest(name); desc.Digest != "" {
-		return desc, nil
+	if desc.Digest = namedDigest(name); desc.Digest == "" {
+		desc.Digest, err = d.sum(ctx, name)
 	}
-	if sums[name] == "" {
-		sums[name], err = d.sum(ctx, name)
-	}
-	desc.Digest = sums[name]
 	return desc, err
 }
 

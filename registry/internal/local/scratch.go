@@ -38,7 +38,7 @@ func copyArchive(ctx context.Context, r io.Reader, path string, o Options) (*os.
 	if err != nil {
 		return nil, fmt.Errorf("unpack %s: %w", path, err)
 	}
-	w := &bounded{file: f, in: in, o: o, unchecked: spaceBytes}
+	w := &bounded{done: ctx.Err, file: f, in: in, o: o, unchecked: spaceBytes}
 	_, err = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{from}, make([]byte, 256<<10))
 	switch {
 	case err == nil:
@@ -100,6 +100,7 @@ func (c *counting) Read(p []byte) (int, error) {
 
 // bounded writes to a file as long as the limits and the free space allow.
 type bounded struct {
+	done      func() error // a little input may become much
 	file      *os.File
 	in        *counting
 	o         Options
@@ -110,7 +111,10 @@ type bounded struct {
 
 // Write implements io.Writer.
 func (w *bounded) Write(p []byte) (int, error) {
-	if w.err = w.check(int64(len(p))); w.err != nil {
+	if w.err = w.done(); w.err == nil {
+		w.err = w.check(int64(len(p)))
+	}
+	if w.err != nil {
 		return 0, w.err
 	}
 	n, err := w.file.Write(p)
