@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -255,7 +256,7 @@ func TestUnpackAsOrdinaryUser(t *testing.T) {
 	ref := everyKind(t, filepath.Join(top, "image"))
 	root := filepath.Join(top, "root")
 	unpackTo(t, ref, root, UnpackOptions{})
-	want := asUser(details(t, root), user)
+	want := asUser(t, details(t, root), user)
 	places := userMounts(t, top, user)
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestUnpackAsOrdinaryUser$", "-test.v")
 	cmd.Env = append(os.Environ(), userPlaces+"="+strings.Join(places, ":"), userImage+"="+ref)
@@ -281,7 +282,7 @@ func unpackAsUser(t *testing.T, places []string) {
 	ref := os.Getenv(userImage)
 	for _, place := range places {
 		unpacked := unpackTo(t, ref, filepath.Join(place, "fetched"), UnpackOptions{Limits: unpack.Limits{Reserve: -1}})
-		if got := fmt.Sprint(unpacked.Notes); got != "map[capability-skipped:1 device-skipped:3]" {
+		if got := fmt.Sprint(unpacked.Notes); got != "map[capability-skipped:1 device-skipped:3 setid-cleared:2]" {
 			t.Errorf("%s: it tells %s", place, got)
 		}
 		store, err := overlaystore.Open(t.Context(), filepath.Join(place, "store"), overlaystore.Options{NoSync: true})
@@ -300,9 +301,26 @@ func unpackAsUser(t *testing.T, places []string) {
 	}
 }
 
-// asUser is what a listing of root's becomes for a user: his owner, no
-// devices, no capabilities.
-func asUser(lines []string, user int) []string {
+// userMode is a mode without set-id bits and what umask 077 takes; it leaves
+// links and ACLs.
+func userMode(t *testing.T, mode, line string) string {
+	t.Helper()
+	n, err := strconv.ParseUint(mode, 8, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n&unix.S_IFMT == unix.S_IFLNK {
+		return mode
+	}
+	if n &^= 0o6000; !strings.Contains(line, accessACL) {
+		n &^= 0o077
+	}
+	return strconv.FormatUint(n, 8)
+}
+
+// asUser is what a listing of root's becomes for a user: his owner, his umask,
+// no devices, no capabilities and no set-id bits.
+func asUser(t *testing.T, lines []string, user int) []string {
 	var all []string
 	for _, line := range lines {
 		if strings.Contains(line, "dev/null") || strings.Contains(line, "dev/disk") {
@@ -310,7 +328,7 @@ func asUser(lines []string, user int) []string {
 		}
 		if head, rest, ok := strings.Cut(line, "\" "); ok && strings.HasPrefix(line, `"`) {
 			fields := strings.SplitN(rest, " ", 3)
-			line = fmt.Sprintf("%s\" %s %d:%d %s", head, fields[0], user, user, fields[2])
+			line = fmt.Sprintf("%s\" %s %d:%d %s", head, userMode(t, fields[0], line), user, user, fields[2])
 		}
 		if i := strings.Index(line, "security.capability="); i >= 0 {
 			_, after, _ := strings.Cut(line[i:], " ")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/layerctl/layerctl/layer"
@@ -19,7 +20,9 @@ type Owner struct{ UID, GID uint32 }
 // TreeOptions say how a tree of files becomes a tar. The zero value changes
 // nothing of what its entries say.
 type TreeOptions struct {
-	// Owner is whose everything is; nil leaves each entry its own.
+	// Owner is whose everything is; nil leaves each entry its own. What an
+	// image gives another owner loses its set-user-ID bit and capabilities, and
+	// what it gives another group its set-group-ID bit.
 	Owner *Owner
 	// Latest is the time that later times of modification become; zero leaves
 	// them.
@@ -33,11 +36,15 @@ type TreeOptions struct {
 type TreeWriter struct {
 	tar     *tar.Writer
 	options TreeOptions
+	cleared int
 }
+
+// Cleared is how many files have lost set-id bits or capabilities so far.
+func (w *TreeWriter) Cleared() int { return w.cleared }
 
 // NewTreeWriter begins a tar.
 func NewTreeWriter(to io.Writer, o TreeOptions) *TreeWriter {
-	return &TreeWriter{tar.NewWriter(to), o}
+	return &TreeWriter{tar: tar.NewWriter(to), options: o}
 }
 
 var typeflags = map[layer.Type]byte{
@@ -62,7 +69,8 @@ func (w *TreeWriter) Write(e layer.Entry, content io.Reader) error {
 		h.Name += "/"
 	}
 	if w.options.Owner != nil {
-		h.Uid, h.Gid = int(w.options.Owner.UID), int(w.options.Owner.GID)
+		e = w.own(e)
+		h.Uid, h.Gid, h.Mode = int(e.UID), int(e.GID), int64(e.Mode)
 	}
 	if !w.options.Latest.IsZero() && h.ModTime.After(w.options.Latest) {
 		h.ModTime = w.options.Latest
@@ -80,6 +88,28 @@ func (w *TreeWriter) Write(e layer.Entry, content io.Reader) error {
 		return nil
 	}
 	return w.content(e, content)
+}
+
+// own is the entry as one of the owner's.
+func (w *TreeWriter) own(e layer.Entry) layer.Entry {
+	const setUserID, setGroupID, capability = 0o4000, 0o2000, "security.capability"
+	owner, mode := *w.options.Owner, e.Mode
+	_, able := e.Xattrs[capability]
+	if able = able && e.UID != owner.UID; able {
+		e.Xattrs = maps.Clone(e.Xattrs)
+		delete(e.Xattrs, capability)
+	}
+	if e.UID != owner.UID {
+		e.Mode &^= setUserID
+	}
+	if e.GID != owner.GID {
+		e.Mode &^= setGroupID
+	}
+	if e.Type != layer.Hardlink && (able || e.Mode != mode) {
+		w.cleared++
+	}
+	e.UID, e.GID = owner.UID, owner.GID
+	return e
 }
 
 func (w *TreeWriter) content(e layer.Entry, content io.Reader) error {

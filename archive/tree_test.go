@@ -47,6 +47,49 @@ func TestTreeWriter(t *testing.T) {
 	}
 }
 
+// What runs with its owner's rights must not run with another's.
+func TestOwnerTakesSetIDBits(t *testing.T) {
+	able := map[string]string{"security.capability": "x", "user.kept": "y"}
+	for _, c := range []struct {
+		name    string
+		entry   layer.Entry
+		mode    int64
+		able    bool
+		cleared int
+	}{
+		{"another owner and group", layer.Entry{Mode: 0o6755, UID: 1, GID: 1}, 0o755, false, 1},
+		{"the same owner, another group", layer.Entry{Mode: 0o6755, UID: 7, GID: 1}, 0o4755, false, 1},
+		{"another owner, the same group", layer.Entry{Mode: 0o6755, UID: 1, GID: 8}, 0o2755, false, 1},
+		{"the same owner and group", layer.Entry{Mode: 0o7755, UID: 7, GID: 8, Xattrs: able}, 0o7755, true, 0},
+		{"a capability of root's", layer.Entry{Mode: 0o755, Xattrs: able}, 0o755, false, 1},
+		{"the sticky bit", layer.Entry{Mode: 0o1777, UID: 1, GID: 1}, 0o1777, false, 0},
+		{"another name", layer.Entry{Type: layer.Hardlink, Mode: 0o4755, Linkname: "x"}, 0o755, false, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.entry.Type == 0 {
+				c.entry.Type = layer.FIFO
+			}
+			c.entry.Path, c.entry.ModTime = "f", time.Unix(0, 0)
+			var out bytes.Buffer
+			w := NewTreeWriter(&out, TreeOptions{Owner: &Owner{7, 8}})
+			if err := errors.Join(w.Write(c.entry, nil), w.Close()); err != nil {
+				t.Fatal(err)
+			}
+			h, err := tar.NewReader(&out).Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, able := h.PAXRecords["SCHILY.xattr.security.capability"]
+			if h.Mode != c.mode || h.Uid != 7 || h.Gid != 8 || able != c.able || w.Cleared() != c.cleared {
+				t.Errorf("mode %o of %d:%d, capability %v, %d cleared; want %o, %v, %d", h.Mode, h.Uid, h.Gid, able, w.Cleared(), c.mode, c.able, c.cleared)
+			}
+			if len(c.entry.Xattrs) > 0 && h.PAXRecords["SCHILY.xattr.user.kept"] != "y" {
+				t.Error("another attribute is gone too")
+			}
+		})
+	}
+}
+
 func TestTreeWriterRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -60,4 +60,5 @@ const (
 	NoteXattrForeign   = "xattr-libarchive"      // LIBARCHIVE.xattr. records
 	NoteXattrSupport   = "xattr-unsupported"     // an attribute that the filesystem does not take
 	NoteCapability     = "capability-skipped"    // a file capability that the caller may not set
+	NoteSetID          = "setid-cleared"         // a set-user-ID or set-group-ID bit for another owner than the image's
 )

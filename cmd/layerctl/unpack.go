@@ -29,7 +29,8 @@ does not exist it appears whole or not at all. One that is there must be empty;
 with --force what the image has is replaced in it, and the rest stays.
 
 No privilege is needed. As root files get the image's owners, otherwise they
-are the caller's, and without devices and capabilities, which are counted.
+are the caller's, and without devices, capabilities and set-id bits, which are
+counted; an ordinary user's umask holds, as with tar.
 
 --path takes only a part: a path from the image's root, of which each component
 may be a glob and ** is any number of components, with all that is below it;
@@ -137,6 +138,7 @@ func explainOwners(err error, o layerctl.UnpackOptions) error {
 var leftOut = map[string]string{
 	unpack.NoteDevice:       "%d devices were left out",
 	unpack.NoteCapability:   "%d file capabilities were left out",
+	unpack.NoteSetID:        "%d files lost their set-user-ID or set-group-ID bits",
 	unpack.NoteXattrSupport: "%d extended attributes were left out, which the filesystem does not have",
 }
 

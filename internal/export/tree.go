@@ -71,6 +71,9 @@ func (e *exporter) writeTree(ctx context.Context, view *stackview.View, from Con
 			return err
 		}
 	}
+	if n := w.Cleared(); n > 0 {
+		e.warn("%d files lost set-id bits or capabilities, which the image gives another owner", n)
+	}
 	return w.Close()
 }
 

@@ -24,7 +24,7 @@ func (m *maker) describe(f *os.File, e layer.Entry) error {
 	}
 	a := fsat.Attributes{
 		UID: e.UID, GID: e.GID, KeepOwner: !m.o.sameOwner,
-		Mode: e.Mode, Xattrs: m.xattrs(e), Access: modified, Modified: modified,
+		Mode: m.mode(e), Xattrs: m.xattrs(e), Access: modified, Modified: modified,
 	}
 	return fsat.SetAttributes(f, a, func(name string, err error) error {
 		switch {

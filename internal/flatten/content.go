@@ -32,7 +32,7 @@ type content interface {
 // attributes that they have. It must be on the filesystem of the new tree.
 type staged struct{ dir *os.File }
 
-func (s staged) put(_ *maker, dir *os.File, name string, f stackview.File) (bool, error) {
+func (s staged) put(m *maker, dir *os.File, name string, f stackview.File) (bool, error) {
 	from, err := fsat.Find(s.dir, path.Dir(f.From))
 	if err != nil {
 		return false, err
@@ -40,6 +40,11 @@ func (s staged) put(_ *maker, dir *os.File, name string, f stackview.File) (bool
 	defer from.Close()
 	if err := unix.Renameat(int(from.Fd()), path.Base(f.From), int(dir.Fd()), name); err != nil {
 		return false, &os.LinkError{Op: "rename", Old: f.From, New: f.Path, Err: err}
+	}
+	if mode := m.mode(f.Entry); f.Type != layer.Symlink && mode != f.Mode {
+		if err := fsat.ChmodAtFD(int(dir.Fd()), name, mode); err != nil {
+			return false, &os.PathError{Op: "chmod", Path: f.Path, Err: err}
+		}
 	}
 	return true, nil
 }

@@ -145,6 +145,9 @@ func (i *Image) Make(ctx context.Context) (Counts, error) {
 		noDevices: !i.options.SameOwner || i.options.Devices == unpack.SkipDevices,
 		leftOut:   func(key string) { i.note(key, 1) },
 	}
+	if !o.sameOwner {
+		o.caller = thisCaller()
+	}
 	for _, l := range i.all[i.unread:] {
 		o.contents = append(o.contents, i.layers[l.DiffID].content)
 	}

@@ -26,6 +26,7 @@ type makeOptions struct {
 	strip     int  // leading components of each path
 	sameOwner bool // everything has its owner of the image
 	noDevices bool
+	caller    caller           // whose everything is otherwise
 	leftOut   func(key string) // hears of what could not be made here
 }
 
