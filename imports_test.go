@@ -59,7 +59,7 @@ var imports = map[string][]string{
 	"internal/flatten": {"internal/durable", "internal/fetch", "internal/fsat", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "unpack", "errkind"},
 	"rootfs":           {"internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack", "errkind"},
 	"internal/stored":  {"internal/stackview", "overlaystore"},
-	"cache":            {"manifest", "platform", "internal/durable", "errkind"},
+	"cache":            {"manifest", "internal/durable", "internal/fsat", "errkind"},
 	"archive":          {"layer", "errkind"},
 	// parts of registry
 	"registry/internal/remote":      {"manifest", "internal/hosts", "registry/internal/auth", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure"},

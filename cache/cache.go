@@ -10,11 +10,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -33,7 +33,8 @@ type Cache struct {
 
 // Open opens the cache in dir, which is made with mode 0700 if it is missing,
 // and removes what processes that died have left behind. A directory that
-// holds something else is an error.
+// holds something else is an error, and for root one of another user, which is
+// an [errkind.Denied].
 func Open(ctx context.Context, dir string) (_ *Cache, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
@@ -47,7 +48,23 @@ func Open(ctx context.Context, dir string) (_ *Cache, err error) {
 	if c.dir, err = durable.OpenDir(dir); err != nil {
 		return nil, err
 	}
+	if err := checkOwner(c.dir, os.Geteuid()); err != nil {
+		return nil, err
+	}
 	return c, c.prepare(ctx)
+}
+
+// checkOwner keeps root out of a directory that somebody else may change under
+// its hands.
+func checkOwner(dir *os.File, user int) error {
+	st, err := fsat.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if user == 0 && st.Uid != 0 {
+		return errkind.With(errkind.Denied, fmt.Errorf("it belongs to user %d, and root uses none that others may change", st.Uid))
+	}
+	return nil
 }
 
 // prepare makes what is missing and removes what is rubbish. The lock keeps
@@ -113,7 +130,10 @@ func (c *Cache) sweep(ctx context.Context) error {
 }
 
 func (c *Cache) sweepOne(ctx context.Context, name string) (err error) {
-	f, err := os.Open(filepath.Join(c.dir.Name(), name))
+	f, err := fsat.OpenFile(c.dir, name)
+	if errors.Is(err, fsat.ErrNotRegular) {
+		return nil // not ours
+	}
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/opencontainers/go-digest"
@@ -385,10 +387,10 @@ func TestFindAndList(t *testing.T) {
 	if err := c.Put(t.Context(), desc, strings.NewReader("some bytes")); err != nil {
 		t.Fatal(err)
 	}
-	for _, mediaType := range []string{"", desc.MediaType} {
+	for range 2 { // before it has a tag, and after
 		got, err := c.Find(desc.Digest)
-		if err != nil || got.Size != desc.Size || got.MediaType != mediaType || got.Annotations != nil {
-			t.Errorf("got %+v, %v, want the media type %q", got, err, mediaType)
+		if err != nil || got.Size != desc.Size || got.MediaType != "" || got.Annotations != nil {
+			t.Errorf("got %+v, %v", got, err)
 		}
 		if err := c.Tag(t.Context(), "x", desc); err != nil {
 			t.Fatal(err)
@@ -404,5 +406,105 @@ func TestFindAndList(t *testing.T) {
 	tagged, err := c.Tagged()
 	if err != nil || len(tagged) != 1 || tagged[0].Annotations[ocispec.AnnotationRefName] != "x" {
 		t.Errorf("got %+v, %v", tagged, err)
+	}
+}
+
+// TestMediaTypeIsTheBytes: what one host says of a manifest is not kept for
+// those who ask others for it.
+func TestMediaTypeIsTheBytes(t *testing.T) {
+	const index, image, list = ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest, "application/vnd.docker.distribution.manifest.list.v2+json"
+	for body, want := range map[string]string{
+		`{"schemaVersion":2,"mediaType":"` + image + `","config":{},"layers":[]}`: image,
+		`{"schemaVersion":2,"config":{},"layers":[]}`:                             image,
+		`{"schemaVersion":2,"manifests":[]}`:                                      index,
+		`{"schemaVersion":2,"mediaType":"` + list + `","manifests":[]}`:           list,
+		`not JSON`: "",
+	} {
+		for _, claimed := range []string{index, image, "text/html", "application/vnd.evil", ""} {
+			c := open(t, t.TempDir())
+			desc := describe([]byte(body))
+			desc.MediaType = claimed
+			if err := errors.Join(c.Put(t.Context(), desc, strings.NewReader(body)), c.Tag(t.Context(), "x", desc)); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := c.Lookup("x"); err != nil || got.MediaType != want {
+				t.Errorf("%s as %q: got %q, %v", body, claimed, got.MediaType, err)
+			}
+			if got, err := c.Find(desc.Digest); err != nil || got.MediaType != "" {
+				t.Errorf("%s as %q: found %q, %v", body, claimed, got.MediaType, err)
+			}
+			// A cache that an older program has filled.
+			old := imagetest.JSON(map[string]any{"schemaVersion": 2, "manifests": []any{map[string]any{
+				"mediaType": claimed, "digest": desc.Digest, "size": desc.Size, "annotations": map[string]string{ocispec.AnnotationRefName: "x"},
+			}}})
+			if err := os.WriteFile(filepath.Join(c.dir.Name(), "index.json"), old, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := c.Tagged(); err != nil || len(got) != 1 || got[0].MediaType != want {
+				t.Errorf("%s as %q: tagged %+v, %v", body, claimed, got, err)
+			}
+		}
+	}
+}
+
+func TestRootUsesNoOtherUsersCache(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir := t.TempDir()
+	if err := os.Chown(dir, 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), dir); !errors.Is(err, errkind.Denied) {
+		t.Errorf("got %v, want %v", err, errkind.Denied)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("made %v, %v", left, err)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := checkOwner(f, 12345); err != nil {
+		t.Errorf("the user's own: %v", err)
+	}
+}
+
+// TestNothingIsFollowed: a link or a pipe in place of a file is neither
+// followed nor waited for.
+func TestNothingIsFollowed(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir)
+	desc := describe([]byte("secret"))
+	outside := filepath.Join(t.TempDir(), "outside")
+	if err := os.WriteFile(outside, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	blob := filepath.Join(dir, "blobs", "sha256", desc.Digest.Encoded())
+	if err := os.Symlink(outside, blob); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := c.Blob(desc); err == nil {
+		b.Close()
+		t.Error("a link was followed")
+	}
+	for _, name := range []string{"index.json", "oci-layout"} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), dir); err == nil {
+			t.Errorf("%s is a pipe: got no error", name)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, ".tmp-x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), dir); err == nil {
+		t.Log("opened again")
 	}
 }

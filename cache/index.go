@@ -3,24 +3,29 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/manifest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // maxIndex bounds index.json; it is ours, but others may write it too.
 const maxIndex = 16 << 20
+
+// maxObjects bounds what index.json takes in memory: values of many empty
+// objects take more than their text. A name has two.
+const maxObjects = 100_000
 
 // checkLayout makes the two files of a layout, or looks at those there are.
 func (c *Cache) checkLayout(ctx context.Context) error {
@@ -66,11 +71,14 @@ func newIndex() ocispec.Index {
 }
 
 // Tag gives a blob, an index or a manifest, a name in index.json, in place of
-// what had that name. The names of other programs stay.
+// what had that name. The names of other programs stay. Its media type is what
+// its bytes say, whatever desc says: that is the word of one host, and what is
+// kept under a digest is for all.
 func (c *Cache) Tag(ctx context.Context, name string, desc ocispec.Descriptor) error {
 	if _, _, err := c.place(desc); err != nil {
 		return fmt.Errorf("tag %q: %w", name, err)
 	}
+	desc.MediaType = c.mediaType(desc)
 	desc.Annotations = map[string]string{ocispec.AnnotationRefName: name}
 	return c.change(ctx, func(index *ocispec.Index) {
 		index.Manifests = append(slices.DeleteFunc(index.Manifests, named(name)), desc)
@@ -98,8 +106,18 @@ func (c *Cache) Lookup(name string) (ocispec.Descriptor, error) {
 	if _, _, err := c.place(desc); err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("tag %q: %w", name, err)
 	}
-	desc.Annotations = nil
+	desc.MediaType, desc.Annotations = c.mediaType(desc), nil
 	return desc, nil
+}
+
+// mediaType is what the bytes of an index or a manifest say of themselves, ""
+// where they are not there.
+func (c *Cache) mediaType(desc ocispec.Descriptor) string {
+	raw, err := c.Bytes(desc, manifest.MaxManifestSize)
+	if err != nil {
+		return ""
+	}
+	return manifest.MediaTypeOf(raw)
 }
 
 func named(name string) func(ocispec.Descriptor) bool {
@@ -126,26 +144,20 @@ func (c *Cache) index() (ocispec.Index, error) {
 		return ocispec.Index{}, err
 	}
 	index := newIndex()
+	if n := bytes.Count(raw, []byte("{")); n > maxObjects {
+		return ocispec.Index{}, fmt.Errorf("%s has %d objects, limit %d", ocispec.ImageIndexFile, n, maxObjects)
+	}
 	if err := json.Unmarshal(raw, &index); err != nil {
 		return ocispec.Index{}, fmt.Errorf("%s: %w", ocispec.ImageIndexFile, err)
 	}
 	return index, nil
 }
 
-func (c *Cache) read(name string) (_ []byte, err error) {
+func (c *Cache) read(name string) ([]byte, error) {
 	if c.dir == nil {
 		return nil, errUnopened
 	}
-	f, err := os.Open(filepath.Join(c.dir.Name(), name))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	raw, err := io.ReadAll(io.LimitReader(f, maxIndex+1))
-	if err == nil && len(raw) > maxIndex {
-		err = fmt.Errorf("%s has more than %d bytes", name, maxIndex)
-	}
-	return raw, err
+	return fsat.ReadFile(c.dir, name, maxIndex)
 }
 
 func (c *Cache) write(ctx context.Context, name string, v any) error {
@@ -160,5 +172,10 @@ func (c *Cache) write(ctx context.Context, name string, v any) error {
 // org.opencontainers.image.ref.name.
 func (c *Cache) Tagged() ([]ocispec.Descriptor, error) {
 	index, err := c.index()
+	for i, desc := range index.Manifests {
+		if _, _, err := c.place(desc); err == nil {
+			index.Manifests[i].MediaType = c.mediaType(desc)
+		}
+	}
 	return index.Manifests, err
 }

@@ -11,9 +11,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -28,19 +28,9 @@ func (c *Cache) Has(desc ocispec.Descriptor) bool {
 	return f.Close() == nil
 }
 
-// Find is the descriptor of a blob of which only the digest is known, as it
-// was tagged, or else without a media type; [ErrMiss] if it is not there.
+// Find is the descriptor of a blob of which only the digest is known, without a
+// media type; [ErrMiss] if it is not there.
 func (c *Cache) Find(d digest.Digest) (ocispec.Descriptor, error) {
-	index, err := c.index()
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	for _, desc := range index.Manifests {
-		if desc.Digest == d && c.Has(desc) {
-			desc.Annotations = nil
-			return desc, nil
-		}
-	}
 	desc := ocispec.Descriptor{Digest: d}
 	dir, name, err := c.place(desc)
 	if err != nil {
@@ -87,15 +77,18 @@ func (c *Cache) open(desc ocispec.Descriptor) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir.Name(), name), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+	f, err := fsat.OpenFile(dir, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("blob %s: %w", desc.Digest, ErrMiss)
+	case errors.Is(err, fsat.ErrNotRegular):
+		return nil, fmt.Errorf("blob %s, damaged: %w", desc.Digest, ErrMiss)
 	}
 	if err != nil {
 		return nil, err
 	}
 	st, err := f.Stat()
-	if err == nil && (!st.Mode().IsRegular() || st.Size() != desc.Size) {
+	if err == nil && st.Size() != desc.Size {
 		err = fmt.Errorf("blob %s, damaged: %w", desc.Digest, ErrMiss)
 	}
 	if err != nil {
