@@ -58,7 +58,8 @@ type Options struct {
 	// [unpack.Options].
 	Windows *unpack.Windows
 	// Memory bounds the bytes that the paths of all layers of an image may
-	// take where they are merged, about 400 for each and its own length; 0
+	// take where they are merged, about 400 for each and its own length, and
+	// those that a pull keeps of its layers until the last is complete; 0
 	// means 512 MiB, and a negative number no limit.
 	Memory int64
 	// Devices is what becomes of device nodes; zero makes them where the

@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 // Pulled is an image that is complete and durable in the store.
@@ -57,13 +58,26 @@ type pull struct {
 	fetch   *fetch.Fetcher
 	store   *overlaystore.Store
 	fetched map[digest.Digest]bool // diffIDs that this pull stages
+	paths   *unpack.Paths
 }
 
 func newPull(c *Client, store *overlaystore.Store, s *source.Source) *pull {
 	return &pull{
 		client: c, source: s, fetch: c.fetcher(s, c.options.Progress),
 		store: store, fetched: map[digest.Digest]bool{},
+		paths: c.paths(),
 	}
+}
+
+// paths is the memory for the paths of one image's layers.
+func (c *Client) paths() *unpack.Paths {
+	switch {
+	case c.options.Memory < 0:
+		return nil
+	case c.options.Memory == 0:
+		return unpack.NewPaths(512 << 20)
+	}
+	return unpack.NewPaths(c.options.Memory)
 }
 
 // fetcher brings the layers of what was opened.

@@ -18,6 +18,7 @@ func (p *pull) unpackOptions() unpack.Options {
 		Strict:      p.client.options.Strict,
 		Limits:      p.client.options.Limits,
 		Windows:     p.client.options.Windows,
+		Paths:       p.paths,
 		Devices:     p.client.options.Devices,
 		WriteBehind: p.store.Syncs(), // else nobody waits for the disk
 		Serial:      p.client.serial,

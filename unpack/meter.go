@@ -15,6 +15,7 @@ type meter struct {
 	root     int
 	entries  int64
 	recorded int64
+	paths    *Paths
 	holes    int64 // of sparse files
 	spent    int64 // bytes and entries since the filesystem was last asked; enough at the start to ask at once
 }
@@ -77,9 +78,13 @@ func (m *meter) free(n int64) error {
 // keep accounts for a path that is kept in memory.
 func (m *meter) keep(path string, more int) error {
 	const overhead = 160 // of a map's entry, as measured
-	m.recorded += int64(len(path) + more + overhead)
-	if m.recorded > m.limits.Recorded {
+	n := int64(len(path) + more + overhead)
+	if m.recorded+n > m.limits.Recorded {
 		return &LimitError{Limit: "recorded", Max: m.limits.Recorded, Entry: path}
 	}
+	if !m.paths.take(n) {
+		return &LimitError{Limit: "recorded", Max: m.paths.size, Entry: path}
+	}
+	m.recorded += n
 	return nil
 }

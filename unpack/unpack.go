@@ -57,6 +57,7 @@ func (u *unpacker) readBlob(ctx context.Context, blob io.Reader, want Source) (R
 	}
 	err = u.unpack(s, want)
 	if err := s.Close(err, errors.Is(err, ErrMalformed)); err != nil {
+		u.o.Paths.give(u.meter.recorded)
 		return Result{}, err
 	}
 	return u.result, nil
@@ -119,7 +120,7 @@ type caller struct{ uid, gid uint32 }
 // newUnpacker is for a root that is open on d, as root of the machine.
 func newUnpacker(d layerdisk.Disk, root int, o Options) *unpacker {
 	o.Form = o.Form.OrDefaults()
-	m := &meter{limits: o.Limits, disk: d, root: root, spent: spaceBytes}
+	m := &meter{limits: o.Limits, disk: d, root: root, spent: spaceBytes, paths: o.Paths}
 	return &unpacker{
 		o: o, disk: d, marks: marksOf(o),
 		dirs:   dirCache{disk: d, root: &dir{path: ".", fd: root}},
