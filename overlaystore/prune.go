@@ -30,7 +30,7 @@ type PruneOptions struct {
 	OlderThan time.Duration
 	// KeepStorage makes room: while the layers take more than so many bytes
 	// the image that was unused for longest goes, referenced or not. 0 means
-	// no limit.
+	// no limit, and less than 0 that nothing is kept.
 	KeepStorage int64
 }
 
@@ -199,11 +199,11 @@ func (p *prune) choose() (refs, records []string) {
 			drop(i)
 		}
 	}
-	if p.o.KeepStorage <= 0 {
+	if p.o.KeepStorage == 0 {
 		return refs, records
 	}
 	slices.SortStableFunc(p.images, func(a, b Image) int { return b.Used.Compare(a.Used) })
-	for i := len(p.images) - 1; i >= 0 && p.kept() > p.o.KeepStorage; i-- {
+	for i := len(p.images) - 1; i >= 0 && p.kept() > max(p.o.KeepStorage, 0); i-- {
 		if p.free(p.images[i]) {
 			drop(i)
 		}

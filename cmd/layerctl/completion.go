@@ -120,12 +120,5 @@ func describeFlags(flags []cli.Flag) []cmdline.Flag {
 	return list
 }
 
-// defaultOf is what a flag is where it is not given, unless its usage says it
-// already or it is nothing.
-func defaultOf(f cli.DocGenerationFlag) string {
-	text := strings.Trim(f.GetDefaultText(), `"`)
-	if text == "0" || text == "0s" || strings.Contains(f.GetUsage(), "(default: ") {
-		return ""
-	}
-	return text
-}
+// defaultOf is what a flag is where it is not given.
+func defaultOf(f cli.DocGenerationFlag) string { return strings.Trim(f.GetDefaultText(), `"`) }

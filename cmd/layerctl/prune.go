@@ -31,8 +31,8 @@ by any process, stays. With --keep-storage it goes on, with the image that was
 unused for longest, until the layers take no more than that.`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "remove nothing, tell what would go"},
-			&cli.DurationFlag{Name: "older-than", Usage: "spare what was used within `TIME`, such as 24h"},
-			&cli.GenericFlag{Name: "keep-storage", Value: &args.Size{}, Usage: "let the longest unused images go until the rest takes `SIZE`"},
+			&cli.DurationFlag{Name: "older-than", DefaultText: "spare nothing", Usage: "spare what was used within `TIME`, such as 24h"},
+			&cli.GenericFlag{Name: "keep-storage", DefaultText: "no limit", Value: &args.Size{}, Usage: "let the longest unused images go until the rest takes `SIZE`"},
 		},
 		Action: runPrune,
 	}
@@ -54,6 +54,9 @@ func runPrune(c *cli.Context) (err error) {
 		DryRun:      c.Bool("dry-run"),
 		OlderThan:   c.Duration("older-than"),
 		KeepStorage: setup.Size(c, "keep-storage"),
+	}
+	if c.IsSet("keep-storage") && options.KeepStorage == 0 {
+		options.KeepStorage = -1 // the library's zero is no limit
 	}
 	pruned, err := store.Prune(c.Context, options)
 	if err != nil {

@@ -107,11 +107,22 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		ExitErrHandler:            func(*cli.Context, error) {},
 		DisableSliceFlagSeparator: true,
 	}
+	sayNoFalse(app.Flags)
 	for _, c := range app.Commands {
+		sayNoFalse(c.Flags)
 		c.OnUsageError = usageFault
 		c.HideHelpCommand = true
 	}
 	return app
+}
+
+// sayNoFalse leaves "(default: false)" out of the help.
+func sayNoFalse(flags []cli.Flag) {
+	for _, f := range flags {
+		if b, ok := f.(*cli.BoolFlag); ok {
+			b.DisableDefaultText = true
+		}
+	}
 }
 
 func commands() []*cli.Command {

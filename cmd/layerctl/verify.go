@@ -28,13 +28,16 @@ mounted goes on with the old directory until it is unmounted.`,
 		Flags: append(setup.LimitFlags(),
 			&cli.BoolFlag{Name: "quick", Usage: "look at names, types, sizes, modes, owners and times only"},
 			&cli.BoolFlag{Name: "repair", Usage: "fetch what is damaged again"},
-			&cli.IntFlag{Name: "jobs", Usage: "read `N` files at a time (default: one a processor)"},
+			&cli.IntFlag{Name: "jobs", DefaultText: "one a processor", Usage: "read `N` files at a time"},
 		),
 		Action: runVerify,
 	}
 }
 
 func runVerify(c *cli.Context) (err error) {
+	if err := setup.CheckJobs(c); err != nil {
+		return err
+	}
 	show, err := setup.NewProgress(c)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ import (
 // GlobalFlags are the flags that every command takes.
 func GlobalFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "store", EnvVars: []string{"LAYERCTL_STORE"}, Usage: "keep layers and images in `DIR` (default: /var/lib/layerctl as root, $XDG_DATA_HOME/layerctl otherwise)"},
+		&cli.StringFlag{Name: "store", EnvVars: []string{"LAYERCTL_STORE"}, DefaultText: "/var/lib/layerctl as root, $XDG_DATA_HOME/layerctl otherwise", Usage: "keep layers and images in `DIR`"},
 		idsFlag(),
 		whiteoutsFlag(),
 		&cli.StringFlag{Name: "platform", Usage: "choose for `OS/ARCH[/VARIANT]` instead of this machine"},
@@ -31,12 +31,12 @@ func GlobalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "authfile", EnvVars: []string{"LAYERCTL_AUTH_FILE"}, Usage: "take credentials from `FILE` (docker config.json form)"},
 		&cli.BoolFlag{Name: "creds-stdin", Usage: "read USER:PASSWORD for the registry from standard input"},
 		&cli.StringSliceFlag{Name: "token-host", Usage: "send credentials to token server `HOST` though it is of another site than the registry (repeatable)"},
-		&cli.StringFlag{Name: "hosts-dir", Usage: "take mirrors from containerd's hosts.toml files in `DIR` (default: /etc/containerd/certs.d)"},
+		&cli.StringFlag{Name: "hosts-dir", DefaultText: "/etc/containerd/certs.d", Usage: "take mirrors from containerd's hosts.toml files in `DIR`"},
 		&cli.IntFlag{Name: "retry", Value: 10, Usage: "give up after `N` rounds over all hosts that brought nothing"},
 		&cli.DurationFlag{Name: "stall-timeout", Value: time.Minute, Usage: "cut a connection that brings less than 1 KiB a second for `TIME`"},
-		&cli.GenericFlag{Name: "limit-rate", Value: &args.Size{}, Usage: "fetch at most `SIZE` a second, over all connections"},
-		&cli.IntFlag{Name: "ranges", Usage: "fetch layers of 8 MiB and more over `N` connections at once, where a link is slow for one (default: one; fewer with little memory)"},
-		&cli.GenericFlag{Name: "max-memory", Value: &args.Size{}, Usage: "stay below `SIZE` of memory (default: a quarter of the machine's or the cgroup's, 256MiB at most)"},
+		&cli.GenericFlag{Name: "limit-rate", Value: &args.Size{}, DefaultText: "no limit, as 0 is", Usage: "fetch at most `SIZE` a second, over all connections"},
+		&cli.IntFlag{Name: "ranges", DefaultText: "one", Usage: "fetch layers of 8 MiB and more over `N` connections at once, where a link is slow for one"},
+		&cli.GenericFlag{Name: "max-memory", Value: &args.Size{}, DefaultText: "a quarter of the machine's or the cgroup's, 256MiB at most", Usage: "stay below `SIZE` of memory"},
 		&cli.BoolFlag{Name: "offline", Usage: "ask no registry: take from the cache what is not in the store"},
 		&cli.BoolFlag{Name: "json", Usage: "print JSON instead of text"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings"},
@@ -72,7 +72,7 @@ func checkFetchFlags(c *cli.Context) error {
 	if n := c.Int("ranges"); n < 0 || n > registry.MaxRanges {
 		return &args.UsageError{Problem: fmt.Sprintf("--ranges %d is not a number of connections", n), Advice: fmt.Sprintf("%d is the most", registry.MaxRanges)}
 	}
-	if n := Size(c, "max-memory"); n > 0 && n < host.LeastMemory {
+	if n := Size(c, "max-memory"); c.IsSet("max-memory") && n < host.LeastMemory {
 		return &args.UsageError{Problem: fmt.Sprintf("--max-memory %d is too little", n), Advice: "24MiB is the least"}
 	}
 	limitMemory(c)

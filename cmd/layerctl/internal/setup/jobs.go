@@ -12,13 +12,13 @@ import (
 
 // JobsFlag is how many layers are worked on at a time.
 func JobsFlag() cli.Flag {
-	return &cli.IntFlag{Name: "jobs", Usage: "fetch and unpack `N` layers at a time (default: one a processor, two to four, fewer with little memory)"}
+	return &cli.IntFlag{Name: "jobs", DefaultText: "one a processor, two to four, fewer with little memory", Usage: "fetch and unpack `N` layers at a time"}
 }
 
-// CheckJobs refuses a --jobs that makes no sense.
+// CheckJobs refuses a --jobs, and limits, that make no sense.
 func CheckJobs(c *cli.Context) error {
-	if c.Int("jobs") < 0 {
-		return &args.UsageError{Problem: fmt.Sprintf("--jobs %d is not a number of layers", c.Int("jobs"))}
+	if n := c.Int("jobs"); n < 0 || n == 0 && c.IsSet("jobs") {
+		return &args.UsageError{Problem: fmt.Sprintf("--jobs %d is not a number to work with", n), Advice: "1 is the least"}
 	}
-	return nil
+	return checkLimits(c)
 }

@@ -3,6 +3,10 @@
 package setup
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
@@ -12,16 +16,16 @@ import (
 // LimitFlags bound what one layer may cost. Their defaults are unpack's.
 func LimitFlags() []cli.Flag {
 	return append(ReadFlags(),
-		&cli.GenericFlag{Name: "reserve", Value: &args.Size{}, Usage: "keep `SIZE` of the disk free (default: 64MiB)"})
+		&cli.GenericFlag{Name: "reserve", Value: &args.Size{}, DefaultText: "64MiB", Usage: "keep `SIZE` of the disk free"})
 }
 
 // ReadFlags are those that matter where nothing is written.
 func ReadFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.Int64Flag{Name: "max-entries", Usage: "refuse a layer of more than `N` tar entries (default: 5 million)"},
-		&cli.IntFlag{Name: "max-depth", Usage: "refuse paths of more than `N` names (default: 1000)"},
-		&cli.GenericFlag{Name: "max-size", Value: &args.Size{}, Usage: "refuse a layer of more than `SIZE` uncompressed (default: 256GiB)"},
-		&cli.Int64Flag{Name: "max-ratio", Usage: "refuse a layer that grows more than `N` times, beyond 1 GiB (default: 200)"},
+		&cli.Int64Flag{Name: "max-entries", DefaultText: "5 million", Usage: "refuse a layer of more than `N` tar entries"},
+		&cli.IntFlag{Name: "max-depth", DefaultText: "1000", Usage: "refuse paths of more than `N` names"},
+		&cli.GenericFlag{Name: "max-size", Value: &args.Size{}, DefaultText: "256GiB", Usage: "refuse a layer of more than `SIZE` uncompressed"},
+		&cli.Int64Flag{Name: "max-ratio", DefaultText: "200", Usage: "refuse a layer that grows more than `N` times, beyond 1 GiB"},
 	}
 }
 
@@ -32,8 +36,34 @@ func Limits(c *cli.Context) unpack.Limits {
 		Depth:   c.Int("max-depth"),
 		Bytes:   Size(c, "max-size"),
 		Ratio:   c.Int64("max-ratio"),
-		Reserve: Size(c, "reserve"),
+		Reserve: given(c, "reserve", Size(c, "reserve")),
 	}
+}
+
+// given is the value of a flag for the library, whose own zero is a default and
+// which takes less than zero for none.
+func given(c *cli.Context, name string, value int64) int64 {
+	if value == 0 && c.IsSet(name) {
+		return -1
+	}
+	return value
+}
+
+// checkLimits refuses limits that let nothing through: they are mistakes, and
+// the defaults are not what was asked for.
+func checkLimits(c *cli.Context) error {
+	zero := map[string]bool{
+		"max-entries": c.Int64("max-entries") == 0,
+		"max-depth":   c.Int("max-depth") == 0,
+		"max-size":    Size(c, "max-size") == 0,
+		"max-ratio":   c.Int64("max-ratio") == 0,
+	}
+	for _, name := range slices.Sorted(maps.Keys(zero)) {
+		if zero[name] && c.IsSet(name) {
+			return &args.UsageError{Problem: fmt.Sprintf("--%s 0 lets no layer through", name), Advice: "leave it out for the default"}
+		}
+	}
+	return nil
 }
 
 // Size is the value of a flag in bytes, 0 where it was not given.
