@@ -39,8 +39,10 @@ func (n *dirStates) put(path string, v dirState) error {
 			return err
 		}
 	}
-	if err := n.meter.keep("", len(v.acl)); v.acl != "" && err != nil {
-		return err
+	if v.acl != "" {
+		if err := n.meter.keep("", len(v.acl)); err != nil {
+			return err
+		}
 	}
 	n.byPath[path] = v
 	return nil
