@@ -174,9 +174,5 @@ func (c *Client) wanted() (platform.Wanted, error) {
 	if c.options.Platform == "" {
 		return c.Host().Wanted(), nil
 	}
-	p, err := platform.Parse(c.options.Platform)
-	if err != nil {
-		return platform.Wanted{}, err
-	}
-	return platform.Want(p), nil
+	return platform.ParseWanted(c.options.Platform)
 }

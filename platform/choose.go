@@ -74,7 +74,7 @@ func soleImage(vs []Verdict) []int {
 
 // compare puts the better first.
 func (w Wanted) compare(a, b fit) int {
-	if c := cmp.Or(cmp.Compare(a.arch, b.arch), first(!a.bare, !b.bare)); c != 0 {
+	if c := cmp.Or(first(a.literal, b.literal), cmp.Compare(a.arch, b.arch), first(!a.bare, !b.bare)); c != 0 {
 		return c
 	}
 	want := w.Platform

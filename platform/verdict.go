@@ -34,6 +34,7 @@ type fit struct {
 	explicit  bool             // its variant is written out
 	osVersion bool             // it has an OS version that nobody asked for
 	sole      bool             // it names no platform
+	literal   bool             // its entry says literally what was asked for
 }
 
 // Distances of a miss, the nearest first.
@@ -80,6 +81,12 @@ func (w Wanted) judge(d ocispec.Descriptor) Verdict {
 	}
 	if v.Accepted {
 		w.judgeOS(&v)
+	}
+	if w.literal != "" && Format(*d.Platform) == w.literal {
+		v.fit.literal = true
+		if !v.Accepted {
+			v.Accepted, v.distance, v.Reason = true, 0, "is what was asked for, to the letter"
+		}
 	}
 	return v
 }

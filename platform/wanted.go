@@ -21,6 +21,8 @@ type Wanted struct {
 	Named bool
 	// Warning goes with each choice. Empty means none.
 	Warning string
+
+	literal string // what somebody typed, in the words of Format
 }
 
 // Wanted is what fits the machine.
@@ -32,6 +34,22 @@ func (h Host) Wanted() Wanted {
 // image of another architecture is accepted for it.
 func Want(p ocispec.Platform) Wanted {
 	return Wanted{Platform: normalize(p), Named: true}
+}
+
+// ParseWanted is [Want] of the platform that s names. Of the images that fit,
+// the one whose entry says literally s comes first: linux/arm before
+// linux/arm/v6, where both are there.
+func ParseWanted(s string) (Wanted, error) {
+	p, err := Parse(s)
+	if err != nil {
+		return Wanted{}, err
+	}
+	w := Want(p)
+	w.literal = s
+	if len(split(s)) == 1 && s != unknown {
+		w.literal = "linux/" + s
+	}
+	return w, nil
 }
 
 // String names the platform: "linux/arm/v7".
