@@ -232,11 +232,11 @@ func TestDockerArchiveOfOneImageTwice(t *testing.T) {
 func TestArchiveListsAreBounded(t *testing.T) {
 	many := "[" + strings.Repeat("{},", 20_000) + "{}]"
 	for name, b := range map[string][]byte{
-		"docker-archive:many": imagetest.Tar(imagetest.File("manifest.json", many)),
-		"docker-archive:long": imagetest.Tar(imagetest.File("manifest.json", "["+strings.Repeat(" ", MaxManifest)+"]")),
+		"docker-archive:many":  imagetest.Tar(imagetest.File("manifest.json", many)),
+		"docker-archive:long":  imagetest.Tar(imagetest.File("manifest.json", "["+strings.Repeat(" ", MaxManifest)+"]")),
 		"docker-archive:names": imagetest.Tar(imagetest.File("manifest.json", `[{"RepoTags":["`+strings.Repeat(`a:1","`, 10_000)+`"]}]`)),
-		"docker-archive:none": imagetest.Tar(imagetest.File("manifest.json", "{}")),
-		"docker-archive:more": imagetest.Tar(imagetest.File("manifest.json", "[] []")),
+		"docker-archive:none":  imagetest.Tar(imagetest.File("manifest.json", "{}")),
+		"docker-archive:more":  imagetest.Tar(imagetest.File("manifest.json", "[] []")),
 		"oci-archive:many": imagetest.Tar(imagetest.File("oci-layout", `{"imageLayoutVersion":"1.0.0"}`),
 			imagetest.File("index.json", `{"manifests":`+many+`}`)),
 		"oci-archive:long": imagetest.Tar(imagetest.File("oci-layout", `{"imageLayoutVersion":"1.0.0"}`),

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/layerctl/layerctl/registry/internal/credentials"
@@ -51,6 +52,9 @@ type Authoriser struct {
 	scopes map[string][]string // likewise, where the host named its own
 	// skipped is why there may be credentials that were not found.
 	skipped error
+
+	mu      sync.Mutex
+	secrets []string // that were sent, the last ones
 }
 
 // New returns an authoriser that has learnt nothing yet.
@@ -110,6 +114,35 @@ func (a *Authoriser) Answer(ctx context.Context, repo, sent string, h http.Heade
 	return header, err
 }
 
+// maxSecrets bounds the secrets that are remembered.
+const maxSecrets = 64
+
+// sent remembers what must not be repeated.
+func (a *Authoriser) sent(secrets ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range secrets {
+		if s != "" && !slices.Contains(a.secrets, s) {
+			a.secrets = append(a.secrets, s)
+		}
+	}
+	a.secrets = a.secrets[max(0, len(a.secrets)-maxSecrets):]
+}
+
+// Hide leaves out of an error what was sent to convince the host.
+func (a *Authoriser) Hide(err error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return failure.Hide(err, slices.Clone(a.secrets)...)
+}
+
+// HideIn leaves the same out of a text.
+func (a *Authoriser) HideIn(text string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return failure.Without(text, a.secrets...)
+}
+
 // choose prefers tokens, for they say less.
 func choose(all []Challenge) (*Challenge, error) {
 	var schemes []string
@@ -133,6 +166,10 @@ func (a *Authoriser) obtain(ctx context.Context, repo string, refusal *transport
 	if err != nil {
 		return "", failure.Final(failure.New(failure.Denied, "credentials for %s: %w", a.o.Host, err))
 	}
+	a.sent(creds.Password, creds.IdentityToken, creds.RegistryToken)
+	if creds.Password != "" {
+		a.sent(strings.TrimPrefix(basic(creds), "Basic "))
+	}
 	if a.seen.Scheme == "basic" {
 		if creds.Username == "" && creds.Password == "" {
 			return "", failure.Final(a.lacking(refusal))
@@ -150,6 +187,7 @@ func (a *Authoriser) obtain(ctx context.Context, repo string, refusal *transport
 		return "", err
 	}
 	a.tokens[repo] = t
+	a.sent(t.token)
 	return t.header(), nil
 }
 

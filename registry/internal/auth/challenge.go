@@ -15,14 +15,22 @@ type Challenge struct {
 	Params map[string]string // names in lower case
 }
 
+// Bounds on what is kept of headers: a scope may list many repositories.
+const (
+	maxChallenge  = 16 << 10
+	maxChallenges = 16
+)
+
 // Challenges reads all WWW-Authenticate headers. What is malformed ends the
 // header it stands in.
 func Challenges(h http.Header) []Challenge {
 	var all []Challenge
 	for _, v := range h.Values("WWW-Authenticate") {
-		all = append(all, parseChallenges(v)...)
+		if len(v) <= maxChallenge && len(all) < maxChallenges {
+			all = append(all, parseChallenges(v)...)
+		}
 	}
-	return all
+	return all[:min(len(all), maxChallenges)]
 }
 
 // TakesTokens says whether one of the challenges asks for a token, which

@@ -24,8 +24,9 @@ import (
 // DockerHub is how references name Docker Hub.
 const DockerHub = "docker.io"
 
-// maxToken bounds a token server's answer.
-const maxToken = 1 << 20
+// maxToken bounds a token server's answer. Servers take no header that is
+// longer, and Azure's tokens, the longest known, have some kilobytes.
+const maxToken = 256 << 10
 
 // bearer is a token and when it stops being one.
 type bearer struct {
@@ -210,6 +211,9 @@ func parseToken(body io.Reader, object string, now time.Time) (bearer, error) {
 	}
 	if token == "" {
 		return bearer{}, failure.Final(failure.New(failure.Denied, "%s: the answer has no token", object))
+	}
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return bearer{}, failure.Final(failure.New(failure.Network, "%s: the token has characters that no header may have", object))
 	}
 	return bearer{token, now.Add(lifetime(answer.ExpiresIn))}, nil
 }

@@ -101,6 +101,11 @@ type question struct {
 // ask sends q, answers one challenge, and returns any answer of the 2xx kind;
 // others are a [*transport.StatusError]. The body gives up when it stalls.
 func (p *peer) ask(ctx context.Context, q question) (*http.Response, error) {
+	resp, err := p.tryAsk(ctx, q)
+	return resp, p.auth.Hide(err)
+}
+
+func (p *peer) tryAsk(ctx context.Context, q question) (*http.Response, error) {
 	sent, err := p.auth.Header(ctx, q.repo)
 	if err != nil {
 		return nil, err

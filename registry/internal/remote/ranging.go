@@ -82,7 +82,8 @@ func (r *rangings) part(rt *route, tag string) error {
 // strong is the tag, or "" for a weak one, which may not stand in If-Range:
 // https://www.rfc-editor.org/rfc/rfc9110#name-if-range
 func strong(tag string) string {
-	if !strings.HasPrefix(tag, `"`) {
+	const longest = 256 // of what is kept
+	if !strings.HasPrefix(tag, `"`) || len(tag) > longest {
 		return ""
 	}
 	return tag

@@ -71,6 +71,9 @@ func (a *attempts) next(ctx context.Context) (*route, error) {
 
 // failed takes note of why a route did not answer.
 func (a *attempts) failed(rt *route, err error) {
+	if rt.peer.auth != nil {
+		err = rt.peer.auth.Hide(err)
+	}
 	a.errs[rt], a.last = err, rt
 	var status *transport.StatusError
 	switch {

@@ -117,9 +117,8 @@ func newTransport(g *guard, c *tls.Config, buffer int) *http.Transport {
 		MaxIdleConnsPerHost:    16,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    15 * time.Second,
-		// A server may send what it likes before the body; this is Go's
-		// default for servers.
-		MaxResponseHeaderBytes: 1 << 20,
+		// What a server sends before the body is held in memory.
+		MaxResponseHeaderBytes: 256 << 10,
 		// Finds out that an HTTP/2 connection is dead, which all streams share.
 		HTTP2: &http.HTTP2Config{
 			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, MaxReceiveBufferPerStream: buffer,
