@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -85,6 +86,9 @@ type Client struct {
 	// To measure what they cost: no record of each path, no stages that work
 	// beside each other.
 	unrecorded, serial bool
+	// patience is how long another process may take over a layer; 0 goes by
+	// the layer's size.
+	patience time.Duration
 }
 
 // New makes a Client. It sends nothing and touches no disk.

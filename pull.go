@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -129,7 +130,8 @@ func (p *pull) resolved(ctx context.Context, resolution source.Resolution) (pull
 // Layers that no other process works on are staged at once, in parallel, and
 // committed together by one sync. Only then, holding no lock, does it wait
 // for the others, one at a time: two pulls that each hold a layer the other
-// one wants would otherwise wait for ever.
+// one wants would otherwise wait for ever. What another process does not bring
+// in good time it fetches itself.
 func (p *pull) layers(ctx context.Context, layers []manifest.Layer) (fetched int, err error) {
 	missing, err := p.missing(layers)
 	if err != nil {
@@ -157,26 +159,19 @@ func (p *pull) layers(ctx context.Context, layers []manifest.Layer) (fetched int
 			staged, own = append(staged, st), append(own, l)
 		}
 	}
-	if err := p.fill(ctx, staged, own); err != nil {
+	if err := p.fill(ctx, staged, own, p.stage); err != nil {
 		return 0, err
 	}
 	fetched = len(staged)
+	begin := time.Now()
 	for _, l := range busy {
-		p.fetch.Tell(l.Event(LayerWaiting))
-		st, err := p.store.Stage(ctx, l.DiffID)
-		if errors.Is(err, overlaystore.ErrExists) {
-			p.fetch.Tell(l.Event(LayerPresent))
-			continue
-		}
+		brought, err := p.wait(ctx, l, time.Until(begin.Add(p.patience(busy, l))))
 		if err != nil {
 			return 0, err
 		}
-		own := []*overlaystore.Staging{st}
-		err = p.fill(ctx, own, []fetch.Layer{l})
-		if err = errors.Join(err, discard(own)); err != nil {
-			return 0, err
+		if brought {
+			fetched++
 		}
-		fetched++
 	}
 	return fetched, nil
 }
@@ -200,7 +195,8 @@ func (p *pull) missing(layers []manifest.Layer) ([]fetch.Layer, error) {
 }
 
 // fill fetches and unpacks the layers into their stagings and commits them.
-func (p *pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers []fetch.Layer) error {
+// again begins a layer's staging once more.
+func (p *pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers []fetch.Layer, again stageFunc) error {
 	if len(staged) == 0 {
 		return nil
 	}
@@ -212,7 +208,7 @@ func (p *pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 			if err := groupCtx.Err(); err != nil {
 				return err
 			}
-			if err := p.layer(groupCtx, &staged[i], layers[i], p.store.TryStage); err != nil {
+			if err := p.layer(groupCtx, &staged[i], layers[i], again); err != nil {
 				return fmt.Errorf("layer %d/%d %s: %w", layers[i].Number, layers[i].Of, layers[i].Descriptor.Digest, err)
 			}
 			return nil

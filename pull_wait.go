@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/fetch"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// How long another process may take over a layer before this one fetches it
+// too: a time to begin in, and one for its bytes at a rate that the source
+// should better. An image that only claims a layer holds its lock, and no
+// registry need ever send the end of a blob.
+const (
+	patience      = 20 * time.Second
+	networkRate   = 256 << 10 // bytes a second
+	localPatience = 5 * time.Second
+	localRate     = 16 << 20
+)
+
+// patience is how long to wait for l, counted from when the first of the busy
+// layers was waited for.
+func (p *pull) patience(busy []fetch.Layer, l fetch.Layer) time.Duration {
+	if p.client.patience != 0 {
+		return p.client.patience
+	}
+	base, rate := patience, int64(networkRate)
+	if p.source.Reference().Transport() != registry.Docker {
+		base, rate = localPatience, localRate
+	}
+	seconds := int64(0)
+	for _, b := range busy {
+		seconds += b.Descriptor.Size / rate
+		if b.Number == l.Number {
+			break
+		}
+	}
+	const longest = 24 * 60 * 60
+	return base + time.Duration(min(seconds, longest))*time.Second
+}
+
+// stage begins a staging once more; another process may have taken the layer.
+func (p *pull) stage(ctx context.Context, diffID digest.Digest) (*overlaystore.Staging, error) {
+	st, err := p.store.TryStage(ctx, diffID)
+	if errors.Is(err, overlaystore.ErrBusy) {
+		return p.store.StageBeside(ctx, diffID)
+	}
+	return st, err
+}
+
+// staging is what came of waiting for a layer.
+type staging struct {
+	*overlaystore.Staging
+	err error
+}
+
+// discard lets others have the layer, if this process has it.
+func (s staging) discard() error {
+	if s.err != nil {
+		return nil
+	}
+	return s.Discard()
+}
+
+// wait waits for another process to bring a layer, for so long; then it fetches
+// the layer beside. Either way the layer is there afterwards; brought says
+// whether this process fetched it.
+func (p *pull) wait(ctx context.Context, l fetch.Layer, most time.Duration) (brought bool, err error) {
+	p.fetch.Tell(l.Event(LayerWaiting))
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	free := make(chan staging, 1)
+	go func() {
+		st, err := p.store.Stage(waiting, l.DiffID)
+		free <- staging{st, err}
+	}()
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case got := <-free:
+		return p.take(ctx, l, got)
+	case <-timer.C:
+	}
+	p.client.log.Warn("another process takes long over the layer, fetch it beside", "layer", l.DiffID)
+	return p.beside(ctx, l, stop, free)
+}
+
+// take fetches a layer that is free, if nobody has brought it.
+func (p *pull) take(ctx context.Context, l fetch.Layer, got staging) (brought bool, err error) {
+	if errors.Is(got.err, overlaystore.ErrExists) {
+		p.fetch.Tell(l.Event(LayerPresent))
+		return false, nil
+	}
+	if got.err != nil {
+		return false, got.err
+	}
+	own := []*overlaystore.Staging{got.Staging}
+	err = p.fill(ctx, own, []fetch.Layer{l}, p.stage)
+	return err == nil, errors.Join(err, discard(own))
+}
+
+// beside fetches a layer while another process holds it, until that one has
+// brought it.
+func (p *pull) beside(ctx context.Context, l fetch.Layer, stop func(), free <-chan staging) (brought bool, err error) {
+	st, err := p.store.StageBeside(ctx, l.DiffID)
+	if err != nil {
+		stop()
+		return p.besides(l, err, <-free)
+	}
+	filling, cancel := context.WithCancel(ctx)
+	defer cancel()
+	waited := make(chan staging, 1)
+	go func() {
+		got := <-free
+		if errors.Is(got.err, overlaystore.ErrExists) {
+			cancel() // the other one was first
+		}
+		waited <- got
+	}()
+	own := []*overlaystore.Staging{st}
+	err = p.fill(filling, own, []fetch.Layer{l}, p.store.StageBeside)
+	err = errors.Join(err, discard(own))
+	stop()
+	return p.besides(l, err, <-waited)
+}
+
+// besides is what came of fetching a layer beside: an error is none where the
+// other process has brought the layer.
+func (p *pull) besides(l fetch.Layer, err error, other staging) (brought bool, _ error) {
+	discarded := other.discard()
+	if err != nil && (errors.Is(other.err, overlaystore.ErrExists) || errors.Is(err, overlaystore.ErrExists)) {
+		p.fetch.Tell(l.Event(LayerPresent))
+		return false, discarded
+	}
+	return err == nil, errors.Join(err, discarded)
+}
