@@ -74,7 +74,7 @@ var imports = map[string][]string{
 	// level 0
 	"internal/shortname": {},
 	"errkind":            {},
-	"bundle":             {"errkind"},
+	"bundle":             {"errkind", "internal/fsat"},
 	"manifest":           {"errkind"},
 	"platform":           {"errkind"},
 	"internal/fsat":      {},

@@ -75,9 +75,16 @@ func environment(env []string) []string {
 }
 
 // commanding are beginnings of annotations by which runtimes let themselves be
-// commanded: crun's handlers and hooks, systemd's properties, criu's files.
+// commanded: crun's handlers and hooks, libkrun's machines, gVisor's and Kata's
+// settings, WebAssembly's modules, what Kubernetes' runtimes tell them,
+// systemd's properties, criu's files.
 // They are for whoever runs a container, and not for whoever made its image.
-func commanding() []string { return []string{"run.oci.", "org.systemd.property.", "org.criu."} }
+func commanding() []string {
+	return []string{
+		"run.oci.", "krun.", "dev.gvisor.", "io.katacontainers.", "module.wasm.image", "io.kubernetes.cri",
+		"org.systemd.property.", "org.criu.",
+	}
+}
 
 func annotations(image ocispec.Image) (map[string]string, []string) {
 	c := image.Config

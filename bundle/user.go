@@ -100,18 +100,22 @@ func lookup(root fs.FS, file, name string, fields int) (found []string, err erro
 // eachLine calls do with the fields of each line until it says no. An image
 // without the file has no names.
 func eachLine(root fs.FS, file string, fields int, do func([]string) bool) error {
-	f, err := root.Open(file)
+	// A FIFO would be waited for, and a device would start: so not even an open.
+	fi, err := fs.Stat(root, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if err == nil && !fi.Mode().IsRegular() {
+		err = fmt.Errorf("it is no regular file: %v", fi.Mode().Type())
 	}
 	if err != nil {
 		return fmt.Errorf("read the image's /%s: %w", file, err)
 	}
-	defer f.Close()
-	// A device or a pipe would never end.
-	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
-		return errors.Join(fmt.Errorf("the image's /%s is no regular file", file), err)
+	f, err := root.Open(file)
+	if err != nil {
+		return fmt.Errorf("read the image's /%s: %w", file, err)
 	}
+	defer f.Close()
 	lines := bufio.NewScanner(io.LimitReader(f, maxAccounts))
 	lines.Buffer(nil, maxAccounts)
 	for lines.Scan() {

@@ -3,11 +3,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -35,6 +32,11 @@ starts it; crun and other OCI runtimes do the same. COMMAND replaces the
 image's. The root filesystem is writable, and what the container writes goes
 with 'layerctl umount DIR/rootfs', unless --upper and --work keep it. With
 --idmap the container gets a user namespace of that map.
+
+DIR becomes its owner's alone, mode 0700, for the image may have set-user-ID
+programs, which are for the container and not for the users of the machine;
+with --idmap the group that is the container's root may pass, mode 0710. A DIR
+of another user is refused.
 
 The image's config is fetched again where REF is; all else is in the store.`,
 		Flags: append([]cli.Flag{
@@ -74,29 +76,27 @@ func runBundle(c *cli.Context) (err error) {
 	if err := setup.NeedsNamespace(c); err != nil {
 		return err
 	}
-	rootfs := filepath.Join(args[1], "rootfs")
-	if err := os.MkdirAll(rootfs, 0o755); err != nil {
+	dir, err := bundle.OpenDir(args[1], idMappings(options))
+	if err != nil {
 		return err
 	}
-	options.Name, options.Target = name, rootfs
+	defer func() { err = setup.Closing(err, dir) }()
+	options.Name, options.Target = name, dir.Root
 	for flag, guard := range map[string]string{"nosuid": "suid", "nodev": "dev"} {
 		// Containers need both; the runtime says what theirs may do.
 		if !slices.Contains(options.Options, flag) {
 			options.Options = append(options.Options, guard)
 		}
 	}
-	if options.Target, err = filepath.Abs(rootfs); err != nil {
-		return err
-	}
 	mount, err := overlaymount.Assemble(c.Context, store, image, options)
 	if err != nil {
 		return err
 	}
-	if err := mount.Mount(c.Context, rootfs); err != nil {
+	if err := mount.Mount(c.Context, dir.Root); err != nil {
 		return errors.Join(err, mount.Discard(c.Context))
 	}
-	if err := writeBundle(c, config, args[1], args[2:], options); err != nil {
-		return errors.Join(err, overlaymount.Unmount(c.Context, store, rootfs, overlaymount.UnmountOptions{}))
+	if err := writeBundle(c, config, dir, args[2:], options); err != nil {
+		return errors.Join(err, overlaymount.Unmount(c.Context, store, dir.Root, overlaymount.UnmountOptions{}))
 	}
 	return nil
 }
@@ -116,17 +116,22 @@ func imageConfig(c *cli.Context, ref string, image overlaystore.Image) (config [
 	return config, nil
 }
 
-func writeBundle(c *cli.Context, config []byte, dir string, args []string, mounted overlaymount.Options) error {
-	root, err := os.OpenRoot(filepath.Join(dir, "rootfs"))
+// idMappings are those of the container's user namespace.
+func idMappings(o overlaymount.Options) (ids []specs.LinuxIDMapping) {
+	for _, m := range o.IDMap {
+		ids = append(ids, specs.LinuxIDMapping{ContainerID: m.Inside, HostID: m.Outside, Size: m.Size})
+	}
+	return ids
+}
+
+func writeBundle(c *cli.Context, config []byte, dir *bundle.Dir, args []string, mounted overlaymount.Options) error {
+	root, closeRoot, err := dir.FS()
 	if err != nil {
 		return err
 	}
-	defer root.Close()
-	o := bundle.Options{ReadOnly: !mounted.Writable, Args: args, Volumes: c.Bool("volumes")}
-	for _, m := range mounted.IDMap {
-		o.IDs = append(o.IDs, specs.LinuxIDMapping{ContainerID: m.Inside, HostID: m.Outside, Size: m.Size})
-	}
-	spec, notes, err := bundle.Convert(config, root.FS(), o)
+	defer closeRoot() //nolint:errcheck // only read
+	o := bundle.Options{ReadOnly: !mounted.Writable, Args: args, Volumes: c.Bool("volumes"), IDs: idMappings(mounted)}
+	spec, notes, err := bundle.Convert(config, root, o)
 	if err != nil {
 		return err
 	}
@@ -135,9 +140,5 @@ func writeBundle(c *cli.Context, config []byte, dir string, args []string, mount
 			terminal.NewConsole(c.App.ErrWriter).Warn("%s", note)
 		}
 	}
-	raw, err := json.MarshalIndent(spec, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "config.json"), append(raw, '\n'), 0o600)
+	return dir.WriteConfig(spec)
 }

@@ -306,3 +306,22 @@ func swap(t *testing.T, a, b string) (stop func()) {
 		group.Wait()
 	}
 }
+
+// In a root filesystem links lead to its own files.
+func TestFilesStayInTheirRoot(t *testing.T) {
+	eachUser(t, func(t *testing.T) {
+		dir, _ := tree(t)
+		top := dir.Name()
+		must(t, os.Symlink("/a/b/file", top+"/absolute"), os.Symlink("../../../../a/b/file", top+"/above"), os.Symlink("/outside/secret", top+"/stolen"), os.Symlink("fifo", top+"/tofifo"))
+		for name, want := range map[string]error{
+			"a/b/file": nil, "a/b/link": nil, "in/b/link": nil, "absolute": nil, "above": nil,
+			"stolen": fs.ErrNotExist, "out/secret": fs.ErrNotExist, "magic/etc/passwd": fs.ErrNotExist, "loop": unix.ELOOP,
+			"fifo": ErrNotRegular, "tofifo": ErrNotRegular, "a": ErrNotRegular, "../outside/secret": fs.ErrInvalid,
+		} {
+			got, err := fs.ReadFile(Files(dir), name)
+			if !errors.Is(err, want) || err == nil && string(got) != "content" {
+				t.Errorf("%s: %q, error %v, want %v", name, got, err, want)
+			}
+		}
+	})
+}
