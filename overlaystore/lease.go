@@ -52,6 +52,9 @@ func (s *Store) Lease(ctx context.Context, what string, layers ...digest.Digest)
 }
 
 func (s *Store) lease(ctx context.Context, rec leaseRecord) (*Lease, error) {
+	if s.readOnly {
+		return &Lease{}, nil // there is nothing that could be pruned
+	}
 	raw, err := json.Marshal(rec)
 	if err != nil {
 		return nil, err

@@ -39,6 +39,9 @@ type Options struct {
 	// there is not opened when it has another. Empty means what probing finds,
 	// and what is there.
 	IDs layer.IDs
+	// Existing opens a store that is there: the error is ErrNotFound where there
+	// is none. False makes one.
+	Existing bool
 	// Whiteouts is the form of deleted names in such a store, in the same way.
 	// layer.XattrMarks are for filesystems that refuse devices 0:0, as overlayfs does
 	// itself; they take Linux 6.8.
@@ -54,8 +57,11 @@ type Store struct {
 	format Format
 	log    *slog.Logger
 	noSync bool
-	wanted layer.Form // of ids and whiteouts; "" leaves one open
-	boot   string     // id of this boot
+	// existing is false where a missing store is to be made, readOnly true where
+	// nothing can be changed.
+	existing, readOnly bool
+	wanted             layer.Form // of ids and whiteouts; "" leaves one open
+	boot               string     // id of this boot
 	// facts are those of layers whose record was read or written, by diffID.
 	facts sync.Map
 	// writers are not in use, and wait for another layer: an image can have
@@ -91,7 +97,8 @@ const (
 
 // Open opens the store at dir. A directory that is missing or empty becomes a
 // store, with mode 0700, in the form that probing finds right for the
-// filesystem and the caller's rights.
+// filesystem and the caller's rights. A store on a read-only filesystem can be
+// read, verified and mounted.
 //
 // The error is ErrUnsupported for a filesystem on which a store cannot keep
 // its word, ErrFormat for a newer format and for a directory that holds
@@ -102,7 +109,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", dir, err)
 	}
-	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, wanted: layer.Form{IDs: o.IDs, Whiteouts: o.Whiteouts}, dirs: map[string]*os.File{}, writers: make(spare.List[*journal.Writer], mostWriters)}
+	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, existing: o.Existing, wanted: layer.Form{IDs: o.IDs, Whiteouts: o.Whiteouts}, dirs: map[string]*os.File{}, writers: make(spare.List[*journal.Writer], mostWriters)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -116,16 +123,16 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.boot, err = durable.BootID(); err != nil {
 		return err
 	}
-	if err := makeRoot(ctx, s.path); err != nil {
-		return err
-	}
-	if s.root, err = durable.OpenDir(s.path); err != nil {
+	if err := s.openRoot(ctx); err != nil {
 		return err
 	}
 	if err := checkOwner(s.root); err != nil {
 		return err
 	}
 	raw, err := readFile(s.root, formatFile, maxFormat)
+	if errors.Is(err, fs.ErrNotExist) && s.existing {
+		return errNoStore
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		raw, err = s.create(ctx)
 	}
@@ -141,10 +148,36 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := s.openDirs(); err != nil {
 		return err
 	}
+	if s.readOnly {
+		return nil
+	}
 	// What cannot be cleared away is in nobody's way.
 	if err := s.reap(ctx); err != nil {
 		s.log.Warn("clear away what interrupted processes left", "store", s.path, "error", err)
 	}
+	return nil
+}
+
+var errNoStore = fmt.Errorf("no store is there: %w", ErrNotFound)
+
+func (s *Store) openRoot(ctx context.Context) (err error) {
+	if !s.existing {
+		if err := makeRoot(ctx, s.path); err != nil {
+			return err
+		}
+	}
+	s.root, err = durable.OpenDir(s.path)
+	if errors.Is(err, fs.ErrNotExist) && s.existing {
+		return errNoStore
+	}
+	if err != nil {
+		return err
+	}
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(s.root.Fd()), &st); err != nil {
+		return &os.PathError{Op: "statfs", Path: s.path, Err: err}
+	}
+	s.readOnly = st.Flags&unix.ST_RDONLY != 0
 	return nil
 }
 

@@ -60,7 +60,7 @@ func runBundle(c *cli.Context) (err error) {
 		return &usageError{Problem: "--read-only and --rw exclude each other"}
 	}
 	options.Writable = !c.Bool("read-only")
-	store, err := setup.OpenStore(c)
+	store, err := setup.OpenExisting(c)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func runImages(c *cli.Context) (err error) {
 	if err := setup.NoArguments(c); err != nil {
 		return err
 	}
-	store, err := setup.OpenStore(c)
+	store, err := setup.OpenExisting(c)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func inspectStored(c *cli.Context, ref, form string) (err error) {
 	if form != "" && form != "json" {
 		return &usageError{Problem: fmt.Sprintf("--stored and --%s do not go together", form), Advice: "--stored has a text and, with --json, a JSON form"}
 	}
-	store, err := setup.OpenStore(c)
+	store, err := setup.OpenExisting(c)
 	if err != nil {
 		return err
 	}

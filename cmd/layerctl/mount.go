@@ -113,7 +113,7 @@ func runMount(c *cli.Context) (err error) {
 	if target, err = mountTarget(target); err != nil {
 		return err
 	}
-	store, err := setup.OpenStore(c)
+	store, err := setup.OpenExisting(c)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func runPrune(c *cli.Context) (err error) {
 	if c.Duration("older-than") < 0 {
 		return &usageError{Problem: fmt.Sprintf("--older-than %s is in the future", c.Duration("older-than"))}
 	}
-	store, err := setup.OpenStore(c)
+	store, err := setup.OpenExisting(c)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func runUmount(c *cli.Context) (err error) {
 	if err := setup.NeedsNamespace(c); err != nil {
 		return err
 	}
-	store, err := setup.OpenStore(c)
+	store, err := setup.OpenExisting(c)
 	if err != nil {
 		return err
 	}

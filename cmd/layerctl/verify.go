@@ -42,7 +42,7 @@ func runVerify(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := setup.OpenStore(c)
+	store, err := setup.OpenExisting(c)
 	if err != nil {
 		return err
 	}

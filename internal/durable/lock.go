@@ -27,12 +27,16 @@ const maxPoll = 100 * time.Millisecond
 // Lock takes the lock file name in dir, which is made when missing and never
 // removed, and returns the function that gives it back. Locks hold between
 // processes and between goroutines, and end with the process that took them
-// (flock(2)). When another holder is in the way, waiting is called once,
+// (flock(2)). On a read-only filesystem the file is only opened to be read, and
+// where it is missing there is nothing to lock. When another holder is in the way, waiting is called once,
 // unless it is nil, and Lock waits until ctx is done.
 func Lock(ctx context.Context, dir *os.File, name string, kind LockKind, waiting func()) (unlock func() error, err error) {
 	f, err := openLock(ctx, dir, name)
 	if err != nil {
 		return nil, err
+	}
+	if f == nil {
+		return unlocked, nil
 	}
 	for poll := time.Millisecond; ; poll = min(2*poll, maxPoll) {
 		locked, err := TryFlock(f, kind)
@@ -63,6 +67,9 @@ func TryLock(ctx context.Context, dir *os.File, name string, kind LockKind) (unl
 	if err != nil {
 		return nil, err
 	}
+	if f == nil {
+		return unlocked, nil
+	}
 	locked, err := TryFlock(f, kind)
 	if err != nil || !locked {
 		f.Close()
@@ -76,12 +83,23 @@ func openLock(ctx context.Context, dir *os.File, name string) (*os.File, error) 
 		return nil, err
 	}
 	path := filepath.Join(dir.Name(), name)
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	// O_NONBLOCK: nothing that somebody put there can hold up the open.
+	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDWR|unix.O_CREAT|flags, 0o600)
+	if err == unix.EROFS {
+		fd, err = unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|flags, 0)
+		if err == unix.ENOENT {
+			return nil, nil // nobody can ever have taken it
+		}
+	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open lock", Path: path, Err: err}
 	}
 	return os.NewFile(uintptr(fd), path), nil
 }
+
+// unlocked gives back a lock that there is no need to take.
+func unlocked() error { return nil }
 
 // TryFlock takes a flock(2) on f, a file or a directory, unless another open
 // file has one that is in the way; then it is false. Closing f gives it back.

@@ -34,11 +34,15 @@ func wantedWhiteouts(c *cli.Context) (layer.Whiteouts, error) {
 	}
 }
 
-// OpenStore opens the store, and makes it where there is none. Where the store
-// is one for a user namespace and this process is not in one, the command is
+// OpenStore opens the store, and makes it where there is none, see OpenExisting.
+func OpenStore(c *cli.Context) (*overlaystore.Store, error) { return openStore(c, false) }
+
+// OpenExisting opens the store that is there: looking makes none. Where it is one for a user namespace and this process is not in one, the command is
 // run there instead, from its beginning, and the error is HandedOver: call it
 // before anything is done.
-func OpenStore(c *cli.Context) (*overlaystore.Store, error) {
+func OpenExisting(c *cli.Context) (*overlaystore.Store, error) { return openStore(c, true) }
+
+func openStore(c *cli.Context, existing bool) (*overlaystore.Store, error) {
 	dir, err := StoreDir(c)
 	if err != nil {
 		return nil, err
@@ -51,6 +55,9 @@ func OpenStore(c *cli.Context) (*overlaystore.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := overlaystore.FormatOf(dir); existing && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no store is at %q: %w", dir, overlaystore.ErrNotFound)
+	}
 	without, err := enterNamespace(c, dir, ids)
 	if err != nil {
 		return nil, err
@@ -58,7 +65,7 @@ func OpenStore(c *cli.Context) (*overlaystore.Store, error) {
 	if without != nil && !c.Bool("quiet") {
 		terminal.NewConsole(c.App.ErrWriter).Hint("the owners of files are only recorded in this store: %v", without)
 	}
-	return overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: Logger(c), IDs: ids, Whiteouts: whiteouts, NoSync: c.Bool("no-sync")})
+	return overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: Logger(c), IDs: ids, Whiteouts: whiteouts, NoSync: c.Bool("no-sync"), Existing: existing})
 }
 
 // BeforeStdin is for a command that reads standard input before it opens the
@@ -100,7 +107,7 @@ func StoreToRead(c *cli.Context) (*overlaystore.Store, error) {
 	}
 	var store *overlaystore.Store
 	if err == nil {
-		store, err = overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: Logger(c), NoSync: c.Bool("no-sync")})
+		store, err = overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: Logger(c), NoSync: c.Bool("no-sync"), Existing: true})
 	}
 	if err != nil && !c.IsSet("store") && errors.Is(err, fs.ErrPermission) {
 		return nil, nil
