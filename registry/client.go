@@ -187,11 +187,22 @@ func (o Options) remote() remote.Options {
 	}
 }
 
+// maxTold bounds the warnings that are remembered and told: registries may
+// write them.
+const maxTold = 100
+
 // once calls warn with each text once.
 func once(warn func(string)) func(string) {
-	var told sync.Map
+	var mu sync.Mutex
+	told := map[string]bool{}
 	return func(text string) {
-		if _, before := told.LoadOrStore(text, true); !before && warn != nil {
+		mu.Lock()
+		fresh := !told[text] && len(told) < maxTold
+		if fresh {
+			told[text] = true
+		}
+		mu.Unlock()
+		if fresh && warn != nil {
 			warn(text)
 		}
 	}

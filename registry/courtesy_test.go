@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -342,4 +343,67 @@ func TestEmbeddedConfig(t *testing.T) {
 	desc.Data = []byte("[]")
 	_, err := src.Config(t.Context(), desc)
 	wantError(t, err, ErrNotFound)
+}
+
+// TestWarningsAreTold: once, escaped, and without what was sent.
+func TestWarningsAreTold(t *testing.T) {
+	s := serve(t, func(inner http.Handler) http.Handler {
+		return basicOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, password, _ := r.BasicAuth()
+			w.Header().Add("Warning", `299 - "rate limit soon"`)
+			w.Header().Add("Warning", `299 - "`+password+"\u202e"+`"`)
+			inner.ServeHTTP(w, r)
+		}))
+	})
+	o := plain(s)
+	o.AuthFile = authFile(t, s.host, "alice", "secret")
+	var told []string
+	o.OnWarning = func(text string) { told = append(told, text) }
+	c := New(o)
+	for range 3 {
+		if _, _, err := open(t, c, s.host+"/library/hello").Root(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{s.host + " warns: rate limit soon", s.host + ` warns: [hidden]\u202e`}
+	if !slices.Equal(told, want) {
+		t.Errorf("got %q, want %q", told, want)
+	}
+}
+
+func TestPingTellsOfCredentials(t *testing.T) {
+	s := serve(t, basicOnly)
+	for _, known := range []bool{false, true} {
+		o := plain(s)
+		if known {
+			o.AuthFile = authFile(t, s.host, "alice", "secret")
+		}
+		p, err := New(o).Ping(t.Context(), s.host)
+		want := answerOf(known, true)
+		if err != nil || p.Credentials != want {
+			t.Errorf("got %+v, %v, want %s", p, err, want)
+		}
+	}
+	open := serve(t, nil)
+	if p, err := New(plain(open)).Ping(t.Context(), open.host); err != nil || p.Credentials != Unknown {
+		t.Errorf("got %+v, %v", p, err)
+	}
+}
+
+// TestPingWithoutTheAPIsAnswer: an image is served though /v2/ is not.
+func TestPingWithoutTheAPIsAnswer(t *testing.T) {
+	for _, code := range []int{403, 404, 405, 501} {
+		s := serve(t, before(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/v2/" {
+				w.WriteHeader(code)
+			}
+			return r.URL.Path == "/v2/"
+		}))
+		p, err := New(plain(s)).Ping(t.Context(), s.host+"/library/hello")
+		if err != nil || p.OCI != Yes || p.URL != s.URL {
+			t.Errorf("%d: got %+v, %v", code, p, err)
+		}
+		_, err = New(plain(s)).Ping(t.Context(), s.host)
+		wantError(t, err, ErrNetwork)
+	}
 }

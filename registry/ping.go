@@ -33,6 +33,9 @@ type Ping struct {
 	// Auth are the ways in which it wants to be convinced; none where it
 	// wants nothing.
 	Auth []Auth
+	// Credentials says whether some are known for it; Unknown where it wants
+	// none.
+	Credentials Answer
 	// Asked is the image that the rest was asked about; zero where none was
 	// named and none was found.
 	Asked Reference
@@ -67,11 +70,12 @@ func (c *Client) Ping(ctx context.Context, name string) (Ping, error) {
 	if err != nil {
 		return Ping{}, err
 	}
-	ping := Ping{Host: ref.Host(), OCI: Unknown, Docker: Unknown, Ranges: Unknown, Referrers: Unknown}
-	if err := ping.greet(ctx, r); err != nil {
+	ping := Ping{Host: ref.Host(), Credentials: Unknown, OCI: Unknown, Docker: Unknown, Ranges: Unknown, Referrers: Unknown}
+	named := strings.Contains(name, "/")
+	// That the API answers itself is a courtesy where an image is asked about.
+	if err := ping.greet(ctx, r); err != nil && !named {
 		return Ping{}, fmt.Errorf("ping %s: %w", ref.Host(), err)
 	}
-	named := strings.Contains(name, "/")
 	if !named {
 		if ref, err = c.anyImage(ctx, r, ref.Host()); err != nil {
 			return ping, ctx.Err()
@@ -99,10 +103,13 @@ func pingReference(name string) (Reference, error) {
 // greet asks the registry what it is.
 func (p *Ping) greet(ctx context.Context, r *remote.Repository) error {
 	g, err := r.Greet(ctx)
+	p.URL, p.API = g.URL, g.API
 	if err != nil {
 		return err
 	}
-	p.URL, p.API = g.URL, g.API
+	if g.Asks {
+		p.Credentials = answerOf(g.Credentials, true)
+	}
 	for _, ch := range g.Challenges {
 		p.Auth = append(p.Auth, Auth{ch.Scheme, ch.Params["realm"], ch.Params["service"]})
 	}

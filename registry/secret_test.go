@@ -71,7 +71,7 @@ func TestSecretsAreNotRepeated(t *testing.T) {
 		o := plain(s)
 		o.AuthFile = authFile(t, s.host, "alice", password)
 		_, _, err := open(t, New(o), s.host+"/library/hello").Root(t.Context())
-		wantError(t, err, ErrDenied, "no such password: [secret]")
+		wantError(t, err, ErrDenied, "no such password: [hidden]")
 	})
 	t.Run("to a login", func(t *testing.T) {
 		s := serve(t, func(http.Handler) http.Handler {

@@ -39,6 +39,9 @@ func runPing(c *cli.Context) error {
 	if c.Bool("json") {
 		return result.JSON(c.App.Writer)
 	}
+	if p.Credentials == registry.No && result.Asked == "" && !c.Bool("quiet") {
+		terminal.NewConsole(c.App.ErrWriter).Hint("what needs a login is not seen: 'layerctl login %s' keeps one", p.Host)
+	}
 	if result.Asked == "" && !c.Bool("quiet") {
 		terminal.NewConsole(c.App.ErrWriter).Hint("%s shows no image to ask about; name one to learn more: layerctl ping %s/REPOSITORY:TAG", p.Host, p.Host)
 	}

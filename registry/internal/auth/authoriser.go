@@ -207,6 +207,16 @@ func (a *Authoriser) credentials(ctx context.Context, repo string) (credentials.
 	return creds, nil
 }
 
+// Knows says whether there are credentials for the repository.
+func (a *Authoriser) Knows(ctx context.Context, repo string) bool {
+	if a.acquire(ctx) != nil {
+		return false
+	}
+	defer a.release()
+	creds, err := a.credentials(ctx, repo)
+	return err == nil && creds != (credentials.Login{})
+}
+
 func (a *Authoriser) lacking(refusal *transport.StatusError) error {
 	reason := fmt.Errorf("no credentials for %s are known", a.o.Host)
 	if a.skipped != nil {

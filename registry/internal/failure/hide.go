@@ -4,6 +4,7 @@ package failure
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -32,18 +33,28 @@ func Hide(err error, secrets ...string) error {
 // Without is the text without the secrets, as they are, escaped as [OneLine]
 // and URLs do, or cut short by [OneLine].
 func Without(text string, secrets ...string) string {
+	var forms, pairs []string
 	for _, secret := range secrets {
 		if len(secret) < minSecret {
 			continue
 		}
-		escaped := OneLine(secret)
-		for _, form := range []string{secret, strings.TrimSuffix(escaped, "…"), url.QueryEscape(secret), url.PathEscape(secret)} {
-			text = strings.ReplaceAll(text, form, "[secret]")
-			text = withoutStart(text, form)
-		}
+		escaped := strings.TrimSuffix(OneLine(secret), "…")
+		forms = append(forms, secret, escaped, url.QueryEscape(secret), url.PathEscape(secret))
+	}
+	// The longest first: one secret may hold another.
+	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	for _, form := range forms {
+		pairs = append(pairs, form, placeholder)
+	}
+	text = strings.NewReplacer(pairs...).Replace(text)
+	for _, form := range forms {
+		text = withoutStart(text, form)
 	}
 	return text
 }
+
+// placeholder stands where a secret was.
+const placeholder = "[hidden]"
 
 // withoutStart leaves out the start of a secret in front of where a text was
 // cut.
@@ -53,7 +64,7 @@ func withoutStart(text, secret string) string {
 		before, cut := strings.CutSuffix(part, "…")
 		for n := min(len(secret), len(before)); cut && n >= minSecret; n-- {
 			if strings.HasSuffix(before, secret[:n]) {
-				parts[i] = before[:len(before)-n] + "[secret]…"
+				parts[i] = before[:len(before)-n] + placeholder + "…"
 				break
 			}
 		}

@@ -10,13 +10,14 @@ import (
 
 func TestHide(t *testing.T) {
 	for _, c := range []struct{ name, secret, said, want string }{
-		{"as it is", "hunter2", "wrong password hunter2 (hunter2)", "wrong password [secret] ([secret])"},
-		{"escaped for a terminal", "pä\"ss\nword", OneLine("no pä\"ss\nword"), "no [secret]"},
-		{"escaped for a URL", "a b/c+d", "GET http://x/?p=a+b%2Fc%2Bd", "GET http://x/?p=[secret]"},
-		{"in a path", "a b/c+d", "GET http://x/a%20b%2Fc+d", "GET http://x/[secret]"},
+		{"as it is", "hunter2", "wrong password hunter2 (hunter2)", "wrong password [hidden] ([hidden])"},
+		{"escaped for a terminal", "pä\"ss\nword", OneLine("no pä\"ss\nword"), "no [hidden]"},
+		{"escaped for a URL", "a b/c+d", "GET http://x/?p=a+b%2Fc%2Bd", "GET http://x/?p=[hidden]"},
+		{"in a path", "a b/c+d", "GET http://x/a%20b%2Fc+d", "GET http://x/[hidden]"},
 		{"cut short", strings.Repeat("s3cret", 10), OneLine(strings.Repeat("x", maxText-20) + strings.Repeat("s3cret", 10)),
-			strings.Repeat("x", maxText-20) + "[secret]…"},
-		{"longer than a line", strings.Repeat("s3cret", 100), OneLine("got " + strings.Repeat("s3cret", 100)), "got [secret]…"},
+			strings.Repeat("x", maxText-20) + "[hidden]…"},
+		{"longer than a line", strings.Repeat("s3cret", 100), OneLine("got " + strings.Repeat("s3cret", 100)), "got [hidden]…"},
+		{"the word that stands in its place", "hidden", "no hidden word", "no [hidden] word"},
 		{"too short to be one", "abc", "abcd", "abcd"},
 		{"none", "", "text", "text"},
 	} {

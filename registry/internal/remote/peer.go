@@ -37,6 +37,7 @@ type peer struct {
 	header http.Header  // of its configuration
 	auth   *auth.Authoriser
 	agent  string
+	warn   func(string)
 	pace   transport.Pace
 
 	mu       sync.Mutex
@@ -63,7 +64,7 @@ func newPeer(c *Client, name string, e hosts.Endpoint) (*peer, error) {
 	}
 	p := &peer{
 		host: name, base: base, client: client, ranged: ranged, header: e.Header,
-		agent: c.o.UserAgent, pace: transport.Pace{Stall: c.o.StallTimeout, Limit: c.limit},
+		agent: c.o.UserAgent, warn: c.o.Warn, pace: transport.Pace{Stall: c.o.StallTimeout, Limit: c.limit},
 	}
 	p.auth = c.authoriser(p, c.credentials(e))
 	return p, nil
@@ -234,6 +235,9 @@ func (p *peer) do(q question, req *http.Request) (*http.Response, error) {
 	p.mu.Lock()
 	p.answered = true
 	p.mu.Unlock()
+	for _, text := range warnings(resp.Header) {
+		p.warn(resp.Request.URL.Host + " warns: " + p.auth.HideIn(text))
+	}
 	return resp, nil
 }
 

@@ -25,6 +25,8 @@ type Greeting struct {
 	// Asks says that it wants to be convinced, by one of the challenges.
 	Asks       bool
 	Challenges []auth.Challenge
+	// Credentials says that some are known for it.
+	Credentials bool
 }
 
 // Greet asks the registry itself for the API's version, without credentials;
@@ -42,6 +44,7 @@ func (r *Repository) Greet(ctx context.Context) (Greeting, error) {
 	case http.StatusOK:
 	case http.StatusUnauthorized:
 		g.Asks, g.Challenges = true, auth.Challenges(resp.Header)
+		g.Credentials = p.auth.Knows(ctx, r.name.Repository)
 	default:
 		return g, checkFrom(resp, failure.New(failure.Network, "status %d: no registry that speaks the distribution API", resp.StatusCode))
 	}
@@ -52,7 +55,7 @@ func (r *Repository) Greet(ctx context.Context) (Greeting, error) {
 // are not remembered.
 func (r *Repository) Accepts(ctx context.Context, creds credentials.Login) error {
 	p := r.own().peer
-	guest := &peer{host: p.host, base: p.base, client: p.client, header: p.header, agent: p.agent, pace: p.pace}
+	guest := &peer{host: p.host, base: p.base, client: p.client, header: p.header, agent: p.agent, warn: p.warn, pace: p.pace}
 	guest.auth = r.c.authoriser(guest, fixed(creds))
 	resp, err := guest.ask(ctx, question{method: http.MethodGet})
 	if err != nil {

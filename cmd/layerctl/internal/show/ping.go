@@ -13,15 +13,17 @@ import (
 
 // Ping is what "ping --json" prints. What is not known is "unknown".
 type Ping struct {
-	Host      string          `json:"host"`
-	URL       string          `json:"url"`
-	API       string          `json:"api"`
-	Auth      []pingAuth      `json:"auth"`
-	Asked     string          `json:"asked"`
-	OCI       registry.Answer `json:"oci"`
-	Docker    registry.Answer `json:"docker"`
-	Ranges    registry.Answer `json:"ranges"`
-	Referrers registry.Answer `json:"referrers"`
+	Host string     `json:"host"`
+	URL  string     `json:"url"`
+	API  string     `json:"api"`
+	Auth []pingAuth `json:"auth"`
+	// Credentials are "unknown" where the registry wants none.
+	Credentials registry.Answer `json:"credentials"`
+	Asked       string          `json:"asked"`
+	OCI         registry.Answer `json:"oci"`
+	Docker      registry.Answer `json:"docker"`
+	Ranges      registry.Answer `json:"ranges"`
+	Referrers   registry.Answer `json:"referrers"`
 }
 
 type pingAuth struct {
@@ -33,7 +35,7 @@ type pingAuth struct {
 // NewPing takes over what the registry told.
 func NewPing(p registry.Ping) *Ping {
 	r := &Ping{
-		Host: p.Host, URL: p.URL, API: p.API, Auth: []pingAuth{},
+		Host: p.Host, URL: p.URL, API: p.API, Auth: []pingAuth{}, Credentials: p.Credentials,
 		OCI: p.OCI, Docker: p.Docker, Ranges: p.Ranges, Referrers: p.Referrers,
 	}
 	for _, a := range p.Auth {
@@ -61,8 +63,13 @@ func (r *Ping) Text(w io.Writer) error {
 	for _, a := range r.Auth {
 		line("auth", a.text())
 	}
-	if len(r.Auth) == 0 {
+	switch {
+	case len(r.Auth) == 0:
 		line("auth", "none")
+	case r.Credentials == registry.No:
+		line("login", "no credentials are known for "+r.Host)
+	case r.Credentials == registry.Yes:
+		line("login", "credentials are known for "+r.Host)
 	}
 	if r.Asked != "" {
 		line("asked", r.Asked)
