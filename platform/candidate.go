@@ -2,7 +2,11 @@
 
 package platform
 
-import ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+import (
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
 
 // BuildKit marks an attestation so in the index; see
 // https://docs.docker.com/build/metadata/attestations/attestation-storage/.
@@ -15,6 +19,7 @@ const (
 const (
 	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+	dockerSchema1  = "application/vnd.docker.distribution.manifest.v1+" // json or prettyjws
 )
 
 // noImage says why a candidate cannot be chosen whatever is wanted; empty
@@ -28,6 +33,9 @@ func noImage(d ocispec.Descriptor) string {
 		return "names its platform unknown: an attestation or other data, no image"
 	case d.ArtifactType != "":
 		return "is an artifact, no image: " + plainType(d.ArtifactType)
+	}
+	if strings.HasPrefix(d.MediaType, dockerSchema1) {
+		return oldManifest
 	}
 	switch d.MediaType {
 	case ocispec.MediaTypeImageManifest, dockerManifest:
@@ -44,4 +52,7 @@ func noImage(d ocispec.Descriptor) string {
 	return ""
 }
 
-const noPlatform = "names no platform"
+const (
+	noPlatform  = "names no platform"
+	oldManifest = "is a Docker schema 1 manifest; push the image again with a current tool"
+)

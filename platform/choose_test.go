@@ -122,7 +122,7 @@ func TestVerdicts(t *testing.T) {
 		"is an attestation, no image",
 		"is an index itself, without a platform",
 		"is an artifact, no image: application/vnd.dev.cosign.artifact.sig.v1+json",
-		"is no image: application/vnd.docker.distribution.manifest.v1+json",
+		"is a Docker schema 1 manifest",
 		"names its platform unknown",
 	} {
 		if !slices.ContainsFunc(reasons, func(r string) bool { return strings.HasPrefix(r, says) }) {
@@ -240,5 +240,15 @@ func TestCompare(t *testing.T) {
 	conflicts := Compare(&ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.1"}, ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.20348.1"})
 	if len(conflicts) != 1 || conflicts[0].Field != "os.version" {
 		t.Errorf("os.version: got %v", conflicts)
+	}
+}
+
+func TestOldManifestsAreNamed(t *testing.T) {
+	for _, mediaType := range []string{"application/vnd.docker.distribution.manifest.v1+json", "application/vnd.docker.distribution.manifest.v1+prettyjws"} {
+		p := ocispec.Platform{OS: "linux", Architecture: "amd64"}
+		_, err := Choose(Want(p), []ocispec.Descriptor{{MediaType: mediaType, Platform: &p}})
+		if !errors.Is(err, ErrNoMatch) || !strings.Contains(err.Error(), "schema 1") {
+			t.Errorf("%s: got %v, want an error that says schema 1", mediaType, err)
+		}
 	}
 }

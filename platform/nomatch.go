@@ -26,6 +26,9 @@ type NoMatchError struct {
 func (e *NoMatchError) Error() string {
 	s := "no image for " + e.Wanted.String()
 	there := e.Platforms()
+	if len(there) == 0 && slices.ContainsFunc(e.Verdicts, func(v Verdict) bool { return v.Reason == oldManifest }) {
+		return s + ": what it names " + oldManifest
+	}
 	if len(there) == 0 {
 		return s + ": it names no platform at all"
 	}

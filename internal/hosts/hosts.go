@@ -130,13 +130,19 @@ func base(address string, exact bool) (string, error) {
 	return u.String(), nil
 }
 
-// read reads a file of configuration; one that is not there is nil. It waits
-// for no FIFO.
+// read reads a file of configuration; one that is not there is nil.
 func read(name string) ([]byte, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	b, err := ReadFile(name)
 	if missing(err) {
 		return nil, nil
 	}
+	return b, err
+}
+
+// ReadFile reads a file that configuration is, or names: a regular one of 1 MiB
+// at most. It waits for no FIFO and reads no device but the null device.
+func ReadFile(name string) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
 	}

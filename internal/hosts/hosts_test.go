@@ -10,6 +10,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // write makes files below a new directory.
@@ -341,4 +343,22 @@ func FuzzK3s(f *testing.F) {
 			checkPlan(t, p)
 		}
 	})
+}
+
+func TestReadFileWaitsForNothing(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{fifo, t.TempDir(), "/dev/zero"} {
+		if _, err := ReadFile(name); err == nil || !strings.Contains(err.Error(), "no regular file") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if _, err := only(Files{RegistriesConf: name, K3s: name}).Lookup("h", "x", false); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+	if _, err := ReadFile("/nonexistent"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v, want that it is not there", err)
+	}
 }

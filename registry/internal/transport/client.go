@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/layerctl/layerctl/internal/hosts"
@@ -55,7 +54,7 @@ func NewClient(o Options, base *url.URL, e hosts.Endpoint, http2 bool) (*http.Cl
 	if e.SkipVerify || len(e.Client) > 0 {
 		c := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, InsecureSkipVerify: e.SkipVerify}
 		for _, pair := range e.Client {
-			cert, err := tls.LoadX509KeyPair(pair.Cert, pair.Key)
+			cert, err := keyPair(pair)
 			if err != nil {
 				return nil, fmt.Errorf("client certificate: %w", err)
 			}
@@ -67,6 +66,19 @@ func NewClient(o Options, base *url.URL, e hosts.Endpoint, http2 bool) (*http.Cl
 		Transport:     &observed{&split{base, own, strangers}, o.OnRequest},
 		CheckRedirect: g.checkRedirect,
 	}, nil
+}
+
+// keyPair reads a certificate to show.
+func keyPair(pair hosts.KeyPair) (tls.Certificate, error) {
+	cert, err := hosts.ReadFile(pair.Cert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := hosts.ReadFile(pair.Key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }
 
 // roundTripper is the caller's, where there is one, behind the guard. One that
@@ -136,7 +148,7 @@ func authorities(files []string) (*x509.CertPool, error) {
 		pool = x509.NewCertPool()
 	}
 	for _, name := range files {
-		pem, err := os.ReadFile(name)
+		pem, err := hosts.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("certificates of authorities: %w", err)
 		}
