@@ -202,9 +202,9 @@ func (u *unpacker) listImplied(paths []string) error {
 	return nil
 }
 
-// listLinks fills in the hardlinks that lead out of the layer. One whose
-// target has come after it does not: which file it meant, this one or a lower
-// one, no two tools agree on.
+// listLinks fills in the hardlinks that lead out of the layer. One whose target
+// has come after it means the lower layer's file, which had the name when the
+// link was made.
 func (u *unpacker) listLinks([]string) error {
 	for _, path := range slices.Sorted(maps.Keys(u.links)) {
 		above, _ := split(path)
@@ -214,7 +214,10 @@ func (u *unpacker) listLinks([]string) error {
 			continue // its directory was replaced
 		}
 		target := u.links[path]
-		reason, err := u.reachable(target)
+		early, reason, err := u.reachable(target)
+		if early && err == nil {
+			err = u.notes.add(NoteLinkEarly, path)
+		}
 		if err != nil {
 			return err
 		}
@@ -226,29 +229,30 @@ func (u *unpacker) listLinks([]string) error {
 	return nil
 }
 
-// reachable says why a lower layer's file cannot be meant by target.
-func (u *unpacker) reachable(target string) (reason string, err error) {
+// reachable says why a lower layer's file cannot be meant by target. early is
+// true where this layer has come to have something there.
+func (u *unpacker) reachable(target string) (early bool, reason string, err error) {
 	if u.states.hidden(target) {
-		return "which this layer hides", nil
+		return false, "which this layer hides", nil
 	}
 	above, base := split(target)
 	d, err := u.openKnown(above)
 	if d == nil || err != nil {
-		return "", err
+		return false, "", err
 	}
 	st, err := u.disk.Lstat(d.fd, base)
 	if err == unix.ENOENT {
-		return "", nil
+		return false, "", nil
 	}
 	if err != nil {
-		return "", failed("stat", target, err)
+		return false, "", failed("stat", target, err)
 	}
 	gone, err := u.isWhiteout(d.fd, base, &st)
 	switch {
 	case err != nil:
-		return "", failed("examine", target, err)
+		return false, "", failed("examine", target, err)
 	case gone:
-		return "which this layer deletes", nil
+		return false, "which this layer deletes", nil
 	}
-	return "which is not earlier in this layer", nil
+	return true, "", nil
 }

@@ -65,7 +65,8 @@ func TestHardlinks(t *testing.T) {
 		},
 		{
 			name:  "a hardlink to what comes later",
-			layer: entries{Hardlink("b", "a"), File("a", "")}, fails: unpack.ErrMalformed, says: "not earlier in this layer",
+			lower: entries{File("a", "old")}, layer: entries{Hardlink("b", "a"), File("a", "new")},
+			notes: "link-before-target=1", strict: true, links: "b->a", whiteouts: ".", merged: "a: new",
 		},
 		{
 			name:  "a hardlink to a file of a lower layer",
