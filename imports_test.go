@@ -49,7 +49,7 @@ var imports = map[string][]string{
 	"":        {"registry", "unpack", "overlaystore", "cache", "manifest", "platform", "progress", "inspect", "internal/durable", "internal/fetch", "internal/source", "layer", "errkind", "internal/stackview", "internal/stored", "rootfs", "internal/flatten", "archive", "internal/export"},
 	"inspect": {"manifest", "platform", "registry", "internal/source"},
 	// level 1, on the others of it
-	"internal/fetch":  {"cache", "manifest", "progress", "unpack", "internal/source", "layer"},
+	"internal/fetch":  {"registry", "cache", "manifest", "progress", "unpack", "internal/source", "layer"},
 	"internal/source": {"cache", "manifest", "platform", "registry", "errkind"},
 	// level 1
 	"registry":         {"manifest", "internal/shortname", "internal/hosts", "registry/internal/remote", "registry/internal/auth", "registry/internal/local", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "errkind"},

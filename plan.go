@@ -67,6 +67,9 @@ func (p *pull) plan(ctx context.Context) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("pull %s: %w", resolution.Reference, err)
 	}
+	if err := nameable(image); err != nil {
+		return Plan{}, fmt.Errorf("pull %s: %w", resolution.Reference, err)
+	}
 	missing, err := p.missing(image.Layers)
 	if err != nil {
 		return Plan{}, err

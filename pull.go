@@ -104,6 +104,9 @@ func (p *pull) resolved(ctx context.Context, resolution source.Resolution) (pull
 	if err != nil {
 		return Pulled{}, err
 	}
+	if err := nameable(image); err != nil {
+		return Pulled{}, err
+	}
 	pulled.Warnings = image.Warnings
 	// Until the image's record names its layers nothing else keeps them.
 	lease, err := p.store.Lease(ctx, "pull "+resolution.Reference.String(), image.DiffIDs()...)

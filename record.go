@@ -4,6 +4,9 @@ package layerctl
 
 import (
 	"context"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
@@ -49,7 +52,8 @@ func layerRecord(l manifest.Layer, r unpack.Result, counts overlaystore.Counts) 
 // record, and then the reference, which is what makes it visible.
 func (p *pull) record(ctx context.Context, r source.Resolution, i source.Image) (overlaystore.Image, error) {
 	img := overlaystore.Image{
-		Manifest: r.Manifest.Digest,
+		// The store names images by sha256; a reference may pin another digest.
+		Manifest: digest.FromBytes(i.Manifest.Raw),
 		Config:   i.Manifest.Config.Digest,
 		Platform: i.Config.Platform,
 		Layers:   i.DiffIDs(),
@@ -60,4 +64,15 @@ func (p *pull) record(ctx context.Context, r source.Resolution, i source.Image) 
 		return overlaystore.Image{}, err
 	}
 	return img, p.store.Tag(ctx, r.Reference.String(), img.Manifest)
+}
+
+// nameable refuses an image that the store has no name for, before anything
+// of it is fetched.
+func nameable(i source.Image) error {
+	for n, l := range i.Layers {
+		if l.DiffID.Algorithm() != digest.SHA256 {
+			return fmt.Errorf("%w: the diffID of layer %d is by %s, and the store names layers by sha256", manifest.ErrUnsupported, n+1, l.DiffID.Algorithm())
+		}
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/platform"
 )
@@ -28,7 +29,7 @@ func (i *inspector) choose(ctx context.Context) error {
 			return err
 		}
 	}
-	choice, err := platform.Choose(i.wanted, i.candidates())
+	choice, err := source.Choose(ctx, i.wanted, i.candidates(), i.source)
 	var none *platform.NoMatchError
 	switch {
 	case errors.As(err, &none):

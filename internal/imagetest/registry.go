@@ -58,6 +58,13 @@ func (r *Registry) Add(mediaType string, raw []byte, tags ...string) ocispec.Des
 	return d
 }
 
+// AddAs has raw served by another digest than sha256.
+func (r *Registry) AddAs(d digest.Digest, mediaType string, raw []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.content[d] = content{mediaType, raw}
+}
+
 // Tagged is the digest that a tag names.
 func (r *Registry) Tagged(tag string) digest.Digest {
 	r.mu.Lock()

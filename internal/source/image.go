@@ -23,7 +23,7 @@ var ErrPlatformConflict = errkind.New(errkind.Malformed, "config and index disag
 type Image struct {
 	Manifest *manifest.Image
 	Config   *manifest.Config
-	Layers   []manifest.Layer // the lowest first
+	Layers   []manifest.Layer // the lowest first; an empty one where there is none
 	Warnings []string
 }
 
@@ -57,6 +57,9 @@ func (s *Source) Image(ctx context.Context, r Resolution) (Image, error) {
 	layers, err := manifest.PairLayers(m, config)
 	if err != nil {
 		return Image{}, fmt.Errorf("manifest %s: %w", r.Manifest.Digest, err)
+	}
+	if len(layers) == 0 {
+		layers = []manifest.Layer{emptyLayer()}
 	}
 	i := Image{Manifest: m, Config: config, Layers: layers, Warnings: r.Choice.Warnings}
 	return i, s.compare(&i, r)

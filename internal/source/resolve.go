@@ -4,6 +4,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -65,5 +66,69 @@ func (s *Source) choose(ctx context.Context, root ocispec.Descriptor, raw []byte
 	if err != nil {
 		return platform.Choice{}, err
 	}
-	return platform.Choose(wanted, slices.Collect(index.Leaves()))
+	return Choose(ctx, wanted, slices.Collect(index.Leaves()), s)
+}
+
+// maxLookups is of how many entries the config is read for what they run on.
+const maxLookups = 3
+
+// Documents reads manifests and configs, and verifies them.
+type Documents interface {
+	Manifest(context.Context, ocispec.Descriptor) ([]byte, error)
+	Config(context.Context, ocispec.Descriptor) ([]byte, error)
+}
+
+// Choose is [platform.Choose], save that entries that name no platform are
+// looked up in their configs before none will do: two requests for each, of
+// the first three.
+func Choose(ctx context.Context, wanted platform.Wanted, entries []ocispec.Descriptor, from Documents) (platform.Choice, error) {
+	choice, err := platform.Choose(wanted, entries)
+	if !errors.Is(err, platform.ErrNoMatch) {
+		return choice, err
+	}
+	known := slices.Clone(entries)
+	warnings := map[int]string{}
+	for i, e := range entries {
+		_, attestation := manifest.IsAttestation(e)
+		if e.Platform != nil || attestation || e.ArtifactType != "" || !manifest.IsManifest(e.MediaType) {
+			continue
+		}
+		if len(warnings) == maxLookups {
+			break
+		}
+		warnings[i] = ""
+		if p := lookUp(ctx, e, from); p != nil {
+			known[i].Platform = p
+			warnings[i] = fmt.Sprintf("the index names no platform for %s; its config says %s", e.Digest, platform.Format(*p))
+		}
+	}
+	if len(warnings) == 0 || ctx.Err() != nil {
+		return choice, errors.Join(err, ctx.Err())
+	}
+	choice, err = platform.Choose(wanted, known)
+	if w := warnings[choice.Index]; err == nil && w != "" {
+		choice.Warnings = append(choice.Warnings, w)
+	}
+	return choice, err
+}
+
+// lookUp is the platform that an image's config names; nil where it names none
+// or cannot be read.
+func lookUp(ctx context.Context, desc ocispec.Descriptor, from Documents) *ocispec.Platform {
+	raw, err := from.Manifest(ctx, desc)
+	if err != nil {
+		return nil
+	}
+	m, err := manifest.ParseImage(raw, desc.MediaType)
+	if err != nil {
+		return nil
+	}
+	if raw, err = from.Config(ctx, m.Config); err != nil {
+		return nil
+	}
+	config, err := manifest.ParseConfig(raw)
+	if err != nil || config.Platform.OS == "" || config.Platform.Architecture == "" {
+		return nil
+	}
+	return &config.Platform
 }

@@ -103,8 +103,12 @@ func (s *Source) Offline() bool { return s.options.Offline }
 // KeepsBlobs says that layers are kept in a cache.
 func (s *Source) KeepsBlobs() bool { return s.options.KeepBlobs }
 
-// Has says whether the cache has the blob.
+// Has says whether the blob is here: the cache has it, or it is that of no
+// layer.
 func (s *Source) Has(desc ocispec.Descriptor) bool {
+	if _, ok := empty(desc); ok {
+		return true
+	}
 	return s.options.Cache != nil && s.options.Cache.Has(desc)
 }
 
@@ -192,8 +196,12 @@ func (s *Source) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte,
 	return s.document(ctx, desc, registry.MaxManifest, s.remote.Manifest)
 }
 
-// Config is [registry.Source.Config].
+// Config is [registry.Source.Config]. A manifest may have it in its own data,
+// which was verified when it was parsed.
 func (s *Source) Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	if desc.Size > 0 && int64(len(desc.Data)) == desc.Size && desc.Digest.Algorithm().FromBytes(desc.Data) == desc.Digest {
+		return desc.Data, nil
+	}
 	return s.document(ctx, desc, registry.MaxConfig, s.remote.Config)
 }
 
@@ -250,6 +258,9 @@ func (s *Source) tag(ctx context.Context) {
 // Blob is [registry.Source.Blob]. It is kept where that was asked for; the
 // cache's own may end in [cache.ErrMiss].
 func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	if blob, ok := empty(desc); ok {
+		return blob, nil
+	}
 	if s.options.Cache != nil {
 		if blob, err := s.options.Cache.Blob(desc); err == nil {
 			return blob, nil

@@ -17,7 +17,7 @@ import (
 // What the indexes in an index may cost. Honest ones nest one or two, of some
 // kilobytes each.
 const (
-	MaxNested      = 16
+	MaxNested      = 12
 	MaxNestedBytes = 8 << 20
 )
 
