@@ -3,7 +3,10 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
+	"io"
+	"net"
 	"syscall"
 
 	"github.com/layerctl/layerctl"
@@ -56,7 +59,9 @@ func exitCode(err error) int {
 }
 
 // fail prints an error with its hint.
-func fail(to *terminal.Console, err error) { to.Fail(err, hintOf(err)) }
+func fail(to *terminal.Console, err error, verbose bool) {
+	to.Fail(failureText(err, verbose), hintOf(err))
+}
 
 // hinted is an error that knows what its reader can do about it.
 type hinted interface{ Hint() string }
@@ -99,8 +104,28 @@ func defaultHint(err error) string {
 	case errors.Is(err, errkind.Mismatch):
 		return "nothing of it was kept; pull again, and if that fails too it is damaged where it comes from"
 	case errors.Is(err, registry.ErrNetwork):
-		return "nothing of it was kept; pull again when the network is there"
+		return networkHint(err)
 	default:
 		return ""
+	}
+}
+
+// networkHint tells a network that is not there from a name or an answer that is
+// wrong: those do not pass.
+func networkHint(err error) string {
+	var name *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var wire net.Error
+	switch {
+	case errors.As(err, &name) && name.IsNotFound:
+		return "is the registry's name spelled right? the DNS of this machine does not know it"
+	case errors.As(err, &certificate):
+		return "this machine does not trust the registry's certificate: hosts.toml names the authority of one's own registry as ca"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there: is the port right, and does the registry run?"
+	case errors.As(err, &wire), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return "nothing of it was kept; try again when the network is there"
+	default:
+		return "nothing of it was kept; 'layerctl ping HOST' tells what the registry, or what stands before it, speaks"
 	}
 }

@@ -23,7 +23,7 @@ const (
 func runMountHelper(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	call, err := args.ParseMountHelper(arguments)
 	if err != nil {
-		fail(terminal.NewConsole(stderr), err)
+		fail(terminal.NewConsole(stderr), err, false)
 		return mountUsage
 	}
 	if call.Fake {

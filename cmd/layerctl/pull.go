@@ -104,14 +104,14 @@ func (p *puller) all(list []args.Listed) error {
 	var first error
 	failed := 0
 	for _, l := range list {
-		err := p.one(l)
+		err := setup.Concerns(l.Ref, p.one(l))
 		switch {
 		case err == nil:
 			continue
 		case len(list) == 1 || p.Context.Context.Err() != nil:
 			return err
 		}
-		fail(terminal.NewConsole(p.App.ErrWriter), err)
+		fail(terminal.NewConsole(p.App.ErrWriter), err, p.Bool("verbose"))
 		if failed++; first == nil {
 			first = err
 		}

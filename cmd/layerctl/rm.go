@@ -39,7 +39,7 @@ func runRm(c *cli.Context) (err error) {
 		if err == nil {
 			err = store.Remove(c.Context, ref.String())
 		}
-		errs = append(errs, err)
+		errs = append(errs, setup.Concerns(arg, err))
 	}
 	return errors.Join(errs...)
 }

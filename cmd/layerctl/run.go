@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -47,9 +48,18 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitSignal + int(syscall.SIGPIPE)
 	}
 	if err != nil {
-		fail(terminal.NewConsole(stderr), err)
+		fail(terminal.NewConsole(stderr), err, isVerbose(ordered))
 	}
 	return exitCode(err)
+}
+
+// isVerbose looks for the flag where the app may not have come to read it.
+func isVerbose(arguments []string) bool {
+	words := arguments[:max(slices.Index(arguments, "--"), 0)]
+	if len(words) == 0 {
+		words = arguments
+	}
+	return slices.Contains(words, "--verbose") || slices.Contains(words, "-v")
 }
 
 // isBrokenPipe says that nobody reads standard output any more.

@@ -40,7 +40,7 @@ func Lookup(store *overlaystore.Store, arg string) (overlaystore.Image, string, 
 		return overlaystore.Image{}, "", err
 	}
 	image, err := store.Lookup(ref.String())
-	return image, ref.String(), err
+	return image, ref.String(), Concerns(arg, err)
 }
 
 // LookupStored is Lookup for a manifest's digest as well.
@@ -52,3 +52,22 @@ func LookupStored(store *overlaystore.Store, arg string) (overlaystore.Image, st
 	image, err := store.Image(manifest)
 	return image, "", err
 }
+
+// About is an error about a reference, as the user wrote it.
+type About struct {
+	Reference string
+	err       error
+}
+
+// Concerns says of an error which reference it is about.
+func Concerns(reference string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &About{reference, err}
+}
+
+func (e *About) Error() string { return e.err.Error() }
+
+// Unwrap is the error.
+func (e *About) Unwrap() error { return e.err }

@@ -68,6 +68,9 @@ func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layer
 	for _, add := range set {
 		add(&o)
 	}
+	if len(refs) == 1 {
+		return Concerns(refs[0], use(layerctl.New(o)))
+	}
 	return use(layerctl.New(o))
 }
 

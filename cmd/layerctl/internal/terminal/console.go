@@ -19,8 +19,8 @@ type Console struct {
 func NewConsole(w io.Writer) *Console { return &Console{w: w} }
 
 // Fail prints an error and, where there is one, the hint what to do about it.
-func (c *Console) Fail(err error, hint string) {
-	c.line("error", err.Error())
+func (c *Console) Fail(problem, hint string) {
+	c.line("error", problem)
 	if hint != "" {
 		c.line("hint", hint)
 	}
