@@ -70,9 +70,11 @@ func splitPath(s string) (path, tag string, dgst digest.Digest, err error) {
 	if tag == "" {
 		return path, "", dgst, nil
 	}
-	tag = tag[1:] // its colon
+	if tag = tag[1:]; tag == "" { // its colon
+		return "", "", "", errors.New("the tag is empty")
+	}
 	if !isName(tag) {
-		return "", "", "", fmt.Errorf("tag %q", tag)
+		return "", "", "", fmt.Errorf("the tag %q is no name of an image", tag)
 	}
 	return path, tag, dgst, nil
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/shortname"
-	"github.com/layerctl/layerctl/registry/internal/content"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -45,12 +44,13 @@ type Reference struct {
 //
 // A Docker reference follows the grammar of github.com/distribution/reference:
 // "alpine" means "docker.io/library/alpine:latest". A "docker://" before it is
-// allowed. If it has both a tag and a digest the digest decides.
+// allowed. If it has both a tag and a digest the digest decides. The names of
+// transports that other programs have, as "dir:" and "docker-daemon:", are none
+// at Docker Hub and refused, and so is an archive's file name alone.
 //
 // "oci:DIR", "oci-archive:FILE" and "docker-archive:FILE" name an OCI image
 // layout, the same in a tar file, and what "docker save" writes; the FILE "-" is
-// standard input, see [ArchiveOptions]. A tag, a
-// digest or both may follow: "oci:DIR:TAG@sha256:…". Paths may hold colons:
+// standard input, see [ArchiveOptions]. A tag, a digest or both may follow: "oci:DIR:TAG@sha256:…". Paths may hold colons:
 // the longest path that exists is the path, and the rest is the tag; if none
 // exists the path ends at the first colon. The path is made absolute.
 //
@@ -60,25 +60,23 @@ func Parse(s string) (Reference, error) {
 		return Reference{}, fmt.Errorf("%w: %d bytes long, limit %d", ErrReference, len(s), maxReference)
 	}
 	prefix, rest, found := strings.Cut(s, ":")
-	if found {
-		switch t := Transport(prefix); t {
-		case OCI, OCIArchive, DockerArchive:
-			return parsePath(t, s, rest)
-		case Docker:
-			if name, ok := strings.CutPrefix(rest, "//"); ok {
-				return parseDocker(s, name)
-			}
-		case "http", "https":
-			return Reference{}, fmt.Errorf("%w %q: leave out %s://", ErrReference, s, prefix)
-		}
+	if t := Transport(prefix); found && (t == OCI || t == OCIArchive || t == DockerArchive) {
+		return parsePath(t, s, rest)
 	}
-	return parseDocker(s, s)
+	if err := refuseTransport(s); err != nil {
+		return Reference{}, err
+	}
+	if err := refuseFile(s); err != nil {
+		return Reference{}, err
+	}
+	name, _ := strings.CutPrefix(s, "docker://")
+	return parseDocker(s, name)
 }
 
 func parseDocker(whole, name string) (Reference, error) {
 	named, err := shortname.Parse(name)
 	if err != nil {
-		return Reference{}, fmt.Errorf("%w %q: %w", ErrReference, whole, err)
+		return Reference{}, invalid(whole, "%s", why(name, err))
 	}
 	// A tag beside a digest names nothing, so it is no part of the reference.
 	r := Reference{transport: Docker, name: named.Host, repo: named.Repository, tag: named.Tag, digest: named.Digest}
@@ -89,8 +87,8 @@ func checkDigest(whole string, d digest.Digest) error {
 	if d == "" {
 		return nil
 	}
-	if err := content.CheckDigest(d); err != nil {
-		return fmt.Errorf("%w %q: %w", ErrReference, whole, err)
+	if fault := digestFault(d); fault != "" {
+		return invalid(whole, "%s", fault)
 	}
 	return nil
 }
