@@ -407,3 +407,33 @@ func TestPingWithoutTheAPIsAnswer(t *testing.T) {
 		wantError(t, err, ErrNetwork)
 	}
 }
+
+// TestErrorsSayNothingTwice: the digest of a blob is in a line once.
+func TestErrorsSayNothingTwice(t *testing.T) {
+	s := serve(t, before(func(w http.ResponseWriter, r *http.Request) bool {
+		w.WriteHeader(http.StatusNotFound)
+		return true
+	}))
+	desc, _ := helloLayer(t)
+	for _, ref := range []string{s.host + "/library/hello", "oci:" + imagetest.NewLayout(t.TempDir()).Dir} {
+		src := open(t, New(plain(s)), ref)
+		_, err := src.Blob(t.Context(), desc)
+		_, cerr := src.Config(t.Context(), desc)
+		_, merr := src.Manifest(t.Context(), desc)
+		for _, err := range []error{err, cerr, merr} {
+			wantError(t, err, ErrNotFound)
+			if n := strings.Count(err.Error(), desc.Digest.Encoded()); n != 1 {
+				t.Errorf("got %q, which has the digest %d times", err, n)
+			}
+		}
+	}
+}
+
+// TestAPageIsNoManifest: a portal that asks to sign in is called one.
+func TestAPageIsNoManifest(t *testing.T) {
+	for _, contentType := range []string{"text/html", "application/octet-stream"} {
+		s := serve(t, answer(200, map[string]string{"Content-Type": contentType}, "<!DOCTYPE html><title>Sign in</title>"))
+		_, _, err := open(t, New(plain(s)), s.host+"/library/hello").Root(t.Context())
+		wantError(t, err, ErrNetwork, s.host+"/library/hello:latest", "no manifest but "+contentType)
+	}
+}

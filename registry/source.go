@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/layerctl/layerctl/manifest"
@@ -111,14 +112,14 @@ func (s *Source) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte,
 		return raw, nil
 	}
 	if err := content.Check(desc, MaxManifest); err != nil {
-		return nil, fmt.Errorf("read manifest %q: %w", string(desc.Digest), err)
+		return nil, about("read manifest", desc, err)
 	}
 	if embedded(desc) {
 		return desc.Data, nil
 	}
 	raw, err := s.from().Manifest(ctx, desc)
 	if err != nil {
-		return nil, fmt.Errorf("read manifest %s: %w", desc.Digest, err)
+		return nil, about("read manifest", desc, err)
 	}
 	return raw, nil
 }
@@ -127,14 +128,14 @@ func (s *Source) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte,
 // What the descriptor itself holds of it is not asked for.
 func (s *Source) Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	if err := content.Check(desc, MaxConfig); err != nil {
-		return nil, fmt.Errorf("read config %q: %w", string(desc.Digest), err)
+		return nil, about("read config", desc, err)
 	}
 	if embedded(desc) {
 		return desc.Data, nil
 	}
 	raw, err := s.readBlob(ctx, desc)
 	if err != nil {
-		return nil, fmt.Errorf("read config %s: %w", desc.Digest, err)
+		return nil, about("read config", desc, err)
 	}
 	return raw, nil
 }
@@ -159,11 +160,11 @@ func (s *Source) readBlob(ctx context.Context, desc ocispec.Descriptor) (raw []b
 // early is no error. Reading fails when ctx is done.
 func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	if err := content.Check(desc, 0); err != nil {
-		return nil, fmt.Errorf("open blob %q: %w", string(desc.Digest), err)
+		return nil, about("open blob", desc, err)
 	}
 	b, err := s.from().Blob(ctx, desc)
 	if err != nil {
-		return nil, fmt.Errorf("open blob %s: %w", desc.Digest, err)
+		return nil, about("open blob", desc, err)
 	}
 	return b, nil
 }
@@ -222,6 +223,15 @@ func (unopened) Blob(context.Context, ocispec.Descriptor) (*content.Reader, erro
 }
 
 func (unopened) Close() error { return nil }
+
+// about says what was to be done, and of what where the error does not name it:
+// a line that has the same digest twice is harder to read.
+func about(verb string, desc ocispec.Descriptor, err error) error {
+	if name := string(desc.Digest); name == "" || !strings.Contains(err.Error(), name) {
+		return fmt.Errorf("%s %s: %w", verb, failure.OneLine(name), err)
+	}
+	return fmt.Errorf("%s: %w", verb, err)
+}
 
 func closeInto(err *error, c io.Closer) {
 	if cerr := c.Close(); *err == nil && cerr != nil {

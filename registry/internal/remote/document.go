@@ -4,6 +4,7 @@ package remote
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -85,6 +86,10 @@ func (r *Repository) get(ctx context.Context, rt *route) (ocispec.Descriptor, []
 func served(resp *http.Response, raw []byte) (string, error) {
 	header := resp.Header.Get("Content-Type")
 	own := manifest.MediaTypeOf(raw)
+	if own == "" && manifest.Telling(header) == "" && len(raw) > 0 && !json.Valid(raw) {
+		return "", failure.Final(checkFrom(resp, failure.New(failure.Network,
+			"the answer is no manifest but %s", failure.OneLine(header))))
+	}
 	if own == "" {
 		return header, nil // whoever reads it says what is wrong with it
 	}
