@@ -11,6 +11,7 @@ import (
 	"github.com/layerctl/layerctl/internal/export"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -56,7 +57,7 @@ type ExportOptions struct {
 	Windows *unpack.Windows
 	Memory  int64
 	// Progress is as in [Options]; layers come one after the other.
-	Progress func(Event)
+	Progress func(progress.Event)
 }
 
 // Exported is what was written.

@@ -72,7 +72,7 @@ func TestExportKeepsDigests(t *testing.T) {
 func TestExportFetchesEachBlobOnce(t *testing.T) {
 	s := newCached(t, Options{KeepBlobs: true})
 	var kinds []progress.Kind
-	_, done := s.exported(t, s.client, s.ref, ExportOptions{Progress: func(e Event) {
+	_, done := s.exported(t, s.client, s.ref, ExportOptions{Progress: func(e progress.Event) {
 		if e.Number < 1 || e.Of != 2 {
 			t.Errorf("event of layer %d/%d", e.Number, e.Of)
 		}
@@ -86,7 +86,7 @@ func TestExportFetchesEachBlobOnce(t *testing.T) {
 	if asked := s.Requests(); len(asked) != 5 {
 		t.Errorf("asked %q, want index, manifest, config and two layers", asked)
 	}
-	if want := []progress.Kind{LayerMissing, LayerProgress, LayerDone, LayerProgress, LayerDone}; !slices.Equal(kinds, want) {
+	if want := []progress.Kind{progress.LayerMissing, progress.LayerProgress, progress.LayerDone, progress.LayerProgress, progress.LayerDone}; !slices.Equal(kinds, want) {
 		t.Errorf("events %v, want %v", kinds, want)
 	}
 	s.exported(t, s.offline(), s.ref, ExportOptions{}) // they were kept

@@ -19,6 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/inspect"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
@@ -395,7 +396,7 @@ func TestInspectCheckComparesConfigs(t *testing.T) {
 			ref := s.serve(s.layout.Index(image))
 			found, err := s.client.Inspect(t.Context(), ref, inspect.Options{Chosen: true})
 			if strict {
-				if !errors.Is(err, ErrPlatformConflict) {
+				if !errors.Is(err, source.ErrPlatformConflict) {
 					t.Errorf("got %v, want a conflict", err)
 				}
 				return

@@ -19,14 +19,11 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// What callers of a Client branch on.
-var (
-	// ErrOffline says that an offline client needs what its cache does not have.
-	ErrOffline = source.ErrOffline
-	// ErrPlatformConflict says that an image's config contradicts the index
-	// that names it; only a strict client makes it an error.
-	ErrPlatformConflict = source.ErrPlatformConflict
-)
+// ErrOffline says that an offline client needs what its cache does not have.
+var ErrOffline = source.ErrOffline
+
+// Event is one step of a pull; see [progress.Event].
+type Event = progress.Event
 
 // Options say how a [Client] works. The zero value asks registries without
 // credentials of its own over HTTPS, and chooses for this machine.

@@ -137,13 +137,13 @@ func TestDamageInTheCacheIsFetchedAgain(t *testing.T) {
 	}
 	var kinds []progress.Kind
 	s.client.options.Jobs = 1
-	s.client.options.Progress = func(e Event) { kinds = append(kinds, e.Kind) }
+	s.client.options.Progress = func(e progress.Event) { kinds = append(kinds, e.Kind) }
 	_, asked := s.pull(t, s.ref)
 	if want := []string{"HEAD manifests/latest", "GET blobs/" + blob.String()}; !slices.Equal(asked, want) {
 		t.Errorf("asked %q, want %q", asked, want)
 	}
-	if !slices.Contains(kinds, LayerAgain) {
-		t.Errorf("events %v, want %v among them", kinds, LayerAgain)
+	if !slices.Contains(kinds, progress.LayerAgain) {
+		t.Errorf("events %v, want %v among them", kinds, progress.LayerAgain)
 	}
 	if !s.kept.Has(ocispec.Descriptor{Digest: blob, Size: int64(len(raw))}) {
 		t.Error("the good blob was not kept")

@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
 )
@@ -82,7 +83,7 @@ func (c *Client) paths() *unpack.Paths {
 }
 
 // fetcher brings the layers of what was opened.
-func (c *Client) fetcher(s *source.Source, hear func(Event)) *fetch.Fetcher {
+func (c *Client) fetcher(s *source.Source, hear func(progress.Event)) *fetch.Fetcher {
 	return fetch.New(s, fetch.Options{Progress: hear, Buffers: c.buffers, Logger: c.log})
 }
 
@@ -144,7 +145,7 @@ func (p *pull) layers(ctx context.Context, layers []manifest.Layer) (fetched int
 		return 0, err
 	}
 	for _, l := range missing {
-		p.fetch.Tell(l.Event(LayerMissing))
+		p.fetch.Tell(l.Event(progress.LayerMissing))
 	}
 	var busy []fetch.Layer
 	var staged []*overlaystore.Staging
@@ -189,7 +190,7 @@ func (p *pull) missing(layers []manifest.Layer) ([]fetch.Layer, error) {
 			return nil, err
 		}
 		if has {
-			p.fetch.Tell(n.Event(LayerPresent))
+			p.fetch.Tell(n.Event(progress.LayerPresent))
 			continue
 		}
 		missing = append(missing, n)
@@ -220,7 +221,7 @@ func (p *pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	p.fetch.Tell(Event{Kind: Committing})
+	p.fetch.Tell(progress.Event{Kind: progress.Committing})
 	return p.store.Commit(ctx, staged...)
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
+	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/rootfs"
 )
 
@@ -95,7 +96,7 @@ func (c *Client) rootfsLayers(ctx context.Context, ref string, o RootFSOptions) 
 	var layers []rootfs.Layer
 	for _, l := range fetch.Number(found) {
 		layers = append(layers, rootfs.Layer{Layer: l.Layer, Fetch: func(ctx context.Context, use func(io.Reader) error) error {
-			f.Tell(l.Event(LayerMissing))
+			f.Tell(l.Event(progress.LayerMissing))
 			return f.Layer(ctx, l, func(b *fetch.Blob) error { return use(b) })
 		}})
 	}

@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/rootfs"
 	"github.com/layerctl/layerctl/unpack"
@@ -190,8 +191,8 @@ func TestRootFSLimits(t *testing.T) {
 	s := newInspected(t, Options{})
 	ref := looked(t, s, layers{{imagetest.File("a/b", "")}, {imagetest.File("a/c", "")}})
 	for want, o := range map[error]Options{
-		ErrLimit:        {Memory: 1000},
-		unpack.ErrLimit: {Limits: unpack.Limits{Entries: 1}},
+		stackview.ErrLimit: {Memory: 1000},
+		unpack.ErrLimit:    {Limits: unpack.Limits{Entries: 1}},
 	} {
 		o.Registry, o.Platform = s.client.options.Registry, "linux/arm/v7"
 		if _, err := New(o).RootFS(t.Context(), ref, RootFSOptions{}); !errors.Is(err, want) {

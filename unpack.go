@@ -10,25 +10,14 @@ import (
 
 	"github.com/layerctl/layerctl/internal/flatten"
 	"github.com/layerctl/layerctl/internal/source"
-	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// Errors of [Client.Unpack] that callers branch on.
-var (
-	// ErrPattern: a path or an exclusion is no pattern.
-	ErrPattern = flatten.ErrPattern
-	// ErrNoMatch: a path that is asked for is not in the image.
-	ErrNoMatch = flatten.ErrNoMatch
-	// ErrNotEmpty: the directory has something in it.
-	ErrNotEmpty = flatten.ErrNotEmpty
-	// ErrMalformed: the image's layers do not make sense together.
-	ErrMalformed = stackview.ErrMalformed
-	// ErrLimit: the image has more paths than may be kept in memory.
-	ErrLimit = stackview.ErrLimit
-)
+// ErrNotEmpty is of [Client.Unpack]: the directory has something in it.
+var ErrNotEmpty = flatten.ErrNotEmpty
 
 // Owners says whose the files of an unpacked image are.
 type Owners byte
@@ -77,7 +66,7 @@ type UnpackOptions struct {
 	Force bool
 	// Progress hears of every step, as with a pull, but for Committing; nil
 	// hears nothing.
-	Progress func(Event)
+	Progress func(progress.Event)
 }
 
 // Unpacked is what became of an image.
@@ -113,7 +102,8 @@ type Unpacked struct {
 // Paths has no glob the layers are read from the topmost down, and those below
 // the one that settles the last path not at all.
 //
-// Errors: those of [Client.Pull]; [ErrNotEmpty], [ErrPattern], [ErrNoMatch].
+// Errors: those of [Client.Pull]; [ErrNotEmpty], [errkind.Usage] for
+// what is no pattern, [errkind.NotFound] for a path that no layer has.
 func (c *Client) Unpack(ctx context.Context, ref, dir string, o UnpackOptions) (_ Unpacked, err error) {
 	choice, err := flatten.NewChoice(o.Paths, o.Excludes)
 	if err != nil {

@@ -127,7 +127,7 @@ func TestUnpackStaysInside(t *testing.T) {
 					}
 				}
 				_, err := New(Options{Platform: "linux/amd64"}).Unpack(t.Context(), imageOf(t, layers...), to, UnpackOptions{Force: force})
-				if err != nil && !errors.Is(err, ErrMalformed) {
+				if err != nil && !errors.Is(err, stackview.ErrMalformed) {
 					t.Error(err)
 				}
 				if got := found(t, canary); got != "keep:kept" {
@@ -190,7 +190,7 @@ func TestUnpackTakesLimitsAndContexts(t *testing.T) {
 	top := t.TempDir()
 	_, err := New(Options{Platform: "linux/amd64"}).Unpack(t.Context(), ref, filepath.Join(top, "to"), UnpackOptions{Memory: 500})
 	var limit *stackview.LimitError
-	if !errors.As(err, &limit) || !errors.Is(err, ErrLimit) {
+	if !errors.As(err, &limit) || !errors.Is(err, stackview.ErrLimit) {
 		t.Errorf("with 500 bytes of memory: got %v, want a LimitError", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

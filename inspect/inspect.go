@@ -102,7 +102,7 @@ func (i *inspector) inspect(ctx context.Context) (*Result, error) {
 		return nil, fmt.Errorf("%s: %w", root.Digest, err)
 	}
 	i.found = &Result{
-		SchemaVersion: Version, Reference: i.source.Reference().String(),
+		SchemaVersion: version, Reference: i.source.Reference().String(),
 		Digest: root.Digest, MediaType: root.MediaType, Size: root.Size,
 		Kind: kind.String(), Warnings: []string{}, Document: raw,
 	}

@@ -11,16 +11,16 @@ import (
 	"github.com/layerctl/layerctl/platform"
 )
 
-// Version is the version of the shape of an [Result] in JSON.
+// version is the version of the shape of an [Result] in JSON.
 // It grows when a key changes its meaning or goes; new keys do not count.
-const Version = 1
+const version = 1
 
 // Result is what a reference holds, in one shape for an index and for a
 // single image. Encoded as JSON it is what docs/inspect.schema.json describes:
 // every key is always there; what is not known, or was not asked for, is "",
 // or null where the value is a list, an object or a number.
 type Result struct {
-	SchemaVersion int    `json:"schemaVersion"` // Version
+	SchemaVersion int    `json:"schemaVersion"` // version
 	Reference     string `json:"reference"`     // in canonical form
 	// Digest, MediaType and Size are those of the index or manifest that the
 	// reference names.

@@ -65,7 +65,7 @@ func parseConfig(raw []byte) (*Config, error) {
 		Architecture: j.Architecture, OS: j.OS, OSVersion: j.OSVersion, OSFeatures: j.OSFeatures, Variant: j.Variant,
 	}}
 	for i, s := range j.RootFS.DiffIDs {
-		d, err := ParseDigest(s)
+		d, err := parseDigest(s)
 		if err != nil {
 			return nil, fmt.Errorf("diffID %d: %w", i, err)
 		}

@@ -12,10 +12,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// ParseDigest reads a digest that is safe to build a path from: sha256 or
+// parseDigest reads a digest that is safe to build a path from: sha256 or
 // sha512 in lower-case hex, of their full length. The error is an
 // [ErrMalformed].
-func ParseDigest(s string) (digest.Digest, error) {
+func parseDigest(s string) (digest.Digest, error) {
 	algorithm, hex, _ := strings.Cut(s, ":")
 	length := map[string]int{"sha256": 64, "sha512": 128}[algorithm]
 	if length == 0 {
@@ -39,7 +39,7 @@ func clip(s string) string {
 // check refuses a descriptor that cannot be believed, and forgets its urls:
 // where a blob is fetched from is the user's to say, not the author's.
 func check(d *ocispec.Descriptor) error {
-	if _, err := ParseDigest(string(d.Digest)); err != nil {
+	if _, err := parseDigest(string(d.Digest)); err != nil {
 		return err
 	}
 	if d.MediaType == "" {

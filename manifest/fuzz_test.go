@@ -40,7 +40,7 @@ func typed(t *testing.T, err error) bool {
 
 func sane(t *testing.T, d ocispec.Descriptor) {
 	t.Helper()
-	if _, err := ParseDigest(string(d.Digest)); err != nil || d.Size < 0 || d.MediaType == "" || d.URLs != nil {
+	if _, err := parseDigest(string(d.Digest)); err != nil || d.Size < 0 || d.MediaType == "" || d.URLs != nil {
 		t.Errorf("got %+v", d)
 	}
 }
@@ -113,7 +113,7 @@ func FuzzParseConfig(f *testing.F) {
 			return
 		}
 		for _, d := range c.DiffIDs {
-			if _, err := ParseDigest(string(d)); err != nil {
+			if _, err := parseDigest(string(d)); err != nil {
 				t.Error(err)
 			}
 		}

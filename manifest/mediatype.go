@@ -70,9 +70,9 @@ func CompressionOf(mediaType string) (Compression, error) {
 	return c, nil
 }
 
-// IsForeign says that a layer of the media type may be missing in registries:
+// isForeign says that a layer of the media type may be missing in registries:
 // its "urls" said where it is, which are not followed.
-func IsForeign(mediaType string) bool {
+func isForeign(mediaType string) bool {
 	return strings.Contains(mediaType, ".foreign.") || strings.Contains(mediaType, ".nondistributable.")
 }
 

@@ -115,7 +115,7 @@ func many(n int, mediaType string) []string {
 func TestParseDigest(t *testing.T) {
 	hex := strings.Repeat("0123456789abcdef", 8)
 	for _, s := range []string{"sha256:" + hex[:64], "sha512:" + hex} {
-		if d, err := ParseDigest(s); err != nil || string(d) != s {
+		if d, err := parseDigest(s); err != nil || string(d) != s {
 			t.Errorf("%s: got %s, %v", s, d, err)
 		}
 	}
@@ -124,7 +124,7 @@ func TestParseDigest(t *testing.T) {
 		"sha256:" + hex[:63], "sha256:" + hex[:65], "sha512:" + hex[:64], "sha384:" + hex[:96], "md5:" + hex[:32],
 		"sha256:" + hex[:62] + "\n\x1b", "sha256+b64:" + hex[:64], hex[:64], "sha256:" + strings.Repeat("x", 1<<20),
 	} {
-		d, err := ParseDigest(s)
+		d, err := parseDigest(s)
 		if d != "" {
 			t.Errorf("%.80q: got %s", s, d)
 		}
@@ -266,7 +266,7 @@ func TestURLsAreDropped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Layers[0].URLs != nil || !IsForeign(m.Layers[0].MediaType) || !strings.Contains(string(m.Raw), "169.254") {
+	if m.Layers[0].URLs != nil || !isForeign(m.Layers[0].MediaType) || !strings.Contains(string(m.Raw), "169.254") {
 		t.Errorf("got %+v", m.Layers[0])
 	}
 }

@@ -265,11 +265,11 @@ func (c chosen) checkConflicts(writable, userxattr bool) error {
 	return nil
 }
 
-// ProbeOption asks the running kernel whether its overlay takes an option,
+// probeOption asks the running kernel whether its overlay takes an option,
 // "key" or "key=value", and mounts nothing. Before Linux 6.5 overlayfs has no
 // opinion until it mounts, and who may not mount may not ask: both count as
 // yes. The error is an *OptionError with the kernel's own words.
-func ProbeOption(option string) error {
+func probeOption(option string) error {
 	c, err := mounts.OpenContext("overlay")
 	if err != nil {
 		return nil
@@ -340,7 +340,7 @@ func (m *Mount) configure(o Options) (err error) {
 	m.volatile, m.idmap = o.Volatile, o.IDMap
 	var errs []error
 	for _, option := range m.overlayOptions() {
-		errs = append(errs, ProbeOption(option))
+		errs = append(errs, probeOption(option))
 	}
 	return errors.Join(errs...)
 }

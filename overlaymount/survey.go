@@ -88,7 +88,7 @@ func surveyOptions(c *mounts.Context) []Check {
 	}
 	for _, f := range features() {
 		check := Check{Name: "overlay " + strings.TrimSuffix(f.option, "=/"), OK: true, Value: "for " + f.use}
-		if err := ProbeOption(f.option); err != nil {
+		if err := probeOption(f.option); err != nil {
 			check = Check{Name: check.Name, Value: err.Error(), Hint: "for " + f.use + ": use Linux " + f.since + " or newer"}
 		}
 		list = append(list, check)

@@ -288,7 +288,7 @@ func TestOptionsByList(t *testing.T) {
 			t.Errorf("%q: %v, want %q", c.options, err, c.want)
 		}
 	}
-	if err := ProbeOption("metacopy=layerctl"); err == nil || !strings.Contains(err.Error(), "Bad value") {
+	if err := probeOption("metacopy=layerctl"); err == nil || !strings.Contains(err.Error(), "Bad value") {
 		t.Errorf("probing a bad value: %v, want the kernel's word", err)
 	}
 	// Each option for itself, for real.

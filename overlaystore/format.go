@@ -10,9 +10,9 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// FormatVersion is the format of the stores that this package makes, and the
+// formatVersion is the format of the stores that this package makes, and the
 // newest that it reads.
-const FormatVersion = 1
+const formatVersion = 1
 
 // Format is store.json: what was probed when the store was made. It never
 // changes afterwards.
@@ -61,10 +61,10 @@ func parseFormat(raw []byte) (Format, error) {
 	if err := json.Unmarshal(raw, &f); err != nil {
 		return Format{}, fmt.Errorf("read store.json: %w: %w", ErrDamaged, err)
 	}
-	if f.Version > FormatVersion {
-		return Format{}, fmt.Errorf("%w %d: this layerctl knows formats up to %d, use a newer one", ErrFormat, f.Version, FormatVersion)
+	if f.Version > formatVersion {
+		return Format{}, fmt.Errorf("%w %d: this layerctl knows formats up to %d, use a newer one", ErrFormat, f.Version, formatVersion)
 	}
-	known := f.Version == FormatVersion &&
+	known := f.Version == formatVersion &&
 		(f.Whiteouts == layer.CharDevices || f.Whiteouts == layer.XattrMarks) &&
 		(f.Xattrs == layer.TrustedXattrs || f.Xattrs == layer.UserXattrs) &&
 		(f.IDs == layer.HostIDs || f.IDs == layer.MappedIDs || f.IDs == layer.SquashedIDs)

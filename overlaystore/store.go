@@ -254,7 +254,7 @@ func (s *Store) create(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if raw, err = json.Marshal(Format{FormatVersion, form}); err != nil {
+	if raw, err = json.Marshal(Format{formatVersion, form}); err != nil {
 		return nil, err
 	}
 	return raw, durable.WriteFile(ctx, s.root, formatFile, append(raw, '\n'), 0o600)

@@ -168,7 +168,7 @@ func TestJudge(t *testing.T) {
 		{"pi-4-64", ocispec.Platform{}, false, "names no operating system"},
 	}
 	for _, tt := range tests {
-		if v := wanted(t, tt.machine, "").Judge(tt.platform); v.Accepted != tt.want || v.Reason != tt.reason {
+		if v := wanted(t, tt.machine, "").judge(ocispec.Descriptor{Platform: &tt.platform, MediaType: ocispec.MediaTypeImageManifest}); v.Accepted != tt.want || v.Reason != tt.reason {
 			t.Errorf("%s on %s: got %v, %q", Format(tt.platform), tt.machine, v.Accepted, v.Reason)
 		}
 	}

@@ -33,7 +33,7 @@ func (e *NoMatchError) Error() string {
 		return s + ": it names no platform at all"
 	}
 	s += ": there is " + strings.Join(there, ", ")
-	if v := e.Nearest(); v != nil {
+	if v := e.nearest(); v != nil {
 		s += fmt.Sprintf("; nearest is %s: %s", Format(*v.Descriptor.Platform), v.Reason)
 	}
 	return s
@@ -56,9 +56,9 @@ func (e *NoMatchError) Platforms() []string {
 	return names
 }
 
-// Nearest is the verdict on the candidate that misses by least; nil where none
+// nearest is the verdict on the candidate that misses by least; nil where none
 // comes near, as for another architecture.
-func (e *NoMatchError) Nearest() *Verdict {
+func (e *NoMatchError) nearest() *Verdict {
 	var near *Verdict
 	for i := range e.Verdicts {
 		v := &e.Verdicts[i]

@@ -45,13 +45,6 @@ const (
 	missOS
 )
 
-// Judge says whether an image of the platform would run: for one that comes
-// without an index, by what its config says, and for a chosen entry's config.
-// An image whose platform is empty is refused.
-func (w Wanted) Judge(p ocispec.Platform) Verdict {
-	return w.judge(ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Platform: &p})
-}
-
 // judge says whether the candidate would run.
 func (w Wanted) judge(d ocispec.Descriptor) Verdict {
 	v := Verdict{Descriptor: d}

@@ -64,7 +64,7 @@ func SetAttributes(f *os.File, a Attributes, refused func(name string, err error
 // ReadAttributes reads the attributes of f, which may be opened with O_PATH.
 // Extended attributes for which keep is false are left out; nil keeps all.
 func ReadAttributes(f *os.File, keep func(name string) bool) (Attributes, unix.Stat_t, error) {
-	st, err := Stat(f)
+	st, err := statFile(f)
 	if err != nil {
 		return Attributes{}, st, err
 	}
@@ -101,7 +101,7 @@ func ChmodFD(fd int, mode uint32) error {
 // FIFO would wait, and one of a device would start its driver. For a symbolic
 // link it does nothing.
 func ChmodAtFD(dir int, name string, mode uint32) error {
-	fd, err := FindFD(dir, name)
+	fd, err := findFD(dir, name)
 	if err != nil {
 		return err
 	}

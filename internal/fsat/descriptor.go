@@ -13,8 +13,8 @@ const (
 	dirFlags  = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 )
 
-// FindFD is [Find] for descriptors.
-func FindFD(dir int, path string) (int, error) { return openBelow(dir, path, findFlags) }
+// findFD is [Find] for descriptors.
+func findFD(dir int, path string) (int, error) { return openBelow(dir, path, findFlags) }
 
 // OpenDirFD is [OpenDir] for descriptors. O_DIRECTORY has the kernel check the
 // type before it opens anything.

@@ -13,14 +13,14 @@ import (
 // Errors about what a path leads to.
 var (
 	ErrNotRegular = errors.New("not a regular file")
-	ErrChanged    = errors.New("replaced while it was opened")
+	errChanged    = errors.New("replaced while it was opened")
 )
 
 // Find opens path below dir with O_PATH: the descriptor tells what the file is
 // and changes its attributes, but neither reads nor writes it. A symbolic link
 // at the end of the path is found itself.
 func Find(dir *os.File, path string) (*os.File, error) {
-	return newFile(dir, path)(FindFD(int(dir.Fd()), path))
+	return newFile(dir, path)(findFD(int(dir.Fd()), path))
 }
 
 // OpenDir opens the directory at path below dir for reading.
@@ -78,7 +78,7 @@ func reopenFD(found int) (int, error) {
 	// Only a forged /proc leads to another file.
 	got, err := StatFD(fd)
 	if err == nil && (got.Dev != st.Dev || got.Ino != st.Ino) {
-		err = ErrChanged
+		err = errChanged
 	}
 	if err != nil {
 		return -1, errors.Join(err, unix.Close(fd))

@@ -127,7 +127,7 @@ func (r *remover) empty(sub *os.File, depth int) (removed int, err error) {
 // with which he can empty it, by the descriptor and not by the name: another
 // process may put a symbolic link there meanwhile.
 func openToEmpty(dir int, name string) (int, error) {
-	found, err := FindFD(dir, name)
+	found, err := findFD(dir, name)
 	if err != nil {
 		return -1, err
 	}

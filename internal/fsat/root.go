@@ -37,7 +37,7 @@ func openInRoot(dir int, name string) (int, error) {
 		switch err {
 		case unix.EINTR, unix.EAGAIN:
 		case unix.ENOSYS, unix.EPERM:
-			return FindFD(dir, name)
+			return findFD(dir, name)
 		default:
 			return fd, err
 		}

@@ -12,8 +12,8 @@ const (
 	// minBuffer keeps the cost of moving the window small beside the data.
 	minBuffer = 4 << 10
 
-	// BufferSize is a good size for the buffers of a pipeline.
-	BufferSize = 1 << 20
+	// bufferSize is a good size for the buffers of a pipeline.
+	bufferSize = 1 << 20
 )
 
 // A Buffer is memory that Reader.Next decodes into. It belongs to the caller,

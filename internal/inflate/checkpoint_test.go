@@ -102,8 +102,8 @@ func TestResumeRefusesAnotherStream(t *testing.T) {
 	if err := z.Resume(bytes.NewReader(raw[c.In:]), c); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadAll(z); !errors.Is(err, ErrChecksum) {
-		t.Errorf("got %v, want %v", err, ErrChecksum)
+	if _, err := io.ReadAll(z); !errors.Is(err, errChecksum) {
+		t.Errorf("got %v, want %v", err, errChecksum)
 	}
 }
 

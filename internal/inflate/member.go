@@ -29,7 +29,7 @@ func (z *Reader) header() error {
 		return h.err
 	}
 	if fixed[0] != 0x1f || fixed[1] != 0x8b || fixed[2] != 8 {
-		return &FormatError{ErrHeader, h.start}
+		return &FormatError{errHeader, h.start}
 	}
 	flags := fixed[3]
 	if flags&flagExtra != 0 {
@@ -92,14 +92,14 @@ func (h *headerReader) text() {
 			return
 		}
 	}
-	h.err = &FormatError{ErrHeader, h.start}
+	h.err = &FormatError{errHeader, h.start}
 }
 
 // checksum compares what was read so far with the header's own checksum.
 func (h *headerReader) checksum() {
 	want := uint16(h.crc)
 	if got := binary.LittleEndian.Uint16(h.take(2)); h.err == nil && got != want {
-		h.err = &FormatError{ErrHeader, h.start}
+		h.err = &FormatError{errHeader, h.start}
 	}
 }
 
@@ -113,7 +113,7 @@ func (z *Reader) trailer(o *output) error {
 		return err
 	}
 	if binary.LittleEndian.Uint32(b[:4]) != z.crc || binary.LittleEndian.Uint32(b[4:]) != uint32(z.size) {
-		return &FormatError{ErrChecksum, start}
+		return &FormatError{errChecksum, start}
 	}
 	z.step = behindMember
 	return nil

@@ -107,7 +107,7 @@ func TestTrailerDamage(t *testing.T) {
 	for i := len(raw) - 8; i < len(raw); i++ {
 		raw[i] ^= 0x10
 		data, err := io.ReadAll(NewReader(bytes.NewReader(raw)))
-		if want := (&FormatError{ErrChecksum, int64(len(raw)) - 8}); !sameError(err, want) || string(data) != "data" {
+		if want := (&FormatError{errChecksum, int64(len(raw)) - 8}); !sameError(err, want) || string(data) != "data" {
 			t.Errorf("byte %d: got %q, %v, want %v", i, data, err, want)
 		}
 		raw[i] ^= 0x10
@@ -141,7 +141,7 @@ func (stuck) Read([]byte) (int, error) { return 0, nil }
 func TestErrorText(t *testing.T) {
 	for err, want := range map[error]string{
 		&FormatError{ErrTrailing, 12}:        "trailing garbage at offset 12",
-		&FormatError{ErrCorrupt, 3}:          "corrupt deflate data before offset 3",
+		&FormatError{errCorrupt, 3}:          "corrupt deflate data before offset 3",
 		&FormatError{io.ErrUnexpectedEOF, 9}: "unexpected EOF at offset 9",
 	} {
 		if got := err.Error(); got != want {

@@ -68,13 +68,13 @@ func classify(err error, start, at, size int64) error {
 	var corrupt flate.CorruptInputError
 	switch {
 	case errors.As(err, &corrupt):
-		return &FormatError{ErrCorrupt, start + int64(corrupt)}
+		return &FormatError{errCorrupt, start + int64(corrupt)}
 	case err == io.ErrUnexpectedEOF || err == io.EOF:
 		return &FormatError{io.ErrUnexpectedEOF, size}
 	case err == gzip.ErrHeader:
-		return &FormatError{ErrHeader, start}
+		return &FormatError{errHeader, start}
 	case err == gzip.ErrChecksum:
-		return &FormatError{ErrChecksum, at - 8}
+		return &FormatError{errChecksum, at - 8}
 	}
 	return err
 }

@@ -85,5 +85,5 @@ func (z *Reader) exact(o *output) error {
 
 // corrupt is the error for damage proved by the bytes taken so far.
 func (z *Reader) corrupt() error {
-	return &FormatError{ErrCorrupt, z.in.offset()}
+	return &FormatError{errCorrupt, z.in.offset()}
 }

@@ -67,7 +67,7 @@ func encode(t testing.TB, entries []layer.Entry) []byte {
 }
 
 func decode(raw []byte) ([]layer.Entry, error) {
-	r, err := NewReader(bytes.NewReader(raw))
+	r, err := newReader(bytes.NewReader(raw))
 	if err != nil {
 		return nil, err
 	}

@@ -34,8 +34,8 @@ type Reader struct {
 	buf   []byte
 }
 
-// NewReader begins to read the journal in r. Close the reader afterwards.
-func NewReader(r io.Reader) (*Reader, error) {
+// newReader begins to read the journal in r. Close the reader afterwards.
+func newReader(r io.Reader) (*Reader, error) {
 	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func Open(dir *os.File) (*Reader, error) {
 		return nil, err
 	}
 	file := os.NewFile(uintptr(fd), path)
-	r, err := NewReader(file)
+	r, err := newReader(file)
 	if err != nil {
 		file.Close() // only read
 		return nil, err

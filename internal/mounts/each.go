@@ -34,7 +34,7 @@ func Each(ctx context.Context, f func(proc string, e Entry)) error {
 			continue
 		}
 		seen[ns] = true
-		list, err := Read(ctx, proc)
+		list, err := readTable(ctx, proc)
 		if err := ctx.Err(); err != nil {
 			return err
 		}

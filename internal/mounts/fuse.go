@@ -60,7 +60,7 @@ func parseDaemon(cmdline string) (daemon, bool) {
 			d.source = source
 		}
 	}
-	return d, strings.HasPrefix(d.source, SourcePrefix)
+	return d, strings.HasPrefix(d.source, sourcePrefix)
 }
 
 // entry is the daemon's mount as if the kernel had made it. It is gone from
@@ -68,7 +68,7 @@ func parseDaemon(cmdline string) (daemon, bool) {
 // believed to be there.
 func (d daemon) entry(ctx context.Context) (Entry, bool) {
 	e := Entry{Target: d.target, Type: FUSEType}
-	list, err := Read(ctx, d.pid)
+	list, err := readTable(ctx, d.pid)
 	if !errors.Is(err, fs.ErrPermission) {
 		i := slices.IndexFunc(list, func(m Entry) bool { return m.Type == FUSEType && m.Target == d.target })
 		if i < 0 {

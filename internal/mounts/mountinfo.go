@@ -23,8 +23,8 @@ type Entry struct {
 	SuperOptions []string // of the filesystem
 }
 
-// Read reads the mounts that the process proc sees, "self" or a number.
-func Read(ctx context.Context, proc string) ([]Entry, error) {
+// readTable reads the mounts that the process proc sees, "self" or a number.
+func readTable(ctx context.Context, proc string) ([]Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (e Entry) ReadOnly() bool {
 // At is the mount that the caller sees at target, an absolute path without
 // symbolic links; false where none is.
 func At(ctx context.Context, target string) (Entry, bool, error) {
-	list, err := Read(ctx, "self")
+	list, err := readTable(ctx, "self")
 	if err != nil {
 		return Entry{}, false, err
 	}

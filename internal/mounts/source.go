@@ -8,8 +8,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// SourcePrefix begins the source of every mount of an image.
-const SourcePrefix = "layerctl:"
+// sourcePrefix begins the source of every mount of an image.
+const sourcePrefix = "layerctl:"
 
 // sourceDigits is how much of the manifest's digest a mount's source shows.
 const sourceDigits = 12
@@ -32,15 +32,15 @@ func Source(name string, manifest digest.Digest) string {
 	}
 	id := manifest.Encoded()[:sourceDigits]
 	if name == "" {
-		return SourcePrefix + id
+		return sourcePrefix + id
 	}
-	return SourcePrefix + name + "@" + id
+	return sourcePrefix + name + "@" + id
 }
 
 // SourceDigits are the first digits of a manifest's digest in a source that
 // [Source] made; false for any other source.
 func SourceDigits(source string) (string, bool) {
-	name, ok := strings.CutPrefix(source, SourcePrefix)
+	name, ok := strings.CutPrefix(source, sourcePrefix)
 	id := name[strings.LastIndex(name, "@")+1:]
 	return id, ok && len(id) == sourceDigits && strings.Trim(id, "0123456789abcdef") == ""
 }

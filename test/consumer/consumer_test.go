@@ -27,6 +27,7 @@ import (
 	client "github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/rootfs"
 	"github.com/layerctl/layerctl/unpack"
+	"github.com/opencontainers/go-digest"
 )
 
 var modified = time.Unix(0, 0)
@@ -220,5 +221,42 @@ func TestRootFS(t *testing.T) {
 	defer file.Close()
 	if _, err := rootfs.Read(t.Context(), nil, rootfs.Options{}); err != nil {
 		t.Errorf("no layers: %v", err)
+	}
+}
+
+// Errors carry what went wrong as data, for whoever words it anew.
+func TestTypedErrors(t *testing.T) {
+	ctx := t.Context()
+	_, err := unpack.Read(ctx, strings.NewReader(strings.Repeat("no tar", 1000)), unpack.Source{}, unpack.ReadOptions{})
+	var malformed *unpack.MalformedError
+	if !errors.As(err, &malformed) || malformed.Reason == "" || !errors.Is(err, errkind.Malformed) {
+		t.Errorf("no tar: %v", err)
+	}
+	empty := strings.NewReader(strings.Repeat("\x00", 1024))
+	_, err = unpack.Read(ctx, empty, unpack.Source{DiffID: "sha256:" + digest.Digest(strings.Repeat("0", 64))}, unpack.ReadOptions{})
+	var mismatch *unpack.MismatchError
+	if !errors.As(err, &mismatch) || mismatch.Got == mismatch.Want || !errors.Is(err, errkind.Mismatch) {
+		t.Errorf("another tar: %v", err)
+	}
+
+	c := layerctl.New(options(newRegistry(t)))
+	_, err = c.OpenFile(ctx, ref, "/etc/nothing", layerctl.RootFSOptions{})
+	var path *rootfs.PathError
+	if !errors.As(err, &path) || !errors.Is(err, errkind.NotFound) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if _, err = c.OpenFile(ctx, ref, "/etc", layerctl.RootFSOptions{}); !errors.Is(err, rootfs.ErrDirectory) {
+		t.Errorf("a directory: %v", err)
+	}
+
+	store := openStore(t)
+	pulled, err := c.Pull(ctx, store, ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = overlaymount.Assemble(ctx, store, pulled.Image, overlaymount.Options{Options: []string{"lowerdir=/etc"}})
+	var option *overlaymount.OptionError
+	if !errors.As(err, &option) || option.Option != "lowerdir=/etc" || errkind.Of(err) != errkind.Usage {
+		t.Errorf("an option that is not the caller's: %v", err)
 	}
 }

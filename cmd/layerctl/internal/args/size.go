@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// ParseSize reads a number of bytes as people write it: 1000000, 500k, 20M,
+// parseSize reads a number of bytes as people write it: 1000000, 500k, 20M,
 // 1.5G in powers of 1000, or 512Ki, 64MiB in powers of 1024.
-func ParseSize(s string) (int64, error) {
+func parseSize(s string) (int64, error) {
 	digits := strings.TrimRight(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
 	factor, known := sizeUnit(strings.ToLower(strings.TrimSpace(s[len(digits):])))
 	value, err := strconv.ParseFloat(digits, 64)
@@ -44,7 +44,7 @@ type Size struct {
 
 // Set implements flag.Value.
 func (f *Size) Set(s string) (err error) {
-	f.Bytes, err = ParseSize(s)
+	f.Bytes, err = parseSize(s)
 	f.text = s
 	return err
 }

@@ -25,7 +25,7 @@ func TestParseSize(t *testing.T) {
 		{text: "NaN", bad: true},
 	}
 	for _, test := range tests {
-		got, err := ParseSize(test.text)
+		got, err := parseSize(test.text)
 		if (err != nil) != test.bad || got != test.want {
 			t.Errorf("ParseSize(%q) = %d, %v; want %d, bad %v", test.text, got, err, test.want, test.bad)
 		}

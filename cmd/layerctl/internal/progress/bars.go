@@ -11,8 +11,8 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -29,7 +29,7 @@ const waitingNote = "another process is fetching it"
 
 func newBars(w io.Writer) *bars { return &bars{w: w} }
 
-func (b *bars) Event(_ string, e layerctl.Event) {
+func (b *bars) Event(_ string, e progress.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.container == nil {
@@ -37,23 +37,23 @@ func (b *bars) Event(_ string, e layerctl.Event) {
 		b.layers, b.waiting = map[digest.Digest]*mpb.Bar{}, map[digest.Digest]bool{}
 	}
 	switch e.Kind {
-	case layerctl.LayerPresent:
+	case progress.LayerPresent:
 		b.drop(e)
 		b.bar(e, "in the store").SetTotal(-1, true)
-	case layerctl.LayerWaiting:
+	case progress.LayerWaiting:
 		b.bar(e, waitingNote)
 		b.waiting[e.Layer.Digest] = true
-	case layerctl.LayerProgress:
+	case progress.LayerProgress:
 		b.drop(e)
 		b.bar(e, "").SetCurrent(e.Offset)
-	case layerctl.LayerDone:
+	case progress.LayerDone:
 		b.bar(e, "").SetTotal(-1, true)
 	}
 }
 
 // drop takes away the bar of a layer that waited: what is to come says other
 // things.
-func (b *bars) drop(e layerctl.Event) {
+func (b *bars) drop(e progress.Event) {
 	if dgst := e.Layer.Digest; b.waiting[dgst] {
 		b.layers[dgst].Abort(true)
 		delete(b.layers, dgst)
@@ -62,7 +62,7 @@ func (b *bars) drop(e layerctl.Event) {
 }
 
 // bar is the layer's own, made when it is first heard of.
-func (b *bars) bar(e layerctl.Event, note string) *mpb.Bar {
+func (b *bars) bar(e progress.Event, note string) *mpb.Bar {
 	if bar, ok := b.layers[e.Layer.Digest]; ok {
 		return bar
 	}

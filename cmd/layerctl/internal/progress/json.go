@@ -8,8 +8,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -39,23 +39,23 @@ type line struct {
 	Bytes  *int64        `json:"bytes,omitempty"`
 }
 
-func (p *jsonLines) Event(ref string, e layerctl.Event) {
+func (p *jsonLines) Event(ref string, e progress.Event) {
 	said := line{Ref: ref, Layer: e.Layer.Digest, Number: e.Number, Of: e.Of, Size: e.Layer.Size}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.meter.event(e)
 	switch e.Kind {
-	case layerctl.LayerPresent:
+	case progress.LayerPresent:
 		said.Event = "present"
-	case layerctl.LayerWaiting:
+	case progress.LayerWaiting:
 		said.Event = "waiting"
-	case layerctl.LayerMissing:
+	case progress.LayerMissing:
 		said.Event = "missing"
-	case layerctl.LayerAgain:
+	case progress.LayerAgain:
 		said.Event = "again"
-	case layerctl.LayerDone:
+	case progress.LayerDone:
 		said.Event, said.Offset = "done", &e.Offset
-	case layerctl.Committing:
+	case progress.Committing:
 		said.Event = "commit"
 	default:
 		if !p.isNews(e) {
@@ -73,7 +73,7 @@ func (p *jsonLines) Event(ref string, e layerctl.Event) {
 }
 
 // isNews thins the progress of a layer out to one line a percent.
-func (p *jsonLines) isNews(e layerctl.Event) bool {
+func (p *jsonLines) isNews(e progress.Event) bool {
 	if p.shown == nil {
 		p.shown = map[digest.Digest]int64{}
 	}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/progress"
 )
 
 // rateWindow is the time that a rate is taken over: long enough to be steady,
@@ -31,15 +31,15 @@ type sample struct {
 }
 
 // event takes note, and says whether it is progress.
-func (m *meter) event(e layerctl.Event) bool {
+func (m *meter) event(e progress.Event) bool {
 	if m.offset == nil {
 		m.offset = map[digest.Digest]int64{}
 	}
 	switch e.Kind {
-	case layerctl.LayerMissing:
+	case progress.LayerMissing:
 		m.add(e)
 		return false
-	case layerctl.LayerProgress, layerctl.LayerDone:
+	case progress.LayerProgress, progress.LayerDone:
 	default:
 		return false
 	}
@@ -53,7 +53,7 @@ func (m *meter) event(e layerctl.Event) bool {
 }
 
 // add counts a layer once.
-func (m *meter) add(e layerctl.Event) {
+func (m *meter) add(e progress.Event) {
 	if _, known := m.offset[e.Layer.Digest]; !known {
 		m.offset[e.Layer.Digest] = 0
 		m.total += e.Layer.Size

@@ -11,27 +11,26 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
-	steps "github.com/layerctl/layerctl/progress"
+	"github.com/layerctl/layerctl/progress"
 )
 
-func eventOf(kind steps.Kind, name string, size, offset int64) layerctl.Event {
-	return layerctl.Event{Kind: kind, Layer: ocispec.Descriptor{Digest: digest.FromString(name), Size: size}, Number: 1, Of: 2, Offset: offset}
+func eventOf(kind progress.Kind, name string, size, offset int64) progress.Event {
+	return progress.Event{Kind: kind, Layer: ocispec.Descriptor{Digest: digest.FromString(name), Size: size}, Number: 1, Of: 2, Offset: offset}
 }
 
 func TestMeter(t *testing.T) {
 	now := time.Unix(0, 0)
 	m := &meter{now: func() time.Time { return now }}
-	m.event(eventOf(layerctl.LayerMissing, "a", 1000, 0))
-	m.event(eventOf(layerctl.LayerMissing, "b", 3000, 0))
-	m.event(eventOf(layerctl.LayerProgress, "a", 1000, 0))
+	m.event(eventOf(progress.LayerMissing, "a", 1000, 0))
+	m.event(eventOf(progress.LayerMissing, "b", 3000, 0))
+	m.event(eventOf(progress.LayerProgress, "a", 1000, 0))
 	if m.rate() != 0 || m.left() >= 0 {
 		t.Errorf("at the start: rate %v, left %v", m.rate(), m.left())
 	}
 	for i := int64(1); i <= 10; i++ {
 		now = now.Add(time.Second)
-		m.event(eventOf(layerctl.LayerProgress, "a", 1000, i*100))
+		m.event(eventOf(progress.LayerProgress, "a", 1000, i*100))
 	}
 	if got := m.rate(); got != 100 {
 		t.Errorf("rate %v, want 100", got)
@@ -45,12 +44,12 @@ func TestMeter(t *testing.T) {
 	// What happened long ago does not count.
 	for range 20 {
 		now = now.Add(time.Second)
-		m.event(eventOf(layerctl.LayerProgress, "b", 3000, 0))
+		m.event(eventOf(progress.LayerProgress, "b", 3000, 0))
 	}
 	if got := m.rate(); got != 0 {
 		t.Errorf("rate %v after a pause, want 0", got)
 	}
-	m.event(eventOf(layerctl.LayerProgress, "a", 1000, 5))
+	m.event(eventOf(progress.LayerProgress, "a", 1000, 5))
 	if m.got != 1000 {
 		t.Errorf("it went back to %d", m.got)
 	}
@@ -60,11 +59,11 @@ func TestPlainProgressTellsInBetween(t *testing.T) {
 	now := time.Unix(0, 0)
 	var out bytes.Buffer
 	p := &plain{console: terminal.NewConsole(&out), meter: meter{now: func() time.Time { return now }}}
-	p.Event("x", eventOf(layerctl.LayerMissing, "a", 1000, 0))
-	p.Event("x", eventOf(layerctl.LayerProgress, "a", 1000, 0))
+	p.Event("x", eventOf(progress.LayerMissing, "a", 1000, 0))
+	p.Event("x", eventOf(progress.LayerProgress, "a", 1000, 0))
 	for i := int64(1); i <= 25; i++ {
 		now = now.Add(time.Second)
-		p.Event("x", eventOf(layerctl.LayerProgress, "a", 1000, i*10))
+		p.Event("x", eventOf(progress.LayerProgress, "a", 1000, i*10))
 	}
 	if n := strings.Count(out.String(), " left"); n != 2 {
 		t.Errorf("%d lines in 25 seconds, want 2:\n%s", n, &out)

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -25,7 +25,7 @@ type plain struct {
 	told    time.Time
 }
 
-func (p *plain) Event(_ string, e layerctl.Event) {
+func (p *plain) Event(_ string, e progress.Event) {
 	if what := describe(e); what != "" {
 		p.console.Say("%s", what)
 	}
@@ -63,20 +63,20 @@ func tellTraffic(to *terminal.Console, ref string, sent []registry.Traffic) {
 	to.Say("%s: %s", ref, strings.Join(hosts, ", "))
 }
 
-func describe(e layerctl.Event) string {
+func describe(e progress.Event) string {
 	layer := fmt.Sprintf("layer %d/%d %s", e.Number, e.Of, terminal.Short(e.Layer.Digest))
 	switch {
-	case e.Kind == layerctl.LayerPresent:
+	case e.Kind == progress.LayerPresent:
 		return layer + ": in the store already"
-	case e.Kind == layerctl.LayerWaiting:
+	case e.Kind == progress.LayerWaiting:
 		return layer + ": waiting for another process that is fetching it"
-	case e.Kind == layerctl.LayerProgress && e.Offset == 0:
+	case e.Kind == progress.LayerProgress && e.Offset == 0:
 		return fmt.Sprintf("%s: fetching %s", layer, terminal.Bytes(e.Layer.Size))
-	case e.Kind == layerctl.LayerAgain:
+	case e.Kind == progress.LayerAgain:
 		return layer + ": damaged on the way, fetching it again"
-	case e.Kind == layerctl.LayerDone:
+	case e.Kind == progress.LayerDone:
 		return layer + ": done"
-	case e.Kind == layerctl.Committing:
+	case e.Kind == progress.Committing:
 		return "committing to disk"
 	default:
 		return ""

@@ -7,15 +7,15 @@ package progress
 import (
 	"io"
 
-	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
 )
 
 // Display shows what a pull is doing, on standard error.
 type Display interface {
 	// Event takes one step of the pull of ref; several goroutines call it.
-	Event(ref string, e layerctl.Event)
+	Event(ref string, e progress.Event)
 	// Finish ends the display of one pull.
 	Finish()
 	// Traffic says, after it, who has sent the layers of ref.
@@ -52,7 +52,7 @@ func New(mode string, w io.Writer) Display {
 type None struct{}
 
 // Event implements Display.
-func (None) Event(string, layerctl.Event) {}
+func (None) Event(string, progress.Event) {}
 
 // Finish implements Display.
 func (None) Finish() {}

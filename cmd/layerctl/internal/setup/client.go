@@ -19,6 +19,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/platform"
+	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
 )
@@ -40,7 +41,7 @@ func WithClient(c *cli.Context, refs []string, use func(*layerctl.Client) error,
 type Option func(*layerctl.Options)
 
 // Resources are those of a command that fetches layers.
-func Resources(c *cli.Context, hear func(layerctl.Event)) Option {
+func Resources(c *cli.Context, hear func(progress.Event)) Option {
 	return func(o *layerctl.Options) {
 		share := Shares(c)
 		o.Jobs, o.Limits = share.Jobs, Limits(c)
@@ -63,7 +64,7 @@ func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layer
 		Cache:     kept,
 		KeepBlobs: c.Bool("keep-blobs"),
 		Offline:   c.Bool("offline"),
-		Logger:    Logger(c),
+		Logger:    logger(c),
 	}
 	for _, add := range set {
 		add(&o)
@@ -94,7 +95,7 @@ func RegistryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 		StreamBuffer: divided.Buffer,
 		Archives:     archiveOptions(c),
 		UserAgent:    "layerctl/" + Version(),
-		Logger:       Logger(c),
+		Logger:       logger(c),
 		OnRequest:    counter(c),
 		OnWarning:    warner(c),
 	}
@@ -132,7 +133,7 @@ func openCache(c *cli.Context, refs []string) (*cache.Cache, error) {
 	}
 	kept, err := cache.Open(c.Context, filepath.Join(dir, "blobs"))
 	if err != nil && !c.Bool("offline") && !c.Bool("keep-blobs") {
-		if log := Logger(c); log != nil {
+		if log := logger(c); log != nil {
 			log.Warn("go on without a cache", "error", err)
 		}
 		return nil, nil

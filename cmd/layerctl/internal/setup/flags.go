@@ -79,8 +79,8 @@ func checkFetchFlags(c *cli.Context) error {
 	return nil
 }
 
-// Logger tells with --verbose what goes on; otherwise nothing.
-func Logger(c *cli.Context) *slog.Logger {
+// logger tells with --verbose what goes on; otherwise nothing.
+func logger(c *cli.Context) *slog.Logger {
 	if !c.Bool("verbose") {
 		return nil
 	}

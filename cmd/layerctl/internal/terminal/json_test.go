@@ -14,7 +14,7 @@ func TestEscapeJSON(t *testing.T) {
 		"{\"a\":1}\r\n":                 "{\"a\":1}\\u000d\n",
 		"\"" + "\x1b[2J" + "\" is none": `"\u001b[2J" is none`,
 	} {
-		if got := string(EscapeJSON([]byte(in))); got != want {
+		if got := string(escapeJSON([]byte(in))); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
