@@ -64,7 +64,7 @@ func SetAttributes(f *os.File, a Attributes, refused func(name string, err error
 // ReadAttributes reads the attributes of f, which may be opened with O_PATH.
 // Extended attributes for which keep is false are left out; nil keeps all.
 func ReadAttributes(f *os.File, keep func(name string) bool) (Attributes, unix.Stat_t, error) {
-	st, err := statFile(f)
+	st, err := Stat(f)
 	if err != nil {
 		return Attributes{}, st, err
 	}

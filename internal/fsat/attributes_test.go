@@ -70,7 +70,7 @@ func TestOrderKeepsSetIDAndCapabilities(t *testing.T) {
 	must(t, err)
 	link, err := Find(dir, "out")
 	must(t, err, SetAttributes(link, Attributes{UID: 12, GID: 34, Access: OmitTime(), Modified: OmitTime()}, nil))
-	now, err := statFile(link)
+	now, err := Stat(link)
 	must(t, err, link.Close())
 	if now.Uid != 12 || now.Mtim != st.Mtim {
 		t.Errorf("the link itself is %+v", now)
@@ -83,7 +83,7 @@ func TestKeepOwner(t *testing.T) {
 	must(t, os.Chown(filepath.Join(dir.Name(), "fifo"), 5, 6))
 	f, err := Find(dir, "fifo")
 	must(t, err, SetAttributes(f, Attributes{UID: 1, KeepOwner: true, Mode: 0o600}, nil))
-	st, err := statFile(f)
+	st, err := Stat(f)
 	must(t, err, f.Close())
 	if st.Uid != 5 || st.Gid != 6 {
 		t.Errorf("owned by %d:%d", st.Uid, st.Gid)
@@ -104,7 +104,7 @@ func TestRefusedAttributes(t *testing.T) {
 		names = append(names, name)
 		return nil
 	}))
-	st, err := statFile(f)
+	st, err := Stat(f)
 	must(t, err)
 	if len(names) != 1 || names[0] != "none.such" || st.Mode&0o7777 != 0o640 || st.Mtim != mtime {
 		t.Errorf("refused %q, then %o, %v", names, st.Mode, st.Mtim)

@@ -43,8 +43,8 @@ func Lstat(dir *os.File, name string) (unix.Stat_t, error) {
 	return st, nil
 }
 
-// statFile describes an open file, which may be opened with O_PATH.
-func statFile(f *os.File) (unix.Stat_t, error) {
+// Stat describes an open file, which may be opened with O_PATH.
+func Stat(f *os.File) (unix.Stat_t, error) {
 	st, err := StatFD(int(f.Fd()))
 	if err != nil {
 		return st, &os.PathError{Op: "stat", Path: f.Name(), Err: err}
