@@ -11,6 +11,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -73,7 +74,7 @@ func (s staging) discard() error {
 // the layer beside. Either way the layer is there afterwards; brought says
 // whether this process fetched it.
 func (p *pull) wait(ctx context.Context, l fetch.Layer, most time.Duration) (brought bool, err error) {
-	p.fetch.Tell(l.Event(LayerWaiting))
+	p.fetch.Tell(l.Event(progress.LayerWaiting))
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
 	free := make(chan staging, 1)
@@ -95,7 +96,7 @@ func (p *pull) wait(ctx context.Context, l fetch.Layer, most time.Duration) (bro
 // take fetches a layer that is free, if nobody has brought it.
 func (p *pull) take(ctx context.Context, l fetch.Layer, got staging) (brought bool, err error) {
 	if errors.Is(got.err, overlaystore.ErrExists) {
-		p.fetch.Tell(l.Event(LayerPresent))
+		p.fetch.Tell(l.Event(progress.LayerPresent))
 		return false, nil
 	}
 	if got.err != nil {
@@ -136,7 +137,7 @@ func (p *pull) beside(ctx context.Context, l fetch.Layer, stop func(), free <-ch
 func (p *pull) besides(l fetch.Layer, err error, other staging) (brought bool, _ error) {
 	discarded := other.discard()
 	if err != nil && (errors.Is(other.err, overlaystore.ErrExists) || errors.Is(err, overlaystore.ErrExists)) {
-		p.fetch.Tell(l.Event(LayerPresent))
+		p.fetch.Tell(l.Event(progress.LayerPresent))
 		return false, discarded
 	}
 	return err == nil, errors.Join(err, discarded)

@@ -11,8 +11,8 @@ import (
 
 // The extended attributes in which POSIX ACLs are.
 const (
-	accessACL  = "system.posix_acl_access"
-	defaultACL = "system.posix_acl_default"
+	AccessACL  = "system.posix_acl_access"
+	DefaultACL = "system.posix_acl_default"
 )
 
 // Xattrs reads the extended attributes of f, which may be opened with O_PATH.
@@ -85,7 +85,7 @@ func SetXattrFD(fd int, name, value string) error {
 
 // RemoveACLs takes the ACLs away that a new directory has inherited.
 func RemoveACLs(dir *os.File) error {
-	for _, name := range []string{accessACL, defaultACL} {
+	for _, name := range []string{AccessACL, DefaultACL} {
 		err := retry(func() error { return unix.Fremovexattr(int(dir.Fd()), name) })
 		if err != nil && err != unix.ENODATA && err != unix.EOPNOTSUPP {
 			return &os.PathError{Op: "remove the ACL of", Path: dir.Name(), Err: err}
