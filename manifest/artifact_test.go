@@ -93,7 +93,7 @@ func TestCompressionOf(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got, err := CompressionOf(tt.mediaType)
-		if got != tt.want || err != nil || isForeign(tt.mediaType) != tt.foreign {
+		if got != tt.want || err != nil || IsForeign(tt.mediaType) != tt.foreign {
 			t.Errorf("%s: got %s, %v", tt.mediaType, got, err)
 		}
 	}

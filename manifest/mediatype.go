@@ -70,9 +70,9 @@ func CompressionOf(mediaType string) (Compression, error) {
 	return c, nil
 }
 
-// isForeign says that a layer of the media type may be missing in registries:
+// IsForeign says that a layer of the media type may be missing in registries:
 // its "urls" said where it is, which are not followed.
-func isForeign(mediaType string) bool {
+func IsForeign(mediaType string) bool {
 	return strings.Contains(mediaType, ".foreign.") || strings.Contains(mediaType, ".nondistributable.")
 }
 

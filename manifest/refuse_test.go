@@ -266,7 +266,7 @@ func TestURLsAreDropped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Layers[0].URLs != nil || !isForeign(m.Layers[0].MediaType) || !strings.Contains(string(m.Raw), "169.254") {
+	if m.Layers[0].URLs != nil || !IsForeign(m.Layers[0].MediaType) || !strings.Contains(string(m.Raw), "169.254") {
 		t.Errorf("got %+v", m.Layers[0])
 	}
 }
