@@ -105,12 +105,24 @@ func (m *Mount) checkUse(ctx context.Context) error {
 	var found error
 	err := mounts.Each(ctx, func(proc string, e mounts.Entry) {
 		for _, dir := range append(e.Dirs("upperdir"), e.Dirs("workdir")...) {
-			if dir == m.upper || dir == m.work {
+			if (dir == m.upper || dir == m.work) && mayUse(ctx, proc, e, m.upper) {
 				found = fmt.Errorf("%w: %q is in use by the mount at %q (seen by process %s)", overlaystore.ErrBusy, dir, e.Target, proc)
 			}
 		}
 	})
 	return errors.Join(found, err)
+}
+
+// mayUse reports whether a mount that names an upper dir may really have it: one
+// that another user made may name what it likes.
+func mayUse(ctx context.Context, proc string, e mounts.Entry, upper string) bool {
+	uid, err := mounts.Owner(proc, e)
+	if err == nil && uid == os.Geteuid() {
+		return true
+	}
+	has, ok := mounts.Root(ctx, proc, e)
+	want, err := mounts.IdentityOf(upper)
+	return ok && err == nil && has == want
 }
 
 // checkDriver refuses an upper dir that the other driver wrote to: what was

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -29,13 +31,13 @@ type Mounted struct {
 }
 
 // mounted describes a mount of this store's.
-func (ix *mountIndex) mounted(e mounts.Entry, pid string) Mounted {
+func (ix *mountIndex) mounted(e mounts.Entry, pid string, u mountUse) Mounted {
 	upper := e.Upper()
 	if strings.HasPrefix(upper, "../") { // seen from l/, as in a printed line
 		upper = filepath.Join(ix.path, linksDir, upper)
 	}
 	return Mounted{
-		Target: e.Target, Source: e.Source, Type: e.Type, Manifest: ix.use(e).manifest, PID: pid, Writable: !e.ReadOnly(), Upper: upper,
+		Target: e.Target, Source: e.Source, Type: e.Type, Manifest: u.manifest, PID: pid, Writable: !e.ReadOnly(), Upper: upper,
 		// Newer kernels show fsync=volatile.
 		Volatile: slices.Contains(e.SuperOptions, "volatile") || e.Option("fsync") == "volatile",
 		Flags:    e.Options,
@@ -52,8 +54,8 @@ func (s *Store) Mounts(ctx context.Context) ([]Mounted, error) {
 	}
 	var list []Mounted
 	err = mounts.Each(ctx, func(proc string, e mounts.Entry) {
-		if u := ix.use(e); u.ours {
-			list = append(list, ix.mounted(e, proc))
+		if u := ix.use(ctx, proc, e); u.ours {
+			list = append(list, ix.mounted(e, proc, u))
 		}
 	})
 	if err != nil {
@@ -77,10 +79,10 @@ func (s *Store) MountedAt(ctx context.Context, target string) (Mounted, bool, er
 		return Mounted{}, false, err
 	}
 	ix, err := s.mountIndex()
-	if err != nil || !ix.use(e).ours {
+	if err != nil || !ix.use(ctx, "self", e).ours {
 		return Mounted{}, false, err
 	}
-	return ix.mounted(e, "self"), true, nil
+	return ix.mounted(e, "self", ix.use(ctx, "self", e)), true, nil
 }
 
 // mountIndex is what is needed to recognise a mount.
@@ -90,6 +92,8 @@ type mountIndex struct {
 	images []Image
 	// whole is true where every image's record could be read.
 	whole bool
+	tops  map[mounts.Identity]bool // see has
+	log   *slog.Logger
 }
 
 func (s *Store) mountIndex() (*mountIndex, error) {
@@ -102,7 +106,7 @@ func (s *Store) mountIndex() (*mountIndex, error) {
 	if err != nil {
 		return nil, err
 	}
-	ix := &mountIndex{path: path, links: map[string]string{}}
+	ix := &mountIndex{path: path, log: s.log, links: map[string]string{}}
 	for target, name := range byTarget {
 		ix.links[name] = strings.TrimPrefix(target, "../")
 	}
@@ -121,11 +125,51 @@ type mountUse struct {
 	dirs     []string // under the store, such as "layers/<hex>"; with another store's where in doubt
 }
 
-// use recognises a mount by its layers or, where the kernel shows none, by its
+// use is what a mount uses of the store. A user may name his own mounts and
+// directories as he likes: of a mount that another user may have made only the
+// root counts, when it is a directory of the store.
+func (ix *mountIndex) use(ctx context.Context, proc string, e mounts.Entry) mountUse {
+	u := ix.claimed(e)
+	if !u.ours && len(u.dirs) == 0 {
+		return u
+	}
+	uid, err := mounts.Owner(proc, e)
+	if err == nil && uid == os.Geteuid() {
+		return u
+	}
+	if id, ok := mounts.Root(ctx, proc, e); ok && ix.has(id) {
+		return u
+	}
+	ix.log.Warn("a mount of another user names layers of this store and shows none of them", "target", e.Target, "process", proc, "uid", uid)
+	return mountUse{}
+}
+
+// has reports whether a directory is one that overlays of this store have on
+// top: a layer, or an upper dir in writable/.
+func (ix *mountIndex) has(id mounts.Identity) bool {
+	if ix.tops == nil {
+		ix.tops = map[mounts.Identity]bool{}
+		pairs, _ := os.ReadDir(filepath.Join(ix.path, "writable"))
+		for _, pair := range pairs {
+			if top, err := mounts.IdentityOf(filepath.Join(ix.path, "writable", pair.Name(), "upper")); err == nil {
+				ix.tops[top] = true
+			}
+		}
+		for _, dir := range ix.links {
+			// One that is gone is in no use that matters.
+			if top, err := mounts.IdentityOf(filepath.Join(ix.path, dir)); err == nil {
+				ix.tops[top] = true
+			}
+		}
+	}
+	return ix.tops[id]
+}
+
+// claimed recognises a mount by its layers or, where the kernel shows none, by its
 // source. Relative names could be those in another store's l/ as well: such a
 // mount is in doubt, so it is not ours to unmount, but its layers are not ours
 // to remove either.
-func (ix *mountIndex) use(e mounts.Entry) mountUse {
+func (ix *mountIndex) claimed(e mounts.Entry) mountUse {
 	if e.Type != mounts.OverlayType && e.Type != mounts.FUSEType {
 		return mountUse{}
 	}

@@ -108,8 +108,8 @@ func (s *Store) mountedDirs(ctx context.Context) (map[string]bool, error) {
 		return nil, err
 	}
 	dirs := map[string]bool{}
-	err = mounts.Each(ctx, func(_ string, e mounts.Entry) {
-		u := ix.use(e)
+	err = mounts.Each(ctx, func(proc string, e mounts.Entry) {
+		u := ix.use(ctx, proc, e)
 		for _, dir := range u.dirs {
 			name := dir[strings.LastIndex(dir, "/")+1:]
 			dirs[strings.TrimPrefix(name, fixPrefix)] = true

@@ -76,6 +76,7 @@ func (d daemon) entry(ctx context.Context) (Entry, bool) {
 		}
 		e = list[i]
 	}
+	e.daemon = d.pid
 	e.Source, e.SuperOptions = d.source, append(e.SuperOptions, d.options...)
 	return e, true
 }

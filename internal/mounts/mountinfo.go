@@ -21,6 +21,8 @@ type Entry struct {
 	Type         string   // of the filesystem
 	Source       string
 	SuperOptions []string // of the filesystem
+
+	daemon string // the process of a mount by fuse-overlayfs
 }
 
 // readTable reads the mounts that the process proc sees, "self" or a number.

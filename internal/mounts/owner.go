@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mounts
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Owner is the user who may have made a mount that the process proc sees: who
+// owns the user namespace of its mount namespace, for there he is privileged,
+// or for fuse-overlayfs whose process it is. It is the caller himself where that
+// is the caller's namespace, and where the caller may not ask the owner of the
+// process.
+func Owner(proc string, e Entry) (uid int, err error) {
+	if proc == "self" && e.Type != FUSEType {
+		return os.Geteuid(), nil
+	}
+	if e.Type == FUSEType {
+		if e.daemon == "" {
+			return os.Geteuid(), nil
+		}
+		return processOwner(e.daemon)
+	}
+	uid, err = namespaceOwner(proc)
+	if err != nil {
+		return processOwner(proc)
+	}
+	return uid, nil
+}
+
+func processOwner(proc string) (int, error) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/"+proc, &st); err != nil {
+		return 0, err
+	}
+	return int(st.Uid), nil
+}
+
+// The requests of ioctl_ns(2).
+const (
+	nsGetUserNS   = 0xb701
+	nsGetOwnerUID = 0xb704
+)
+
+func namespaceOwner(proc string) (int, error) {
+	mnt, err := os.Open("/proc/" + proc + "/ns/mnt")
+	if err != nil {
+		return 0, err
+	}
+	defer mnt.Close()
+	fd, err := unix.IoctlRetInt(int(mnt.Fd()), nsGetUserNS)
+	if err != nil {
+		return 0, err
+	}
+	user := os.NewFile(uintptr(fd), "user namespace")
+	defer user.Close()
+	own, err := os.Stat("/proc/self/ns/user")
+	if err != nil {
+		return 0, err
+	}
+	if theirs, err := user.Stat(); err == nil && os.SameFile(own, theirs) {
+		return os.Geteuid(), nil
+	}
+	uid, err := unix.IoctlGetUint32(int(user.Fd()), nsGetOwnerUID)
+	return int(uid), err
+}
+
+// Identity is what tells one directory from all that a user can make. An
+// overlay's root has that of its topmost directory. Nobody sets the time of a
+// change, and a user gives nothing to another one.
+type Identity struct {
+	Changed        unix.Timespec
+	UID, GID, Mode uint32
+}
+
+// IdentityOf is that of the directory at path.
+func IdentityOf(path string) (Identity, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return Identity{}, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return Identity{st.Ctim, st.Uid, st.Gid, st.Mode}, nil
+}
+
+// patience bounds how long somebody else's filesystem may take to answer.
+const patience = time.Second
+
+// Root is the identity of a mount's root, as the process proc sees it. Its
+// owner may answer as he likes, or never: then there is none.
+func Root(ctx context.Context, proc string, e Entry) (Identity, bool) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	type answer struct {
+		id  Identity
+		err error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		id, err := IdentityOf("/proc/" + proc + "/root" + e.Target)
+		answers <- answer{id, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.id, a.err == nil
+	case <-ctx.Done():
+		return Identity{}, false
+	}
+}
