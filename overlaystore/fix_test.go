@@ -172,6 +172,16 @@ func TestFixLayer(t *testing.T) {
 			[]string{"a", "a/void", "seen"},
 		},
 		{
+			"whiteouts below a file of a lower layer",
+			[]testLayer{
+				layerOf(said("d", 0o700, 7), regular("d/file", "content"), hardlink("same", "d/file")),
+				layerOf(implied("d"), bare("d/file"), bare("d/file/sub"), whiteout("d/file/sub/x")),
+				layerOf(implied("d"), bare("d/file"), whiteout("d/file/y")),
+			},
+			map[string]string{"d": "0700 7 said", "d/file": "content 2", "same": "content 2"},
+			[]string{"d", "d/file", "same"},
+		},
+		{
 			"a hard link to a file in a lower layer",
 			[]testLayer{
 				layerOf(said("d", 0o700, 7), regular("d/orig", "content"), hardlink("d/same", "d/orig")),

@@ -34,7 +34,7 @@ type Layer struct {
 // mounted, the topmost first; all are the diffIDs as the image has them, the
 // lowest first.
 func New(stack []Layer, all []digest.Digest, form layer.Form) (*Plan, error) {
-	p := &Plan{form: form, dirs: map[string]bool{}, absent: map[string]bool{}, copies: map[place][]string{}}
+	p := &Plan{form: form, dirs: map[string]bool{}, absent: map[string]bool{}, kept: map[string]bool{}, copies: map[place][]string{}}
 	for _, l := range stack {
 		p.v = append(p.v, newLayerView(l, form))
 	}
@@ -65,6 +65,7 @@ type Plan struct {
 	form   layer.Form
 	dirs   map[string]bool    // directories, with all their parents
 	absent map[string]bool    // what is hidden: directories with whiteouts only, and marks that would show
+	kept   map[string]bool    // files that such directories would hide
 	copies map[place][]string // what is copied, and the names it gets, sorted
 }
 
@@ -99,6 +100,12 @@ func (p *Plan) foreignLinks(v view) error {
 			}
 		}
 	}
+	p.sortCopies()
+	return nil
+}
+
+// sortCopies brings the names of each copy in order, and plans their parents.
+func (p *Plan) sortCopies() {
 	for source, names := range p.copies {
 		slices.Sort(names)
 		p.copies[source] = slices.Compact(names)
@@ -106,7 +113,6 @@ func (p *Plan) foreignLinks(v view) error {
 			p.addDir(path.Dir(name))
 		}
 	}
-	return nil
 }
 
 // resolveForeign finds the target of every foreign link, the lowest layer's
@@ -164,12 +170,18 @@ func (p *Plan) copyVisible(v view, name, source place) error {
 	if err != nil || !shows {
 		return err
 	}
+	return p.copyTo(v, name.path, source)
+}
+
+// copyTo plans a copy of source at name, and a link to it for each of the
+// source's own names that show.
+func (p *Plan) copyTo(v view, name string, source place) error {
 	own, err := v[source.layer].namesOf(source.path)
 	if err != nil {
 		return err
 	}
 	source.path = own[0] // one copy for all names of one file
-	p.copies[source] = append(p.copies[source], name.path)
+	p.copies[source] = append(p.copies[source], name)
 	for _, o := range own {
 		shows, err := v.shows(place{source.layer, o})
 		if err != nil {
@@ -210,8 +222,9 @@ func (p *Plan) impliedDirs(v view) error {
 			return err
 		}
 		if a.top >= 0 && !a.exists && dir != "." {
-			p.absent[dir] = true
-			p.addDir(path.Dir(dir))
+			if err := p.hideDir(v, dir, a.file); err != nil {
+				return err
+			}
 			continue
 		}
 		wrong, err := v.wrongAttributes(dir, a)
@@ -225,10 +238,29 @@ func (p *Plan) impliedDirs(v view) error {
 	return nil
 }
 
+// hideDir plans what stands in place of a directory that is there for whiteouts
+// only: the file that a lower layer has at its name, for a whiteout below a file
+// deletes nothing, or nothing where file is -1.
+func (p *Plan) hideDir(v view, dir string, file int) error {
+	p.addDir(path.Dir(dir))
+	if file < 0 {
+		p.absent[dir] = true
+		return nil
+	}
+	p.kept[dir] = true
+	source := place{file, dir}
+	if further, ok := v[file].foreign[dir]; ok {
+		source = further
+	}
+	err := p.copyTo(v, dir, source)
+	p.sortCopies()
+	return err
+}
+
 // isAbsent reports whether dir is, or is below, a directory that does not exist.
 func (p *Plan) isAbsent(dir string) bool {
 	for ; dir != "."; dir = path.Dir(dir) {
-		if p.absent[dir] {
+		if p.absent[dir] || p.kept[dir] {
 			return true
 		}
 	}

@@ -163,12 +163,13 @@ type dirState struct {
 	top    int  // whose directory the kernel takes the attributes from, or -1
 	from   int  // the topmost whose tar says the attributes, or -1
 	exists bool // not all that have it only hold whiteouts in it
+	file   int  // whose file is below them, or -1
 }
 
 // dirState asks the layers downwards. A mark of opaqueness hides what is in a
 // lower directory, not what it is; a whiteout hides both.
 func (v view) dirState(p string) (dirState, error) {
-	a := dirState{top: -1, from: -1}
+	a := dirState{top: -1, from: -1, file: -1}
 	for i, l := range v {
 		st, err := l.at(p)
 		if err != nil {
@@ -186,6 +187,9 @@ func (v view) dirState(p string) (dirState, error) {
 				a.from = i
 				return a, nil
 			}
+		}
+		if st.kind == other {
+			a.file = i
 		}
 		if st.cut || st.kind == other || st.kind == whiteoutKind || d.Opaque == layer.Replaced {
 			break

@@ -107,8 +107,7 @@ func (v *View) merge(into, from *node, foreign map[*node]*node) error {
 func (v *View) mergeDir(into *node, name string, child *node, foreign map[*node]*node) error {
 	there := into.children[name]
 	if !there.isDir() && child.bare {
-		delete(into.children, name) // it hides even a file: overlayfs merges directories only
-		return nil
+		return nil // a whiteout below a file, or below nothing, deletes nothing
 	}
 	if !there.isDir() || child.entry.Opaque == layer.Replaced {
 		there = impliedDir(child.entry.Path)

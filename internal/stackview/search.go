@@ -185,7 +185,8 @@ func (l level) child(name string) (dir level, file placed) {
 				dir.closed = true
 				return dir, file
 			}
-		case len(dir.nodes) == 0 && child.entry.Type != layer.Whiteout:
+		case !dir.real && !opaque && child.entry.Type != layer.Whiteout:
+			dir.nodes = nil // they hold whiteouts only, which delete nothing below a file
 			return dir, placed{child, n.layer}
 		default:
 			dir.closed = true
