@@ -150,6 +150,12 @@ func (r *reader) stream(ctx context.Context, l Layer, blob io.Reader, record fun
 		Strict: r.options.Strict, Limits: r.options.Limits, Windows: r.options.Windows,
 		Buffers: r.options.Buffers, Logger: r.options.Logger, Record: record,
 	}
+	var kept int64 // by Read, in the same memory as the paths
+	defer func() { r.stack.Release(kept) }()
+	o.Keep = func(n int64) error {
+		kept += n
+		return r.stack.Reserve(n)
+	}
 	if w != nil {
 		o.Content = func(e layer.Entry) (io.Writer, error) { return w.content(e), nil }
 		o.Record = func(e layer.Entry) error {

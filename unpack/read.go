@@ -37,6 +37,9 @@ type ReadOptions struct {
 	// file that nobody wants. Later entries may replace the file. A nil Content
 	// wants none. Until Read returns without an error nothing is verified.
 	Content func(layer.Entry) (io.Writer, error)
+	// Keep is asked before so many more bytes are kept in memory until Read
+	// returns, in its goroutine; an error ends it. nil is not asked.
+	Keep func(bytes int64) error
 	// Logger receives one line for the first leniency of each kind; nil is
 	// silent.
 	Logger *slog.Logger
@@ -60,6 +63,15 @@ func Read(ctx context.Context, blob io.Reader, want Source, o ReadOptions) (Resu
 	m := layerdisk.NewMemory()
 	u := newUnpacker(m, layerdisk.MemoryRoot, Options{Strict: o.Strict, Limits: limits, Windows: o.Windows, Buffers: o.Buffers, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
 	m.Keep = u.meter.keep
+	if o.Keep != nil {
+		m.Keep = func(path string, more int) error {
+			before := u.meter.recorded
+			if err := u.meter.keep(path, more); err != nil {
+				return err
+			}
+			return o.Keep(u.meter.recorded - before)
+		}
+	}
 	u.content = o.Content
 	if u.content == nil {
 		u.content = func(layer.Entry) (io.Writer, error) { return nil, nil }

@@ -79,6 +79,8 @@ func defaultHint(err error) string {
 	var limit *unpack.LimitError
 	var plain *registry.PlainHTTPError
 	switch {
+	case errors.Is(err, rootfs.ErrLimit):
+		return "--max-memory gives the paths of an image more, half of what it says"
 	case errors.As(err, &limit) && limit.Limit == "window":
 		return host.WindowHint(limit.Asked)
 	case errors.As(err, &plain):

@@ -97,7 +97,7 @@ func runExport(c *cli.Context) (err error) {
 func exportOptions(c *cli.Context) (layerctl.ExportOptions, error) {
 	share := setup.Shares(c)
 	o := layerctl.ExportOptions{
-		Jobs: share.Jobs, Windows: unpack.NewWindows(share.Windows), Limits: setup.Limits(c), Memory: setup.Size(c, "max-memory") / 2,
+		Jobs: share.Jobs, Windows: unpack.NewWindows(share.Windows), Limits: setup.Limits(c), Memory: setup.PathMemory(c),
 		Format:       layerctl.ExportFormat(c.String("as")),
 		Name:         c.String("name"),
 		AllPlatforms: c.Bool("all-platforms"),

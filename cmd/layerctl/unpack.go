@@ -93,7 +93,7 @@ func runUnpack(c *cli.Context) (err error) {
 func unpackOptions(c *cli.Context) (layerctl.UnpackOptions, error) {
 	share := setup.Shares(c)
 	o := layerctl.UnpackOptions{
-		Jobs: share.Jobs, Windows: unpack.NewWindows(share.Windows), Limits: setup.Limits(c), Memory: setup.Size(c, "max-memory") / 2,
+		Jobs: share.Jobs, Windows: unpack.NewWindows(share.Windows), Limits: setup.Limits(c), Memory: setup.PathMemory(c),
 		Paths: c.StringSlice("path"), Excludes: c.StringSlice("exclude"), Strip: c.Int("strip"), Force: c.Bool("force"),
 	}
 	if err := setup.CheckJobs(c); err != nil {

@@ -32,8 +32,9 @@ type Options struct {
 	Jobs    int
 	Limits  unpack.Limits
 	Windows *unpack.Windows
-	// Memory bounds the bytes that the paths of all layers may take; see
-	// [stackview.Options].
+	// Memory bounds the bytes that the paths of all layers may take: three
+	// quarters where they are merged, and one for what unpacking keeps of them.
+	// 0 means 512 MiB, and a negative number no limit.
 	Memory  int64
 	Devices unpack.Devices
 	// Store has layers that need not be fetched; nil for none.
@@ -51,6 +52,8 @@ type Options struct {
 	RecordOnly bool
 }
 
+const defaultMemory = 512 << 20
+
 // Image is the layers of an image, read: those of the store stay there, the
 // others are unpacked at a place.
 type Image struct {
@@ -61,6 +64,7 @@ type Image struct {
 	all     []manifest.Layer
 	unread  int // of the lowest layers
 	lease   *overlaystore.Lease
+	paths   *unpack.Paths // nil for no limit
 
 	mu     sync.Mutex
 	layers map[digest.Digest]*readLayer // guarded by mu
@@ -83,10 +87,16 @@ type readLayer struct {
 // layers are read from the topmost down, and those below the one that settles
 // the last path not at all.
 func Read(ctx context.Context, place *Place, name string, layers []manifest.Layer, o Options) (_ *Image, err error) {
+	if o.Memory == 0 {
+		o.Memory = defaultMemory
+	}
 	i := &Image{
 		options: o, place: place, all: layers,
-		stack:  stackview.NewStack(stackview.Options{Memory: o.Memory}),
+		stack:  stackview.NewStack(stackview.Options{Memory: o.Memory - o.Memory/4}),
 		layers: map[digest.Digest]*readLayer{}, notes: map[string]int64{},
+	}
+	if o.Memory > 0 {
+		i.paths = unpack.NewPaths(o.Memory / 4)
 	}
 	if o.Store != nil {
 		if i.lease, err = o.Store.Lease(ctx, name, source.Image{Layers: layers}.DiffIDs()...); err != nil {

@@ -188,6 +188,7 @@ func (i *Image) unpackOptions() unpack.Options {
 		Form:    layer.Form{Whiteouts: layer.JournalOnly},
 		Strict:  i.options.Strict,
 		Limits:  i.options.Limits,
+		Paths:   i.paths,
 		Windows: i.options.Windows,
 		Devices: i.options.Devices,
 		Logger:  i.options.Logger,

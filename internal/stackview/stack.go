@@ -59,6 +59,13 @@ const (
 	xattrBytes = 50
 )
 
+// Reserve takes so many bytes of the memory for what its caller keeps meanwhile;
+// Release gives them back. Its error is a [*LimitError].
+func (s *Stack) Reserve(n int64) error { return s.take(n) }
+
+// Release gives back what Reserve took.
+func (s *Stack) Release(n int64) { s.taken.Add(-n) }
+
 func (s *Stack) take(n int64) error {
 	if taken := s.taken.Add(n); s.max >= 0 && taken > s.max {
 		return &LimitError{s.max}

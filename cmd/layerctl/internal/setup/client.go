@@ -45,7 +45,7 @@ func Resources(c *cli.Context, hear func(progress.Event)) Option {
 	return func(o *layerctl.Options) {
 		share := Shares(c)
 		o.Jobs, o.Limits = share.Jobs, Limits(c)
-		o.Windows, o.Memory = unpack.NewWindows(share.Windows), Size(c, "max-memory")/2
+		o.Windows, o.Memory = unpack.NewWindows(share.Windows), PathMemory(c)
 		o.Progress = hear
 	}
 }
