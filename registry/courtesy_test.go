@@ -50,6 +50,7 @@ func TestHeadIsACourtesy(t *testing.T) {
 		"a redirect to what was signed for GET": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/signed-for-GET", http.StatusTemporaryRedirect)
 		},
+		"nothing":            func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"no digest":          header("Docker-Content-Digest", ""),
 		"a wrong digest":     header("Docker-Content-Digest", "sha256:xyz"),
 		"no type":            header("Content-Type", ""),

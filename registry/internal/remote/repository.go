@@ -84,7 +84,13 @@ func (r *Repository) try(ctx context.Context, byDigest bool, ask func(*route) er
 // Describe asks what the name stands for.
 func (r *Repository) Describe(ctx context.Context) (ocispec.Descriptor, error) {
 	var desc ocispec.Descriptor
+	broken := map[*route]bool{} // for a HEAD: what hangs up then may answer a GET
 	err := r.try(ctx, r.name.Digest != "", func(rt *route) (err error) {
+		if broken[rt] {
+			desc, _, err = r.get(ctx, rt)
+			return err
+		}
+		broken[rt] = true
 		desc, err = r.head(ctx, rt)
 		return err
 	})
