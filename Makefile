@@ -4,7 +4,7 @@
 build:
 	CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs -o layerctl ./cmd/layerctl
 
-# Completions and man pages, as packages have them.
+# Completions, man pages and the licences of others, as packages have them.
 documents:
 	rm -rf build
 	mkdir -p build/completions
@@ -13,6 +13,7 @@ documents:
 	go run ./cmd/layerctl completion fish >build/completions/layerctl.fish
 	go run ./cmd/layerctl manual build/man
 	gzip -9n build/man/*.1
+	test/notices.sh >build/THIRD-PARTY-NOTICES
 
 test:
 	go test ./...

@@ -5,10 +5,13 @@ package layerctl
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // documentedModules are the modules of one table of docs/dependencies.md. It
@@ -88,4 +91,62 @@ func requiredModules(t *testing.T) []string {
 		modules = append(modules, m[1])
 	}
 	return modules
+}
+
+// TestNotices holds that the packages have the licence of all that is linked.
+func TestNotices(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("needs bash")
+	}
+	out, err := exec.Command(bash, "test/notices.sh").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range append(documentedModules(t, "In the program"), "Go's standard library") {
+		_, text, found := strings.Cut(string(out), "==== "+m)
+		text, _, _ = strings.Cut(text, "\n==== ")
+		if !found || len(text) < 500 {
+			t.Errorf("%s: its licence has %d bytes", m, len(text))
+		}
+	}
+}
+
+// TestWorkflowsArePinned holds that no action can be changed under its name,
+// and that nothing is privileged that a stranger can start.
+func TestWorkflowsArePinned(t *testing.T) {
+	files, err := filepath.Glob(".github/workflows/*.yml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no workflows: %v", err)
+	}
+	pinned := regexp.MustCompile(`@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+	for _, file := range append(files, "examples/github-action.yml") {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(raw)) {
+			if line = strings.TrimSpace(line); strings.Contains(line, "uses: ") && !pinned.MatchString(line) {
+				t.Errorf("%s: %s", file, line)
+			}
+		}
+		var workflow struct {
+			Jobs map[string]struct {
+				If        string
+				Container yaml.Node
+			}
+		}
+		if err := yaml.Unmarshal(raw, &workflow); err != nil {
+			t.Fatal(err)
+		}
+		for name, job := range workflow.Jobs {
+			var container struct{ Options string }
+			if job.Container.Kind != yaml.MappingNode || job.Container.Decode(&container) != nil || !strings.Contains(container.Options, "privileged") {
+				continue
+			}
+			if !strings.Contains(job.If, "head.repo.full_name == github.repository") {
+				t.Errorf("%s: job %s is privileged for pull requests of strangers", file, name)
+			}
+		}
+	}
 }
