@@ -91,7 +91,7 @@ func (v *variant) measure(b *testing.B, image, dir string) (wall, cpu float64) {
 	unix.Sync() // what is dirty already is nobody's cost here
 	begin, used := time.Now(), cpuTime(b)
 	client := New(Options{})
-	client.unrecorded, client.serial = v.noFiles, v.serial
+	client.measured.Unrecorded, client.measured.Serial = v.noFiles, v.serial
 	pulled, err := client.Pull(b.Context(), store, image)
 	wall, cpu = time.Since(begin).Seconds(), cpuTime(b)-used
 	if err != nil {

@@ -46,7 +46,7 @@ var imports = map[string][]string{
 	"cmd/layerctl/internal/show":     {"inspect", "", "registry", "overlaystore", "manifest", "platform", "overlaymount", "layer", "cmd/layerctl/internal/terminal", "rootfs"},
 	"cmd/layerctl/internal/terminal": {},
 	// level 2: the only place that joins the parts
-	"":        {"registry", "unpack", "overlaystore", "cache", "manifest", "platform", "progress", "inspect", "internal/durable", "internal/fetch", "internal/source", "layer", "errkind", "internal/stackview", "internal/stored", "rootfs", "internal/flatten", "archive", "internal/export"},
+	"":        {"internal/pull", "registry", "unpack", "overlaystore", "cache", "manifest", "platform", "progress", "inspect", "internal/durable", "internal/fetch", "internal/source", "layer", "errkind", "internal/stackview", "internal/stored", "rootfs", "internal/flatten", "archive", "internal/export"},
 	"inspect": {"manifest", "platform", "registry", "internal/source"},
 	// level 1, on the others of it
 	"internal/fetch":  {"registry", "cache", "manifest", "progress", "unpack", "internal/source", "layer"},
@@ -71,6 +71,7 @@ var imports = map[string][]string{
 	"registry/internal/failure":     {"errkind"},
 	// below level 1
 	"internal/layerstream": {"internal/inflate", "internal/spare"},
+	"internal/pull":        {"layer", "registry", "internal/fetch", "unpack", "progress", "internal/source", "manifest", "overlaystore"},
 	// level 0
 	"internal/shortname": {},
 	"errkind":            {},

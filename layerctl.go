@@ -7,11 +7,11 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/internal/pull"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/progress"
@@ -80,12 +80,8 @@ type Client struct {
 	log      *slog.Logger
 	host     func() platform.Host
 
-	// To measure what they cost: no record of each path, no stages that work
-	// beside each other.
-	unrecorded, serial bool
-	// patience is how long another process may take over a layer; 0 goes by
-	// the layer's size.
-	patience time.Duration
+	// measured are options of a pull for tests and measurements.
+	measured pull.Options
 }
 
 // New makes a Client. It sends nothing and touches no disk.

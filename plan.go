@@ -4,17 +4,13 @@ package layerctl
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/layerctl/layerctl/internal/fetch"
+	"github.com/layerctl/layerctl/internal/pull"
 	"github.com/layerctl/layerctl/internal/source"
-	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/layerctl/layerctl/registry"
 )
 
 // Plan is what a pull would do.
@@ -50,60 +46,20 @@ type PlannedLayer struct {
 // config are read, and kept in the cache if there is one. That the image would
 // not fit is no error of Plan's; see [Plan.Fits].
 func (c *Client) Plan(ctx context.Context, store *overlaystore.Store, ref string) (Plan, error) {
-	var plan Plan
+	var p pull.Plan
 	err := c.with(ctx, ref, func(s *source.Source) (err error) {
-		plan, err = newPull(c, store, s).plan(ctx)
+		p, err = c.pull(store, s).Plan(ctx)
 		return err
 	})
-	return plan, err
-}
-
-func (p *pull) plan(ctx context.Context) (Plan, error) {
-	resolution, err := p.source.Resolve(ctx)
 	if err != nil {
 		return Plan{}, err
 	}
-	image, err := p.source.Image(ctx, resolution)
-	if err != nil {
-		return Plan{}, fmt.Errorf("pull %s: %w", resolution.Reference, err)
+	plan := Plan{
+		Resolution: Resolution(p.Resolution), Fetch: p.Fetch, Requests: p.Requests,
+		Bytes: p.Bytes, Inodes: p.Inodes, Exact: p.Exact, Fits: p.Fits, Warnings: p.Warnings,
 	}
-	if err := nameable(image); err != nil {
-		return Plan{}, fmt.Errorf("pull %s: %w", resolution.Reference, err)
+	for _, l := range p.Layers {
+		plan.Layers = append(plan.Layers, PlannedLayer(l))
 	}
-	missing, err := p.missing(image.Layers)
-	if err != nil {
-		return Plan{}, err
-	}
-	plan := Plan{Resolution: Resolution(resolution), Warnings: image.Warnings, Exact: len(missing) == 0}
-	plan.Bytes, plan.Inodes = p.least(missing)
-	var space *overlaystore.SpaceError
-	if err := p.store.Room(plan.Bytes, plan.Inodes); errors.As(err, &space) {
-		plan.Fits = err
-	} else if err != nil {
-		return Plan{}, err
-	}
-	p.count(&plan, image.Layers, missing)
 	return plan, nil
-}
-
-// count adds what is to be fetched.
-func (p *pull) count(plan *Plan, layers []manifest.Layer, missing []fetch.Layer) {
-	absent := map[digest.Digest]bool{}
-	for _, l := range missing {
-		absent[l.DiffID] = true
-	}
-	seen := map[digest.Digest]bool{}
-	for _, l := range layers {
-		if seen[l.DiffID] {
-			continue
-		}
-		seen[l.DiffID] = true
-		planned := PlannedLayer{Descriptor: l.Descriptor, DiffID: l.DiffID, Present: !absent[l.DiffID], Cached: p.source.Has(l.Descriptor)}
-		plan.Layers = append(plan.Layers, planned)
-		if remote := p.source.Reference().Transport() == registry.Docker; remote && !planned.Cached && (!planned.Present || p.source.KeepsBlobs()) {
-			plan.Fetch += l.Descriptor.Size
-			plan.Requests += p.source.Requests(l.Descriptor)
-		}
-	}
-	plan.Requests += p.source.DocumentRequests(source.Resolution(plan.Resolution))
 }

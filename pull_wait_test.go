@@ -9,8 +9,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl/internal/fetch"
-	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/progress"
 )
@@ -19,7 +17,7 @@ import (
 func claimed(t *testing.T) (s *cached, held []*overlaystore.Staging) {
 	t.Helper()
 	s = newCached(t, Options{})
-	s.client.patience = time.Millisecond
+	s.client.measured.Patience = time.Millisecond
 	for _, diffID := range diffIDsOf(t, s) {
 		st, err := s.store.TryStage(t.Context(), diffID)
 		if err != nil {
@@ -36,8 +34,10 @@ func TestClaimOfALayerHoldsNobodyUp(t *testing.T) {
 	if pulled.Fetched != len(held) {
 		t.Errorf("fetched %d layers, want %d", pulled.Fetched, len(held))
 	}
-	if err := discard(held); err != nil {
-		t.Fatal(err)
+	for _, st := range held {
+		if err := st.Discard(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if again, _ := s.pull(t, s.ref); again.Fetched != 0 {
 		t.Errorf("fetched %d layers again", again.Fetched)
@@ -47,7 +47,7 @@ func TestClaimOfALayerHoldsNobodyUp(t *testing.T) {
 // The one that is slow and honest ends well too.
 func TestSlowPullEndsAfterAFasterOne(t *testing.T) {
 	s := newCached(t, Options{})
-	s.client.patience = time.Millisecond
+	s.client.measured.Patience = time.Millisecond
 	slow, reached := make(chan struct{}), make(chan struct{})
 	other := New(s.client.options)
 	other.options.Jobs = 1
@@ -75,7 +75,7 @@ func TestSlowPullEndsAfterAFasterOne(t *testing.T) {
 // Who has what another has begun lets its own go.
 func TestTheFirstToBringALayerWins(t *testing.T) {
 	s := newCached(t, Options{})
-	s.client.patience = time.Millisecond
+	s.client.measured.Patience = time.Millisecond
 	reached, bring := make(chan struct{}), make(chan struct{})
 	holder := New(s.client.options)
 	holder.options.Jobs = 1
@@ -111,28 +111,6 @@ func TestTheFirstToBringALayerWins(t *testing.T) {
 	}
 	if !slices.Contains(kinds, progress.LayerWaiting) {
 		t.Errorf("events %v", kinds)
-	}
-}
-
-func TestPatienceGrowsWithTheLayers(t *testing.T) {
-	s := newCached(t, Options{})
-	opened, err := s.client.open(t.Context(), s.ref)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer opened.Close()
-	p := newPull(s.client, s.store, opened)
-	var layers []manifest.Layer
-	for _, size := range []int64{0, 100 << 20, 1 << 62, 1 << 62} {
-		l := manifest.Layer{DiffID: "x"}
-		l.Descriptor.Size = size
-		layers = append(layers, l)
-	}
-	busy := fetch.Number(layers)
-	for i, want := range []time.Duration{20 * time.Second, 420 * time.Second, 24*time.Hour + 20*time.Second, 24*time.Hour + 20*time.Second} {
-		if got := p.patience(busy, busy[i]); got != want {
-			t.Errorf("layer %d: %v, want %v", i, got, want)
-		}
 	}
 }
 

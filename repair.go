@@ -9,14 +9,10 @@ import (
 	"slices"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/source"
-	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
-	"github.com/layerctl/layerctl/registry"
 )
 
 // Repaired is what a repair has put in place.
@@ -82,51 +78,6 @@ func (c *Client) repairLayer(ctx context.Context, store *overlaystore.Store, ima
 func (c *Client) refetch(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, ref string, diffID digest.Digest, number, of int) error {
 	c = c.For(platform.Format(img.Platform))
 	return c.with(ctx, ref, func(s *source.Source) error {
-		return newPull(c, store, s).refetch(ctx, img, diffID, number, of)
+		return c.pull(store, s).Refetch(ctx, img, diffID, number, of)
 	})
-}
-
-func (p *pull) refetch(ctx context.Context, img overlaystore.Image, diffID digest.Digest, number, of int) (err error) {
-	desc, err := p.blobOf(ctx, img, diffID)
-	if err != nil {
-		return err
-	}
-	st, err := p.store.Restage(ctx, diffID)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, st.Discard()) }()
-	l := fetch.Layer{Layer: manifest.Layer{Descriptor: desc, DiffID: diffID}, Number: number, Of: of}
-	if err := p.layer(ctx, &st, l, p.store.Restage); err != nil {
-		return err
-	}
-	return p.store.ReplaceLayer(ctx, st)
-}
-
-// blobOf is the blob that a layer came from: what its record says, or, where
-// that is damaged too, what the reference's manifest says, if it is still the
-// image's. The tag may have moved; a blob that its record names has not.
-func (p *pull) blobOf(ctx context.Context, img overlaystore.Image, diffID digest.Digest) (ocispec.Descriptor, error) {
-	record, err := p.store.Layer(diffID)
-	if err == nil && len(record.Blobs) > 0 {
-		b := record.Blobs[0]
-		return ocispec.Descriptor{MediaType: b.MediaType, Digest: b.Digest, Size: b.Size}, nil
-	}
-	resolution, err := p.source.Resolve(ctx)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	if resolution.Manifest.Digest != img.Manifest {
-		return ocispec.Descriptor{}, fmt.Errorf("%s is another image now: %w", resolution.Reference, registry.ErrNotFound)
-	}
-	fresh, err := p.source.Image(ctx, resolution)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	for _, l := range fresh.Layers {
-		if l.DiffID == diffID {
-			return l.Descriptor, nil
-		}
-	}
-	return ocispec.Descriptor{}, fmt.Errorf("%s has no such layer: %w", resolution.Reference, registry.ErrNotFound)
 }

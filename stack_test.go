@@ -18,7 +18,6 @@ import (
 
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/layer"
-	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
@@ -212,8 +211,7 @@ func (b *bench) layer(entries []imagetest.Entry, diffID digest.Digest) error {
 		return err
 	}
 	defer st.Discard()
-	p := newPull(New(Options{}), b.store, nil)
-	options := p.unpackOptions()
+	options := unpack.Options{Form: b.store.Format().Form, WriteBehind: b.store.Syncs()}
 	owners := recordedOwners{}
 	options.Record = func(e layer.Entry) error { return errors.Join(owners.record(e), st.Record(e)) }
 	result, err := unpack.Layer(b.Context(), st.Dir(), bytes.NewReader(imagetest.Tar(entries...)), unpack.Source{
@@ -225,7 +223,7 @@ func (b *bench) layer(entries []imagetest.Entry, diffID digest.Digest) error {
 	if err := owners.check(entries); err != nil {
 		return err
 	}
-	if err := st.Seal(b.Context(), layerRecord(manifest.Layer{DiffID: diffID}, result, overlaystore.Counts{})); err != nil {
+	if err := st.Seal(b.Context(), overlaystore.LayerRecord{Size: result.Size, DiskSize: result.Content, Facts: result.Facts}); err != nil {
 		return err
 	}
 	return b.store.Commit(b.Context(), st)

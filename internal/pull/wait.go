@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package layerctl
+package pull
 
 import (
 	"context"
@@ -28,12 +28,16 @@ const (
 
 // patience is how long to wait for l, counted from when the first of the busy
 // layers was waited for.
-func (p *pull) patience(busy []fetch.Layer, l fetch.Layer) time.Duration {
-	if p.client.patience != 0 {
-		return p.client.patience
+func (p *Pull) patience(busy []fetch.Layer, l fetch.Layer) time.Duration {
+	if p.options.Patience != 0 {
+		return p.options.Patience
 	}
+	return patienceFor(p.source.Reference().Transport(), busy, l)
+}
+
+func patienceFor(t registry.Transport, busy []fetch.Layer, l fetch.Layer) time.Duration {
 	base, rate := patience, int64(networkRate)
-	if p.source.Reference().Transport() != registry.Docker {
+	if t != registry.Docker {
 		base, rate = localPatience, localRate
 	}
 	seconds := int64(0)
@@ -48,7 +52,7 @@ func (p *pull) patience(busy []fetch.Layer, l fetch.Layer) time.Duration {
 }
 
 // stage begins a staging once more; another process may have taken the layer.
-func (p *pull) stage(ctx context.Context, diffID digest.Digest) (*overlaystore.Staging, error) {
+func (p *Pull) stage(ctx context.Context, diffID digest.Digest) (*overlaystore.Staging, error) {
 	st, err := p.store.TryStage(ctx, diffID)
 	if errors.Is(err, overlaystore.ErrBusy) {
 		return p.store.StageBeside(ctx, diffID)
@@ -73,7 +77,7 @@ func (s staging) discard() error {
 // wait waits for another process to bring a layer, for so long; then it fetches
 // the layer beside. Either way the layer is there afterwards; brought says
 // whether this process fetched it.
-func (p *pull) wait(ctx context.Context, l fetch.Layer, most time.Duration) (brought bool, err error) {
+func (p *Pull) wait(ctx context.Context, l fetch.Layer, most time.Duration) (brought bool, err error) {
 	p.fetch.Tell(l.Event(progress.LayerWaiting))
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
@@ -89,12 +93,12 @@ func (p *pull) wait(ctx context.Context, l fetch.Layer, most time.Duration) (bro
 		return p.take(ctx, l, got)
 	case <-timer.C:
 	}
-	p.client.log.Warn("another process takes long over the layer, fetch it beside", "layer", l.DiffID)
+	p.options.Logger.Warn("another process takes long over the layer, fetch it beside", "layer", l.DiffID)
 	return p.beside(ctx, l, stop, free)
 }
 
 // take fetches a layer that is free, if nobody has brought it.
-func (p *pull) take(ctx context.Context, l fetch.Layer, got staging) (brought bool, err error) {
+func (p *Pull) take(ctx context.Context, l fetch.Layer, got staging) (brought bool, err error) {
 	if errors.Is(got.err, overlaystore.ErrExists) {
 		p.fetch.Tell(l.Event(progress.LayerPresent))
 		return false, nil
@@ -109,7 +113,7 @@ func (p *pull) take(ctx context.Context, l fetch.Layer, got staging) (brought bo
 
 // beside fetches a layer while another process holds it, until that one has
 // brought it.
-func (p *pull) beside(ctx context.Context, l fetch.Layer, stop func(), free <-chan staging) (brought bool, err error) {
+func (p *Pull) beside(ctx context.Context, l fetch.Layer, stop func(), free <-chan staging) (brought bool, err error) {
 	st, err := p.store.StageBeside(ctx, l.DiffID)
 	if err != nil {
 		stop()
@@ -134,7 +138,7 @@ func (p *pull) beside(ctx context.Context, l fetch.Layer, stop func(), free <-ch
 
 // besides is what came of fetching a layer beside: an error is none where the
 // other process has brought the layer.
-func (p *pull) besides(l fetch.Layer, err error, other staging) (brought bool, _ error) {
+func (p *Pull) besides(l fetch.Layer, err error, other staging) (brought bool, _ error) {
 	discarded := other.discard()
 	if err != nil && (errors.Is(other.err, overlaystore.ErrExists) || errors.Is(err, overlaystore.ErrExists)) {
 		p.fetch.Tell(l.Event(progress.LayerPresent))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package layerctl
+package pull
 
 import (
 	"context"
@@ -22,7 +22,7 @@ type stageFunc func(context.Context, digest.Digest) (*overlaystore.Staging, erro
 // layer fills a staging with one layer. Where the layer is fetched once more,
 // what came of the first try is thrown away, and another staging is in its
 // place.
-func (p *pull) layer(ctx context.Context, st **overlaystore.Staging, l fetch.Layer, stage stageFunc) error {
+func (p *Pull) layer(ctx context.Context, st **overlaystore.Staging, l fetch.Layer, stage stageFunc) error {
 	tried := false
 	err := p.fetch.Layer(ctx, l, func(b *fetch.Blob) error {
 		if tried {
@@ -46,7 +46,7 @@ func (p *pull) layer(ctx context.Context, st **overlaystore.Staging, l fetch.Lay
 }
 
 // explain says of a full disk where it is and what it is full of.
-func (p *pull) explain(err error) error {
+func (p *Pull) explain(err error) error {
 	var reserve *unpack.SpaceError
 	if errors.As(err, &reserve) {
 		return fmt.Errorf("%w, on the filesystem of %s", err, p.store.Path())
@@ -55,10 +55,10 @@ func (p *pull) explain(err error) error {
 }
 
 // unpack streams one blob into its staging.
-func (p *pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Layer, b *fetch.Blob) error {
+func (p *Pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Layer, b *fetch.Blob) error {
 	options := p.unpackOptions()
 	var counts overlaystore.Counts
-	if !p.client.unrecorded {
+	if !p.options.Unrecorded {
 		options.Record = counting(&counts, st.Record)
 	}
 	result, err := b.Unpack(ctx, st.Dir(), options)
@@ -70,7 +70,7 @@ func (p *pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Lay
 
 // keepPresent brings the blobs into the cache of which the store had the
 // layers before, where all of an image is to be kept.
-func (p *pull) keepPresent(ctx context.Context, layers []manifest.Layer) error {
+func (p *Pull) keepPresent(ctx context.Context, layers []manifest.Layer) error {
 	if !p.source.KeepsBlobs() || p.source.Offline() {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (p *pull) keepPresent(ctx context.Context, layers []manifest.Layer) error {
 	return nil
 }
 
-func (p *pull) keep(ctx context.Context, l fetch.Layer) error {
+func (p *Pull) keep(ctx context.Context, l fetch.Layer) error {
 	return p.fetch.Layer(ctx, l, func(b *fetch.Blob) error {
 		_, err := io.Copy(io.Discard, b)
 		return err
@@ -96,12 +96,12 @@ func (p *pull) keep(ctx context.Context, l fetch.Layer) error {
 
 // room refuses at once what cannot fit: a layer takes at least as much room as
 // its blob, and a directory or two.
-func (p *pull) room(missing []fetch.Layer) error {
+func (p *Pull) room(missing []fetch.Layer) error {
 	return p.store.Room(p.least(missing))
 }
 
 // least is the room that these layers take at the least, in bytes and inodes.
-func (p *pull) least(missing []fetch.Layer) (bytes, inodes uint64) {
+func (p *Pull) least(missing []fetch.Layer) (bytes, inodes uint64) {
 	const each = 8 // of a staging: its directories, records and links
 	for _, l := range missing {
 		bytes += uint64(l.Descriptor.Size)

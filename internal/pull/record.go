@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package layerctl
+package pull
 
 import (
 	"context"
@@ -15,17 +15,17 @@ import (
 )
 
 // unpackOptions say how to unpack into this store's form.
-func (p *pull) unpackOptions() unpack.Options {
+func (p *Pull) unpackOptions() unpack.Options {
 	return unpack.Options{
 		Form:        p.store.Format().Form,
-		Strict:      p.client.options.Strict,
-		Limits:      p.client.options.Limits,
-		Windows:     p.client.options.Windows,
-		Paths:       p.paths,
-		Devices:     p.client.options.Devices,
+		Strict:      p.options.Strict,
+		Limits:      p.options.Limits,
+		Windows:     p.options.Windows,
+		Paths:       p.options.Paths,
+		Devices:     p.options.Devices,
 		WriteBehind: p.store.Syncs(), // else nobody waits for the disk
-		Serial:      p.client.serial,
-		Logger:      p.client.log,
+		Serial:      p.options.Serial,
+		Logger:      p.options.Logger,
 	}
 }
 
@@ -50,7 +50,7 @@ func layerRecord(l manifest.Layer, r unpack.Result, counts overlaystore.Counts) 
 
 // record writes what makes the layers an image: the fix layer and the image's
 // record, and then the reference, which is what makes it visible.
-func (p *pull) record(ctx context.Context, r source.Resolution, i source.Image) (overlaystore.Image, error) {
+func (p *Pull) record(ctx context.Context, r source.Resolution, i source.Image) (overlaystore.Image, error) {
 	img := overlaystore.Image{
 		// The store names images by sha256; a reference may pin another digest.
 		Manifest: digest.FromBytes(i.Manifest.Raw),
