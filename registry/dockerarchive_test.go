@@ -213,6 +213,60 @@ func authorOf(t *testing.T, r Reference) (string, error) {
 	return config.Author, err
 }
 
+// What "docker save" writes with containerd's store is both: a layout, and
+// beside it a manifest.json that names the layout's blobs.
+func TestDockerArchiveOfContainerdsStore(t *testing.T) {
+	l := imagetest.NewLayout(t.TempDir())
+	var images []dockerImage
+	for _, name := range []string{"x", "y"} {
+		layer := imagetest.Tar(imagetest.File(name, name))
+		d := l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, layer, imagetest.Tar())
+		d.Annotations = map[string]string{
+			ocispec.AnnotationRefName:  "latest",
+			"io.containerd.image.name": "docker.io/library/" + name + ":latest",
+		}
+		l.Add(d)
+		var m ocispec.Manifest
+		raw, err := os.ReadFile(l.Path(d.Digest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(raw, &m); err != nil {
+			t.Fatal(err)
+		}
+		blob := func(d ocispec.Descriptor) string { return "blobs/sha256/" + d.Digest.Encoded() }
+		images = append(images, dockerImage{Config: blob(m.Config), RepoTags: []string{name + ":latest"}, Layers: []string{blob(m.Layers[0]), blob(m.Layers[1])}})
+	}
+	if err := os.WriteFile(filepath.Join(l.Dir, "manifest.json"), imagetest.JSON(images), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	path := archiveOf(t, l.Dir)
+	for _, kind := range []string{"docker-archive:", "oci-archive:"} {
+		for _, name := range []string{":x", ":y:latest", ":docker.io/library/x:latest"} {
+			src := open(t, New(Options{}), kind+path+name)
+			_, raw, err := src.Root(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var m ocispec.Manifest
+			if err := json.Unmarshal(raw, &m); err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range append(m.Layers, m.Config) {
+				if _, err := readAll(t.Context(), src, d); err != nil {
+					t.Errorf("%s%s: %v", kind, name, err)
+				}
+			}
+		}
+		r, err := Parse(kind + path + ":latest")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = authorOf(t, r)
+		wantError(t, err, ErrNotFound, `"latest" is the name of several images`, "x:latest", "y:latest")
+	}
+}
+
 // An image that is listed twice, under two names or none, is one image.
 func TestDockerArchiveOfOneImageTwice(t *testing.T) {
 	one := dockerImage{Config: "config.json", RepoTags: []string{"app:v1"}, Layers: savedLayers}

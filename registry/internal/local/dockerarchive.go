@@ -224,9 +224,10 @@ func (d *DockerArchive) describe(ctx context.Context, name string) (ocispec.Desc
 	default:
 		return desc, failure.New(failure.Malformed, "layer %s is compressed with %s, which no image may use", failure.OneLine(name), c.name)
 	}
-	if desc.Digest = namedDigest(name); desc.Digest == "" {
-		desc.Digest, err = d.sum(ctx, name)
+	if desc.Digest = namedDigest(name); desc.Digest != "" {
+		return desc, nil
 	}
+	desc.Digest, err = d.sum(ctx, name)
 	return desc, err
 }
 
