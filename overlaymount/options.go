@@ -100,6 +100,26 @@ func mountFlags() map[string]mountFlag {
 	}
 }
 
+// labels are the options by which SELinux labels a mount (mount(8)).
+func labels() []string { return []string{"context", "fscontext", "defcontext", "rootcontext"} }
+
+func isLabel(value string) bool {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_.:,-", r)
+	}
+	value = strings.Trim(value, `"`)
+	return strings.Count(value, ":") >= 2 && strings.IndexFunc(value, func(r rune) bool { return !plain(r) }) < 0
+}
+
+// quoteLabel quotes a context with commas, as mount(8) and SELinux take it.
+func quoteLabel(key, value string) string {
+	value = strings.Trim(value, `"`)
+	if strings.Contains(value, ",") {
+		value = `"` + value + `"`
+	}
+	return key + "=" + value
+}
+
 // guards are the flags that mounts have by default, and the options that leave
 // them out.
 func guards() [][2]string { return [][2]string{{"nosuid", "suid"}, {"nodev", "dev"}} }
@@ -128,6 +148,9 @@ func OptionNames() []string {
 	}
 	for _, g := range guards() {
 		all = append(all, g[1])
+	}
+	for _, name := range labels() {
+		all = append(all, name+"=CONTEXT")
 	}
 	slices.Sort(all)
 	return all
@@ -164,11 +187,16 @@ func parseOptions(list []string) (chosen, error) {
 		key, value, hasValue := strings.Cut(o, "=")
 		values, overlay := overlayValues()[key]
 		against, guard := c.against(o)
+		label := slices.Contains(labels(), key)
 		_, flag := mountFlags()[o]
 		_, propagation := propagations()[o]
 		switch {
 		case against != "":
 			return c, &OptionError{Option: o, Reason: against + " was given before"}
+		case label && !isLabel(value):
+			return c, &OptionError{Option: o, Reason: "its value is a security context, such as system_u:object_r:container_file_t:s0"}
+		case label:
+			c.overlay = append(c.overlay, quoteLabel(key, value))
 		case guard:
 			c.unguarded = append(c.unguarded, o)
 		case overlay && (!hasValue || !slices.Contains(values, value)):

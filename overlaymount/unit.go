@@ -40,6 +40,9 @@ func (m *Mount) unit(target string) (Unit, error) {
 		return Unit{}, fmt.Errorf("%w: a path has a line break, for which units have no form", overlaystore.ErrUnsupported)
 	}
 	name := unitName(abs)
+	if strings.HasSuffix(abs, `\`) {
+		abs += "/" // at the end of a line a backslash would continue it
+	}
 	// The options end in a comma's neighbour, never in a backslash, which
 	// would continue the line; a percent sign begins a specifier.
 	text := fmt.Sprintf(`# /etc/systemd/system/%s

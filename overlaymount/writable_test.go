@@ -370,3 +370,65 @@ func TestGuards(t *testing.T) {
 		}
 	}
 }
+
+// Labels are checked, quoted where they must be, and printed; a kernel without
+// SELinux refuses them by its own words.
+func TestLabels(t *testing.T) {
+	for o, want := range map[string]string{
+		"context=system_u:object_r:container_file_t:s0":           "context=system_u:object_r:container_file_t:s0",
+		`context="system_u:object_r:container_file_t:s0:c1,c2"`:   `context="system_u:object_r:container_file_t:s0:c1,c2"`,
+		"rootcontext=system_u:object_r:container_file_t:s0:c1,c2": `rootcontext="system_u:object_r:container_file_t:s0:c1,c2"`,
+		"fscontext=system_u:object_r:container_file_t:s0":         "fscontext=system_u:object_r:container_file_t:s0",
+		"context=":           "",
+		"context=x":          "",
+		"defcontext=a:b:c d": "",
+		`context=a:b:c\`:     "",
+		"context=a:b:c=d":    "",
+	} {
+		c, err := parseOptions([]string{o})
+		if got := strings.Join(c.overlay, " "); got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, error %v, want %q", o, got, err, want)
+		}
+	}
+}
+
+// A target that ends in a backslash is one line of a unit.
+func TestUnitOfAnOddTarget(t *testing.T) {
+	p := newMountPair(t)
+	m, err := Assemble(t.Context(), p.s, p.img, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[string]string{`/mnt/x\`: `Where=/mnt/x\/`, `/mnt/\\`: `Where=/mnt/\\/`, `/mnt/a\b`: `Where=/mnt/a\b`} {
+		u, err := m.Unit(target)
+		if err != nil || !strings.Contains(u.Text, want+"\n") {
+			t.Errorf("%s: %v, want the line %q in\n%s", target, err, want, u.Text)
+		}
+	}
+}
+
+// An image without layers is an empty root.
+func TestNoLayers(t *testing.T) {
+	needsMount(t)
+	s := openStore(t)
+	m, err := Assemble(t.Context(), s, putImage(t, s, "none"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := t.TempDir()
+	unmountLater(t, target)
+	for _, mount := range []func() error{
+		func() error { return m.Mount(t.Context(), target) },
+		func() error { shell(t, line(t, m, target)); return m.check(t.Context(), target) },
+	} {
+		if err := mount(); err != nil {
+			t.Fatal(err)
+		}
+		if names, err := os.ReadDir(target); err != nil || len(names) > 0 {
+			t.Errorf("it shows %v, error %v", names, err)
+		}
+		if err := Unmount(t.Context(), s, target, UnmountOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

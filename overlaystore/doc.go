@@ -44,6 +44,7 @@
 //	fix/<hex>/                    one fix layer, by the chainID of the layers it goes on; the same three
 //	l/<number>                    symbolic link to ../layers/<hex>/fs and the like, base 36, given once
 //	l/0/                          an empty directory
+//	empty/                        another one, made for the first image without layers
 //	images/<hex>.json             one image, by its manifest's digest: an Image; its mtime is when it was last used
 //	refs/<hex>.json               {"ref":…,"manifest":…}, by the sha256 of the reference
 //	blobs/                        not this package's

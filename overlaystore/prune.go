@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
@@ -107,6 +108,7 @@ func (p *prune) sweep(ctx context.Context) error {
 	if p.o.DryRun {
 		return nil
 	}
+	p.datesBack(gone)
 	for _, dir := range []string{imagesDir, refsDir} {
 		if err := p.s.reapTemps(ctx, p.s.dirs[dir]); err != nil {
 			return err
@@ -223,7 +225,32 @@ func (p *prune) free(img Image) bool {
 	return p.old(img.Used)
 }
 
-func (p *prune) old(t time.Time) bool { return p.now.Sub(t) >= p.o.OlderThan }
+// old bounds an age: what is of a later time than now, for the clock was ahead,
+// is as good as of now.
+func (p *prune) old(t time.Time) bool { return max(p.now.Sub(t), 0) >= p.o.OlderThan }
+
+// datesBack gives what has a later time than now the time of now, in the order
+// of use, so that it grows old as other things do.
+func (p *prune) datesBack(gone []string) {
+	slices.SortStableFunc(p.images, func(a, b Image) int { return b.Used.Compare(a.Used) })
+	for i, img := range p.images {
+		if img.Used.After(p.now) {
+			p.date(p.s.dirs[imagesDir], img.Manifest.Encoded()+jsonSuffix, p.now.Add(-time.Duration(i)*time.Millisecond))
+		}
+	}
+	for path, z := range p.sizes {
+		if z.made.After(p.now) && !slices.Contains(gone, path) {
+			p.date(p.s.root, path, p.now)
+		}
+	}
+}
+
+func (p *prune) date(dir *os.File, path string, t time.Time) {
+	ts := []unix.Timespec{unix.NsecToTimespec(t.UnixNano()), unix.NsecToTimespec(t.UnixNano())}
+	if err := unix.UtimesNanoAt(int(dir.Fd()), path, ts, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		p.s.log.Debug("date back what a clock that was ahead has made", "path", path, "error", err)
+	}
+}
 
 // needed are the directories that something which stays is made of.
 func (p *prune) needed() map[string]bool {

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 )
 
@@ -103,5 +106,45 @@ func TestExistingMakesNone(t *testing.T) {
 		if len(after) != len(before) || name == "missing" && !os.IsNotExist(err) {
 			t.Errorf("%s: it holds %v afterwards, error %v", name, after, err)
 		}
+	}
+}
+
+// What a clock that was ahead has made is pruned in the end, in the order of use.
+func TestPruneAfterAClockThatWasAhead(t *testing.T) {
+	s := openStore(t)
+	var ids []digest.Digest
+	for i, name := range []string{"a", "b", "c"} {
+		id := addLayer(t, s, name, LayerRecord{}, regular("f", strings.Repeat("x", 100)))
+		img := putImage(t, s, name, id)
+		ids = append(ids, id)
+		ahead := time.Now().Add(time.Duration(i+1) * 1000 * time.Hour)
+		for _, path := range []string{"images/" + img.Manifest.Encoded() + ".json", "layers/" + id.Encoded()} {
+			if err := os.Chtimes(filepath.Join(s.Path(), path), ahead, ahead); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	stray := addLayer(t, s, "stray", LayerRecord{}, regular("f", "x"))
+	ahead := time.Now().Add(1000 * time.Hour)
+	if err := os.Chtimes(filepath.Join(s.Path(), "layers", stray.Encoded()), ahead, ahead); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := s.Prune(t.Context(), PruneOptions{OlderThan: time.Hour}); err != nil || len(p.Layers) > 0 {
+		t.Errorf("pruned %+v, error %v", p, err)
+	}
+	images, err := s.Images()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, img := range images {
+		if img.Used.After(time.Now()) {
+			t.Errorf("%s is still of %v", img.Refs, img.Used)
+		}
+	}
+	if p, err := s.Prune(t.Context(), PruneOptions{}); err != nil || len(p.Layers) != 1 {
+		t.Errorf("pruned %+v, error %v, want the stray layer", p, err)
+	}
+	if p, err := s.Prune(t.Context(), PruneOptions{KeepStorage: 200}); err != nil || len(p.Layers) != 1 || p.Layers[0] != ids[0] {
+		t.Errorf("pruned %+v, error %v, want the layer that was used first", p, err)
 	}
 }

@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -44,7 +46,7 @@ func (s *Store) LowerDirs(ctx context.Context, img Image) ([]LowerDir, error) {
 		paths = append(paths, l.rel)
 	}
 	if len(paths) == 0 {
-		return nil, fmt.Errorf("%w: it has no layers", ErrUnsupported)
+		return s.emptyDirs(ctx)
 	}
 	names, err := s.links(ctx, paths)
 	if err != nil {
@@ -61,6 +63,19 @@ func (s *Store) LowerDirs(ctx context.Context, img Image) ([]LowerDir, error) {
 		dirs[i] = LowerDir{paths[i], names[i]}
 	}
 	return dirs, nil
+}
+
+// emptyDirs are for an image without layers: the kernel wants two directories,
+// and refuses one twice.
+func (s *Store) emptyDirs(ctx context.Context) ([]LowerDir, error) {
+	err := durable.Mkdir(ctx, s.root, emptyDir, 0o755)
+	if err == nil {
+		err = durable.SyncDir(ctx, s.root)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return []LowerDir{{emptyDir, "../" + emptyDir}, {linksDir + "/" + emptyLink, emptyLink}}, nil
 }
 
 // stackLayer is one layer of an image as it is stacked.

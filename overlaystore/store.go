@@ -92,7 +92,8 @@ const (
 	formatFile = "store.json"
 	lockFile   = "lock"
 	blobsDir   = "blobs" // kept by package cache
-	emptyLink  = "0"     // l/0 is an empty directory, see Assemble
+	emptyLink  = "0"     // l/0 is an empty directory, see LowerDirs
+	emptyDir   = "empty" // another one, made when first needed
 )
 
 // Open opens the store at dir. A directory that is missing or empty becomes a

@@ -83,7 +83,7 @@ func (c *Context) explain(what string, err error) error {
 // Option sets "key" or "key=value".
 func (c *Context) Option(option string) error {
 	if key, value, ok := strings.Cut(option, "="); ok {
-		return c.Set(key, value)
+		return c.Set(key, strings.Trim(value, `"`)) // quoted is what has commas
 	}
 	return c.Flag(option)
 }
