@@ -127,7 +127,12 @@ func (s *Store) planFix(img Image, stack []stackLayer) (*fixlayer.Plan, error) {
 		}
 		layers = append(layers, one)
 	}
-	return fixlayer.New(layers, img.Layers, s.format.Form)
+	plan, err := fixlayer.New(layers, img.Layers, s.format.Form)
+	if err == nil && len(plan.Replaced()) > 0 {
+		s.log.Info("directories without an entry take the place of a lower layer's link or file",
+			"image", img.Manifest, "count", len(plan.Replaced()), "example", plan.Replaced()[0])
+	}
+	return plan, err
 }
 
 func (s *Store) openForFix(l stackLayer) (fixlayer.Layer, error) {

@@ -3,9 +3,11 @@
 package overlaystore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -394,5 +396,18 @@ func TestFixLayerIsOneTooMany(t *testing.T) {
 		if fixes, err := fsat.Names(s.dirs[fixDir]); err != nil || len(fixes) != 1 {
 			t.Errorf("fix layers %q, error %v; want the one of %d layers", fixes, err, maxLower-1)
 		}
+	}
+}
+
+// A directory that no layer has an entry for hides a lower layer's link: that is
+// told, where a whiteout only is not.
+func TestReplacedLinksAreTold(t *testing.T) {
+	var log bytes.Buffer
+	s := reopen(t, t.TempDir(), Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	lower := addLayer(t, s, "links", LayerRecord{}, symlink("lib", "usr/lib"), symlink("bin", "usr/bin"))
+	upper := addLayer(t, s, "below links", LayerRecord{}, implied("lib"), regular("lib/y", "y"), bare("bin"), whiteout("bin/x"))
+	putImage(t, s, "told", lower, upper)
+	if got := log.String(); !strings.Contains(got, "count=1 example=lib") {
+		t.Errorf("log = %q, want it to tell of lib alone", got)
 	}
 }

@@ -63,10 +63,12 @@ func (p *Plan) Close() error {
 type Plan struct {
 	v      view
 	form   layer.Form
-	dirs   map[string]bool    // directories, with all their parents
-	absent map[string]bool    // what is hidden: directories with whiteouts only, and marks that would show
-	kept   map[string]bool    // files that such directories would hide
-	copies map[place][]string // what is copied, and the names it gets, sorted
+	dirs   map[string]bool // directories, with all their parents
+	absent map[string]bool // what is hidden: directories with whiteouts only, and marks that would show
+	kept   map[string]bool // files that such directories would hide
+
+	replaced []string
+	copies   map[place][]string // what is copied, and the names it gets, sorted
 }
 
 // Empty reports whether nothing needs mending.
@@ -84,6 +86,11 @@ func (p *Plan) Reason() string {
 	}
 	return "the root directory"
 }
+
+// Replaced are the directories, which no layer has an entry for, that take the
+// place of a lower layer's symbolic link or file: what is in them was mostly
+// meant for where the link leads.
+func (p *Plan) Replaced() []string { return p.replaced }
 
 func (p *Plan) addDir(dir string) {
 	for !p.dirs[dir] {
@@ -226,6 +233,9 @@ func (p *Plan) impliedDirs(v view) error {
 				return err
 			}
 			continue
+		}
+		if a.file >= 0 && a.from < 0 {
+			p.replaced = append(p.replaced, dir)
 		}
 		wrong, err := v.wrongAttributes(dir, a)
 		if err != nil {
