@@ -36,6 +36,7 @@ var imports = map[string][]string{
 		"overlaystore",
 		"cache",
 		"platform",
+		"progress",
 		"internal/userns",
 		"layer",
 	},
