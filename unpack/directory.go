@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -46,12 +47,12 @@ func (u *unpacker) directory(path string, e layer.Entry) error {
 	if path == "." {
 		return u.completeDirectory(u.dirs.root, e)
 	}
-	above, base := split(path)
+	above, base := entryname.Split(path)
 	parent, err := u.parent(above, forEntry)
 	if err != nil {
 		return err
 	}
-	e.Path = join(parent.path, base)
+	e.Path = entryname.Join(parent.path, base)
 	d, v, err := u.makeDirectory(parent, base, e.Path)
 	if errors.Is(err, unix.EEXIST) {
 		d, err := u.dirs.open(e.Path)

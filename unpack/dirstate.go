@@ -2,7 +2,10 @@
 
 package unpack
 
-import "github.com/layerctl/layerctl/layer"
+import (
+	"github.com/layerctl/layerctl/internal/entryname"
+	"github.com/layerctl/layerctl/layer"
+)
 
 // dirState is what must be known of a directory and cannot be asked of the
 // filesystem. Most directories have nothing of it and are not kept.
@@ -54,7 +57,7 @@ func (n *dirStates) hidden(path string) bool {
 	if len(n.byPath) == 0 {
 		return false
 	}
-	for dir := range above(path) {
+	for dir := range entryname.Above(path) {
 		if n.byPath[dir].opaque != layer.Transparent {
 			return true
 		}
@@ -72,6 +75,6 @@ func (n *dirStates) real(path string) {
 		}
 		v.bare = false
 		n.byPath[path] = v
-		path, _ = split(path)
+		path, _ = entryname.Split(path)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"golang.org/x/sys/unix"
 )
 
@@ -61,9 +62,9 @@ func (u *unpacker) checkNoSymlink(path []string) error {
 	case err == unix.ENOENT:
 		return nil
 	case err != nil:
-		return failed("stat", join(d.path, base), err)
+		return failed("stat", entryname.Join(d.path, base), err)
 	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
-		return u.malformed(`a path with ".." behind the symlink %s`, quote(join(d.path, base)))
+		return u.malformed(`a path with ".." behind the symlink %s`, quote(entryname.Join(d.path, base)))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/internal/layertar"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
@@ -21,7 +22,7 @@ func (u *unpacker) entry() error {
 	if err := u.noteHeader(); err != nil {
 		return err
 	}
-	path, k, reason := parseName(h.Name)
+	path, k, reason := entryname.Parse(h.Name)
 	if reason != "" {
 		return u.malformed("%s", reason)
 	}
@@ -32,9 +33,9 @@ func (u *unpacker) entry() error {
 		return err
 	}
 	switch k {
-	case aufs:
+	case entryname.AUFS:
 		return u.note(NoteAUFS)
-	case whiteout, opaque:
+	case entryname.Whiteout, entryname.Opaque:
 		return u.mark(path, k)
 	}
 	if path == "." && h.Type != layertar.Directory {

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
@@ -20,12 +21,12 @@ const writeBehindFrom = 64 << 10
 
 // file makes a regular file with its content.
 func (u *unpacker) file(path string, e layer.Entry) error {
-	above, base := split(path)
+	above, base := entryname.Split(path)
 	parent, err := u.parent(above, forEntry)
 	if err != nil {
 		return err
 	}
-	e.Path, e.Type, e.Size = join(parent.path, base), layer.Regular, u.h.Size
+	e.Path, e.Type, e.Size = entryname.Join(parent.path, base), layer.Regular, u.h.Size
 	if u.skips(e.Path) {
 		return u.placeholder(parent, base, e)
 	}

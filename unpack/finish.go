@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -37,7 +38,7 @@ func (u *unpacker) hideLinks() error {
 		if u.states.hidden(path) {
 			continue
 		}
-		above, base := split(path)
+		above, base := entryname.Split(path)
 		d, err := u.openKnown(above)
 		if err != nil {
 			return err
@@ -100,11 +101,11 @@ func (u *unpacker) eachWhiteout(d *dir, remove bool) (found bool, err error) {
 		}
 		st, err := u.disk.Lstat(d.fd, name)
 		if err != nil {
-			return found, failed("stat", join(d.path, name), err)
+			return found, failed("stat", entryname.Join(d.path, name), err)
 		}
 		gone, err := u.isWhiteout(d.fd, name, &st)
 		if err != nil {
-			return found, failed("examine", join(d.path, name), err)
+			return found, failed("examine", entryname.Join(d.path, name), err)
 		}
 		if !gone {
 			continue
@@ -121,7 +122,7 @@ func (u *unpacker) eachWhiteout(d *dir, remove bool) (found bool, err error) {
 }
 
 func (u *unpacker) removeWhiteout(d *dir, name string) error {
-	path := join(d.path, name)
+	path := entryname.Join(d.path, name)
 	if err := u.unlink(d, name, path); err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (u *unpacker) removeBare(paths []string) error {
 		if d == nil {
 			continue
 		}
-		above, base := split(path)
+		above, base := entryname.Split(path)
 		parent, err := u.dirs.open(above)
 		if err != nil {
 			return failed("open directory", above, err)
@@ -207,7 +208,7 @@ func (u *unpacker) listImplied(paths []string) error {
 // link was made.
 func (u *unpacker) listLinks([]string) error {
 	for _, path := range slices.Sorted(maps.Keys(u.links)) {
-		above, _ := split(path)
+		above, _ := entryname.Split(path)
 		if d, err := u.openKnown(above); err != nil {
 			return err
 		} else if d == nil {
@@ -235,7 +236,7 @@ func (u *unpacker) reachable(target string) (early bool, reason string, err erro
 	if u.states.hidden(target) {
 		return false, "which this layer hides", nil
 	}
-	above, base := split(target)
+	above, base := entryname.Split(target)
 	d, err := u.openKnown(above)
 	if d == nil || err != nil {
 		return false, "", err

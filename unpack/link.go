@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -15,15 +16,15 @@ import (
 // what matters is that nothing here follows it.
 func (u *unpacker) symlink(path string, e layer.Entry) error {
 	target := u.h.Linkname
-	if len(target) == 0 || len(target) > maxPath || strings.IndexByte(target, 0) >= 0 {
-		return u.malformed("a symlink target of %d bytes, outside 1 to %d, or with a NUL", len(target), maxPath)
+	if len(target) == 0 || len(target) > entryname.MaxPath || strings.IndexByte(target, 0) >= 0 {
+		return u.malformed("a symlink target of %d bytes, outside 1 to %d, or with a NUL", len(target), entryname.MaxPath)
 	}
-	above, base := split(path)
+	above, base := entryname.Split(path)
 	parent, err := u.parent(above, forEntry)
 	if err != nil {
 		return err
 	}
-	e.Path, e.Type, e.Linkname, e.Mode = join(parent.path, base), layer.Symlink, target, 0o777
+	e.Path, e.Type, e.Linkname, e.Mode = entryname.Join(parent.path, base), layer.Symlink, target, 0o777
 	err = u.place(parent, base, e.Path, func() error { return u.disk.Symlink(target, parent.fd, base) })
 	if err != nil {
 		return failed("make symlink", e.Path, err)
@@ -74,12 +75,12 @@ func (u *unpacker) hardlink(path string) error {
 	if err != nil && !errors.As(err, &absent) {
 		return err
 	}
-	above, base := split(path)
+	above, base := entryname.Split(path)
 	parent, err := u.parent(above, forEntry)
 	if err != nil {
 		return err
 	}
-	path = join(parent.path, base)
+	path = entryname.Join(parent.path, base)
 	if absent != nil && u.skipped[absent.path] {
 		return errors.Join(u.skipDevice(), u.noteSkipped(path))
 	}
@@ -89,7 +90,7 @@ func (u *unpacker) hardlink(path string) error {
 	if target == path || isBelow(target, path) {
 		return u.malformed("a hardlink to itself")
 	}
-	oldDir, oldBase := split(target)
+	oldDir, oldBase := entryname.Split(target)
 	from, err := u.dirs.open(oldDir)
 	if err != nil {
 		return failed("open directory", oldDir, err)
@@ -108,28 +109,28 @@ func (u *unpacker) hardlink(path string) error {
 // or to an absentError.
 func (u *unpacker) target(name string) (string, error) {
 	name = strings.TrimRight(name, "/")
-	above, base := split(name)
+	above, base := entryname.Split(name)
 	if base == "" || base == "." || base == ".." {
 		return "", u.malformed("a hardlink to a directory")
 	}
-	if strings.HasPrefix(base, layer.WhiteoutPrefix) || strings.IndexByte(name, 0) >= 0 || len(name) > maxPath || len(base) > maxName {
+	if strings.HasPrefix(base, layer.WhiteoutPrefix) || strings.IndexByte(name, 0) >= 0 || len(name) > entryname.MaxPath || len(base) > entryname.MaxName {
 		return "", u.malformed("a hardlink to %s, which is no name in a layer", quote(name))
 	}
 	find := u.walk
-	if isClean(name) {
+	if entryname.IsClean(name) {
 		find = u.parent
 	}
 	d, err := find(above, forTarget)
 	var absent *absentError
 	switch {
 	case errors.As(err, &absent):
-		return "", &absentError{join(absent.path, base)}
+		return "", &absentError{entryname.Join(absent.path, base)}
 	case err == errGone:
 		return "", u.malformed("a hardlink to %s, which this layer deletes", quote(name))
 	case err != nil:
 		return "", err
 	}
-	path := join(d.path, base)
+	path := entryname.Join(d.path, base)
 	st, err := u.disk.Lstat(d.fd, base)
 	switch {
 	case err == unix.ENOENT:

@@ -5,6 +5,7 @@ package unpack
 import (
 	"errors"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/internal/layertar"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
@@ -28,12 +29,12 @@ func (u *unpacker) node(path string, e layer.Entry) error {
 	default:
 		e.Type, format = layer.BlockDevice, unix.S_IFBLK
 	}
-	above, base := split(path)
+	above, base := entryname.Split(path)
 	parent, err := u.parent(above, forEntry)
 	if err != nil {
 		return err
 	}
-	e.Path = join(parent.path, base)
+	e.Path = entryname.Join(parent.path, base)
 	unwanted := u.skips(e.Path) || u.o.IDs == layer.RecordedIDs && e.Type != layer.FIFO && u.o.Devices != RefuseDevices
 	if e.Type != layer.FIFO {
 		if skip, err := u.device(e.Type, unwanted); skip || err != nil {

@@ -5,6 +5,7 @@ package unpack
 import (
 	"log/slog"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/opencontainers/go-digest"
 )
@@ -98,7 +99,7 @@ const ratioFloor = 1 << 30
 
 func (l Limits) withDefaults() Limits {
 	l.Entries = limit(l.Entries, 5_000_000)
-	l.Depth = int(min(limit(int64(l.Depth), 1000), maxPath))
+	l.Depth = int(min(limit(int64(l.Depth), 1000), entryname.MaxPath))
 	l.Bytes = limit(l.Bytes, 256<<30)
 	l.Ratio = limit(l.Ratio, 200)
 	if l.Reserve == 0 {

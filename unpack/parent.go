@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -107,14 +108,14 @@ func (w *walk) step(name string) error {
 	case "", ".":
 		return nil
 	case "..":
-		w.at, _ = split(w.at)
+		w.at, _ = entryname.Split(w.at)
 		return nil
 	}
 	d, err := w.u.dirs.open(w.at)
 	if err != nil {
 		return failed("open directory", w.at, err)
 	}
-	next := join(w.at, name)
+	next := entryname.Join(w.at, name)
 	st, err := w.u.disk.Lstat(d.fd, name)
 	switch {
 	case err == unix.ENOENT:
@@ -145,7 +146,7 @@ func (w *walk) follow(d *dir, name string) error {
 	}
 	target, err := w.u.disk.Readlink(d.fd, name)
 	if err != nil {
-		return failed("read symlink", join(w.at, name), err)
+		return failed("read symlink", entryname.Join(w.at, name), err)
 	}
 	if strings.HasPrefix(target, "/") {
 		w.at = "."
@@ -193,9 +194,9 @@ func (w *walk) rest(path string) string {
 		switch name {
 		case "", ".":
 		case "..":
-			path, _ = split(path)
+			path, _ = entryname.Split(path)
 		default:
-			path = join(path, name)
+			path = entryname.Join(path, name)
 		}
 	}
 	return path
@@ -206,7 +207,7 @@ func (u *unpacker) checkImplied(name, path string) error {
 	switch {
 	case strings.HasPrefix(name, layer.WhiteoutPrefix):
 		return u.malformed("its parents lead through a name that begins with .wh.")
-	case len(name) > maxName || len(path) > maxPath:
+	case len(name) > entryname.MaxName || len(path) > entryname.MaxPath:
 		return u.malformed("its parents lead through a path of %d bytes", len(path))
 	}
 	if err := u.meter.depth(path, u.h.Name); err != nil {

@@ -3,6 +3,7 @@
 package unpack
 
 import (
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/internal/layertar"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
@@ -25,12 +26,12 @@ const (
 )
 
 // mark brings a whiteout or an opaque mark of the tar to disk.
-func (u *unpacker) mark(path string, k kind) error {
+func (u *unpacker) mark(path string, k entryname.Kind) error {
 	if err := u.checkForm(); err != nil {
 		return err
 	}
 	var err error
-	if k == opaque {
+	if k == entryname.Opaque {
 		err = u.makeOpaque(path)
 	} else {
 		err = u.whiteout(path)
@@ -69,7 +70,7 @@ func (u *unpacker) whiteout(path string) error {
 		// whiteout in one: its name would be listed.
 		return nil
 	}
-	above, base := split(path)
+	above, base := entryname.Split(path)
 	parent, err := u.parent(above, forWhiteout)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/internal/layertar"
 	"github.com/layerctl/layerctl/layer"
@@ -61,7 +62,7 @@ func (u *unpacker) judge(x layertar.Xattr) (drop string, err error) {
 	switch {
 	case rest == "" || !slices.Contains(namespaces, namespace):
 		return NoteXattrNamespace, nil
-	case x.Name != capability && (len(x.Name) > maxName || len(x.Value) > maxValue):
+	case x.Name != capability && (len(x.Name) > entryname.MaxName || len(x.Value) > maxValue):
 		return NoteXattrSupport, nil // more than Linux takes, whatever the filesystem
 	}
 	switch namespace {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -20,7 +21,7 @@ func (l *Layer) End(f layer.Facts) error {
 		}
 	}
 	for _, link := range f.ForeignLinks {
-		parent, name := split(string(link.Path))
+		parent, name := entryname.Split(string(link.Path))
 		dir, err := l.dir(parent, false)
 		if err != nil {
 			return err
@@ -38,7 +39,7 @@ func (l *Layer) End(f layer.Facts) error {
 // came by may be another file's by now.
 func settle(dir *node, path string) {
 	for _, name := range slices.Sorted(maps.Keys(dir.children)) {
-		child, at := dir.children[name], join(path, name)
+		child, at := dir.children[name], entryname.Join(path, name)
 		if child.isDir() {
 			settle(child, at)
 		} else if child.names != settled {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -72,7 +73,7 @@ func (l *Layer) Record(e layer.Entry) error {
 		}
 		return err
 	}
-	parent, name := split(e.Path)
+	parent, name := entryname.Split(e.Path)
 	dir, err := l.dir(parent, e.Type == layer.Whiteout)
 	if err != nil {
 		return err
@@ -191,23 +192,8 @@ func find(n *node, path string) *node {
 }
 
 func (l *Layer) remove(path string) {
-	parent, name := split(path)
+	parent, name := entryname.Split(path)
 	if dir := l.find(parent); dir != nil {
 		delete(dir.children, name)
 	}
-}
-
-func split(path string) (dir, name string) {
-	i := strings.LastIndexByte(path, '/')
-	if i < 0 {
-		return ".", path
-	}
-	return path[:i], path[i+1:]
-}
-
-func join(dir, name string) string {
-	if dir == "." {
-		return name
-	}
-	return dir + "/" + name
 }

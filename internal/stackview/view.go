@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -69,7 +70,7 @@ func (v *View) In(dir string) iter.Seq[File] {
 			return
 		}
 		for _, name := range slices.Sorted(maps.Keys(n.children)) {
-			if !yield(v.file(join(dir, name), n.children[name])) {
+			if !yield(v.file(entryname.Join(dir, name), n.children[name])) {
 				return
 			}
 		}
@@ -121,7 +122,7 @@ func walk(path string, n *node, yield func(string, *node) bool) bool {
 		return false
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.children)) {
-		if !walk(join(path, name), n.children[name], yield) {
+		if !walk(entryname.Join(path, name), n.children[name], yield) {
 			return false
 		}
 	}
