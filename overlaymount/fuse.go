@@ -99,7 +99,7 @@ func (m *Mount) kernelMounts() bool {
 // it does not know.
 func (m *Mount) checkFUSE() error {
 	lacks := func(what string) error {
-		return fmt.Errorf("%w: fuse-overlayfs has no %s; the kernel's overlayfs has, see --driver", overlaystore.ErrUnsupported, what)
+		return fmt.Errorf("%w: fuse-overlayfs has no %s; the kernel's overlayfs has", overlaystore.ErrUnsupported, what)
 	}
 	switch {
 	case len(m.idmap) > 0:

@@ -101,7 +101,7 @@ func mappedDir(dir *os.File, list []IDMapping) (*os.File, error) {
 func unmappable(what string, err error) error {
 	reason := "it takes Linux 5.19 and a filesystem that can: ext4, xfs, btrfs, tmpfs since 6.3"
 	if errors.Is(err, unix.EPERM) {
-		reason = "it takes root outside any user namespace; inside one mount without --idmap, from a store pulled in it"
+		reason = "it takes root outside any user namespace; inside one mount without an id map, from a store pulled in it"
 	}
 	return fmt.Errorf("%w: %s: %w: %s; or keep a second store for the container, pulled in its user namespace", overlaystore.ErrUnsupported, what, err, reason)
 }

@@ -149,7 +149,7 @@ func (m *Mount) idmapOption() string {
 func (m *Mount) checkPrintable() error {
 	for _, dir := range []string{m.upper, m.work} {
 		if m.pair == "" && strings.Contains(dir, `"`) {
-			return fmt.Errorf("%w: %q has a quotation mark, for which mount(8) has no form; mount without --print, or use another directory", overlaystore.ErrUnsupported, dir)
+			return fmt.Errorf("%w: %q has a quotation mark, for which mount(8) has no form; mount it from here, or use another directory", overlaystore.ErrUnsupported, dir)
 		}
 	}
 	return nil

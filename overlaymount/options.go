@@ -252,15 +252,15 @@ func reasonToRefuse(key string) string {
 	case "lowerdir", "lowerdir+", "datadir+":
 		return "the layers are the image's"
 	case "upperdir", "workdir":
-		return "--upper and --work name these directories"
+		return "the upper and the work directory are named apart"
 	case "volatile", "fsync":
-		return "--volatile says that"
+		return "a volatile mount is asked for apart"
 	case "rw", "ro":
-		return "a mount is read-only, and with --rw writable"
+		return "a mount is read-only, and writable where that is asked for apart"
 	case "userxattr":
 		return "the store's form decides that"
 	case "X-mount.idmap":
-		return "--idmap says that"
+		return "an id map is given apart"
 	default:
 		return "it is none of " + strings.Join(OptionNames(), ", ")
 	}

@@ -70,5 +70,18 @@ func (m *Mount) checkLasting(what string) error {
 }
 
 func (m *Mount) noPair(what string) error {
-	return fmt.Errorf("%w: %s is for every boot, and an upper dir in the store goes with its mount; name one with --upper and --work", overlaystore.ErrUnsupported, what)
+	return &TemporaryUpperError{For: what}
 }
+
+// TemporaryUpperError is a form that outlives the upper dir of the mount, for
+// the store removes its own with the mount.
+type TemporaryUpperError struct {
+	For string // the form
+}
+
+func (e *TemporaryUpperError) Error() string {
+	return e.For + " is for every boot, and an upper dir in the store goes with its mount"
+}
+
+// Unwrap makes it unsupported.
+func (e *TemporaryUpperError) Unwrap() error { return overlaystore.ErrUnsupported }

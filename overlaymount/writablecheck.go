@@ -137,7 +137,7 @@ func (m *Mount) checkDriver() error {
 		return err
 	}
 	by := cmp.Or(w.Driver, KernelDriver)
-	return fmt.Errorf("%w: upper %q was written to with --driver %s, whose marks of what is deleted the other does not know: go on with that one, or begin with a new upper", overlaystore.ErrUnsupported, m.upper, by)
+	return fmt.Errorf("%w: upper %q was written to by the driver %s, whose marks of what is deleted the other does not know: go on with that one, or begin with a new upper", overlaystore.ErrUnsupported, m.upper, by)
 }
 
 // checkVolatile deals with what a volatile mount leaves in its work dir, even

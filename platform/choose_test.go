@@ -136,7 +136,7 @@ func TestNoMatchSaysWhatThereIs(t *testing.T) {
 		{"pi-zero-w", "", "shapes/arm-only-v7", "no image for linux/arm/v6: there is linux/arm/v7; nearest is linux/arm/v7: needs ARMv7, and this machine is ARMv6"},
 		{"sheevaplug-qnap-ts419", "", "alpine-3.20/index", "no image for linux/arm/v5: there is linux/amd64, linux/386, linux/arm64/v8, linux/arm/v6, linux/arm/v7, linux/ppc64le, linux/riscv64, linux/s390x; nearest is linux/arm/v6: needs ARMv6, and this machine is ARMv5"},
 		{"apple-m1-vm", "", "shapes/arm-only-v7", "no image for linux/arm64/v8.4: there is linux/arm/v7; nearest is linux/arm/v7: is for arm: its CPUs or its kernel run no 32-bit code"},
-		{"pi-zero-w", "", "shapes/distroless-variantless", "no image for linux/arm/v6: there is linux/amd64, linux/arm64, linux/arm, linux/s390x, linux/ppc64le; nearest is linux/arm: names no variant: by convention v7, and this machine is v6; --platform linux/arm takes it all the same"},
+		{"pi-zero-w", "", "shapes/distroless-variantless", "no image for linux/arm/v6: there is linux/amd64, linux/arm64, linux/arm, linux/s390x, linux/ppc64le; nearest is linux/arm: names no variant: by convention v7, and this machine is v6; who asks for linux/arm gets it all the same"},
 		{"", "darwin/arm64", "shapes/arm64-only", "no image for darwin/arm64: there is linux/amd64, linux/arm64; nearest is linux/arm64: is for linux"},
 		{"", "linux/mips64le", "shapes/arm64-only", "no image for linux/mips64le: there is linux/amd64, linux/arm64"},
 		{"", "linux/amd64", "shapes/empty", "no image for linux/amd64: it names no platform at all"},

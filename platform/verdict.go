@@ -95,7 +95,7 @@ func (w Wanted) judgeVariant(v *Verdict, want ocispec.Platform) {
 		case baseline(want).Match(armV7):
 			v.Accepted, v.Reason = true, "names no variant: by convention v7, which "+w.self()+" runs"
 		default:
-			v.Reason = fmt.Sprintf("names no variant: by convention v7, and %s is %s; --platform linux/arm takes it all the same", w.self(), want.Variant)
+			v.Reason = fmt.Sprintf("names no variant: by convention v7, and %s is %s; who asks for linux/arm gets it all the same", w.self(), want.Variant)
 			v.distance = missVariant
 		}
 		return

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 
 	"github.com/layerctl/layerctl"
@@ -15,6 +16,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
@@ -78,6 +80,8 @@ func hintOf(err error) string {
 func defaultHint(err error) string {
 	var limit *unpack.LimitError
 	var plain *registry.PlainHTTPError
+	var option *overlaymount.OptionError
+	var temporary *overlaymount.TemporaryUpperError
 	switch {
 	case errors.Is(err, rootfs.ErrLimit):
 		return "--max-memory gives the paths of an image more, half of what it says"
@@ -85,6 +89,10 @@ func defaultHint(err error) string {
 		return host.WindowHint(limit.Asked)
 	case errors.As(err, &plain):
 		return "if that is meant: --plain-http " + plain.Host
+	case errors.As(err, &option):
+		return optionHint(option.Option)
+	case errors.As(err, &temporary):
+		return "name one with --upper and --work"
 	case errors.Is(err, registry.ErrDenied):
 		return "is it spelled right, and are there credentials for that registry? 'layerctl login HOST' keeps some"
 	case errors.Is(err, layerctl.ErrOffline):
@@ -107,6 +115,22 @@ func defaultHint(err error) string {
 		return "nothing of it was kept; pull again, and if that fails too it is damaged where it comes from"
 	case errors.Is(err, registry.ErrNetwork):
 		return networkHint(err)
+	default:
+		return ""
+	}
+}
+
+// optionHint says which flag does what an option of mount(2) would.
+func optionHint(option string) string {
+	switch key, _, _ := strings.Cut(option, "="); key {
+	case "upperdir", "workdir":
+		return "--upper and --work name these directories"
+	case "volatile", "fsync":
+		return "--volatile says that"
+	case "rw", "ro":
+		return "a mount is read-only, and with --rw writable"
+	case "X-mount.idmap":
+		return "--idmap says that"
 	default:
 		return ""
 	}
