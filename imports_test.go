@@ -25,7 +25,8 @@ var imports = map[string][]string{
 	// level 3
 	"cmd/layerctl": {"cmd/layerctl/internal/args", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "", "inspect", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns", "overlaymount", "layer", "errkind", "internal/mounts", "rootfs"},
 	// below it: what its subcommands share
-	"cmd/layerctl/internal/setup": {"progress",
+	"cmd/layerctl/internal/setup": {
+		"progress",
 		"cmd/layerctl/internal/args",
 		"cmd/layerctl/internal/host",
 		"cmd/layerctl/internal/progress",
