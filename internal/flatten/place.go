@@ -76,13 +76,24 @@ func (p *Place) checkEmpty(force bool) error {
 }
 
 func (p *Place) open(ctx context.Context) (err error) {
-	name := tempPrefix + rand.Text()
-	if err := durable.Mkdir(ctx, p.holder, name, 0o700); err != nil {
-		return err
-	}
-	p.name = name
-	if p.temp, err = durable.OpenDirAt(p.holder, name); err != nil {
-		return err
+	_ = clearLeftovers(p.holder) // what cannot be removed now is no reason to fail
+	for locked := false; !locked; {
+		name := tempPrefix + rand.Text()
+		if err := durable.Mkdir(ctx, p.holder, name, 0o700); err != nil {
+			return err
+		}
+		p.name = name
+		temp, err := durable.OpenDirAt(p.holder, name)
+		if err != nil {
+			return err
+		}
+		if locked, err = lock(p.holder, temp, name); err != nil || !locked {
+			if err := errors.Join(err, temp.Close()); err != nil {
+				return err
+			}
+			continue
+		}
+		p.temp = temp
 	}
 	if err := fsat.RemoveACLs(p.temp); err != nil {
 		return err
