@@ -223,7 +223,7 @@ func TestEveryStepFails(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			steps := 0
-			for n := 0; ; n++ {
+			for n := 0; ; n += every() {
 				// Which of them it is makes no difference to most code, so
 				// each step gets one, and the next the next.
 				errno := errnos[n%len(errnos)]
@@ -343,7 +343,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 	for _, c := range commands {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			for n := 0; ; n++ {
+			for n := 0; ; n += every() {
 				dir := filepath.Join(memoryDir(t), "store")
 				newStore(t, dir, c)
 				cmd := exec.Command(self)

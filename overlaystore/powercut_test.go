@@ -32,7 +32,7 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 
 func cutEverywhere(t *testing.T, f *disktest.FS, c command) (cuts int) {
 	t.Helper()
-	for n := 0; ; n++ {
+	for n := 0; ; n += every() {
 		dir := filepath.Join(f.Dir, "store")
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
