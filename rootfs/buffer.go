@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/layerctl/layerctl/internal/scratch"
 )
 
 // buffer keeps bytes until they are verified: some in memory, more in a file
@@ -41,14 +43,11 @@ func (b *buffer) Write(p []byte) (int, error) {
 
 // openFile moves what is in memory to a file.
 func (b *buffer) openFile() error {
-	f, err := os.CreateTemp("", "layerctl-")
+	f, err := scratch.Open(os.TempDir())
 	if err != nil {
 		return err
 	}
 	b.file = f
-	if err := os.Remove(f.Name()); err != nil {
-		return err
-	}
 	_, err = b.memory.WriteTo(f)
 	b.memory = bytes.Buffer{}
 	return err

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"slices"
 
@@ -18,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/internal/scratch"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/internal/stored"
@@ -75,7 +75,7 @@ func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest
 		return manifest.Layer{}, err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	file, err := unnamed(e.options.Store.Path())
+	file, err := scratch.Open(e.options.Store.Path())
 	if err != nil {
 		return manifest.Layer{}, err
 	}
@@ -93,18 +93,6 @@ func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest
 	}
 	e.made[desc.Digest] = file
 	return manifest.Layer{Descriptor: desc, DiffID: plain.Digest()}, nil
-}
-
-// unnamed makes a file that is gone when it is closed, or its process dead.
-func unnamed(dir string) (*os.File, error) {
-	f, err := os.CreateTemp(dir, ".tmp-*")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
 }
 
 // WriteLayer writes one layer as a tar, whiteouts before what is in their
