@@ -3,10 +3,8 @@
 // Command layerctl fetches a container image, unpacks its layers into
 // overlayfs lower directories and hands over a mount line.
 //
-// Each subcommand has a file of its own that turns flags into options of the
-// library, and its result into text or JSON; what is worth testing twice is
-// in the library. run.go is the way in, args.go lets flags stand anywhere,
-// exit.go maps errors to exit codes, progress*.go shows what a pull is doing.
+// Each subcommand has a file that turns flags into options of the library;
+// internal/show prints results. run.go is the way in, exit.go has the codes.
 //
 // Standard output carries data only. Everything for people goes to standard
 // error, one line a thing: "layerctl: error: …", "layerctl: warning: …" and,

@@ -14,6 +14,7 @@ import (
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/overlaymount"
@@ -62,7 +63,12 @@ func exitCode(err error) int {
 
 // fail prints an error with its hint.
 func fail(to *terminal.Console, err error, verbose bool) {
-	to.Fail(failureText(err, verbose), hintOf(err))
+	text := setup.FailureText(err, verbose)
+	var several *severalError
+	if errors.As(err, &several) {
+		text = err.Error() // it is about no single one
+	}
+	to.Fail(text, hintOf(err))
 }
 
 // hinted is an error that knows what its reader can do about it.

@@ -32,13 +32,13 @@ func TestFailureText(t *testing.T) {
 			if test.typed != "" {
 				err = setup.Concerns(test.typed, err)
 			}
-			if got := failureText(fmt.Errorf("%w", err), false); got != test.want {
+			if got := setup.FailureText(fmt.Errorf("%w", err), false); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
 	}
 	long := setup.Concerns("h.io/x", errors.New("layer "+a))
-	if got, want := failureText(long, true), "h.io/x: layer "+a; got != want {
+	if got, want := setup.FailureText(long, true), "h.io/x: layer "+a; got != want {
 		t.Errorf("verbose: got %s, want %s", got, want)
 	}
 }

@@ -56,7 +56,7 @@ func runPull(c *cli.Context) (err error) {
 			return err
 		}
 	}
-	list, err := pullList(c)
+	list, err := setup.PullList(c)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func runPull(c *cli.Context) (err error) {
 	if c.Bool("dry-run") {
 		hear = nil
 	}
-	return setup.WithClient(c, references(list), func(l *layerctl.Client) error {
+	return setup.WithClient(c, setup.References(list), func(l *layerctl.Client) error {
 		p := &puller{Context: c, client: l, store: store, show: show, target: target}
 		return p.all(list)
 	}, setup.Resources(c, hear), func(o *layerctl.Options) { o.Devices = nodes })

@@ -1,28 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package setup
 
 import (
 	"errors"
 	"regexp"
 	"strings"
 
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/registry"
 )
 
-// failureText is an error as one line for a person: it names the reference as
+// FailureText is an error as one line for a person: it names the reference as
 // they wrote it, once; digests are short, unless verbose, and stand there once.
-func failureText(err error, verbose bool) string {
+func FailureText(err error, verbose bool) string {
 	text := err.Error()
-	var several *severalError
-	if errors.As(err, &several) {
-		return text
-	}
 	// What was typed may be a digest itself, and is not to be cut.
 	const mark = "\x00"
 	typed := ""
-	var about *setup.About
+	var about *About
 	if errors.As(err, &about) {
 		typed = about.Reference
 		text = markReference(text, typed, mark)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package setup
 
 import (
 	"errors"
@@ -11,11 +11,11 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
-func references(list []args.Listed) []string {
+// References are those of a list.
+func References(list []args.Listed) []string {
 	var refs []string
 	for _, l := range list {
 		refs = append(refs, l.Ref)
@@ -23,20 +23,20 @@ func references(list []args.Listed) []string {
 	return refs
 }
 
-// pullList is what is to be pulled: the arguments, and the lines of the file.
-func pullList(c *cli.Context) (list []args.Listed, err error) {
+// PullList is what is to be pulled: the arguments, and the lines of the file.
+func PullList(c *cli.Context) (list []args.Listed, err error) {
 	for _, ref := range c.Args().Slice() {
 		list = append(list, args.Listed{Ref: ref})
 	}
 	if !c.IsSet("file") {
-		_, err := setup.Arguments(c, 1, -1, "one REF or more")
+		_, err := Arguments(c, 1, -1, "one REF or more")
 		return list, err
 	}
 	name := c.String("file")
 	open := func() (io.ReadCloser, error) { return os.Open(name) }
 	if name == "-" {
 		if c.Bool("creds-stdin") {
-			return nil, &usageError{Problem: "--creds-stdin and -f - both read standard input"}
+			return nil, &args.UsageError{Problem: "--creds-stdin and -f - both read standard input"}
 		}
 		name, open = "standard input", func() (io.ReadCloser, error) { return io.NopCloser(c.App.Reader), nil }
 	}
