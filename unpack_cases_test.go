@@ -17,8 +17,8 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/internal/stackview"
-	"github.com/layerctl/layerctl/unpack"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 type entries = []imagetest.Entry
