@@ -115,7 +115,7 @@ func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, dirState
 func (u *unpacker) completeDirectory(d *dir, e layer.Entry) error {
 	v := u.states.at(d.path)
 	if !v.implied {
-		if err := u.note(NoteDuplicate); err != nil {
+		if err := u.note(layer.NoteDuplicate); err != nil {
 			return err
 		}
 		if err := u.stripXattrs(d); err != nil {

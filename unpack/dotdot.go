@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/entryname"
+	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,7 +41,7 @@ func (u *unpacker) checkDotDot(name string) error {
 	if found == 0 {
 		return nil
 	}
-	return u.note(NoteDotDot)
+	return u.note(layer.NoteDotDot)
 }
 
 // checkNoSymlink refuses a path that is a symlink of this layer.

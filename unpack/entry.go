@@ -34,7 +34,7 @@ func (u *unpacker) entry() error {
 	}
 	switch k {
 	case entryname.AUFS:
-		return u.note(NoteAUFS)
+		return u.note(layer.NoteAUFS)
 	case entryname.Whiteout, entryname.Opaque:
 		return u.mark(path, k)
 	}
@@ -50,7 +50,7 @@ func (u *unpacker) noteHeader() error {
 	for _, n := range []struct {
 		is  bool
 		key string
-	}{{h.Repeated, NotePAXRepeated}, {h.OddTime, NotePAXTime}, {h.SizeIgnored, NoteSize}, {h.Sparse, NoteSparse}} {
+	}{{h.Repeated, layer.NotePAXRepeated}, {h.OddTime, layer.NotePAXTime}, {h.SizeIgnored, layer.NoteSize}, {h.Sparse, layer.NoteSparse}} {
 		if !n.is {
 			continue
 		}
@@ -133,7 +133,7 @@ func (u *unpacker) modTime() (time.Time, error) {
 		return time.Time{}, err
 	}
 	if h.TimeClamped || stored.Unix() != sec {
-		return stored, u.note(NoteTime)
+		return stored, u.note(layer.NoteTime)
 	}
 	return stored, nil
 }

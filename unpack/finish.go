@@ -217,7 +217,7 @@ func (u *unpacker) listLinks([]string) error {
 		target := u.links[path]
 		early, reason, err := u.reachable(target)
 		if early && err == nil {
-			err = u.notes.add(NoteLinkEarly, path)
+			err = u.notes.add(layer.NoteLinkEarly, path)
 		}
 		if err != nil {
 			return err

@@ -183,5 +183,5 @@ func (u *unpacker) dropLink(path string) (was bool, err error) {
 		return false, nil
 	}
 	delete(u.links, path)
-	return true, u.note(NoteDuplicate)
+	return true, u.note(layer.NoteDuplicate)
 }

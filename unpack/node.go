@@ -68,7 +68,7 @@ func (u *unpacker) device(t layer.Type, unwanted bool) (skip bool, err error) {
 	}
 	if t == layer.CharDevice && h.Major == 0 && h.Minor == 0 {
 		// To overlayfs it would be a whiteout, which no ".wh." announced.
-		return true, u.note(NoteNullDevice)
+		return true, u.note(layer.NoteNullDevice)
 	}
 	switch {
 	case unwanted:
@@ -93,8 +93,8 @@ func (u *unpacker) noteSkipped(path string) error {
 
 func (u *unpacker) skipDevice() error {
 	if u.o.Devices == SkipDevices {
-		u.notes.count(NoteDevice, u.h.Name)
+		u.notes.count(layer.NoteDevice, u.h.Name)
 		return nil
 	}
-	return u.note(NoteDevice)
+	return u.note(layer.NoteDevice)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	. "github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -64,7 +65,7 @@ func TestTimes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, want := len(r.Notes) == 1 && r.Notes[0] == (unpack.Note{Key: unpack.NoteTime, Count: 3, Example: "a"}), c.clamped; got != want {
+			if got, want := len(r.Notes) == 1 && r.Notes[0] == (unpack.Note{Key: layer.NoteTime, Count: 3, Example: "a"}), c.clamped; got != want {
 				t.Errorf("notes = %v, want a clamped time: %v", r.Notes, want)
 			}
 			for _, name := range []string{"a", "d", "l"} {

@@ -39,7 +39,7 @@ func (u *unpacker) makeWay(parent *dir, base, path string, keepDir bool) (occupa
 	case isDir && keepDir:
 		return aDirectory, nil
 	}
-	if err := u.note(NoteDuplicate); err != nil {
+	if err := u.note(layer.NoteDuplicate); err != nil {
 		return nothing, err
 	}
 	if isDir {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	. "github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -207,8 +208,8 @@ func TestTypesAndDevices(t *testing.T) {
 func checkDevice(name, want string) func(*testing.T, string, unpack.Result) {
 	return func(t *testing.T, dir string, r unpack.Result) {
 		if !rootly(t) {
-			if len(r.Notes) != 1 || r.Notes[0].Key != unpack.NoteDevice {
-				t.Errorf("notes = %v, want %s", r.Notes, unpack.NoteDevice)
+			if len(r.Notes) != 1 || r.Notes[0].Key != layer.NoteDevice {
+				t.Errorf("notes = %v, want %s", r.Notes, layer.NoteDevice)
 			}
 			return
 		}

@@ -66,7 +66,7 @@ func (u *unpacker) readBlob(ctx context.Context, blob io.Reader, want Source) (R
 // unpack makes what the tar in s says.
 func (u *unpacker) unpack(s *layerstream.Stream, want Source) error {
 	if s.Mistyped() {
-		if err := u.notes.add(NoteMediaType, want.MediaType); err != nil {
+		if err := u.notes.add(layer.NoteMediaType, want.MediaType); err != nil {
 			return err
 		}
 	}
@@ -171,7 +171,7 @@ func (u *unpacker) end() error {
 		return tarFault(err)
 	}
 	if nonZero >= 0 {
-		return u.notes.add(NoteAfterEnd, fmt.Sprintf("byte %d", nonZero))
+		return u.notes.add(layer.NoteAfterEnd, fmt.Sprintf("byte %d", nonZero))
 	}
 	return nil
 }

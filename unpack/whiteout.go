@@ -40,7 +40,7 @@ func (u *unpacker) mark(path string, k entryname.Kind) error {
 	case errGone:
 		return nil
 	case errBelowNondir:
-		return u.note(NoteWhiteoutBelow)
+		return u.note(layer.NoteWhiteoutBelow)
 	}
 	return err
 }
@@ -53,9 +53,9 @@ func (u *unpacker) checkForm() error {
 		if u.h.Size == 0 {
 			return nil
 		}
-		return u.note(NoteWhiteoutForm)
+		return u.note(layer.NoteWhiteoutForm)
 	case layertar.Hardlink, layertar.Symlink:
-		return u.note(NoteWhiteoutForm)
+		return u.note(layer.NoteWhiteoutForm)
 	case layertar.Directory:
 		return u.malformed("a directory name that begins with .wh.")
 	}

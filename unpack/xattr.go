@@ -3,28 +3,28 @@
 package unpack
 
 import (
-	"encoding/binary"
 	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/internal/layertar"
+	"github.com/layerctl/layerctl/internal/layerxattr"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
 
 const (
-	capability = "security.capability"
-	maxValue   = 64 << 10 // XATTR_SIZE_MAX
+	capability = layerxattr.Capability
+	maxValue   = layerxattr.MaxValue
+	accessACL  = layerdisk.AccessACL
+	defaultACL = layerdisk.DefaultACL
 )
 
 // xattrs chooses among the extended attributes of the current entry.
 func (u *unpacker) xattrs() (map[string]string, error) {
 	h := u.h
 	if h.Foreign {
-		if err := u.note(NoteXattrForeign); err != nil {
+		if err := u.note(layer.NoteXattrForeign); err != nil {
 			return nil, err
 		}
 	}
@@ -51,84 +51,16 @@ func (u *unpacker) xattrs() (map[string]string, error) {
 	return kept, nil
 }
 
-// namespaces are those of Linux (xattr(7)).
-var namespaces = []string{"system", "security", "trusted", "user"}
-
-// judge says under which note an attribute is dropped, if it is. The marks of
-// overlayfs would change what the mount shows, those of the host's own
-// security what the host believes; neither is the image's to set.
+// judge says under which note an attribute is dropped, if it is.
 func (u *unpacker) judge(x layertar.Xattr) (drop string, err error) {
-	namespace, rest, _ := strings.Cut(x.Name, ".")
-	switch {
-	case rest == "" || !slices.Contains(namespaces, namespace):
-		return NoteXattrNamespace, nil
-	case x.Name != capability && (len(x.Name) > entryname.MaxName || len(x.Value) > maxValue):
-		return NoteXattrSupport, nil // more than Linux takes, whatever the filesystem
+	drop, malformed := layerxattr.Judge(x.Name, x.Value, layerxattr.On{
+		Regular: u.h.Type == layertar.Regular, Directory: u.h.Type == layertar.Directory,
+		Squashed: u.o.IDs == layer.SquashedIDs, NoACL: u.noACL,
+	})
+	if malformed != "" {
+		return "", u.malformed("%s", malformed)
 	}
-	switch namespace {
-	case "trusted":
-		if strings.HasPrefix(rest, "overlay.") {
-			return NoteXattrOverlay, nil
-		}
-		return NoteXattrTrusted, nil
-	case "user":
-		return u.judgeUser(rest), nil
-	case "security":
-		return u.judgeSecurity(x)
-	default:
-		return u.judgeSystem(x)
-	}
-}
-
-func (u *unpacker) judgeUser(name string) (drop string) {
-	switch {
-	case strings.HasPrefix(name, "overlay."), strings.HasPrefix(name, "fuseoverlayfs."):
-		return NoteXattrOverlay
-	case strings.HasPrefix(name, "containers."):
-		return NoteXattrContainer
-	case u.h.Type != layertar.Regular && u.h.Type != layertar.Directory:
-		return NoteXattrType // xattr(7): the kernel refuses them there
-	}
-	return ""
-}
-
-func (u *unpacker) judgeSecurity(x layertar.Xattr) (drop string, err error) {
-	if x.Name != capability {
-		return NoteXattrSecurity, nil
-	}
-	if reason := checkCapability(x.Value); reason != "" {
-		return "", u.malformed("a file capability %s", reason)
-	}
-	switch {
-	case u.h.Type != layertar.Regular:
-		return NoteXattrType, nil
-	case u.o.IDs == layer.SquashedIDs:
-		return NoteCapability, nil
-	}
-	return "", nil
-}
-
-// checkCapability looks at struct vfs_ns_cap_data of linux/capability.h:
-// revision 2 has 20 bytes, revision 3 a root id more.
-func checkCapability(value string) (reason string) {
-	if len(value) < 4 {
-		return fmt.Sprintf("of %d bytes", len(value))
-	}
-	revision := binary.LittleEndian.Uint32([]byte(value)) >> 24
-	if revision == 2 && len(value) == 20 || revision == 3 && len(value) == 24 {
-		return ""
-	}
-	return fmt.Sprintf("of revision %d with %d bytes", revision, len(value))
-}
-
-func (u *unpacker) judgeSystem(x layertar.Xattr) (drop string, err error) {
-	switch x.Name {
-	case "system.nfs4_acl":
-		return NoteXattrNFS4, nil
-	case accessACL, defaultACL:
-		return u.judgeACL(x)
-	}
-	return NoteXattrNamespace, nil
+	return drop, nil
 }
 
 // setXattrs sets what xattrs has kept, and takes out of e what cannot be set
@@ -162,11 +94,11 @@ func (u *unpacker) setXattr(fd int, name, value, path string) (drop string, err 
 	case err == nil:
 		return "", nil
 	case err == unix.EPERM && name == capability:
-		return NoteCapability, nil
+		return layer.NoteCapability, nil
 	case err == unix.EINVAL && isACL:
 		return "", &MalformedError{Entry: path, Offset: -1, Reason: "an invalid POSIX ACL"}
 	case err == unix.EOPNOTSUPP, name != capability && u.refuses(err):
-		return NoteXattrSupport, nil
+		return layer.NoteXattrSupport, nil
 	}
 	return "", fmt.Errorf("set extended attribute %s of %s: %w", quote(name), quote(path), err)
 }
@@ -201,5 +133,26 @@ func (u *unpacker) stripXattrs(d *dir) error {
 			return failed("remove an extended attribute of", d.path, err)
 		}
 	}
+	return nil
+}
+
+// readBackACL puts into e what the kernel has made of an access ACL: one that
+// says no more than the mode is not kept, and chmod changes the others. mode
+// is what the mode will be in the end.
+func (u *unpacker) readBackACL(fd int, e layer.Entry, mode uint32, path string) error {
+	if _, ok := e.Xattrs[accessACL]; !ok {
+		return nil
+	}
+	b := make([]byte, maxValue)
+	n, err := u.disk.Getxattr(fd, accessACL, b)
+	if err == unix.ENODATA {
+		delete(e.Xattrs, accessACL)
+		return nil
+	}
+	if err != nil {
+		return failed("read the ACL of", path, err)
+	}
+	layerdisk.SetACLOwner(b[:n], mode)
+	e.Xattrs[accessACL] = string(b[:n])
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -136,10 +137,10 @@ func explainOwners(err error, o layerctl.UnpackOptions) error {
 // leftOut are the notes on what the tree lacks, in words; all others are for
 // --verbose.
 var leftOut = map[string]string{
-	unpack.NoteDevice:       "%d devices were left out",
-	unpack.NoteCapability:   "%d file capabilities were left out",
-	unpack.NoteSetID:        "%d files lost their set-user-ID or set-group-ID bits",
-	unpack.NoteXattrSupport: "%d extended attributes were left out, which the filesystem does not have",
+	layer.NoteDevice:       "%d devices were left out",
+	layer.NoteCapability:   "%d file capabilities were left out",
+	layer.NoteSetID:        "%d files lost their set-user-ID or set-group-ID bits",
+	layer.NoteXattrSupport: "%d extended attributes were left out, which the filesystem does not have",
 }
 
 func tellUnpacked(c *cli.Context, u layerctl.Unpacked) error {

@@ -15,7 +15,6 @@ import (
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/layerctl/layerctl/unpack"
 )
 
 // tar writes the root filesystem.
@@ -48,7 +47,7 @@ func (e *exporter) tree(ctx context.Context, layers []manifest.Layer, to io.Writ
 		return err
 	}
 	defer func() { err = errors.Join(err, image.Close()) }()
-	if n := image.Notes()[unpack.NoteDevice]; n > 0 {
+	if n := image.Notes()[layer.NoteDevice]; n > 0 {
 		e.warn("%d devices of the image were left out when it was pulled, and so here", n)
 	}
 	e.done.Warnings = append(e.done.Warnings, e.fetch.Warnings()...)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/layer"
-	"github.com/layerctl/layerctl/unpack"
 )
 
 const capability = "security.capability"
@@ -29,9 +28,9 @@ func (m *maker) describe(f *os.File, e layer.Entry) error {
 	return fsat.SetAttributes(f, a, func(name string, err error) error {
 		switch {
 		case err == unix.EOPNOTSUPP:
-			m.o.leftOut(unpack.NoteXattrSupport)
+			m.o.leftOut(layer.NoteXattrSupport)
 		case err == unix.EPERM && name == capability:
-			m.o.leftOut(unpack.NoteCapability)
+			m.o.leftOut(layer.NoteCapability)
 		default:
 			return err
 		}
@@ -49,7 +48,7 @@ func (m *maker) xattrs(e layer.Entry) map[string]string {
 	if _, has := e.Xattrs[capability]; !has || m.o.sameOwner {
 		return e.Xattrs
 	}
-	m.o.leftOut(unpack.NoteCapability)
+	m.o.leftOut(layer.NoteCapability)
 	kept := map[string]string{}
 	for name, value := range e.Xattrs {
 		if name != capability {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/layer"
-	"github.com/layerctl/layerctl/unpack"
 )
 
 // caller is the user whose the files are, where they are not the image's
@@ -64,7 +63,7 @@ func (m *maker) mode(e layer.Entry) uint32 {
 	}
 	mode := e.Mode &^ cleared
 	if mode != e.Mode {
-		m.o.leftOut(unpack.NoteSetID)
+		m.o.leftOut(layer.NoteSetID)
 	}
 	if _, hasACL := e.Xattrs[fsat.AccessACL]; !hasACL {
 		mode &^= c.umask

@@ -16,7 +16,6 @@ import (
 	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/internal/stored"
 	"github.com/layerctl/layerctl/layer"
-	"github.com/layerctl/layerctl/unpack"
 )
 
 // content is where the files of one layer are.
@@ -94,7 +93,7 @@ func (s inStore) put(m *maker, dir *os.File, name string, f stackview.File) (boo
 			err = unix.Mknodat(fd, name, format|0o600, int(unix.Mkdev(f.Major, f.Minor)))
 		}
 		if err == unix.EPERM {
-			m.o.leftOut(unpack.NoteDevice)
+			m.o.leftOut(layer.NoteDevice)
 			return false, nil
 		}
 	}
