@@ -88,7 +88,7 @@ var imports = map[string][]string{
 	"internal/entryname":  {"layer"},
 	"internal/inflate":    {},
 	"internal/journal":    {"layer", "errkind"},
-	"internal/layerdisk":  {"internal/fsat"},
+	"internal/layerdisk":  {"internal/entryname", "internal/fsat"},
 	"internal/layerxattr": {"internal/entryname", "internal/layerdisk", "layer"},
 	"internal/layertar":   {},
 	"internal/scratch":    {},

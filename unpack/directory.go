@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/layerctl/layerctl/internal/entryname"
+	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -15,9 +16,9 @@ import (
 // prepareRoot makes the root what it is without an entry: an implied
 // directory.
 func (u *unpacker) prepareRoot() error {
-	root := u.dirs.root
+	root := u.dirs.Root
 	// The store's own directory may pass a default ACL on; no image knows it.
-	switch err := u.disk.Removexattr(root.fd, defaultACL); err {
+	switch err := u.disk.Removexattr(root.FD, defaultACL); err {
 	case nil, unix.ENODATA:
 	case unix.EOPNOTSUPP:
 		u.noACL = true
@@ -30,9 +31,9 @@ func (u *unpacker) prepareRoot() error {
 // imply gives a directory that has just been made the attributes of one
 // without an entry. They are the same on every machine and at every time, so
 // that a layer's directory is too.
-func (u *unpacker) imply(d *dir, v dirState) error {
-	e := layer.Entry{Path: d.path, Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true, Opaque: v.opaque}
-	if err := u.states.put(d.path, v); err != nil {
+func (u *unpacker) imply(d *layerdisk.Dir, v dirState) error {
+	e := layer.Entry{Path: d.Path, Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true, Opaque: v.opaque}
+	if err := u.states.put(d.Path, v); err != nil {
 		return err
 	}
 	if err := u.setDirectory(d, e); err != nil {
@@ -45,17 +46,17 @@ func (u *unpacker) imply(d *dir, v dirState) error {
 func (u *unpacker) directory(path string, e layer.Entry) error {
 	e.Type = layer.Directory
 	if path == "." {
-		return u.completeDirectory(u.dirs.root, e)
+		return u.completeDirectory(u.dirs.Root, e)
 	}
 	above, base := entryname.Split(path)
 	parent, err := u.parent(above, forEntry)
 	if err != nil {
 		return err
 	}
-	e.Path = entryname.Join(parent.path, base)
+	e.Path = entryname.Join(parent.Path, base)
 	d, v, err := u.makeDirectory(parent, base, e.Path)
 	if errors.Is(err, unix.EEXIST) {
-		d, err := u.dirs.open(e.Path)
+		d, err := u.dirs.Open(e.Path)
 		if err != nil {
 			return failed("open directory", e.Path, err)
 		}
@@ -74,10 +75,10 @@ func (u *unpacker) directory(path string, e layer.Entry) error {
 // has the name it goes, and the new directory is opaque: had the layers been
 // applied one by one, nothing of a lower directory would have been left. The
 // error is EEXIST where a directory has the name.
-func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, dirState, error) {
+func (u *unpacker) makeDirectory(parent *layerdisk.Dir, base, path string) (*layerdisk.Dir, dirState, error) {
 	var v dirState
-	parent.dirty = true
-	err := u.disk.Mkdir(parent.fd, base)
+	parent.Dirty = true
+	err := u.disk.Mkdir(parent.FD, base)
 	if err == unix.EEXIST {
 		was, werr := u.makeWay(parent, base, path, true)
 		if werr != nil {
@@ -87,7 +88,7 @@ func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, dirState
 			return nil, v, unix.EEXIST
 		}
 		v.opaque = layer.Replaced
-		err = u.disk.Mkdir(parent.fd, base)
+		err = u.disk.Mkdir(parent.FD, base)
 	}
 	if err != nil {
 		return nil, v, failed("make directory", path, err)
@@ -99,11 +100,11 @@ func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, dirState
 	if linked {
 		v.opaque = layer.Replaced
 	}
-	fd, err := u.disk.OpenDir(parent.fd, base)
+	fd, err := u.disk.OpenDir(parent.FD, base)
 	if err != nil {
 		return nil, v, failed("open directory", path, err)
 	}
-	d, err := u.dirs.hold(&dir{path: path, fd: fd})
+	d, err := u.dirs.Hold(&layerdisk.Dir{Path: path, FD: fd})
 	if err == nil && v.opaque != layer.Transparent {
 		err = u.markOpaque(fd, path)
 	}
@@ -112,8 +113,8 @@ func (u *unpacker) makeDirectory(parent *dir, base, path string) (*dir, dirState
 
 // completeDirectory gives a directory that is there the attributes of an
 // entry that comes later than what lies in it.
-func (u *unpacker) completeDirectory(d *dir, e layer.Entry) error {
-	v := u.states.at(d.path)
+func (u *unpacker) completeDirectory(d *layerdisk.Dir, e layer.Entry) error {
+	v := u.states.at(d.Path)
 	if !v.implied {
 		if err := u.note(layer.NoteDuplicate); err != nil {
 			return err
@@ -123,17 +124,17 @@ func (u *unpacker) completeDirectory(d *dir, e layer.Entry) error {
 		}
 	}
 	v = dirState{marked: v.marked, opaque: v.opaque}
-	if err := u.states.put(d.path, v); err != nil {
+	if err := u.states.put(d.Path, v); err != nil {
 		return err
 	}
-	e.Path = d.path
+	e.Path = d.Path
 	return u.applyDirectory(d, e)
 }
 
 // applyDirectory sets what can be set now, and notes what has to wait until
 // all that the directory holds is there.
-func (u *unpacker) applyDirectory(d *dir, e layer.Entry) error {
-	v := u.states.at(d.path)
+func (u *unpacker) applyDirectory(d *layerdisk.Dir, e layer.Entry) error {
+	v := u.states.at(d.Path)
 	e.Opaque = v.opaque
 	v.acl = e.Xattrs[defaultACL]
 	now := e
@@ -142,13 +143,13 @@ func (u *unpacker) applyDirectory(d *dir, e layer.Entry) error {
 		v.late, v.mode = !journalOnly, e.Mode
 		now.Mode |= 0o700
 	}
-	if err := u.states.put(d.path, v); err != nil {
+	if err := u.states.put(d.Path, v); err != nil {
 		return err
 	}
 	if err := u.setDirectory(d, now); err != nil {
 		return err
 	}
-	if err := u.readBackACL(d.fd, e, e.Mode, d.path); err != nil {
+	if err := u.readBackACL(d.FD, e, e.Mode, d.Path); err != nil {
 		return err
 	}
 	return u.record(e)
@@ -156,19 +157,19 @@ func (u *unpacker) applyDirectory(d *dir, e layer.Entry) error {
 
 // setDirectory sets owner, extended attributes and mode; the time is set when
 // the directory is let go.
-func (u *unpacker) setDirectory(d *dir, e layer.Entry) error {
-	if err := u.chown(d.fd, e, d.path); err != nil {
+func (u *unpacker) setDirectory(d *layerdisk.Dir, e layer.Entry) error {
+	if err := u.chown(d.FD, e, d.Path); err != nil {
 		return err
 	}
-	if err := u.setXattrs(d.fd, e, d.path); err != nil {
+	if err := u.setXattrs(d.FD, e, d.Path); err != nil {
 		return err
 	}
-	if err := u.disk.Chmod(d.fd, e.Mode); err != nil {
-		return failed("chmod", d.path, err)
+	if err := u.disk.Chmod(d.FD, e.Mode); err != nil {
+		return failed("chmod", d.Path, err)
 	}
-	d.mtime, d.dirty = timespec(e.ModTime), true
+	d.ModTime, d.Dirty = timespec(e.ModTime), true
 	if !u.o.IDs.Squashed() {
-		d.gid = e.GID
+		d.GID = e.GID
 	}
 	return nil
 }

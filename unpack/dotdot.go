@@ -58,14 +58,14 @@ func (u *unpacker) checkNoSymlink(path []string) error {
 	case err != nil:
 		return err
 	}
-	st, err := u.disk.Lstat(d.fd, base)
+	st, err := u.disk.Lstat(d.FD, base)
 	switch {
 	case err == unix.ENOENT:
 		return nil
 	case err != nil:
-		return failed("stat", entryname.Join(d.path, base), err)
+		return failed("stat", entryname.Join(d.Path, base), err)
 	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
-		return u.malformed(`a path with ".." behind the symlink %s`, quote(entryname.Join(d.path, base)))
+		return u.malformed(`a path with ".." behind the symlink %s`, entryname.Quote(entryname.Join(d.Path, base)))
 	}
 	return nil
 }

@@ -141,9 +141,9 @@ func (u *unpacker) modTime() (time.Time, error) {
 // probeTime asks the filesystem what becomes of a time that is far away. The
 // root is there to ask: its own time is set at the end.
 func (u *unpacker) probeTime(ts unix.Timespec) (time.Time, error) {
-	root := u.dirs.root
-	root.dirty = true
-	stored, err := u.disk.StoredTime(root.fd, ts)
+	root := u.dirs.Root
+	root.Dirty = true
+	stored, err := u.disk.StoredTime(root.FD, ts)
 	if err != nil {
 		return time.Time{}, failed("set times of", ".", err)
 	}

@@ -4,9 +4,9 @@ package unpack
 
 import (
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 )
@@ -34,9 +34,9 @@ type MalformedError struct {
 func (e *MalformedError) Error() string {
 	switch {
 	case e.Entry != "" && e.Offset >= 0:
-		return fmt.Sprintf("malformed layer: entry %s at byte %d: %s", quote(e.Entry), e.Offset, e.Reason)
+		return fmt.Sprintf("malformed layer: entry %s at byte %d: %s", entryname.Quote(e.Entry), e.Offset, e.Reason)
 	case e.Entry != "":
-		return fmt.Sprintf("malformed layer: entry %s: %s", quote(e.Entry), e.Reason)
+		return fmt.Sprintf("malformed layer: entry %s: %s", entryname.Quote(e.Entry), e.Reason)
 	case e.Offset >= 0:
 		return fmt.Sprintf("malformed layer: at byte %d: %s", e.Offset, e.Reason)
 	}
@@ -64,7 +64,7 @@ func (e *LimitError) Error() string {
 	}
 	s := fmt.Sprintf("layer exceeds the limit of %d for %s", e.Max, e.Limit)
 	if e.Entry != "" {
-		s += " at entry " + quote(e.Entry)
+		s += " at entry " + entryname.Quote(e.Entry)
 	}
 	return s
 }
@@ -102,19 +102,5 @@ func failed(verb, path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s %s: %w", verb, quote(path), err)
-}
-
-// quote makes a name from an image fit for a message: one line, no escapes
-// that a terminal would take, no more than fits.
-func quote(name string) string {
-	const most = 120
-	if len(name) <= most {
-		return fmt.Sprintf("%q", name)
-	}
-	cut := most
-	for cut > most-utf8.UTFMax && !utf8.RuneStart(name[cut]) {
-		cut--
-	}
-	return fmt.Sprintf("%q… (%d bytes)", name[:cut], len(name))
+	return fmt.Errorf("%s %s: %w", verb, entryname.Quote(path), err)
 }

@@ -26,7 +26,7 @@ func (u *unpacker) file(path string, e layer.Entry) error {
 	if err != nil {
 		return err
 	}
-	e.Path, e.Type, e.Size = entryname.Join(parent.path, base), layer.Regular, u.h.Size
+	e.Path, e.Type, e.Size = entryname.Join(parent.Path, base), layer.Regular, u.h.Size
 	if u.skips(e.Path) {
 		return u.placeholder(parent, base, e)
 	}
@@ -37,7 +37,7 @@ func (u *unpacker) file(path string, e layer.Entry) error {
 	if err != nil {
 		return err
 	}
-	f := newFile{fd: fd, entry: e, aboveGID: parent.gid}
+	f := newFile{fd: fd, entry: e, aboveGID: parent.GID}
 	if !u.h.Sparse && u.writer.takes(e) {
 		e.Sum, err = u.writeLater(f)
 	} else {
@@ -56,7 +56,7 @@ func (u *unpacker) skips(path string) bool { return u.o.Skip != nil && u.o.Skip(
 
 // placeholder makes an empty file for what is not wanted, so that the rest of
 // the layer finds something at its name.
-func (u *unpacker) placeholder(parent *dir, base string, e layer.Entry) error {
+func (u *unpacker) placeholder(parent *layerdisk.Dir, base string, e layer.Entry) error {
 	fd, err := u.create(parent, base, e.Path)
 	if err != nil {
 		return err
@@ -68,17 +68,17 @@ func (u *unpacker) placeholder(parent *dir, base string, e layer.Entry) error {
 }
 
 // create makes a new file; what had its name goes.
-func (u *unpacker) create(parent *dir, base, path string) (int, error) {
-	parent.dirty = true
+func (u *unpacker) create(parent *layerdisk.Dir, base, path string) (int, error) {
+	parent.Dirty = true
 	if _, err := u.dropLink(path); err != nil {
 		return -1, err
 	}
-	fd, err := u.disk.Create(parent.fd, base)
+	fd, err := u.disk.Create(parent.FD, base)
 	if err == unix.EEXIST {
 		if _, err := u.makeWay(parent, base, path, false); err != nil {
 			return -1, err
 		}
-		fd, err = u.disk.Create(parent.fd, base)
+		fd, err = u.disk.Create(parent.FD, base)
 	}
 	return fd, failed("create", path, err)
 }

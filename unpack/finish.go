@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/layerctl/layerctl/internal/entryname"
+	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -26,7 +27,7 @@ func (u *unpacker) finish() error {
 	}
 	u.result.RootOpaque = u.states.at(".").opaque != layer.Transparent
 	u.result.Notes = u.notes.sorted()
-	return u.dirs.closeAll()
+	return u.dirs.CloseAll()
 }
 
 // hideLinks puts a whiteout where a foreign hardlink belongs. The file itself
@@ -54,8 +55,8 @@ func (u *unpacker) hideLinks() error {
 }
 
 // openKnown opens a directory; nil where it was removed.
-func (u *unpacker) openKnown(path string) (*dir, error) {
-	d, err := u.dirs.open(path)
+func (u *unpacker) openKnown(path string) (*layerdisk.Dir, error) {
+	d, err := u.dirs.Open(path)
 	switch err {
 	case nil:
 		return d, nil
@@ -94,18 +95,18 @@ func (u *unpacker) purge(paths []string) error {
 
 // eachWhiteout finds the whiteouts of one directory; it removes all of them,
 // or stops at the first.
-func (u *unpacker) eachWhiteout(d *dir, remove bool) (found bool, err error) {
-	for name, err := range u.disk.Names(d.fd) {
+func (u *unpacker) eachWhiteout(d *layerdisk.Dir, remove bool) (found bool, err error) {
+	for name, err := range u.disk.Names(d.FD) {
 		if err != nil {
-			return found, failed("read directory", d.path, err)
+			return found, failed("read directory", d.Path, err)
 		}
-		st, err := u.disk.Lstat(d.fd, name)
+		st, err := u.disk.Lstat(d.FD, name)
 		if err != nil {
-			return found, failed("stat", entryname.Join(d.path, name), err)
+			return found, failed("stat", entryname.Join(d.Path, name), err)
 		}
-		gone, err := u.isWhiteout(d.fd, name, &st)
+		gone, err := u.isWhiteout(d.FD, name, &st)
 		if err != nil {
-			return found, failed("examine", entryname.Join(d.path, name), err)
+			return found, failed("examine", entryname.Join(d.Path, name), err)
 		}
 		if !gone {
 			continue
@@ -121,8 +122,8 @@ func (u *unpacker) eachWhiteout(d *dir, remove bool) (found bool, err error) {
 	return found, nil
 }
 
-func (u *unpacker) removeWhiteout(d *dir, name string) error {
-	path := entryname.Join(d.path, name)
+func (u *unpacker) removeWhiteout(d *layerdisk.Dir, name string) error {
+	path := entryname.Join(d.Path, name)
 	if err := u.unlink(d, name, path); err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func (u *unpacker) removeBare(paths []string) error {
 			continue
 		}
 		above, base := entryname.Split(path)
-		parent, err := u.dirs.open(above)
+		parent, err := u.dirs.Open(above)
 		if err != nil {
 			return failed("open directory", above, err)
 		}
@@ -172,12 +173,12 @@ func (u *unpacker) setLate(paths []string) error {
 		}
 		if v.acl != "" {
 			// That the filesystem takes ACLs is known from the root.
-			if _, err := u.setXattr(d.fd, defaultACL, v.acl, path); err != nil {
+			if _, err := u.setXattr(d.FD, defaultACL, v.acl, path); err != nil {
 				return err
 			}
 		}
 		if v.late {
-			if err := u.disk.Chmod(d.fd, v.mode); err != nil {
+			if err := u.disk.Chmod(d.FD, v.mode); err != nil {
 				return failed("chmod", path, err)
 			}
 		}
@@ -223,7 +224,7 @@ func (u *unpacker) listLinks([]string) error {
 			return err
 		}
 		if reason != "" {
-			return &MalformedError{Entry: path, Offset: -1, Reason: "a hardlink to " + quote(target) + ", " + reason}
+			return &MalformedError{Entry: path, Offset: -1, Reason: "a hardlink to " + entryname.Quote(target) + ", " + reason}
 		}
 		u.result.ForeignLinks = append(u.result.ForeignLinks, layer.ForeignLink{Path: layer.Path(path), Target: layer.Path(target)})
 	}
@@ -241,14 +242,14 @@ func (u *unpacker) reachable(target string) (early bool, reason string, err erro
 	if d == nil || err != nil {
 		return false, "", err
 	}
-	st, err := u.disk.Lstat(d.fd, base)
+	st, err := u.disk.Lstat(d.FD, base)
 	if err == unix.ENOENT {
 		return false, "", nil
 	}
 	if err != nil {
 		return false, "", failed("stat", target, err)
 	}
-	gone, err := u.isWhiteout(d.fd, base, &st)
+	gone, err := u.isWhiteout(d.FD, base, &st)
 	switch {
 	case err != nil:
 		return false, "", failed("examine", target, err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/entryname"
+	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -24,8 +25,8 @@ func (u *unpacker) symlink(path string, e layer.Entry) error {
 	if err != nil {
 		return err
 	}
-	e.Path, e.Type, e.Linkname, e.Mode = entryname.Join(parent.path, base), layer.Symlink, target, 0o777
-	err = u.place(parent, base, e.Path, func() error { return u.disk.Symlink(target, parent.fd, base) })
+	e.Path, e.Type, e.Linkname, e.Mode = entryname.Join(parent.Path, base), layer.Symlink, target, 0o777
+	err = u.place(parent, base, e.Path, func() error { return u.disk.Symlink(target, parent.FD, base) })
 	if err != nil {
 		return failed("make symlink", e.Path, err)
 	}
@@ -37,8 +38,8 @@ func (u *unpacker) symlink(path string, e layer.Entry) error {
 
 // place makes something by a call that fails with EEXIST; what had its name
 // goes.
-func (u *unpacker) place(parent *dir, base, path string, call func() error) error {
-	parent.dirty = true
+func (u *unpacker) place(parent *layerdisk.Dir, base, path string, call func() error) error {
+	parent.Dirty = true
 	if _, err := u.dropLink(path); err != nil {
 		return err
 	}
@@ -53,18 +54,18 @@ func (u *unpacker) place(parent *dir, base, path string, call func() error) erro
 }
 
 // setNode sets owner and time of what must not be opened.
-func (u *unpacker) setNode(parent *dir, base string, e layer.Entry) error {
+func (u *unpacker) setNode(parent *layerdisk.Dir, base string, e layer.Entry) error {
 	if !u.o.IDs.Squashed() {
-		if err := u.disk.Lchown(parent.fd, base, e.UID, e.GID); err != nil {
+		if err := u.disk.Lchown(parent.FD, base, e.UID, e.GID); err != nil {
 			return u.ownerFault(e, e.Path, err)
 		}
 	}
 	if e.Type != layer.Symlink {
-		if err := u.disk.ChmodNode(parent.fd, base, e.Mode); err != nil {
+		if err := u.disk.ChmodNode(parent.FD, base, e.Mode); err != nil {
 			return failed("chmod", e.Path, err)
 		}
 	}
-	return failed("set times of", e.Path, u.disk.SetTimesAt(parent.fd, base, timespec(e.ModTime)))
+	return failed("set times of", e.Path, u.disk.SetTimesAt(parent.FD, base, timespec(e.ModTime)))
 }
 
 // hardlink gives a file of this layer another name. The entry's own mode and
@@ -80,24 +81,24 @@ func (u *unpacker) hardlink(path string) error {
 	if err != nil {
 		return err
 	}
-	path = entryname.Join(parent.path, base)
+	path = entryname.Join(parent.Path, base)
 	if absent != nil && u.skipped[absent.path] {
 		return errors.Join(u.skipDevice(), u.noteSkipped(path))
 	}
 	if absent != nil {
 		return u.foreignLink(parent, base, path, absent.path)
 	}
-	if target == path || isBelow(target, path) {
+	if target == path || layerdisk.IsBelow(target, path) {
 		return u.malformed("a hardlink to itself")
 	}
 	oldDir, oldBase := entryname.Split(target)
-	from, err := u.dirs.open(oldDir)
+	from, err := u.dirs.Open(oldDir)
 	if err != nil {
 		return failed("open directory", oldDir, err)
 	}
-	err = u.place(parent, base, path, func() error { return u.disk.Link(from.fd, oldBase, parent.fd, base) })
+	err = u.place(parent, base, path, func() error { return u.disk.Link(from.FD, oldBase, parent.FD, base) })
 	if err == unix.EMLINK {
-		return fmt.Errorf("link %s to %s: more names than the filesystem gives one file: %w", quote(path), quote(target), err)
+		return fmt.Errorf("link %s to %s: more names than the filesystem gives one file: %w", entryname.Quote(path), entryname.Quote(target), err)
 	}
 	if err != nil {
 		return failed("link", path, err)
@@ -114,7 +115,7 @@ func (u *unpacker) target(name string) (string, error) {
 		return "", u.malformed("a hardlink to a directory")
 	}
 	if strings.HasPrefix(base, layer.WhiteoutPrefix) || strings.IndexByte(name, 0) >= 0 || len(name) > entryname.MaxPath || len(base) > entryname.MaxName {
-		return "", u.malformed("a hardlink to %s, which is no name in a layer", quote(name))
+		return "", u.malformed("a hardlink to %s, which is no name in a layer", entryname.Quote(name))
 	}
 	find := u.walk
 	if entryname.IsClean(name) {
@@ -126,12 +127,12 @@ func (u *unpacker) target(name string) (string, error) {
 	case errors.As(err, &absent):
 		return "", &absentError{entryname.Join(absent.path, base)}
 	case err == errGone:
-		return "", u.malformed("a hardlink to %s, which this layer deletes", quote(name))
+		return "", u.malformed("a hardlink to %s, which this layer deletes", entryname.Quote(name))
 	case err != nil:
 		return "", err
 	}
-	path := entryname.Join(d.path, base)
-	st, err := u.disk.Lstat(d.fd, base)
+	path := entryname.Join(d.Path, base)
+	st, err := u.disk.Lstat(d.FD, base)
 	switch {
 	case err == unix.ENOENT:
 		return "", &absentError{path}
@@ -140,15 +141,15 @@ func (u *unpacker) target(name string) (string, error) {
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return "", u.malformed("a hardlink to a directory")
 	}
-	gone, err := u.isWhiteout(d.fd, base, &st)
+	gone, err := u.isWhiteout(d.FD, base, &st)
 	if gone {
-		err = u.malformed("a hardlink to %s, which this layer deletes", quote(path))
+		err = u.malformed("a hardlink to %s, which this layer deletes", entryname.Quote(path))
 	}
 	return path, err
 }
 
 // foreignLink notes a hardlink to what only a lower layer can have.
-func (u *unpacker) foreignLink(parent *dir, base, path, target string) error {
+func (u *unpacker) foreignLink(parent *layerdisk.Dir, base, path, target string) error {
 	if path == target {
 		return u.malformed("a hardlink to itself")
 	}

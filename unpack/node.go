@@ -34,7 +34,7 @@ func (u *unpacker) node(path string, e layer.Entry) error {
 	if err != nil {
 		return err
 	}
-	e.Path = entryname.Join(parent.path, base)
+	e.Path = entryname.Join(parent.Path, base)
 	unwanted := u.skips(e.Path) || u.o.IDs == layer.RecordedIDs && e.Type != layer.FIFO && u.o.Devices != RefuseDevices
 	if e.Type != layer.FIFO {
 		if skip, err := u.device(e.Type, unwanted); skip || err != nil {
@@ -46,7 +46,7 @@ func (u *unpacker) node(path string, e layer.Entry) error {
 		return u.placeholder(parent, base, e)
 	}
 	err = u.place(parent, base, e.Path, func() error {
-		return u.disk.Mknod(parent.fd, base, format|e.Mode&0o777, unix.Mkdev(e.Major, e.Minor))
+		return u.disk.Mknod(parent.FD, base, format|e.Mode&0o777, unix.Mkdev(e.Major, e.Minor))
 	})
 	if err == unix.EPERM && e.Type != layer.FIFO {
 		return errors.Join(u.skipDevice(), u.noteSkipped(e.Path))

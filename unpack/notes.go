@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+
+	"github.com/layerctl/layerctl/internal/entryname"
 )
 
 // notes counts leniencies. Their kinds are few, whatever the layer holds.
@@ -32,7 +34,7 @@ func (n *notes) count(key, path string) {
 	}
 	n.list = append(n.list, Note{Key: key, Count: 1, Example: path})
 	if n.log != nil {
-		n.log.Debug("lenient", "note", key, "path", quote(path))
+		n.log.Debug("lenient", "note", key, "path", entryname.Quote(path))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/entryname"
+	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -34,13 +35,13 @@ var (
 // it would be.
 type absentError struct{ path string }
 
-func (e *absentError) Error() string { return "not in this layer: " + quote(e.path) }
+func (e *absentError) Error() string { return "not in this layer: " + entryname.Quote(e.path) }
 
 // parent finds the directory at path and makes what is missing of it. In
 // nearly all cases it is held already, or one system call opens it; only
 // where that fails is the path walked name by name.
-func (u *unpacker) parent(path string, p purpose) (*dir, error) {
-	d, err := u.dirs.open(path)
+func (u *unpacker) parent(path string, p purpose) (*layerdisk.Dir, error) {
+	d, err := u.dirs.Open(path)
 	switch err {
 	case nil:
 		if p == forEntry || p == forOpaque {
@@ -72,7 +73,7 @@ type walk struct {
 	links int
 }
 
-func (u *unpacker) walk(path string, p purpose) (*dir, error) {
+func (u *unpacker) walk(path string, p purpose) (*layerdisk.Dir, error) {
 	w := walk{u: u, p: p, at: "."}
 	w.push(path)
 	for steps := 0; len(w.names) > 0; steps++ {
@@ -85,7 +86,7 @@ func (u *unpacker) walk(path string, p purpose) (*dir, error) {
 			return nil, err
 		}
 	}
-	d, err := u.dirs.open(w.at)
+	d, err := u.dirs.Open(w.at)
 	if err == nil && (p == forEntry || p == forOpaque) {
 		u.states.real(w.at)
 	}
@@ -111,12 +112,12 @@ func (w *walk) step(name string) error {
 		w.at, _ = entryname.Split(w.at)
 		return nil
 	}
-	d, err := w.u.dirs.open(w.at)
+	d, err := w.u.dirs.Open(w.at)
 	if err != nil {
 		return failed("open directory", w.at, err)
 	}
 	next := entryname.Join(w.at, name)
-	st, err := w.u.disk.Lstat(d.fd, name)
+	st, err := w.u.disk.Lstat(d.FD, name)
 	switch {
 	case err == unix.ENOENT:
 		return w.missing(d, name, next)
@@ -130,21 +131,21 @@ func (w *walk) step(name string) error {
 	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
 		return w.follow(d, name)
 	}
-	gone, err := w.u.isWhiteout(d.fd, name, &st)
+	gone, err := w.u.isWhiteout(d.FD, name, &st)
 	if err != nil {
 		return failed("examine", next, err)
 	}
 	return w.nondir(d, name, next, gone)
 }
 
-func (w *walk) follow(d *dir, name string) error {
+func (w *walk) follow(d *layerdisk.Dir, name string) error {
 	if w.p == forWhiteout || w.p == forOpaque {
 		return errBelowNondir
 	}
 	if w.links++; w.links > maxLinks {
 		return w.u.malformed("its parents lead through more than %d symlinks", maxLinks)
 	}
-	target, err := w.u.disk.Readlink(d.fd, name)
+	target, err := w.u.disk.Readlink(d.FD, name)
 	if err != nil {
 		return failed("read symlink", entryname.Join(w.at, name), err)
 	}
@@ -156,7 +157,7 @@ func (w *walk) follow(d *dir, name string) error {
 }
 
 // missing makes a directory that has no entry, or none yet.
-func (w *walk) missing(d *dir, name, path string) error {
+func (w *walk) missing(d *layerdisk.Dir, name, path string) error {
 	u := w.u
 	if w.p == forTarget {
 		return w.missingTarget(path)
@@ -171,7 +172,7 @@ func (w *walk) missing(d *dir, name, path string) error {
 	w.at = path
 	v.implied, v.bare = true, w.p == forWhiteout
 	if !v.bare {
-		u.states.real(d.path)
+		u.states.real(d.Path)
 	}
 	return u.imply(made, v)
 }
@@ -217,7 +218,7 @@ func (u *unpacker) checkImplied(name, path string) error {
 }
 
 // nondir is at a name that is no directory and no symlink.
-func (w *walk) nondir(d *dir, name, path string, gone bool) error {
+func (w *walk) nondir(d *layerdisk.Dir, name, path string, gone bool) error {
 	switch {
 	case w.p == forWhiteout && gone:
 		return errGone
@@ -228,5 +229,5 @@ func (w *walk) nondir(d *dir, name, path string, gone bool) error {
 	case gone: // deleted, and made again by what lies in it
 		return w.missing(d, name, path)
 	}
-	return w.u.malformed("it lies below %s, which is no directory", quote(path))
+	return w.u.malformed("it lies below %s, which is no directory", entryname.Quote(path))
 }

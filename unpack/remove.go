@@ -3,6 +3,7 @@
 package unpack
 
 import (
+	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
@@ -20,15 +21,15 @@ const (
 // makeWay removes what stands at path, so that something new can be made
 // there: a whiteout silently, anything else as a duplicate. A directory stays
 // where keepDir is true.
-func (u *unpacker) makeWay(parent *dir, base, path string, keepDir bool) (occupant, error) {
-	st, err := u.disk.Lstat(parent.fd, base)
+func (u *unpacker) makeWay(parent *layerdisk.Dir, base, path string, keepDir bool) (occupant, error) {
+	st, err := u.disk.Lstat(parent.FD, base)
 	if err == unix.ENOENT {
 		return nothing, nil
 	}
 	if err != nil {
 		return nothing, failed("stat", path, err)
 	}
-	gone, err := u.isWhiteout(parent.fd, base, &st)
+	gone, err := u.isWhiteout(parent.FD, base, &st)
 	if err != nil {
 		return nothing, failed("examine", path, err)
 	}
@@ -48,18 +49,18 @@ func (u *unpacker) makeWay(parent *dir, base, path string, keepDir bool) (occupa
 	return aFile, u.unlink(parent, base, path)
 }
 
-func (u *unpacker) unlink(parent *dir, base, path string) error {
-	parent.dirty = true
-	return failed("remove", path, u.disk.Unlink(parent.fd, base, 0))
+func (u *unpacker) unlink(parent *layerdisk.Dir, base, path string) error {
+	parent.Dirty = true
+	return failed("remove", path, u.disk.Unlink(parent.FD, base, 0))
 }
 
 // removeTree removes a directory of this layer with all that is in it.
-func (u *unpacker) removeTree(parent *dir, base, path string) error {
-	if err := u.dirs.forget(path); err != nil {
+func (u *unpacker) removeTree(parent *layerdisk.Dir, base, path string) error {
+	if err := u.dirs.Forget(path); err != nil {
 		return err
 	}
-	parent.dirty = true
-	if err := u.disk.RemoveAll(parent.fd, base); err != nil {
+	parent.Dirty = true
+	if err := u.disk.RemoveAll(parent.FD, base); err != nil {
 		return failed("remove", path, err)
 	}
 	return u.record(layer.Entry{Path: path, Type: layer.Removed})

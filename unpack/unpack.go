@@ -11,6 +11,7 @@ import (
 	"runtime"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/internal/layerstream"
 	"github.com/layerctl/layerctl/internal/layertar"
@@ -47,7 +48,7 @@ func (u *unpacker) readBlob(ctx context.Context, blob io.Reader, want Source) (R
 	}
 	if want.DiffID != "" {
 		if err := want.DiffID.Validate(); err != nil {
-			return Result{}, fmt.Errorf("diffID %s: %w", quote(string(want.DiffID)), err)
+			return Result{}, fmt.Errorf("diffID %s: %w", entryname.Quote(string(want.DiffID)), err)
 		}
 		stream.Algorithm = want.DiffID.Algorithm()
 	}
@@ -75,7 +76,7 @@ func (u *unpacker) unpack(s *layerstream.Stream, want Source) error {
 		u.writer = startWriter(u)
 		s.HandOver(u.writer.takeOver)
 	}
-	return errors.Join(u.layer(want.DiffID), u.dirs.closeCached())
+	return errors.Join(u.layer(want.DiffID), u.dirs.CloseCached())
 }
 
 // verify compares the diffID, once everything was read.
@@ -96,7 +97,7 @@ type unpacker struct {
 	stream *layerstream.Stream
 	tar    *layertar.Reader
 	h      *layertar.Header // the current entry
-	dirs   dirCache
+	dirs   layerdisk.Directories
 	states dirStates
 	links  map[string]string // foreign hardlinks, by path
 	// skipped are the devices that were left out.
@@ -123,7 +124,7 @@ func newUnpacker(d layerdisk.Disk, root int, o Options) *unpacker {
 	m := &meter{limits: o.Limits, disk: d, root: root, spent: spaceBytes, paths: o.Paths}
 	return &unpacker{
 		o: o, disk: d, marks: marksOf(o),
-		dirs:   dirCache{disk: d, root: &dir{path: ".", fd: root}},
+		dirs:   layerdisk.Directories{Disk: d, Root: &layerdisk.Dir{Path: ".", FD: root}},
 		states: dirStates{byPath: make(map[string]dirState), meter: m},
 		links:  make(map[string]string), skipped: make(map[string]bool),
 		notes: &notes{strict: o.Strict, log: o.Logger},
@@ -217,7 +218,7 @@ func (u *unpacker) record(e layer.Entry) error {
 		return nil
 	}
 	if err := u.o.Record(e); err != nil {
-		return fmt.Errorf("record %s: %w", quote(e.Path), err)
+		return fmt.Errorf("record %s: %w", entryname.Quote(e.Path), err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ package unpack
 
 import (
 	"github.com/layerctl/layerctl/internal/entryname"
+	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/internal/layertar"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
@@ -75,7 +76,7 @@ func (u *unpacker) whiteout(path string) error {
 	if err != nil {
 		return err
 	}
-	st, err := u.disk.Lstat(parent.fd, base)
+	st, err := u.disk.Lstat(parent.FD, base)
 	switch {
 	case err == unix.ENOENT:
 		return u.addWhiteout(parent, base, path)
@@ -89,42 +90,42 @@ func (u *unpacker) whiteout(path string) error {
 
 // whiteoutOver is a whiteout for a directory that the layer has made. One
 // that is there for whiteouts only is no reason to keep it.
-func (u *unpacker) whiteoutOver(parent *dir, base, path string) error {
+func (u *unpacker) whiteoutOver(parent *layerdisk.Dir, base, path string) error {
 	if u.states.at(path).bare {
 		if err := u.removeTree(parent, base, path); err != nil {
 			return err
 		}
 		return u.addWhiteout(parent, base, path)
 	}
-	d, err := u.dirs.open(path)
+	d, err := u.dirs.Open(path)
 	if err != nil {
 		return failed("open directory", path, err)
 	}
 	return u.setOpaque(d, layer.Replaced)
 }
 
-func (u *unpacker) addWhiteout(parent *dir, base, path string) error {
+func (u *unpacker) addWhiteout(parent *layerdisk.Dir, base, path string) error {
 	if _, linked := u.links[path]; linked {
 		return nil // the layer makes it, as another name of a lower file
 	}
 	return u.placeWhiteout(parent, base, path)
 }
 
-func (u *unpacker) placeWhiteout(parent *dir, base, path string) error {
-	v := u.states.at(parent.path)
+func (u *unpacker) placeWhiteout(parent *layerdisk.Dir, base, path string) error {
+	v := u.states.at(parent.Path)
 	if !v.marked {
 		v.marked = true
-		if err := u.states.put(parent.path, v); err != nil {
+		if err := u.states.put(parent.Path, v); err != nil {
 			return err
 		}
 	}
-	parent.dirty = true
+	parent.Dirty = true
 	var err error
 	switch u.o.Whiteouts {
 	case layer.CharDevices:
-		err = u.disk.Mknod(parent.fd, base, unix.S_IFCHR, 0)
+		err = u.disk.Mknod(parent.FD, base, unix.S_IFCHR, 0)
 	case layer.JournalOnly:
-		err = u.disk.Mknod(parent.fd, base, unix.S_IFSOCK, 0)
+		err = u.disk.Mknod(parent.FD, base, unix.S_IFSOCK, 0)
 	default:
 		err = u.whiteoutFile(parent, base)
 	}
@@ -137,11 +138,11 @@ func (u *unpacker) placeWhiteout(parent *dir, base, path string) error {
 // whiteoutFile makes the form for filesystems that take no device, as
 // overlayfs itself. Each is a file of its own: one that all shared would soon
 // have more names than the filesystem allows.
-func (u *unpacker) whiteoutFile(parent *dir, base string) (err error) {
-	if err := u.disk.Setxattr(parent.fd, u.marks.opaque, opaqueWhiteouts); err != nil {
+func (u *unpacker) whiteoutFile(parent *layerdisk.Dir, base string) (err error) {
+	if err := u.disk.Setxattr(parent.FD, u.marks.opaque, opaqueWhiteouts); err != nil {
 		return err
 	}
-	fd, err := u.disk.Create(parent.fd, base)
+	fd, err := u.disk.Create(parent.FD, base)
 	if err != nil {
 		return err
 	}
@@ -185,19 +186,19 @@ func (u *unpacker) makeOpaque(path string) error {
 
 // setOpaque marks a directory. Whiteouts that are in it already go at the
 // end, when it is known of all directories which are opaque.
-func (u *unpacker) setOpaque(d *dir, why layer.Opaque) error {
-	v := u.states.at(d.path)
+func (u *unpacker) setOpaque(d *layerdisk.Dir, why layer.Opaque) error {
+	v := u.states.at(d.Path)
 	if v.opaque == layer.Replaced || v.opaque == why {
 		return nil
 	}
-	if d.path != "." { // overlayfs ignores it there; the caller cuts the stack
-		if err := u.markOpaque(d.fd, d.path); err != nil {
+	if d.Path != "." { // overlayfs ignores it there; the caller cuts the stack
+		if err := u.markOpaque(d.FD, d.Path); err != nil {
 			return err
 		}
 	}
 	v.opaque = why
-	if err := u.states.put(d.path, v); err != nil {
+	if err := u.states.put(d.Path, v); err != nil {
 		return err
 	}
-	return u.record(layer.Entry{Path: d.path, Type: layer.OpaqueMark, Opaque: why})
+	return u.record(layer.Entry{Path: d.Path, Type: layer.OpaqueMark, Opaque: why})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/internal/layertar"
 	"github.com/layerctl/layerctl/internal/layerxattr"
@@ -100,7 +101,7 @@ func (u *unpacker) setXattr(fd int, name, value, path string) (drop string, err 
 	case err == unix.EOPNOTSUPP, name != capability && u.refuses(err):
 		return layer.NoteXattrSupport, nil
 	}
-	return "", fmt.Errorf("set extended attribute %s of %s: %w", quote(name), quote(path), err)
+	return "", fmt.Errorf("set extended attribute %s of %s: %w", entryname.Quote(name), entryname.Quote(path), err)
 }
 
 // refuses is true for what a filesystem says of an extended attribute that it
@@ -116,21 +117,21 @@ func (u *unpacker) refuses(err error) bool {
 }
 
 // stripXattrs removes what an earlier entry has set on a directory.
-func (u *unpacker) stripXattrs(d *dir) error {
+func (u *unpacker) stripXattrs(d *layerdisk.Dir) error {
 	b := make([]byte, maxValue)
-	n, err := u.disk.Listxattr(d.fd, b)
+	n, err := u.disk.Listxattr(d.FD, b)
 	if err != nil {
 		if err == unix.EOPNOTSUPP {
 			return nil
 		}
-		return failed("list the extended attributes of", d.path, err)
+		return failed("list the extended attributes of", d.Path, err)
 	}
 	for name := range strings.SplitSeq(string(b[:n]), "\x00") {
 		if name == "" || name == u.marks.opaque || name == "security.selinux" {
 			continue
 		}
-		if err := u.disk.Removexattr(d.fd, name); err != nil {
-			return failed("remove an extended attribute of", d.path, err)
+		if err := u.disk.Removexattr(d.FD, name); err != nil {
+			return failed("remove an extended attribute of", d.Path, err)
 		}
 	}
 	return nil
