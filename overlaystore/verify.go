@@ -8,18 +8,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
-	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/layercheck"
 )
 
 // VerifyOptions are how to verify. The zero value compares everything.
@@ -86,9 +82,6 @@ func (r Report) Damaged() (layers, fixes []digest.Digest) {
 	}
 	return layers, fixes
 }
-
-// maxDifferences bounds what is listed of one layer.
-const maxDifferences = 1000
 
 // Verify compares layers and fix layers with their records, path by path. When
 // something differs the report names it and the error is an ErrDamaged.
@@ -211,28 +204,47 @@ func (s *Store) verifyOne(ctx context.Context, t verifyTarget, o VerifyOptions, 
 		if err != nil {
 			return err
 		}
-		c := s.newCheck(t, o)
-		err = c.run(ctx, dir)
+		c := layercheck.New(layercheck.Options{Form: s.format.Form, Quick: o.Quick, Jobs: o.Jobs})
+		err = s.check(ctx, t, c, dir)
 		moved := s.moved(t, dir)
 		dir.Close() // only read
 		if ctx.Err() == nil && moved {
 			continue // what was seen of it says nothing
 		}
 		if errors.Is(err, ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
-			c.differ("", "record", err.Error(), "readable")
+			c.Differ("", "record", err.Error(), "readable")
 			err = nil
 		}
-		c.report(r)
+		r.add(t, c.Result())
 		return err
 	}
 }
 
-func (s *Store) newCheck(t verifyTarget, o VerifyOptions) *layerCheck {
-	c := &layerCheck{form: s.format, target: t, quick: o.Quick, jobs: o.Jobs}
-	if c.jobs <= 0 {
-		c.jobs = runtime.GOMAXPROCS(0)
+// check compares a layer that is open with its records.
+func (s *Store) check(ctx context.Context, t verifyTarget, c *layercheck.Check, dir *os.File) error {
+	rec, err := readRecord(dir)
+	if err != nil {
+		return err
 	}
-	return c
+	if rec.DiffID != t.id {
+		c.Differ("", "record", "that of "+string(rec.DiffID), string(t.id))
+	}
+	root, err := durable.OpenDirAt(dir, fsDir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return c.Run(ctx, dir, root)
+}
+
+// add adds what was found in one layer.
+func (r *Report) add(t verifyTarget, found layercheck.Result) {
+	r.Layers++
+	r.Files += found.Files
+	r.Bytes += found.Bytes
+	for _, d := range found.Differences {
+		r.Differences = append(r.Differences, Difference{t.id, t.fix, d.Path, d.Field, d.Got, d.Want})
+	}
 }
 
 // moved reports whether dir is no longer where the target is.
@@ -294,61 +306,4 @@ func (s *Store) openTarget(t verifyTarget) (*os.File, error) {
 	}
 	dir, _, err := s.openFix(t.id)
 	return dir, err
-}
-
-// layerCheck is the verification of one layer.
-type layerCheck struct {
-	form   Format
-	target verifyTarget
-	quick  bool
-	jobs   int
-	files  atomic.Int64
-	bytes  atomic.Int64
-	mu     sync.Mutex
-	live   int64 // paths that the journal says are there, without the root
-	found  []Difference
-}
-
-func (c *layerCheck) differ(path, field, got, want string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.found) < maxDifferences {
-		c.found = append(c.found, Difference{c.target.id, c.target.fix, path, field, got, want})
-	}
-}
-
-// report adds what was found to a report.
-func (c *layerCheck) report(r *Report) {
-	slices.SortStableFunc(c.found, func(a, b Difference) int { return strings.Compare(a.Path, b.Path) })
-	r.Layers++
-	r.Files += c.files.Load()
-	r.Bytes += c.bytes.Load()
-	r.Differences = append(r.Differences, c.found...)
-}
-
-// run compares one layer with its records.
-func (c *layerCheck) run(ctx context.Context, layer *os.File) error {
-	rec, err := readRecord(layer)
-	if err != nil {
-		return err
-	}
-	if rec.DiffID != c.target.id {
-		c.differ("", "record", "that of "+string(rec.DiffID), string(c.target.id))
-	}
-	j, err := journal.ReadIndex(layer)
-	if err != nil {
-		return err
-	}
-	root, err := durable.OpenDirAt(layer, fsDir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(c.jobs)
-	err = c.dispatch(ctx, group, layer, root, j)
-	if err := errors.Join(group.Wait(), err); err != nil {
-		return err
-	}
-	return c.extras(layer, root, j)
 }

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layercheck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/lowerdir"
+	"github.com/layerctl/layerctl/layer"
+)
+
+func (c *Check) comparePaths(ctx context.Context, root *os.File, batch []expected) error {
+	for i := range batch {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := c.comparePath(root, &batch[i]); err != nil {
+			return fmt.Errorf("%q: %w", batch[i].Path, err)
+		}
+		c.files.Add(1)
+	}
+	return nil
+}
+
+// comparePath reports differences to c; its error is one of reading at all.
+func (c *Check) comparePath(root *os.File, e *expected) error {
+	f, err := fsat.Find(root, e.Path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		c.Differ(e.Path, "missing", "", "")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	a, st, err := lowerdir.Attributes(f)
+	if err != nil {
+		return err
+	}
+	if e.Type == layer.Hardlink {
+		return c.checkLink(root, e, st)
+	}
+	if got := lowerdir.Type(f, st, c.o.Form); got != e.Type {
+		c.Differ(e.Path, "type", typeName(got), typeName(e.Type))
+		return nil
+	}
+	if e.Type == layer.Whiteout {
+		return nil // it has no attributes that matter
+	}
+	c.checkAttributes(e, a, st)
+	if !c.o.Quick {
+		c.checkXattrs(e, a)
+	}
+	switch e.Type {
+	case layer.Regular:
+		return c.checkContent(f, e, st)
+	case layer.Directory:
+		c.checkOpaque(f, e)
+	case layer.Symlink:
+		if got, err := fsat.Readlink(f); err != nil || got != e.Linkname {
+			c.Differ(e.Path, "target", fmt.Sprintf("%q", got), fmt.Sprintf("%q", e.Linkname))
+		}
+	case layer.CharDevice, layer.BlockDevice:
+		got := fmt.Sprintf("%d:%d", unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev)))
+		if want := fmt.Sprintf("%d:%d", e.Major, e.Minor); got != want {
+			c.Differ(e.Path, "device", got, want)
+		}
+	}
+	return nil
+}
+
+func (c *Check) checkLink(root *os.File, e *expected, st unix.Stat_t) error {
+	if e.sameAs == "" {
+		return nil
+	}
+	target, err := fsat.Find(root, e.sameAs)
+	if err != nil {
+		return nil // the target itself is reported
+	}
+	defer target.Close()
+	var want unix.Stat_t
+	if err := unix.Fstat(int(target.Fd()), &want); err != nil {
+		return err
+	}
+	if st.Ino != want.Ino {
+		c.Differ(e.Path, "hard link", "another file", fmt.Sprintf("the same file as %q", e.sameAs))
+	}
+	return nil
+}
+
+func typeName(t layer.Type) string {
+	names := map[layer.Type]string{
+		layer.Regular: "a file", layer.Directory: "a directory", layer.Symlink: "a symbolic link",
+		layer.CharDevice: "a character device", layer.BlockDevice: "a block device", layer.FIFO: "a FIFO", layer.Whiteout: "a whiteout",
+	}
+	return names[t]
+}
+
+func (c *Check) checkAttributes(e *expected, a fsat.Attributes, st unix.Stat_t) {
+	if e.Type != layer.Symlink && a.Mode != e.Mode {
+		c.Differ(e.Path, "mode", fmt.Sprintf("%04o", a.Mode), fmt.Sprintf("%04o", e.Mode))
+	}
+	// Mapped ids are the image's inside the user namespace only.
+	if c.o.Form.IDs == layer.HostIDs || c.o.Form.IDs == layer.MappedIDs && os.Geteuid() == 0 {
+		if a.UID != e.UID || a.GID != e.GID {
+			c.Differ(e.Path, "owner", fmt.Sprintf("%d:%d", a.UID, a.GID), fmt.Sprintf("%d:%d", e.UID, e.GID))
+		}
+	}
+	if e.Type == layer.Regular && st.Size != e.Size {
+		c.Differ(e.Path, "size", fmt.Sprint(st.Size), fmt.Sprint(e.Size))
+	}
+	sec, nsec := a.Modified.Unix()
+	// A filesystem may keep whole seconds only.
+	if sec != e.ModTime.Unix() || nsec != 0 && nsec != int64(e.ModTime.Nanosecond()) {
+		got := fmt.Sprintf("%d.%09d", sec, nsec)
+		c.Differ(e.Path, "time", got, fmt.Sprintf("%d.%09d", e.ModTime.Unix(), e.ModTime.Nanosecond()))
+	}
+}
+
+func (c *Check) checkXattrs(e *expected, a fsat.Attributes) {
+	all := maps.Clone(a.Xattrs)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, e.Xattrs)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		got, has := a.Xattrs[name]
+		want, had := e.Xattrs[name]
+		if lowerdir.IsLocal(name) || has == had && got == want {
+			continue
+		}
+		show := func(value string, there bool) string {
+			if !there {
+				return "absent"
+			}
+			return fmt.Sprintf("%.100q", value)
+		}
+		c.Differ(e.Path, "xattr "+name, show(got, has), show(want, had))
+	}
+}
+
+// checkOpaque compares the mark that the kernel goes by; on a root it goes by
+// none.
+func (c *Check) checkOpaque(f *os.File, e *expected) {
+	got, want := lowerdir.IsOpaque(f, c.o.Form), e.Opaque != layer.Transparent
+	if e.Path != "." && got != want {
+		c.Differ(e.Path, "opaque", fmt.Sprint(got), fmt.Sprint(want))
+	}
+}
+
+func (c *Check) checkContent(f *os.File, e *expected, st unix.Stat_t) error {
+	if c.o.Quick || st.Size != e.Size {
+		return nil
+	}
+	in, err := fsat.Reopen(f)
+	if errors.Is(err, fs.ErrPermission) && c.o.Form.IDs == layer.SquashedIDs {
+		return nil // its owner may not read it: that is its mode
+	}
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	n, err := io.Copy(sum, in)
+	c.bytes.Add(n)
+	if err != nil && !errors.Is(err, unix.EIO) {
+		return err
+	}
+	if got := sum.Sum32(); err != nil || got != e.Sum {
+		what := fmt.Sprintf("CRC-32C %08x", got)
+		if err != nil {
+			what = err.Error()
+		}
+		c.Differ(e.Path, "content", what, fmt.Sprintf("CRC-32C %08x", e.Sum))
+	}
+	return nil
+}
