@@ -87,7 +87,7 @@ var imports = map[string][]string{
 	"internal/hosts":      {"errkind"},
 	"internal/entryname":  {"layer"},
 	"internal/inflate":    {},
-	"internal/journal":    {"layer", "errkind"},
+	"internal/journal":    {"internal/fsat", "layer", "errkind"},
 	"internal/layerdisk":  {"internal/entryname", "internal/fsat"},
 	"internal/layerxattr": {"internal/entryname", "internal/layerdisk", "layer"},
 	"internal/layertar":   {},

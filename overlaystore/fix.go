@@ -102,11 +102,19 @@ func (s *Store) hasFix(chain digest.Digest) (bool, error) {
 	return err == nil && (s.noSync || strings.HasPrefix(rel, fixDir+"/")), err
 }
 
+// fixTarget is a staging that a fix layer is built in.
+type fixTarget struct{ *Staging }
+
+// Room keeps the reserve of free space out of the fix layer's reach.
+func (t fixTarget) Room(bytes uint64) error {
+	return t.store.Room(bytes+t.store.reserve, 1)
+}
+
 func (s *Store) fillFix(ctx context.Context, g *Staging, p *fixlayer.Plan) error {
 	if err := durable.Fault(ctx, "fill fix layer"); err != nil {
 		return err
 	}
-	built, err := p.Build(g)
+	built, err := p.Build(fixTarget{g})
 	if err != nil {
 		return err
 	}

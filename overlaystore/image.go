@@ -152,6 +152,9 @@ func (s *Store) Images() ([]Image, error) {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
 	refs, err := s.refs()
+	if fsat.IsShortage(err) {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
 	errs := []error{err}
 	var list []Image
 	for _, file := range names {
@@ -162,6 +165,9 @@ func (s *Store) Images() ([]Image, error) {
 		img, err := s.image(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile
+		}
+		if fsat.IsShortage(err) {
+			return nil, fmt.Errorf("list images: %w", err) // no image is damaged
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("image %s: %w", name, err))

@@ -46,6 +46,10 @@ type Options struct {
 	// layer.XattrMarks are for filesystems that refuse devices 0:0, as overlayfs does
 	// itself; they take Linux 6.8.
 	Whiteouts layer.Whiteouts
+	// Reserve is the space in bytes that stays free on the store's filesystem
+	// when a fix layer is made; 0 means 64 MiB, less than zero none. Layers
+	// have their own, see unpack.Limits.
+	Reserve int64
 }
 
 // Store is an open store. Its methods may be called by many goroutines, and
@@ -62,6 +66,7 @@ type Store struct {
 	existing, readOnly bool
 	wanted             layer.Form // of ids and whiteouts; "" leaves one open
 	boot               string     // id of this boot
+	reserve            uint64     // bytes that fix layers leave free
 	// facts are those of layers whose record was read or written, by diffID.
 	facts sync.Map
 	// writers are not in use, and wait for another layer: an image can have
@@ -114,6 +119,10 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	if o.Reserve == 0 {
+		o.Reserve = 64 << 20
+	}
+	s.reserve = uint64(max(o.Reserve, 0))
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), s.Close())
 	}
@@ -286,7 +295,10 @@ func (s *Store) openDirs() error {
 	for _, name := range subdirs {
 		dir, err := durable.OpenDirAt(s.root, name)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrDamaged, err)
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+				err = fmt.Errorf("%w: %w", ErrDamaged, err)
+			}
+			return err
 		}
 		s.dirs[name] = dir
 		var st unix.Stat_t

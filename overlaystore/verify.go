@@ -175,7 +175,11 @@ func (s *Store) verifyRefs() error {
 	refs, err := s.refs()
 	errs := []error{err}
 	for manifest, names := range refs {
-		if _, err := s.Image(manifest); err != nil {
+		_, err := s.Image(manifest)
+		if fsat.IsShortage(err) {
+			return err
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("reference %q: %w: %w", strings.Join(names, ", "), ErrDamaged, err))
 		}
 	}

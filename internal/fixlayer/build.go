@@ -24,6 +24,8 @@ type Target interface {
 	Dir() *os.File
 	// Record adds an entry to its journal.
 	Record(layer.Entry) error
+	// Room says whether there is space for so many bytes more in one file.
+	Room(bytes uint64) error
 }
 
 // Built counts what a fix layer has.

@@ -36,6 +36,9 @@ func (b *builder) copy(source place, names []string) error {
 	}
 	defer dir.Close()
 	e := addAttributes(a, layer.Entry{Path: names[0]})
+	if err := b.g.Room(uint64(st.Size)); err != nil {
+		return err
+	}
 	if st.Mode&unix.S_IFMT == unix.S_IFREG {
 		err = copyRegular(from, dir, name, a, b.form, &e)
 	} else {
@@ -96,7 +99,9 @@ func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a fsa
 			err = unix.Symlinkat(e.Linkname, fd, name)
 		}
 	default:
-		e.Type = lowerdir.Type(from, st, form)
+		if e.Type, err = lowerdir.Type(from, st, form); err != nil {
+			return err
+		}
 		e.Major, e.Minor = unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))
 		err = unix.Mknodat(fd, name, st.Mode, int(st.Rdev))
 	}
@@ -129,6 +134,9 @@ func (l *layerView) namesOf(p string) ([]string, error) {
 	}
 	for _, name := range candidates {
 		other, err := fsat.Find(l.FS, name)
+		if fsat.IsShortage(err) {
+			return nil, err
+		}
 		if err != nil {
 			continue // removed again by the layer itself
 		}

@@ -104,15 +104,19 @@ func (l *layerView) read(p string) (state, error) {
 	switch stat.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
 		st.kind = directory
-		st.opaque = lowerdir.IsOpaque(f, l.form)
+		st.opaque, err = lowerdir.IsOpaque(f, l.form)
 	default:
 		st.kind = other
 		// Where a foreign link belongs there is a whiteout on disk.
-		if _, linked := l.foreign[p]; !linked && lowerdir.IsWhiteout(f, stat, l.form) {
+		if _, linked := l.foreign[p]; linked {
+			return st, nil
+		}
+		var whiteout bool
+		if whiteout, err = lowerdir.IsWhiteout(f, stat, l.form); whiteout {
 			st.kind = whiteoutKind
 		}
 	}
-	return st, nil
+	return st, err
 }
 
 // hides reports whether lower layers have no say at the path or, for a
@@ -226,6 +230,9 @@ func (v view) resolve(p string) (place, kind, error) {
 			continue
 		}
 		target, err := v[i].readlink(next)
+		if fsat.IsShortage(err) {
+			return place{}, nothing, err
+		}
 		if links++; err != nil || links > maxSymlinks {
 			return place{}, nothing, nil // no way through here
 		}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -115,5 +117,42 @@ func BenchmarkRecord(b *testing.B) {
 	}
 	if err := w.End(); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// failingReader ends with an error instead of the end.
+type failingReader struct {
+	raw []byte
+	err error
+}
+
+func (r *failingReader) Read(p []byte) (int, error) {
+	if len(r.raw) == 0 {
+		return 0, r.err
+	}
+	n := copy(p, r.raw[:1])
+	r.raw = r.raw[n:]
+	return n, nil
+}
+
+// A process that runs out of descriptors or memory has not found a damaged
+// journal; a disk that does not give back what it was given has.
+func TestShortageIsNoDamage(t *testing.T) {
+	raw := encode(t, []layer.Entry{{Path: "a", Type: layer.Regular, ModTime: testTime}, {Path: "b", Type: layer.Directory, ModTime: testTime}})
+	for _, c := range []struct {
+		err     error
+		damaged bool
+	}{{unix.ENOMEM, false}, {unix.EMFILE, false}, {unix.ENFILE, false}, {unix.EINTR, false}, {unix.EIO, true}, {io.EOF, true}} {
+		for n := range raw {
+			r, err := newReader(&failingReader{raw[:n], c.err})
+			if err == nil {
+				for _, err = range r.All() {
+				}
+				r.Close()
+			}
+			if errors.Is(err, ErrDamaged) != c.damaged || c.err != io.EOF && !errors.Is(err, c.err) {
+				t.Errorf("%v after %d of %d bytes: %v, want damage: %v", c.err, n, len(raw), err, c.damaged)
+			}
+		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -95,7 +96,7 @@ func (f *Reader) ReadByte() (byte, error) {
 
 func (f *Reader) full(b []byte) error {
 	if _, err := io.ReadFull(f.r, b); err != nil {
-		return fmt.Errorf("%w: %s ends early: %w", ErrDamaged, Name, err)
+		return readError(err)
 	}
 	f.sum = crc32.Update(f.sum, castagnoli, b)
 	return nil
@@ -105,7 +106,7 @@ func (f *Reader) full(b []byte) error {
 func (f *Reader) next() (layer.Entry, error) {
 	size, err := binary.ReadUvarint(f)
 	if err != nil {
-		return layer.Entry{}, fmt.Errorf("%w: %s ends early: %w", ErrDamaged, Name, noEOF(err))
+		return layer.Entry{}, readError(err)
 	}
 	if size == 0 {
 		return layer.Entry{}, f.end()
@@ -130,7 +131,7 @@ func (f *Reader) next() (layer.Entry, error) {
 func (f *Reader) end() error {
 	count, err := binary.ReadUvarint(f)
 	if err != nil {
-		return fmt.Errorf("%w: %s ends early: %w", ErrDamaged, Name, noEOF(err))
+		return readError(err)
 	}
 	want := f.sum
 	var sum [4]byte
@@ -140,18 +141,25 @@ func (f *Reader) end() error {
 	if count != f.count || binary.LittleEndian.Uint32(sum[:]) != want {
 		return fmt.Errorf("%w: %s does not match its checksum", ErrDamaged, Name)
 	}
-	if _, err := f.r.ReadByte(); err != io.EOF {
+	if _, err := f.r.ReadByte(); fsat.IsShortage(err) {
+		return readError(err)
+	} else if err != io.EOF {
 		return fmt.Errorf("%w: %s goes on after its end", ErrDamaged, Name)
 	}
 	return io.EOF
 }
 
-// noEOF keeps a torn file from looking like the end of a whole one.
-func noEOF(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
+// readError is of a journal that was not read to its end. It is damaged,
+// unless this process could not read on. A torn file never looks like the end
+// of a whole one.
+func readError(err error) error {
+	if fsat.IsShortage(err) {
+		return fmt.Errorf("read %s: %w", Name, err)
 	}
-	return err
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("%w: %s ends early: %w", ErrDamaged, Name, err)
 }
 
 // fieldReader takes fields off a record; bad is sticky.

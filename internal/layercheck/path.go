@@ -51,7 +51,11 @@ func (c *Check) comparePath(root *os.File, e *expected) error {
 	if e.Type == layer.Hardlink {
 		return c.checkLink(root, e, st)
 	}
-	if got := lowerdir.Type(f, st, c.o.Form); got != e.Type {
+	got, err := lowerdir.Type(f, st, c.o.Form)
+	if err != nil {
+		return err
+	}
+	if got != e.Type {
 		c.Differ(e.Path, "type", typeName(got), typeName(e.Type))
 		return nil
 	}
@@ -62,13 +66,22 @@ func (c *Check) comparePath(root *os.File, e *expected) error {
 	if !c.o.Quick {
 		c.checkXattrs(e, a)
 	}
+	return c.checkKind(f, e, st)
+}
+
+// checkKind compares what only files of one type have.
+func (c *Check) checkKind(f *os.File, e *expected, st unix.Stat_t) error {
 	switch e.Type {
 	case layer.Regular:
 		return c.checkContent(f, e, st)
 	case layer.Directory:
-		c.checkOpaque(f, e)
+		return c.checkOpaque(f, e)
 	case layer.Symlink:
-		if got, err := fsat.Readlink(f); err != nil || got != e.Linkname {
+		got, err := fsat.Readlink(f)
+		if fsat.IsShortage(err) {
+			return err
+		}
+		if err != nil || got != e.Linkname {
 			c.Differ(e.Path, "target", fmt.Sprintf("%q", got), fmt.Sprintf("%q", e.Linkname))
 		}
 	case layer.CharDevice, layer.BlockDevice:
@@ -85,6 +98,9 @@ func (c *Check) checkLink(root *os.File, e *expected, st unix.Stat_t) error {
 		return nil
 	}
 	target, err := fsat.Find(root, e.sameAs)
+	if fsat.IsShortage(err) {
+		return err
+	}
 	if err != nil {
 		return nil // the target itself is reported
 	}
@@ -152,11 +168,16 @@ func (c *Check) checkXattrs(e *expected, a fsat.Attributes) {
 
 // checkOpaque compares the mark that the kernel goes by; on a root it goes by
 // none.
-func (c *Check) checkOpaque(f *os.File, e *expected) {
-	got, want := lowerdir.IsOpaque(f, c.o.Form), e.Opaque != layer.Transparent
+func (c *Check) checkOpaque(f *os.File, e *expected) error {
+	got, err := lowerdir.IsOpaque(f, c.o.Form)
+	if err != nil {
+		return err
+	}
+	want := e.Opaque != layer.Transparent
 	if e.Path != "." && got != want {
 		c.Differ(e.Path, "opaque", fmt.Sprint(got), fmt.Sprint(want))
 	}
+	return nil
 }
 
 func (c *Check) checkContent(f *os.File, e *expected, st unix.Stat_t) error {

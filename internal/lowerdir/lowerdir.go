@@ -50,16 +50,21 @@ func SetAttributes(f *os.File, a fsat.Attributes, form layer.Form) error {
 }
 
 // IsOpaque reports whether the kernel takes the directory f for opaque.
-func IsOpaque(f *os.File, form layer.Form) bool {
+func IsOpaque(f *os.File, form layer.Form) (bool, error) {
 	value, err := fsat.GetXattrFD(int(f.Fd()), form.Xattr("opaque"))
-	return err == nil && value == "y"
+	return err == nil && value == "y", shortage(f, err)
 }
 
 // Type is the type of f, which may be opened with O_PATH.
-func Type(f *os.File, st unix.Stat_t, form layer.Form) layer.Type {
-	if IsWhiteout(f, st, form) {
-		return layer.Whiteout
+func Type(f *os.File, st unix.Stat_t, form layer.Form) (layer.Type, error) {
+	whiteout, err := IsWhiteout(f, st, form)
+	if whiteout || err != nil {
+		return layer.Whiteout, err
 	}
+	return typeOf(st), nil
+}
+
+func typeOf(st unix.Stat_t) layer.Type {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		return layer.Regular
@@ -76,13 +81,22 @@ func Type(f *os.File, st unix.Stat_t, form layer.Form) layer.Type {
 }
 
 // IsWhiteout recognises a whiteout in the form of a store.
-func IsWhiteout(f *os.File, st unix.Stat_t, form layer.Form) bool {
+func IsWhiteout(f *os.File, st unix.Stat_t, form layer.Form) (bool, error) {
 	if st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 {
-		return true
+		return true, nil
 	}
 	if form.Whiteouts != layer.XattrMarks || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != 0 {
-		return false
+		return false, nil
 	}
 	has, err := fsat.HasXattrFD(int(f.Fd()), form.Xattr("whiteout"))
-	return err == nil && has
+	return err == nil && has, shortage(f, err)
+}
+
+// shortage is err where it says nothing of f. Any other error of reading a mark
+// means that f has none.
+func shortage(f *os.File, err error) error {
+	if !fsat.IsShortage(err) {
+		return nil
+	}
+	return &os.PathError{Op: "getxattr", Path: f.Name(), Err: err}
 }

@@ -65,7 +65,7 @@ func openStore(c *cli.Context, existing bool) (*overlaystore.Store, error) {
 	if without != nil && !c.Bool("quiet") {
 		terminal.NewConsole(c.App.ErrWriter).Hint("the owners of files are only recorded in this store: %v", without)
 	}
-	return overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: logger(c), IDs: ids, Whiteouts: whiteouts, NoSync: c.Bool("no-sync"), Existing: existing})
+	return overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: logger(c), IDs: ids, Whiteouts: whiteouts, NoSync: c.Bool("no-sync"), Existing: existing, Reserve: Limits(c).Reserve})
 }
 
 // BeforeStdin is for a command that reads standard input before it opens the
