@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // Commit makes sealed layers visible, durably: one syncfs for them all, then
@@ -24,7 +25,7 @@ func (s *Store) Commit(ctx context.Context, layers ...*Staging) error {
 	if len(layers) == 0 {
 		return nil
 	}
-	err := s.commit(ctx, s.dirs[layersDir], "", layers)
+	err := s.commit(ctx, s.dirs[storedirs.Layers], "", layers)
 	for _, g := range layers {
 		err = errors.Join(err, g.Discard())
 	}
@@ -95,7 +96,7 @@ func moveIn(ctx context.Context, into *os.File, layers []*Staging, noSync bool) 
 // stagings are discarded.
 func renameAll(ctx context.Context, into *os.File, layers []*Staging) (moved []*Staging, err error) {
 	for _, g := range layers {
-		err := durable.RenameNoReplace(ctx, g.store.dirs[stagingDir], g.name, into, g.final)
+		err := durable.RenameNoReplace(ctx, g.store.dirs[storedirs.Staging], g.name, into, g.final)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
@@ -108,7 +109,7 @@ func renameAll(ctx context.Context, into *os.File, layers []*Staging) (moved []*
 }
 
 func (g *Staging) takeBack(from *os.File) error {
-	err := unix.Renameat2(int(from.Fd()), g.final, int(g.store.dirs[stagingDir].Fd()), g.name, unix.RENAME_NOREPLACE)
+	err := unix.Renameat2(int(from.Fd()), g.final, int(g.store.dirs[storedirs.Staging].Fd()), g.name, unix.RENAME_NOREPLACE)
 	if err != nil {
 		return fmt.Errorf("take back layer %s: %w", g.diffID, err)
 	}
@@ -118,11 +119,11 @@ func (g *Staging) takeBack(from *os.File) error {
 // openUnsynced opens the place for layers that are not synced. Its name is
 // this boot's, so that the next boot knows what not to believe.
 func (s *Store) openUnsynced(ctx context.Context) (*os.File, error) {
-	err := durable.Mkdir(ctx, s.dirs[unsyncedDir], s.boot, 0o700)
+	err := durable.Mkdir(ctx, s.dirs[storedirs.Unsynced], s.boot, 0o700)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	return durable.OpenDirAt(s.dirs[unsyncedDir], s.boot)
+	return durable.OpenDirAt(s.dirs[storedirs.Unsynced], s.boot)
 }
 
 func plural(n int, noun string) string {

@@ -19,6 +19,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/disktest"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // syncBuffer is a log that several goroutines write.
@@ -213,7 +214,7 @@ func TestManyProcesses(t *testing.T) {
 	if _, err := s.Prune(t.Context(), PruneOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	checkEmpty(t, s, stagingDir, trashDir, leasesDir)
+	checkEmpty(t, s, storedirs.Staging, storedirs.Trash, storedirs.Leases)
 }
 
 // crowd are the commands of TestManyProcesses beside the usual ones, with the

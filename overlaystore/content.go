@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -34,7 +35,7 @@ func (s *Store) OpenLayer(diffID digest.Digest) (*LayerDir, error) {
 	if err != nil {
 		return nil, err
 	}
-	fs, err := durable.OpenDirAt(dir, fsDir)
+	fs, err := durable.OpenDirAt(dir, storedirs.LowerDir)
 	if err != nil {
 		return nil, fmt.Errorf("open layer %s: %w", diffID, errors.Join(err, dir.Close()))
 	}

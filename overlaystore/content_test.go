@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 func TestLayerDir(t *testing.T) {
@@ -69,7 +70,7 @@ func TestEntriesEndWithAnError(t *testing.T) {
 	if err := last(done); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that is done: got %v", err)
 	}
-	path := filepath.Join(s.Path(), layersDir, diffID.Encoded(), journal.Name)
+	path := filepath.Join(s.Path(), storedirs.Layers, diffID.Encoded(), journal.Name)
 	if err := os.Truncate(path, 4); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/probe"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // The errors that callers branch on, with errors.Is. Errors of the operating
@@ -25,5 +26,5 @@ var (
 	ErrUnsupported = probe.ErrUnsupported
 	// ErrFormat: the directory is no store, or one of a format that this
 	// version does not know.
-	ErrFormat = errkind.New(errkind.Filesystem, "unknown store format")
+	ErrFormat = storedirs.ErrFormat
 )

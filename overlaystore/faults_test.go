@@ -21,6 +21,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // command is one thing that is done to a store, with every step of it a place
@@ -114,7 +115,7 @@ func damageApp(ctx context.Context, s *Store) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range []string{layersDir + "/" + layerID("app").Encoded(), fixDir + "/" + img.Fix.Encoded()} {
+	for _, path := range []string{storedirs.Layers + "/" + layerID("app").Encoded(), storedirs.Fix + "/" + img.Fix.Encoded()} {
 		if err := os.Truncate(filepath.Join(s.Path(), path, journal.Name), 0); err != nil {
 			return err
 		}
@@ -167,10 +168,10 @@ func checkSound(t *testing.T, dir string, c command, when string) {
 		t.Errorf("%s, then a prune: %v", when, err)
 	}
 	verifySound(t, s, when)
-	checkEmpty(t, s, stagingDir, trashDir, leasesDir)
-	for _, name := range []string{imagesDir, refsDir, layersDir} {
+	checkEmpty(t, s, storedirs.Staging, storedirs.Trash, storedirs.Leases)
+	for _, name := range []string{storedirs.Images, storedirs.Refs, storedirs.Layers} {
 		list, err := fsat.Names(s.dirs[name])
-		if want := map[string]int{imagesDir: 2, refsDir: 2, layersDir: 3}[name]; err != nil || len(list) != want {
+		if want := map[string]int{storedirs.Images: 2, storedirs.Refs: 2, storedirs.Layers: 3}[name]; err != nil || len(list) != want {
 			t.Errorf("%s: %s holds %q, error %v; want %d names", when, name, list, err, want)
 		}
 	}
@@ -269,7 +270,7 @@ func TestFailedCommitShowsNothing(t *testing.T) {
 	if err := s.Commit(ctx, g); !errors.Is(err, unix.EIO) {
 		t.Errorf("error %v, want EIO", err)
 	}
-	checkEmpty(t, s, layersDir, stagingDir)
+	checkEmpty(t, s, storedirs.Layers, storedirs.Staging)
 }
 
 // Creating a store is a command of its own: what one attempt leaves the next

@@ -8,10 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/layer"
-	"golang.org/x/sys/unix"
 )
 
 type file = layertest.File

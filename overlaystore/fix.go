@@ -11,10 +11,12 @@ import (
 	"path"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fixlayer"
+	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/manifest"
-	"github.com/opencontainers/go-digest"
 )
 
 const fixPrefix = "fix-" // of a fix layer's lock, and of its name when unsynced
@@ -57,7 +59,7 @@ func (s *Store) fixLayer(chain digest.Digest) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return rel + "/" + fsDir, dir.Close()
+	return rel + "/" + storedirs.LowerDir, dir.Close()
 }
 
 // openFix opens a fix layer, once: whoever opens it again by its path may find
@@ -67,7 +69,7 @@ func (s *Store) openFix(chain digest.Digest) (dir *os.File, rel string, err erro
 	if err != nil {
 		return nil, "", err
 	}
-	for _, rel := range []string{fixDir + "/" + name, unsyncedDir + "/" + s.boot + "/" + fixPrefix + name} {
+	for _, rel := range []string{storedirs.Fix + "/" + name, storedirs.Unsynced + "/" + s.boot + "/" + fixPrefix + name} {
 		dir, err := durable.OpenDirAt(s.root, rel)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return dir, rel, err
@@ -90,7 +92,7 @@ func (s *Store) makeFix(ctx context.Context, chain digest.Digest, p *fixlayer.Pl
 	if err := s.fillFix(ctx, g, p); err != nil {
 		return err
 	}
-	return s.commit(ctx, s.dirs[fixDir], fixPrefix, []*Staging{g})
+	return s.commit(ctx, s.dirs[storedirs.Fix], fixPrefix, []*Staging{g})
 }
 
 // hasFix is [Store.HasLayer] for a fix layer.
@@ -99,7 +101,7 @@ func (s *Store) hasFix(chain digest.Digest) (bool, error) {
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
-	return err == nil && (s.noSync || strings.HasPrefix(rel, fixDir+"/")), err
+	return err == nil && (s.noSync || strings.HasPrefix(rel, storedirs.Fix+"/")), err
 }
 
 // fixTarget is a staging that a fix layer is built in.
@@ -152,7 +154,7 @@ func (s *Store) openForFix(l stackLayer) (fixlayer.Layer, error) {
 	if err != nil {
 		return fixlayer.Layer{}, errors.Join(fmt.Errorf("layer %s: %w", l.diffID, err), dir.Close())
 	}
-	fs, err := durable.OpenDirAt(dir, fsDir)
+	fs, err := durable.OpenDirAt(dir, storedirs.LowerDir)
 	if err != nil {
 		return fixlayer.Layer{}, errors.Join(err, dir.Close())
 	}

@@ -15,11 +15,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/layerctl/layerctl/internal/fsat"
-	"github.com/layerctl/layerctl/internal/lowerdir"
-	"github.com/layerctl/layerctl/layer"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/lowerdir"
+	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/layer"
 )
 
 type testLayer struct {
@@ -362,7 +364,7 @@ func TestForeignLinkWithoutTarget(t *testing.T) {
 			t.Errorf("target %q: %v, want ErrMalformed", target, err)
 		}
 	}
-	checkEmpty(t, s, imagesDir, fixDir, stagingDir)
+	checkEmpty(t, s, storedirs.Images, storedirs.Fix, storedirs.Staging)
 }
 
 // The kernel mounts 500 layers, and the fix layer is one: an image that has as
@@ -393,7 +395,7 @@ func TestFixLayerIsOneTooMany(t *testing.T) {
 		if _, err := s.Image(img.Manifest); !errors.Is(err, ErrNotFound) {
 			t.Errorf("the image: %v, want ErrNotFound", err)
 		}
-		if fixes, err := fsat.Names(s.dirs[fixDir]); err != nil || len(fixes) != 1 {
+		if fixes, err := fsat.Names(s.dirs[storedirs.Fix]); err != nil || len(fixes) != 1 {
 			t.Errorf("fix layers %q, error %v; want the one of %d layers", fixes, err, maxLower-1)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -42,7 +43,7 @@ func FormatOf(dir string) (Format, error) {
 		return Format{}, fmt.Errorf("read the form of store %q: %w", dir, err)
 	}
 	defer root.Close()
-	raw, err := readFile(root, formatFile, maxFormat)
+	raw, err := storedirs.ReadFormat(root)
 	if err != nil {
 		return Format{}, fmt.Errorf("read the form of store %q: %w", dir, err)
 	}
@@ -52,9 +53,6 @@ func FormatOf(dir string) (Format, error) {
 	}
 	return f, nil
 }
-
-// maxFormat bounds store.json in bytes.
-const maxFormat = 1 << 16
 
 func parseFormat(raw []byte) (Format, error) {
 	var f Format

@@ -17,6 +17,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // Image is images/<manifest-hex>.json: one image for one platform.
@@ -78,7 +79,7 @@ func (s *Store) putImage(ctx context.Context, name string, img Image) (Image, er
 	if err != nil {
 		return img, err
 	}
-	return img, durable.WriteFile(ctx, s.dirs[imagesDir], name+jsonSuffix, append(raw, '\n'), 0o600)
+	return img, durable.WriteFile(ctx, s.dirs[storedirs.Images], name+jsonSuffix, append(raw, '\n'), 0o600)
 }
 
 // shareWithFix keeps prune away once the image has its fix layer. Building it
@@ -129,7 +130,7 @@ func (s *Store) Image(manifest digest.Digest) (Image, error) {
 
 func (s *Store) image(name string) (Image, error) {
 	var img Image
-	raw, err := readFile(s.dirs[imagesDir], name+jsonSuffix, maxImage)
+	raw, err := storedirs.ReadFile(s.dirs[storedirs.Images], name+jsonSuffix, maxImage)
 	if err != nil {
 		return img, err
 	}
@@ -139,7 +140,7 @@ func (s *Store) image(name string) (Image, error) {
 	if _, err := hexName(img.Manifest); err != nil {
 		return img, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	st, err := fsat.Lstat(s.dirs[imagesDir], name+jsonSuffix)
+	st, err := fsat.Lstat(s.dirs[storedirs.Images], name+jsonSuffix)
 	img.Used = time.Unix(st.Mtim.Unix())
 	return img, err
 }
@@ -147,7 +148,7 @@ func (s *Store) image(name string) (Image, error) {
 // Images lists all images, each with its references; those that cannot be
 // read are left out, and the error names them.
 func (s *Store) Images() ([]Image, error) {
-	names, err := fsat.Names(s.dirs[imagesDir])
+	names, err := fsat.Names(s.dirs[storedirs.Images])
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
@@ -185,7 +186,7 @@ func (s *Store) Images() ([]Image, error) {
 func (s *Store) Touch(manifest digest.Digest) {
 	now := []unix.Timespec{{Nsec: unix.UTIME_NOW}, {Nsec: unix.UTIME_NOW}}
 	name := manifest.Encoded() + jsonSuffix
-	if err := unix.UtimesNanoAt(int(s.dirs[imagesDir].Fd()), name, now, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.UtimesNanoAt(int(s.dirs[storedirs.Images].Fd()), name, now, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		s.log.Debug("note when an image was used", "image", manifest, "error", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -52,11 +52,8 @@ type LayerRecord struct {
 	Notes map[string]int64 `json:"notes,omitempty"`
 }
 
-// The files of a layer's directory.
-const (
-	fsDir      = "fs"
-	recordFile = "layer.json"
-)
+// recordFile is in a layer's directory, beside the lower dir and the journal.
+const recordFile = "layer.json"
 
 // maxRecord bounds layer.json. A layer of a million implied directories with
 // long names stays below it.
@@ -81,17 +78,17 @@ func (s *Store) openLayer(diffID digest.Digest) (dir *os.File, rel string, err e
 	if err != nil {
 		return nil, "", err
 	}
-	dir, err = durable.OpenDirAt(s.dirs[layersDir], name)
+	dir, err = durable.OpenDirAt(s.dirs[storedirs.Layers], name)
 	if err == nil {
-		return dir, layersDir + "/" + name, nil
+		return dir, storedirs.Layers + "/" + name, nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		dir, err = durable.OpenDirAt(s.dirs[unsyncedDir], s.boot+"/"+name)
+		dir, err = durable.OpenDirAt(s.dirs[storedirs.Unsynced], s.boot+"/"+name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", fmt.Errorf("layer %s: %w", diffID, ErrNotFound)
 	}
-	return dir, unsyncedDir + "/" + s.boot + "/" + name, err
+	return dir, storedirs.Unsynced + "/" + s.boot + "/" + name, err
 }
 
 // HasLayer reports whether the layer need not be fetched. Unless the store was
@@ -104,7 +101,7 @@ func (s *Store) HasLayer(diffID digest.Digest) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return s.noSync || strings.HasPrefix(rel, layersDir+"/"), dir.Close()
+	return s.noSync || strings.HasPrefix(rel, storedirs.Layers+"/"), dir.Close()
 }
 
 // Layer is a layer's record, or ErrNotFound.
@@ -123,19 +120,9 @@ func (s *Store) Layer(diffID digest.Digest) (LayerRecord, error) {
 	return rec, errors.Join(err, dir.Close())
 }
 
-// readFile reads one of the store's own files, which are never larger than
-// limit.
-func readFile(dir *os.File, name string, limit int64) ([]byte, error) {
-	raw, err := fsat.ReadFile(dir, name, limit)
-	if errors.Is(err, fsat.ErrTooLarge) {
-		err = fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return raw, err
-}
-
 func readRecord(dir *os.File) (LayerRecord, error) {
 	var rec LayerRecord
-	raw, err := readFile(dir, recordFile, maxRecord)
+	raw, err := storedirs.ReadFile(dir, recordFile, maxRecord)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errors.Join(ErrDamaged, err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // Lease keeps layers from being pruned while a process works with them,
@@ -70,7 +71,7 @@ func (s *Store) lease(ctx context.Context, rec leaseRecord) (*Lease, error) {
 		return nil, err
 	}
 	name := s.boot + "-" + rand.Text() + leaseSuffix
-	f, err := fsat.Create(s.dirs[leasesDir], name, 0o600)
+	f, err := fsat.Create(s.dirs[storedirs.Leases], name, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +96,7 @@ func (l *Lease) Release() error {
 	}
 	f := l.f
 	l.f = nil
-	err := unix.Unlinkat(int(l.store.dirs[leasesDir].Fd()), l.name, 0)
+	err := unix.Unlinkat(int(l.store.dirs[storedirs.Leases].Fd()), l.name, 0)
 	if err == unix.ENOENT {
 		err = nil
 	}
@@ -104,13 +105,13 @@ func (l *Lease) Release() error {
 
 // reapLeases removes the leases of processes that died.
 func (s *Store) reapLeases(ctx context.Context) error {
-	names, err := fsat.Names(s.dirs[leasesDir])
+	names, err := fsat.Names(s.dirs[storedirs.Leases])
 	if err != nil || len(names) == 0 {
 		return err
 	}
 	// Nobody writes a lease while the store is ours; when it is not, somebody
 	// else will reap.
-	unlock, err := durable.TryLock(ctx, s.root, lockFile, durable.Exclusive)
+	unlock, err := durable.TryLock(ctx, s.root, storedirs.LockFile, durable.Exclusive)
 	if err != nil || unlock == nil {
 		return err
 	}
@@ -122,7 +123,7 @@ func (s *Store) reapLeases(ctx context.Context) error {
 // leased are the layers of all living leases; dead ones it removes. Call it
 // with the store for yourself.
 func (s *Store) leased(ctx context.Context) (map[digest.Digest]string, error) {
-	names, err := fsat.Names(s.dirs[leasesDir])
+	names, err := fsat.Names(s.dirs[storedirs.Leases])
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +140,7 @@ func (s *Store) leased(ctx context.Context) (map[digest.Digest]string, error) {
 			return nil, err
 		}
 		if !alive {
-			err := durable.Remove(ctx, s.dirs[leasesDir], name)
+			err := durable.Remove(ctx, s.dirs[storedirs.Leases], name)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
 			}
@@ -153,7 +154,7 @@ func (s *Store) leased(ctx context.Context) (map[digest.Digest]string, error) {
 }
 
 func (s *Store) readLease(name string) (rec leaseRecord, alive bool, err error) {
-	f, err := fsat.OpenFile(s.dirs[leasesDir], name)
+	f, err := fsat.OpenFile(s.dirs[storedirs.Leases], name)
 	if err != nil {
 		return rec, false, err
 	}
@@ -161,7 +162,7 @@ func (s *Store) readLease(name string) (rec leaseRecord, alive bool, err error) 
 	if err := errors.Join(err, f.Close()); err != nil || free {
 		return rec, false, err
 	}
-	raw, err := readFile(s.dirs[leasesDir], name, maxLease)
+	raw, err := storedirs.ReadFile(s.dirs[storedirs.Leases], name, maxLease)
 	if err != nil {
 		return rec, true, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // linkBase is that of the numbers which name the short links: 500 of them
@@ -26,7 +27,7 @@ const linksLock = "links"
 // name of a short link in l/ that leads there, and makes those that are
 // missing, durably: the names stand in mount lines that people keep.
 func (s *Store) links(ctx context.Context, paths []string) ([]string, error) {
-	unlock, err := durable.Lock(ctx, s.dirs[locksDir], linksLock, durable.Exclusive, nil)
+	unlock, err := durable.Lock(ctx, s.dirs[storedirs.Locks], linksLock, durable.Exclusive, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func (s *Store) links(ctx context.Context, paths []string) ([]string, error) {
 		names[i] = name
 	}
 	if made {
-		return names, durable.SyncDir(ctx, s.dirs[linksDir])
+		return names, durable.SyncDir(ctx, s.dirs[storedirs.Links])
 	}
 	return names, nil
 }
@@ -62,8 +63,8 @@ func (s *Store) symlink(ctx context.Context, target, name string) error {
 	if err := durable.Fault(ctx, "symlink"); err != nil {
 		return err
 	}
-	if err := unix.Symlinkat(target, int(s.dirs[linksDir].Fd()), name); err != nil {
-		return fmt.Errorf("make link %s/%s: %w", linksDir, name, err)
+	if err := unix.Symlinkat(target, int(s.dirs[storedirs.Links].Fd()), name); err != nil {
+		return fmt.Errorf("make link %s/%s: %w", storedirs.Links, name, err)
 	}
 	return nil
 }
@@ -72,14 +73,14 @@ func (s *Store) symlink(ctx context.Context, target, name string) error {
 // Prune keeps the highest, so that no number names another layer later: a line
 // that somebody kept must fail then, and not mount a wrong layer.
 func (s *Store) readLinks() (byTarget map[string]string, last uint64, err error) {
-	names, err := fsat.Names(s.dirs[linksDir])
+	names, err := fsat.Names(s.dirs[storedirs.Links])
 	if err != nil {
 		return nil, 0, err
 	}
 	byTarget = make(map[string]string, len(names))
 	for _, name := range names {
 		n, err := strconv.ParseUint(name, linkBase, 64)
-		if err != nil || name == emptyLink {
+		if err != nil || name == storedirs.EmptyLink {
 			continue
 		}
 		target, err := s.readLink(name)
@@ -97,9 +98,9 @@ func (s *Store) readLinks() (byTarget map[string]string, last uint64, err error)
 
 func (s *Store) readLink(name string) (string, error) {
 	buf := make([]byte, 512)
-	n, err := unix.Readlinkat(int(s.dirs[linksDir].Fd()), name, buf)
+	n, err := unix.Readlinkat(int(s.dirs[storedirs.Links].Fd()), name, buf)
 	if err != nil {
-		return "", fmt.Errorf("read link %s/%s: %w", linksDir, name, err)
+		return "", fmt.Errorf("read link %s/%s: %w", storedirs.Links, name, err)
 	}
 	return string(buf[:n]), nil
 }

@@ -13,8 +13,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // Mounted is a live mount of an image of a store.
@@ -34,7 +36,7 @@ type Mounted struct {
 func (ix *mountIndex) mounted(e mounts.Entry, pid string, u mountUse) Mounted {
 	upper := e.Upper()
 	if strings.HasPrefix(upper, "../") { // seen from l/, as in a printed line
-		upper = filepath.Join(ix.path, linksDir, upper)
+		upper = filepath.Join(ix.path, storedirs.Links, upper)
 	}
 	return Mounted{
 		Target: e.Target, Source: e.Source, Type: e.Type, Manifest: u.manifest, PID: pid, Writable: !e.ReadOnly(), Upper: upper,
@@ -196,24 +198,24 @@ func (ix *mountIndex) claimed(e mounts.Entry) mountUse {
 // were the root. Which store's it is, only the source tells then.
 func belowClone(dir string) bool {
 	top, _, _ := strings.Cut(strings.TrimPrefix(dir, "/"), "/")
-	return top == layersDir || top == fixDir || top == linksDir || top == unsyncedDir
+	return top == storedirs.Layers || top == storedirs.Fix || top == storedirs.Links || top == storedirs.Unsynced
 }
 
 // rel is where a lower dir, as the kernel shows it, is under the store.
 func (ix *mountIndex) rel(dir string) (rel string, inside bool) {
 	if below, ok := strings.CutPrefix(dir, ix.path+"/"); ok {
-		if name, ok := strings.CutPrefix(below, linksDir+"/"); ok {
+		if name, ok := strings.CutPrefix(below, storedirs.Links+"/"); ok {
 			below = ix.links[name]
 		}
-		return strings.TrimSuffix(below, "/"+fsDir), true
+		return strings.TrimSuffix(below, "/"+storedirs.LowerDir), true
 	}
-	if target, ok := ix.links[strings.TrimPrefix(dir, linksDir+"/")]; ok {
-		return strings.TrimSuffix(target, "/"+fsDir), false
+	if target, ok := ix.links[strings.TrimPrefix(dir, storedirs.Links+"/")]; ok {
+		return strings.TrimSuffix(target, "/"+storedirs.LowerDir), false
 	}
 	// Seen through a bind mount or from another root the path is another, but
 	// its end is the same.
 	parts := strings.Split(dir, "/")
-	if n := len(parts); n >= 3 && parts[n-1] == fsDir && len(parts[n-2]) == digest.SHA256.Size()*2 {
+	if n := len(parts); n >= 3 && parts[n-1] == storedirs.LowerDir && len(parts[n-2]) == digest.SHA256.Size()*2 {
 		return path.Join(parts[n-3], parts[n-2]), false
 	}
 	return "", false

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/disktest"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // loopBytes is a filesystem's size that ext4 and xfs both take.
@@ -76,7 +77,7 @@ func TestPowerCutDoesHarmWithoutSync(t *testing.T) {
 	}
 	// Commit without its syncfs.
 	g.final = g.diffID.Encoded()
-	if err := moveIn(t.Context(), s.dirs[layersDir], []*Staging{g}, false); err != nil {
+	if err := moveIn(t.Context(), s.dirs[storedirs.Layers], []*Staging{g}, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Cut(); err != nil {
@@ -143,7 +144,7 @@ func TestFullDisk(t *testing.T) {
 				t.Errorf("error %q, want one that says %q", full, c.says)
 			}
 			verifySound(t, s, "with a full disk")
-			checkEmpty(t, s, stagingDir, trashDir)
+			checkEmpty(t, s, storedirs.Staging, storedirs.Trash)
 		})
 	}
 }

@@ -10,8 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/layerctl/layerctl/internal/probe"
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/probe"
 )
 
 // mountFor mounts a filesystem for a test, or skips.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // PruneOptions say what to prune. The zero value removes what nothing needs:
@@ -109,15 +110,15 @@ func (p *prune) sweep(ctx context.Context) error {
 		return nil
 	}
 	p.datesBack(gone)
-	for _, dir := range []string{imagesDir, refsDir} {
+	for _, dir := range []string{storedirs.Images, storedirs.Refs} {
 		if err := p.s.reapTemps(ctx, p.s.dirs[dir]); err != nil {
 			return err
 		}
 	}
-	if err := p.remove(ctx, refsDir, refs); err != nil {
+	if err := p.remove(ctx, storedirs.Refs, refs); err != nil {
 		return err
 	}
-	if err := p.remove(ctx, imagesDir, images); err != nil {
+	if err := p.remove(ctx, storedirs.Images, images); err != nil {
 		return err
 	}
 	if err := p.bin(ctx, gone); err != nil {
@@ -147,7 +148,7 @@ func (p *prune) look(ctx context.Context) (err error) {
 
 // measure reads the sizes of all directories that layers may be in.
 func (p *prune) measure() error {
-	for _, dir := range []string{layersDir, fixDir, unsyncedDir + "/" + p.s.boot} {
+	for _, dir := range []string{storedirs.Layers, storedirs.Fix, storedirs.Unsynced + "/" + p.s.boot} {
 		err := p.measureIn(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -172,7 +173,7 @@ func (p *prune) measureIn(rel string) error {
 			return err
 		}
 		hex, fix := strings.CutPrefix(name, fixPrefix)
-		z := size{made: time.Unix(st.Mtim.Unix()), fix: fix || rel == fixDir, id: digest.NewDigestFromEncoded(digest.SHA256, hex)}
+		z := size{made: time.Unix(st.Mtim.Unix()), fix: fix || rel == storedirs.Fix, id: digest.NewDigestFromEncoded(digest.SHA256, hex)}
 		// A layer without a record can be removed as well.
 		if f, err := durable.OpenDirAt(dir, name); err == nil {
 			rec, _ := readRecord(f)
@@ -235,7 +236,7 @@ func (p *prune) datesBack(gone []string) {
 	slices.SortStableFunc(p.images, func(a, b Image) int { return b.Used.Compare(a.Used) })
 	for i, img := range p.images {
 		if img.Used.After(p.now) {
-			p.date(p.s.dirs[imagesDir], img.Manifest.Encoded()+jsonSuffix, p.now.Add(-time.Duration(i)*time.Millisecond))
+			p.date(p.s.dirs[storedirs.Images], img.Manifest.Encoded()+jsonSuffix, p.now.Add(-time.Duration(i)*time.Millisecond))
 		}
 	}
 	for path, z := range p.sizes {
@@ -327,12 +328,12 @@ func (p *prune) bin(ctx context.Context, gone []string) error {
 			sync[from] = dir
 		}
 		trashed := rand.Text()
-		if err := durable.RenameNoReplace(ctx, sync[from], name, p.s.dirs[trashDir], trashed); err != nil {
+		if err := durable.RenameNoReplace(ctx, sync[from], name, p.s.dirs[storedirs.Trash], trashed); err != nil {
 			return err
 		}
 		p.trashed = append(p.trashed, trashed)
 	}
-	if err := durable.SyncDir(ctx, p.s.dirs[trashDir]); err != nil {
+	if err := durable.SyncDir(ctx, p.s.dirs[storedirs.Trash]); err != nil {
 		return err
 	}
 	for _, from := range slices.Sorted(maps.Keys(sync)) {
@@ -361,5 +362,5 @@ func (p *prune) dropLinks(ctx context.Context) error {
 		}
 	}
 	slices.Sort(stale)
-	return p.remove(ctx, linksDir, stale)
+	return p.remove(ctx, storedirs.Links, stale)
 }

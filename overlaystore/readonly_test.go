@@ -12,6 +12,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // A store that nothing can be written to is read, verified and put together.
@@ -32,12 +34,12 @@ func TestReadOnlyStore(t *testing.T) {
 		}},
 		{"without a lock file that was never made", func(t *testing.T, dir string) error {
 			return errors.Join(
-				os.Remove(filepath.Join(dir, locksDir, linksLock)),
+				os.Remove(filepath.Join(dir, storedirs.Locks, linksLock)),
 				unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 		}},
 		{"with what an interrupted process left", func(t *testing.T, dir string) error {
 			return errors.Join(
-				os.Mkdir(filepath.Join(dir, stagingDir, "left"), 0o700),
+				os.Mkdir(filepath.Join(dir, storedirs.Staging, "left"), 0o700),
 				unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 		}},
 	} {
@@ -92,7 +94,7 @@ func readOnlyStore(t *testing.T, dir string) {
 func TestExistingMakesNone(t *testing.T) {
 	empty := t.TempDir()
 	half := t.TempDir()
-	if err := os.Mkdir(filepath.Join(half, layersDir), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(half, storedirs.Layers), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for name, dir := range map[string]string{

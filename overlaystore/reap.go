@@ -13,6 +13,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // stagingLock is held while a staging directory is made and not yet locked,
@@ -32,12 +33,12 @@ func (s *Store) reap(ctx context.Context) error {
 }
 
 func (s *Store) reapStaging(ctx context.Context) error {
-	dir := s.dirs[stagingDir]
+	dir := s.dirs[storedirs.Staging]
 	names, err := fsat.Names(dir)
 	if err != nil || len(names) == 0 {
 		return err
 	}
-	unlock, err := durable.Lock(ctx, s.dirs[locksDir], stagingLock, durable.Exclusive, nil)
+	unlock, err := durable.Lock(ctx, s.dirs[storedirs.Locks], stagingLock, durable.Exclusive, nil)
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func (s *Store) reapDir(ctx context.Context, dir *os.File, name string) error {
 
 // reapTrash empties the trash; several processes may do so at once.
 func (s *Store) reapTrash(ctx context.Context) error {
-	names, err := fsat.Names(s.dirs[trashDir])
+	names, err := fsat.Names(s.dirs[storedirs.Trash])
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (s *Store) emptyTrash(ctx context.Context, name string) error {
 	if held, err := s.held(ctx, name); err != nil || held {
 		return err
 	}
-	err := fsat.RemoveAll(s.dirs[trashDir], name)
+	err := fsat.RemoveAll(s.dirs[storedirs.Trash], name)
 	// Another process that empties the same trash adds and takes names under
 	// our hands; what we both leave the next one finds.
 	if errors.Is(err, unix.ENOTEMPTY) {
@@ -105,7 +106,7 @@ func (s *Store) emptyTrash(ctx context.Context, name string) error {
 // reapUnsynced bins layers that an earlier boot committed without a sync:
 // nobody knows how much of them reached the disk.
 func (s *Store) reapUnsynced(ctx context.Context) error {
-	names, err := fsat.Names(s.dirs[unsyncedDir])
+	names, err := fsat.Names(s.dirs[storedirs.Unsynced])
 	if err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func (s *Store) reapUnsynced(ctx context.Context) error {
 			continue
 		}
 		s.log.Info("removing layers that an earlier boot did not sync", "store", s.path)
-		trashed, err := s.bin(ctx, s.dirs[unsyncedDir], name)
+		trashed, err := s.bin(ctx, s.dirs[storedirs.Unsynced], name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

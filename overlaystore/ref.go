@@ -18,6 +18,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/shortname"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // refRecord is one file of refs/.
@@ -61,7 +62,7 @@ func (s *Store) tag(ctx context.Context, ref string, manifest digest.Digest) err
 	if len(raw) > maxRef {
 		return fmt.Errorf("it is %d bytes long", len(ref))
 	}
-	return durable.WriteFile(ctx, s.dirs[refsDir], refName(ref), append(raw, '\n'), 0o600)
+	return durable.WriteFile(ctx, s.dirs[storedirs.Refs], refName(ref), append(raw, '\n'), 0o600)
 }
 
 // Lookup is the image that ref names, or ErrNotFound. The name of an image in
@@ -98,7 +99,7 @@ func (s *Store) named(ref string) (refRecord, error) {
 
 func (s *Store) ref(file string) (refRecord, error) {
 	var rec refRecord
-	raw, err := readFile(s.dirs[refsDir], file, maxRef)
+	raw, err := storedirs.ReadFile(s.dirs[storedirs.Refs], file, maxRef)
 	if err != nil {
 		return rec, err
 	}
@@ -110,7 +111,7 @@ func (s *Store) ref(file string) (refRecord, error) {
 
 // refs are all references by the image that they name.
 func (s *Store) refs() (map[digest.Digest][]string, error) {
-	names, err := fsat.Names(s.dirs[refsDir])
+	names, err := fsat.Names(s.dirs[storedirs.Refs])
 	if err != nil {
 		return nil, err
 	}
@@ -164,10 +165,10 @@ func (s *Store) remove(ctx context.Context, ref string) error {
 			return err
 		}
 	}
-	if err := durable.Remove(ctx, s.dirs[refsDir], refName(ref)); err != nil {
+	if err := durable.Remove(ctx, s.dirs[storedirs.Refs], refName(ref)); err != nil {
 		return err
 	}
-	return durable.SyncDir(ctx, s.dirs[refsDir])
+	return durable.SyncDir(ctx, s.dirs[storedirs.Refs])
 }
 
 func (s *Store) refuseMounted(ctx context.Context, rec refRecord) error {

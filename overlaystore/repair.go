@@ -15,6 +15,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // Restage begins a fresh copy of a layer that the store has, damaged: fill and
@@ -33,7 +34,7 @@ func (s *Store) Restage(ctx context.Context, diffID digest.Digest) (*Staging, er
 // diffID, atomically and durably. What is mounted goes on with the old
 // directory, which stays in the trash until the last such mount has gone.
 func (s *Store) ReplaceLayer(ctx context.Context, g *Staging) error {
-	err := s.replace(ctx, g, s.dirs[layersDir])
+	err := s.replace(ctx, g, s.dirs[storedirs.Layers])
 	if err := errors.Join(err, g.Discard()); err != nil {
 		return fmt.Errorf("replace layer %s: %w", g.diffID, s.Explain(err))
 	}
@@ -54,7 +55,7 @@ func (s *Store) replace(ctx context.Context, g *Staging, in *os.File) error {
 	}
 	defer unlock()
 	g.final = g.diffID.Encoded()
-	err = durable.Exchange(ctx, s.dirs[stagingDir], g.name, in, g.final)
+	err = durable.Exchange(ctx, s.dirs[storedirs.Staging], g.name, in, g.final)
 	if errors.Is(err, fs.ErrNotExist) {
 		return moveIn(ctx, in, []*Staging{g}, false)
 	}
@@ -77,7 +78,7 @@ const heldPrefix = "held-"
 // stay there while something that uses it is mounted.
 func (s *Store) hold(ctx context.Context, g *Staging) error {
 	name := heldPrefix + s.boot + "-" + g.diffID.Encoded() + "-" + rand.Text()
-	if err := durable.RenameNoReplace(ctx, s.dirs[stagingDir], g.name, s.dirs[trashDir], name); err != nil {
+	if err := durable.RenameNoReplace(ctx, s.dirs[storedirs.Staging], g.name, s.dirs[storedirs.Trash], name); err != nil {
 		return err
 	}
 	g.done = true
@@ -163,5 +164,5 @@ func (s *Store) repairFix(ctx context.Context, img Image) error {
 	if err := s.fillFix(ctx, g, p); err != nil {
 		return errors.Join(err, g.Discard())
 	}
-	return errors.Join(s.replace(ctx, g, s.dirs[fixDir]), g.Discard())
+	return errors.Join(s.replace(ctx, g, s.dirs[storedirs.Fix]), g.Discard())
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -30,7 +31,7 @@ func TestFixLayerKeepsTheReserve(t *testing.T) {
 		if !errors.As(err, &space) || !errors.Is(err, unix.ENOSPC) {
 			t.Errorf("a copy of %s: %v, want a SpaceError", target, err)
 		}
-		checkEmpty(t, s, imagesDir, fixDir, stagingDir)
+		checkEmpty(t, s, storedirs.Images, storedirs.Fix, storedirs.Staging)
 		s.reserve = 0
 		if _, err := s.PutImage(t.Context(), img); err != nil {
 			t.Errorf("without a reserve: %v", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -53,7 +54,7 @@ func (s *Store) LowerDirs(ctx context.Context, img Image) ([]LowerDir, error) {
 		return nil, err
 	}
 	if len(paths) == 1 || s.showsWhiteouts(stack) {
-		paths, names = append(paths, linksDir+"/"+emptyLink), append(names, emptyLink)
+		paths, names = append(paths, storedirs.Links+"/"+storedirs.EmptyLink), append(names, storedirs.EmptyLink)
 	}
 	if len(paths) > maxLower {
 		return nil, fmt.Errorf("%w: it needs %d layers with those that are added to it, and the kernel mounts at most %d", ErrUnsupported, len(paths), maxLower)
@@ -68,14 +69,14 @@ func (s *Store) LowerDirs(ctx context.Context, img Image) ([]LowerDir, error) {
 // emptyDirs are for an image without layers: the kernel wants two directories,
 // and refuses one twice.
 func (s *Store) emptyDirs(ctx context.Context) ([]LowerDir, error) {
-	err := durable.Mkdir(ctx, s.root, emptyDir, 0o755)
+	err := durable.Mkdir(ctx, s.root, storedirs.Empty, 0o755)
 	if err == nil {
 		err = durable.SyncDir(ctx, s.root)
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	return []LowerDir{{emptyDir, "../" + emptyDir}, {linksDir + "/" + emptyLink, emptyLink}}, nil
+	return []LowerDir{{storedirs.Empty, "../" + storedirs.Empty}, {storedirs.Links + "/" + storedirs.EmptyLink, storedirs.EmptyLink}}, nil
 }
 
 // stackLayer is one layer of an image as it is stacked.
@@ -126,7 +127,7 @@ func (s *Store) stackLayer(diffID digest.Digest) (stackLayer, error) {
 	if err := errors.Join(err, dir.Close()); err != nil {
 		return stackLayer{}, fmt.Errorf("layer %s: %w", diffID, err)
 	}
-	return stackLayer{diffID, rel + "/" + fsDir, facts}, nil
+	return stackLayer{diffID, rel + "/" + storedirs.LowerDir, facts}, nil
 }
 
 var errPullAgain = errors.New("pull the image again (layers that were pulled without sync do not outlive a boot)")

@@ -17,6 +17,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -75,13 +76,13 @@ func noLock(context.Context, *Store, string) (func() error, error) {
 type lockFunc func(ctx context.Context, s *Store, name string) (unlock func() error, err error)
 
 func takeLock(ctx context.Context, s *Store, name string) (func() error, error) {
-	return durable.Lock(ctx, s.dirs[locksDir], name, durable.Exclusive, func() {
+	return durable.Lock(ctx, s.dirs[storedirs.Locks], name, durable.Exclusive, func() {
 		s.log.Info("waiting for another process that is fetching the same layer", "layer", name)
 	})
 }
 
 func tryLock(ctx context.Context, s *Store, name string) (func() error, error) {
-	unlock, err := durable.TryLock(ctx, s.dirs[locksDir], name, durable.Exclusive)
+	unlock, err := durable.TryLock(ctx, s.dirs[storedirs.Locks], name, durable.Exclusive)
 	if err == nil && unlock == nil {
 		err = fmt.Errorf("%w: another process is fetching it", ErrBusy)
 	}
@@ -125,10 +126,10 @@ func (g *Staging) open(ctx context.Context) (err error) {
 	if err := g.makeDir(ctx); err != nil {
 		return err
 	}
-	if err := durable.Mkdir(ctx, g.dir, fsDir, 0o755); err != nil {
+	if err := durable.Mkdir(ctx, g.dir, storedirs.LowerDir, 0o755); err != nil {
 		return err
 	}
-	if g.fs, err = durable.OpenDirAt(g.dir, fsDir); err != nil {
+	if g.fs, err = durable.OpenDirAt(g.dir, storedirs.LowerDir); err != nil {
 		return err
 	}
 	// The umask may have taken bits that others need to see the mount's root.
@@ -160,17 +161,17 @@ func (g *Staging) openRecord() (err error) {
 // makeDir makes and locks the staging directory while nobody reaps.
 func (g *Staging) makeDir(ctx context.Context) (err error) {
 	s := g.store
-	unlock, err := durable.Lock(ctx, s.dirs[locksDir], stagingLock, durable.Shared, nil)
+	unlock, err := durable.Lock(ctx, s.dirs[storedirs.Locks], stagingLock, durable.Shared, nil)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	name := s.boot + "-" + rand.Text()
-	if err := durable.Mkdir(ctx, s.dirs[stagingDir], name, 0o700); err != nil {
+	if err := durable.Mkdir(ctx, s.dirs[storedirs.Staging], name, 0o700); err != nil {
 		return err
 	}
 	g.name = name
-	if g.dir, err = durable.OpenDirAt(s.dirs[stagingDir], name); err != nil {
+	if g.dir, err = durable.OpenDirAt(s.dirs[storedirs.Staging], name); err != nil {
 		return err
 	}
 	g.opened = time.Now()
@@ -258,7 +259,7 @@ func (g *Staging) Discard() error {
 	var errs []error
 	if g.name != "" {
 		// No fault point and no context: this is what follows a fault.
-		errs = append(errs, fsat.RemoveAll(g.store.dirs[stagingDir], g.name))
+		errs = append(errs, fsat.RemoveAll(g.store.dirs[storedirs.Staging], g.name))
 	}
 	return errors.Join(append(errs, g.close())...)
 }

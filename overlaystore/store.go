@@ -11,18 +11,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/mounts"
-	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/internal/spare"
+	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -74,33 +69,6 @@ type Store struct {
 	writers spare.List[*journal.Writer]
 }
 
-// The directories of a store, by the names that stand on disk.
-const (
-	layersDir   = "layers"
-	fixDir      = "fix"
-	linksDir    = "l"
-	imagesDir   = "images"
-	refsDir     = "refs"
-	leasesDir   = "leases"
-	stagingDir  = "staging"
-	trashDir    = "trash"
-	locksDir    = "locks"
-	unsyncedDir = "unsynced"
-)
-
-// subdirs are made with the store, and its only directories beside blobs/.
-var subdirs = []string{
-	layersDir, fixDir, linksDir, imagesDir, refsDir, leasesDir, stagingDir, trashDir, locksDir, unsyncedDir,
-}
-
-const (
-	formatFile = "store.json"
-	lockFile   = "lock"
-	blobsDir   = "blobs" // kept by package cache
-	emptyLink  = "0"     // l/0 is an empty directory, see LowerDirs
-	emptyDir   = "empty" // another one, made when first needed
-)
-
 // Open opens the store at dir. A directory that is missing or empty becomes a
 // store, with mode 0700, in the form that probing finds right for the
 // filesystem and the caller's rights. A store on a read-only filesystem can be
@@ -133,13 +101,17 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.boot, err = durable.BootID(); err != nil {
 		return err
 	}
-	if err := s.openRoot(ctx); err != nil {
+	s.root, s.readOnly, err = storedirs.OpenRoot(ctx, s.path, s.existing)
+	if errors.Is(err, fs.ErrNotExist) && s.existing {
+		return errNoStore
+	}
+	if err != nil {
 		return err
 	}
-	if err := checkOwner(s.root); err != nil {
+	if err := storedirs.CheckOwner(s.root); err != nil {
 		return err
 	}
-	raw, err := readFile(s.root, formatFile, maxFormat)
+	raw, err := storedirs.ReadFormat(s.root)
 	if errors.Is(err, fs.ErrNotExist) && s.existing {
 		return errNoStore
 	}
@@ -155,7 +127,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := checkWanted(s.wanted, s.format); err != nil {
 		return err
 	}
-	if err := s.openDirs(); err != nil {
+	if err := storedirs.OpenAll(s.root, s.dirs); err != nil {
 		return err
 	}
 	if s.readOnly {
@@ -168,149 +140,14 @@ func (s *Store) open(ctx context.Context) (err error) {
 	return nil
 }
 
-var errNoStore = fmt.Errorf("no store is there: %w", ErrNotFound)
-
-func (s *Store) openRoot(ctx context.Context) (err error) {
-	if !s.existing {
-		if err := makeRoot(ctx, s.path); err != nil {
-			return err
-		}
-	}
-	s.root, err = durable.OpenDir(s.path)
-	if errors.Is(err, fs.ErrNotExist) && s.existing {
-		return errNoStore
-	}
-	if err != nil {
-		return err
-	}
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(s.root.Fd()), &st); err != nil {
-		return &os.PathError{Op: "statfs", Path: s.path, Err: err}
-	}
-	s.readOnly = st.Flags&unix.ST_RDONLY != 0
-	return nil
-}
-
-// makeRoot makes the directory at path, durably, with all that is missing
-// above it.
-func makeRoot(ctx context.Context, path string) error {
-	err := os.Mkdir(path, 0o700)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		err = os.Mkdir(path, 0o700)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	parent, err := durable.OpenDir(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(durable.SyncDir(ctx, parent), parent.Close())
-}
-
-// checkOwner refuses a store into which somebody else could slip a layer.
-func checkOwner(root *os.File) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(root.Fd()), &st); err != nil {
-		return err
-	}
-	if uid := os.Geteuid(); int(st.Uid) != uid {
-		return fmt.Errorf("it belongs to uid %d and this process runs as uid %d: run as its owner, or choose another store: %w", st.Uid, uid, fs.ErrPermission)
-	}
-	if st.Mode&0o022 != 0 {
-		return fmt.Errorf("its mode is %04o, so others may write there: make it 0700: %w", st.Mode&0o7777, fs.ErrPermission)
-	}
-	return nil
-}
-
-// create makes a store of the opened root and returns its store.json. Of two
-// processes that do so at once one waits, and finds the other's.
+// create makes a store of the opened root and returns its store.json.
 func (s *Store) create(ctx context.Context) ([]byte, error) {
-	if err := onlyOurs(s.root); err != nil {
-		return nil, err
-	}
-	unlock, err := durable.Lock(ctx, s.root, lockFile, durable.Exclusive, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	raw, err := readFile(s.root, formatFile, maxFormat)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return raw, err
-	}
-	for _, name := range subdirs {
-		if err := durable.Mkdir(ctx, s.root, name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, err
-		}
-	}
-	links, err := durable.OpenDirAt(s.root, linksDir)
-	if err != nil {
-		return nil, err
-	}
-	defer links.Close()
-	if err := durable.Mkdir(ctx, links, emptyLink, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	if err := durable.SyncDir(ctx, links); err != nil {
-		return nil, err
-	}
-	form, err := probe.Form(ctx, s.root, s.wanted)
-	if err != nil {
-		return nil, err
-	}
-	if raw, err = json.Marshal(Format{formatVersion, form}); err != nil {
-		return nil, err
-	}
-	return raw, durable.WriteFile(ctx, s.root, formatFile, append(raw, '\n'), 0o600)
+	return storedirs.Create(ctx, s.root, s.wanted, func(form layer.Form) ([]byte, error) {
+		return json.Marshal(Format{formatVersion, form})
+	})
 }
 
-// onlyOurs refuses to turn a directory that is in use for something else into
-// a store. What an interrupted creation left is no such thing.
-func onlyOurs(root *os.File) error {
-	names, err := fsat.Names(root)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		ours := slices.Contains(subdirs, name) || name == lockFile || name == blobsDir || name == "lost+found" ||
-			strings.HasPrefix(name, durable.TempPrefix) || strings.HasPrefix(name, probe.Prefix)
-		if !ours {
-			return fmt.Errorf("%w: the directory holds %q and no store.json, so it is something else; choose an empty one", ErrFormat, name)
-		}
-	}
-	return nil
-}
-
-func (s *Store) openDirs() error {
-	var root unix.Stat_t
-	if err := unix.Fstat(int(s.root.Fd()), &root); err != nil {
-		return err
-	}
-	for _, name := range subdirs {
-		dir, err := durable.OpenDirAt(s.root, name)
-		if err != nil {
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-				err = fmt.Errorf("%w: %w", ErrDamaged, err)
-			}
-			return err
-		}
-		s.dirs[name] = dir
-		var st unix.Stat_t
-		if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
-			return err
-		}
-		if st.Dev != root.Dev {
-			return fmt.Errorf("%s/ is on another filesystem than the rest of the store: %w", name, ErrUnsupported)
-		}
-	}
-	return nil
-}
+var errNoStore = fmt.Errorf("no store is there: %w", ErrNotFound)
 
 // Close closes the store's directories. Mounts go on without it.
 func (s *Store) Close() error {
@@ -341,18 +178,18 @@ func (s *Store) Dir() *os.File { return s.root }
 func (s *Store) RealPath() (string, error) { return os.Readlink(mounts.DirPath(s.root)) }
 
 // LinkDir is the absolute path of the directory of short links.
-func (s *Store) LinkDir() string { return filepath.Join(s.path, linksDir) }
+func (s *Store) LinkDir() string { return filepath.Join(s.path, storedirs.Links) }
 
 // Share keeps prune away until unlock is called: for moments, never for a
 // transfer.
 func (s *Store) Share(ctx context.Context) (unlock func() error, err error) {
-	return durable.Lock(ctx, s.root, lockFile, durable.Shared, nil)
+	return durable.Lock(ctx, s.root, storedirs.LockFile, durable.Shared, nil)
 }
 
 // exclude waits until nobody looks at the store's records and keeps everybody
 // away while it is held.
 func (s *Store) exclude(ctx context.Context) (unlock func() error, err error) {
-	return durable.Lock(ctx, s.root, lockFile, durable.Exclusive, func() {
+	return durable.Lock(ctx, s.root, storedirs.LockFile, durable.Exclusive, func() {
 		s.log.Info("waiting for other processes that use the store", "store", s.path)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/probe"
+	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -102,7 +104,7 @@ func TestOpenMakesAStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := append([]string{lockFile, formatFile}, subdirs...)
+	want := append([]string{storedirs.LockFile, storedirs.FormatFile}, slices.Collect(maps.Keys(s.dirs))...)
 	slices.Sort(names)
 	slices.Sort(want)
 	if !slices.Equal(names, want) {
@@ -231,7 +233,7 @@ func TestDiscardLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	checkEmpty(t, s, stagingDir, trashDir, layersDir)
+	checkEmpty(t, s, storedirs.Staging, storedirs.Trash, storedirs.Layers)
 	g, err = s.Stage(t.Context(), layerID("a"))
 	if err != nil {
 		t.Fatal(err)
@@ -281,7 +283,7 @@ func TestUnsyncedLayersEndWithTheBoot(t *testing.T) {
 		}
 	}
 	// The next boot has another id.
-	unsynced := filepath.Join(path, unsyncedDir)
+	unsynced := filepath.Join(path, storedirs.Unsynced)
 	if err := os.Rename(filepath.Join(unsynced, s.boot), filepath.Join(unsynced, "0-another-boot")); err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +294,7 @@ func TestUnsyncedLayersEndWithTheBoot(t *testing.T) {
 	if _, err := next.LowerDirs(t.Context(), img); !errors.Is(err, ErrNotFound) {
 		t.Errorf("after a boot: %v, want ErrNotFound", err)
 	}
-	checkEmpty(t, next, unsyncedDir, trashDir)
+	checkEmpty(t, next, storedirs.Unsynced, storedirs.Trash)
 }
 
 func jsonOf(t testing.TB, v any) string {

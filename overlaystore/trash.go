@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // Trash removes name in dir, one of the store's directories or below one:
@@ -24,10 +25,10 @@ func (s *Store) Trash(ctx context.Context, dir *os.File, name string) error {
 // at once and whole, also for a process that is killed meanwhile.
 func (s *Store) bin(ctx context.Context, dir *os.File, name string) (trashed string, err error) {
 	trashed = rand.Text()
-	if err := durable.RenameNoReplace(ctx, dir, name, s.dirs[trashDir], trashed); err != nil {
+	if err := durable.RenameNoReplace(ctx, dir, name, s.dirs[storedirs.Trash], trashed); err != nil {
 		return "", err
 	}
-	if err := durable.SyncDir(ctx, s.dirs[trashDir]); err != nil {
+	if err := durable.SyncDir(ctx, s.dirs[storedirs.Trash]); err != nil {
 		return trashed, err
 	}
 	return trashed, durable.SyncDir(ctx, dir)

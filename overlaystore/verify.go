@@ -16,6 +16,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/layercheck"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // VerifyOptions are how to verify. The zero value compares everything.
@@ -157,14 +158,14 @@ func (s *Store) verifyTargets(ctx context.Context, o VerifyOptions) (_ []verifyT
 	if !everything {
 		return targets, records, nil
 	}
-	for _, dir := range []string{layersDir, fixDir} {
+	for _, dir := range []string{storedirs.Layers, storedirs.Fix} {
 		names, err := fsat.Names(s.dirs[dir])
 		if err != nil {
 			return nil, nil, err
 		}
 		slices.Sort(names)
 		for _, name := range names {
-			add(verifyTarget{id: digest.NewDigestFromEncoded(digest.SHA256, name), fix: dir == fixDir, all: true})
+			add(verifyTarget{id: digest.NewDigestFromEncoded(digest.SHA256, name), fix: dir == storedirs.Fix, all: true})
 		}
 	}
 	return targets, records, nil
@@ -233,7 +234,7 @@ func (s *Store) check(ctx context.Context, t verifyTarget, c *layercheck.Check, 
 	if rec.DiffID != t.id {
 		c.Differ("", "record", "that of "+string(rec.DiffID), string(t.id))
 	}
-	root, err := durable.OpenDirAt(dir, fsDir)
+	root, err := durable.OpenDirAt(dir, storedirs.LowerDir)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -124,7 +125,7 @@ func TestVerifyFindsRot(t *testing.T) {
 			s := openStore(t)
 			id := addLayer(t, s, "a", LayerRecord{}, everyKind()...)
 			putImage(t, s, "a", id, addLayer(t, s, "b", LayerRecord{}, regular("f", "x")))
-			if err := c.harm(t, filepath.Join(s.Path(), layersDir, id.Encoded(), fsDir)); err != nil {
+			if err := c.harm(t, filepath.Join(s.Path(), storedirs.Layers, id.Encoded(), storedirs.LowerDir)); err != nil {
 				t.Fatal(err)
 			}
 			if got := verifyAll(t, s, VerifyOptions{}); !slices.Equal(got, c.want) {
@@ -147,7 +148,7 @@ func TestVerifyFindsAChangedMarkAndOwner(t *testing.T) {
 	needsRoot(t, "it changes an owner and a trusted attribute")
 	s := openStore(t)
 	id := addLayer(t, s, "a", LayerRecord{}, everyKind()...)
-	fs := filepath.Join(s.Path(), layersDir, id.Encoded(), fsDir)
+	fs := filepath.Join(s.Path(), storedirs.Layers, id.Encoded(), storedirs.LowerDir)
 	for _, err := range []error{
 		unix.Removexattr(fs+"/o", s.format.Xattr("opaque")),
 		unix.Setxattr(fs+"/d", s.format.Xattr("opaque"), []byte("y"), 0),
@@ -209,7 +210,7 @@ func TestVerifyGoesByTheLastWord(t *testing.T) {
 		t.Errorf("found %q in a sound layer", got)
 	}
 	// The link's own file counts, not the one that has its target's name now.
-	if err := os.Truncate(filepath.Join(s.Path(), layersDir, g.DiffID().Encoded(), fsDir, "h"), 9); err != nil {
+	if err := os.Truncate(filepath.Join(s.Path(), storedirs.Layers, g.DiffID().Encoded(), storedirs.LowerDir, "h"), 9); err != nil {
 		t.Fatal(err)
 	}
 	if got := verifyAll(t, s, VerifyOptions{}); !slices.Contains(got, "h size") {
@@ -225,7 +226,7 @@ func TestRepairLeavesMountsRunning(t *testing.T) {
 	img := putImage(t, s, "a", id, other)
 	target := t.TempDir()
 	mountImage(t, s, img, target)
-	for _, dir := range []string{layersDir + "/" + id.Encoded() + "/fs/d/file", fixDir + "/" + img.Fix.Encoded() + "/fs/d/extra"} {
+	for _, dir := range []string{storedirs.Layers + "/" + id.Encoded() + "/fs/d/file", storedirs.Fix + "/" + img.Fix.Encoded() + "/fs/d/extra"} {
 		writeFile(t, filepath.Join(s.Path(), dir), "rotten")
 	}
 	r, _ := s.Verify(t.Context(), VerifyOptions{Images: []Image{img}})
@@ -265,7 +266,7 @@ func TestRepairLeavesMountsRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	reopen(t, s.Path(), Options{})
-	checkEmpty(t, s, trashDir, stagingDir)
+	checkEmpty(t, s, storedirs.Trash, storedirs.Staging)
 	mountImage(t, s, img, target)
 	if body, err := os.ReadFile(target + "/d/file"); err != nil || string(body) != "some content" {
 		t.Errorf("a new mount shows %q, error %v", body, err)
@@ -339,7 +340,7 @@ func TestPrune(t *testing.T) {
 			t.Errorf("%s: references %q stay, want %q", c.name, got, c.refs)
 		}
 	}
-	checkEmpty(t, s, trashDir, imagesDir, refsDir)
+	checkEmpty(t, s, storedirs.Trash, storedirs.Images, storedirs.Refs)
 }
 
 // KeepStorage drops the image that was not used for longest.
@@ -348,7 +349,7 @@ func TestPruneKeepsTheLastUsed(t *testing.T) {
 	for i, name := range []string{"old", "older", "new"} {
 		img := putImage(t, s, name, addLayer(t, s, name, LayerRecord{}, regular("f", strings.Repeat("x", 100))))
 		used := time.Now().Add(-time.Duration([]int{2, 3, 1}[i]) * time.Hour)
-		if err := os.Chtimes(filepath.Join(s.Path(), imagesDir, img.Manifest.Encoded()+".json"), used, used); err != nil {
+		if err := os.Chtimes(filepath.Join(s.Path(), storedirs.Images, img.Manifest.Encoded()+".json"), used, used); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -404,7 +405,7 @@ func TestVerifyBesidePrune(t *testing.T) {
 	}
 	defer s.Close()
 	target := verifyTarget{id: digest.FromString("chain"), fix: true}
-	there := filepath.Join(s.Path(), fixDir, target.id.Encoded())
+	there := filepath.Join(s.Path(), storedirs.Fix, target.id.Encoded())
 	if err := os.Mkdir(there, 0o700); err != nil {
 		t.Fatal(err)
 	}

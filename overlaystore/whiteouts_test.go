@@ -10,8 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/layer"
 )
 
 // withoutDevices is a filesystem that refuses devices 0:0: an overlay, as the
