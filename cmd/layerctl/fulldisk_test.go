@@ -16,6 +16,7 @@ import (
 // TestFullDisk pulls what a real, small filesystem cannot hold: what is needed
 // and where is said, and the store is as before.
 func TestFullDisk(t *testing.T) {
+	needsFull(t)
 	const size = 24 << 20
 	noise := imagetest.Noise(40 << 20) // does not compress, so that it is seen at once
 	var many []imagetest.Entry

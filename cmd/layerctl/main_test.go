@@ -52,6 +52,17 @@ func TestScripts(t *testing.T) { runScripts(t, false) }
 // mounts, after all others: several of those make namespaces.
 func TestMountScripts(t *testing.T) { runScripts(t, true) }
 
+// slow are the scripts that take seconds; LAYERCTL_FULL=1 runs them too.
+var slow = map[string]bool{"export.txtar": true, "fetch.txtar": true, "archives.txtar": true}
+
+// needsFull is for tests that take seconds.
+func needsFull(t *testing.T) {
+	t.Helper()
+	if !full() {
+		t.Skip("takes seconds: LAYERCTL_FULL=1 runs it")
+	}
+}
+
 func runScripts(t *testing.T, mounts bool) {
 	var scripts []string
 	all, err := filepath.Glob("testdata/script/*.txtar")
@@ -59,7 +70,7 @@ func runScripts(t *testing.T, mounts bool) {
 		t.Fatal(err)
 	}
 	for _, script := range all {
-		if strings.HasPrefix(filepath.Base(script), "mount") == mounts {
+		if name := filepath.Base(script); strings.HasPrefix(name, "mount") == mounts && (full() || !slow[name]) {
 			scripts = append(scripts, script)
 		}
 	}

@@ -97,6 +97,7 @@ func mountPrograms() []string {
 // Lines of fstab for more layers than the options of mount(2) can name, by
 // every mount(8).
 func TestFSTabOfManyLayers(t *testing.T) {
+	needsFull(t)
 	formats := map[int]string{40: "fstab-helper", 128: "fstab"}
 	if full() {
 		formats[499], formats[500] = "fstab", "fstab"
