@@ -60,6 +60,10 @@ type Options struct {
 	// those that a pull keeps of its layers until the last is complete; 0
 	// means 512 MiB, and a negative number no limit.
 	Memory int64
+	// Documents bounds the bytes of all manifests and configs that are read for
+	// a reference; 0 means 64 MiB. In memory they take up to a dozen times as
+	// much.
+	Documents int64
 	// Devices is what becomes of device nodes; zero makes them where the
 	// process may, and where files have the image's owners.
 	Devices unpack.Devices
@@ -149,7 +153,7 @@ func (c *Client) open(ctx context.Context, ref string) (*source.Source, error) {
 	return source.Open(ctx, parsed, source.Options{
 		Name: ref, Registry: c.registry, Wanted: c.wanted, Strict: c.options.Strict,
 		Cache: c.options.Cache, KeepBlobs: c.options.KeepBlobs, Offline: c.options.Offline,
-		Logger: c.log,
+		Documents: c.options.Documents, Logger: c.log,
 	})
 }
 

@@ -115,6 +115,10 @@ func (i *inspector) note(m *Manifest, err error) error {
 
 // tolerable says that an error is of one document, not of the whole source.
 func tolerable(err error) bool {
+	var budget *manifest.BudgetError
+	if errors.As(err, &budget) {
+		return false
+	}
 	return errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrMalformed) ||
 		errors.Is(err, manifest.ErrMalformed) || errors.Is(err, manifest.ErrUnsupported)
 }
@@ -158,7 +162,7 @@ func (i *inspector) readAll(ctx context.Context, wanted []ocispec.Descriptor, re
 		distinct[desc.Digest] = desc
 	}
 	if i.held > source.MaxDocuments {
-		return nil, fmt.Errorf("%w: more than %d bytes of manifests and configs", manifest.ErrMalformed, source.MaxDocuments)
+		return nil, &manifest.BudgetError{Max: source.MaxDocuments}
 	}
 	var mu sync.Mutex
 	got := make(map[digest.Digest]document, len(distinct))

@@ -2,6 +2,8 @@
 
 package manifest
 
+import "fmt"
+
 // Limits on what is taken from a registry. The largest real documents stay an
 // order of magnitude below.
 const (
@@ -23,3 +25,14 @@ const (
 	// need 5 levels, what vendors add may need more.
 	maxJSONDepth = 64
 )
+
+// BudgetError says that the manifests and configs that one command reads come
+// to more bytes than they may. errors.Is finds [ErrMalformed].
+type BudgetError struct{ Max int64 }
+
+func (e *BudgetError) Error() string {
+	return fmt.Sprintf("%v: more than %d bytes of manifests and configs", ErrMalformed, e.Max)
+}
+
+// Unwrap makes errors.Is find ErrMalformed and its kind.
+func (e *BudgetError) Unwrap() error { return ErrMalformed }

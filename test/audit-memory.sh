@@ -1,58 +1,70 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs every command on a hostile image in cgroups of 48, 128 and 512 MB: none may
-# be killed in one of 128 MB and more; that of 48 MB shows what the default of
-# --max-memory is worth there. As root.
+# Runs every command on hostile images in cgroups of 48, 128 and 512 MB: none may
+# be killed, hang, or end otherwise than well or with exit code 7, which says that
+# a limit was reached. As root, where the memory controller is there.
 #
-#   test/audit-memory.sh LAYERCTL [ENTRIES]     ENTRIES tar entries (default 100000)
+#   test/audit-memory.sh LAYERCTL
 #
-# Prints exit code and peak resident memory in MiB of each, the program's own
-# 15 MiB, which the kernel shares, among them. A command may refuse
-# the image with exit code 7, which says that a limit was reached.
+#   SIZES="48 128 512"  the cgroups in MB
+#   SECONDS_EACH=60     how long a command may take
+#
+# Prints the most resident memory (the program's own pages, some 20 MiB of file,
+# among it), the seconds and the exit code of each.
 set -euo pipefail
-layerctl=$(realpath "$1") entries=${2:-100000}
+layerctl=$(realpath "$1")
 work=$(mktemp -d) group=''
-# shellcheck disable=SC2317 # the trap calls it
+# shellcheck disable=SC2317,SC2329 # the trap calls it
 clean() {
   if [[ -n $group && -d $group ]]; then rmdir "$group" || true; fi
   rm -rf "$work"
 }
 trap clean EXIT
 
-# One layer of many long names, implied directories among them; one of zeros
-# behind a window of 8 MiB; annotations of 3 MiB.
-python3 - "$work" "$entries" <<'END'
-import gzip, hashlib, json, os, subprocess, sys, tarfile, io
-work, entries = sys.argv[1], int(sys.argv[2])
-blobs = work + "/image/blobs/sha256"
-os.makedirs(blobs)
-def blob(data):
-    name = hashlib.sha256(data).hexdigest()
-    open(blobs + "/" + name, "wb").write(data)
-    return {"digest": "sha256:" + name, "size": len(data)}
+# Each image is as large as can be in one way:
+#   paths      30,000 names of 2 KB: 60 MB of them
+#   fit        3,000 names of 2 KB, which fit in a cgroup of 128 MB
+#   implied    1,000 directories of 7 levels that no entry makes
+#   manifest   annotations to 4 MiB
+#   text       annotations to 1.9 MiB, which the least memory allows
+#   config     8 MiB
+#   window     a layer of zeros behind a zstd window of 8 MiB
+python3 - "$work" <<'END'
+import gzip, hashlib, json, os, subprocess, sys, tarfile
+work = sys.argv[1]
 def header(name, size=0):
     t = tarfile.TarInfo(name); t.size = size; t.mtime = 1
     return t.tobuf(tarfile.GNU_FORMAT)
-end = b"\0" * 1024
-names = b"".join(header("d%04d/implied-%s/%07d-%s" % (i % 997, "x" * 20, i, "n" * 30)) for i in range(entries)) + header("hello", 0) + end
-zeros = header("zeros", 256 << 20) + b"\0" * (256 << 20) + end
-layers = []
-diffs = []
-for media, tar, data in (
-    ("gzip", names, gzip.compress(names, 1, mtime=0)),
-    ("zstd", zeros, subprocess.run(["zstd", "-q", "-c", "--long=23", "-3"], input=zeros, stdout=subprocess.PIPE, check=True).stdout),
-):
-    layers.append({"mediaType": "application/vnd.oci.image.layer.v1.tar+" + media, **blob(data)})
-    diffs.append("sha256:" + hashlib.sha256(tar).hexdigest())
-config = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": diffs}}
-manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **blob(json.dumps(config).encode())},
-            "layers": layers, "annotations": {"k%05d" % i: "v" * 90 for i in range(30000)}}
-top = {"mediaType": manifest["mediaType"], **blob(json.dumps(manifest).encode()), "platform": {"os": "linux", "architecture": "amd64"},
-       "annotations": {"org.opencontainers.image.ref.name": "latest"}}
-open(work + "/image/index.json", "w").write(json.dumps({"schemaVersion": 2, "manifests": [top]}))
-open(work + "/image/oci-layout", "w").write('{"imageLayoutVersion":"1.0.0"}')
+end = header("hello") + b"\0" * 1024
+def image(name, tar, media="gzip", annotations={}, author=""):
+    blobs = work + "/" + name + "/blobs/sha256"
+    os.makedirs(blobs)
+    def blob(data):
+        digest = hashlib.sha256(data).hexdigest()
+        open(blobs + "/" + digest, "wb").write(data)
+        return {"digest": "sha256:" + digest, "size": len(data)}
+    if media == "gzip":
+        data = gzip.compress(tar, 1, mtime=0)
+    else:
+        data = subprocess.run(["zstd", "-q", "-c", "--long=23", "-3"], input=tar, stdout=subprocess.PIPE, check=True).stdout
+    config = {"os": "linux", "architecture": "amd64", "author": author,
+              "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(tar).hexdigest()]}}
+    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **blob(json.dumps(config).encode())},
+                "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+" + media, **blob(data)}], "annotations": annotations}
+    top = {"mediaType": manifest["mediaType"], **blob(json.dumps(manifest).encode()), "platform": {"os": "linux", "architecture": "amd64"},
+           "annotations": {"org.opencontainers.image.ref.name": "latest"}}
+    open(work + "/" + name + "/index.json", "w").write(json.dumps({"schemaVersion": 2, "manifests": [top]}))
+    open(work + "/" + name + "/oci-layout", "w").write('{"imageLayoutVersion":"1.0.0"}')
+deep = "/".join("%d" % level + "x" * 238 for level in range(7))
+image("paths", b"".join(header("%s/%07d%s" % (deep, i, "n" * 230)) for i in range(30000)) + end)
+image("fit", b"".join(header("%s/%07d%s" % (deep, i, "n" * 230)) for i in range(3000)) + end)
+image("implied", b"".join(header("i%05d/a/b/c/d/e/f/g" % i) for i in range(1000)) + end)
+image("manifest", end, annotations={"k%05d" % i: "v" * 90 for i in range(38000)})
+image("text", end, annotations={"k%05d" % i: "v" * 90 for i in range(18500)})
+image("config", end, author="a" * ((8 << 20) - 500))
+image("window", header("zeros", 32 << 20) + b"\0" * (32 << 20) + end, "zstd")
 END
 
 # The memory controller of version 2, or of version 1.
@@ -72,48 +84,68 @@ make_group() {
 }
 
 failed=0
+# measure MB IMAGE ARGUMENT...
 measure() {
-  local mb=$1 code=0 peak
-  shift
+  local mb=$1 image=$2 code=0 peak seconds
+  shift 2
+  : >"$work/peak"
   # The shell joins the group, and what it becomes stays in it.
-  bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec /usr/bin/time -q -f %M -o "$@"' measure \
-    "$group" "$work/peak" "$layerctl" --store "$work/store" --platform linux/amd64 --quiet "$@" >/dev/null 2>"$work/stderr" || code=$?
-  peak=$(tail -n 1 "$work/peak")
-  printf '%5s MB  exit %-3s %5d MiB  %s\n' "$mb" "$code" $((peak / 1024)) "${*//$work/.}"
+  bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' measure "$group" \
+    timeout -k 5 "${SECONDS_EACH:-60}" /usr/bin/time -q -f '%M %e' -o "$work/peak" \
+    "$layerctl" --store "$work/store" --platform linux/amd64 --quiet "$@" >/dev/null 2>"$work/stderr" || code=$?
+  read -r peak seconds < <(tail -n 1 "$work/peak"; echo) || true
+  printf '%4s MB  %-9s %-24s %4s MiB %7s s  exit %s\n' "$mb" "$image" "$(shown "$@")" \
+    "$((${peak:-0} / 1024))" "${seconds:-?}" "$code"
   if [[ $code -ne 0 && $code -ne 7 ]]; then
     cat "$work/stderr"
-    if [[ $mb -ge 128 ]]; then failed=1; fi
+    failed=1
   fi
 }
 
-ref=oci:$work/image
+# shown is the arguments without the names of files.
+shown() {
+  local word words=()
+  for word; do
+    case $word in *"$work"*) ;; *) words+=("$word") ;; esac
+  done
+  echo "${words[*]}"
+}
+
 for mb in ${SIZES:-48 128 512}; do
   make_group $((mb * 1000000))
-  rm -rf "$work/store" "$work/tree"
-  measure "$mb" inspect "$ref"
-  measure "$mb" inspect --json "$ref"
-  measure "$mb" inspect --configs "$ref"
-  measure "$mb" platforms "$ref"
-  measure "$mb" resolve --explain "$ref"
-  measure "$mb" pull --dry-run "$ref"
-  measure "$mb" ls -R "$ref"
-  measure "$mb" cat "$ref:/hello"
-  measure "$mb" unpack "$ref" "$work/tree"
-  measure "$mb" export -o "$work/flat.tar" "$ref"
-  measure "$mb" export --as oci-archive -o "$work/archive.tar" "$ref"
-  measure "$mb" pull "$ref"
-  if "$layerctl" --store "$work/store" --quiet images --format '{{.manifest}}' | grep -q .; then
-    measure "$mb" ls -R "$ref"
-    measure "$mb" cat "$ref:/hello"
-    measure "$mb" inspect --stored "$ref"
-    measure "$mb" mount --print "$ref"
-    measure "$mb" images --json
-    measure "$mb" df
-    measure "$mb" verify
-    measure "$mb" export -o "$work/flat.tar" "$ref"
-    measure "$mb" rm "$ref"
-    measure "$mb" prune
-  fi
+  for image in manifest text config paths fit implied window; do
+    ref=oci:$work/$image
+    case $image in
+      manifest | text | config)
+        measure "$mb" "$image" inspect "$ref"
+        measure "$mb" "$image" inspect --json "$ref"
+        measure "$mb" "$image" inspect --configs "$ref"
+        measure "$mb" "$image" platforms "$ref"
+        measure "$mb" "$image" resolve --explain "$ref"
+        measure "$mb" "$image" pull --dry-run "$ref"
+        measure "$mb" "$image" export --as oci-archive -o "$work/archive.tar" "$ref"
+        ;;
+      *)
+        measure "$mb" "$image" ls -R "$ref"
+        measure "$mb" "$image" cat "$ref:/hello"
+        ;;
+    esac
+    # Thousands of files are the disk's to be slow at, not the memory's.
+    if [[ $image == paths || $image == fit ]]; then continue; fi
+    measure "$mb" "$image" unpack "$ref" "$work/tree"
+    measure "$mb" "$image" export -o "$work/flat.tar" "$ref"
+    measure "$mb" "$image" pull "$ref"
+    if "$layerctl" --store "$work/store" --quiet images --format '{{.manifest}}' 2>/dev/null | grep -q .; then
+      measure "$mb" "$image" inspect --stored "$ref"
+      measure "$mb" "$image" mount --print "$ref"
+      measure "$mb" "$image" images --json
+      measure "$mb" "$image" df
+      measure "$mb" "$image" verify
+      measure "$mb" "$image" rm "$ref"
+      measure "$mb" "$image" prune
+    fi
+    rm -rf "$work/store" "$work/tree"
+  done
   rmdir "$group"
 done
 exit $failed

@@ -17,6 +17,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
@@ -85,12 +86,15 @@ func hintOf(err error) string {
 // defaultHint says what usually helps with errors of a kind.
 func defaultHint(err error) string {
 	var limit *unpack.LimitError
+	var documents *manifest.BudgetError
 	var plain *registry.PlainHTTPError
 	var option *overlaymount.OptionError
 	var temporary *overlaymount.TemporaryUpperError
 	switch {
 	case errors.Is(err, rootfs.ErrLimit):
-		return "--max-memory gives the paths of an image more, half of what it says"
+		return "--max-memory gives the paths of an image more, somewhat less than half of what it says"
+	case errors.As(err, &documents):
+		return "--max-memory gives manifests and configs more, a twelfth of what it says"
 	case errors.As(err, &limit) && limit.Limit == "window":
 		return host.WindowHint(limit.Asked)
 	case errors.As(err, &plain):

@@ -39,7 +39,7 @@ a percent sign and the bytes that are no UTF-8 stand as %XX.
 
 Layers are read from the store where it has them, where devices may be missing
 that it could not make, else streamed through verification. Their paths are
-kept in memory, in half of --max-memory; nothing is written.`,
+kept in memory, in less than half of --max-memory; nothing is written.`,
 		Flags: append(setup.ReadFlags(),
 			&cli.BoolFlag{Name: "long", Aliases: []string{"l"}, Usage: "show mode, owner, size and time too"},
 			&cli.BoolFlag{Name: "recursive", Aliases: []string{"R"}, Usage: "list all that is below PATH"},

@@ -128,7 +128,7 @@ func (e *exporter) gather(ctx context.Context, desc ocispec.Descriptor, raw []by
 		return fmt.Errorf("manifest %s: %w", desc.Digest, err)
 	}
 	if e.held += int64(len(raw)); e.held > source.MaxDocuments {
-		return fmt.Errorf("%w: more than %d bytes of manifests and configs", manifest.ErrMalformed, source.MaxDocuments)
+		return &manifest.BudgetError{Max: source.MaxDocuments}
 	}
 	config, err := e.source.Config(ctx, m.Config)
 	if err != nil {

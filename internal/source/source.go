@@ -16,6 +16,7 @@ import (
 
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -43,6 +44,9 @@ type Options struct {
 	Wanted func() (platform.Wanted, error)
 	// Strict makes an error of every warning about the choice.
 	Strict bool
+	// Documents bounds the bytes of all manifests and configs that are read,
+	// each once; 0 means MaxDocuments.
+	Documents int64
 	// Logger must be set.
 	Logger *slog.Logger
 }
@@ -59,6 +63,8 @@ type Source struct {
 	raw       []byte
 	documents map[digest.Digest]document // fetched, and not in the cache yet
 	tagged    bool                       // the cache shall know what the reference names
+	read      map[digest.Digest]struct{} // what is counted in held
+	held      int64                      // bytes of the documents that were read
 }
 
 type document struct {
@@ -79,7 +85,10 @@ func Open(ctx context.Context, ref registry.Reference, o Options) (*Source, erro
 	if o.Name == "" {
 		o.Name = ref.String()
 	}
-	return &Source{remote: remote, options: o, documents: map[digest.Digest]document{}}, nil
+	if o.Documents == 0 {
+		o.Documents = MaxDocuments
+	}
+	return &Source{remote: remote, options: o, documents: map[digest.Digest]document{}, read: map[digest.Digest]struct{}{}}, nil
 }
 
 // Close releases what the Source holds open.
@@ -134,11 +143,28 @@ func (s *Source) Root(ctx context.Context) (ocispec.Descriptor, []byte, error) {
 		return s.root, s.raw, nil
 	}
 	desc, raw, err := s.readRoot(ctx)
+	if err == nil {
+		err = s.take(desc)
+	}
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
 	s.root, s.raw = desc, raw
 	return desc, raw, nil
+}
+
+// take counts a document before it is in memory; its error is a
+// [*manifest.BudgetError]. It must be called with mu held.
+func (s *Source) take(desc ocispec.Descriptor) error {
+	if _, counted := s.read[desc.Digest]; counted {
+		return nil
+	}
+	if desc.Size > s.options.Documents-s.held {
+		return &manifest.BudgetError{Max: s.options.Documents}
+	}
+	s.read[desc.Digest] = struct{}{}
+	s.held += max(desc.Size, 0)
+	return nil
 }
 
 // readRoot must be called with mu held.
@@ -208,7 +234,14 @@ func (s *Source) Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, e
 func (s *Source) document(ctx context.Context, desc ocispec.Descriptor, limit int64, fetch Reader) ([]byte, error) {
 	s.mu.Lock()
 	had, fetched := s.documents[desc.Digest]
+	var err error
+	if desc.Size <= limit { // more is refused anyway
+		err = s.take(desc)
+	}
 	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	if fetched && had.desc.Size == desc.Size {
 		return had.raw, nil
 	}

@@ -29,6 +29,13 @@ const (
 	// layerMemory is what the buffers of one layer take, a zstd window of 8 MiB
 	// and the least buffer of HTTP/2 among them, and what waits to be collected.
 	layerMemory = 13 << 20
+	// programMemory is what the program holds in its heap when it does nothing.
+	programMemory = 4 << 20
+	// leastPaths is for some ten thousand paths, however little memory there is.
+	leastPaths = 5 << 20
+	// perDocument is the memory for a byte of a manifest, as measured by inspect
+	// --json of one of 3 MiB.
+	perDocument = 12
 	// archiveMemory is what the decompression of an archive takes beside its
 	// window.
 	archiveMemory = 4 << 20
@@ -40,10 +47,28 @@ const (
 
 // Memory is how much the process may use where nothing is said: a quarter of
 // what the machine or the cgroup has.
-func Memory() int64 { return min(mostMemory, max(available("/")/4, LeastMemory)) }
+func Memory() int64 { return quarter(available("/")) }
+
+func quarter(available int64) int64 { return min(mostMemory, max(available/4, LeastMemory)) }
+
+// Paths is the part of the memory that the paths of an image's layers may take.
+// The rest is for the layers on their way, and for what the garbage collector
+// has not found yet.
+func Paths(memory int64) int64 { return max((memory-restMemory)/2, leastPaths) }
+
+// Documents is the part in bytes that the manifests and configs of one command
+// may have: what is parsed and written again takes a dozen times its text.
+func Documents(memory int64) int64 { return memory / perDocument }
 
 // LimitMemory has the garbage collector keep the process below so many bytes.
-func LimitMemory(memory int64) { debug.SetMemoryLimit(max(memory-restMemory, 4<<20)) }
+func LimitMemory(memory int64) { debug.SetMemoryLimit(softLimit(memory)) }
+
+// softLimit is never below what the paths, a layer and the program itself hold
+// at once: a collector whose limit is below what lives works all the time and
+// frees nothing.
+func softLimit(memory int64) int64 {
+	return max(memory-restMemory, Paths(memory)+layerMemory+programMemory)
+}
 
 // Share is how the memory is divided.
 type Share struct {

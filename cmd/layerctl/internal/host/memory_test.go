@@ -51,6 +51,29 @@ func TestAvailable(t *testing.T) {
 	}
 }
 
+// The default is a quarter of the machine or of the cgroup, and every budget
+// comes from it: together they are never more than the collector's limit.
+func TestBudgets(t *testing.T) {
+	const mib = 1 << 20
+	tests := []struct{ available, memory, paths, documents, limit int64 }{
+		{16 * mib, 24 * mib, 5 * mib, 2 * mib, 22 * mib},
+		{48 * mib, 24 * mib, 5 * mib, 2 * mib, 22 * mib},
+		{128 * mib, 32 * mib, 9 * mib, 32 * mib / 12, 26 * mib},
+		{512 * mib, 128 * mib, 57 * mib, 128 * mib / 12, 114 * mib},
+		{24 << 30, 256 * mib, 121 * mib, 256 * mib / 12, 242 * mib},
+	}
+	for _, test := range tests {
+		memory := quarter(test.available)
+		if memory != test.memory || Paths(memory) != test.paths || Documents(memory) != test.documents || softLimit(memory) != test.limit {
+			t.Errorf("of %d MiB: got memory %d, paths %d, documents %d, limit %d, want %+v",
+				test.available/mib, memory, Paths(memory), Documents(memory), softLimit(memory), test)
+		}
+		if held := Paths(memory) + layerMemory + programMemory; softLimit(memory) < held {
+			t.Errorf("of %d MiB: the collector's limit %d is below the %d that may live", test.available/mib, softLimit(memory), held)
+		}
+	}
+}
+
 func TestDivide(t *testing.T) {
 	most := layerctl.DefaultJobs()
 	const mib = 1 << 20

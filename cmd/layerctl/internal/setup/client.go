@@ -64,6 +64,7 @@ func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layer
 		Cache:     kept,
 		KeepBlobs: c.Bool("keep-blobs"),
 		Offline:   c.Bool("offline"),
+		Documents: host.Documents(memory(c)),
 		Logger:    logger(c),
 	}
 	for _, add := range set {

@@ -18,9 +18,8 @@ func memory(c *cli.Context) int64 {
 	return host.Memory()
 }
 
-// PathMemory is the part that the paths of an image's layers may take. The rest
-// is for what is on its way and for what the garbage collector has not found yet.
-func PathMemory(c *cli.Context) int64 { return memory(c) / 2 }
+// PathMemory is the part that the paths of an image's layers may take.
+func PathMemory(c *cli.Context) int64 { return host.Paths(memory(c)) }
 
 // limitMemory has the garbage collector keep below the limit. GOMEMLIMIT of
 // the environment is an expert's word, and stands.

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/internal/imagetest"
+)
+
+// Documents that take more than a twelfth of the memory are refused by every
+// command, with a word about what helps, and that helps.
+func TestDocumentsBeyondMemory(t *testing.T) {
+	l := imagetest.NewLayout(t.TempDir())
+	tar := imagetest.Tar(imagetest.File("a", "a"))
+	config := ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}, RootFS: ocispec.RootFS{Type: "layers"}, Author: strings.Repeat("a", 3<<20)}
+	config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(tar))
+	l.Tag(l.Manifest(config, l.Blob(ocispec.MediaTypeImageLayer, tar)), "latest")
+	for _, command := range [][]string{
+		{"inspect", "--json"}, {"inspect", "--configs"}, {"ls"}, {"pull", "--dry-run"}, {"export", "--as", "oci-archive"},
+	} {
+		t.Run(strings.Join(command, " "), func(t *testing.T) {
+			try := func(memory string) (int, string) {
+				var stdout, stderr bytes.Buffer
+				args := slices.Concat([]string{"layerctl", "--quiet", "--store", t.TempDir() + "/store", "--platform", "linux/amd64", "--max-memory", memory}, command, []string{"oci:" + l.Dir})
+				return run(args, nil, &stdout, &stderr), stderr.String()
+			}
+			if code, said := try("24MiB"); code != exitMalformed || !strings.Contains(said, "hint: --max-memory") {
+				t.Errorf("exit %d, want %d and a hint: %s", code, exitMalformed, said)
+			}
+			if code, said := try("64MiB"); code != exitOK {
+				t.Errorf("with more memory: exit %d: %s", code, said)
+			}
+		})
+	}
+}
