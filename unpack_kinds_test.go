@@ -186,7 +186,7 @@ func TestUnpackEqualsTheMount(t *testing.T) {
 	}
 	disk := disktest.New(t, 64<<20, "mkfs.ext4", "-q")
 	ref := everyKind(t, filepath.Join(t.TempDir(), "image"))
-	store, err := overlaystore.Open(t.Context(), filepath.Join(disk.Dir, "store"), overlaystore.Options{NoSync: true})
+	store, err := overlaystore.Open(t.Context(), filepath.Join(disk.Dir, "store"), overlaystore.Options{NoSync: true, Reserve: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func unpackAsUser(t *testing.T, places []string) {
 		if got := fmt.Sprint(unpacked.Notes); got != "map[capability-skipped:1 device-skipped:3 setid-cleared:2]" {
 			t.Errorf("%s: it tells %s", place, got)
 		}
-		store, err := overlaystore.Open(t.Context(), filepath.Join(place, "store"), overlaystore.Options{NoSync: true})
+		store, err := overlaystore.Open(t.Context(), filepath.Join(place, "store"), overlaystore.Options{NoSync: true, Reserve: -1})
 		if err != nil {
 			t.Logf("no store on %s: %v", place, err)
 			unpackTo(t, ref, filepath.Join(place, "stored"), UnpackOptions{Limits: unpack.Limits{Reserve: -1}})

@@ -69,10 +69,10 @@ func (d *LayerDir) Entries(ctx context.Context) iter.Seq2[layer.Entry, error] {
 }
 
 // Open opens a regular file of the layer for reading, by its path in the
-// layer. No symbolic link is followed. The content is as the disk has it; the
+// layer, whatever mode the layer gave it. No symbolic link is followed. The content is as the disk has it; the
 // entry's size and sum tell whether it is what was committed.
 func (d *LayerDir) Open(path string) (*os.File, error) {
-	found, err := fsat.Find(d.fs, path)
+	found, err := fsat.FindOwned(d.fs, path)
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: %w", d.diffID, err)
 	}
@@ -84,7 +84,7 @@ func (d *LayerDir) Open(path string) (*os.File, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, fmt.Errorf("layer %s: %w: %.200q is no regular file", d.diffID, ErrDamaged, path)
 	}
-	f, err := fsat.Reopen(found)
+	f, err := fsat.ReopenOwned(d.fs, found)
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: open %.200q: %w", d.diffID, path, errors.Unwrap(err))
 	}

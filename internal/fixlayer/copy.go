@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -21,12 +22,13 @@ import (
 // copy makes a copy of source, which is no directory, under its first new
 // name, and links the others to it.
 func (b *builder) copy(source place, names []string) error {
-	from, err := fsat.Find(b.v[source.layer].FS, source.path)
+	layerFS := b.v[source.layer].FS
+	from, err := fsat.FindOwned(layerFS, source.path)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	a, st, err := lowerdir.Attributes(from)
+	a, st, err := ownedAttributes(layerFS, from)
 	if err != nil {
 		return err
 	}
@@ -40,7 +42,7 @@ func (b *builder) copy(source place, names []string) error {
 		return err
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFREG {
-		err = copyRegular(from, dir, name, a, b.form, &e)
+		err = copyRegular(layerFS, from, dir, name, a, b.form, &e)
 	} else {
 		err = copySpecial(from, st, dir, name, a, b.form, &e)
 	}
@@ -70,8 +72,8 @@ func (b *builder) link(dir *os.File, name, first, other string) error {
 	return b.g.Record(layer.Entry{Path: other, Type: layer.Hardlink, Linkname: first, ModTime: epoch})
 }
 
-func copyRegular(from, dir *os.File, name string, a fsat.Attributes, form layer.Form, e *layer.Entry) (err error) {
-	in, err := fsat.Reopen(from)
+func copyRegular(layerFS, from, dir *os.File, name string, a fsat.Attributes, form layer.Form, e *layer.Entry) (err error) {
+	in, err := fsat.ReopenOwned(layerFS, from)
 	if err != nil {
 		return err
 	}
@@ -87,6 +89,21 @@ func copyRegular(from, dir *os.File, name string, a fsat.Attributes, form layer.
 	}
 	e.Type, e.Sum = layer.Regular, sum.Sum32()
 	return lowerdir.SetAttributes(out, a, form)
+}
+
+// ownedAttributes are the attributes of f, found below layerFS, also where its
+// mode forbids its owner to read them.
+func ownedAttributes(layerFS, f *os.File) (a fsat.Attributes, st unix.Stat_t, err error) {
+	a, st, err = lowerdir.Attributes(f)
+	if !errors.Is(err, fs.ErrPermission) {
+		return a, st, err
+	}
+	err = fsat.WithRead(layerFS, f, func(mode uint32) (err error) {
+		a, st, err = lowerdir.Attributes(f)
+		a.Mode = mode
+		return err
+	})
+	return a, st, err
 }
 
 // copySpecial copies a symbolic link, a device or a FIFO.
@@ -118,11 +135,11 @@ func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a fsa
 // namesOf are all names in the layer of the file at p, p among them, sorted,
 // by the layer's own record.
 func (l *layerView) namesOf(p string) ([]string, error) {
-	f, err := fsat.Find(l.FS, p)
+	f, err := fsat.FindOwned(l.FS, p)
 	if err != nil {
 		return nil, err
 	}
-	_, st, err := lowerdir.Attributes(f)
+	_, st, err := ownedAttributes(l.FS, f)
 	f.Close()
 	if err != nil || st.Nlink < 2 {
 		return []string{p}, err
@@ -133,7 +150,7 @@ func (l *layerView) namesOf(p string) ([]string, error) {
 		return nil, err
 	}
 	for _, name := range candidates {
-		other, err := fsat.Find(l.FS, name)
+		other, err := fsat.FindOwned(l.FS, name)
 		if fsat.IsShortage(err) {
 			return nil, err
 		}

@@ -302,12 +302,12 @@ func (v view) attributes(dir string) (fsat.Attributes, error) {
 }
 
 func (l *layerView) attributes(p string) (fsat.Attributes, error) {
-	f, err := fsat.Find(l.FS, p)
+	f, err := fsat.FindOwned(l.FS, p)
 	if err != nil {
 		return fsat.Attributes{}, err
 	}
 	defer f.Close()
-	a, _, err := lowerdir.Attributes(f)
+	a, _, err := ownedAttributes(l.FS, f)
 	return a, err
 }
 
@@ -340,11 +340,15 @@ func (p *Plan) hideWhiteouts(v view) error {
 // them, and would list them as names that do not exist (ovl_lookup_single in
 // fs/overlayfs/namei.c, "last").
 func (p *Plan) hideMarks(v view, l *layerView, dir string) error {
-	f, err := fsat.Find(l.FS, dir)
+	f, err := fsat.FindOwned(l.FS, dir)
 	if err != nil {
 		return err
 	}
-	names, err := fsat.Names(f)
+	var names []string
+	err = l.readable(f, func() (err error) {
+		names, err = fsat.Names(f)
+		return err
+	})
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 
@@ -86,7 +87,7 @@ func (l *layerView) read(p string) (state, error) {
 	if above.kind != directory {
 		return st, nil
 	}
-	f, err := fsat.Find(l.FS, p)
+	f, err := fsat.FindOwned(l.FS, p)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, ok := l.foreign[p]; ok {
 			st.kind = other
@@ -104,7 +105,10 @@ func (l *layerView) read(p string) (state, error) {
 	switch stat.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
 		st.kind = directory
-		st.opaque, err = lowerdir.IsOpaque(f, l.form)
+		err = l.readable(f, func() (err error) {
+			st.opaque, err = lowerdir.IsOpaque(f, l.form)
+			return err
+		})
 	default:
 		st.kind = other
 		// Where a foreign link belongs there is a whiteout on disk.
@@ -112,11 +116,25 @@ func (l *layerView) read(p string) (state, error) {
 			return st, nil
 		}
 		var whiteout bool
-		if whiteout, err = lowerdir.IsWhiteout(f, stat, l.form); whiteout {
+		err = l.readable(f, func() (err error) {
+			whiteout, err = lowerdir.IsWhiteout(f, stat, l.form)
+			return err
+		})
+		if whiteout {
 			st.kind = whiteoutKind
 		}
 	}
 	return st, err
+}
+
+// readable calls do, which reads what f has beside its content, again as the
+// owner of the store where f's mode forbids it.
+func (l *layerView) readable(f *os.File, do func() error) error {
+	err := do()
+	if errors.Is(err, fs.ErrPermission) {
+		err = fsat.WithRead(l.FS, f, func(uint32) error { return do() })
+	}
+	return err
 }
 
 // hides reports whether lower layers have no say at the path or, for a
@@ -245,7 +263,7 @@ func (v view) resolve(p string) (place, kind, error) {
 }
 
 func (l *layerView) readlink(p string) (string, error) {
-	f, err := fsat.Find(l.FS, p)
+	f, err := fsat.FindOwned(l.FS, p)
 	if err != nil {
 		return "", err
 	}

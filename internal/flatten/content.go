@@ -32,7 +32,7 @@ type content interface {
 type staged struct{ dir *os.File }
 
 func (s staged) put(m *maker, dir *os.File, name string, f stackview.File) (bool, error) {
-	from, err := fsat.Find(s.dir, path.Dir(f.From))
+	from, err := fsat.FindOwned(s.dir, path.Dir(f.From))
 	if err != nil {
 		return false, err
 	}
@@ -51,7 +51,7 @@ func (s staged) put(m *maker, dir *os.File, name string, f stackview.File) (bool
 // open opens a regular file of the layer, also one whose mode forbids its
 // owner to: it is nobody else's, and its mode is in the journal.
 func (s staged) open(f stackview.File) (*os.File, error) {
-	found, err := fsat.Find(s.dir, f.From)
+	found, err := fsat.FindOwned(s.dir, f.From)
 	if err != nil {
 		return nil, err
 	}

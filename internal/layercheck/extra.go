@@ -65,7 +65,7 @@ func walkNames(root *os.File, f func(path string)) error {
 	for todo := []string{"."}; len(todo) > 0; {
 		at := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		dir, err := fsat.OpenDir(root, at)
+		dir, err := openOwnedDir(root, at)
 		if errors.Is(err, fs.ErrPermission) {
 			continue // an unprivileged store keeps modes that shut its owner out
 		}
@@ -86,4 +86,23 @@ func walkNames(root *os.File, f func(path string)) error {
 		}
 	}
 	return nil
+}
+
+// openOwnedDir opens a directory below root, also where its mode or that of one
+// above it forbids its owner to.
+func openOwnedDir(root *os.File, path string) (*os.File, error) {
+	dir, err := fsat.OpenDir(root, path)
+	if !errors.Is(err, fs.ErrPermission) {
+		return dir, err
+	}
+	found, err := fsat.FindOwned(root, path)
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	err = fsat.WithRead(root, found, func(uint32) (err error) {
+		dir, err = fsat.OpenDir(found, ".")
+		return err
+	})
+	return dir, err
 }

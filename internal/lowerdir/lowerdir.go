@@ -5,6 +5,8 @@
 package lowerdir
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"strings"
@@ -52,7 +54,7 @@ func SetAttributes(f *os.File, a fsat.Attributes, form layer.Form) error {
 // IsOpaque reports whether the kernel takes the directory f for opaque.
 func IsOpaque(f *os.File, form layer.Form) (bool, error) {
 	value, err := fsat.GetXattrFD(int(f.Fd()), form.Xattr("opaque"))
-	return err == nil && value == "y", shortage(f, err)
+	return err == nil && value == "y", unread(f, err)
 }
 
 // Type is the type of f, which may be opened with O_PATH.
@@ -89,13 +91,13 @@ func IsWhiteout(f *os.File, st unix.Stat_t, form layer.Form) (bool, error) {
 		return false, nil
 	}
 	has, err := fsat.HasXattrFD(int(f.Fd()), form.Xattr("whiteout"))
-	return err == nil && has, shortage(f, err)
+	return err == nil && has, unread(f, err)
 }
 
-// shortage is err where it says nothing of f. Any other error of reading a mark
+// unread is err where it says nothing of f. Any other error of reading a mark
 // means that f has none.
-func shortage(f *os.File, err error) error {
-	if !fsat.IsShortage(err) {
+func unread(f *os.File, err error) error {
+	if !fsat.IsShortage(err) && !errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
 	return &os.PathError{Op: "getxattr", Path: f.Name(), Err: err}
