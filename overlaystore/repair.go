@@ -104,19 +104,19 @@ func (s *Store) held(ctx context.Context, name string) (bool, error) {
 // mountedDirs are the names in layers/ and fix/ that live mounts use, or may
 // use.
 func (s *Store) mountedDirs(ctx context.Context) (map[string]bool, error) {
-	ix, err := s.mountIndex()
+	ix, images, err := s.mountIndex()
 	if err != nil {
 		return nil, err
 	}
 	dirs := map[string]bool{}
 	err = mounts.Each(ctx, func(proc string, e mounts.Entry) {
-		u := ix.use(ctx, proc, e)
-		for _, dir := range u.dirs {
+		u := ix.Use(ctx, proc, e)
+		for _, dir := range u.Dirs {
 			name := dir[strings.LastIndex(dir, "/")+1:]
 			dirs[strings.TrimPrefix(name, fixPrefix)] = true
 		}
-		for _, img := range ix.images {
-			if img.Manifest == u.manifest && u.manifest != "" {
+		for _, img := range images {
+			if img.Manifest == u.Manifest && u.Manifest != "" {
 				addDirs(dirs, img)
 			}
 		}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mountuse
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/mounts"
+)
+
+func TestUse(t *testing.T) {
+	manifest, other := digest.FromString("an image"), digest.FromString("another store's")
+	hex := digest.FromString("a layer").Encoded()
+	ix := &Index{
+		Path: "/store", Links: map[string]string{"1": "layers/" + hex + "/fs"},
+		Manifests: []digest.Digest{manifest}, Whole: true, Logger: slog.New(slog.DiscardHandler),
+	}
+	dirs := []string{"layers/" + hex}
+	for _, c := range []struct {
+		name, fstype, source string
+		lower                []string
+		want                 Use
+	}{
+		{"by path", "overlay", "overlay", []string{"/store/layers/" + hex + "/fs"}, Use{Ours: true, Dirs: dirs}},
+		{"by link", "overlay", "overlay", []string{"/store/l/1"}, Use{Ours: true, Dirs: dirs}},
+		{"by its end, in doubt", "overlay", "overlay", []string{"/elsewhere/layers/" + hex + "/fs"}, Use{Dirs: dirs}},
+		{"by a relative link, in doubt", "overlay", "overlay", []string{"1"}, Use{Dirs: dirs}},
+		{"by source", "overlay", mounts.Source("a", manifest), []string{"1"}, Use{Ours: true, Manifest: manifest, Dirs: dirs}},
+		{"another store's by source", "overlay", mounts.Source("a", other), []string{"1"}, Use{}},
+		{"another store's by path", "overlay", mounts.Source("a", manifest), []string{"/elsewhere/l/7"}, Use{Manifest: manifest}},
+		{"no overlay", "tmpfs", mounts.Source("a", manifest), nil, Use{}},
+	} {
+		e := mounts.Entry{Type: c.fstype, Source: c.source, SuperOptions: []string{"lowerdir=" + strings.Join(c.lower, ":")}}
+		got := ix.Use(t.Context(), "self", e)
+		if got.Ours != c.want.Ours || got.Manifest != c.want.Manifest || !slices.Equal(got.Dirs, c.want.Dirs) {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
