@@ -87,7 +87,7 @@ func (s *Store) MountedAt(ctx context.Context, target string) (Mounted, bool, er
 
 // mountIndex is what is needed to recognise a mount of the store's.
 func (s *Store) mountIndex() (*mountuse.Index, []Image, error) {
-	byTarget, _, err := s.readLinks()
+	byTarget, _, err := s.links().Read()
 	if err != nil {
 		return nil, nil, err
 	}

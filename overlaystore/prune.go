@@ -344,23 +344,10 @@ func (p *prune) bin(ctx context.Context, gone []string) error {
 	return nil
 }
 
-// dropLinks removes the links that lead nowhere, but for the one with the
-// highest number, see readLinks.
 func (p *prune) dropLinks(ctx context.Context) error {
-	byTarget, last, err := p.s.readLinks()
+	stale, err := p.s.links().Stale(p.s.root)
 	if err != nil {
 		return err
 	}
-	var stale []string
-	for target, name := range byTarget {
-		there, err := fsat.Exists(p.s.root, strings.TrimPrefix(target, "../"))
-		if err != nil {
-			return err
-		}
-		if !there && name != linkName(last) {
-			stale = append(stale, name)
-		}
-	}
-	slices.Sort(stale)
 	return p.remove(ctx, storedirs.Links, stale)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/shortlink"
 	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
@@ -34,7 +35,7 @@ func TestReadOnlyStore(t *testing.T) {
 		}},
 		{"without a lock file that was never made", func(t *testing.T, dir string) error {
 			return errors.Join(
-				os.Remove(filepath.Join(dir, storedirs.Locks, linksLock)),
+				os.Remove(filepath.Join(dir, storedirs.Locks, shortlink.Lock)),
 				unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 		}},
 		{"with what an interrupted process left", func(t *testing.T, dir string) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/shortlink"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 )
@@ -49,7 +50,7 @@ func (s *Store) LowerDirs(ctx context.Context, img Image) ([]LowerDir, error) {
 	if len(paths) == 0 {
 		return s.emptyDirs(ctx)
 	}
-	names, err := s.links(ctx, paths)
+	names, err := s.links().Names(ctx, paths)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +65,10 @@ func (s *Store) LowerDirs(ctx context.Context, img Image) ([]LowerDir, error) {
 		dirs[i] = LowerDir{paths[i], names[i]}
 	}
 	return dirs, nil
+}
+
+func (s *Store) links() shortlink.Dir {
+	return shortlink.Dir{Links: s.dirs[storedirs.Links], Locks: s.dirs[storedirs.Locks]}
 }
 
 // emptyDirs are for an image without layers: the kernel wants two directories,

@@ -374,7 +374,7 @@ func TestLinksAreNotGivenTwice(t *testing.T) {
 	for i := range 4 {
 		name := fmt.Sprint("layer ", i)
 		putImage(t, s, name, addLayer(t, s, name, LayerRecord{}, regular("f", "x")))
-		byTarget, _, err := s.readLinks()
+		byTarget, _, err := s.links().Read()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -391,7 +391,7 @@ func TestLinksAreNotGivenTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if left, _, err := s.readLinks(); err != nil || len(left) != 1 {
+	if left, _, err := s.links().Read(); err != nil || len(left) != 1 {
 		t.Errorf("links %v stay, error %v; want the last only", left, err)
 	}
 }
