@@ -20,6 +20,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/leases"
 	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
@@ -132,7 +133,7 @@ func (p *prune) look(ctx context.Context) (err error) {
 	if p.images, err = p.s.Images(); err != nil && !errors.Is(err, ErrDamaged) {
 		return err
 	}
-	leased, err := p.s.leased(ctx)
+	leased, err := leases.Living(ctx, p.s.dirs[storedirs.Leases])
 	if err != nil {
 		return err
 	}
@@ -344,6 +345,8 @@ func (p *prune) bin(ctx context.Context, gone []string) error {
 	return nil
 }
 
+// dropLinks removes the links that lead nowhere, but for one that keeps its
+// number from being given again.
 func (p *prune) dropLinks(ctx context.Context) error {
 	stale, err := p.s.links().Stale(p.s.root)
 	if err != nil {
