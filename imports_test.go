@@ -48,7 +48,7 @@ var imports = map[string][]string{
 	"cmd/layerctl/internal/show":     {"inspect", "", "registry", "overlaystore", "manifest", "platform", "overlaymount", "layer", "cmd/layerctl/internal/terminal", "rootfs"},
 	"cmd/layerctl/internal/terminal": {},
 	// level 2: the only place that joins the parts
-	"":        {"internal/pull", "registry", "unpack", "overlaystore", "cache", "manifest", "platform", "progress", "inspect", "internal/durable", "internal/fetch", "internal/source", "layer", "errkind", "internal/stackview", "internal/stored", "rootfs", "internal/flatten", "archive", "internal/export"},
+	"":        {"internal/fsat", "internal/pull", "registry", "unpack", "overlaystore", "cache", "manifest", "platform", "progress", "inspect", "internal/durable", "internal/fetch", "internal/source", "layer", "errkind", "internal/stackview", "internal/stored", "rootfs", "internal/flatten", "archive", "internal/export"},
 	"inspect": {"manifest", "platform", "registry", "internal/source"},
 	// level 1, on the others of it
 	"internal/fetch":  {"registry", "cache", "manifest", "progress", "unpack", "internal/source", "layer"},

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -102,7 +103,8 @@ func (p *cachePruner) names(ctx context.Context, store *overlaystore.Store) erro
 }
 
 // follow keeps a blob and, if it is an index or a manifest, all that it names.
-// What cannot be read leads nowhere.
+// What cannot be read leads nowhere, unless this process could not read it for
+// want of descriptors or memory.
 func (p *cachePruner) follow(ctx context.Context, desc ocispec.Descriptor) error {
 	if p.kept[desc.Digest] {
 		return nil
@@ -112,6 +114,9 @@ func (p *cachePruner) follow(ctx context.Context, desc ocispec.Descriptor) error
 		return nil
 	}
 	raw, err := p.read(ctx, desc)
+	if fsat.IsShortage(err) {
+		return err
+	}
 	if err != nil {
 		return nil
 	}
@@ -129,7 +134,11 @@ func (p *cachePruner) follow(ctx context.Context, desc ocispec.Descriptor) error
 		}
 	}
 	for entry := range index.Leaves() {
-		if raw, err := p.read(ctx, entry); err == nil {
+		raw, err := p.read(ctx, entry)
+		if fsat.IsShortage(err) {
+			return err
+		}
+		if err == nil {
 			p.image(entry, raw)
 		}
 	}
