@@ -56,7 +56,7 @@ var imports = map[string][]string{
 	// level 1
 	"registry":         {"manifest", "internal/shortname", "internal/hosts", "registry/internal/remote", "registry/internal/auth", "registry/internal/local", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "errkind"},
 	"unpack":           {"internal/layerxattr", "internal/entryname", "internal/durable", "internal/layerdisk", "internal/layerstream", "internal/layertar", "layer", "errkind", "internal/fsat"},
-	"overlaystore":     {"internal/shortname", "manifest", "internal/durable", "internal/journal", "internal/layercheck", "internal/storedirs", "internal/leases", "internal/shortlink", "internal/mountuse", "internal/spare", "internal/mounts", "internal/probe", "internal/lowerdir", "internal/fixlayer", "layer", "errkind", "internal/fsat"},
+	"overlaystore":     {"internal/shortname", "manifest", "internal/durable", "internal/journal", "internal/layercheck", "internal/storedirs", "internal/trash", "internal/leases", "internal/shortlink", "internal/mountuse", "internal/spare", "internal/mounts", "internal/probe", "internal/lowerdir", "internal/fixlayer", "layer", "errkind", "internal/fsat"},
 	"internal/export":  {"archive", "internal/fetch", "internal/flatten", "internal/scratch", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "registry", "unpack", "errkind"},
 	"internal/flatten": {"internal/durable", "internal/fetch", "internal/fsat", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "unpack", "errkind"},
 	"rootfs":           {"internal/scratch", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack", "errkind"},
@@ -106,6 +106,7 @@ var imports = map[string][]string{
 	"internal/mountuse":   {"internal/mounts", "internal/storedirs"},
 	"internal/shortlink":  {"internal/durable", "internal/fsat", "internal/storedirs"},
 	"internal/leases":     {"internal/durable", "internal/fsat", "internal/journal", "internal/storedirs"},
+	"internal/trash":      {"internal/durable", "internal/fsat"},
 	"internal/layercheck": {"internal/fsat", "internal/journal", "internal/lowerdir", "layer"},
 	"internal/imagetest":  {},
 	"internal/disktest":   {},

@@ -4,13 +4,11 @@ package overlaystore
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +20,7 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/leases"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/internal/trash"
 )
 
 // PruneOptions say what to prune. The zero value removes what nothing needs:
@@ -101,7 +100,7 @@ func (p *prune) run(ctx context.Context) error {
 // sweep runs with the store for itself. The order keeps every reference and
 // every image whole at each moment: references go first, then the images that
 // they named, then the layers.
-func (p *prune) sweep(ctx context.Context) error {
+func (p *prune) sweep(ctx context.Context) (err error) {
 	if err := p.look(ctx); err != nil {
 		return err
 	}
@@ -112,7 +111,7 @@ func (p *prune) sweep(ctx context.Context) error {
 	}
 	p.datesBack(gone)
 	for _, dir := range []string{storedirs.Images, storedirs.Refs} {
-		if err := p.s.reapTemps(ctx, p.s.dirs[dir]); err != nil {
+		if err := trash.RemoveTemps(ctx, p.s.dirs[dir]); err != nil {
 			return err
 		}
 	}
@@ -122,7 +121,7 @@ func (p *prune) sweep(ctx context.Context) error {
 	if err := p.remove(ctx, storedirs.Images, images); err != nil {
 		return err
 	}
-	if err := p.bin(ctx, gone); err != nil {
+	if p.trashed, err = trash.MoveAll(ctx, p.s.root, gone, p.s.dirs[storedirs.Trash]); err != nil {
 		return err
 	}
 	return p.dropLinks(ctx)
@@ -305,44 +304,6 @@ func (p *prune) remove(ctx context.Context, dir string, names []string) error {
 		}
 	}
 	return durable.SyncDir(ctx, p.s.dirs[dir])
-}
-
-// bin moves directories to the trash, all of them with one sync for each
-// directory that changes.
-func (p *prune) bin(ctx context.Context, gone []string) error {
-	if len(gone) == 0 {
-		return nil
-	}
-	sync := map[string]*os.File{}
-	defer func() {
-		for _, dir := range sync {
-			dir.Close()
-		}
-	}()
-	for _, rel := range gone {
-		from, name := path.Split(rel)
-		if sync[from] == nil {
-			dir, err := durable.OpenDirAt(p.s.root, path.Clean(from))
-			if err != nil {
-				return err
-			}
-			sync[from] = dir
-		}
-		trashed := rand.Text()
-		if err := durable.RenameNoReplace(ctx, sync[from], name, p.s.dirs[storedirs.Trash], trashed); err != nil {
-			return err
-		}
-		p.trashed = append(p.trashed, trashed)
-	}
-	if err := durable.SyncDir(ctx, p.s.dirs[storedirs.Trash]); err != nil {
-		return err
-	}
-	for _, from := range slices.Sorted(maps.Keys(sync)) {
-		if err := durable.SyncDir(ctx, sync[from]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // dropLinks removes the links that lead nowhere, but for one that keeps its

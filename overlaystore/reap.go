@@ -7,13 +7,13 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/internal/trash"
 )
 
 // stagingLock is held while a staging directory is made and not yet locked,
@@ -66,7 +66,7 @@ func (s *Store) reapDir(ctx context.Context, dir *os.File, name string) error {
 		return err
 	}
 	s.log.Info("removing what an interrupted process left", "store", s.path, "staging", name)
-	_, err = s.bin(ctx, dir, name)
+	_, err = trash.Move(ctx, dir, name, s.dirs[storedirs.Trash])
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // committed between the listing and the lock
 	}
@@ -115,7 +115,7 @@ func (s *Store) reapUnsynced(ctx context.Context) error {
 			continue
 		}
 		s.log.Info("removing layers that an earlier boot did not sync", "store", s.path)
-		trashed, err := s.bin(ctx, s.dirs[storedirs.Unsynced], name)
+		trashed, err := trash.Move(ctx, s.dirs[storedirs.Unsynced], name, s.dirs[storedirs.Trash])
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -129,20 +129,12 @@ func (s *Store) reapUnsynced(ctx context.Context) error {
 	return nil
 }
 
-// reapTemps removes the files that an interrupted write left in dir. Only
-// under the exclusive lock: a living writer's look the same.
-func (s *Store) reapTemps(ctx context.Context, dir *os.File) error {
-	names, err := fsat.Names(dir)
+// Trash removes name in dir, one of the store's directories or below one:
+// durably, and at once, also for a process that is killed meanwhile.
+func (s *Store) Trash(ctx context.Context, dir *os.File, name string) error {
+	trashed, err := trash.Move(ctx, dir, name, s.dirs[storedirs.Trash])
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if !strings.HasPrefix(name, durable.TempPrefix) {
-			continue
-		}
-		if err := durable.Remove(ctx, dir, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
+	return s.emptyTrash(ctx, trashed)
 }
