@@ -25,7 +25,7 @@ trap clean EXIT
 # Each image is as large as can be in one way:
 #   paths      30,000 names of 2 KB: 60 MB of them
 #   fit        3,000 names of 2 KB, which fit in a cgroup of 128 MB
-#   implied    1,000 directories of 7 levels that no entry makes
+#   implied    500 directories of 7 levels that no entry makes
 #   manifest   annotations to 4 MiB
 #   text       annotations to 1.9 MiB, which the least memory allows
 #   config     8 MiB
@@ -60,9 +60,9 @@ def image(name, tar, media="gzip", annotations={}, author=""):
 deep = "/".join("%d" % level + "x" * 238 for level in range(7))
 image("paths", b"".join(header("%s/%07d%s" % (deep, i, "n" * 230)) for i in range(30000)) + end)
 image("fit", b"".join(header("%s/%07d%s" % (deep, i, "n" * 230)) for i in range(3000)) + end)
-image("implied", b"".join(header("i%05d/a/b/c/d/e/f/g" % i) for i in range(1000)) + end)
-image("manifest", end, annotations={"k%05d" % i: "v" * 90 for i in range(38000)})
-image("text", end, annotations={"k%05d" % i: "v" * 90 for i in range(18500)})
+image("implied", b"".join(header("i%05d/a/b/c/d/e/f/g" % i) for i in range(500)) + end)
+image("manifest", end, annotations={"k%05d" % i: "v" * 300 for i in range(12800)})
+image("text", end, annotations={"k%05d" % i: "v" * 300 for i in range(6100)})
 image("config", end, author="a" * ((8 << 20) - 500))
 image("window", header("zeros", 32 << 20) + b"\0" * (32 << 20) + end, "zstd")
 END

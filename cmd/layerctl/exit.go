@@ -91,7 +91,7 @@ func defaultHint(err error) string {
 	var option *overlaymount.OptionError
 	var temporary *overlaymount.TemporaryUpperError
 	switch {
-	case errors.Is(err, rootfs.ErrLimit):
+	case errors.Is(err, rootfs.ErrLimit), errors.As(err, &limit) && limit.Limit == "recorded":
 		return "--max-memory gives the paths of an image more, somewhat less than half of what it says"
 	case errors.As(err, &documents):
 		return "--max-memory gives manifests and configs more, a twelfth of what it says"

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -38,5 +39,25 @@ func TestDocumentsBeyondMemory(t *testing.T) {
 				t.Errorf("with more memory: exit %d: %s", code, said)
 			}
 		})
+	}
+}
+
+// So are paths that no entry makes.
+func TestPathsBeyondMemory(t *testing.T) {
+	l := imagetest.NewLayout(t.TempDir())
+	var files []imagetest.Entry
+	for i := range 3000 {
+		files = append(files, imagetest.Dir(fmt.Sprintf("i%05d/a/b/c/d/e/f/g", i), 0o755))
+	}
+	tar := imagetest.Tar(files...)
+	config := ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}, RootFS: ocispec.RootFS{Type: "layers"}}
+	config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(tar))
+	l.Tag(l.Manifest(config, l.Blob(ocispec.MediaTypeImageLayer, tar)), "latest")
+	for _, command := range []string{"ls", "export"} {
+		var stdout, stderr bytes.Buffer
+		code := run([]string{"layerctl", command, "--quiet", "--store", t.TempDir() + "/store", "--platform", "linux/amd64", "--max-memory", "24MiB", "oci:" + l.Dir}, nil, &stdout, &stderr)
+		if said := stderr.String(); code != exitMalformed || !strings.Contains(said, "hint: --max-memory") {
+			t.Errorf("%s: exit %d, want %d and a hint: %s", command, code, exitMalformed, said)
+		}
 	}
 }
