@@ -204,3 +204,30 @@ func TestPlanThatDoesNotFit(t *testing.T) {
 		t.Errorf("asked %q for what cannot fit", got)
 	}
 }
+
+// A prune beside a pull takes nothing of it from the cache, and the image is
+// there offline afterwards.
+func TestPruneCacheBesideAPull(t *testing.T) {
+	s := newCached(t, Options{KeepBlobs: true})
+	prune := func() PrunedBlobs {
+		gone, err := PruneCache(t.Context(), s.store, s.kept, overlaystore.PruneOptions{})
+		if err != nil {
+			t.Error(err)
+		}
+		return gone
+	}
+	heard := 0
+	s.client.options.Progress = func(progress.Event) {
+		heard++
+		if gone := prune(); len(gone.Blobs) != 0 {
+			t.Errorf("beside a pull %+v went", gone)
+		}
+	}
+	s.pull(t, s.ref)
+	if gone := prune(); len(gone.Blobs) != 0 || heard == 0 {
+		t.Errorf("after %d events and the pull %+v went", heard, gone)
+	}
+	if got, err := s.offline().Pull(t.Context(), s.store, s.ref); err != nil || got.Fetched != 0 {
+		t.Errorf("offline: %d fetched, %v", got.Fetched, err)
+	}
+}

@@ -4,6 +4,7 @@ package layerctl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,8 +29,13 @@ type PrunedBlobs struct {
 // PruneCache removes from a cache what no image of the store needs: the names
 // that are no reference in the store, and all blobs that no name that is left
 // leads to. Names that other programs gave stay. Of o, DryRun and OlderThan
-// count. What a pull that runs meanwhile loses it fetches again.
-func PruneCache(ctx context.Context, store *overlaystore.Store, c *cache.Cache, o overlaystore.PruneOptions) (PrunedBlobs, error) {
+// count. While anything is being pulled through the cache all of it stays.
+func PruneCache(ctx context.Context, store *overlaystore.Store, c *cache.Cache, o overlaystore.PruneOptions) (_ PrunedBlobs, err error) {
+	release, err := c.TryAlone(ctx)
+	if err != nil || release == nil {
+		return PrunedBlobs{}, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	blobs, err := c.Blobs()
 	if err != nil {
 		return PrunedBlobs{}, err

@@ -112,6 +112,25 @@ func (c *Cache) lock(ctx context.Context) (func() error, error) {
 	return durable.Lock(ctx, c.dir, "lock", durable.Exclusive, nil)
 }
 
+// usersFile is locked by those who use the cache, and by whoever prunes it.
+const usersFile = "users"
+
+// Use keeps all that is in the cache from being pruned until release.
+func (c *Cache) Use(ctx context.Context) (release func() error, err error) {
+	if c.dir == nil {
+		return nil, errUnopened
+	}
+	return durable.Lock(ctx, c.dir, usersFile, durable.Shared, nil)
+}
+
+// TryAlone keeps users out until release, which is nil where there is one.
+func (c *Cache) TryAlone(ctx context.Context) (release func() error, err error) {
+	if c.dir == nil {
+		return nil, errUnopened
+	}
+	return durable.TryLock(ctx, c.dir, usersFile, durable.Exclusive)
+}
+
 // sweep removes the temporary files that nobody holds.
 func (c *Cache) sweep(ctx context.Context) error {
 	entries, err := os.ReadDir(c.dir.Name())

@@ -52,7 +52,7 @@ func (c *Cache) create(ctx context.Context) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name() != "lock" && e.Name() != ocispec.ImageIndexFile && !strings.HasPrefix(e.Name(), ".") {
+		if e.Name() != "lock" && e.Name() != usersFile && e.Name() != ocispec.ImageIndexFile && !strings.HasPrefix(e.Name(), ".") {
 			return fmt.Errorf("the directory is not empty: it holds %q", e.Name())
 		}
 	}

@@ -55,6 +55,7 @@ type Options struct {
 // for. Layouts and archives are on this machine anyway and pass the cache by.
 // Its methods may be called concurrently.
 type Source struct {
+	release func() error // lets others prune the cache
 	remote  *registry.Source
 	options Options
 
@@ -88,11 +89,18 @@ func Open(ctx context.Context, ref registry.Reference, o Options) (*Source, erro
 	if o.Documents == 0 {
 		o.Documents = MaxDocuments
 	}
-	return &Source{remote: remote, options: o, documents: map[digest.Digest]document{}, read: map[digest.Digest]struct{}{}}, nil
+	release := func() error { return nil }
+	if o.Cache != nil {
+		// One that cannot be locked cannot be pruned either.
+		if r, err := o.Cache.Use(ctx); err == nil {
+			release = r
+		}
+	}
+	return &Source{remote: remote, release: release, options: o, documents: map[digest.Digest]document{}, read: map[digest.Digest]struct{}{}}, nil
 }
 
 // Close releases what the Source holds open.
-func (s *Source) Close() error { return s.remote.Close() }
+func (s *Source) Close() error { return errors.Join(s.remote.Close(), s.release()) }
 
 // Reference is what was opened.
 func (s *Source) Reference() registry.Reference { return s.remote.Reference() }
