@@ -17,101 +17,100 @@ import (
 
 const module = "github.com/layerctl/layerctl"
 
-// imports is the import table of this repository: package to the packages of
-// this module that it may import. Imports go downwards only, never sideways
-// within a level, but for the vocabulary of layer; tests may also use
-// internal/imagetest, internal/layertest and internal/disktest.
-var imports = map[string][]string{
-	// level 3
-	"cmd/layerctl": {"cmd/layerctl/internal/args", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "", "inspect", "registry", "unpack", "overlaystore", "cache", "archive", "manifest", "platform", "bundle", "internal/cmdline", "internal/userns", "overlaymount", "layer", "errkind", "internal/mounts", "rootfs"},
-	// below it: what its subcommands share
-	"cmd/layerctl/internal/setup": {
-		"progress",
-		"cmd/layerctl/internal/args",
-		"cmd/layerctl/internal/host",
-		"cmd/layerctl/internal/progress",
-		"cmd/layerctl/internal/terminal",
-		"",
-		"registry",
-		"unpack",
-		"overlaystore",
-		"cache",
-		"platform",
-		"progress",
-		"internal/userns",
-		"layer",
+// floors are the rooms of this repository, the highest first, and what each may
+// import of the others: rooms on lower floors only, never one on its own floor
+// or above. Tests may also use internal/imagetest, internal/layertest and
+// internal/disktest, and those at the root mount what they pulled.
+var floors = []map[string][]string{
+	{
+		"cmd/layerctl": {"", "bundle", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "inspect", "internal/cmdline", "internal/mounts", "internal/userns", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "unpack"},
 	},
-	// below that: what people write, what is printed, what the host gives
-	"cmd/layerctl/internal/args":     {"platform", "archive", "overlaymount", "errkind"},
-	"cmd/layerctl/internal/host":     {"", "registry", "unpack", "internal/userns", "overlaymount"},
-	"cmd/layerctl/internal/progress": {"", "progress", "registry", "cmd/layerctl/internal/terminal"},
-	"cmd/layerctl/internal/show":     {"inspect", "", "registry", "overlaystore", "manifest", "platform", "overlaymount", "layer", "cmd/layerctl/internal/terminal", "rootfs"},
-	"cmd/layerctl/internal/terminal": {},
-	// level 2: the only place that joins the parts
-	"":        {"internal/fsat", "internal/pull", "registry", "unpack", "overlaystore", "cache", "manifest", "platform", "progress", "inspect", "internal/durable", "internal/fetch", "internal/source", "layer", "errkind", "internal/stackview", "internal/stored", "rootfs", "internal/flatten", "archive", "internal/export"},
-	"inspect": {"manifest", "platform", "registry", "internal/source"},
-	// level 1, on the others of it
-	"internal/fetch":  {"registry", "cache", "manifest", "progress", "unpack", "internal/source", "layer"},
-	"internal/source": {"cache", "manifest", "platform", "registry", "errkind"},
-	// level 1
-	"registry":         {"manifest", "internal/shortname", "internal/hosts", "registry/internal/remote", "registry/internal/auth", "registry/internal/local", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "errkind"},
-	"unpack":           {"internal/layerxattr", "internal/entryname", "internal/durable", "internal/layerdisk", "internal/layerstream", "internal/layertar", "layer", "errkind", "internal/fsat"},
-	"overlaystore":     {"internal/shortname", "manifest", "internal/durable", "internal/journal", "internal/layercheck", "internal/storedirs", "internal/trash", "internal/leases", "internal/shortlink", "internal/mountuse", "internal/spare", "internal/mounts", "internal/probe", "internal/lowerdir", "internal/fixlayer", "layer", "errkind", "internal/fsat"},
-	"internal/export":  {"archive", "internal/fetch", "internal/flatten", "internal/scratch", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "registry", "unpack", "errkind"},
-	"internal/flatten": {"internal/durable", "internal/fetch", "internal/fsat", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "unpack", "errkind"},
-	"rootfs":           {"internal/scratch", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack", "errkind"},
-	"internal/stored":  {"internal/stackview", "overlaystore"},
-	"cache":            {"manifest", "internal/durable", "internal/fsat", "errkind"},
-	"archive":          {"layer", "errkind"},
-	// parts of registry
-	"registry/internal/remote":      {"manifest", "internal/hosts", "registry/internal/auth", "registry/internal/transport", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure"},
-	"registry/internal/auth":        {"registry/internal/transport", "registry/internal/credentials", "registry/internal/failure"},
-	"registry/internal/local":       {"internal/fsat", "internal/inflate", "internal/layertar", "internal/scratch", "internal/shortname", "registry/internal/content", "registry/internal/failure", "errkind"},
-	"registry/internal/transport":   {"internal/hosts", "registry/internal/failure"},
-	"registry/internal/content":     {"registry/internal/failure"},
-	"registry/internal/credentials": {"internal/durable", "errkind"},
-	"registry/internal/failure":     {"errkind"},
-	// below level 1
-	"internal/layerstream": {"internal/inflate", "internal/spare"},
-	"internal/pull":        {"layer", "registry", "internal/fetch", "unpack", "progress", "internal/source", "manifest", "overlaystore"},
-	// level 0
-	"internal/shortname":  {},
-	"errkind":             {},
-	"bundle":              {"errkind", "internal/fsat"},
-	"manifest":            {"errkind"},
-	"platform":            {"errkind"},
-	"internal/fsat":       {},
-	"progress":            {},
-	"internal/cmdline":    {},
-	"internal/durable":    {},
-	"internal/hosts":      {"errkind"},
-	"internal/entryname":  {"layer"},
-	"internal/inflate":    {},
-	"internal/journal":    {"internal/fsat", "layer", "errkind"},
-	"internal/layerdisk":  {"internal/entryname", "internal/fsat"},
-	"internal/layerxattr": {"internal/entryname", "internal/layerdisk", "layer"},
-	"internal/layertar":   {},
-	"internal/scratch":    {},
-	"internal/spare":      {},
-	"internal/stackview":  {"internal/entryname", "layer", "errkind"},
-	"layer":               {},
-	"internal/mounts":     {},
-	"internal/userns":     {},
-	"internal/probe":      {"internal/durable", "internal/mounts", "internal/fsat", "errkind", "layer"},
-	"overlaymount":        {"overlaystore", "internal/durable", "internal/mounts", "internal/probe", "internal/fsat", "internal/lowerdir", "errkind", "layer"},
-	"internal/layertest":  {"internal/disktest", "internal/mounts", "internal/probe", "layer"},
-	"internal/lowerdir":   {"internal/fsat", "layer"},
-	"internal/fixlayer":   {"internal/fsat", "internal/journal", "internal/lowerdir", "errkind", "layer"},
-	"internal/storedirs":  {"internal/durable", "internal/fsat", "internal/journal", "internal/probe", "errkind", "layer"},
-	"internal/mountuse":   {"internal/mounts", "internal/storedirs"},
-	"internal/shortlink":  {"internal/durable", "internal/fsat", "internal/storedirs"},
-	"internal/leases":     {"internal/durable", "internal/fsat", "internal/journal", "internal/storedirs"},
-	"internal/trash":      {"internal/durable", "internal/fsat"},
-	"internal/layercheck": {"internal/fsat", "internal/journal", "internal/lowerdir", "layer"},
-	"internal/imagetest":  {},
-	"internal/disktest":   {},
-	// makes testdata/images/hello
-	"internal/imagetest/hello": {"internal/imagetest"},
+	{
+		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/userns", "layer", "overlaystore", "platform", "progress", "registry", "unpack"},
+	},
+	{
+		"cmd/layerctl/internal/host": {"", "internal/userns", "overlaymount", "registry", "unpack"},
+		"cmd/layerctl/internal/show": {"", "cmd/layerctl/internal/terminal", "inspect", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
+	},
+	{
+		"": {"archive", "cache", "errkind", "inspect", "internal/durable", "internal/export", "internal/fetch", "internal/flatten", "internal/pull", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "platform", "progress", "registry", "rootfs", "unpack"},
+	},
+	{
+		"internal/export": {"archive", "internal/fetch", "internal/flatten", "internal/scratch", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "registry", "unpack"},
+	},
+	{
+		"internal/flatten": {"errkind", "internal/durable", "internal/fetch", "internal/fsat", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "unpack"},
+		"internal/pull":    {"internal/fetch", "internal/source", "layer", "manifest", "overlaystore", "progress", "registry", "unpack"},
+	},
+	{
+		"inspect":        {"internal/source", "manifest", "platform", "registry"},
+		"internal/fetch": {"cache", "internal/source", "layer", "manifest", "progress", "registry", "unpack"},
+	},
+	{
+		"cmd/layerctl/internal/progress": {"cmd/layerctl/internal/terminal", "progress", "registry"},
+		"internal/source":                {"cache", "errkind", "manifest", "platform", "registry"},
+	},
+	{
+		"cmd/layerctl/internal/args": {"archive", "errkind", "overlaymount", "platform"},
+		"registry":                   {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/remote", "registry/internal/transport"},
+		"rootfs":                     {"errkind", "internal/scratch", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack"},
+	},
+	{
+		"internal/stored":          {"internal/stackview", "overlaystore"},
+		"overlaymount":             {"errkind", "internal/durable", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "layer", "overlaystore"},
+		"registry/internal/remote": {"internal/hosts", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
+		"unpack":                   {"errkind", "internal/durable", "internal/entryname", "internal/layerdisk", "internal/layerstream", "internal/layertar", "internal/layerxattr", "layer"},
+	},
+	{
+		"internal/layerxattr":     {"internal/entryname", "internal/layerdisk", "layer"},
+		"overlaystore":            {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/journal", "internal/layercheck", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/shortname", "internal/spare", "internal/storedirs", "layer", "manifest"},
+		"registry/internal/auth":  {"registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
+		"registry/internal/local": {"errkind", "internal/fsat", "internal/inflate", "internal/layertar", "internal/scratch", "internal/shortname", "registry/internal/content", "registry/internal/failure"},
+	},
+	{
+		"cache":                       {"errkind", "internal/durable", "internal/fsat", "manifest"},
+		"internal/fixlayer":           {"errkind", "internal/fsat", "internal/journal", "internal/lowerdir", "layer"},
+		"internal/layercheck":         {"internal/fsat", "internal/journal", "internal/lowerdir", "layer"},
+		"internal/layerdisk":          {"internal/entryname", "internal/fsat"},
+		"internal/layertest":          {"internal/disktest", "internal/mounts", "internal/probe", "layer"},
+		"internal/stackview":          {"errkind", "internal/entryname", "layer"},
+		"internal/storedirs":          {"errkind", "internal/durable", "internal/fsat", "internal/journal", "internal/probe", "layer"},
+		"registry/internal/content":   {"registry/internal/failure"},
+		"registry/internal/transport": {"internal/hosts", "registry/internal/failure"},
+	},
+	{
+		"archive":                       {"errkind", "layer"},
+		"bundle":                        {"errkind", "internal/fsat"},
+		"internal/entryname":            {"layer"},
+		"internal/imagetest/hello":      {"internal/imagetest"},
+		"internal/journal":              {"errkind", "internal/fsat", "layer"},
+		"internal/layerstream":          {"internal/inflate", "internal/spare"},
+		"internal/lowerdir":             {"internal/fsat", "layer"},
+		"internal/probe":                {"errkind", "internal/durable", "internal/fsat", "internal/mounts", "layer"},
+		"manifest":                      {"errkind"},
+		"platform":                      {"errkind"},
+		"registry/internal/credentials": {"errkind", "internal/durable"},
+		"registry/internal/failure":     {"errkind"},
+	},
+	{
+		"cmd/layerctl/internal/terminal": {},
+		"errkind":                        {},
+		"internal/cmdline":               {},
+		"internal/disktest":              {},
+		"internal/durable":               {},
+		"internal/fsat":                  {},
+		"internal/hosts":                 {},
+		"internal/imagetest":             {},
+		"internal/inflate":               {},
+		"internal/layertar":              {},
+		"internal/mounts":                {},
+		"internal/scratch":               {},
+		"internal/shortname":             {},
+		"internal/spare":                 {},
+		"internal/userns":                {},
+		"layer":                          {},
+		"progress":                       {},
+	},
 }
 
 // owners are the dependencies that only one package may import.
@@ -126,13 +125,41 @@ var owners = map[string]string{
 	"github.com/vbauerster/mpb":              "cmd/layerctl/internal/progress",
 }
 
+// TestImportsGoDownwards fails for an import that the table does not permit, for
+// a permission that leads sideways or up, and for one that nobody uses.
 func TestImportsGoDownwards(t *testing.T) {
+	table := permissions{allowed: map[string][]string{}, floor: map[string]int{}, used: map[[2]string]bool{}}
+	for floor, rooms := range floors {
+		for room, allowed := range rooms {
+			table.allowed[room], table.floor[room] = allowed, floor
+		}
+	}
+	for room, allowed := range table.allowed {
+		for _, other := range allowed {
+			if table.floor[other] <= table.floor[room] {
+				t.Errorf("the table lets %q import %q, which is not below it", room, other)
+			}
+		}
+	}
+	walkImports(t, func(file, dir, imported string) { table.check(t, file, dir, imported) })
+	for room, allowed := range table.allowed {
+		for _, other := range allowed {
+			if !table.used[[2]string{room, other}] {
+				t.Errorf("the table lets %q import %q, which it does not", room, other)
+			}
+		}
+	}
+}
+
+// walkImports calls use for each import of each file of this module.
+func walkImports(t *testing.T, use func(file, dir, imported string)) {
+	t.Helper()
 	fset := token.NewFileSet()
 	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == "testdata" || p == "test/consumer" || (strings.HasPrefix(d.Name(), ".") && p != ".")) {
+		if d.IsDir() && (d.Name() == "testdata" || (strings.HasPrefix(d.Name(), ".") && p != ".")) {
 			return fs.SkipDir
 		}
 		if _, err := os.Stat(filepath.Join(p, "go.mod")); d.IsDir() && err == nil && p != "." {
@@ -141,20 +168,17 @@ func TestImportsGoDownwards(t *testing.T) {
 		if d.IsDir() || !strings.HasSuffix(p, ".go") {
 			return nil
 		}
-		dir := path.Dir(filepath.ToSlash(p))
-		if dir == "." {
-			dir = ""
-		}
 		file, err := parser.ParseFile(fset, p, nil, parser.ImportsOnly)
 		if err != nil {
 			return err
 		}
+		dir := strings.TrimPrefix(path.Dir(filepath.ToSlash(p)), ".")
 		for _, spec := range file.Imports {
 			imported, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {
 				return err
 			}
-			checkImport(t, p, dir, imported)
+			use(p, dir, imported)
 		}
 		return nil
 	})
@@ -163,7 +187,14 @@ func TestImportsGoDownwards(t *testing.T) {
 	}
 }
 
-func checkImport(t *testing.T, file, dir, imported string) {
+// permissions is the table, by room.
+type permissions struct {
+	allowed map[string][]string
+	floor   map[string]int
+	used    map[[2]string]bool
+}
+
+func (p permissions) check(t *testing.T, file, dir, imported string) {
 	t.Helper()
 	test := strings.HasSuffix(file, "_test.go")
 	for dep, owner := range owners {
@@ -176,13 +207,15 @@ func checkImport(t *testing.T, file, dir, imported string) {
 		return
 	}
 	rel = strings.TrimPrefix(rel, "/")
-	allowed, known := imports[dir]
+	allowed, known := p.allowed[dir]
 	switch {
 	case !known:
-		t.Errorf("%s: package %q is not in the import table", file, dir)
+		t.Errorf("%s: package %q is on no floor", file, dir)
+	case slices.Contains(allowed, rel):
+		p.used[[2]string{dir, rel}] = true
 	case test && dir == "" && rel == "overlaymount": // tests of the whole mount what they pulled
 	case test && (rel == "internal/imagetest" || rel == "internal/layertest" || rel == "internal/disktest" || rel == dir):
-	case !slices.Contains(allowed, rel):
+	default:
 		t.Errorf("%s imports %q, which %q may not", file, rel, dir)
 	}
 }
