@@ -252,7 +252,7 @@ var wellKnown = map[string]bool{
 	"ReadAt": true, "Seek": true, "Len": true, "Less": true, "Swap": true, "MarshalText": true, "UnmarshalText": true,
 	"MarshalJSON": true, "UnmarshalJSON": true, "Open": true, "Stat": true, "ReadDir": true, "ReadFile": true, "ReadLink": true,
 	"Lstat": true, "Name": true, "Size": true, "Mode": true, "ModTime": true, "IsDir": true, "Sys": true, "Type": true, "Info": true,
-	"RoundTrip": true, "WriteTo": true, "Timeout": true, "Temporary": true, "LogValue": true, "Format": true,
+	"RoundTrip": true, "ReadByte": true, "WriteTo": true, "Timeout": true, "Temporary": true, "LogValue": true, "Format": true,
 }
 
 // unused lists what nobody outside a room uses. A type that stands in the

@@ -18,9 +18,9 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 )
 
-// ErrForeign says that a directory belongs to another user, who could lead a
+// errForeign says that a directory belongs to another user, who could lead a
 // mount and a configuration elsewhere.
-var ErrForeign = errkind.New(errkind.Filesystem, "belongs to another user")
+var errForeign = errkind.New(errkind.Filesystem, "belongs to another user")
 
 const (
 	rootName   = "rootfs"
@@ -39,7 +39,7 @@ type Dir struct {
 
 // OpenDir makes the directory of a bundle, and an empty one for its root
 // filesystem in it. Those that are there are used where they are the caller's;
-// [ErrForeign] is for those of others, and a symbolic link in the bundle is an
+// those of others are refused, and a symbolic link in the bundle is an
 // error. ids are those of [Options].
 func OpenDir(path string, ids []specs.LinuxIDMapping) (_ *Dir, err error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
@@ -67,7 +67,7 @@ func (d *Dir) claim(ids []specs.LinuxIDMapping) error {
 		return err
 	}
 	if int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s %w, uid %d", d.dir.Name(), ErrForeign, st.Uid)
+		return fmt.Errorf("%s %w, uid %d", d.dir.Name(), errForeign, st.Uid)
 	}
 	fd, mode, group := int(d.dir.Fd()), uint32(0o700), st.Gid
 	for _, m := range ids {

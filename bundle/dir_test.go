@@ -80,7 +80,7 @@ func TestDirOfOthers(t *testing.T) {
 		"a FIFO for the config":          {func(dir, _ string) error { return unix.Mkfifo(dir+"/config.json", 0o666) }, nil},
 		"a link for the root filesystem": {func(dir, outside string) error { return os.Symlink(outside, dir+"/rootfs") }, unix.ENOTDIR},
 		"a file for the root filesystem": {func(dir, _ string) error { return os.WriteFile(dir+"/rootfs", nil, 0o600) }, unix.ENOTDIR},
-		"a directory of another user":    {func(dir, _ string) error { return os.Chown(dir, 12345, 12345) }, ErrForeign},
+		"a directory of another user":    {func(dir, _ string) error { return os.Chown(dir, 12345, 12345) }, errForeign},
 		"a dangling link for the rootfs": {func(dir, _ string) error { return os.Symlink("none", dir+"/rootfs") }, unix.ENOTDIR},
 		"a FIFO for the root filesystem": {func(dir, _ string) error { return unix.Mkfifo(dir+"/rootfs", 0o666) }, unix.ENOTDIR},
 	} {

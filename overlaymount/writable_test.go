@@ -212,9 +212,9 @@ func TestVolatile(t *testing.T) {
 	p.run(t, `sed -i 's/"boot":"[^"]*"/"boot":"before the crash"/' "$W/layerctl.json"`)
 	for _, o := range []Options{o, p.options()} {
 		err := p.mount(t, o)
-		var crashed *VolatileError
+		var crashed *volatileError
 		if !errors.As(err, &crashed) || !errors.Is(err, overlaystore.ErrDamaged) || !strings.Contains(crashed.Hint(), "incompat") {
-			t.Errorf("after a crash: %v, want a VolatileError", err)
+			t.Errorf("after a crash: %v, want a volatileError", err)
 		}
 	}
 	p.run(t, `rm -r "$W/work/incompat"`)

@@ -159,25 +159,25 @@ func (m *Mount) checkVolatile() error {
 		}
 		return errors.Join(fsat.RemoveAll(inner, "incompat"), inner.Close())
 	}
-	return &VolatileError{Upper: m.upper, Work: m.work}
+	return &volatileError{Upper: m.upper, Work: m.work}
 }
 
-// VolatileError says that an upper dir was written to by a volatile mount, and
+// volatileError says that an upper dir was written to by a volatile mount, and
 // that the machine has been started again since, or nobody knows: what was not
 // synced may be missing or damaged, in any file.
-type VolatileError struct{ Upper, Work string }
+type volatileError struct{ Upper, Work string }
 
-func (e *VolatileError) Error() string {
+func (e *volatileError) Error() string {
 	return fmt.Sprintf("upper %q was last written by a volatile mount in another boot: after a crash or power cut files in it may be lost or damaged", e.Upper)
 }
 
 // Hint says how to go on.
-func (e *VolatileError) Hint() string {
+func (e *volatileError) Hint() string {
 	return fmt.Sprintf("look whether the files are right, or begin with a new upper; then remove %s", filepath.Join(e.Work, "work", "incompat"))
 }
 
 // Unwrap makes it overlaystore.ErrDamaged.
-func (e *VolatileError) Unwrap() error { return overlaystore.ErrDamaged }
+func (e *volatileError) Unwrap() error { return overlaystore.ErrDamaged }
 
 // tryWork does in a directory of its own what overlayfs is going to need: it
 // mounts read-only or without features where that fails, and returns 0.

@@ -21,9 +21,6 @@ import (
 
 const fixPrefix = "fix-" // of a fix layer's lock, and of its name when unsynced
 
-// ErrMalformed: the image's layers do not make sense together.
-var ErrMalformed = fixlayer.ErrMalformed
-
 // ensureFix makes the fix layer of an image unless it is there, and returns
 // the chainID that names it, or "" when the image needs none.
 func (s *Store) ensureFix(ctx context.Context, img Image, stack []stackLayer) (digest.Digest, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/lowerdir"
 	"github.com/layerctl/layerctl/internal/storedirs"
@@ -360,8 +361,8 @@ func TestForeignLinkWithoutTarget(t *testing.T) {
 	for i, target := range []layer.Path{"nowhere", "d", "gone", "d/../../nowhere"} {
 		l := addLayer(t, s, fmt.Sprint("link", i), LayerRecord{Facts: layer.Facts{ForeignLinks: []layer.ForeignLink{{Path: "link", Target: target}}}})
 		_, err := s.PutImage(t.Context(), Image{Manifest: digest.FromString("m"), Layers: []digest.Digest{base, top, l}})
-		if !errors.Is(err, ErrMalformed) || !strings.Contains(fmt.Sprint(err), string(target)) {
-			t.Errorf("target %q: %v, want ErrMalformed", target, err)
+		if !errors.Is(err, errkind.Malformed) || !strings.Contains(fmt.Sprint(err), string(target)) {
+			t.Errorf("target %q: %v, want a malformed image", target, err)
 		}
 	}
 	checkEmpty(t, s, storedirs.Images, storedirs.Fix, storedirs.Staging)

@@ -70,8 +70,8 @@ func TestShortOfDescriptors(t *testing.T) {
 	s := openStore(t)
 	base := addLayer(t, s, "base", LayerRecord{}, everyKind()...)
 	top := addLayer(t, s, "top", LayerRecord{Facts: layer.Facts{ForeignLinks: []layer.ForeignLink{{Path: "new", Target: "d/link/x"}}}}, opaque(dir("p", 0o755), layer.Marked))
-	if _, err := s.PutImage(t.Context(), Image{Manifest: digest.FromString("m"), Layers: []digest.Digest{base, top}}); !errors.Is(err, ErrMalformed) {
-		t.Fatalf("a link to nothing: %v, want ErrMalformed", err)
+	if _, err := s.PutImage(t.Context(), Image{Manifest: digest.FromString("m"), Layers: []digest.Digest{base, top}}); !errors.Is(err, errkind.Malformed) {
+		t.Fatalf("a link to nothing: %v, want a malformed image", err)
 	}
 	putImage(t, s, "image", base)
 	for _, c := range []struct {

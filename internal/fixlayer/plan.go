@@ -19,9 +19,6 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// ErrMalformed: the image's layers do not make sense together.
-var ErrMalformed = errkind.New(errkind.Malformed, "malformed image")
-
 // Layer is one layer of an image, as a plan looks at it.
 type Layer struct {
 	DiffID digest.Digest
@@ -136,7 +133,7 @@ func (v view) resolveForeign(layers []digest.Digest) error {
 				return err
 			}
 			if k != other {
-				return fmt.Errorf("%w: layer %s links %q to %q, which no lower layer has as a file", ErrMalformed, l.DiffID, link.Path, link.Target)
+				return fmt.Errorf("%w: layer %s links %q to %q, which no lower layer has as a file", errkind.Malformed, l.DiffID, link.Path, link.Target)
 			}
 			found.layer = slices.Index(v, below[found.layer])
 			if further, ok := v[found.layer].foreign[found.path]; ok {

@@ -11,10 +11,10 @@ import (
 )
 
 var (
-	// ErrPattern: a pattern makes no sense.
-	ErrPattern = errkind.New(errkind.Usage, "malformed pattern")
-	// ErrNoMatch: what is wanted is not in the image.
-	ErrNoMatch = errkind.New(errkind.NotFound, "no such path in the image")
+	// errPattern: a pattern makes no sense.
+	errPattern = errkind.New(errkind.Usage, "malformed pattern")
+	// errNoMatch: what is wanted is not in the image.
+	errNoMatch = errkind.New(errkind.NotFound, "no such path in the image")
 )
 
 // Choice is which paths of an image are wanted. The zero value wants all.
@@ -33,7 +33,7 @@ type pattern struct {
 }
 
 // NewChoice wants what matches one of paths, or everything where there are
-// none, but for what matches one of excludes. The error is [ErrPattern].
+// none, but for what matches one of excludes. The error is [errPattern].
 func NewChoice(paths, excludes []string) (*Choice, error) {
 	var c Choice
 	var err error
@@ -48,10 +48,10 @@ func patterns(texts []string) ([]pattern, error) {
 	var all []pattern
 	for _, text := range texts {
 		if text == "" || strings.IndexByte(text, 0) >= 0 {
-			return nil, fmt.Errorf("%w: %q", ErrPattern, text)
+			return nil, fmt.Errorf("%w: %q", errPattern, text)
 		}
 		if _, err := path.Match(text, ""); err != nil {
-			return nil, fmt.Errorf("%w: %q", ErrPattern, text)
+			return nil, fmt.Errorf("%w: %q", errPattern, text)
 		}
 		all = append(all, pattern{text, components(strings.TrimPrefix(path.Clean("/"+text), "/"))})
 	}
@@ -143,7 +143,7 @@ func (c *Choice) all(paths func(func(string) bool)) error {
 		missing = still
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("%w: %q", ErrNoMatch, missing[0].text)
+		return fmt.Errorf("%w: %q", errNoMatch, missing[0].text)
 	}
 	return nil
 }

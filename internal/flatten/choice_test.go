@@ -45,11 +45,11 @@ func TestChoice(t *testing.T) {
 
 func TestChoiceRefuses(t *testing.T) {
 	for _, pattern := range []string{"", "[", "a/[b", `a\`, "a\x00b"} {
-		if _, err := NewChoice([]string{pattern}, nil); !errors.Is(err, ErrPattern) {
-			t.Errorf("path %q: got %v, want ErrPattern", pattern, err)
+		if _, err := NewChoice([]string{pattern}, nil); !errors.Is(err, errPattern) {
+			t.Errorf("path %q: got %v, want errPattern", pattern, err)
 		}
-		if _, err := NewChoice(nil, []string{pattern}); !errors.Is(err, ErrPattern) {
-			t.Errorf("exclude %q: got %v, want ErrPattern", pattern, err)
+		if _, err := NewChoice(nil, []string{pattern}); !errors.Is(err, errPattern) {
+			t.Errorf("exclude %q: got %v, want errPattern", pattern, err)
 		}
 	}
 }

@@ -58,7 +58,7 @@ type maker struct {
 }
 
 // makeTree makes in root, an empty directory, what the view shows and the
-// choice wants. The error is [ErrNoMatch] where something is wanted that the
+// choice wants. The error is [errNoMatch] where something is wanted that the
 // view does not have; nothing was made then.
 func makeTree(ctx context.Context, root *os.File, view *stackview.View, o makeOptions) (_ *tree, err error) {
 	if err := o.choice.all(paths(view)); err != nil {

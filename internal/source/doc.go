@@ -15,7 +15,7 @@
 // # Bounds
 //
 // An index costs its author nothing and its reader a request for each index
-// in it. [Walk] reads at most [MaxNested] of them, [MaxNestedBytes] bytes
+// in it. [Walk] reads at most 12 of them, 8 MiB
 // together, [manifest.MaxIndexDepth] levels deep, with [manifest.MaxEntries]
 // entries in all. What is over that is a [manifest.ErrMalformed].
 //

@@ -17,8 +17,8 @@ import (
 // What the indexes in an index may cost. Honest ones nest one or two, of some
 // kilobytes each.
 const (
-	MaxNested      = 12
-	MaxNestedBytes = 8 << 20
+	maxNested      = 12
+	maxNestedBytes = 8 << 20
 )
 
 // Reader reads an index or a manifest and verifies it.
@@ -138,15 +138,15 @@ func (w *walk) count(x *Index, depth int) error {
 		}
 		counted[entry.Digest] = true
 		w.reads++
-		w.bytes += min(entry.Size, MaxNestedBytes+1)
+		w.bytes += min(entry.Size, maxNestedBytes+1)
 	}
 	switch {
 	case len(counted) > 0 && depth >= manifest.MaxIndexDepth:
 		return overBudget(x, "indexes nest deeper than %d", manifest.MaxIndexDepth)
-	case w.reads > MaxNested:
-		return overBudget(x, "more than %d indexes in it", MaxNested)
-	case w.bytes > MaxNestedBytes:
-		return overBudget(x, "the indexes in it have more than %d bytes", MaxNestedBytes)
+	case w.reads > maxNested:
+		return overBudget(x, "more than %d indexes in it", maxNested)
+	case w.bytes > maxNestedBytes:
+		return overBudget(x, "the indexes in it have more than %d bytes", maxNestedBytes)
 	}
 	return nil
 }

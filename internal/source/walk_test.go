@@ -70,8 +70,8 @@ func TestWalk(t *testing.T) {
 		refused string // part of the error
 	}{
 		"no nested index":   {make: func(d *documentsByDigest) ocispec.Descriptor { return d.index("", entry("a")) }},
-		"as many as may be": {make: func(d *documentsByDigest) ocispec.Descriptor { return d.index("", d.nested(MaxNested, "")...) }, reads: MaxNested},
-		"one more":          {make: func(d *documentsByDigest) ocispec.Descriptor { return d.index("", d.nested(MaxNested+1, "")...) }, refused: "more than 12 indexes"},
+		"as many as may be": {make: func(d *documentsByDigest) ocispec.Descriptor { return d.index("", d.nested(maxNested, "")...) }, reads: maxNested},
+		"one more":          {make: func(d *documentsByDigest) ocispec.Descriptor { return d.index("", d.nested(maxNested+1, "")...) }, refused: "more than 12 indexes"},
 		"a thousand":        {make: func(d *documentsByDigest) ocispec.Descriptor { return d.index("", d.nested(1000, "")...) }, refused: "more than 12 indexes"},
 		"a chain of two":    {make: func(d *documentsByDigest) ocispec.Descriptor { return d.chain(1, entry("a")) }, reads: 1},
 		"a chain of 100":    {make: func(d *documentsByDigest) ocispec.Descriptor { return d.chain(100) }, reads: 1, refused: "deeper than 2"},

@@ -311,8 +311,8 @@ func TestMemoryLimit(t *testing.T) {
 	for i := 0; err == nil && i < 10_000; i++ {
 		err = l.Record(layer.Entry{Path: fmt.Sprint("file-", i), Type: layer.Regular})
 	}
-	var limit *LimitError
+	var limit *limitError
 	if !errors.As(err, &limit) || !errors.Is(err, ErrLimit) || limit.Max != 1<<20 {
-		t.Errorf("got %v, want a LimitError", err)
+		t.Errorf("got %v, want a limitError", err)
 	}
 }

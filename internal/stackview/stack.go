@@ -17,16 +17,16 @@ var (
 	ErrLimit     = errkind.New(errkind.Malformed, "image exceeds a limit")
 )
 
-// LimitError says that the paths of all layers take more memory than they
+// limitError says that the paths of all layers take more memory than they
 // may. errors.Is finds [ErrLimit].
-type LimitError struct{ Max int64 }
+type limitError struct{ Max int64 }
 
-func (e *LimitError) Error() string {
+func (e *limitError) Error() string {
 	return fmt.Sprintf("image exceeds the limit of %d bytes of memory for its paths", e.Max)
 }
 
 // Unwrap makes errors.Is find ErrLimit and its kind.
-func (e *LimitError) Unwrap() error { return ErrLimit }
+func (e *limitError) Unwrap() error { return ErrLimit }
 
 // Options say how a stack is merged; the zero value works.
 type Options struct {
@@ -60,7 +60,7 @@ const (
 )
 
 // Reserve takes so many bytes of the memory for what its caller keeps meanwhile;
-// Release gives them back. Its error is a [*LimitError].
+// Release gives them back. Its error is a [*limitError].
 func (s *Stack) Reserve(n int64) error { return s.take(n) }
 
 // Release gives back what Reserve took.
@@ -68,7 +68,7 @@ func (s *Stack) Release(n int64) { s.taken.Add(-n) }
 
 func (s *Stack) take(n int64) error {
 	if taken := s.taken.Add(n); s.max >= 0 && taken > s.max {
-		return &LimitError{s.max}
+		return &limitError{s.max}
 	}
 	return nil
 }

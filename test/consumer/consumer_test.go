@@ -6,8 +6,11 @@
 package consumer
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -17,6 +20,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/errkind"
@@ -258,5 +263,46 @@ func TestTypedErrors(t *testing.T) {
 	var option *overlaymount.OptionError
 	if !errors.As(err, &option) || option.Option != "lowerdir=/etc" || errkind.Of(err) != errkind.Usage {
 		t.Errorf("an option that is not the caller's: %v", err)
+	}
+}
+
+func TestRootFSErrors(t *testing.T) {
+	one := func(headers ...tar.Header) []rootfs.Layer {
+		var blob bytes.Buffer
+		w := tar.NewWriter(&blob)
+		for _, h := range headers {
+			if err := w.WriteHeader(&h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromBytes(blob.Bytes()), Size: int64(blob.Len())}
+		return []rootfs.Layer{{
+			Layer: manifest.Layer{Descriptor: desc, DiffID: desc.Digest},
+			Fetch: func(_ context.Context, use func(io.Reader) error) error { return use(bytes.NewReader(blob.Bytes())) },
+		}}
+	}
+	fifo := tar.Header{Name: "pipe", Typeflag: tar.TypeFifo, Mode: 0o644}
+	if _, err := rootfs.Open(t.Context(), one(fifo), "/pipe", rootfs.Options{}); !errors.Is(err, rootfs.ErrNotRegular) {
+		t.Errorf("a FIFO: %v", err)
+	}
+	if _, err := rootfs.Read(t.Context(), one(fifo), rootfs.Options{Memory: 1}); !errors.Is(err, rootfs.ErrLimit) {
+		t.Errorf("more paths than fit: %v", err)
+	}
+	nowhere := tar.Header{Name: "name", Typeflag: tar.TypeLink, Linkname: "nowhere"}
+	if _, err := rootfs.Read(t.Context(), one(nowhere), rootfs.Options{}); !errors.Is(err, rootfs.ErrMalformed) {
+		t.Errorf("a link to nothing: %v", err)
+	}
+}
+
+func TestStoreOfAnotherFormat(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "store.json"), []byte(`{"format":99}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := overlaystore.Open(t.Context(), dir, overlaystore.Options{}); !errors.Is(err, overlaystore.ErrFormat) {
+		t.Errorf("a store of tomorrow: %v", err)
 	}
 }

@@ -53,8 +53,8 @@ func LookupStored(store *overlaystore.Store, arg string) (overlaystore.Image, st
 	return image, "", err
 }
 
-// About is an error about a reference, as the user wrote it.
-type About struct {
+// about is an error about a reference, as the user wrote it.
+type about struct {
 	Reference string
 	err       error
 }
@@ -64,10 +64,10 @@ func Concerns(reference string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &About{reference, err}
+	return &about{reference, err}
 }
 
-func (e *About) Error() string { return e.err.Error() }
+func (e *about) Error() string { return e.err.Error() }
 
 // Unwrap is the error.
-func (e *About) Unwrap() error { return e.err }
+func (e *about) Unwrap() error { return e.err }

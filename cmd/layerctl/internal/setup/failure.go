@@ -17,7 +17,7 @@ func FailureText(err error, verbose bool) string {
 	// What was typed may be a digest itself, and is not to be cut.
 	const mark = "\x00"
 	typed := ""
-	var about *About
+	var about *about
 	if errors.As(err, &about) {
 		typed = about.Reference
 		text = markReference(text, typed, mark)
