@@ -33,7 +33,7 @@ var floors = []map[string][]string{
 		"cmd/layerctl/internal/show": {"", "cmd/layerctl/internal/terminal", "inspect", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
 	{
-		"": {"archive", "cache", "errkind", "inspect", "internal/durable", "internal/export", "internal/fetch", "internal/flatten", "internal/pull", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "platform", "progress", "registry", "rootfs", "unpack"},
+		"": {"archive", "cache", "errkind", "inspect", "internal/durable", "internal/export", "internal/fetch", "internal/flatten", "internal/fsat", "internal/pull", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "platform", "progress", "registry", "rootfs", "unpack"},
 	},
 	{
 		"internal/export": {"archive", "internal/fetch", "internal/flatten", "internal/scratch", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "registry", "unpack"},
@@ -47,23 +47,26 @@ var floors = []map[string][]string{
 		"internal/fetch": {"cache", "internal/source", "layer", "manifest", "progress", "registry", "unpack"},
 	},
 	{
+		"cmd/layerctl/internal/args":     {"archive", "errkind", "overlaymount", "platform"},
 		"cmd/layerctl/internal/progress": {"cmd/layerctl/internal/terminal", "progress", "registry"},
 		"internal/source":                {"cache", "errkind", "manifest", "platform", "registry"},
+		"rootfs":                         {"errkind", "internal/scratch", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack"},
 	},
 	{
-		"cmd/layerctl/internal/args": {"archive", "errkind", "overlaymount", "platform"},
-		"registry":                   {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/remote", "registry/internal/transport"},
-		"rootfs":                     {"errkind", "internal/scratch", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack"},
+		"internal/stored": {"internal/stackview", "overlaystore"},
+		"overlaymount":    {"errkind", "internal/durable", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "layer", "overlaystore"},
+		"registry":        {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/remote", "registry/internal/transport"},
 	},
 	{
-		"internal/stored":          {"internal/stackview", "overlaystore"},
-		"overlaymount":             {"errkind", "internal/durable", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "layer", "overlaystore"},
+		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/journal", "internal/layercheck", "internal/leases", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/storedirs", "layer", "manifest"},
 		"registry/internal/remote": {"internal/hosts", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"unpack":                   {"errkind", "internal/durable", "internal/entryname", "internal/layerdisk", "internal/layerstream", "internal/layertar", "internal/layerxattr", "layer"},
 	},
 	{
 		"internal/layerxattr":     {"internal/entryname", "internal/layerdisk", "layer"},
-		"overlaystore":            {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/journal", "internal/layercheck", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/shortname", "internal/spare", "internal/storedirs", "layer", "manifest"},
+		"internal/leases":         {"internal/durable", "internal/fsat", "internal/journal", "internal/storedirs"},
+		"internal/mountuse":       {"internal/mounts", "internal/storedirs"},
+		"internal/shortlink":      {"internal/durable", "internal/fsat", "internal/storedirs"},
 		"registry/internal/auth":  {"registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"registry/internal/local": {"errkind", "internal/fsat", "internal/inflate", "internal/layertar", "internal/scratch", "internal/shortname", "registry/internal/content", "registry/internal/failure"},
 	},
