@@ -58,7 +58,7 @@ var floors = []map[string][]string{
 		"registry":        {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/remote", "registry/internal/transport"},
 	},
 	{
-		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/journal", "internal/layercheck", "internal/leases", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/storedirs", "layer", "manifest"},
+		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/journal", "internal/layercheck", "internal/leases", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/storedirs", "internal/trash", "layer", "manifest"},
 		"registry/internal/remote": {"internal/hosts", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"unpack":                   {"errkind", "internal/durable", "internal/entryname", "internal/layerdisk", "internal/layerstream", "internal/layertar", "internal/layerxattr", "layer"},
 	},
@@ -90,6 +90,7 @@ var floors = []map[string][]string{
 		"internal/layerstream":          {"internal/inflate", "internal/spare"},
 		"internal/lowerdir":             {"internal/fsat", "layer"},
 		"internal/probe":                {"errkind", "internal/durable", "internal/fsat", "internal/mounts", "layer"},
+		"internal/trash":                {"internal/durable", "internal/fsat"},
 		"manifest":                      {"errkind"},
 		"platform":                      {"errkind"},
 		"registry/internal/credentials": {"errkind", "internal/durable"},
