@@ -5,7 +5,7 @@ package layerctl
 import (
 	"testing"
 
-	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // The record of a layer tells what the layer brought.
@@ -21,7 +21,7 @@ func TestPullCountsPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The directories that no entry says, the root among them, count as well.
-	want := []overlaystore.Counts{
+	want := []layer.Counts{
 		{Regular: 2, Directories: 4},
 		{Regular: 1, Directories: 3, Symlinks: 1, Whiteouts: 1},
 		{Regular: 1, Directories: 3, Hardlinks: 1, Opaque: 1},

@@ -3,6 +3,7 @@
 package overlaystore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"os"
 
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
@@ -54,10 +54,7 @@ func (d *LayerDir) Entries(ctx context.Context) iter.Seq2[layer.Entry, error] {
 		}
 		defer r.Close()
 		for e, err := range r.All() {
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err != nil {
+			if err = cmp.Or(err, ctx.Err()); err != nil {
 				yield(layer.Entry{}, fmt.Errorf("layer %s: %w", d.diffID, err))
 				return
 			}
@@ -69,23 +66,19 @@ func (d *LayerDir) Entries(ctx context.Context) iter.Seq2[layer.Entry, error] {
 }
 
 // Open opens a regular file of the layer for reading, by its path in the
-// layer, whatever mode the layer gave it. No symbolic link is followed. The content is as the disk has it; the
-// entry's size and sum tell whether it is what was committed.
+// layer, whatever mode the layer gave it. No symbolic link is followed. The
+// content is as the disk has it; the entry's size and sum tell whether it is what was committed.
 func (d *LayerDir) Open(path string) (*os.File, error) {
 	found, err := fsat.FindOwned(d.fs, path)
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: %w", d.diffID, err)
 	}
 	defer found.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(found.Fd()), &st); err != nil {
-		return nil, fmt.Errorf("layer %s: %w", d.diffID, &os.PathError{Op: "stat", Path: path, Err: err})
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, fmt.Errorf("layer %s: %w: %.200q is no regular file", d.diffID, ErrDamaged, path)
-	}
 	f, err := fsat.ReopenOwned(d.fs, found)
-	if err != nil {
+	switch {
+	case errors.Is(err, fsat.ErrNotRegular):
+		return nil, fmt.Errorf("layer %s: %w: %.200q is no regular file", d.diffID, ErrDamaged, path)
+	case err != nil:
 		return nil, fmt.Errorf("layer %s: open %.200q: %w", d.diffID, path, errors.Unwrap(err))
 	}
 	return f, nil

@@ -16,6 +16,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fixlayer"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 )
 
@@ -62,7 +63,7 @@ func (s *Store) fixLayer(chain digest.Digest) (string, error) {
 // openFix opens a fix layer, once: whoever opens it again by its path may find
 // that it was pruned meanwhile. rel is where it is under the store.
 func (s *Store) openFix(chain digest.Digest) (dir *os.File, rel string, err error) {
-	name, err := hexName(chain)
+	name, err := storedirs.Name(chain)
 	if err != nil {
 		return nil, "", err
 	}
@@ -117,7 +118,7 @@ func (s *Store) fillFix(ctx context.Context, g *Staging, p *fixlayer.Plan) error
 	if err != nil {
 		return err
 	}
-	return g.Seal(ctx, LayerRecord{Counts: Counts{
+	return g.Seal(ctx, LayerRecord{Counts: layer.Counts{
 		Regular: built.Copies, Hardlinks: built.Links, Whiteouts: built.Whiteouts, Directories: built.Directories,
 	}})
 }

@@ -63,7 +63,7 @@ func TestFormat1IsReadForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := LayerRecord{
-		DiffID: top, Size: 10240, DiskSize: 3, Blobs: []Blob{{base, 99, "application/x"}}, Counts: Counts{Regular: 1},
+		DiffID: top, Size: 10240, DiskSize: 3, Blobs: []layer.Blob{{Digest: base, Size: 99, MediaType: "application/x"}}, Counts: layer.Counts{Regular: 1},
 		Facts: layer.Facts{
 			Implied:         []layer.ImpliedDir{{Path: "."}, {Path: "d", Opaque: layer.Marked}, {Path: "%\xff", Bare: true}},
 			WhiteoutParents: []layer.Path{".", "%\xff"}, ForeignLinks: []layer.ForeignLink{{Path: "link", Target: "file"}},
@@ -100,7 +100,7 @@ func packFormat1(t *testing.T) {
 	odd := implied("%\xff")
 	odd.Bare = true
 	top := addLayer(t, s, "format top", LayerRecord{
-		Size: 10240, Blobs: []Blob{{base, 99, "application/x"}}, Counts: Counts{Regular: 1},
+		Size: 10240, Blobs: []layer.Blob{{Digest: base, Size: 99, MediaType: "application/x"}}, Counts: layer.Counts{Regular: 1},
 		Facts: layer.Facts{ForeignLinks: []layer.ForeignLink{{Path: "link", Target: "file"}}}, Notes: map[string]int64{"device-skipped": 2},
 	}, opaque(implied("d"), layer.Marked), regular("d/new", "new"), whiteout("o"), odd, whiteout("%\xff/gone"))
 	addLayer(t, s, "format unused", LayerRecord{}, regular("f", "x"))

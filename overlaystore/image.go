@@ -47,7 +47,7 @@ const maxImage = 4 << 20
 // returns it as recorded. All its layers must be in the store: hold a [Lease]
 // on them from before they are looked for.
 func (s *Store) PutImage(ctx context.Context, img Image) (Image, error) {
-	name, err := hexName(img.Manifest)
+	name, err := storedirs.Name(img.Manifest)
 	if err != nil {
 		return Image{}, fmt.Errorf("put image: %w", err)
 	}
@@ -111,7 +111,7 @@ const jsonSuffix = ".json"
 // Image is the record of one image by its manifest's digest, or ErrNotFound.
 // Its layers are looked for at [Store.Assemble], not here.
 func (s *Store) Image(manifest digest.Digest) (Image, error) {
-	name, err := hexName(manifest)
+	name, err := storedirs.Name(manifest)
 	if err != nil {
 		return Image{}, fmt.Errorf("look up image: %w", err)
 	}
@@ -137,7 +137,7 @@ func (s *Store) image(name string) (Image, error) {
 	if err := json.Unmarshal(raw, &img); err != nil {
 		return img, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	if _, err := hexName(img.Manifest); err != nil {
+	if _, err := storedirs.Name(img.Manifest); err != nil {
 		return img, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	st, err := fsat.Lstat(s.dirs[storedirs.Images], name+jsonSuffix)

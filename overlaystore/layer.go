@@ -17,25 +17,6 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// Blob is a compressed form in which a layer was fetched.
-type Blob struct {
-	Digest    digest.Digest `json:"digest"`
-	Size      int64         `json:"size"` // bytes
-	MediaType string        `json:"mediaType"`
-}
-
-// Counts are how many paths of each type a layer brought. A path that its tar
-// has twice counts twice: knowing better would take a memory of all paths.
-type Counts struct {
-	Regular     int64 `json:"regular,omitempty"`
-	Directories int64 `json:"directories,omitempty"`
-	Symlinks    int64 `json:"symlinks,omitempty"`
-	Hardlinks   int64 `json:"hardlinks,omitempty"`
-	Devices     int64 `json:"devices,omitempty"` // and FIFOs
-	Whiteouts   int64 `json:"whiteouts,omitempty"`
-	Opaque      int64 `json:"opaque,omitempty"`
-}
-
 // LayerRecord is layer.json: what is known of a layer beside its files.
 type LayerRecord struct {
 	// DiffID is the digest of the uncompressed tar; for a fix layer it is the
@@ -43,10 +24,10 @@ type LayerRecord struct {
 	DiffID digest.Digest `json:"diffID"`
 	// Size is that of the uncompressed tar in bytes, DiskSize that of all
 	// regular files' contents.
-	Size     int64  `json:"size"`
-	DiskSize int64  `json:"diskSize,omitempty"`
-	Blobs    []Blob `json:"blobs,omitempty"`
-	Counts   Counts `json:"counts"`
+	Size     int64        `json:"size"`
+	DiskSize int64        `json:"diskSize,omitempty"`
+	Blobs    []layer.Blob `json:"blobs,omitempty"`
+	Counts   layer.Counts `json:"counts"`
 	layer.Facts
 	// Notes count, by kind, what was dropped or mended while unpacking.
 	Notes map[string]int64 `json:"notes,omitempty"`
@@ -59,22 +40,10 @@ const recordFile = "layer.json"
 // long names stays below it.
 const maxRecord = 256 << 20
 
-// hexName is the directory name for a digest, which is only believed when it
-// is a sha256 in full.
-func hexName(dgst digest.Digest) (string, error) {
-	if err := dgst.Validate(); err != nil {
-		return "", fmt.Errorf("digest %q: %w", dgst, err)
-	}
-	if dgst.Algorithm() != digest.SHA256 {
-		return "", fmt.Errorf("digest %q: only sha256 names a layer or an image in the store", dgst)
-	}
-	return dgst.Encoded(), nil
-}
-
 // openLayer opens a layer's directory, durable or unsynced in this boot, and
 // says where under the store it is.
 func (s *Store) openLayer(diffID digest.Digest) (dir *os.File, rel string, err error) {
-	name, err := hexName(diffID)
+	name, err := storedirs.Name(diffID)
 	if err != nil {
 		return nil, "", err
 	}

@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/storedirs"
@@ -94,13 +92,7 @@ func (s *Store) emptyTrash(ctx context.Context, name string) error {
 	if held, err := s.held(ctx, name); err != nil || held {
 		return err
 	}
-	err := fsat.RemoveAll(s.dirs[storedirs.Trash], name)
-	// Another process that empties the same trash adds and takes names under
-	// our hands; what we both leave the next one finds.
-	if errors.Is(err, unix.ENOTEMPTY) {
-		return nil
-	}
-	return err
+	return trash.Remove(s.dirs[storedirs.Trash], name)
 }
 
 // reapUnsynced bins layers that an earlier boot committed without a sync:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/layerctl/layerctl/internal/storedirs"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,7 +31,7 @@ func (e *SpaceError) Unwrap() error { return unix.ENOSPC }
 // Filesystems without a fixed number of inodes, such as btrfs, have room for
 // any.
 func (s *Store) Room(bytes, inodes uint64) error {
-	free, files, limited, err := s.free()
+	free, files, limited, err := storedirs.Free(s.root)
 	if err != nil {
 		return err
 	}
@@ -43,18 +44,6 @@ func (s *Store) Room(bytes, inodes uint64) error {
 	return nil
 }
 
-func (s *Store) free() (bytes, inodes uint64, limited bool, err error) {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(s.root.Fd()), &st); err != nil {
-		return 0, 0, false, fmt.Errorf("ask for the free space of %s: %w", s.path, err)
-	}
-	return st.Bavail * uint64(st.Bsize), st.Ffree, st.Files > 0, nil
-}
-
-// nearlyFull is what a filesystem can still have free while it refuses a
-// write: blocks that are reserved or promised to other files.
-const nearlyFull = 1 << 20
-
 // Explain adds to an error of a full store which of the things that look the
 // same it is: disk full, no inodes, quota, or attributes too large for the
 // filesystem. Other errors come back as they are.
@@ -63,20 +52,5 @@ func (s *Store) Explain(err error) error {
 	if errors.As(err, &space) {
 		return err
 	}
-	switch {
-	case errors.Is(err, unix.EDQUOT):
-		return fmt.Errorf("%w: the quota for this user on the filesystem of %s is used up", err, s.path)
-	case !errors.Is(err, unix.ENOSPC):
-		return err
-	}
-	free, inodes, limited, statErr := s.free()
-	switch {
-	case statErr != nil:
-		return err
-	case limited && inodes == 0:
-		return fmt.Errorf("%w: the filesystem of %s has no inodes left (%d bytes are free)", err, s.path, free)
-	case free < nearlyFull:
-		return fmt.Errorf("%w: the filesystem of %s is full (%d bytes are free)", err, s.path, free)
-	}
-	return fmt.Errorf("%w: the filesystem of %s has room (%d bytes), so it is an extended attribute that is too large for it (ext4 keeps about one block of them for each file)", err, s.path, free)
+	return storedirs.Explain(s.root, err)
 }

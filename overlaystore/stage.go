@@ -100,7 +100,7 @@ func (s *Store) stageLayer(ctx context.Context, diffID digest.Digest, lock lockF
 // stage begins a layer, or a fix layer, whose lock's name has a prefix. Once
 // it has the lock it asks present whether there is still work to do.
 func (s *Store) stage(ctx context.Context, id digest.Digest, prefix string, lock lockFunc, present func(digest.Digest) (bool, error)) (*Staging, error) {
-	name, err := hexName(id)
+	name, err := storedirs.Name(id)
 	if err != nil {
 		return nil, err
 	}

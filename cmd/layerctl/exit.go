@@ -41,14 +41,6 @@ const (
 	exitSignal     = 128 // plus the signal's number
 )
 
-const exitCodeHelp = `Exit codes:
-   0  done                            5  network
-   1  any other failure               6  verification failed: digest, size or stored layer
-   2  wrong usage                     7  unsafe or malformed image
-   3  not found: image, tag, platform 8  disk or filesystem
-   4  access denied                   9  busy: in use by another process or a mount
-   129, 130, 143  hung up, interrupted, terminated; 141  nobody read the output`
-
 // usageError is a command line that makes no sense.
 type usageError = args.UsageError
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
@@ -101,7 +102,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Name:                      "layerctl",
 		Usage:                     "fetch, choose, unpack, store and mount container images",
 		UsageText:                 "layerctl COMMAND [FLAGS] [ARGUMENTS]   (flags may stand anywhere)",
-		Description:               exitCodeHelp,
+		Description:               show.ExitCodes,
 		HideVersion:               true,
 		HideHelpCommand:           false,
 		Reader:                    stdin,

@@ -21,7 +21,7 @@ const (
 // FindOwned is [Find] for one who owns what is below root, whatever the modes
 // there say. A directory that shuts its owner out is given the one bit that is
 // missing, and its own mode again at once; who reads modes meanwhile does so
-// under [LockModes].
+// under [lockModes].
 func FindOwned(root *os.File, path string) (*os.File, error) {
 	f, err := Find(root, path)
 	if !errors.Is(err, fs.ErrPermission) {
@@ -56,7 +56,7 @@ func ReopenOwned(root, found *os.File) (*os.File, error) {
 // it, its extended attributes too. mode is f's own. Where the owner cannot be
 // given that, do is called all the same.
 func WithRead(root, f *os.File, do func(mode uint32) error) error {
-	unlock, err := LockModes(root)
+	unlock, err := lockModes(root)
 	if err != nil {
 		return err
 	}
@@ -75,9 +75,9 @@ func WithRead(root, f *os.File, do func(mode uint32) error) error {
 	return errors.Join(err, m.restore(), unlock())
 }
 
-// LockModes waits until all modes below root are their files' own, and keeps
+// lockModes waits until all modes below root are their files' own, and keeps
 // them so until unlock.
-func LockModes(root *os.File) (unlock func() error, err error) {
+func lockModes(root *os.File) (unlock func() error, err error) {
 	// A descriptor of its own, for flock(2) goes by open file descriptions.
 	lock, err := OpenDir(root, ".")
 	if err != nil {
@@ -99,7 +99,7 @@ type changedMode struct {
 
 // withModes calls open, and takes back what it has given.
 func withModes(root *os.File, open func(*modes) (*os.File, error)) (*os.File, error) {
-	unlock, err := LockModes(root)
+	unlock, err := lockModes(root)
 	if err != nil {
 		return nil, err
 	}

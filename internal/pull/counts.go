@@ -4,11 +4,10 @@ package pull
 
 import (
 	"github.com/layerctl/layerctl/layer"
-	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // counting counts what a layer brings and passes the entries on.
-func counting(c *overlaystore.Counts, next func(layer.Entry) error) func(layer.Entry) error {
+func counting(c *layer.Counts, next func(layer.Entry) error) func(layer.Entry) error {
 	return func(e layer.Entry) error {
 		switch e.Type {
 		case layer.Regular:

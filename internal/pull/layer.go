@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/fetch"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
@@ -57,7 +58,7 @@ func (p *Pull) explain(err error) error {
 // unpack streams one blob into its staging.
 func (p *Pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Layer, b *fetch.Blob) error {
 	options := p.unpackOptions()
-	var counts overlaystore.Counts
+	var counts layer.Counts
 	if !p.options.Unrecorded {
 		options.Record = counting(&counts, st.Record)
 	}

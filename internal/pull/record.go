@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
@@ -31,12 +32,12 @@ func (p *Pull) unpackOptions() unpack.Options {
 
 // layerRecord is what the store keeps of a layer that was unpacked: unpack
 // and overlaystore do not know each other.
-func layerRecord(l manifest.Layer, r unpack.Result, counts overlaystore.Counts) overlaystore.LayerRecord {
+func layerRecord(l manifest.Layer, r unpack.Result, counts layer.Counts) overlaystore.LayerRecord {
 	rec := overlaystore.LayerRecord{
 		Counts:   counts,
 		Size:     r.Size,
 		DiskSize: r.Content,
-		Blobs:    []overlaystore.Blob{{Digest: l.Descriptor.Digest, Size: l.Descriptor.Size, MediaType: l.Descriptor.MediaType}},
+		Blobs:    []layer.Blob{{Digest: l.Descriptor.Digest, Size: l.Descriptor.Size, MediaType: l.Descriptor.MediaType}},
 		Facts:    r.Facts,
 	}
 	for _, n := range r.Notes {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
+	"golang.org/x/sys/unix"
 )
 
 // Move moves name in dir to the trash, under a name of its own and durably:
@@ -69,6 +70,17 @@ func MoveAll(ctx context.Context, root *os.File, paths []string, trash *os.File)
 		}
 	}
 	return trashed, nil
+}
+
+// Remove removes name from the trash, with all that is below it.
+func Remove(trash *os.File, name string) error {
+	err := fsat.RemoveAll(trash, name)
+	// Another process that empties the same trash adds and takes names under
+	// our hands; what we both leave the next one finds.
+	if errors.Is(err, unix.ENOTEMPTY) {
+		return nil
+	}
+	return err
 }
 
 // RemoveTemps removes the files that an interrupted write left in dir. Only

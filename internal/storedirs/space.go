@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storedirs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Free is what the filesystem of root has free for the caller. Filesystems
+// without a fixed number of inodes are not limited.
+func Free(root *os.File) (bytes, inodes uint64, limited bool, err error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(root.Fd()), &st); err != nil {
+		return 0, 0, false, fmt.Errorf("ask for the free space of %s: %w", root.Name(), err)
+	}
+	return st.Bavail * uint64(st.Bsize), st.Ffree, st.Files > 0, nil
+}
+
+// nearlyFull is what a filesystem can still have free while it refuses a
+// write: blocks that are reserved or promised to other files.
+const nearlyFull = 1 << 20
+
+// Explain adds to an error of a full filesystem which of the things that look
+// the same it is: disk full, no inodes, quota, or attributes too large for the
+// filesystem. Other errors come back as they are.
+func Explain(root *os.File, err error) error {
+	switch {
+	case errors.Is(err, unix.EDQUOT):
+		return fmt.Errorf("%w: the quota for this user on the filesystem of %s is used up", err, root.Name())
+	case !errors.Is(err, unix.ENOSPC):
+		return err
+	}
+	free, inodes, limited, statErr := Free(root)
+	switch {
+	case statErr != nil:
+		return err
+	case limited && inodes == 0:
+		return fmt.Errorf("%w: the filesystem of %s has no inodes left (%d bytes are free)", err, root.Name(), free)
+	case free < nearlyFull:
+		return fmt.Errorf("%w: the filesystem of %s is full (%d bytes are free)", err, root.Name(), free)
+	}
+	return fmt.Errorf("%w: the filesystem of %s has room (%d bytes), so it is an extended attribute that is too large for it (ext4 keeps about one block of them for each file)", err, root.Name(), free)
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layer
+
+// Counts are how many paths of each type a layer brought. A path that its tar
+// has twice counts twice: knowing better would take a memory of all
+// paths. The JSON is part of layer.json (format 1).
+type Counts struct {
+	Regular     int64 `json:"regular,omitempty"`
+	Directories int64 `json:"directories,omitempty"`
+	Symlinks    int64 `json:"symlinks,omitempty"`
+	Hardlinks   int64 `json:"hardlinks,omitempty"`
+	Devices     int64 `json:"devices,omitempty"` // and FIFOs
+	Whiteouts   int64 `json:"whiteouts,omitempty"`
+	Opaque      int64 `json:"opaque,omitempty"`
+}
