@@ -475,12 +475,3 @@ func writeFile(t *testing.T, name string, content []byte) {
 		t.Fatal(err)
 	}
 }
-
-func readTestdata(t testing.TB, name string) []byte {
-	t.Helper()
-	raw, err := os.ReadFile("testdata/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}

@@ -40,17 +40,6 @@ func serveBy(s *inspected, desc ocispec.Descriptor) string {
 	return s.serve(desc) + "@" + desc.Digest.String()
 }
 
-// fetched counts the layers that were asked for since the last time.
-func fetched(s *inspected) int {
-	n := -1 // the config
-	for _, r := range s.Requests() {
-		if strings.HasPrefix(r, "GET blobs/") {
-			n++
-		}
-	}
-	return n
-}
-
 func contentOf(t *testing.T, client *Client, ref, path string, o RootFSOptions) (string, error) {
 	t.Helper()
 	f, err := client.OpenFile(t.Context(), ref, path, o)

@@ -21,7 +21,6 @@ type file = layertest.File
 var (
 	regular  = layertest.Regular
 	dir      = layertest.Dir
-	implied  = layertest.Implied
 	whiteout = layertest.Whiteout
 	layerID  = layertest.DiffID
 

@@ -95,8 +95,6 @@ type Limits struct {
 	Recorded int64
 }
 
-const ratioFloor = 1 << 30
-
 func (l Limits) withDefaults() Limits {
 	l.Entries = limit(l.Entries, 5_000_000)
 	l.Depth = int(min(limit(int64(l.Depth), 1000), entryname.MaxPath))
