@@ -58,7 +58,10 @@ index=$(jq -r '.manifests[0].digest' "$images/alpine-3.20/index.json")
 manifest=$(jq -r '[.manifests[] | select(.platform.architecture == "amd64")][0].digest' "$images/alpine-3.20/blobs/${index/:/\/}")
 flatten "$images/alpine-3.20" "$manifest" "$work/alpine"
 listing "$work/alpine" >"$work/alpine.list"
-sed -E 's/ [0-9]+:[0-9]+ / 1000:1000 /' "$work/alpine.list" >"$work/alpine.list.user"
+# For an ordinary user: the files are that user's, without set-id bits, and the
+# umask of 022 holds, as for tar.
+# shellcheck disable=SC2016 # for perl
+perl -pe 's/ \d+:\d+ / 1000:1000 /; s/^(\S+ [^l] )(\d+) /$1 . sprintf("%o ", oct($2) & ~06022)/e' "$work/alpine.list" >"$work/alpine.list.user"
 
 # right WHAT DIR [SUFFIX]: whether DIR is Alpine's root filesystem.
 right() {
