@@ -17,7 +17,8 @@
 // It is the only package that joins the parts, each of which does one job:
 // registry turns a reference into verified bytes, cache keeps those that will
 // be asked for again, manifest says what they mean, platform chooses, unpack
-// makes a lower directory of a layer, and overlaystore keeps and mounts those.
+// makes a lower directory of a layer, overlaystore keeps those, overlaymount mounts
+// them, rootfs reads an image as an fs.FS, and inspect says what it holds.
 //
 // # Promises
 //

@@ -15,15 +15,17 @@ import (
 // buffer keeps bytes until they are verified: some in memory, more in a file
 // that has no name any more. Its methods are for one goroutine.
 type buffer struct {
-	memory bytes.Buffer
-	file   *os.File // takes all, once it is there
-	err    error    // what a write has failed with
+	reserve int64 // as [unpack.Limits] has it
+	memory  bytes.Buffer
+	file    *os.File         // takes all, once it is there
+	keeping *scratch.Keeping // writes to it
+	err     error            // what a write has failed with
 }
 
 // bufferMemory is how much is kept in memory.
 const bufferMemory = 4 << 20
 
-func newBuffer() *buffer { return &buffer{} }
+func newBuffer(reserve int64) *buffer { return &buffer{reserve: reserve} }
 
 // Write implements io.Writer.
 func (b *buffer) Write(p []byte) (int, error) {
@@ -36,7 +38,7 @@ func (b *buffer) Write(p []byte) (int, error) {
 	if b.file == nil {
 		return b.memory.Write(p)
 	}
-	n, err := b.file.Write(p)
+	n, err := b.keeping.Write(p)
 	b.err = err
 	return n, err
 }
@@ -47,8 +49,8 @@ func (b *buffer) openFile() error {
 	if err != nil {
 		return err
 	}
-	b.file = f
-	_, err = b.memory.WriteTo(f)
+	b.file, b.keeping = f, &scratch.Keeping{File: f, Reserve: b.reserve}
+	_, err = b.memory.WriteTo(b.keeping)
 	b.memory = bytes.Buffer{}
 	return err
 }

@@ -102,7 +102,7 @@ func (f *FS) Open(name string) (fs.File, error) {
 }
 
 func (f *FS) content(found stackview.File) (io.ReadCloser, error) {
-	b := newBuffer()
+	b := newBuffer(f.reader.options.Limits.Reserve)
 	content, err := f.reader.content(f.ctx, found, b)
 	if err != nil {
 		_ = b.Close() // the other error says more

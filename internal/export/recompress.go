@@ -80,7 +80,7 @@ func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest
 		return manifest.Layer{}, err
 	}
 	blob, plain := digest.SHA256.Digester(), digest.SHA256.Digester()
-	z := pgzip.NewWriter(io.MultiWriter(file, blob.Hash()))
+	z := pgzip.NewWriter(io.MultiWriter(&scratch.Keeping{File: file, Reserve: e.options.Limits.Reserve}, blob.Hash()))
 	err = WriteLayer(ctx, archive.NewTreeWriter(io.MultiWriter(z, plain.Hash()), archive.TreeOptions{}), layer, stored.Files{LayerDir: dir})
 	err = errors.Join(err, z.Close())
 	size, serr := file.Seek(0, io.SeekCurrent)
