@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -216,16 +217,16 @@ func TestPruneCacheBesideAPull(t *testing.T) {
 		}
 		return gone
 	}
-	heard := 0
+	var heard atomic.Int64
 	s.client.options.Progress = func(progress.Event) {
-		heard++
+		heard.Add(1)
 		if gone := prune(); len(gone.Blobs) != 0 {
 			t.Errorf("beside a pull %+v went", gone)
 		}
 	}
 	s.pull(t, s.ref)
-	if gone := prune(); len(gone.Blobs) != 0 || heard == 0 {
-		t.Errorf("after %d events and the pull %+v went", heard, gone)
+	if gone := prune(); len(gone.Blobs) != 0 || heard.Load() == 0 {
+		t.Errorf("after %d events and the pull %+v went", heard.Load(), gone)
 	}
 	if got, err := s.offline().Pull(t.Context(), s.store, s.ref); err != nil || got.Fetched != 0 {
 		t.Errorf("offline: %d fetched, %v", got.Fetched, err)

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 
@@ -26,8 +27,8 @@ type layers = [][]imagetest.Entry
 
 // image makes the layers of an image, the lowest first, and counts how many
 // are fetched.
-func image(stack layers) (list []Layer, fetched *int) {
-	fetched = new(int)
+func image(stack layers) (list []Layer, fetched *atomic.Int64) {
+	fetched = new(atomic.Int64)
 	for _, entries := range stack {
 		blob := imagetest.Tar(entries...)
 		l := manifest.Layer{
@@ -35,7 +36,7 @@ func image(stack layers) (list []Layer, fetched *int) {
 			DiffID:     digest.FromBytes(blob),
 		}
 		list = append(list, Layer{Layer: l, Fetch: func(_ context.Context, use func(io.Reader) error) error {
-			*fetched++
+			fetched.Add(1)
 			return use(bytes.NewReader(blob))
 		}})
 	}
@@ -88,7 +89,7 @@ func TestOpen(t *testing.T) {
 			if got != c.want {
 				t.Errorf("content = %.100q, want %.100q", got, c.want)
 			}
-			if n := *fetched; n != c.fetch {
+			if n := int(fetched.Load()); n != c.fetch {
 				t.Errorf("%d layers were fetched, want %d", n, c.fetch)
 			}
 		})
@@ -163,8 +164,8 @@ func TestWalk(t *testing.T) {
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
-	if *fetched != 3 {
-		t.Errorf("fetched %d layers for a walk", *fetched)
+	if fetched.Load() != 3 {
+		t.Errorf("fetched %d layers for a walk", fetched.Load())
 	}
 }
 
