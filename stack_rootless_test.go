@@ -53,13 +53,32 @@ func TestRandomStacksRootless(t *testing.T) {
 }
 
 // squash gives every file to root, which is who owns them in a store that only
-// records owners.
-func (m *model) squash() { m.root.squash() }
+// records owners, and tells whose they were.
+func (m *model) squash() map[*inode][2]int {
+	was := map[*inode][2]int{}
+	m.root.squash(was)
+	return was
+}
 
-func (n *inode) squash() {
+func (n *inode) squash(was map[*inode][2]int) {
+	if _, done := was[n]; !done { // a file may have several names
+		was[n] = [2]int{n.uid, n.gid}
+	}
 	n.uid, n.gid = 0, 0
 	for _, c := range n.children {
-		c.squash()
+		c.squash(was)
+	}
+}
+
+// clearSetID takes the set-id bits from files that change hands in a flat tree.
+func clearSetID(was map[*inode][2]int) {
+	for n, owner := range was {
+		if owner[0] != 0 {
+			n.mode &^= 0o4000
+		}
+		if owner[1] != 0 {
+			n.mode &^= 0o2000
+		}
 	}
 }
 
