@@ -85,3 +85,25 @@ func Readlink(f *os.File) (string, error) {
 		}
 	}
 }
+
+// ReadNamed reads the regular file at a path that the user of this program
+// gave, limit bytes at most. It opens nothing else; the null device is an empty
+// file, for so a user turns a file off.
+func ReadNamed(path string, limit int64) (_ []byte, err error) {
+	if path == os.DevNull {
+		return nil, nil
+	}
+	f, err := OpenNamed(path)
+	if errors.Is(err, ErrNotRegular) {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(raw)) > limit {
+		err = fmt.Errorf("%s has more than %d bytes", path, limit)
+	}
+	return raw, err
+}

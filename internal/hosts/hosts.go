@@ -5,16 +5,14 @@ package hosts
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"path"
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/layerctl/layerctl/internal/fsat"
 )
 
 // Endpoint is one host to ask.
@@ -141,25 +139,7 @@ func read(name string) ([]byte, error) {
 
 // ReadFile reads a file that configuration is, or names: a regular one of 1 MiB
 // at most. It waits for no FIFO and reads no device but the null device.
-func ReadFile(name string) ([]byte, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() && name != os.DevNull {
-		return nil, fmt.Errorf("%s is no regular file", name)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(b) > maxFile {
-		err = fmt.Errorf("%s has more than %d bytes", name, maxFile)
-	}
-	return b, err
-}
+func ReadFile(name string) ([]byte, error) { return fsat.ReadNamed(name, maxFile) }
 
 // missing says that there is no such file.
 func missing(err error) bool {

@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/layerctl/layerctl/internal/fsat"
 )
 
 // maxFile bounds a file of credentials.
@@ -44,32 +42,11 @@ type entry json.RawMessage
 
 // readFile reads a file of credentials.
 func readFile(path string) (*file, error) {
-	raw, err := readRegular(path)
+	raw, err := fsat.ReadNamed(path, maxFile)
 	if err != nil {
 		return nil, err
 	}
 	return parse(path, raw)
-}
-
-// readRegular never waits for a FIFO, and reads no device but the null device.
-func readRegular(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() && path != os.DevNull {
-		return nil, fmt.Errorf("%s is no regular file", path)
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(raw) > maxFile {
-		err = fmt.Errorf("%s has more than %d bytes", path, maxFile)
-	}
-	return raw, err
 }
 
 // parse decodes the content of a file. An empty one, which docker reads too,
