@@ -178,7 +178,8 @@ func plain(s string) string { return harmless(s, marks) }
 func plainType(s string) string { return harmless(s, marks+"+/") }
 
 func harmless(s, marks string) string {
-	if s != "" && s == cut(s) && !strings.ContainsFunc(s, func(r rune) bool { return !isPlain(r, marks) }) {
+	// What ends as a cut text does comes quoted, cut or not: it reads the same again.
+	if s != "" && !strings.HasSuffix(cut(s), ellipsis) && !strings.ContainsFunc(s, func(r rune) bool { return !isPlain(r, marks) }) {
 		return s
 	}
 	return strconv.QuoteToASCII(cut(s))
@@ -188,11 +189,15 @@ func isPlain(r rune, marks string) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r < 128 && strings.ContainsRune(marks, r)
 }
 
-// cut is as much of s as fits on a line with others.
+// ellipsis ends a text that was cut.
+const ellipsis = "..."
+
+// cut is as much of s as fits on a line with others. No character is cut in
+// two: half of one would read as another.
 func cut(s string) string {
 	const enough = 64
-	if len(s) > enough+len("...") {
-		s = s[:enough] + "..."
+	if len(s) > enough+len(ellipsis) {
+		s = strings.ToValidUTF8(s[:enough], "") + ellipsis
 	}
 	return s
 }
