@@ -11,6 +11,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
@@ -104,7 +105,7 @@ func (p *puller) all(list []args.Listed) error {
 	var first error
 	failed := 0
 	for _, l := range list {
-		err := setup.Concerns(l.Ref, p.one(l))
+		err := failure.Concerns(l.Ref, p.one(l))
 		switch {
 		case err == nil:
 			continue

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -39,7 +40,7 @@ func runRm(c *cli.Context) (err error) {
 		if err == nil {
 			err = store.Remove(c.Context, ref.String())
 		}
-		errs = append(errs, setup.Concerns(arg, err))
+		errs = append(errs, failure.Concerns(arg, err))
 	}
 	return errors.Join(errs...)
 }

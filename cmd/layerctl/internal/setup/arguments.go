@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -40,7 +41,7 @@ func Lookup(store *overlaystore.Store, arg string) (overlaystore.Image, string, 
 		return overlaystore.Image{}, "", err
 	}
 	image, err := store.Lookup(ref.String())
-	return image, ref.String(), Concerns(arg, err)
+	return image, ref.String(), failure.Concerns(arg, err)
 }
 
 // LookupStored is Lookup for a manifest's digest as well.
@@ -52,22 +53,3 @@ func LookupStored(store *overlaystore.Store, arg string) (overlaystore.Image, st
 	image, err := store.Image(manifest)
 	return image, "", err
 }
-
-// about is an error about a reference, as the user wrote it.
-type about struct {
-	Reference string
-	err       error
-}
-
-// Concerns says of an error which reference it is about.
-func Concerns(reference string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &about{reference, err}
-}
-
-func (e *about) Error() string { return e.err.Error() }
-
-// Unwrap is the error.
-func (e *about) Unwrap() error { return e.err }

@@ -16,6 +16,7 @@ import (
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/platform"
@@ -71,7 +72,7 @@ func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layer
 		add(&o)
 	}
 	if len(refs) == 1 {
-		return Concerns(refs[0], use(layerctl.New(o)))
+		return failure.Concerns(refs[0], use(layerctl.New(o)))
 	}
 	return use(layerctl.New(o))
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package setup
+package failure
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// FailureText is an error as one line for a person: it names the reference as
+// Line is an error as one line for a person: it names the reference as
 // they wrote it, once; digests are short, unless verbose, and stand there once.
-func FailureText(err error, verbose bool) string {
+func Line(err error, verbose bool) string {
 	text := err.Error()
 	// What was typed may be a digest itself, and is not to be cut.
 	const mark = "\x00"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package failure
 
 import (
 	"errors"
@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -30,15 +29,15 @@ func TestFailureText(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			err := errors.New(test.text)
 			if test.typed != "" {
-				err = setup.Concerns(test.typed, err)
+				err = Concerns(test.typed, err)
 			}
-			if got := setup.FailureText(fmt.Errorf("%w", err), false); got != test.want {
+			if got := Line(fmt.Errorf("%w", err), false); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
 	}
-	long := setup.Concerns("h.io/x", errors.New("layer "+a))
-	if got, want := setup.FailureText(long, true), "h.io/x: layer "+a; got != want {
+	long := Concerns("h.io/x", errors.New("layer "+a))
+	if got, want := Line(long, true), "h.io/x: layer "+a; got != want {
 		t.Errorf("verbose: got %s, want %s", got, want)
 	}
 }
@@ -52,7 +51,7 @@ func TestHintFitsTheCause(t *testing.T) {
 		"when the network is there": network(&net.OpError{Op: "read", Err: syscall.ETIMEDOUT}),
 		"layerctl ping":             network(errors.New("the registry says Content-Encoding: gzip")),
 	} {
-		if got := hintOf(err); !strings.Contains(got, want) {
+		if got := Hint(err); !strings.Contains(got, want) {
 			t.Errorf("%v: got %q, want %q", err, got, want)
 		}
 	}
