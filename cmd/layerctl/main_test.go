@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -36,6 +37,13 @@ func (m apart) run() int {
 	defer os.RemoveAll(dir)
 	if err := os.Setenv("LAYERCTL_STORE", filepath.Join(dir, "store")); err != nil {
 		panic(err)
+	}
+	// What nohup or a shell's & lets this process ignore its children would ignore
+	// too, and wait for ever. A signal that is caught is theirs by default again.
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
 	}
 	return m.M.Run()
 }
