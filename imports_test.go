@@ -23,15 +23,16 @@ const module = "github.com/layerctl/layerctl"
 // internal/disktest, and those at the root mount what they pulled.
 var floors = []map[string][]string{
 	{
-		"cmd/layerctl": {"", "bundle", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "inspect", "internal/cmdline", "internal/mounts", "internal/userns", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "unpack"},
+		"cmd/layerctl": {"", "bundle", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "inspect", "internal/cmdline", "internal/mounts", "internal/userns", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "unpack"},
 	},
 	{
-		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/userns", "layer", "overlaystore", "platform", "progress", "registry", "unpack"},
+		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/userns", "layer", "overlaystore", "platform", "progress", "registry", "unpack"},
 	},
 	{
 		"cmd/layerctl/internal/failure": {"", "cache", "cmd/layerctl/internal/host", "errkind", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "unpack"},
 	},
 	{
+		"cmd/layerctl/internal/help": {"internal/cmdline"},
 		"cmd/layerctl/internal/host": {"", "internal/userns", "overlaymount", "registry", "unpack"},
 		"cmd/layerctl/internal/show": {"", "cmd/layerctl/internal/terminal", "inspect", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},

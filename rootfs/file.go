@@ -45,7 +45,9 @@ type File struct {
 	Mode     fs.FileMode
 	UID, GID uint32
 	// Size is the length of a regular file's content in bytes, else 0.
-	Size    int64
+	Size int64
+	// Sum is the CRC-32C (Castagnoli) of a regular file's content, else 0.
+	Sum     uint32
 	ModTime time.Time
 	// Target is a symbolic link's, verbatim.
 	Target string
@@ -73,8 +75,11 @@ func newFile(f stackview.File) File {
 		Path: outside(f.Path), Mode: mode, UID: f.UID, GID: f.GID, Size: f.Size, ModTime: f.ModTime,
 		Major: f.Major, Minor: f.Minor, Xattrs: f.Xattrs, Names: f.Names,
 	}
-	if f.Type == layer.Symlink {
+	switch f.Type {
+	case layer.Symlink:
 		file.Target = f.Linkname
+	case layer.Regular:
+		file.Sum = f.Sum
 	}
 	return file
 }

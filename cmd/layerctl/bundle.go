@@ -24,21 +24,6 @@ func bundleCommand() *cli.Command {
 		Name:      "bundle",
 		Usage:     "make an OCI runtime bundle of a pulled image",
 		ArgsUsage: "REF DIR [-- COMMAND…]",
-		Description: `Mounts the image at DIR/rootfs and writes DIR/config.json, so that
-
-   runc run --bundle DIR NAME
-
-starts it; crun and other OCI runtimes do the same. COMMAND replaces the
-image's. The root filesystem is writable, and what the container writes goes
-with 'layerctl umount DIR/rootfs', unless --upper and --work keep it. With
---idmap the container gets a user namespace of that map.
-
-DIR becomes its owner's alone, mode 0700, for the image may have set-user-ID
-programs, which are for the container and not for the users of the machine;
-with --idmap the group that is the container's root may pass, mode 0710. A DIR
-of another user is refused.
-
-The image's config is fetched again where REF is; all else is in the store.`,
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "read-only", Usage: "let the container write nothing into its root filesystem"},
 			&cli.BoolFlag{Name: "volumes", Usage: "mount an empty tmpfs at each of the image's volumes"},

@@ -20,21 +20,8 @@ func catCommand() *cli.Command {
 		Name:      "cat",
 		Usage:     "print a file of an image without unpacking it",
 		ArgsUsage: "REF:PATH",
-		Description: `Prints the file's bytes as the image's root filesystem has them. PATH begins
-with a slash: alpine:3.20:/etc/os-release, oci:DIR:TAG:/etc/os-release.
-Symbolic links are followed within the image, at most 40.
-
-Layers are read from the topmost down, and no further than it takes to know
-where the file is: from the store where it has them, else streamed. Nothing is
-printed before the layer that the file is in was verified to its end; until
-then up to 4 MiB of the file are kept in memory, more in an unnamed file in
-$TMPDIR. A hard link, or a symbolic link that comes behind its target in the
-same layer, may have that layer fetched twice.
-
-To a terminal control characters are printed as escapes. A path that is not
-there ends with exit code 3.`,
-		Flags:  setup.ReadFlags(),
-		Action: runCat,
+		Flags:     setup.ReadFlags(),
+		Action:    runCat,
 	}
 }
 

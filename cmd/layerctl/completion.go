@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/help"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/internal/cmdline"
 )
@@ -20,13 +19,7 @@ func completionCommand() *cli.Command {
 		Name:      "completion",
 		Usage:     "print what makes a shell complete layerctl's commands and flags",
 		ArgsUsage: "bash|zsh|fish",
-		Description: `For this shell, or for every later one:
-
-  source <(layerctl completion bash)
-  layerctl completion bash >/usr/share/bash-completion/completions/layerctl
-  layerctl completion zsh >/usr/share/zsh/vendor-completions/_layerctl
-  layerctl completion fish >/usr/share/fish/vendor_completions.d/layerctl.fish`,
-		Action: runCompletion,
+		Action:    runCompletion,
 	}
 }
 
@@ -74,51 +67,5 @@ func runManual(c *cli.Context) error {
 	return nil
 }
 
-// commandLine is the command line as the app that parses it has it, once the app
-// is set up: hidden commands are left out.
-func commandLine(app *cli.App) cmdline.Program {
-	p := cmdline.Program{
-		Name:        app.Name,
-		Usage:       app.Usage,
-		Description: app.Description,
-		Flags:       describeFlags(app.VisibleFlags()),
-	}
-	for _, command := range app.VisibleCommands() {
-		// A command that runs has got its own --help beside the app's.
-		own := slices.DeleteFunc(slices.Clone(command.VisibleFlags()), func(f cli.Flag) bool { return f == cli.HelpFlag })
-		p.Commands = append(p.Commands, cmdline.Command{
-			Name:        command.Name,
-			Usage:       command.Usage,
-			Arguments:   command.ArgsUsage,
-			Description: command.Description,
-			Flags:       describeFlags(own),
-			Runs:        command.Name == unshareName,
-		})
-	}
-	return p
-}
-
-func describeFlags(flags []cli.Flag) []cmdline.Flag {
-	var list []cmdline.Flag
-	for _, f := range flags {
-		described := cmdline.Flag{Names: f.Names()}
-		if d, ok := f.(cli.DocGenerationFlag); ok {
-			// As the help has it, the placeholder is the word in backquotes.
-			parts := strings.SplitN(d.GetUsage(), "`", 3)
-			described.Usage = strings.Join(parts, "")
-			described.Env = d.GetEnvVars()
-			if d.TakesValue() {
-				described.Value = "VALUE"
-				if len(parts) == 3 {
-					described.Value = parts[1]
-				}
-				described.Default = defaultOf(d)
-			}
-		}
-		list = append(list, described)
-	}
-	return list
-}
-
-// defaultOf is what a flag is where it is not given.
-func defaultOf(f cli.DocGenerationFlag) string { return strings.Trim(f.GetDefaultText(), `"`) }
+// commandLine is the command line as the app that parses it has it.
+func commandLine(app *cli.App) cmdline.Program { return help.Describe(app, unshareName) }

@@ -269,13 +269,18 @@ func TestManual(t *testing.T) {
 	for _, flag := range flagsOf(app.VisibleFlags()) {
 		mustHave(overview, "layerctl.1", `\fB`+flag+`\fR`)
 	}
-	mustHave(overview, "layerctl.1", "Exit codes:")
 	for _, c := range app.VisibleCommands() {
 		mustHave(overview, "layerctl.1", `\fBlayerctl-`+c.Name+`\fR(1)`)
 		text := page("layerctl-" + c.Name + ".1")
-		mustHave(text, c.Name, c.Usage)
-		for _, flag := range flagsOf(c.VisibleFlags()) {
+		if c.Name != "help" { // which the cli package has its own words for
+			mustHave(text, c.Name, c.Usage)
+		}
+		for _, flag := range flagsOf(slices.DeleteFunc(c.VisibleFlags(), func(f cli.Flag) bool { return f == cli.HelpFlag })) {
 			mustHave(text, c.Name, `\fB`+flag+`\fR`)
+		}
+		for _, section := range []string{"EXAMPLES", "EXIT STATUS", "FILES", "ENVIRONMENT"} {
+			mustHave(text, c.Name, "\n.SH "+section+"\n")
+			mustHave(overview, "layerctl.1", "\n.SH "+section+"\n")
 		}
 	}
 	man, err := exec.LookPath("mandoc")

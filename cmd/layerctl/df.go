@@ -13,13 +13,8 @@ import (
 
 func dfCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "df",
-		Usage: "tell what the images take on the disk",
-		Description: `SIZE is what all layers of an image take, SHARED what of it other images use
-too, OWN what its removal frees, and USED when it was last pulled or mounted.
-An image without a reference has '-' for one. 'reclaimable' is what a prune
-would free. All are bytes of file contents: directories, links and what the
-filesystem rounds up come on top.`,
+		Name:   "df",
+		Usage:  "tell what the images take on the disk",
 		Action: runDF,
 	}
 }

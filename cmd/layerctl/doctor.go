@@ -19,11 +19,8 @@ import (
 
 func doctorCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "doctor",
-		Usage: "tell what this host can do, with a hint at each no",
-		Description: `Tries what the kernel, the filesystem of the store and the caller's rights
-allow; it asks nobody over the network and leaves nothing behind. "no" is not
-always an error: much is only needed for one flag, as the hint says.`,
+		Name:   "doctor",
+		Usage:  "tell what this host can do, with a hint at each no",
 		Action: runDoctor,
 	}
 }

@@ -20,23 +20,6 @@ func exportCommand() *cli.Command {
 		Name:      "export",
 		Usage:     "write an image as one tar file: flat, or as other programs load it",
 		ArgsUsage: "REF",
-		Description: `--as tar, the default: the root filesystem, as it would be mounted. Owners,
-modes, times, extended attributes and devices are the image's, also for an
-ordinary user; each directory comes before what is in it, sorted by name. With
-$SOURCE_DATE_EPOCH times after it become it. Layers that the store does not
-have are fetched into a directory in $TMPDIR; no store is made.
---as oci-archive: an OCI image layout in a tar, with the image's own bytes: all
-digests stay. docker load, podman load, ctr image import, skopeo and k3s (in
-agent/images) take it.
---as docker-archive: what docker save writes, for programs that know only that.
-The config's digest, the image's id, stays.
-
-An archive's layers are taken from the cache or fetched, verified, and written
-as they come. Its own entries are of $SOURCE_DATE_EPOCH, else of 1970-01-01.
-With --from-store, and with --offline, those that the cache does not have are
-compressed again from the store, which changes digests; a warning says so.
-
-The same image gives the same bytes. FILE appears when all of it is on the disk.`,
 		Flags: append(setup.LimitFlags(),
 			setup.JobsFlag(),
 			&cli.StringFlag{Name: "as", Value: "tar", Usage: "write a `tar|oci-archive|docker-archive`"},

@@ -12,13 +12,8 @@ import (
 
 func imagesCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "images",
-		Usage: "list the images in the store",
-		Description: `A row a reference; an image that has none, until the next prune, shows '-'.
-PLATFORM is the image's, MANIFEST begins its digest, LAYERS are counted as its
-manifest does, SIZE is that of the compressed layers, manifest and config, as
-fetched, and PULLED when it first came, in UTC.
---format prints a Go template for each image, over an object of --json.`,
+		Name:   "images",
+		Usage:  "list the images in the store",
 		Flags:  []cli.Flag{&cli.StringFlag{Name: "format", Usage: "print each image by a Go `TEMPLATE`, such as '{{.manifest}} {{json .references}}'"}},
 		Action: runImages,
 	}

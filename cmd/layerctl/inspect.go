@@ -21,18 +21,6 @@ func inspectCommand() *cli.Command {
 		Name:      "inspect",
 		Usage:     "show what an index or image holds, and what of it fits this machine",
 		ArgsUsage: "REF",
-		Description: `Prints a tree. --json prints one shape for index and image alike, which
-docs/inspect.schema.json describes; --format prints a Go template over it, with
-the keys of the JSON ({{.digest}}) or the fields of the library ({{.Digest}}),
-and the functions json, join, split, lower, upper, title, pad and truncate.
-
---docker prints what 'docker manifest inspect' prints, with -v what
-'docker manifest inspect -v' prints, and --manifest-tool what
-'manifest-tool inspect' prints.
-
-It costs one request, and one more for each image of an index; where configs
-are shown (--json, --configs) one more for each config. --raw costs one,
---digest one that moves no content. --verbose prints the count.`,
 		Flags: []cli.Flag{
 			storedFlag(),
 			&cli.BoolFlag{Name: "raw", Usage: "print the exact bytes of the index or manifest"},

@@ -19,10 +19,6 @@ func loginCommand() *cli.Command {
 		Name:      "login",
 		Usage:     "keep a registry's credentials, as docker does",
 		ArgsUsage: "HOST",
-		Description: `Asks HOST whether it accepts them, and keeps them in --authfile or else in
-docker's config.json, or by the credential helper that the file names. The
-password is asked for on the terminal, or is the first line of standard input
-with --password-stdin; there is no flag for it, for others see arguments.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "username", Aliases: []string{"u"}, Usage: "log in as `NAME`; asked for where it is not given"},
 			&cli.BoolFlag{Name: "password-stdin", Usage: "read the password from standard input"},
@@ -80,11 +76,10 @@ func credentials(c *cli.Context) (login registry.Login, err error) {
 
 func logoutCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "logout",
-		Usage:       "forget a registry's credentials",
-		ArgsUsage:   "HOST",
-		Description: "Removes what login has kept, from the same file or credential helper.",
-		Action:      runLogout,
+		Name:      "logout",
+		Usage:     "forget a registry's credentials",
+		ArgsUsage: "HOST",
+		Action:    runLogout,
 	}
 }
 

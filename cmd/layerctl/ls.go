@@ -21,26 +21,8 @@ func lsCommand() *cli.Command {
 		Usage:                  "list the files of an image without unpacking it",
 		ArgsUsage:              "REF[:PATH]",
 		UseShortOptionHandling: true,
-		Description: `Lists what the directory at PATH, or the root, holds in the image's root
-filesystem: a path a line, from the root and without symbolic links, sorted by
-its bytes. Anything else than a directory is listed itself. PATH begins with a
-slash; what is not there ends with exit code 3.
-
-A symbolic link at PATH is followed, unless -l or -d is given and no slash
-comes after it. -l shows type and mode, owner and group, the size (of a device
-its numbers), the time in UTC, and where a symbolic link leads. Characters
-that are not printable are shown as escapes; --json has names byte for byte.
-
---json prints an array of objects: path; type, one of file, directory, symlink,
-chardev, blockdev, fifo; mode, octal; uid; gid; size; modTime; target of a
-symlink; major and minor of a device; xattrs, each value in base64; names,
-where a file has several in the image. In path, target and the names of xattrs
-a percent sign and the bytes that are no UTF-8 stand as %XX.
-
-Layers are read from the store where it has them, where devices may be missing
-that it could not make, else streamed through verification. Their paths are
-kept in memory, in less than half of --max-memory; nothing is written.`,
 		Flags: append(setup.ReadFlags(),
+			&cli.BoolFlag{Name: "ndjson", Usage: "print a JSON object a line, as they are in --json"},
 			&cli.BoolFlag{Name: "long", Aliases: []string{"l"}, Usage: "show mode, owner, size and time too"},
 			&cli.BoolFlag{Name: "recursive", Aliases: []string{"R"}, Usage: "list all that is below PATH"},
 			&cli.BoolFlag{Name: "directory", Aliases: []string{"d"}, Usage: "list PATH itself, not what is in it"},
@@ -70,6 +52,8 @@ func runLs(c *cli.Context) error {
 		}
 		list := slices.Collect(listing(c, image, file))
 		switch {
+		case c.Bool("ndjson"):
+			return show.FileLines(c.App.Writer, list)
 		case c.Bool("json"):
 			return show.FilesJSON(c.App.Writer, list)
 		case c.Bool("long"):

@@ -14,11 +14,8 @@ import (
 
 func mountsCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "mounts",
-		Usage: "list what is mounted from this store, and what mounts left",
-		Description: `PROCESS is one that sees the mount, where it is not the caller's: a container,
-for example. A row in state "left" is no mount but what one had written before
-a crash, or before umount(8): it is at UPPER until 'layerctl umount TARGET'.`,
+		Name:   "mounts",
+		Usage:  "list what is mounted from this store, and what mounts left",
 		Action: runMounts,
 	}
 }

@@ -18,11 +18,7 @@ func pingCommand() *cli.Command {
 		Name:      "ping",
 		Usage:     "tell what a registry speaks: API, auth, media types, ranges, referrers",
 		ArgsUsage: "HOST[/REPOSITORY[:TAG]]",
-		Description: `What cannot be asked of a host alone is asked about the image that is named, or
-the first that the registry lists; where it lists none, as Docker Hub does,
-that is "unknown". "no" for a form of manifests is never said: one image shows
-what a registry serves, not what it would not.`,
-		Action: runPing,
+		Action:    runPing,
 	}
 }
 

@@ -19,10 +19,7 @@ func platformsCommand() *cli.Command {
 		Name:      "platforms",
 		Usage:     "list what an image runs on, one os/arch[/variant] a line",
 		ArgsUsage: "REF",
-		Description: `Each line can be given to --platform. Attestations and other data in an index
-are left out. --json prints an object for each image, with its digest.
-It costs one request, or two where REF names a single image.`,
-		Action: runPlatforms,
+		Action:    runPlatforms,
 	}
 }
 

@@ -24,11 +24,6 @@ func pruneCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "prune",
 		Usage: "remove what nothing needs",
-		Description: `Removes images without a reference, layers and fix layers of no image, and
-what was left behind by processes that died; and from the cache what no image
-of the store needs. What is mounted, or being pulled
-by any process, stays. With --keep-storage it goes on, with the image that was
-unused for longest, until the layers take no more than that.`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "remove nothing, tell what would go"},
 			&cli.DurationFlag{Name: "older-than", DefaultText: "spare nothing", Usage: "spare what was used within `TIME`, such as 24h"},

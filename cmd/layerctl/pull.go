@@ -26,18 +26,6 @@ func pullCommand() *cli.Command {
 		Name:      "pull",
 		Usage:     "fetch, unpack and commit images, and print the mount line of each",
 		ArgsUsage: "REF…",
-		Description: `REF is alpine, alpine:3.20, HOST:PORT/REPO@sha256:…, oci:DIR[:TAG],
-oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG].
-
-The line that is printed mounts the image read-only at --target; paste it, or
-run it with sh -c. With --json one object an image is printed instead.
-
-With -f the references are those of a file, one a line, each with a platform
-after it or not; # begins a comment. Where there are several, one that fails
-does not keep the others from being pulled; the exit code is the first one's.
-
---dry-run prints what would be fetched and whether it fits; exit code 8 says
-that it does not.`,
 		Flags: append(setup.LimitFlags(),
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "pull what `LIST` names, - for standard input"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "fetch no layer, tell what would be fetched"},

@@ -18,13 +18,6 @@ func resolveCommand() *cli.Command {
 		Name:      "resolve",
 		Usage:     "print the digest-pinned reference that is chosen for this machine",
 		ArgsUsage: "REF",
-		Description: `--explain prints each candidate with its verdict and the reason, and what was
-read about this machine and where; the last line is the reference. --json
-prints the same as one object. Both print it also where nothing fits, with the
-exit code 3.
-
-It costs one request. --check, which --strict implies, reads the image's
-manifest and config too, and compares its platform with what the index says.`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "explain", Usage: "print every candidate and why, and the machine's facts"},
 			&cli.BoolFlag{Name: "check", Usage: "compare the index with the image's config"},

@@ -17,10 +17,7 @@ func rmCommand() *cli.Command {
 		Name:      "rm",
 		Usage:     "remove images from the store",
 		ArgsUsage: "REF…",
-		Description: `Takes the reference away. The image and its layers go with the next
-'layerctl prune', where nothing else needs them. The last reference to what is
-mounted stays until it is unmounted.`,
-		Action: runRm,
+		Action:    runRm,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -18,9 +19,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/help"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/overlaymount"
 )
 
 // run is the whole command: it returns the exit code and never exits.
@@ -71,7 +73,7 @@ func isBrokenPipe(err error) bool {
 
 func grammar(app *cli.App) args.Grammar {
 	return args.Grammar{
-		Global: flagNames(app.Flags),
+		Global: globalNames(app),
 		Runs:   unshareName,
 		Command: func(word string) (string, map[string]bool) {
 			if command := app.Command(word); command != nil {
@@ -80,6 +82,14 @@ func grammar(app *cli.App) args.Grammar {
 			return "", nil
 		},
 	}
+}
+
+// globalNames are the flags that may follow a command too: --version is one in
+// its place.
+func globalNames(app *cli.App) map[string]bool {
+	names := flagNames(app.Flags)
+	delete(names, "version")
+	return names
 }
 
 // flagNames maps each name of each flag to whether it takes a value.
@@ -101,14 +111,12 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	app := &cli.App{
 		Name:                      "layerctl",
 		Usage:                     "fetch, choose, unpack, store and mount container images",
-		UsageText:                 "layerctl COMMAND [FLAGS] [ARGUMENTS]   (flags may stand anywhere)",
-		Description:               show.ExitCodes,
 		HideVersion:               true,
 		HideHelpCommand:           false,
 		Reader:                    stdin,
 		Writer:                    stdout,
 		ErrWriter:                 stderr,
-		Flags:                     setup.GlobalFlags(),
+		Flags:                     append(setup.GlobalFlags(), &cli.BoolFlag{Name: "version", Usage: "print the version"}),
 		Commands:                  commands(),
 		Metadata:                  map[string]any{setup.RequestCount: new(atomic.Int64)},
 		Before:                    setup.CheckFlags,
@@ -118,22 +126,12 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		ExitErrHandler:            func(*cli.Context, error) {},
 		DisableSliceFlagSeparator: true,
 	}
-	sayNoFalse(app.Flags)
 	for _, c := range app.Commands {
-		sayNoFalse(c.Flags)
 		c.OnUsageError = usageFault
 		c.HideHelpCommand = true
 	}
+	help.Set(app, map[string]string{"{OPTIONS}": strings.Join(overlaymount.OptionNames(), ", ")})
 	return app
-}
-
-// sayNoFalse leaves "(default: false)" out of the help.
-func sayNoFalse(flags []cli.Flag) {
-	for _, f := range flags {
-		if b, ok := f.(*cli.BoolFlag); ok {
-			b.DisableDefaultText = true
-		}
-	}
 }
 
 func commands() []*cli.Command {
@@ -169,24 +167,46 @@ func commands() []*cli.Command {
 // noCommand runs where no command was named, or one that does not exist.
 func noCommand(c *cli.Context) error {
 	name := c.Args().First()
-	if name == "" {
+	switch {
+	case c.Bool("version"):
+		return runVersion(c)
+	case name == "":
 		return cli.ShowAppHelp(c)
 	}
 	fault := &usageError{Problem: fmt.Sprintf("there is no command %q", name), Advice: "'layerctl --help' lists the commands"}
-	for _, command := range c.App.Commands {
-		if strings.HasPrefix(command.Name, name) || strings.HasPrefix(name, command.Name) {
-			fault.Advice = fmt.Sprintf("did you mean %q? 'layerctl --help' lists the commands", command.Name)
-		}
+	var names []string
+	for _, command := range c.App.VisibleCommands() {
+		names = append(names, command.Name)
+	}
+	if near := args.Nearest(name, names); near != "" {
+		fault.Advice = fmt.Sprintf("did you mean %q? %s", near, fault.Advice)
 	}
 	return fault
 }
 
 func usageFault(c *cli.Context, err error, _ bool) error {
-	hint := "'layerctl --help' lists the commands"
-	if c != nil && c.Command != nil && c.Command.Name != "" && c.Command.Name != c.App.Name {
-		hint = fmt.Sprintf("'layerctl %s --help' tells how it is used", c.Command.Name)
+	fault := &usageError{Problem: err.Error(), Advice: "'layerctl --help' lists the commands"}
+	if c == nil {
+		return fault
 	}
-	return &usageError{Problem: err.Error(), Advice: hint}
+	flags := c.App.Flags
+	if c.Command != nil && c.Command.Name != "" && c.Command.Name != c.App.Name {
+		flags = slices.Concat(c.Command.Flags, flags)
+		fault.Advice = fmt.Sprintf("'layerctl %s --help' tells how it is used", c.Command.Name)
+	}
+	unknown, isUnknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if !isUnknown {
+		return fault
+	}
+	fault.Problem = fmt.Sprintf("there is no flag --%s", strings.TrimLeft(unknown, "-"))
+	if unknown == "-version" || unknown == "version" {
+		fault.Advice = "'layerctl --version' goes without a command"
+		return fault
+	}
+	if near := args.Nearest(strings.TrimLeft(unknown, "-"), slices.Sorted(maps.Keys(flagNames(flags)))); near != "" {
+		fault.Advice = fmt.Sprintf("did you mean --%s? %s", near, fault.Advice)
+	}
+	return fault
 }
 
 // signalError is the cause of a context that a signal ended.

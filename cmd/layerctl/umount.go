@@ -14,10 +14,6 @@ func umountCommand() *cli.Command {
 		Name:      "umount",
 		Usage:     "undo a mount",
 		ArgsUsage: "TARGET",
-		Description: `Unmounts an image of this store. What is mounted at TARGET otherwise is left
-alone: umount(8) is for that. What was written with mount --rw goes with the
-mount, unless --upper named a directory for it. After a crash umount TARGET
-removes what the mount that was there had written.`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "lazy", Usage: "let it end when its last user does, as umount --lazy; what was written stays until umount again"},
 			&cli.BoolFlag{Name: "keep", Usage: "leave what was written in the store, where mounts shows it"},

@@ -25,25 +25,6 @@ func unpackCommand() *cli.Command {
 		Name:      "unpack",
 		Usage:     "make a directory the root filesystem of an image, without a mount or privilege",
 		ArgsUsage: "REF DIR",
-		Description: `DIR becomes one flat tree, as a container of the image would show it. Where it
-does not exist it appears whole or not at all. One that is there must be empty;
-with --force what the image has is replaced in it, and the rest stays.
-
-No privilege is needed. As root files get the image's owners, otherwise they
-are the caller's, and without devices, capabilities and set-id bits, which are
-counted; an ordinary user's umask holds, as with tar.
-
---path takes only a part: a path from the image's root, of which each component
-may be a glob and ** is any number of components, with all that is below it;
---exclude leaves such paths out, and --strip takes leading components off. All
-of a layer is read and verified of which anything is needed; where no --path is
-a glob, layers that can add nothing are not fetched.
-
-Layers that the store has are copied from there, as reflinks where the
-filesystem has those; nothing is put into the store, and none is made. Hard
-links into it are not made: who wrote to such a file would change the store.
-
-Nothing is printed but for --json, which tells what was made.`,
 		Flags: append(setup.LimitFlags(),
 			&cli.StringSliceFlag{Name: "path", Usage: "take only what matches `PATH` (repeatable)"},
 			&cli.StringSliceFlag{Name: "exclude", Usage: "leave out what matches `PATH` (repeatable)"},

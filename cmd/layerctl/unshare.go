@@ -25,15 +25,7 @@ func unshareCommand() *cli.Command {
 		Name:      unshareName,
 		Usage:     "run a command where an ordinary user may mount",
 		ArgsUsage: "[COMMAND [ARGUMENT…]]",
-		Description: `Runs the command, or $SHELL, as root of a user namespace of its own that has
-the caller's subordinate ids where there are any, and of a mount namespace: the
-lines that pull and mount print work there, and so do mount and umount. Its
-mounts end with it.
-
-  layerctl unshare sh -c "$(layerctl pull alpine); ls /mnt"
-
-Its exit code is the command's. Flags for layerctl stand before the command.`,
-		Action: runUnshare,
+		Action:    runUnshare,
 	}
 }
 

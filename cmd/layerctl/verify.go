@@ -19,12 +19,6 @@ func verifyCommand() *cli.Command {
 		Name:      "verify",
 		Usage:     "compare what the store holds with what was committed",
 		ArgsUsage: "[REF…]",
-		Description: `Compares every layer of the images, or of the whole store, with its record:
-names, types, owners, modes, times, extended attributes, links and contents.
-Each difference is a line on standard output, and the exit code is 6.
-
-With --repair the damaged layers are fetched again, and nothing else; what is
-mounted goes on with the old directory until it is unmounted.`,
 		Flags: append(setup.LimitFlags(),
 			&cli.BoolFlag{Name: "quick", Usage: "look at names, types, sizes, modes, owners and times only"},
 			&cli.BoolFlag{Name: "repair", Usage: "fetch what is damaged again"},

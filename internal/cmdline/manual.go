@@ -34,6 +34,7 @@ func (p Program) overview() string {
 	r.synopsis(p.Name, "COMMAND [FLAGS] [ARGUMENTS]")
 	r.section("DESCRIPTION")
 	r.text(p.Description)
+	r.examples(p.Examples)
 	r.section("COMMANDS")
 	for _, c := range p.Commands {
 		r.item(r.bold(p.Name+"-"+c.Name)+"(1)", c.Usage)
@@ -41,7 +42,7 @@ func (p Program) overview() string {
 	r.section("FLAGS")
 	r.line("Every command takes them, and they may stand anywhere.")
 	r.flags(p.Flags)
-	r.environment(p.Flags)
+	r.common(p, p.Flags)
 	return r.String()
 }
 
@@ -57,11 +58,12 @@ func (p Program) page(c Command) string {
 		r.section("DESCRIPTION")
 		r.text(c.Description)
 	}
+	r.examples(c.Examples)
 	if len(c.Flags) > 0 {
 		r.section("FLAGS")
-		r.flags(c.Flags)
+		r.flags(limitsLast(c.Flags))
 	}
-	r.environment(c.Flags)
+	r.common(p, slices.Concat(c.Flags, p.Flags))
 	r.section("SEE ALSO")
 	r.raw(r.bold(p.Name) + "(1), for the flags that every command takes")
 	return r.String()
@@ -106,15 +108,43 @@ func (r *roff) flags(flags []Flag) {
 	}
 }
 
-func (r *roff) environment(flags []Flag) {
-	if !slices.ContainsFunc(flags, func(f Flag) bool { return len(f.Env) > 0 }) {
-		return
-	}
-	r.section("ENVIRONMENT")
+// common are the sections that all pages have.
+func (r *roff) common(p Program, flags []Flag) {
+	r.items("EXIT STATUS", p.Exits)
+	r.items("FILES", p.Files)
+	environment := slices.Clone(p.Environment)
 	for _, f := range flags {
 		for _, name := range f.Env {
-			r.item(r.bold(name), "the value of "+f.dashed()[0]+" where that is not given")
+			environment = append(environment, Item{name, "the value of " + f.dashed()[0] + " where that is not given"})
 		}
+	}
+	slices.SortFunc(environment, func(a, b Item) int { return strings.Compare(a.Term, b.Term) })
+	r.items("ENVIRONMENT", environment)
+}
+
+// items is a section of terms, none where there are none.
+func (r *roff) items(section string, list []Item) {
+	if len(list) > 0 {
+		r.section(section)
+	}
+	for _, i := range list {
+		r.item(r.bold(i.Term), i.Said)
+	}
+}
+
+func (r *roff) examples(list []Item) {
+	if len(list) > 0 {
+		r.section("EXAMPLES")
+	}
+	for i, e := range list {
+		if i > 0 {
+			r.raw(".PP")
+		}
+		r.line(e.Said)
+		r.raw(".PP")
+		r.raw(".nf")
+		r.line("  " + e.Term)
+		r.raw(".fi")
 	}
 }
 

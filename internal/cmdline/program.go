@@ -14,9 +14,17 @@ type Program struct {
 	Name        string
 	Usage       string // half a line, what the program does
 	Description string
+	Examples    []Item
 	Flags       []Flag // those that every command takes
 	Commands    []Command
+	// Exits, Files and Environment are what holds for all commands: exit codes,
+	// files that are read and written, and variables beside those of flags.
+	Exits, Files, Environment []Item
 }
+
+// An Item is a term with what is said of it. Of an example the term is its
+// command line.
+type Item struct{ Term, Said string }
 
 // A Command is the first argument that is no flag.
 type Command struct {
@@ -24,6 +32,7 @@ type Command struct {
 	Usage       string
 	Arguments   string // what follows, such as "REF DIR" or "[REF…]"
 	Description string
+	Examples    []Item
 	Flags       []Flag
 	// Runs says that the arguments are a command to run, whose flags are its own.
 	Runs bool
@@ -38,6 +47,7 @@ type Flag struct {
 	Value   string
 	Default string   // the value where the flag is not given, empty for none
 	Env     []string // variables that set it
+	Limit   bool     // it bounds what an image may cost: such flags are listed last
 }
 
 // dashed are the flag's names as they are typed.

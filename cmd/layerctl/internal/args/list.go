@@ -4,11 +4,10 @@ package args
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/layerctl/layerctl/platform"
 )
 
 // Listed is one line of a list of images.
@@ -31,8 +30,8 @@ func ReadList(r io.Reader) (list []Listed, err error) {
 		case 1:
 			list = append(list, Listed{Ref: words[0]})
 		case 2:
-			if _, err := platform.Parse(words[1]); err != nil {
-				return nil, &UsageError{Problem: fmt.Sprintf("line %d: %v", number, err), Advice: "a line is REF, or REF and a platform such as linux/arm/v7"}
+			if err := CheckPlatform(words[1]); err != nil {
+				return nil, inLine(number, err)
 			}
 			list = append(list, Listed{words[0], words[1]})
 		default:
@@ -40,4 +39,13 @@ func ReadList(r io.Reader) (list []Listed, err error) {
 		}
 	}
 	return list, lines.Err()
+}
+
+// inLine says where in the list it is.
+func inLine(number int, err error) error {
+	var usage *UsageError
+	if errors.As(err, &usage) {
+		return &UsageError{Problem: fmt.Sprintf("line %d: %s", number, usage.Problem), Advice: usage.Advice}
+	}
+	return err
 }

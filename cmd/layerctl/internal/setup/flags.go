@@ -49,11 +49,8 @@ func GlobalFlags() []cli.Flag {
 // CheckFlags refuses global flags that make no sense, before any command runs.
 func CheckFlags(c *cli.Context) error {
 	if spec := c.String("platform"); spec != "" {
-		if _, err := platform.Parse(spec); err != nil {
-			return &args.UsageError{
-				Problem: fmt.Sprintf("--platform: %v", err),
-				Advice:  "write it as os/arch[/variant], such as linux/arm/v7",
-			}
+		if err := args.CheckPlatform(spec); err != nil {
+			return err
 		}
 	}
 	if _, err := platform.ParseUserland(c.String("userland")); err != nil {

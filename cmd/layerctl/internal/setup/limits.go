@@ -10,22 +10,23 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/help"
 	"github.com/layerctl/layerctl/unpack"
 )
 
 // LimitFlags bound what one layer may cost. Their defaults are unpack's.
 func LimitFlags() []cli.Flag {
 	return append(ReadFlags(),
-		&cli.GenericFlag{Name: "reserve", Value: &args.Size{}, DefaultText: "64MiB", Usage: "keep `SIZE` of the disk free"})
+		&cli.GenericFlag{Name: "reserve", Category: help.Limits, Value: &args.Size{}, DefaultText: "64MiB", Usage: "keep `SIZE` of the disk free"})
 }
 
 // ReadFlags are those that matter where nothing is written.
 func ReadFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.Int64Flag{Name: "max-entries", DefaultText: "5 million", Usage: "refuse a layer of more than `N` tar entries"},
-		&cli.IntFlag{Name: "max-depth", DefaultText: "1000", Usage: "refuse paths of more than `N` names"},
-		&cli.GenericFlag{Name: "max-size", Value: &args.Size{}, DefaultText: "256GiB", Usage: "refuse a layer of more than `SIZE` uncompressed"},
-		&cli.Int64Flag{Name: "max-ratio", DefaultText: "200", Usage: "refuse a layer that grows more than `N` times, beyond 1 GiB"},
+		&cli.Int64Flag{Name: "max-entries", Category: help.Limits, DefaultText: "5 million", Usage: "refuse a layer of more than `N` tar entries"},
+		&cli.IntFlag{Name: "max-depth", Category: help.Limits, DefaultText: "1000", Usage: "refuse paths of more than `N` names"},
+		&cli.GenericFlag{Name: "max-size", Category: help.Limits, Value: &args.Size{}, DefaultText: "256GiB", Usage: "refuse a layer of more than `SIZE` uncompressed"},
+		&cli.Int64Flag{Name: "max-ratio", Category: help.Limits, DefaultText: "200", Usage: "refuse a layer that grows more than `N` times, beyond 1 GiB"},
 	}
 }
 

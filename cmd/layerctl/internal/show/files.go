@@ -22,6 +22,7 @@ type lsObject struct {
 	UID     uint32                `json:"uid"`
 	GID     uint32                `json:"gid"`
 	Size    int64                 `json:"size"`
+	Sum     string                `json:"crc32c,omitempty"`
 	ModTime time.Time             `json:"modTime"`
 	Target  layer.Path            `json:"target,omitempty"`
 	Major   *uint32               `json:"major,omitempty"`
@@ -35,12 +36,26 @@ func FilesJSON(w io.Writer, list []rootfs.File) error {
 	return terminal.WriteJSON(w, lsObjects(list))
 }
 
+// FileLines prints an object a line.
+func FileLines(w io.Writer, list []rootfs.File) error {
+	out := bufio.NewWriter(w)
+	for _, o := range lsObjects(list) {
+		if err := terminal.WriteJSONLine(out, o); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
 func lsObjects(list []rootfs.File) []lsObject {
 	objects := make([]lsObject, 0, len(list))
 	for _, f := range list {
 		o := lsObject{
 			Path: layer.Path(f.Path), Type: typeWords[f.Mode.Type()], Mode: fmt.Sprintf("%04o", permissions(f.Mode)),
 			UID: f.UID, GID: f.GID, Size: f.Size, ModTime: f.ModTime.UTC(), Target: layer.Path(f.Target),
+		}
+		if f.Mode.IsRegular() {
+			o.Sum = fmt.Sprintf("%08x", f.Sum)
 		}
 		if f.Mode&fs.ModeDevice != 0 {
 			o.Major, o.Minor = &f.Major, &f.Minor

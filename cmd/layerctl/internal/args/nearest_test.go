@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package args
+
+import "testing"
+
+func TestNearest(t *testing.T) {
+	words := []string{"platform", "plain-http", "progress", "pull", "prune"}
+	for word, want := range map[string]string{
+		"platfrom": "platform", "platfor": "platform", "plattform": "platform", "platform": "platform",
+		"pul": "pull", "plul": "pull", "prun": "prune", "plainhttp": "plain-http",
+		"nonsense": "", "": "", "x": "", "form": "",
+	} {
+		if got := Nearest(word, words); got != want {
+			t.Errorf("%q: got %q, want %q", word, got, want)
+		}
+	}
+}
