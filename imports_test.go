@@ -48,7 +48,7 @@ var floors = []map[string][]string{
 	},
 	{
 		"inspect":        {"internal/source", "manifest", "platform", "registry"},
-		"internal/fetch": {"cache", "internal/source", "layer", "manifest", "progress", "registry", "unpack"},
+		"internal/fetch": {"cache", "internal/source", "layer", "manifest", "progress", "unpack"},
 	},
 	{
 		"cmd/layerctl/internal/args":     {"archive", "errkind", "overlaymount", "platform"},

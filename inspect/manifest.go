@@ -64,7 +64,10 @@ func (m *Manifest) read(raw []byte) error {
 	m.CompressedSize = &size
 	m.Layers = make([]Layer, len(parsed.Layers))
 	for n, l := range parsed.Layers {
-		m.Layers[n] = Layer{Digest: l.Digest, MediaType: l.MediaType, Size: l.Size, Annotations: l.Annotations}
+		m.Layers[n] = Layer{
+			Digest: l.Digest, MediaType: l.MediaType, Size: l.Size, Annotations: l.Annotations,
+			Foreign: manifest.IsForeign(l.MediaType), URLs: append([]string{}, l.URLs...),
+		}
 	}
 	return m.classify(raw)
 }

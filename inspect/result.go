@@ -169,4 +169,8 @@ type Layer struct {
 	// not read.
 	DiffID      digest.Digest     `json:"diffID"`
 	Annotations map[string]string `json:"annotations"`
+	// Foreign is true for a layer that may be missing where its image is; URLs
+	// are where else it is, at most 16, as their author wrote them.
+	Foreign bool     `json:"foreign"`
+	URLs    []string `json:"urls"`
 }

@@ -36,6 +36,28 @@ func clip(s string) string {
 	return s
 }
 
+// maxURLs bounds the urls of a layer that are known, and maxURL the bytes of
+// one: who needs more is no honest author.
+const (
+	maxURLs = 16
+	maxURL  = 4096
+)
+
+// checkLayer is check for a layer, whose first urls stay: its author says where
+// else it is, and the user whether anybody goes there.
+func checkLayer(d *ocispec.Descriptor) error {
+	urls := d.URLs
+	if err := check(d); err != nil {
+		return err
+	}
+	for _, u := range urls[:min(len(urls), maxURLs)] {
+		if len(u) <= maxURL {
+			d.URLs = append(d.URLs, u)
+		}
+	}
+	return nil
+}
+
 // check refuses a descriptor that cannot be believed, and forgets its urls:
 // where a blob is fetched from is the user's to say, not the author's.
 func check(d *ocispec.Descriptor) error {

@@ -15,8 +15,9 @@ type Manifest struct {
 	SchemaVersion int    `json:"schemaVersion"`
 	MediaType     string `json:"mediaType"`
 	ArtifactType  string `json:"artifactType"`
-	// Config and Layers have checked digests and sizes; urls are left out.
-	// Layers stand in their order, the lowest first.
+	// Config and Layers have checked digests and sizes. Layers stand in their
+	// order, the lowest first, each with at most 16 urls as their author wrote
+	// them; those of Config are left out.
 	Config      ocispec.Descriptor   `json:"config"`
 	Layers      []ocispec.Descriptor `json:"layers"`
 	Subject     *ocispec.Descriptor  `json:"subject"`
@@ -73,7 +74,7 @@ func parseManifest(raw []byte, mediaType string) (*Manifest, error) {
 		return nil, fmt.Errorf("config: %w", err)
 	}
 	for i := range m.Layers {
-		if err := check(&m.Layers[i]); err != nil {
+		if err := checkLayer(&m.Layers[i]); err != nil {
 			return nil, fmt.Errorf("layer %d: %w", i, err)
 		}
 		if err := seen.check(m.Layers[i]); err != nil {

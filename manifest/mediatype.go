@@ -71,7 +71,7 @@ func CompressionOf(mediaType string) (Compression, error) {
 }
 
 // IsForeign says that a layer of the media type may be missing in registries:
-// its "urls" said where it is, which are not followed.
+// its "urls" say where it is.
 func IsForeign(mediaType string) bool {
 	return strings.Contains(mediaType, ".foreign.") || strings.Contains(mediaType, ".nondistributable.")
 }

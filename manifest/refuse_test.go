@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -259,15 +260,22 @@ func TestSizeSaturates(t *testing.T) {
 	}
 }
 
-// urls say where the author wants a blob fetched from; nobody is to follow.
-func TestURLsAreDropped(t *testing.T) {
-	raw := imageOf(desc(DockerForeignGzip, digestB, 7, `,"urls":["http://169.254.169.254/"]`))
+// urls say where the author has a layer fetched from; for a config nobody does
+// that, and for a layer somebody may.
+func TestURLsOfLayersOnly(t *testing.T) {
+	const one = `,"urls":["http://169.254.169.254/"]`
+	many := `,"urls":["` + strings.Repeat("x", maxURL+1) + `"` + strings.Repeat(`,"https://a.example/b"`, 40) + `]`
+	raw := `{"schemaVersion":2,"config":` + desc(ocispec.MediaTypeImageConfig, digestA, 7, one) + `,"layers":[` +
+		desc(DockerForeignGzip, digestB, 7, one) + "," + layer(digestB, 7, many) + `]}`
 	m, err := ParseImage([]byte(raw), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Layers[0].URLs != nil || !IsForeign(m.Layers[0].MediaType) || !strings.Contains(string(m.Raw), "169.254") {
-		t.Errorf("got %+v", m.Layers[0])
+	if m.Config.URLs != nil || !IsForeign(m.Layers[0].MediaType) || !slices.Equal(m.Layers[0].URLs, []string{"http://169.254.169.254/"}) {
+		t.Errorf("got %+v", m)
+	}
+	if got := m.Layers[1].URLs; len(got) != maxURLs-1 || got[0] != "https://a.example/b" {
+		t.Errorf("of 41 there are %d", len(got))
 	}
 }
 

@@ -53,6 +53,11 @@ type Options struct {
 	// which mirrors are asked, and how. What RegistriesConf blocks is blocked
 	// whichever decides. A path that leads nowhere turns one off.
 	RegistriesConf string
+	// Foreign has layers that are not where their image is fetched from the urls
+	// that its manifest has for them, one after the other: without credentials,
+	// and only where a redirect of the registry may lead. For an image in a file
+	// that is what is public, by https.
+	Foreign bool
 	// UserAgent is sent with each request; "" means "layerctl".
 	UserAgent string
 	// Retries is how many rounds over all hosts are made without one new byte
@@ -267,7 +272,7 @@ func (c *Client) Open(ctx context.Context, ref Reference) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", ref, err)
 	}
-	return &Source{ref: ref, origin: o}, nil
+	return &Source{ref: ref, origin: o, client: c}, nil
 }
 
 func (c *Client) origin(ctx context.Context, ref Reference) (origin, error) {

@@ -40,6 +40,7 @@ type origin interface {
 type Source struct {
 	ref    Reference
 	origin origin
+	client *Client
 
 	mu  sync.Mutex
 	top ocispec.Descriptor // what the reference names, once known
@@ -157,12 +158,17 @@ func (s *Source) readBlob(ctx context.Context, desc ocispec.Descriptor) (raw []b
 
 // Blob streams a blob. The stream returns io.EOF only after desc's size and
 // digest held; until then nothing that was read may be believed. Closing it
-// early is no error. Reading fails when ctx is done.
+// early is no error. Reading fails when ctx is done. Of a layer that is not
+// there, and has urls, the error is a [*ForeignError], or with [Options.Foreign]
+// they are asked.
 func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	if err := content.Check(desc, 0); err != nil {
 		return nil, about("open blob", desc, err)
 	}
 	b, err := s.from().Blob(ctx, desc)
+	if err != nil {
+		b, err = s.foreign(ctx, desc, err)
+	}
 	if err != nil {
 		return nil, about("open blob", desc, err)
 	}

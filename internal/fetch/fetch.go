@@ -12,9 +12,7 @@ import (
 
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/internal/source"
-	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/progress"
-	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -88,9 +86,6 @@ func (f *Fetcher) Layer(ctx context.Context, l Layer, use func(*Blob) error) err
 
 func (f *Fetcher) once(ctx context.Context, l Layer, high *int64, use func(*Blob) error) error {
 	stream, err := f.source.Blob(ctx, l.Descriptor)
-	if errors.Is(err, registry.ErrNotFound) && manifest.IsForeign(l.Descriptor.MediaType) {
-		return fmt.Errorf("a foreign layer, which its registry may leave out, and what the manifest says of other places is not followed: %w", err)
-	}
 	if err != nil {
 		return err
 	}

@@ -36,14 +36,26 @@ func (p *Pull) Refetch(ctx context.Context, img overlaystore.Image, diffID diges
 }
 
 // blobOf is the blob that a layer came from: what its record says, or, where
-// that is damaged too, what the reference's manifest says, if it is still the
-// image's. The tag may have moved; a blob that its record names has not.
+// that is damaged too, what the reference's manifest says. The tag may have
+// moved; a blob that its record names has not. Where else a foreign layer is
+// only the manifest knows.
 func (p *Pull) blobOf(ctx context.Context, img overlaystore.Image, diffID digest.Digest) (ocispec.Descriptor, error) {
 	record, err := p.store.Layer(diffID)
-	if err == nil && len(record.Blobs) > 0 {
-		b := record.Blobs[0]
-		return ocispec.Descriptor{MediaType: b.MediaType, Digest: b.Digest, Size: b.Size}, nil
+	if err != nil || len(record.Blobs) == 0 {
+		return p.listed(ctx, img, diffID)
 	}
+	b := record.Blobs[0]
+	if manifest.IsForeign(b.MediaType) {
+		if desc, err := p.listed(ctx, img, diffID); err == nil {
+			return desc, nil
+		}
+	}
+	return ocispec.Descriptor{MediaType: b.MediaType, Digest: b.Digest, Size: b.Size}, nil
+}
+
+// listed is the layer's blob as the reference's manifest has it, if that is
+// still the image's.
+func (p *Pull) listed(ctx context.Context, img overlaystore.Image, diffID digest.Digest) (ocispec.Descriptor, error) {
 	resolution, err := p.source.Resolve(ctx)
 	if err != nil {
 		return ocispec.Descriptor{}, err

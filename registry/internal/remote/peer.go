@@ -34,6 +34,7 @@ type peer struct {
 	base   *url.URL // below it are the repositories, no slash at the end
 	client *http.Client
 	ranged *http.Client // for questions that are alone; nil where none is asked
+	led    *http.Client // for where its images say that layers are
 	header http.Header  // of its configuration
 	auth   *auth.Authoriser
 	agent  string
@@ -58,12 +59,14 @@ func newPeer(c *Client, name string, e hosts.Endpoint) (*peer, error) {
 	}
 	var ranged *http.Client
 	if c.o.Ranges > 1 {
-		if ranged, err = transport.NewClient(c.o.Transport, base, e, false); err != nil {
+		alone, err := transport.NewClient(c.o.Transport, base, e, false)
+		if err != nil {
 			return nil, fmt.Errorf("host %s: %w", name, err)
 		}
+		ranged = alone.Client
 	}
 	p := &peer{
-		host: name, base: base, client: client, ranged: ranged, header: e.Header,
+		host: name, base: base, client: client.Client, ranged: ranged, led: client.Led, header: e.Header,
 		agent: c.o.UserAgent, warn: c.o.Warn, pace: transport.Pace{Stall: c.o.StallTimeout, Limit: c.limit},
 	}
 	p.auth = c.authoriser(p, c.credentials(e))

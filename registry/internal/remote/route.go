@@ -25,6 +25,8 @@ type route struct {
 	// pull and resolve say what the host may be asked: content by digest, and
 	// what a tag stands for.
 	pull, resolve bool
+	// at is where one blob is in place of a repository; nil for those.
+	at *url.URL
 }
 
 // Open finds out whom to ask.
@@ -79,6 +81,9 @@ func (rt *route) ask(ctx context.Context, method, path string, header http.Heade
 
 // send sends a question, to which it adds the repository.
 func (rt *route) send(ctx context.Context, q question) (*http.Response, error) {
+	if rt.at != nil {
+		return rt.peer.follow(ctx, q, rt.at)
+	}
 	q.repo = rt.repo
 	if rt.namespace != "" {
 		q.query = url.Values{"ns": {rt.namespace}}

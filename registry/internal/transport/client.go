@@ -35,12 +35,49 @@ type Request struct {
 	Err    error // why no answer came
 }
 
+// Client sends requests to one registry, and to all that it leads to.
+type Client struct {
+	*http.Client
+	// Led sends them where a document of the registry says that something is:
+	// under the rules of redirects from the first request on, and without the
+	// certificate that the registry is shown.
+	Led *http.Client
+}
+
+// NewLed is [Client.Led] for documents that lie in a file: nobody was asked for
+// them, so they lead to what is public, and by https.
+func NewLed(o Options) *http.Client {
+	g := newGuard(&url.URL{Scheme: "https"})
+	return o.led(g, o.roundTripper(g, &tls.Config{MinVersion: tls.VersionTLS12}))
+}
+
+func (o Options) led(g *guard, strangers http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport:     &observed{&leashed{g, strangers}, o.OnRequest},
+		CheckRedirect: g.checkRedirect,
+	}
+}
+
+// leashed goes where a redirect may lead.
+type leashed struct {
+	guard     *guard
+	strangers http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *leashed) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := t.guard.checkURL(req.URL); err != nil {
+		return nil, err
+	}
+	return t.strangers.RoundTrip(req)
+}
+
 // NewClient makes the client for one registry, all that it redirects to and
 // its token server. Each registry has its own: what may be dialled depends on
 // who sends us there, so connections are not shared. Without http2 each answer
 // has a connection of its own while it lasts: HTTP/2 would have them all share
 // one, and what a link gives to one.
-func NewClient(o Options, base *url.URL, e hosts.Endpoint, http2 bool) (*http.Client, error) {
+func NewClient(o Options, base *url.URL, e hosts.Endpoint, http2 bool) (*Client, error) {
 	g := newGuard(base)
 	roots, err := authorities(e.CA)
 	if err != nil {
@@ -62,10 +99,10 @@ func NewClient(o Options, base *url.URL, e hosts.Endpoint, http2 bool) (*http.Cl
 		}
 		own = o.roundTripper(g, c)
 	}
-	return &http.Client{
+	return &Client{Led: o.led(g, strangers), Client: &http.Client{
 		Transport:     &observed{&split{base, own, strangers}, o.OnRequest},
 		CheckRedirect: g.checkRedirect,
-	}, nil
+	}}, nil
 }
 
 // keyPair reads a certificate to show.

@@ -153,6 +153,14 @@ func (g *guard) public() bool {
 	return !PrivateName(g.base.Hostname())
 }
 
+// who leads us on: the registry, or an image that lies in a file.
+func (g *guard) who() string {
+	if g.base.Host == "" {
+		return "an image in a file"
+	}
+	return g.base.Host
+}
+
 // checkAddr judges the address that is about to be connected to. No link-local
 // one has a blob, whoever leads there.
 func (g *guard) checkAddr(name, address string) error {
@@ -161,9 +169,9 @@ func (g *guard) checkAddr(name, address string) error {
 	case err != nil:
 		return Refuse("%s is at %s, which is no address", name, address)
 	case isLinkLocal(ap.Addr()):
-		return Refuse("%s leads to %s at %s, which is link-local", g.base.Host, name, ap.Addr())
+		return Refuse("%s leads to %s at %s, which is link-local", g.who(), name, ap.Addr())
 	case isPrivate(ap.Addr()) && g.public():
-		return Refuse("%s, which is public, leads to %s at %s, which is not", g.base.Host, name, ap.Addr())
+		return Refuse("%s, which is public, leads to %s at %s, which is not", g.who(), name, ap.Addr())
 	}
 	return nil
 }
@@ -187,16 +195,16 @@ func (g *guard) checkURL(u *url.URL) error {
 	case u.Scheme == "https":
 	case u.Scheme == "http" && g.base.Scheme == "http":
 	default:
-		return Refuse("%s leads to %s, from %s", g.base.Host, Redact(u), g.base.Scheme)
+		return Refuse("%s leads to %s, from %s", g.who(), Redact(u), g.base.Scheme)
 	}
-	if u.Host == "" {
-		return Refuse("%s leads to a URL without a host", g.base.Host)
+	if u.Hostname() == "" {
+		return Refuse("%s leads to a URL without a host", g.who())
 	}
 	if a, _ := parseHost(u.Hostname()); a.IsValid() && isLinkLocal(a) && u.Host != g.base.Host {
-		return Refuse("%s leads to %s, which is link-local", g.base.Host, u.Host)
+		return Refuse("%s leads to %s, which is link-local", g.who(), u.Host)
 	}
 	if u.Host != g.base.Host && PrivateName(u.Hostname()) && g.public() {
-		return Refuse("%s, which is public, leads to %s, which is not", g.base.Host, u.Host)
+		return Refuse("%s, which is public, leads to %s, which is not", g.who(), u.Host)
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ func defaultHint(err error) string {
 	var limit *unpack.LimitError
 	var documents *manifest.BudgetError
 	var plain *registry.PlainHTTPError
+	var foreign *registry.ForeignError
 	var option *overlaymount.OptionError
 	var temporary *overlaymount.TemporaryUpperError
 	switch {
@@ -49,6 +50,8 @@ func defaultHint(err error) string {
 		return "--max-memory gives manifests and configs more, a twelfth of what it says"
 	case errors.As(err, &limit) && limit.Limit == "window":
 		return host.WindowHint(limit.Asked)
+	case errors.As(err, &foreign) && !foreign.Followed && foreign.URLs > 0:
+		return "--foreign fetches it from the urls in its manifest; 'layerctl inspect' shows them"
 	case errors.As(err, &plain):
 		return "if that is meant: --plain-http " + plain.Host
 	case errors.As(err, &option):

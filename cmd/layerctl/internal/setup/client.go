@@ -94,6 +94,7 @@ func RegistryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 		StallTimeout: c.Duration("stall-timeout"),
 		LimitRate:    Size(c, "limit-rate"),
 		Ranges:       divided.Ranges,
+		Foreign:      c.Bool("foreign"),
 		StreamBuffer: divided.Buffer,
 		Archives:     archiveOptions(c),
 		UserAgent:    "layerctl/" + Version(),

@@ -37,6 +37,7 @@ func GlobalFlags() []cli.Flag {
 		&cli.GenericFlag{Name: "limit-rate", Value: &args.Size{}, DefaultText: "no limit, as 0 is", Usage: "fetch at most `SIZE` a second, over all connections"},
 		&cli.IntFlag{Name: "ranges", DefaultText: "one", Usage: "fetch layers of 8 MiB and more over `N` connections at once, where a link is slow for one"},
 		&cli.GenericFlag{Name: "max-memory", Value: &args.Size{}, DefaultText: "a quarter of the machine's or the cgroup's, 256MiB at most", Usage: "stay below `SIZE` of memory"},
+		&cli.BoolFlag{Name: "foreign", Usage: "fetch foreign layers that the registry does not have from the urls in their manifest, without credentials"},
 		&cli.BoolFlag{Name: "offline", Usage: "ask no registry: take from the cache what is not in the store"},
 		&cli.BoolFlag{Name: "json", Usage: "print JSON instead of text"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings"},

@@ -3,12 +3,14 @@
 package show
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/platform"
 )
 
@@ -33,6 +35,8 @@ type planLayerJSON struct {
 	Size    int64         `json:"size"` // compressed
 	Present bool          `json:"present"`
 	Cached  bool          `json:"cached"`
+	Foreign bool          `json:"foreign"` // may be missing where its image is
+	URLs    []string      `json:"urls"`    // where else it is
 }
 
 // PlanJSON prints what a pull would do as one object.
@@ -50,7 +54,10 @@ func planOf(p layerctl.Plan) planJSON {
 		out.Problem = p.Fits.Error()
 	}
 	for _, l := range p.Layers {
-		out.Layers = append(out.Layers, planLayerJSON{l.Descriptor.Digest, l.DiffID, l.Descriptor.Size, l.Present, l.Cached})
+		out.Layers = append(out.Layers, planLayerJSON{
+			l.Descriptor.Digest, l.DiffID, l.Descriptor.Size, l.Present, l.Cached,
+			manifest.IsForeign(l.Descriptor.MediaType), append([]string{}, l.Descriptor.URLs...),
+		})
 	}
 	return out
 }
@@ -67,6 +74,8 @@ func Plan(w io.Writer, p layerctl.Plan) error {
 			state = "in the store"
 		case l.Cached:
 			state = "in the cache"
+		case manifest.IsForeign(l.Descriptor.MediaType):
+			state = fmt.Sprintf("to fetch; foreign, may be missing there (%s)", terminal.Count(len(l.Descriptor.URLs), "url"))
 		}
 		if err := terminal.Printf(w, "  layer %d/%d %s  %9s  %s\n", i+1, len(p.Layers), terminal.Short(l.Descriptor.Digest), terminal.Bytes(l.Descriptor.Size), state); err != nil {
 			return err

@@ -135,7 +135,18 @@ func (t *tree) layers(m *inspect.Manifest) {
 		if t.diffIDs && l.DiffID != "" {
 			t.digest("diffID", l.DiffID)
 		}
+		t.foreign(l)
 		t.annotations(l.Annotations)
+	}
+}
+
+// foreign says of a layer that it may be missing, and where else it is.
+func (t *tree) foreign(l inspect.Layer) {
+	if l.Foreign {
+		t.text("foreign: may be missing where its image is")
+	}
+	for _, u := range l.URLs {
+		t.text("from %s", u)
 	}
 }
 

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package remote
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"net/url"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/registry/internal/content"
+	"github.com/layerctl/layerctl/registry/internal/credentials"
+	"github.com/layerctl/layerctl/registry/internal/failure"
+	"github.com/layerctl/layerctl/registry/internal/transport"
+)
+
+// Foreign opens a blob at the urls of its descriptor, one after the other, see
+// https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md
+// They are asked as one is where a redirect of the registry leads.
+func (r *Repository) Foreign(ctx context.Context, desc ocispec.Descriptor) (*content.Reader, error) {
+	return r.foreign(ctx, desc, r.own().peer.led)
+}
+
+// Foreign is [Repository.Foreign] for an image that lies in a file.
+func (c *Client) Foreign(ctx context.Context, desc ocispec.Descriptor) (*content.Reader, error) {
+	r := &Repository{c: c, sent: newLedger()}
+	return r.foreign(ctx, desc, transport.NewLed(c.o.Transport))
+}
+
+func (r *Repository) foreign(ctx context.Context, desc ocispec.Descriptor, led *http.Client) (*content.Reader, error) {
+	routes := r.c.elsewhere(desc.URLs, led)
+	if len(routes) == 0 {
+		return nil, failure.New(failure.NotFound, "none of the urls of %s is one", desc.Digest)
+	}
+	v := content.VerifyLater(desc)
+	s := r.stream(ctx, desc, newRangings())
+	s.sum = v.Sum
+	s.tries = newAttempts(&r.c.o, r.c.o.Logger, routes)
+	if err := s.connect(); err != nil {
+		s.cancel()
+		return nil, err
+	}
+	v.Attach(s, func() (string, bool) { return s.from.peer.host, s.responses > 1 })
+	return v, nil
+}
+
+// elsewhere are the urls that are any, without a user and a password.
+func (c *Client) elsewhere(urls []string, led *http.Client) []*route {
+	var routes []*route
+	for _, text := range urls {
+		at, err := url.Parse(text)
+		if err != nil || at.Hostname() == "" {
+			c.o.Logger.Warn("pass over a url of a layer", "url", failure.OneLine(text))
+			continue
+		}
+		at.User, at.Fragment = nil, ""
+		p := &peer{
+			host: at.Host, base: &url.URL{Scheme: at.Scheme, Host: at.Host}, client: led,
+			agent: c.o.UserAgent, warn: c.o.Warn, pace: transport.Pace{Stall: c.o.StallTimeout, Limit: c.limit},
+		}
+		p.auth = c.authoriser(p, fixed(credentials.Login{}))
+		routes = append(routes, &route{peer: p, at: at, pull: true})
+	}
+	return routes
+}
+
+// follow sends q to where it leads, with nothing that is only for registries.
+func (p *peer) follow(ctx context.Context, q question, at *url.URL) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, q.method, at.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(req.Header, q.header)
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", p.agent)
+	resp, err := p.do(q, req)
+	if err == nil {
+		err = acceptable(resp)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
