@@ -67,6 +67,7 @@ var floors = []map[string][]string{
 		"unpack":                   {"errkind", "internal/durable", "internal/entryname", "internal/layerdisk", "internal/layerstream", "internal/layertar", "internal/layerxattr", "layer"},
 	},
 	{
+		"internal/linkedcopy":     {"internal/durable", "internal/fsat", "internal/lowerdir", "layer"},
 		"internal/layerxattr":     {"internal/entryname", "internal/layerdisk", "layer"},
 		"internal/leases":         {"internal/durable", "internal/fsat", "internal/journal", "internal/storedirs"},
 		"internal/mountuse":       {"internal/mounts", "internal/storedirs"},

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package linkedcopy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/lowerdir"
+	"github.com/layerctl/layerctl/layer"
+)
+
+// Done is what was made.
+type Done struct {
+	Directories int64
+	Links       int64 // files that are one with those of the lower dir
+	Clones      int64 // files that share their blocks with them
+	Copies      int64 // files that share nothing
+	Bytes       int64 // of contents that were copied
+	// Reason is why the first file was not linked, nil where all were.
+	Reason error
+}
+
+// Options say how copies are made. The zero value is right.
+type Options struct {
+	// Unlinked makes clones or copies also where links would do.
+	Unlinked bool
+	// Uncloned makes copies also where clones would do.
+	Uncloned bool
+}
+
+// Copier makes copies and counts what it made. It is for one goroutine.
+type Copier struct {
+	options Options
+	done    Done
+}
+
+// New makes a Copier.
+func New(o Options) *Copier { return &Copier{options: o} }
+
+// Done is what was made so far.
+func (c *Copier) Done() Done { return c.done }
+
+// Layer is what a directory is filled with.
+type Layer struct {
+	// From is the lower dir.
+	From *os.File
+	// Below are the directories that the overlay will have beneath the one
+	// that is filled, the topmost first.
+	Below []*os.File
+	// Mended says that a fix layer is in the directory already. All its
+	// directories keep their attributes, the root among them.
+	Mended bool
+}
+
+// Fill puts the files of a lower dir into the directory to, under those that it
+// has.
+func (c *Copier) Fill(ctx context.Context, to *os.File, l Layer) error {
+	f := &filling{Copier: c, to: to, from: l.From, below: l.Below, copied: map[inode]string{}}
+	f.pending = []directory{{".", l.Mended}}
+	for len(f.pending) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		last := len(f.pending) - 1
+		next := f.pending[last]
+		f.pending = f.pending[:last]
+		if err := durable.Fault(ctx, "link directory"); err != nil {
+			return err
+		}
+		if err := f.directory(next); err != nil {
+			return fmt.Errorf("link %.200q: %w", next.path, err)
+		}
+	}
+	return nil
+}
+
+type inode struct{ dev, ino uint64 }
+
+// directory is one that is there and not filled yet.
+type directory struct {
+	path string
+	// own says that it has its attributes from a fix layer.
+	own bool
+}
+
+// filling is one lower dir on its way.
+type filling struct {
+	*Copier
+	to, from *os.File
+	below    []*os.File
+	pending  []directory
+	// copied is where the files are that have more than one name and were not
+	// linked.
+	copied map[inode]string
+}
+
+// pair is one directory of the layer and that of the copy, both open.
+type pair struct {
+	path     string
+	from, to *os.File
+	// hides says whether a whiteout in it hides anything; nil until it is asked.
+	hides *bool
+}
+
+func (f *filling) directory(d directory) error {
+	from, err := fsat.OpenDir(f.from, d.path)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := fsat.OpenDir(f.to, d.path)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	// Before anything is made in it: that changes the times.
+	source := from
+	if d.own {
+		source = to
+	}
+	attributes, st, err := fsat.ReadAttributes(source, keep)
+	if err != nil {
+		return err
+	}
+	p := &pair{path: d.path, from: from, to: to}
+	if d.own {
+		if err := f.passOpaque(p); err != nil {
+			return err
+		}
+	}
+	if err := f.entries(p); err != nil {
+		return err
+	}
+	f.done.Directories++
+	attributes.Mode, attributes.Access = st.Mode&0o7777, fsat.OmitTime()
+	return fsat.SetAttributes(to, attributes, nil)
+}
+
+// keep says whether an extended attribute goes along: those of the host's
+// security policy are the directory's own.
+func keep(name string) bool { return !lowerdir.IsLocal(name) }
+
+// form is the only form of layers that is copied.
+var form = layer.Form{Whiteouts: layer.CharDevices, Xattrs: layer.TrustedXattrs, IDs: layer.HostIDs}
+
+// passOpaque gives a directory of a fix layer, which has no marks, the mark of
+// the layer's.
+func (f *filling) passOpaque(p *pair) error {
+	opaque, err := lowerdir.IsOpaque(p.from, form)
+	if err != nil || !opaque {
+		return err
+	}
+	return setOpaque(p.to)
+}
+
+func setOpaque(dir *os.File) error {
+	name := form.Xattr("opaque")
+	if err := fsat.SetXattrFD(int(dir.Fd()), name, "y"); err != nil {
+		return &os.PathError{Op: "set " + name + " of", Path: dir.Name(), Err: err}
+	}
+	return nil
+}
+
+// batch is how many names of a directory are in memory at a time.
+const batch = 1024
+
+func (f *filling) entries(p *pair) error {
+	for {
+		list, err := p.from.ReadDir(batch)
+		for _, e := range list {
+			if err := f.entry(p, e); err != nil {
+				return fmt.Errorf("%.200q: %w", e.Name(), err)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (f *filling) entry(p *pair, e fs.DirEntry) error {
+	switch {
+	case e.IsDir():
+		return f.enter(p, e.Name())
+	case e.Type()&fs.ModeCharDevice != 0:
+		st, err := fsat.Lstat(p.from, e.Name())
+		if err != nil {
+			return err
+		}
+		if isWhiteout(st) {
+			hides, err := f.whiteoutHides(p)
+			if err != nil || !hides {
+				return err
+			}
+		}
+	}
+	err := f.file(p, e.Name())
+	if errors.Is(err, fs.ErrExist) {
+		return f.yield(p, e.Name())
+	}
+	return err
+}
+
+func isWhiteout(st unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
+
+// yield leaves what the fix layer has at a name where the layer has no
+// directory. A directory there shows nothing of the layers below it.
+func (f *filling) yield(p *pair, name string) error {
+	st, err := fsat.Lstat(p.to, name)
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return err
+	}
+	dir, err := fsat.OpenDir(p.to, name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return setOpaque(dir)
+}
+
+// enter makes a directory, or takes the one that the fix layer has.
+func (f *filling) enter(p *pair, name string) error {
+	at := path.Join(p.path, name)
+	err := unix.Mkdirat(int(p.to.Fd()), name, 0o700)
+	if err == nil {
+		made, err := fsat.OpenDir(p.to, name)
+		if err != nil {
+			return err
+		}
+		f.pending = append(f.pending, directory{at, false})
+		return errors.Join(fsat.RemoveACLs(made), made.Close())
+	}
+	if err != unix.EEXIST {
+		return &os.PathError{Op: "mkdir", Path: at, Err: err}
+	}
+	st, err := fsat.Lstat(p.to, name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		f.pending = append(f.pending, directory{at, true})
+	case isWhiteout(st): // the directory was made to hold whiteouts only
+		hides, err := f.whiteoutHides(p)
+		if err != nil || hides {
+			return err
+		}
+		if err := unix.Unlinkat(int(p.to.Fd()), name, 0); err != nil {
+			return &os.PathError{Op: "remove", Path: at, Err: err}
+		}
+	}
+	return nil
+}
