@@ -15,13 +15,14 @@ import (
 
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/lowerdir"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // whiteoutHides says whether a whiteout in the directory may hide something:
 // whether any directory below is merged with it.
 func (f *filling) whiteoutHides(p *pair) (bool, error) {
 	if p.hides == nil {
-		merged, err := merged(f.to, f.below, p.path, []*os.File{f.from})
+		merged, err := merged(f.options.Form, f.to, f.below, p.path, []*os.File{f.from})
 		if err != nil {
 			return false, err
 		}
@@ -33,18 +34,18 @@ func (f *filling) whiteoutHides(p *pair) (bool, error) {
 // merged says whether overlayfs merges the directory at p, which top has, with
 // that of any directory below (ovl_lookup in fs/overlayfs/namei.c). over are
 // directories whose marks count as those of top.
-func merged(top *os.File, below []*os.File, p string, over []*os.File) (bool, error) {
+func merged(form layer.Form, top *os.File, below []*os.File, p string, over []*os.File) (bool, error) {
 	left := below
 	for _, prefix := range prefixes(p) {
 		var next []*os.File
 		for _, dir := range append(slices.Clone(over), top) {
-			_, opaque, err := look(dir, prefix)
+			_, opaque, err := look(form, dir, prefix)
 			if err != nil || opaque {
 				return false, err
 			}
 		}
 		for _, dir := range left {
-			is, last, err := look(dir, prefix)
+			is, last, err := look(form, dir, prefix)
 			if err != nil {
 				return false, err
 			}
@@ -74,7 +75,7 @@ func prefixes(p string) []string {
 
 // look says whether dir has a directory at p, and whether what it has there
 // ends the search in those below it.
-func look(dir *os.File, p string) (is, last bool, err error) {
+func look(form layer.Form, dir *os.File, p string) (is, last bool, err error) {
 	found, err := fsat.Find(dir, p)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, false, nil
@@ -111,14 +112,14 @@ func (c *Copier) Cover(ctx context.Context, to *os.File, l Layer) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := cover(to, l.From, name); err != nil {
+		if err := c.cover(to, l.From, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func cover(to, filled *os.File, name string) error {
+func (c *Copier) cover(to, filled *os.File, name string) error {
 	for _, dir := range []*os.File{to, filled} {
 		st, err := fsat.Lstat(dir, name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -128,7 +129,7 @@ func cover(to, filled *os.File, name string) error {
 			return err
 		}
 		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-			return coverDirectory(to, filled, name)
+			return c.coverDirectory(to, filled, name)
 		}
 		return nil
 	}
@@ -140,7 +141,7 @@ func cover(to, filled *os.File, name string) error {
 
 // coverDirectory marks a directory of the root opaque. One that only the lower
 // dir has is made, with its attributes.
-func coverDirectory(to, filled *os.File, name string) error {
+func (c *Copier) coverDirectory(to, filled *os.File, name string) error {
 	err := unix.Mkdirat(int(to.Fd()), name, 0o700)
 	if err != nil && err != unix.EEXIST {
 		return &os.PathError{Op: "mkdir", Path: name, Err: err}
@@ -164,5 +165,5 @@ func coverDirectory(to, filled *os.File, name string) error {
 			return err
 		}
 	}
-	return setOpaque(made)
+	return c.setOpaque(made)
 }

@@ -30,8 +30,11 @@ type Done struct {
 	Reason error
 }
 
-// Options say how copies are made. The zero value is right.
+// Options say how copies are made. The zero value is right for a store of root.
 type Options struct {
+	// Form is how the lower dirs say what a filesystem cannot; a field that is
+	// "" is that of a store of root. Whiteouts are always devices.
+	Form layer.Form
 	// Unlinked makes clones or copies also where links would do.
 	Unlinked bool
 	// Uncloned makes copies also where clones would do.
@@ -45,7 +48,10 @@ type Copier struct {
 }
 
 // New makes a Copier.
-func New(o Options) *Copier { return &Copier{options: o} }
+func New(o Options) *Copier {
+	o.Form = o.Form.OrDefaults()
+	return &Copier{options: o}
+}
 
 // Done is what was made so far.
 func (c *Copier) Done() Done { return c.done }
@@ -150,21 +156,18 @@ func (f *filling) directory(d directory) error {
 // security policy are the directory's own.
 func keep(name string) bool { return !lowerdir.IsLocal(name) }
 
-// form is the only form of layers that is copied.
-var form = layer.Form{Whiteouts: layer.CharDevices, Xattrs: layer.TrustedXattrs, IDs: layer.HostIDs}
-
 // passOpaque gives a directory of a fix layer, which has no marks, the mark of
 // the layer's.
 func (f *filling) passOpaque(p *pair) error {
-	opaque, err := lowerdir.IsOpaque(p.from, form)
+	opaque, err := lowerdir.IsOpaque(p.from, f.options.Form)
 	if err != nil || !opaque {
 		return err
 	}
-	return setOpaque(p.to)
+	return f.setOpaque(p.to)
 }
 
-func setOpaque(dir *os.File) error {
-	name := form.Xattr("opaque")
+func (c *Copier) setOpaque(dir *os.File) error {
+	name := c.options.Form.Xattr("opaque")
 	if err := fsat.SetXattrFD(int(dir.Fd()), name, "y"); err != nil {
 		return &os.PathError{Op: "set " + name + " of", Path: dir.Name(), Err: err}
 	}
@@ -228,7 +231,7 @@ func (f *filling) yield(p *pair, name string) error {
 		return err
 	}
 	defer dir.Close()
-	return setOpaque(dir)
+	return f.setOpaque(dir)
 }
 
 // enter makes a directory, or takes the one that the fix layer has.

@@ -20,6 +20,6 @@
 // and where the filesystem cannot do that either it is copied. [Copier.Done]
 // says how much, and why.
 //
-// Nothing is followed and no mount is entered. The caller must be root: owners
-// and trusted attributes are set. Nothing is durable before the caller's sync.
+// Nothing is followed and no mount is entered. The caller must be root, of his
+// user namespace at least: owners and the overlay's attributes are set. Nothing is durable before the caller's sync.
 package linkedcopy

@@ -20,6 +20,7 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/internal/linkedcopy"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // tree is what a directory holds: a path to "dir", "opaque", "whiteout",
@@ -275,5 +276,24 @@ func TestCover(t *testing.T) {
 	}
 	if got := mounted(t, to, lower, lowest); got != want {
 		t.Errorf("the copy shows\n%s\nand the layer alone\n%s", got, want)
+	}
+}
+
+// TestFormOfUsers: marks are read and set as the store of a user has them.
+func TestFormOfUsers(t *testing.T) {
+	layertest.NeedsRoot(t, "to set owners")
+	const mark = "user.overlay.opaque"
+	dir := t.TempDir()
+	fix := tree{"a": "dir @700"}.make(t, filepath.Join(dir, "fix"))
+	from := tree{"a": "dir @755", "a/f": "file x"}.make(t, filepath.Join(dir, "layer"))
+	if err := unix.Lsetxattr(filepath.Join(from, "a"), mark, []byte("y"), 0); err != nil {
+		t.Fatal(err)
+	}
+	copier := linkedcopy.New(linkedcopy.Options{Form: layer.Form{Xattrs: layer.UserXattrs}})
+	if err := copier.Fill(t.Context(), open(t, fix), linkedcopy.Layer{From: open(t, from), Mended: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.Lgetxattr(filepath.Join(fix, "a"), mark, make([]byte, 1)); err != nil {
+		t.Errorf("%s: %v", mark, err)
 	}
 }
