@@ -51,7 +51,8 @@ type ExportOptions struct {
 	// SourceDate is the time of an archive's entries, zero the epoch. In a Tar
 	// times of modification after it become it; zero leaves them.
 	SourceDate time.Time
-	// Jobs, Limits, Windows and Memory are those of [UnpackOptions], for a Tar.
+	// Jobs, Limits, Windows and Memory are those of [UnpackOptions], for a Tar;
+	// Limits and Memory bound a layer that is compressed again, too.
 	Jobs    int
 	Limits  unpack.Limits
 	Windows *unpack.Windows

@@ -48,7 +48,7 @@ type PlannedLayer struct {
 func (c *Client) Plan(ctx context.Context, store *overlaystore.Store, ref string) (Plan, error) {
 	var p pull.Plan
 	err := c.with(ctx, ref, func(s *source.Source) (err error) {
-		p, err = c.pull(store, s).Plan(ctx)
+		p, err = c.pull(store, s, nil).Plan(ctx)
 		return err
 	})
 	if err != nil {

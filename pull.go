@@ -37,8 +37,10 @@ type Pulled struct {
 // store, and the next pull starts from where the store stood.
 func (c *Client) Pull(ctx context.Context, store *overlaystore.Store, ref string) (Pulled, error) {
 	var r pull.Result
+	paths := unpack.NewPaths(c.options.Memory, c.options.Windows)
+	defer paths.Release()
 	err := c.with(ctx, ref, func(s *source.Source) (err error) {
-		r, err = c.pull(store, s).Run(ctx)
+		r, err = c.pull(store, s, paths).Run(ctx)
 		return err
 	})
 	if err != nil {
@@ -50,23 +52,13 @@ func (c *Client) Pull(ctx context.Context, store *overlaystore.Store, ref string
 	}, nil
 }
 
-// pull prepares to bring what was opened into a store.
-func (c *Client) pull(store *overlaystore.Store, s *source.Source) *pull.Pull {
+// pull prepares to bring what was opened into a store; paths is the memory for
+// those of its layers.
+func (c *Client) pull(store *overlaystore.Store, s *source.Source, paths *unpack.Paths) *pull.Pull {
 	o := c.measured
 	o.Jobs, o.Strict, o.Limits, o.Windows = c.options.Jobs, c.options.Strict, c.options.Limits, c.options.Windows
-	o.Devices, o.Paths, o.Logger = c.options.Devices, c.paths(), c.log
+	o.Devices, o.Paths, o.Logger = c.options.Devices, paths, c.log
 	return pull.New(c.fetcher(s, c.options.Progress), store, o)
-}
-
-// paths is the memory for the paths of one image's layers.
-func (c *Client) paths() *unpack.Paths {
-	switch {
-	case c.options.Memory < 0:
-		return nil
-	case c.options.Memory == 0:
-		return unpack.NewPaths(512 << 20)
-	}
-	return unpack.NewPaths(c.options.Memory)
 }
 
 // fetcher brings the layers of what was opened.

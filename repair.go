@@ -13,6 +13,7 @@ import (
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 // Repaired is what a repair has put in place.
@@ -78,6 +79,8 @@ func (c *Client) repairLayer(ctx context.Context, store *overlaystore.Store, ima
 func (c *Client) refetch(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, ref string, diffID digest.Digest, number, of int) error {
 	c = c.For(platform.Format(img.Platform))
 	return c.with(ctx, ref, func(s *source.Source) error {
-		return c.pull(store, s).Refetch(ctx, img, diffID, number, of)
+		paths := unpack.NewPaths(c.options.Memory, c.options.Windows)
+		defer paths.Release()
+		return c.pull(store, s, paths).Refetch(ctx, img, diffID, number, of)
 	})
 }

@@ -40,6 +40,7 @@ var (
 // [unpack.Read].
 func Read(ctx context.Context, layers []Layer, o Options) (*FS, error) {
 	r := newReader(slices.Clone(layers), o)
+	defer r.paths.Release()
 	view, err := r.view(ctx)
 	if err != nil {
 		return nil, err

@@ -63,6 +63,7 @@ var (
 type reader struct {
 	options Options
 	layers  []Layer // the lowest first
+	paths   *unpack.Paths
 	stack   *stackview.Stack
 }
 
@@ -70,7 +71,8 @@ func newReader(layers []Layer, o Options) *reader {
 	if o.Jobs < 1 {
 		o.Jobs = 2
 	}
-	return &reader{options: o, layers: layers, stack: stackview.NewStack(stackview.Options{Memory: o.Memory})}
+	paths := unpack.NewPaths(o.Memory, o.Windows)
+	return &reader{options: o, layers: layers, paths: paths, stack: stackview.NewStack(stackview.Options{Memory: o.Memory, Beside: paths})}
 }
 
 // view reads all layers, each once, and merges them.
@@ -153,8 +155,11 @@ func (r *reader) stream(ctx context.Context, l Layer, blob io.Reader, record fun
 	var kept int64 // by Read, in the same memory as the paths
 	defer func() { r.stack.Release(kept) }()
 	o.Keep = func(n int64) error {
+		if err := r.stack.Reserve(n); err != nil {
+			return err
+		}
 		kept += n
-		return r.stack.Reserve(n)
+		return nil
 	}
 	if w != nil {
 		o.Content = func(e layer.Entry) (io.Writer, error) { return w.content(e), nil }

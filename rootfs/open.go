@@ -36,6 +36,7 @@ type OpenedFile struct {
 // Errors are a [*PathError], and those of [Read]. The caller closes the file.
 func Open(ctx context.Context, layers []Layer, path string, o Options) (_ *OpenedFile, err error) {
 	r := newReader(layers, o)
+	defer r.paths.Release()
 	s := &seeker{path: path, buffer: newBuffer(o.Limits.Reserve)}
 	defer func() {
 		if err != nil {

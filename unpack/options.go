@@ -52,8 +52,8 @@ type Options struct {
 	// Buffers is memory that was used for other layers before; nil takes new
 	// memory.
 	Buffers *Buffers
-	// Paths is memory that the paths which are kept take from; nil bounds them
-	// for each layer only.
+	// Paths is memory that the paths which are kept take from, beside Windows;
+	// nil bounds them for each layer only.
 	Paths *Paths
 	// WriteBehind lets the device begin with large files at once, and waits for
 	// none of it: right where a sync follows, which then has less to do.

@@ -49,6 +49,7 @@ type Options struct {
 	// Tar.
 	SourceDate time.Time
 	// Jobs, Limits, Windows and Memory are for a Tar; see [flatten.Options].
+	// Limits and Memory bound a layer that is compressed again, too.
 	Jobs    int
 	Limits  unpack.Limits
 	Windows *unpack.Windows

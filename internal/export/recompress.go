@@ -66,7 +66,7 @@ func (e *exporter) again(ctx context.Context, i source.Image) (source.Image, err
 // compressed makes the blob of one layer, in a file without a name beside the
 // store, whose filesystem is made for such sizes.
 func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest.Digest) (_ manifest.Layer, err error) {
-	layer, err := stored.Layer(ctx, stackview.NewStack(stackview.Options{}), e.options.Store, diffID)
+	layer, err := stored.Layer(ctx, stackview.NewStack(stackview.Options{Memory: e.options.Memory}), e.options.Store, diffID)
 	if err != nil {
 		return manifest.Layer{}, err
 	}

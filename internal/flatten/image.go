@@ -32,9 +32,9 @@ type Options struct {
 	Jobs    int
 	Limits  unpack.Limits
 	Windows *unpack.Windows
-	// Memory bounds the bytes that the paths of all layers may take: three
-	// quarters where they are merged, and one for what unpacking keeps of them.
-	// 0 means 512 MiB, and a negative number no limit.
+	// Memory bounds the bytes that the paths of all layers may take, where they
+	// are merged and in what unpacking keeps of them. 0 means 512 MiB, and a
+	// negative number no limit.
 	Memory  int64
 	Devices unpack.Devices
 	// Store has layers that need not be fetched; nil for none.
@@ -52,8 +52,6 @@ type Options struct {
 	RecordOnly bool
 }
 
-const defaultMemory = 512 << 20
-
 // Image is the layers of an image, read: those of the store stay there, the
 // others are unpacked at a place.
 type Image struct {
@@ -64,7 +62,7 @@ type Image struct {
 	all     []manifest.Layer
 	unread  int // of the lowest layers
 	lease   *overlaystore.Lease
-	paths   *unpack.Paths // nil for no limit
+	paths   *unpack.Paths
 
 	mu     sync.Mutex
 	layers map[digest.Digest]*readLayer // guarded by mu
@@ -87,16 +85,11 @@ type readLayer struct {
 // layers are read from the topmost down, and those below the one that settles
 // the last path not at all.
 func Read(ctx context.Context, place *Place, name string, layers []manifest.Layer, o Options) (_ *Image, err error) {
-	if o.Memory == 0 {
-		o.Memory = defaultMemory
-	}
+	paths := unpack.NewPaths(o.Memory, o.Windows)
 	i := &Image{
-		options: o, place: place, all: layers,
-		stack:  stackview.NewStack(stackview.Options{Memory: o.Memory - o.Memory/4}),
+		options: o, place: place, all: layers, paths: paths,
+		stack:  stackview.NewStack(stackview.Options{Memory: o.Memory, Beside: paths}),
 		layers: map[digest.Digest]*readLayer{}, notes: map[string]int64{},
-	}
-	if o.Memory > 0 {
-		i.paths = unpack.NewPaths(o.Memory / 4)
 	}
 	if o.Store != nil {
 		if i.lease, err = o.Store.Lease(ctx, name, source.Image{Layers: layers}.DiffIDs()...); err != nil {
@@ -130,6 +123,7 @@ func (i *Image) explain(err error) error {
 
 // Close lets go of the layers.
 func (i *Image) Close() error {
+	i.paths.Release()
 	var errs []error
 	for _, l := range i.layers {
 		errs = append(errs, l.close())

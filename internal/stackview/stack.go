@@ -34,6 +34,12 @@ type Options struct {
 	// take; 0 means 512 MiB, which is more than a million paths, and a negative
 	// number no limit.
 	Memory int64
+	// Beside is memory that others take from too, and of which the paths must be
+	// there as well; nil is none. What was taken stays taken.
+	Beside interface {
+		Take(bytes int64) bool
+		Give(bytes int64)
+	}
 }
 
 const defaultMemory = 512 << 20
@@ -41,8 +47,8 @@ const defaultMemory = 512 << 20
 // Stack is layers on their way to a [View]. It is safe for use by several
 // goroutines; each of its layers is for one.
 type Stack struct {
-	max   int64
-	taken atomic.Int64
+	options Options
+	taken   atomic.Int64
 }
 
 // NewStack begins a stack.
@@ -50,7 +56,7 @@ func NewStack(o Options) *Stack {
 	if o.Memory == 0 {
 		o.Memory = defaultMemory
 	}
-	return &Stack{max: o.Memory}
+	return &Stack{options: o}
 }
 
 const (
@@ -64,11 +70,19 @@ const (
 func (s *Stack) Reserve(n int64) error { return s.take(n) }
 
 // Release gives back what Reserve took.
-func (s *Stack) Release(n int64) { s.taken.Add(-n) }
+func (s *Stack) Release(n int64) {
+	s.taken.Add(-n)
+	if s.options.Beside != nil {
+		s.options.Beside.Give(n)
+	}
+}
 
 func (s *Stack) take(n int64) error {
-	if taken := s.taken.Add(n); s.max >= 0 && taken > s.max {
-		return &limitError{s.max}
+	most := s.options.Memory
+	over := s.taken.Add(n) > most && most >= 0
+	if over || s.options.Beside != nil && !s.options.Beside.Take(n) {
+		s.taken.Add(-n)
+		return &limitError{most}
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ type Share struct {
 	Jobs    int   // layers at a time
 	Ranges  int   // connections a layer
 	Buffer  int64 // of HTTP/2 for a layer, in bytes
-	Windows int64 // for zstd windows above 8 MiB, in bytes
+	Windows int64 // for zstd windows above 8 MiB, in bytes, and what paths have of it beside them
 }
 
 // Divide gives first what was asked for: jobs, where that is not 0, then as
