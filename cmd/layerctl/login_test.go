@@ -55,7 +55,7 @@ func atTerminal(t *testing.T, args ...string) *typist {
 			}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	y.process = exec.CommandContext(ctx, "layerctl", args...)
 	y.process.Stdin, y.process.Stdout, y.process.Stderr = y.slave, y.slave, y.slave
@@ -74,7 +74,7 @@ func (y *typist) sees(text string) {
 
 func (y *typist) until(true func() bool, what string) {
 	y.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !true(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !true(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			y.t.Fatalf("waited for %s: %q", what, y.screen())
 		}

@@ -27,7 +27,10 @@ func TestMain(m *testing.M) {
 // apart runs the tests with a store of their own, also where none is named.
 type apart struct{ *testing.M }
 
-func (m apart) Run() int { return disktest.Apart(m.run) }
+func (m apart) Run() int {
+	disktest.DefaultSignals()
+	return disktest.Apart(m.run)
+}
 
 func (m apart) run() int {
 	dir, err := os.MkdirTemp("", "layerctl-test-")

@@ -118,7 +118,7 @@ func TestOneSignalEndsEachWait(t *testing.T) {
 // waitUntilBlocked waits until a thread of the process waits for a pipe.
 func waitUntilBlocked(t *testing.T, c *exec.Cmd) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		waits, _ := filepath.Glob("/proc/" + strconv.Itoa(c.Process.Pid) + "/task/*/wchan")
 		for _, w := range waits {
 			where, _ := os.ReadFile(w) // the thread may have ended

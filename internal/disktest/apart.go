@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 )
 
@@ -35,4 +36,19 @@ func Apart(run func() int) int {
 		return max(failed.ExitCode(), 1)
 	}
 	return run() // root that may not: there is nobody to keep apart then
+}
+
+// DefaultSignals lets the programs that tests start have the kernel's answer to
+// signals of the keyboard and to a hangup. nohup, and a shell that starts a
+// command with &, have the command ignore them, and a program inherits what its
+// parent ignores; it does not inherit what its parent catches. The tests
+// themselves go on ignoring such a signal.
+//
+// It belongs in TestMain.
+func DefaultSignals() {
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 }

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/layerctl/layerctl/internal/disktest"
 )
 
 // runHelper holds a [Command] as JSON in the environment of a process that
@@ -36,17 +38,18 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(code)
 	}
+	disktest.DefaultSignals()
 	os.Exit(m.Run())
 }
 
-// helper is a process that runs c, and has ended after 10 seconds.
+// helper is a process that runs c, and is killed after a minute.
 func helper(t *testing.T, c Command, env ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	raw, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, itself)
 	cmd.Env = append(append(os.Environ(), env...), runHelper+"="+string(raw))
