@@ -130,7 +130,7 @@ func TestDamageInTheCacheIsFetchedAgain(t *testing.T) {
 	if err := os.WriteFile(name, raw, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.store.Remove(t.Context(), pulled.Reference.String()); err != nil {
+	if err := s.store.Remove(t.Context(), pulled.Reference.String(), ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.store.Prune(t.Context(), overlaystore.PruneOptions{}); err != nil {

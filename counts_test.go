@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/platform"
 )
 
 // The record of a layer tells what the layer brought.
@@ -16,7 +17,7 @@ func TestPullCountsPaths(t *testing.T) {
 	if err := f.pull(t.Context(), "app"); err != nil {
 		t.Fatal(err)
 	}
-	img, err := f.store.Lookup(f.ref("app"))
+	img, err := f.store.Lookup(f.ref("app"), platform.Wanted{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/layerctl/layerctl/inspect"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -55,7 +56,7 @@ func TestPullByAnotherDigest(t *testing.T) {
 	if err != nil || pulled.Image.Manifest != s.image.Digest {
 		t.Fatalf("got %s, %v, want %s", pulled.Image.Manifest, err, s.image.Digest)
 	}
-	if found, err := s.store.Lookup(ref); err != nil || found.Manifest != s.image.Digest {
+	if found, err := s.store.Lookup(ref, platform.Wanted{}); err != nil || found.Manifest != s.image.Digest {
 		t.Errorf("looked up %s, %v", found.Manifest, err)
 	}
 	// A layer's name in the store is its diffID.

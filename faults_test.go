@@ -22,6 +22,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/platform"
 )
 
 // trial is one command on a store, of which every operation is a place where
@@ -67,7 +68,7 @@ func pullBoth(ctx context.Context, f *field) error {
 	return errors.Join(f.pull(ctx, "stays"), f.pull(ctx, "app"))
 }
 
-func removeApp(ctx context.Context, f *field) error { return f.store.Remove(ctx, f.ref("app")) }
+func removeApp(ctx context.Context, f *field) error { return f.store.Remove(ctx, f.ref("app"), "") }
 
 func pruneAll(ctx context.Context, f *field) error {
 	_, err := f.store.Prune(ctx, overlaystore.PruneOptions{})
@@ -102,12 +103,12 @@ func repairAll(ctx context.Context, f *field) error {
 }
 
 func appIsThere(f *field) error {
-	_, err := f.store.Lookup(f.ref("app"))
+	_, err := f.store.Lookup(f.ref("app"), platform.Wanted{})
 	return err
 }
 
 func appIsGone(f *field) error {
-	if _, err := f.store.Lookup(f.ref("app")); !errors.Is(err, overlaystore.ErrNotFound) {
+	if _, err := f.store.Lookup(f.ref("app"), platform.Wanted{}); !errors.Is(err, overlaystore.ErrNotFound) {
 		return fmt.Errorf("look up what was removed: %v", err)
 	}
 	return nil
@@ -186,7 +187,7 @@ func (f *field) begin(t *testing.T, dir string, c trial) {
 // listLayer tells all that there is in the layer that every trial leaves alone.
 func (f *field) listLayer(t *testing.T) []string {
 	t.Helper()
-	img, err := f.store.Lookup(f.ref("stays"))
+	img, err := f.store.Lookup(f.ref("stays"), platform.Wanted{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +218,7 @@ func (f *field) checkSound(t *testing.T, dir string, c trial, when string, want 
 	check("list images", err)
 	for _, img := range images {
 		for _, ref := range img.Refs {
-			_, err := f.store.Lookup(ref)
+			_, err := f.store.Lookup(ref, platform.Wanted{})
 			check("look up "+ref, err)
 		}
 	}

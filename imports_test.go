@@ -62,11 +62,12 @@ var floors = []map[string][]string{
 		"registry":        {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/remote", "registry/internal/transport"},
 	},
 	{
-		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/journal", "internal/layercheck", "internal/leases", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/storedirs", "internal/trash", "layer", "manifest"},
+		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/trash", "layer", "manifest", "platform"},
 		"registry/internal/remote": {"internal/hosts", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"unpack":                   {"errkind", "internal/durable", "internal/entryname", "internal/layerdisk", "internal/layerstream", "internal/layertar", "internal/layerxattr", "layer"},
 	},
 	{
+		"internal/imageref":       {"internal/durable", "internal/fsat", "internal/journal", "internal/storedirs", "platform"},
 		"internal/linkedcopy":     {"internal/durable", "internal/fsat", "internal/lowerdir", "layer"},
 		"internal/layerxattr":     {"internal/entryname", "internal/layerdisk", "layer"},
 		"internal/leases":         {"internal/durable", "internal/fsat", "internal/journal", "internal/storedirs"},
@@ -96,6 +97,7 @@ var floors = []map[string][]string{
 		"internal/layerstream":          {"internal/inflate", "internal/spare"},
 		"internal/lowerdir":             {"internal/fsat", "layer"},
 		"internal/probe":                {"errkind", "internal/durable", "internal/fsat", "internal/mounts", "layer"},
+		"internal/stagingdir":           {"internal/durable", "internal/fsat"},
 		"internal/trash":                {"internal/durable", "internal/fsat"},
 		"manifest":                      {"errkind"},
 		"platform":                      {"errkind"},

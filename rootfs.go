@@ -10,14 +10,12 @@ import (
 	"slices"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/internal/stored"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/rootfs"
 )
@@ -107,8 +105,12 @@ func (c *Client) rootfsLayers(ctx context.Context, ref string, o RootFSOptions) 
 // store has only its manifest's digest is asked for, and offline nothing.
 func (c *Client) findLayers(ctx context.Context, s *source.Source, store *overlaystore.Store) ([]manifest.Layer, error) {
 	if c.options.Offline && store != nil {
-		image, err := store.Lookup(s.Reference().String())
-		if err == nil && c.isFor(image.Platform) && complete(store, image) {
+		wanted, err := s.Wanted()
+		if err != nil {
+			return nil, err
+		}
+		image, err := store.LookupToRead(s.Reference().String(), wanted)
+		if err == nil && complete(store, image) {
 			return storedLayers(image), nil
 		}
 	}
@@ -124,15 +126,6 @@ func (c *Client) findLayers(ctx context.Context, s *source.Source, store *overla
 	}
 	image, err := s.Image(ctx, r)
 	return image.Layers, err
-}
-
-// isFor is true for the platform that was asked for, if any was.
-func (c *Client) isFor(p ocispec.Platform) bool {
-	if c.options.Platform == "" {
-		return true
-	}
-	wanted, err := platform.Parse(c.options.Platform)
-	return err == nil && len(platform.Compare(&wanted, p)) == 0
 }
 
 func complete(store *overlaystore.Store, i overlaystore.Image) bool {

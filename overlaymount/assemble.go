@@ -20,6 +20,7 @@ type Mount struct {
 	manifest    digest.Digest
 	source      string
 	ref         string   // a reference to the image in this store, or its digest
+	platform    string   // the one by which ref names it, or ""
 	paths       []string // of the lower dirs under the store, the topmost first
 	names       []string // the same as names in l/
 	upper, work string   // absolute; "" mounts read-only
@@ -48,7 +49,7 @@ func Assemble(ctx context.Context, s *overlaystore.Store, img overlaystore.Image
 	}
 	m.manifest, m.source, m.ref = img.Manifest, mounts.Source(name, img.Manifest), img.Manifest.String()
 	if slices.Contains(img.Refs, name) {
-		m.ref = name
+		m.ref, m.platform = name, o.Platform
 	}
 	err = m.configure(o)
 	if err == nil {

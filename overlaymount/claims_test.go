@@ -66,7 +66,7 @@ func TestMountsThatNameLayersOfAnother(t *testing.T) {
 			id := addLayer(t, s, "a", regular("f", "x"))
 			img := putImage(t, s, "a", id)
 			asUser(t, c.script, "A="+attacker, "TOP="+top, "STORE="+s.Path(), "SOURCE="+mounts.Source("a", img.Manifest))
-			if err := s.Remove(t.Context(), "a"); err != nil {
+			if err := s.Remove(t.Context(), "a", ""); err != nil {
 				t.Errorf("remove: %v", err)
 			}
 			if _, err := s.Prune(t.Context(), overlaystore.PruneOptions{}); err != nil {
@@ -104,7 +104,7 @@ func TestMountThatAnotherUserKeeps(t *testing.T) {
 	if err := Unmount(t.Context(), s, target, UnmountOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Remove(t.Context(), "a"); err == nil || !strings.Contains(fmt.Sprint(err), target) {
+	if err := s.Remove(t.Context(), "a", ""); err == nil || !strings.Contains(fmt.Sprint(err), target) {
 		t.Errorf("remove: %v, want busy", err)
 	}
 	if _, err := s.Prune(t.Context(), overlaystore.PruneOptions{KeepStorage: 1}); err != nil {
@@ -114,7 +114,7 @@ func TestMountThatAnotherUserKeeps(t *testing.T) {
 		t.Errorf("the layer is there: %v, error %v", has, err)
 	}
 	stop()
-	if err := s.Remove(t.Context(), "a"); err != nil {
+	if err := s.Remove(t.Context(), "a", ""); err != nil {
 		t.Errorf("remove afterwards: %v", err)
 	}
 }

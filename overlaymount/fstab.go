@@ -139,6 +139,9 @@ func takesLowerOneByOne() bool {
 // as nosuid to itself, so that they go by another name.
 func (m *Mount) helperOptions(flags []string) []string {
 	o := []string{"store=" + percentEncode(m.store.Path())}
+	if m.platform != "" {
+		o = append(o, "platform="+percentEncode(m.platform))
+	}
 	if m.writable() {
 		o = append(o, "upper="+percentEncode(m.upper), "work="+percentEncode(m.work))
 	}

@@ -21,6 +21,9 @@ type Options struct {
 	// Name stands in the mount's source, for people who read a list of
 	// mounts; "" takes the image's first reference.
 	Name string
+	// Platform is the one by which the reference names the image, as
+	// "linux/arm/v7", for lines that look it up again; "" is this machine's.
+	Platform string
 	// Writable keeps what is written in an upper dir; false mounts read-only.
 	Writable bool
 	// Upper and Work are the directories for that, both on one mount of one

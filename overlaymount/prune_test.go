@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/layerctl/layerctl/overlaystore"
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 func TestPruneSparesWhatIsMounted(t *testing.T) {
@@ -33,7 +34,7 @@ func TestPruneSparesWhatIsMounted(t *testing.T) {
 			} else if err := m.Mount(t.Context(), target); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Remove(t.Context(), "a"); unknown {
+			if err := s.Remove(t.Context(), "a", ""); unknown {
 				// A line's relative names say too little to refuse, but enough
 				// to spare the layers.
 				t.Logf("removing: %v", err)

@@ -10,10 +10,11 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/opencontainers/go-digest"
 )
 
 type file = layertest.File
@@ -81,7 +82,7 @@ func putImage(t testing.TB, s *overlaystore.Store, ref string, layers ...digest.
 	img := overlaystore.Image{Manifest: digest.FromString("manifest " + ref), Config: digest.FromString("config " + ref), Layers: layers}
 	img, err := s.PutImage(t.Context(), img)
 	if err == nil {
-		err = s.Tag(t.Context(), ref, img.Manifest)
+		err = s.Tag(t.Context(), ref, img.Manifest, overlaystore.TagOptions{})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -151,7 +151,7 @@ func TestVerifyWhileOthersPrune(t *testing.T) {
 			if number != 1 {
 				return
 			}
-			err := other.Remove(t.Context(), "app")
+			err := other.Remove(t.Context(), "app", "")
 			if err == nil {
 				_, err = other.Prune(t.Context(), PruneOptions{})
 			}
@@ -228,7 +228,7 @@ func crowd(ctx context.Context, s *Store, name string) error {
 		return pullOneByOne(ctx, s)
 	case "rm":
 		time.Sleep(20 * time.Millisecond)
-		if err = s.Remove(ctx, "app"); errors.Is(err, ErrNotFound) {
+		if err = s.Remove(ctx, "app", ""); errors.Is(err, ErrNotFound) {
 			return nil
 		}
 	case "prune":
@@ -270,5 +270,5 @@ func pullOneByOne(ctx context.Context, s *Store) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.Tag(ctx, "mix", img.Manifest)
+	return s.Tag(ctx, "mix", img.Manifest, TagOptions{})
 }

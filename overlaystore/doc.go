@@ -7,7 +7,7 @@
 // [Mount.Line] to mount an image that is there:
 //
 //	s, err := overlaystore.Open(ctx, "/var/lib/layerctl", overlaystore.Options{})
-//	img, err := s.Lookup("docker.io/library/alpine:latest")
+//	img, err := s.Lookup("docker.io/library/alpine:latest", platform.Detect(platform.Inputs{}).Wanted())
 //	m, err := s.Assemble(ctx, img, overlaystore.MountOptions{})
 //	line, err := m.Line("/mnt")
 //
@@ -46,10 +46,10 @@
 //	l/0/                          an empty directory
 //	empty/                        another one, made for the first image without layers
 //	images/<hex>.json             one image, by its manifest's digest: an Image; its mtime is when it was last used
-//	refs/<hex>.json               {"ref":…,"manifest":…}, by the sha256 of the reference
+//	refs/<hex>.json               {"ref":…,"manifest":…,"platform":{…}}, see below
 //	blobs/                        not this package's
 //	leases/<boot>-<rand>.lease    layers in use by a process, flocked by it
-//	locks/<name>                  flock: <hex> and fix-<hex> held while that layer is made, staging, links; never removed
+//	locks/<name>                  flock: <hex> and fix-<hex> held while that layer is made, staging, links, refs; never removed
 //	staging/<boot>-<rand>/        a layer being made, flocked by its process; unlocked, it is rubbish
 //	trash/<rand>                  being removed
 //	trash/held-<boot>-<hex>-<rand> a repaired layer's old directory, kept while mounts may use it
@@ -74,6 +74,14 @@
 //	I  host      owners are the image's
 //	   mapped    they are, within the user namespace that made the store
 //	   squashed  everything belongs to the store's owner
+//
+// A reference names an image for each platform: "platform" is what the image
+// was listed for, else it is the image's. The first is in the file named by the
+// sha256 of the reference, each other one in that of the reference, a zero byte
+// and the platform in the words of [platform.Format]; of two for one platform
+// the first file counts. Programs of before 2027 read all of these, spare them
+// when they prune, and know by name the first alone; pruning for room they may
+// leave a reference to an image that is gone, which the next prune removes.
 //
 // An opaque directory has overlay.opaque "y". The root of a layer never has a
 // mark that counts: layer.json says rootOpaque, and mounts leave out what lies

@@ -22,6 +22,7 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/platform"
 )
 
 // command is one thing that is done to a store, with every step of it a place
@@ -38,7 +39,7 @@ var commands = []command{
 	{"pull", func(ctx context.Context, s *Store) error { return pull(ctx, s, "stays", "base") }, pullApp},
 	{"re-pull", pullBoth, pullApp},
 	{"repair", damageApp, repairApp},
-	{"rm", pullBoth, func(ctx context.Context, s *Store) error { return s.Remove(ctx, "app") }},
+	{"rm", pullBoth, func(ctx context.Context, s *Store) error { return s.Remove(ctx, "app", "") }},
 	{"prune", removeApp, func(ctx context.Context, s *Store) error {
 		_, err := s.Prune(ctx, PruneOptions{})
 		return err
@@ -58,7 +59,7 @@ func pullBoth(ctx context.Context, s *Store) error {
 }
 
 func removeApp(ctx context.Context, s *Store) error {
-	return errors.Join(pullBoth(ctx, s), s.Remove(ctx, "app"))
+	return errors.Join(pullBoth(ctx, s), s.Remove(ctx, "app", ""))
 }
 
 // pull does to the store what a pull does, with layers out of thin air.
@@ -94,7 +95,7 @@ func pull(ctx context.Context, s *Store, ref string, names ...string) (err error
 	if err != nil {
 		return err
 	}
-	return s.Tag(ctx, ref, img.Manifest)
+	return s.Tag(ctx, ref, img.Manifest, TagOptions{})
 }
 
 func fillAndSeal(ctx context.Context, g *Staging, name string) error {
@@ -111,7 +112,7 @@ func damageApp(ctx context.Context, s *Store) error {
 	if err := pullBoth(ctx, s); err != nil {
 		return err
 	}
-	img, err := s.Lookup("app")
+	img, err := s.Lookup("app", platform.Wanted{})
 	if err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func damageApp(ctx context.Context, s *Store) error {
 }
 
 func repairApp(ctx context.Context, s *Store) error {
-	img, err := s.Lookup("app")
+	img, err := s.Lookup("app", platform.Wanted{})
 	if err != nil {
 		return err
 	}
@@ -154,7 +155,7 @@ func checkSound(t *testing.T, dir string, c command, when string) {
 	if c.name != "repair" {
 		verifySound(t, s, when)
 	}
-	if _, err := s.Lookup("stays"); err != nil {
+	if _, err := s.Lookup("stays", platform.Wanted{}); err != nil {
 		t.Errorf("%s: %v", when, err)
 	}
 	if err := c.run(ctx, s); err != nil && !(c.name == "rm" && errors.Is(err, ErrNotFound)) {
@@ -175,7 +176,7 @@ func checkSound(t *testing.T, dir string, c command, when string) {
 			t.Errorf("%s: %s holds %q, error %v; want %d names", when, name, list, err, want)
 		}
 	}
-	if _, err := s.Lookup("app"); err != nil {
+	if _, err := s.Lookup("app", platform.Wanted{}); err != nil {
 		t.Errorf("%s: %v", when, err)
 	}
 }

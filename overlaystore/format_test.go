@@ -22,6 +22,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/platform"
 )
 
 var update = flag.Bool("update", false, "make testdata/format1.tar.gz anew")
@@ -50,7 +51,7 @@ func TestFormat1IsReadForEver(t *testing.T) {
 	if err != nil || r.Layers != 4 || r.Files < 15 {
 		t.Errorf("verified %d layers, %d files: %v %v", r.Layers, r.Files, err, r.Differences)
 	}
-	img, err := s.Lookup("example.com/format:1")
+	img, err := s.Lookup("example.com/format:1", platform.Wanted{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func packFormat1(t *testing.T) {
 	if _, err := s.PutImage(t.Context(), img); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Tag(t.Context(), "example.com/format:1", img.Manifest); err != nil {
+	if err := s.Tag(t.Context(), "example.com/format:1", img.Manifest, TagOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := packTar(dir, format1); err != nil {

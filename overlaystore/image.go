@@ -35,10 +35,12 @@ type Image struct {
 	// Created is when the image was put into the store; PutImage sets it when
 	// it is zero.
 	Created time.Time `json:"created"`
-	// Refs are the references to the image, sorted; Used is when it was last
-	// put, looked up or mounted. Both are answers, not part of the record.
-	Refs []string  `json:"-"`
-	Used time.Time `json:"-"`
+	// Names are the references to the image with what it was listed for there,
+	// sorted, and Refs the references alone, each once; Used is when it was last
+	// put, looked up or mounted. These are answers, not part of the record.
+	Names []Name    `json:"-"`
+	Refs  []string  `json:"-"`
+	Used  time.Time `json:"-"`
 }
 
 const maxImage = 4 << 20
@@ -174,7 +176,7 @@ func (s *Store) Images() ([]Image, error) {
 			errs = append(errs, fmt.Errorf("image %s: %w", name, err))
 			continue
 		}
-		img.Refs = refs[img.Manifest]
+		img.name(refs)
 		list = append(list, img)
 	}
 	sortImages(list)

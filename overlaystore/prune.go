@@ -104,7 +104,11 @@ func (p *prune) sweep(ctx context.Context) (err error) {
 	if err := p.look(ctx); err != nil {
 		return err
 	}
-	refs, images := p.choose()
+	images := p.choose()
+	refs, err := p.refs()
+	if err != nil {
+		return err
+	}
 	gone := p.unneeded()
 	if p.o.DryRun {
 		return nil
@@ -186,13 +190,10 @@ func (p *prune) measureIn(rel string) error {
 }
 
 // choose picks the images to drop, and returns the names of the files of their
-// references and records.
-func (p *prune) choose() (refs, records []string) {
+// records.
+func (p *prune) choose() (records []string) {
 	drop := func(i int) {
 		img := p.images[i]
-		for _, ref := range img.Refs {
-			refs = append(refs, refName(ref))
-		}
 		records = append(records, img.Manifest.Encoded()+jsonSuffix)
 		p.done.Images = append(p.done.Images, img)
 		p.images = slices.Delete(p.images, i, i+1)
@@ -203,7 +204,7 @@ func (p *prune) choose() (refs, records []string) {
 		}
 	}
 	if p.o.KeepStorage == 0 {
-		return refs, records
+		return records
 	}
 	slices.SortStableFunc(p.images, func(a, b Image) int { return b.Used.Compare(a.Used) })
 	for i := len(p.images) - 1; i >= 0 && p.kept() > max(p.o.KeepStorage, 0); i-- {
@@ -211,7 +212,16 @@ func (p *prune) choose() (refs, records []string) {
 			drop(i)
 		}
 	}
-	return refs, records
+	return records
+}
+
+// refs are the files of the references to what is dropped.
+func (p *prune) refs() ([]string, error) {
+	gone := map[digest.Digest]bool{}
+	for _, img := range p.done.Images {
+		gone[img.Manifest] = true
+	}
+	return p.s.imageRefs().Unneeded(gone)
 }
 
 // free reports whether nobody uses an image, and nobody has lately.

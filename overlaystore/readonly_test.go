@@ -15,6 +15,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/shortlink"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/platform"
 )
 
 // A store that nothing can be written to is read, verified and put together.
@@ -65,7 +66,7 @@ func readOnlyStore(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	img, err := s.Lookup("a")
+	img, err := s.Lookup("a", platform.Wanted{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,13 +10,10 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/stagingdir"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/internal/trash"
 )
-
-// stagingLock is held while a staging directory is made and not yet locked,
-// so that nobody takes it for one that a dead process left.
-const stagingLock = "staging"
 
 // reap clears away what processes that died have left: staging directories
 // and leases that nobody holds, trash, temporary files. It removes nothing
@@ -32,43 +29,14 @@ func (s *Store) reap(ctx context.Context) error {
 
 func (s *Store) reapStaging(ctx context.Context) error {
 	dir := s.dirs[storedirs.Staging]
-	names, err := fsat.Names(dir)
-	if err != nil || len(names) == 0 {
-		return err
-	}
-	unlock, err := durable.Lock(ctx, s.dirs[storedirs.Locks], stagingLock, durable.Exclusive, nil)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	for _, name := range names {
-		if err := s.reapDir(ctx, dir, name); err != nil {
-			return err
+	return stagingdir.Dead(ctx, dir, s.dirs[storedirs.Locks], func(name string) error {
+		s.log.Info("removing what an interrupted process left", "store", s.path, "staging", name)
+		_, err := trash.Move(ctx, dir, name, s.dirs[storedirs.Trash])
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // committed between the listing and the lock
 		}
-	}
-	return nil
-}
-
-// reapDir moves name in dir to the trash unless a living process holds it.
-func (s *Store) reapDir(ctx context.Context, dir *os.File, name string) error {
-	f, err := durable.OpenDirAt(dir, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
 		return err
-	}
-	defer f.Close()
-	free, err := durable.TryFlock(f, durable.Exclusive)
-	if err != nil || !free {
-		return err
-	}
-	s.log.Info("removing what an interrupted process left", "store", s.path, "staging", name)
-	_, err = trash.Move(ctx, dir, name, s.dirs[storedirs.Trash])
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // committed between the listing and the lock
-	}
-	return err
+	})
 }
 
 // reapTrash empties the trash; several processes may do so at once.
@@ -107,14 +75,7 @@ func (s *Store) reapUnsynced(ctx context.Context) error {
 			continue
 		}
 		s.log.Info("removing layers that an earlier boot did not sync", "store", s.path)
-		trashed, err := trash.Move(ctx, s.dirs[storedirs.Unsynced], name, s.dirs[storedirs.Trash])
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := s.emptyTrash(ctx, trashed); err != nil {
+		if err := s.Trash(ctx, s.dirs[storedirs.Unsynced], name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -4,9 +4,6 @@ package overlaystore
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,167 +11,201 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/imageref"
 	"github.com/layerctl/layerctl/internal/shortname"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/platform"
 )
 
-// refRecord is one file of refs/.
-type refRecord struct {
-	Ref      string        `json:"ref"`
-	Manifest digest.Digest `json:"manifest"`
+// Name is a reference to an image, and what the image was listed for there.
+type Name struct {
+	Ref      string           `json:"reference"`
+	Platform ocispec.Platform `json:"platform"`
 }
 
-const maxRef = 1 << 16
-
-// refName is the file of a reference: a hash, for a reference may hold
-// anything and be longer than a file name.
-func refName(ref string) string {
-	sum := sha256.Sum256([]byte(ref))
-	return hex.EncodeToString(sum[:]) + jsonSuffix
+// TagOptions say for what a reference names an image. The zero value names it
+// for its own platform.
+type TagOptions struct {
+	// Platform is what the image was listed for; nil means its own.
+	Platform *ocispec.Platform
+	// Wanted is what it was chosen for. From now on [Store.Lookup] finds it for
+	// that: images that fit better lose the reference, for the reference has
+	// moved on. Of the zero value none does.
+	Wanted platform.Wanted
 }
 
-// Tag makes ref name the image, durably, instead of whatever it named before.
-// The image must have been put.
-func (s *Store) Tag(ctx context.Context, ref string, manifest digest.Digest) error {
-	err := s.tag(ctx, ref, manifest)
+// Tag makes ref name the image, durably, for one platform: instead of whatever
+// it named for that before, and beside what it names for others. The image must
+// have been put.
+func (s *Store) Tag(ctx context.Context, ref string, manifest digest.Digest, o TagOptions) error {
+	err := s.tag(ctx, ref, manifest, o)
 	if err != nil {
 		return fmt.Errorf("tag %q: %w", ref, s.Explain(err))
 	}
 	return nil
 }
 
-func (s *Store) tag(ctx context.Context, ref string, manifest digest.Digest) error {
-	unlock, err := s.Share(ctx)
+func (s *Store) tag(ctx context.Context, ref string, manifest digest.Digest, o TagOptions) error {
+	unlock, err := s.shareRefs(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if _, err := s.Image(manifest); err != nil {
-		return err
-	}
-	raw, err := json.Marshal(refRecord{ref, manifest})
+	img, err := s.Image(manifest)
 	if err != nil {
 		return err
 	}
-	if len(raw) > maxRef {
-		return fmt.Errorf("it is %d bytes long", len(ref))
+	if o.Platform == nil {
+		o.Platform = platformOf(img)
 	}
-	return durable.WriteFile(ctx, s.dirs[storedirs.Refs], refName(ref), append(raw, '\n'), 0o600)
+	return s.imageRefs().Put(ctx, ref, manifest, o.Platform, o.Wanted)
 }
 
-// Lookup is the image that ref names, or ErrNotFound. The name of an image in
-// a registry may be short, as for a pull: "alpine:3.20".
-func (s *Store) Lookup(ref string) (Image, error) {
-	rec, err := s.named(ref)
+// refsLock is held while references are changed: what is written for one
+// platform depends on what is there for others.
+const refsLock = "refs"
+
+// shareRefs keeps prune away, and others from changing references.
+func (s *Store) shareRefs(ctx context.Context) (unlock func() error, err error) {
+	share, err := s.Share(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own, err := durable.Lock(ctx, s.dirs[storedirs.Locks], refsLock, durable.Exclusive, nil)
+	if err != nil {
+		return nil, errors.Join(err, share())
+	}
+	return func() error { return errors.Join(own(), share()) }, nil
+}
+
+// Lookup is the image that ref names for what is wanted, by the rules of
+// [platform.Choose]; the zero Wanted takes whatever ref names, if that is one
+// image. The name of an image in a registry may be short, as for a pull:
+// "alpine:3.20". The error is ErrNotFound where there is no such reference, and
+// a [platform.NoMatchError] where it names images for others only.
+func (s *Store) Lookup(ref string, w platform.Wanted) (Image, error) {
+	img, err := s.lookup(ref, w)
 	if err != nil {
 		return Image{}, fmt.Errorf("look up %q: %w", ref, err)
+	}
+	return img, nil
+}
+
+// LookupToRead is Lookup for who runs nothing of the image: where nothing fits
+// this machine, and nobody named a platform, the only one of that name will do.
+func (s *Store) LookupToRead(ref string, w platform.Wanted) (Image, error) {
+	img, err := s.Lookup(ref, w)
+	if !w.Named && errors.Is(err, platform.ErrNoMatch) {
+		if only, err := s.Lookup(ref, platform.Wanted{}); err == nil {
+			return only, nil
+		}
+	}
+	return img, err
+}
+
+func (s *Store) lookup(ref string, w platform.Wanted) (Image, error) {
+	named, err := s.imageRefs().Named(ref)
+	if full, parseErr := shortname.Parse(ref); parseErr == nil && errors.Is(err, fs.ErrNotExist) {
+		named, err = s.imageRefs().Named(full.String())
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return Image{}, ErrNotFound
+	}
+	if err != nil {
+		return Image{}, err
+	}
+	rec, err := imageref.Find(named, w)
+	if err != nil {
+		return Image{}, err
 	}
 	img, err := s.Image(rec.Manifest)
 	if err != nil {
-		return Image{}, fmt.Errorf("look up %q: %w", ref, err)
+		return Image{}, err
 	}
 	refs, err := s.refs()
-	if err != nil {
-		return Image{}, fmt.Errorf("look up %q: %w", ref, err)
+	if fsat.IsShortage(err) {
+		return Image{}, err
 	}
-	img.Refs = refs[img.Manifest]
+	img.name(refs)
 	s.Touch(img.Manifest)
 	return img, nil
 }
 
-// named is the record of ref, or else of what it is short for.
-func (s *Store) named(ref string) (refRecord, error) {
-	rec, err := s.ref(refName(ref))
-	if err == nil && rec.Ref == ref || err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return rec, err
-	}
-	if full, err := shortname.Parse(ref); err == nil && full.String() != ref {
-		return s.named(full.String())
-	}
-	return refRecord{}, ErrNotFound
+// imageRefs are the files of refs/.
+func (s *Store) imageRefs() imageref.Refs {
+	return imageref.Refs{Dir: s.dirs[storedirs.Refs], Platform: func(manifest digest.Digest) (*ocispec.Platform, bool) {
+		img, err := s.Image(manifest)
+		return platformOf(img), !errors.Is(err, ErrNotFound)
+	}}
 }
 
-func (s *Store) ref(file string) (refRecord, error) {
-	var rec refRecord
-	raw, err := storedirs.ReadFile(s.dirs[storedirs.Refs], file, maxRef)
-	if err != nil {
-		return rec, err
+// platformOf is what an image says that it is for; nil where it says nothing.
+func platformOf(img Image) *ocispec.Platform {
+	if img.Platform.OS == "" && img.Platform.Architecture == "" {
+		return nil
 	}
-	if err := json.Unmarshal(raw, &rec); err != nil {
-		return rec, fmt.Errorf("%w: reference record %s: %w", ErrDamaged, file, err)
-	}
-	return rec, nil
+	return &img.Platform
 }
 
 // refs are all references by the image that they name.
-func (s *Store) refs() (map[digest.Digest][]string, error) {
-	names, err := fsat.Names(s.dirs[storedirs.Refs])
-	if err != nil {
-		return nil, err
-	}
-	refs := map[digest.Digest][]string{}
-	var errs []error
-	for _, name := range names {
-		if strings.HasPrefix(name, durable.TempPrefix) {
-			continue
+func (s *Store) refs() (map[digest.Digest][]Name, error) {
+	records, err := s.imageRefs().List()
+	refs := map[digest.Digest][]Name{}
+	for _, r := range records {
+		name := Name{Ref: r.Ref}
+		if r.Platform != nil {
+			name.Platform = *r.Platform
 		}
-		rec, err := s.ref(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		refs[rec.Manifest] = append(refs[rec.Manifest], rec.Ref)
+		refs[r.Manifest] = append(refs[r.Manifest], name)
 	}
-	for _, list := range refs {
-		slices.Sort(list)
-	}
-	return refs, errors.Join(errs...)
+	return refs, err
 }
 
-// Remove takes the reference away, durably. What nothing else needs then goes
+// name fills in what the image is called.
+func (i *Image) name(refs map[digest.Digest][]Name) {
+	i.Names, i.Refs = refs[i.Manifest], nil
+	for _, n := range i.Names {
+		i.Refs = append(i.Refs, n.Ref)
+	}
+	i.Refs = slices.Compact(i.Refs)
+}
+
+// Remove takes the reference away from the image, durably; "" takes it away
+// from every image, whatever its records say. What nothing else needs then goes
 // with the next [Store.Prune]. The error is ErrNotFound where there is no such
 // reference, and ErrBusy when it is the last one of an image that is mounted.
-func (s *Store) Remove(ctx context.Context, ref string) error {
-	if err := s.remove(ctx, ref); err != nil {
+func (s *Store) Remove(ctx context.Context, ref string, manifest digest.Digest) error {
+	if err := s.remove(ctx, ref, manifest); err != nil {
 		return fmt.Errorf("remove %q: %w", ref, err)
 	}
 	return nil
 }
 
-func (s *Store) remove(ctx context.Context, ref string) error {
-	unlock, err := s.Share(ctx)
+func (s *Store) remove(ctx context.Context, ref string, manifest digest.Digest) error {
+	unlock, err := s.shareRefs(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	rec, err := s.ref(refName(ref))
+	err = s.imageRefs().Remove(ctx, ref, manifest, func(r imageref.Record) error { return s.refuseMounted(ctx, r) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrNotFound
 	}
-	if err != nil && !errors.Is(err, ErrDamaged) {
-		return err
-	}
-	if err == nil {
-		if err := s.refuseMounted(ctx, rec); err != nil {
-			return err
-		}
-	}
-	if err := durable.Remove(ctx, s.dirs[storedirs.Refs], refName(ref)); err != nil {
-		return err
-	}
-	return durable.SyncDir(ctx, s.dirs[storedirs.Refs])
+	return err
 }
 
-func (s *Store) refuseMounted(ctx context.Context, rec refRecord) error {
+// refuseMounted is for the record of the last reference to what is mounted.
+func (s *Store) refuseMounted(ctx context.Context, rec imageref.Record) error {
 	refs, err := s.refs()
-	if err != nil || len(refs[rec.Manifest]) > 1 {
+	if fsat.IsShortage(err) {
 		return err
+	}
+	if slices.ContainsFunc(refs[rec.Manifest], func(n Name) bool { return n.Ref != rec.Ref }) {
+		return nil
 	}
 	mounts, err := s.Mounts(ctx)
 	if err != nil {

@@ -4,7 +4,6 @@ package overlaystore
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/stagingdir"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 )
@@ -123,9 +123,15 @@ func (s *Store) stage(ctx context.Context, id digest.Digest, prefix string, lock
 }
 
 func (g *Staging) open(ctx context.Context) (err error) {
-	if err := g.makeDir(ctx); err != nil {
+	s := g.store
+	g.name, g.dir, err = stagingdir.Make(ctx, s.dirs[storedirs.Staging], s.dirs[storedirs.Locks], s.boot+"-")
+	if errors.Is(err, stagingdir.ErrTaken) {
+		err = ErrBusy
+	}
+	if err != nil {
 		return err
 	}
+	g.opened = time.Now()
 	if err := durable.Mkdir(ctx, g.dir, storedirs.LowerDir, 0o755); err != nil {
 		return err
 	}
@@ -156,30 +162,6 @@ func (g *Staging) openRecord() (err error) {
 	}
 	g.record = w
 	return g.record.Begin(g.files)
-}
-
-// makeDir makes and locks the staging directory while nobody reaps.
-func (g *Staging) makeDir(ctx context.Context) (err error) {
-	s := g.store
-	unlock, err := durable.Lock(ctx, s.dirs[storedirs.Locks], stagingLock, durable.Shared, nil)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	name := s.boot + "-" + rand.Text()
-	if err := durable.Mkdir(ctx, s.dirs[storedirs.Staging], name, 0o700); err != nil {
-		return err
-	}
-	g.name = name
-	if g.dir, err = durable.OpenDirAt(s.dirs[storedirs.Staging], name); err != nil {
-		return err
-	}
-	g.opened = time.Now()
-	locked, err := durable.TryFlock(g.dir, durable.Exclusive)
-	if err == nil && !locked {
-		err = ErrBusy
-	}
-	return err
 }
 
 // Dir is the lower dir to fill: empty, mode 0755. The staging owns it.

@@ -21,6 +21,7 @@ import (
 	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/platform"
 )
 
 // openStore opens a fresh store in a temporary directory.
@@ -75,7 +76,7 @@ func putImage(t testing.TB, s *Store, ref string, layers ...digest.Digest) Image
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Tag(t.Context(), ref, img.Manifest); err != nil {
+	if err := s.Tag(t.Context(), ref, img.Manifest, TagOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return img
@@ -190,7 +191,7 @@ func TestLayerComesAndGoes(t *testing.T) {
 		t.Errorf("staging it again: %v, want ErrExists", err)
 	}
 	img := putImage(t, s, "example.com/a:1", diffID)
-	found, err := s.Lookup("example.com/a:1")
+	found, err := s.Lookup("example.com/a:1", platform.Wanted{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,22 +200,22 @@ func TestLayerComesAndGoes(t *testing.T) {
 	}
 	putImage(t, s, "docker.io/library/alpine:3.20", diffID)
 	for _, short := range []string{"alpine:3.20", "docker.io/alpine:3.20", "index.docker.io/library/alpine:3.20"} {
-		if _, err := s.Lookup(short); err != nil {
+		if _, err := s.Lookup(short, platform.Wanted{}); err != nil {
 			t.Errorf("%q: %v", short, err)
 		}
 	}
 	for _, other := range []string{"alpine", "alpine:3.2", "example.com/alpine:3.20", "Not A Reference", ""} {
-		if _, err := s.Lookup(other); !errors.Is(err, ErrNotFound) {
+		if _, err := s.Lookup(other, platform.Wanted{}); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%q: %v, want ErrNotFound", other, err)
 		}
 	}
-	if err := s.Remove(t.Context(), "example.com/a:1"); err != nil {
+	if err := s.Remove(t.Context(), "example.com/a:1", ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Lookup("example.com/a:1"); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Lookup("example.com/a:1", platform.Wanted{}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("after the removal: %v, want ErrNotFound", err)
 	}
-	if err := s.Remove(t.Context(), "example.com/a:1"); !errors.Is(err, ErrNotFound) {
+	if err := s.Remove(t.Context(), "example.com/a:1", ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a second removal: %v, want ErrNotFound", err)
 	}
 }
@@ -259,7 +260,7 @@ func TestPutImageWantsItsLayers(t *testing.T) {
 	if _, err := s.PutImage(t.Context(), img); !errors.Is(err, ErrNotFound) {
 		t.Errorf("error %v, want ErrNotFound", err)
 	}
-	if err := s.Tag(t.Context(), "x", img.Manifest); !errors.Is(err, ErrNotFound) {
+	if err := s.Tag(t.Context(), "x", img.Manifest, TagOptions{}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("tag: error %v, want ErrNotFound", err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -180,8 +179,10 @@ func (s *Store) verifyRefs() error {
 		if fsat.IsShortage(err) {
 			return err
 		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("reference %q: %w: %w", strings.Join(names, ", "), ErrDamaged, err))
+		for _, n := range names {
+			if err != nil {
+				errs = append(errs, fmt.Errorf("reference %q: %w: %w", n.Ref, ErrDamaged, err))
+			}
 		}
 	}
 	return errors.Join(errs...)

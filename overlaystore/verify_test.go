@@ -309,7 +309,7 @@ func TestPrune(t *testing.T) {
 			t.Cleanup(func() { lease.Release() })
 		}, 0, "a b"},
 		{"a reference removed", PruneOptions{}, func() {
-			if err := s.Remove(t.Context(), "b"); err != nil {
+			if err := s.Remove(t.Context(), "b", ""); err != nil {
 				t.Fatal(err)
 			}
 		}, 30, "a"},
@@ -384,7 +384,7 @@ func TestLinksAreNotGivenTwice(t *testing.T) {
 			}
 			numbers[number] = target
 		}
-		if err := s.Remove(t.Context(), name); err != nil {
+		if err := s.Remove(t.Context(), name, ""); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.Prune(t.Context(), PruneOptions{}); err != nil {

@@ -25,6 +25,9 @@ type NoMatchError struct {
 // linux/arm/v7: needs ARMv7, and this machine is ARMv6".
 func (e *NoMatchError) Error() string {
 	s := "no image for " + e.Wanted.String()
+	if e.Wanted.IsZero() {
+		s = "no platform was named"
+	}
 	there := e.Platforms()
 	if len(there) == 0 && slices.ContainsFunc(e.Verdicts, func(v Verdict) bool { return v.Reason == oldManifest }) {
 		return s + ": what it names " + oldManifest

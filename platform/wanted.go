@@ -55,6 +55,11 @@ func ParseWanted(s string) (Wanted, error) {
 // String names the platform: "linux/arm/v7".
 func (w Wanted) String() string { return Format(w.Platform) }
 
+// IsZero says that nothing is wanted: whatever there is will do.
+func (w Wanted) IsZero() bool {
+	return w.Platform.OS == "" && w.Platform.Architecture == "" && !w.Named && w.Other == nil
+}
+
 // self is how a reason names it.
 func (w Wanted) self() string {
 	if w.Named {

@@ -50,7 +50,7 @@ func runBundle(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, store) }()
-	image, name, err := setup.Lookup(store, args[0])
+	image, name, err := setup.Lookup(c, store, args[0])
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func inspectStored(c *cli.Context, ref, form string) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, store) }()
-	image, name, err := setup.Lookup(store, ref)
+	image, name, err := setup.LookupToRead(c, store, ref)
 	if err != nil {
 		return err
 	}

@@ -69,11 +69,11 @@ func runMount(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, store) }()
-	image, name, err := setup.LookupStored(store, args[0])
+	image, name, err := setup.LookupStored(c, store, args[0])
 	if err != nil {
 		return err
 	}
-	options.Name, options.Target = name, target
+	options.Name, options.Platform, options.Target = name, c.String("platform"), target
 	if !printing {
 		if done, err := isMounted(c, store, image, target); err != nil || done {
 			return err

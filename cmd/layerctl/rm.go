@@ -9,7 +9,7 @@ import (
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
-	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 func rmCommand() *cli.Command {
@@ -33,9 +33,11 @@ func runRm(c *cli.Context) (err error) {
 	defer func() { err = setup.Closing(err, store) }()
 	var errs []error
 	for _, arg := range refs {
-		ref, err := registry.Parse(arg)
+		image, name, err := setup.LookupToRead(c, store, arg)
 		if err == nil {
-			err = store.Remove(c.Context, ref.String())
+			err = store.Remove(c.Context, name, image.Manifest)
+		} else if errors.Is(err, overlaystore.ErrDamaged) {
+			err = store.Remove(c.Context, name, "") // nobody can tell any more what it names
 		}
 		errs = append(errs, failure.Concerns(arg, err))
 	}

@@ -43,7 +43,7 @@ func runVerify(c *cli.Context) (err error) {
 	defer func() { err = setup.Closing(err, store) }()
 	options := overlaystore.VerifyOptions{Quick: c.Bool("quick"), Jobs: c.Int("jobs")}
 	for _, arg := range c.Args().Slice() {
-		image, _, err := setup.Lookup(store, arg)
+		image, _, err := setup.LookupToRead(c, store, arg)
 		if err != nil {
 			return err
 		}

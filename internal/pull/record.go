@@ -64,7 +64,15 @@ func (p *Pull) record(ctx context.Context, r source.Resolution, i source.Image) 
 	if err != nil {
 		return overlaystore.Image{}, err
 	}
-	return img, p.store.Tag(ctx, r.Reference.String(), img.Manifest)
+	wanted, err := p.source.Wanted()
+	if err != nil {
+		return overlaystore.Image{}, err
+	}
+	o := overlaystore.TagOptions{Wanted: wanted}
+	if r.Root.Digest != r.Manifest.Digest {
+		o.Platform = r.Manifest.Platform // what the index says, by which it was chosen
+	}
+	return img, p.store.Tag(ctx, r.Reference.String(), img.Manifest, o)
 }
 
 // nameable refuses an image that the store has no name for, before anything

@@ -108,6 +108,9 @@ func (s *Source) Reference() registry.Reference { return s.remote.Reference() }
 // Name is the reference as its user wrote it.
 func (s *Source) Name() string { return s.options.Name }
 
+// Wanted is what images are chosen for.
+func (s *Source) Wanted() (platform.Wanted, error) { return s.options.Wanted() }
+
 // Traffic is [registry.Source.Traffic].
 func (s *Source) Traffic() []registry.Traffic { return s.remote.Traffic() }
 

@@ -156,6 +156,9 @@ func (h *MountCall) option(o string) (err error) {
 		h.upper, err = helperDir(o)
 	case key == "work":
 		h.work, err = helperDir(o)
+	case key == "platform":
+		value, err = url.PathUnescape(value)
+		h.global = append(h.global, "--platform", value)
 	case key == "driver":
 		h.local = append(h.local, "--driver", value)
 	case key == "option":

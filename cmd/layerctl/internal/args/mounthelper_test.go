@@ -21,6 +21,8 @@ func TestMountHelperArgs(t *testing.T) {
 		{"alpine /mnt -s -o bogus", "mount --once -- alpine /mnt", ""},
 		{"alpine /mnt -o ro,upper=/u,work=/w", "", "exclude each other"},
 		{"alpine /mnt -r -o upper=/u,work=/w", "", "exclude each other"},
+		{"alpine /mnt -o store=/s,platform=linux/arm%2Fv7", `--store /s --platform linux/arm/v7 mount --once -- alpine /mnt`, ""},
+		{"alpine /mnt -o platform=%zz", "", "invalid URL escape"},
 		{"alpine /mnt -o store=relative", "", "no absolute path"},
 		{"alpine /mnt -o store=/%zz", "", "no absolute path"},
 		{"alpine /mnt -N /proc/1/ns/mnt", "", "another namespace"},

@@ -11,6 +11,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -34,21 +35,43 @@ func Arguments(c *cli.Context, least, most int, names string) ([]string, error) 
 	}
 }
 
-// Lookup finds a stored image by what a user calls it.
-func Lookup(store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
+// wanted is what the global flags choose images for.
+func wanted(c *cli.Context) (platform.Wanted, error) {
+	if spec := c.String("platform"); spec != "" {
+		return platform.ParseWanted(spec)
+	}
+	return platform.Detect(platform.Inputs{Userland: platform.Userland(c.String("userland"))}).Wanted(), nil
+}
+
+// Lookup finds the stored image that is to run, by what a user calls it.
+func Lookup(c *cli.Context, store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
+	return lookup(c, arg, store.Lookup)
+}
+
+// LookupToRead is Lookup for who only looks at the image: the only one of its
+// name need not fit this machine.
+func LookupToRead(c *cli.Context, store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
+	return lookup(c, arg, store.LookupToRead)
+}
+
+func lookup(c *cli.Context, arg string, in func(string, platform.Wanted) (overlaystore.Image, error)) (overlaystore.Image, string, error) {
 	ref, err := registry.Parse(arg)
 	if err != nil {
 		return overlaystore.Image{}, "", err
 	}
-	image, err := store.Lookup(ref.String())
+	w, err := wanted(c)
+	if err != nil {
+		return overlaystore.Image{}, "", err
+	}
+	image, err := in(ref.String(), w)
 	return image, ref.String(), failure.Concerns(arg, err)
 }
 
 // LookupStored is Lookup for a manifest's digest as well.
-func LookupStored(store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
+func LookupStored(c *cli.Context, store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
 	manifest, err := digest.Parse(arg)
 	if err != nil {
-		return Lookup(store, arg)
+		return Lookup(c, store, arg)
 	}
 	image, err := store.Image(manifest)
 	return image, "", err

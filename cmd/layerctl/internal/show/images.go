@@ -15,30 +15,33 @@ import (
 // Image is an image in the output of images --json.
 type Image struct {
 	overlaystore.Image
-	References []string  `json:"references"`
-	LastUsed   time.Time `json:"used"`
+	References []string `json:"references"`
+	// Names are the references with what the image was listed for there, which
+	// --platform chooses by.
+	Names    []overlaystore.Name `json:"names"`
+	LastUsed time.Time           `json:"used"`
 }
 
 // NewImage is an image of the store as JSON has it.
 func NewImage(i overlaystore.Image) Image {
-	return Image{i, append([]string{}, i.Refs...), i.Used}
+	return Image{i, append([]string{}, i.Refs...), append([]overlaystore.Name{}, i.Names...), i.Used}
 }
 
-// refsOf are the image's references for a table: one row at the least.
-func refsOf(i overlaystore.Image) []string {
-	if len(i.Refs) == 0 {
-		return []string{"-"}
+// namesOf are the image's references for a table: one row at the least.
+func namesOf(i overlaystore.Image) []overlaystore.Name {
+	if len(i.Names) == 0 {
+		return []overlaystore.Name{{Ref: "-", Platform: i.Platform}}
 	}
-	return i.Refs
+	return i.Names
 }
 
-// Images prints a row a reference.
+// Images prints a row a reference and platform.
 func Images(w io.Writer, images []overlaystore.Image) error {
 	table := terminal.NewTable(w)
 	table.Row("REFERENCE", "PLATFORM", "MANIFEST", "LAYERS", "SIZE", "PULLED")
 	for _, i := range images {
-		for _, ref := range refsOf(i) {
-			table.Row(ref, platform.Format(i.Platform),
+		for _, name := range namesOf(i) {
+			table.Row(name.Ref, platform.Format(name.Platform),
 				terminal.Short(i.Manifest), len(i.Layers), terminal.Bytes(i.Size), i.Created.UTC().Format("2006-01-02 15:04"))
 		}
 	}
@@ -48,16 +51,16 @@ func Images(w io.Writer, images []overlaystore.Image) error {
 // Usage prints what the images take on the disk; used is told from now.
 func Usage(w io.Writer, u overlaystore.Usage, now time.Time) error {
 	table := terminal.NewTable(w)
-	table.Row("REFERENCE", "MANIFEST", "SIZE", "SHARED", "OWN", "USED")
+	table.Row("REFERENCE", "PLATFORM", "MANIFEST", "SIZE", "SHARED", "OWN", "USED")
 	for _, i := range u.Images {
-		for _, ref := range refsOf(i.Image) {
-			table.Row(ref, terminal.Short(i.Manifest),
+		for _, name := range namesOf(i.Image) {
+			table.Row(name.Ref, platform.Format(name.Platform), terminal.Short(i.Manifest),
 				terminal.Bytes(i.Bytes), terminal.Bytes(i.Shared), terminal.Bytes(i.Own), ago(i.Used, now))
 		}
 	}
 	table.Row()
-	table.Row(fmt.Sprint(u.Layers, " layers"), "", terminal.Bytes(u.Bytes), "", "", "")
-	table.Row("reclaimable", "", terminal.Bytes(u.Reclaimable), "", "", "")
+	table.Row(fmt.Sprint(u.Layers, " layers"), "", "", terminal.Bytes(u.Bytes), "", "", "")
+	table.Row("reclaimable", "", "", terminal.Bytes(u.Reclaimable), "", "", "")
 	return table.Flush()
 }
 
