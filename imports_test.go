@@ -133,7 +133,6 @@ var owners = map[string]string{
 	"github.com/mikelolasagasti/xz":          "registry/internal/local",
 	"github.com/containerd/platforms":        "platform",
 	"github.com/urfave/cli":                  "cmd/layerctl",
-	"github.com/vbauerster/mpb":              "cmd/layerctl/internal/progress",
 }
 
 // TestImportsGoDownwards fails for an import that the table does not permit, for

@@ -101,6 +101,9 @@ type Options struct {
 	// such as a credential helper that fails: each text once, from any
 	// goroutine. nil means no.
 	OnWarning func(text string)
+	// OnRetry is called before each pause after which hosts are asked again, and
+	// when what was waited for comes, from any goroutine. nil means no.
+	OnRetry func(Retry)
 	// Logger tells of retries and of hosts that failed; nil is silent.
 	Logger *slog.Logger
 
@@ -116,6 +119,9 @@ type Login struct{ Username, Password string }
 
 // Request tells of a request that was answered, or was not.
 type Request = transport.Request
+
+// Retry tells of a pause before hosts are asked again, and of its end.
+type Retry = remote.Retry
 
 // Traffic is what one host has sent.
 type Traffic = remote.Traffic
@@ -187,8 +193,9 @@ func (o Options) remote() remote.Options {
 		Transport: transport.Options{
 			Base: o.Transport, StreamBuffer: o.StreamBuffer, OnRequest: o.OnRequest,
 		},
-		Warn:   once(o.OnWarning),
-		Logger: o.Logger,
+		OnRetry: o.OnRetry,
+		Warn:    once(o.OnWarning),
+		Logger:  o.Logger,
 	}
 }
 

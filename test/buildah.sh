@@ -55,7 +55,7 @@ buildah commit -q "$container" localhost/top >/dev/null
 for image in built marked top; do
   buildah push -q "localhost/$image" "oci:$work/$image:it" >/dev/null
   mkdir "$work/$image.mounted"
-  sh -c "$("$layerctl" pull -q --store "$work/store" --target "$work/$image.mounted" "oci:$work/$image:it")"
+  sh -c "$("$layerctl" pull -q --print-line --store "$work/store" --target "$work/$image.mounted" "oci:$work/$image:it")"
   root=$(buildah mount "$(buildah from --pull-never "localhost/$image")")
   same "$root" "$work/$image.mounted"
   mkdir "$work/$image.tree"

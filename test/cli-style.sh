@@ -13,7 +13,7 @@ sections=${*:-help messages}
 # Each help text.
 help() {
   local command text commands
-  commands=$("$layerctl" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\)  .*/\1/p')
+  commands=$("$layerctl" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\)  .*/\1/p' | grep -v '^help$')
   [ "$(wc -w <<<"$commands")" -gt 20 ]
   for command in '' $commands; do
     # shellcheck disable=SC2086

@@ -74,7 +74,7 @@ func runExport(c *cli.Context) (err error) {
 			}
 		}
 		return err
-	})
+	}, setup.Retrying(show))
 }
 
 func exportOptions(c *cli.Context) (layerctl.ExportOptions, error) {

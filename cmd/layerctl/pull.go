@@ -24,15 +24,16 @@ import (
 func pullCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "pull",
-		Usage:     "fetch, unpack and commit images, and print the mount line of each",
+		Usage:     "fetch, unpack and commit images, and print the mount line of one",
 		ArgsUsage: "REF…",
 		Flags: append(setup.LimitFlags(),
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "pull what `LIST` names, - for standard input"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "fetch no layer, tell what would be fetched"},
 			&cli.BoolFlag{Name: "keep-blobs", Usage: "keep the compressed layers in the cache too, DIR/blobs of the store"},
+			&cli.BoolFlag{Name: "print-line", Usage: "print the mount line of each, with --quiet too"},
+			targetFlag(),
 			setup.JobsFlag(),
 			setup.DevicesFlag(),
-			targetFlag(),
 		),
 		Action: runPull,
 	}
@@ -71,12 +72,12 @@ func runPull(c *cli.Context) (err error) {
 	defer func() { err = setup.Closing(err, store) }()
 	hear := func(e layerctl.Event) { show.Event(e.Reference, e) }
 	if c.Bool("dry-run") {
-		hear = nil
+		show, hear = progress.None{}, nil
 	}
 	return setup.WithClient(c, setup.References(list), func(l *layerctl.Client) error {
-		p := &puller{Context: c, client: l, store: store, show: show, target: target}
+		p := &puller{Context: c, client: l, store: store, show: show, target: target, lines: printsLines(c, list)}
 		return p.all(list)
-	}, setup.Resources(c, hear), func(o *layerctl.Options) { o.Devices = nodes })
+	}, setup.Resources(c, hear), setup.Retrying(show), func(o *layerctl.Options) { o.Devices = nodes })
 }
 
 // puller pulls one image after the other.
@@ -86,14 +87,26 @@ type puller struct {
 	store  *overlaystore.Store
 	show   progress.Display
 	target string
+	lines  bool // whether mount lines are printed
+}
+
+// printsLines says whether standard output was asked for: with --print-line or
+// --json; or else by the pull of one image that is not to be quiet.
+func printsLines(c *cli.Context, list []args.Listed) bool {
+	return c.Bool("print-line") || c.Bool("json") || len(list) == 1 && !c.Bool("quiet")
 }
 
 // all pulls each; where there are several, each failure is told of at once.
 func (p *puller) all(list []args.Listed) error {
 	var first error
 	failed := 0
-	for _, l := range list {
+	defer p.show.Summary()
+	for i, l := range list {
+		p.show.Begin(l.Ref, i+1, len(list))
 		err := failure.Concerns(l.Ref, p.one(l))
+		if err != nil {
+			p.show.Failed(exitCode(err), failure.Line(err, p.Bool("verbose")))
+		}
 		switch {
 		case err == nil:
 			continue
@@ -177,6 +190,9 @@ func (p *puller) pulled(ref string, pulled layerctl.Pulled) error {
 		if err := tellNotes(terminal.NewConsole(p.App.ErrWriter), p.store, pulled.Image); err != nil {
 			return err
 		}
+	}
+	if !p.lines {
+		return nil
 	}
 	name := pulled.Reference.String()
 	mount, err := overlaymount.Assemble(p.Context.Context, p.store, pulled.Image, overlaymount.Options{Name: name})

@@ -54,5 +54,5 @@ func readRootFS(c *cli.Context, ref string, use rootfsReader) (err error) {
 	return with(c, []string{ref}, func(l *layerctl.Client) error {
 		defer show.Finish()
 		return use(l, o)
-	}, setup.Resources(c, func(e layerctl.Event) { show.Event(ref, e) }))
+	}, setup.Resources(c, func(e layerctl.Event) { show.Event(ref, e) }), setup.Retrying(show))
 }

@@ -69,7 +69,7 @@ func runUnpack(c *cli.Context) (err error) {
 			return explainOwners(err, options)
 		}
 		return tellUnpacked(c, unpacked)
-	})
+	}, setup.Retrying(show))
 }
 
 func unpackOptions(c *cli.Context) (layerctl.UnpackOptions, error) {

@@ -78,7 +78,7 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 	err = setup.WithClient(c, refs, func(l *layerctl.Client) (err error) {
 		repaired, err = l.Repair(c.Context, store, report)
 		return err
-	}, setup.Resources(c, func(e layerctl.Event) { show.Event("", e) }))
+	}, setup.Resources(c, func(e layerctl.Event) { show.Event("", e) }), setup.Retrying(show))
 	show.Finish()
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ type Options struct {
 	Ranges       int
 	Chunk        int64 // the size of a range
 	Transport    transport.Options
+	OnRetry      func(Retry)
 	Warn         func(text string) // tells the user what stops nothing
 	Logger       *slog.Logger
 }

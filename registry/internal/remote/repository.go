@@ -75,6 +75,7 @@ func (r *Repository) try(ctx context.Context, byDigest bool, ask func(*route) er
 		}
 		if err = ask(rt); err == nil {
 			rt.peer.mark(true)
+			a.answered()
 			return nil
 		}
 		a.failed(rt, err)

@@ -41,6 +41,23 @@ type attempts struct {
 	waited time.Duration
 	errs   map[*route]error
 	last   *route // whose error came last
+	told   bool   // of a pause, and not yet of its end
+}
+
+// Retry tells of a pause before hosts are asked again, and of its end.
+type Retry struct {
+	// Host is the one that failed last.
+	Host string
+	// Round is how many rounds over all hosts brought nothing, of the Rounds
+	// after which it is given up.
+	Round, Rounds int
+	// Wait is the pause.
+	Wait time.Duration
+	// Err is why Host failed; nil says that what was waited for comes again.
+	Err error
+	// Status is the HTTP status of an answer that is to come later; 0 where none
+	// came.
+	Status int
 }
 
 func newAttempts(o *Options, log *slog.Logger, routes []*route) *attempts {
@@ -88,10 +105,33 @@ func (a *attempts) failed(rt *route, err error) {
 // for. They renew the patience if they came at the least rate at which a
 // connection is let live.
 func (a *attempts) progressed(n int, waited time.Duration) {
+	a.answered()
 	a.gained += int64(n)
 	a.waited += waited
 	if float64(a.gained) >= a.leastRate()*a.waited.Seconds() {
 		a.round, a.queue, a.gained, a.waited = 0, nil, 0, 0
+	}
+}
+
+// tell tells of a pause.
+func (a *attempts) tell(wait time.Duration, rounds int) {
+	if a.o.OnRetry == nil {
+		return
+	}
+	a.told = true
+	r := Retry{Host: a.last.peer.host, Round: a.round, Rounds: rounds, Wait: wait, Err: a.errs[a.last]}
+	var status *transport.StatusError
+	if errors.As(r.Err, &status) {
+		r.Status = status.Status
+	}
+	a.o.OnRetry(r)
+}
+
+// answered tells of the end of a pause that was told of.
+func (a *attempts) answered() {
+	if a.told {
+		a.told = false
+		a.o.OnRetry(Retry{Host: a.last.peer.host})
 	}
 }
 
@@ -161,6 +201,7 @@ func (a *attempts) pause(ctx context.Context, live []*route) error {
 		return nil
 	}
 	a.log.Warn("wait before the next try", "wait", wait, "err", a.errs[a.last])
+	a.tell(wait, a.patience(live))
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {

@@ -33,7 +33,8 @@ func TestPatience(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				o := Options{Retries: 10, Backoff: 250 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}
+				var told []Retry
+				o := Options{Retries: 10, Backoff: 250 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), OnRetry: func(r Retry) { told = append(told, r) }}
 				rt := &route{peer: &peer{host: "h", answered: !tt.stranger}}
 				a := newAttempts(&o, o.Logger, []*route{rt})
 				start, rounds := time.Now(), 0
@@ -50,6 +51,24 @@ func TestPatience(t *testing.T) {
 				}
 				if rounds != tt.rounds {
 					t.Errorf("got %d rounds, want %d", rounds, tt.rounds)
+				}
+				var waits time.Duration
+				for i, r := range told {
+					waits += r.Wait
+					if r.Host != "h" || r.Err == nil || i > 0 && (r.Round != told[i-1].Round+1 || r.Rounds != told[0].Rounds) {
+						t.Errorf("told %d times, the last of %+v", i, r)
+					}
+				}
+				if waits != time.Since(start) {
+					t.Errorf("told of %v, waited %v", waits, time.Since(start))
+				}
+				if len(told) == 0 {
+					return
+				}
+				a.progressed(1, 0)
+				a.progressed(1, 0)
+				if last := told[len(told)-1]; last != (Retry{Host: "h"}) || told[len(told)-2].Err == nil {
+					t.Errorf("the end is told as %+v", last)
 				}
 			})
 		})

@@ -21,13 +21,16 @@ import (
 type jsonLines struct {
 	mu    sync.Mutex
 	w     io.Writer
-	meter meter
+	pull  *pull
+	ref   string // of the image that was last
 	shown map[digest.Digest]int64
 }
 
 type line struct {
-	Ref    string        `json:"ref"`
+	Ref    string        `json:"ref,omitempty"`
 	Event  string        `json:"event"`
+	Image  int           `json:"image,omitempty"`
+	Images int           `json:"images,omitempty"`
 	Layer  digest.Digest `json:"layer,omitempty"`
 	Number int           `json:"number,omitempty"`
 	Of     int           `json:"of,omitempty"`
@@ -37,13 +40,37 @@ type line struct {
 	Left   *int64        `json:"left,omitempty"`
 	Host   string        `json:"host,omitempty"`
 	Bytes  *int64        `json:"bytes,omitempty"`
+	Round  int           `json:"round,omitempty"`
+	Rounds int           `json:"rounds,omitempty"`
+	// In seconds.
+	Wait    *float64 `json:"wait,omitempty"`
+	Seconds *float64 `json:"seconds,omitempty"`
+	Cause   string   `json:"cause,omitempty"`
+	Code    int      `json:"code,omitempty"`
+	Message string   `json:"message,omitempty"`
+	// Of a summary.
+	Failed  *int `json:"failed,omitempty"`
+	Fetched *int `json:"fetched,omitempty"`
+	Present *int `json:"present,omitempty"`
+}
+
+func (p *jsonLines) write(l line) {
+	// Nothing can be done about a standard error that does not take a line.
+	_ = terminal.WriteJSONLine(p.w, l)
+}
+
+func (p *jsonLines) Begin(ref string, number, of int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pull.begin(ref, number, of)
+	p.write(line{Ref: ref, Event: "begin", Image: number, Images: of})
 }
 
 func (p *jsonLines) Event(ref string, e progress.Event) {
 	said := line{Ref: ref, Layer: e.Layer.Digest, Number: e.Number, Of: e.Of, Size: e.Layer.Size}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.meter.event(e)
+	p.pull.event(ref, e)
 	switch e.Kind {
 	case progress.LayerPresent:
 		said.Event = "present"
@@ -62,14 +89,13 @@ func (p *jsonLines) Event(ref string, e progress.Event) {
 			return
 		}
 		said.Event, said.Offset = "progress", &e.Offset
-		said.Rate = int64(p.meter.rate())
-		if left := p.meter.left(); left >= 0 {
+		said.Rate = int64(p.pull.image.meter.rate())
+		if left := p.pull.image.meter.left(); left >= 0 {
 			seconds := int64(left.Seconds())
 			said.Left = &seconds
 		}
 	}
-	// Nothing can be done about a standard error that does not take a line.
-	_ = terminal.WriteJSONLine(p.w, said)
+	p.write(said)
 }
 
 // isNews thins the progress of a layer out to one line a percent.
@@ -85,16 +111,47 @@ func (p *jsonLines) isNews(e progress.Event) bool {
 	return true
 }
 
+func (p *jsonLines) Retry(r registry.Retry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lasted, news := p.pull.retry(r)
+	if !news {
+		return
+	}
+	ref, wait, seconds := p.pull.image.ref, r.Wait.Seconds(), lasted.Seconds()
+	if r.Err == nil {
+		p.write(line{Ref: ref, Event: "resume", Host: r.Host, Seconds: &seconds})
+		return
+	}
+	p.write(line{Ref: ref, Event: "retry", Host: r.Host, Round: r.Round, Rounds: r.Rounds, Wait: &wait, Cause: cause(r)})
+}
+
 func (p *jsonLines) Finish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.meter, p.shown = meter{now: p.meter.now}, nil
+	p.ref, p.shown = p.pull.image.ref, nil
+	p.pull.finish()
 }
 
 func (p *jsonLines) Traffic(ref string, sent []registry.Traffic) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range sent {
-		_ = terminal.WriteJSONLine(p.w, line{Ref: ref, Event: "traffic", Host: t.Host, Bytes: &t.Bytes})
+		p.write(line{Ref: ref, Event: "traffic", Host: t.Host, Bytes: &t.Bytes})
 	}
+}
+
+func (p *jsonLines) Failed(code int, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pull.failed++
+	p.write(line{Ref: p.ref, Event: "error", Code: code, Message: text})
+}
+
+func (p *jsonLines) Summary() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.pull
+	seconds := t.now().Sub(t.began).Seconds()
+	p.write(line{Event: "summary", Images: t.images, Failed: &t.failed, Fetched: &t.fetched, Present: &t.present, Bytes: &t.bytes, Seconds: &seconds})
 }

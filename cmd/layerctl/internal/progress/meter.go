@@ -18,7 +18,7 @@ const rateWindow = 15 * time.Second
 
 // meter knows how far a pull is, how fast it goes, and how long it will take.
 type meter struct {
-	now     func() time.Time // nil is time.Now
+	now     func() time.Time
 	total   int64
 	offset  map[digest.Digest]int64
 	got     int64
@@ -60,15 +60,8 @@ func (m *meter) add(e progress.Event) {
 	}
 }
 
-func (m *meter) time() time.Time {
-	if m.now == nil {
-		return time.Now()
-	}
-	return m.now()
-}
-
 func (m *meter) sample() {
-	now := m.time()
+	now := m.now()
 	if n := len(m.samples); n > 0 && now.Sub(m.samples[n-1].at) < time.Second {
 		return
 	}
@@ -83,7 +76,7 @@ func (m *meter) rate() float64 {
 	if len(m.samples) == 0 {
 		return 0
 	}
-	seconds := m.time().Sub(m.samples[0].at).Seconds()
+	seconds := m.now().Sub(m.samples[0].at).Seconds()
 	if seconds < 1 {
 		return 0
 	}
@@ -99,15 +92,19 @@ func (m *meter) left() time.Duration {
 	return time.Duration(float64(m.total-m.got) / rate * float64(time.Second)).Round(time.Second)
 }
 
+// percent is how much of what is known to come has come.
+func (m *meter) percent() int64 {
+	if m.total <= 0 {
+		return 100
+	}
+	return m.got * 100 / m.total
+}
+
 // String is for a line of a log.
 func (m *meter) String() string {
-	percent := int64(100)
-	if m.total > 0 {
-		percent = m.got * 100 / m.total
-	}
-	text := fmt.Sprintf("%s of %s, %d %%", terminal.Bytes(m.got), terminal.Bytes(m.total), percent)
+	text := fmt.Sprintf("%d %% of %s", m.percent(), terminal.Bytes(m.total))
 	if left := m.left(); left >= 0 {
-		text += fmt.Sprintf(", %s/s, %s left", terminal.Bytes(int64(m.rate())), left)
+		text += fmt.Sprintf(", %s/s, %s left", terminal.Bytes(int64(m.rate())), span(left))
 	}
 	return text
 }

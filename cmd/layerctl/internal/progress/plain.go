@@ -13,45 +13,90 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// plainEvery is how often a log hears how far a pull is.
-const plainEvery = 10 * time.Second
+// plainEvery is how often a log hears how far a pull is, where nothing else
+// happens.
+const plainEvery = 30 * time.Second
 
-// plain writes a line when a layer starts and when it is done, and in
-// between how far all is, how fast it goes and how long it will take.
+// plain writes a line at each change, with the reference: when an image begins,
+// when a layer begins and is done, when a host fails and comes back. In between
+// it tells how far all is, how fast it goes and how long it will take.
 type plain struct {
 	console *terminal.Console
 	mu      sync.Mutex
-	meter   meter
+	pull    *pull
 	told    time.Time
 }
 
-func (p *plain) Event(_ string, e progress.Event) {
-	if what := describe(e); what != "" {
-		p.console.Say("%s", what)
-	}
+func (p *plain) Begin(ref string, number, of int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.meter.event(e) {
+	p.pull.begin(ref, number, of)
+	if of > 1 {
+		p.console.Say("%s: image %d of %d", ref, number, of)
+	}
+}
+
+func (p *plain) Event(ref string, e progress.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if what := describe(e); what != "" {
+		p.say(ref, what)
+	}
+	if !p.pull.event(ref, e) {
 		return
 	}
-	now := p.meter.time()
+	now := p.pull.now()
 	if p.told.IsZero() {
 		p.told = now
 	}
 	if now.Sub(p.told) >= plainEvery {
 		p.told = now
-		p.console.Say("%s", &p.meter)
+		p.say(ref, p.pull.image.meter.String())
 	}
+}
+
+func (p *plain) Retry(r registry.Retry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lasted, news := p.pull.retry(r)
+	switch {
+	case !news:
+	case r.Err == nil:
+		p.say(p.pull.image.ref, fmt.Sprintf("%s answers again, after %s", r.Host, span(lasted)))
+	default:
+		p.say(p.pull.image.ref, fmt.Sprintf("%s: %s", r.Host, retrying(r, r.Wait)))
+	}
+}
+
+// say is a line about an image.
+func (p *plain) say(ref, text string) {
+	if ref != "" {
+		text = ref + ": " + text
+	}
+	p.console.Say("%s", text)
 }
 
 func (p *plain) Finish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.meter, p.told = meter{now: p.meter.now}, time.Time{}
+	p.pull.finish()
+	p.told = time.Time{}
 }
 
 func (p *plain) Traffic(ref string, sent []registry.Traffic) {
 	tellTraffic(p.console, ref, sent)
+}
+
+func (p *plain) Failed(int, string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pull.failed++
+}
+
+func (p *plain) Summary() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.console.Say("%s", p.pull.summary())
 }
 
 // tellTraffic is one line for a person.

@@ -4,15 +4,18 @@ package setup
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
 )
 
-// NewProgress makes what --progress and --quiet ask for.
+// NewProgress makes what --progress and --quiet ask for. What draws on standard
+// error is what lines go to from then on.
 func NewProgress(c *cli.Context) (progress.Display, error) {
 	mode := c.String("progress")
 	if c.Bool("quiet") {
@@ -25,5 +28,13 @@ func NewProgress(c *cli.Context) (progress.Display, error) {
 			Advice:  "it is one of " + strings.Join(progress.Modes(), ", "),
 		}
 	}
+	if above, ok := show.(io.Writer); ok {
+		c.App.ErrWriter = above
+	}
 	return show, nil
+}
+
+// Retrying has the display tell of pauses between tries.
+func Retrying(show progress.Display) Option {
+	return func(o *layerctl.Options) { o.Registry.OnRetry = show.Retry }
 }
