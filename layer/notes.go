@@ -8,7 +8,7 @@ const (
 	NoteDuplicate      = "duplicate-path"        // a path came twice; the last one won
 	NoteDevice         = "device-skipped"        // a device node that may not be made here
 	NoteNullDevice     = "null-device-dropped"   // a character device 0/0, which would be a whiteout
-	NoteLinkEarly      = "link-before-target"    // a hard link that stands before its target, and means a lower layer's file
+	NoteLinkEarly      = "link-before-target"    // a hard link to a lower file whose name the layer makes, deletes or hides later
 	NoteWhiteoutForm   = "whiteout-form"         // a whiteout that is no empty regular file
 	NoteWhiteoutBelow  = "whiteout-below-nondir" // a whiteout below a symlink or file, where nothing is left to hide
 	NoteAUFS           = "aufs-metadata"         // .wh..wh.aufs, .wh..wh.orph, .wh..wh.plnk

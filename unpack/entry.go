@@ -34,7 +34,7 @@ func (u *unpacker) entry() error {
 	}
 	switch k {
 	case entryname.AUFS:
-		return u.note(layer.NoteAUFS)
+		return u.aufs(path)
 	case entryname.Whiteout, entryname.Opaque:
 		return u.mark(path, k)
 	}

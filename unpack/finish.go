@@ -16,6 +16,9 @@ import (
 // that an opaque directory does not hide, which hardlinks lead to a lower
 // layer, and what had to wait for the directories to be full.
 func (u *unpacker) finish() error {
+	if err := u.dropStore(); err != nil {
+		return err
+	}
 	if err := u.hideLinks(); err != nil {
 		return err
 	}
@@ -205,8 +208,8 @@ func (u *unpacker) listImplied(paths []string) error {
 }
 
 // listLinks fills in the hardlinks that lead out of the layer. One whose target
-// has come after it means the lower layer's file, which had the name when the
-// link was made.
+// was made, deleted or hidden after it means the lower layer's file, which had
+// the name when the link was made.
 func (u *unpacker) listLinks([]string) error {
 	for _, path := range slices.Sorted(maps.Keys(u.links)) {
 		above, _ := entryname.Split(path)
@@ -216,45 +219,34 @@ func (u *unpacker) listLinks([]string) error {
 			continue // its directory was replaced
 		}
 		target := u.links[path]
-		early, reason, err := u.reachable(target)
+		early, err := u.touched(target)
 		if early && err == nil {
 			err = u.notes.add(layer.NoteLinkEarly, path)
 		}
 		if err != nil {
 			return err
 		}
-		if reason != "" {
-			return &MalformedError{Entry: path, Offset: -1, Reason: "a hardlink to " + entryname.Quote(target) + ", " + reason}
-		}
 		u.result.ForeignLinks = append(u.result.ForeignLinks, layer.ForeignLink{Path: layer.Path(path), Target: layer.Path(target)})
 	}
 	return nil
 }
 
-// reachable says why a lower layer's file cannot be meant by target. early is
-// true where this layer has come to have something there.
-func (u *unpacker) reachable(target string) (early bool, reason string, err error) {
-	if u.states.hidden(target) {
-		return false, "which this layer hides", nil
+// touched says that the layer has come to have, delete or hide something at the
+// path of a lower layer's file, or where its directory was.
+func (u *unpacker) touched(path string) (bool, error) {
+	if u.states.hidden(path) {
+		return true, nil
 	}
-	above, base := entryname.Split(target)
+	above, base := entryname.Split(path)
 	d, err := u.openKnown(above)
-	if d == nil || err != nil {
-		return false, "", err
-	}
-	st, err := u.disk.Lstat(d.FD, base)
-	if err == unix.ENOENT {
-		return false, "", nil
-	}
 	if err != nil {
-		return false, "", failed("stat", target, err)
+		return false, err
 	}
-	gone, err := u.isWhiteout(d.FD, base, &st)
-	switch {
-	case err != nil:
-		return false, "", failed("examine", target, err)
-	case gone:
-		return false, "which this layer deletes", nil
+	if d == nil {
+		return u.touched(above)
 	}
-	return true, "", nil
+	if _, err = u.disk.Lstat(d.FD, base); err == unix.ENOENT {
+		return false, nil
+	}
+	return true, failed("stat", path, err)
 }

@@ -49,6 +49,7 @@ func repair(b []byte) []byte {
 func FuzzLayer(f *testing.F) {
 	f.Add(rootlessLayer, byte(0))
 	f.Add(RawTar(PAX("path", "../canary/keep"), RawEntry{Name: "a", Type: '0', Body: "pwned"}), byte(1))
+	f.Add(Tar(File(".wh..wh.plnk/1.2", "x"), Hardlink("a/b", ".wh..wh.plnk/1.2"), Symlink("s", ".wh..wh.plnk"), Hardlink("s/c", "../canary/keep")), byte(0))
 	f.Add(Tar(Symlink("l", "../canary"), File("l/keep", "pwned"), Hardlink("h", "l/keep"), File("h", "pwned")), byte(2))
 	f.Add(Tar(File("d/.wh..wh..opq", ""), File(".wh.d", ""), File("d/a", ""), Dir("d", 0o555), File("d/e/.wh.x", "")), byte(3))
 	f.Add(xattred('0', "f", "user.x", "y", "system.posix_acl_access", acl(aclUser, aclGroup, aclOther)), byte(1))

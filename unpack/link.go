@@ -85,6 +85,9 @@ func (u *unpacker) hardlink(path string) error {
 	if absent != nil && u.skipped[absent.path] {
 		return errors.Join(u.skipDevice(), u.noteSkipped(path))
 	}
+	if absent != nil && layerdisk.IsBelow(absent.path, linkStore) {
+		return u.malformed("a hardlink to %s, which is not in this layer", entryname.Quote(absent.path))
+	}
 	if absent != nil {
 		return u.foreignLink(parent, base, path, absent.path)
 	}
@@ -152,6 +155,9 @@ func (u *unpacker) target(name string) (string, error) {
 func (u *unpacker) foreignLink(parent *layerdisk.Dir, base, path, target string) error {
 	if path == target {
 		return u.malformed("a hardlink to itself")
+	}
+	if u.states.hidden(target) {
+		return u.malformed("a hardlink to %s, which this layer hides", entryname.Quote(target))
 	}
 	if first, chained := u.links[target]; chained {
 		target = first

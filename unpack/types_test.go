@@ -101,7 +101,13 @@ func TestHardlinks(t *testing.T) {
 		},
 		{
 			name:  "a hardlink to a lower file that this layer deletes later",
-			layer: entries{Hardlink("b", "a"), File(".wh.a", "")}, fails: unpack.ErrMalformed, says: "deletes",
+			lower: entries{File("a", "old")}, layer: entries{Hardlink("b", "a"), File(".wh.a", "")},
+			notes: "link-before-target=1", strict: true, links: "b->a", whiteouts: ".", merged: "",
+		},
+		{
+			name:  "a hardlink to a lower file whose directory this layer deletes or hides later",
+			lower: entries{File("d/a", "old"), File("e/a", "old")}, layer: entries{Hardlink("b", "d/a"), Hardlink("c", "e/a"), File(".wh.d", ""), File("e/.wh..wh..opq", "")},
+			notes: "link-before-target=2", strict: true, links: "b->d/a c->e/a", whiteouts: ".", merged: "e/",
 		},
 		{
 			name:  "a hardlink to a lower file that this layer hides",

@@ -102,6 +102,7 @@ type unpacker struct {
 	links  map[string]string // foreign hardlinks, by path
 	// skipped are the devices that were left out.
 	skipped map[string]bool
+	stored  bool // there is a link store
 	notes   *notes
 	meter   *meter
 	caller  caller
