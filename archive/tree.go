@@ -6,11 +6,11 @@ import (
 	"archive/tar"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"maps"
 	"time"
 
+	"github.com/layerctl/layerctl/internal/filesum"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -113,7 +113,7 @@ func (w *TreeWriter) own(e layer.Entry) layer.Entry {
 }
 
 func (w *TreeWriter) content(e layer.Entry, content io.Reader) error {
-	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	sum := filesum.New()
 	n, err := io.Copy(io.MultiWriter(w.tar, sum), content)
 	switch {
 	case errors.Is(err, tar.ErrWriteTooLong), err == nil && n != e.Size:

@@ -6,17 +6,17 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
-	"hash/crc32"
 	"math"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/layerctl/layerctl/internal/filesum"
 	"github.com/layerctl/layerctl/layer"
 )
 
 func TestTreeWriter(t *testing.T) {
-	sum := crc32.Checksum([]byte("content"), crc32.MakeTable(crc32.Castagnoli))
+	sum := filesum.Of([]byte("content"))
 	// archive/tar keeps ids as int, and refuses on 32 bits what is larger.
 	const largest = min(1<<32-2, math.MaxInt)
 	file := layer.Entry{

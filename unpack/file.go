@@ -3,16 +3,14 @@
 package unpack
 
 import (
-	"hash/crc32"
 	"io"
 
 	"github.com/layerctl/layerctl/internal/entryname"
+	"github.com/layerctl/layerctl/internal/filesum"
 	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // writeBehindFrom is the size of a file from which to have it written at once.
 // Of powers of four from 4 KiB to 1 MiB this one left the least to wait for:
@@ -93,7 +91,7 @@ func (u *unpacker) fill(fd int, e layer.Entry) (sum uint32, err error) {
 	for {
 		if n := u.tar.Hole(); n > 0 {
 			if u.o.Record != nil {
-				sum = sumZeros(sum, n)
+				sum = filesum.AddZeros(sum, n)
 			}
 			if err := writeHole(to, n); err != nil {
 				return 0, failed("write", e.Path, err)
@@ -107,7 +105,7 @@ func (u *unpacker) fill(fd int, e layer.Entry) (sum uint32, err error) {
 			return 0, tarFault(err)
 		}
 		if u.o.Record != nil {
-			sum = crc32.Update(sum, castagnoli, b)
+			sum = filesum.Add(sum, b)
 		}
 		if err := u.meter.space(int64(len(b))); err != nil {
 			return 0, err
@@ -126,7 +124,7 @@ func (u *unpacker) writeLater(f newFile) (sum uint32, err error) {
 		}
 	}
 	if u.o.Record != nil {
-		sum = crc32.Checksum(f.content, castagnoli)
+		sum = filesum.Of(f.content)
 	}
 	if err := u.meter.space(int64(len(f.content))); err != nil {
 		return 0, u.complete(f, err)

@@ -5,7 +5,6 @@ package unpack_test
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"maps"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/layerctl/layerctl/internal/filesum"
 	. "github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
@@ -125,7 +125,7 @@ func onDisk(t *testing.T, dir, path string, o unpack.Options) string {
 		if err != nil {
 			t.Error(err)
 		}
-		e.Type, e.Size, e.Sum = layer.Regular, int64(len(b)), crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
+		e.Type, e.Size, e.Sum = layer.Regular, int64(len(b)), filesum.Of(b)
 	case unix.S_IFLNK:
 		e.Type = layer.Symlink
 		e.Linkname, _ = os.Readlink(p)

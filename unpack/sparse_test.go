@@ -4,11 +4,11 @@ package unpack_test
 
 import (
 	"bytes"
-	"hash/crc32"
 	"io"
 	"strconv"
 	"testing"
 
+	"github.com/layerctl/layerctl/internal/filesum"
 	. "github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
@@ -43,7 +43,7 @@ func TestReadSparse(t *testing.T) {
 	if err != nil || !bytes.Equal(content.Bytes(), want) {
 		t.Errorf("content of %d bytes, %v", content.Len(), err)
 	}
-	if got := crc32.Checksum(want, crc32.MakeTable(crc32.Castagnoli)); got != sum {
+	if got := filesum.Of(want); got != sum {
 		t.Errorf("sum = %08x, want %08x", sum, got)
 	}
 }

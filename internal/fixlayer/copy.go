@@ -4,7 +4,6 @@ package fixlayer
 
 import (
 	"errors"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"maps"
@@ -13,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/filesum"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/lowerdir"
@@ -83,7 +83,7 @@ func copyRegular(layerFS, from, dir *os.File, name string, a fsat.Attributes, fo
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	sum := filesum.New()
 	if e.Size, err = io.Copy(io.MultiWriter(out, sum), in); err != nil {
 		return err
 	}

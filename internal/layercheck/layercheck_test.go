@@ -3,13 +3,13 @@
 package layercheck
 
 import (
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/layerctl/layerctl/internal/filesum"
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/layer"
 )
@@ -39,7 +39,7 @@ func makeLayer(t *testing.T) string {
 		at := filepath.Join(dir, "fs", e.Path)
 		if e.Type == layer.Regular {
 			body := []byte("content of " + e.Path)
-			e.Size, e.Sum = int64(len(body)), crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))
+			e.Size, e.Sum = int64(len(body)), filesum.Of(body)
 			if err := os.WriteFile(at, body, 0o600); err != nil {
 				t.Fatal(err)
 			}

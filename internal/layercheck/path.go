@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"maps"
@@ -15,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/filesum"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/lowerdir"
 	"github.com/layerctl/layerctl/layer"
@@ -219,7 +219,7 @@ func (c *Check) checkContent(f *os.File, e *expected, st unix.Stat_t) error {
 		return err
 	}
 	defer in.Close()
-	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	sum := filesum.New()
 	n, err := io.Copy(sum, in)
 	c.bytes.Add(n)
 	if err != nil && !errors.Is(err, unix.EIO) {

@@ -5,13 +5,13 @@ package layertest
 
 import (
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/layerctl/layerctl/internal/filesum"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
@@ -163,7 +163,7 @@ func makeFile(root string, form layer.Form, f *File) error {
 		if err := os.WriteFile(path, []byte(f.Body), 0o600); err != nil {
 			return err
 		}
-		f.Size, f.Sum = int64(len(f.Body)), crc32.Checksum([]byte(f.Body), crc32.MakeTable(crc32.Castagnoli))
+		f.Size, f.Sum = int64(len(f.Body)), filesum.Of([]byte(f.Body))
 	}
 	return SetAttributes(path, *f)
 }

@@ -9,12 +9,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/internal/filesum"
 	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -81,7 +81,7 @@ func OpenVerified(store *overlaystore.Store, diffID digest.Digest, f stackview.F
 	if err = errors.Join(err, dir.Close()); err != nil {
 		return nil, err
 	}
-	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	sum := filesum.New()
 	n, err := io.Copy(sum, content)
 	if err == nil && (n != f.Size || sum.Sum32() != f.Sum) {
 		err = fmt.Errorf("layer %s: %w: %.200q has another content than it was committed with", diffID, overlaystore.ErrDamaged, f.From)
