@@ -47,8 +47,9 @@ var floors = []map[string][]string{
 		"internal/pull":    {"internal/fetch", "internal/source", "layer", "manifest", "overlaystore", "progress", "registry", "unpack"},
 	},
 	{
-		"inspect":        {"internal/source", "manifest", "platform", "registry"},
-		"internal/fetch": {"cache", "internal/source", "layer", "manifest", "progress", "unpack"},
+		"engine/containersstorage": {"errkind", "internal/durable", "internal/fsat", "internal/linkedcopy", "internal/mounts", "internal/storedirs", "layer", "manifest", "overlaystore", "registry", "platform"},
+		"inspect":                  {"internal/source", "manifest", "platform", "registry"},
+		"internal/fetch":           {"cache", "internal/source", "layer", "manifest", "progress", "unpack"},
 	},
 	{
 		"cmd/layerctl/internal/args":     {"archive", "errkind", "overlaymount", "platform"},
