@@ -32,6 +32,10 @@ type Options struct {
 	Registry registry.Options
 	// Platform is a specifier "os/arch[/variant]"; empty means this machine.
 	Platform string
+	// AnyPlatform takes a reference that names a single image, no index, whatever
+	// it is for; false is [platform.ErrNoMatch] for one that does not fit, before
+	// a layer of it is fetched.
+	AnyPlatform bool
 	// Host is what the machine is detected from; the zero value reads the
 	// machine itself.
 	Host platform.Inputs
@@ -151,7 +155,7 @@ func (c *Client) open(ctx context.Context, ref string) (*source.Source, error) {
 		return nil, err
 	}
 	return source.Open(ctx, parsed, source.Options{
-		Name: ref, Registry: c.registry, Wanted: c.wanted, Strict: c.options.Strict,
+		Name: ref, Registry: c.registry, Wanted: c.wanted, AnyPlatform: c.options.AnyPlatform, Strict: c.options.Strict,
 		Cache: c.options.Cache, KeepBlobs: c.options.KeepBlobs, Offline: c.options.Offline,
 		Documents: c.options.Documents, Logger: c.log,
 	})

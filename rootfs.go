@@ -124,7 +124,7 @@ func (c *Client) findLayers(ctx context.Context, s *source.Source, store *overla
 			return storedLayers(image), nil
 		}
 	}
-	image, err := s.Image(ctx, r)
+	image, err := s.AnyImage(ctx, r)
 	return image.Layers, err
 }
 

@@ -62,23 +62,16 @@ func (i *inspector) candidates() []ocispec.Descriptor {
 	return candidates
 }
 
-// refused is for what has nothing that fits. Who names a single image gets it
-// all the same.
+// refused is for what has nothing that fits.
 func (i *inspector) refused(none *platform.NoMatchError) error {
 	i.judged(none.Verdicts)
-	if !i.single {
-		if i.found.refusal == nil {
-			i.found.Warnings = append(i.found.Warnings, none.Error())
-			i.found.refusal = none
-		}
-		return nil
-	}
-	if i.options.Strict && i.options.Chosen {
+	if i.single && i.options.Strict && i.options.Chosen {
 		return none
 	}
-	i.take(i.leaves[0])
-	i.found.Warnings = append(i.found.Warnings,
-		fmt.Sprintf("the image is for %s, not for %s", i.leaves[0].Platform, none.Wanted))
+	if i.found.refusal == nil {
+		i.found.Warnings = append(i.found.Warnings, none.Error())
+		i.found.refusal = none
+	}
 	return nil
 }
 

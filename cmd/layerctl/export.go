@@ -22,6 +22,7 @@ func exportCommand() *cli.Command {
 		ArgsUsage: "REF",
 		Flags: append(setup.LimitFlags(),
 			setup.JobsFlag(),
+			setup.AnyPlatformFlag(),
 			&cli.StringFlag{Name: "as", Value: "tar", Usage: "write a `tar|oci-archive|docker-archive`"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "-", DefaultText: "standard output, -", Usage: "write to `FILE`"},
 			&cli.StringFlag{Name: "name", DefaultText: "REF where it has a tag", Usage: "call the image `NAME:TAG` in the archive"},

@@ -33,6 +33,7 @@ func pullCommand() *cli.Command {
 			&cli.BoolFlag{Name: "print-line", Usage: "print the mount line of each, with --quiet too"},
 			targetFlag(),
 			setup.JobsFlag(),
+			setup.AnyPlatformFlag(),
 			setup.DevicesFlag(),
 		),
 		Action: runPull,

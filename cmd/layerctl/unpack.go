@@ -33,6 +33,7 @@ func unpackCommand() *cli.Command {
 			&cli.BoolFlag{Name: "same-owner", Usage: "give files the image's owners, as is done for root"},
 			&cli.BoolFlag{Name: "no-same-owner", Usage: "leave files to the caller, as is done for others"},
 			setup.JobsFlag(),
+			setup.AnyPlatformFlag(),
 			setup.DevicesFlag(),
 		),
 		Action: runUnpack,

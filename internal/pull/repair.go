@@ -63,7 +63,7 @@ func (p *Pull) listed(ctx context.Context, img overlaystore.Image, diffID digest
 	if resolution.Manifest.Digest != img.Manifest {
 		return ocispec.Descriptor{}, fmt.Errorf("%s is another image now: %w", resolution.Reference, registry.ErrNotFound)
 	}
-	fresh, err := p.source.Image(ctx, resolution)
+	fresh, err := p.source.AnyImage(ctx, resolution)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}

@@ -36,8 +36,21 @@ func (i Image) DiffIDs() []digest.Digest {
 	return ids
 }
 
-// Image reads and checks the manifest and config of what was chosen.
+// Image reads and checks the manifest and config of what was chosen. Of a
+// single image only the config says what it runs on: the error is a
+// [*platform.NoMatchError] where that is not what is wanted, unless
+// Options.AnyPlatform is set.
 func (s *Source) Image(ctx context.Context, r Resolution) (Image, error) {
+	i, err := s.AnyImage(ctx, r)
+	if err == nil && r.Root.Digest == r.Manifest.Digest {
+		err = s.compareWanted(&i)
+	}
+	return i, err
+}
+
+// AnyImage is Image for who runs nothing of it: a single image may be for
+// anything.
+func (s *Source) AnyImage(ctx context.Context, r Resolution) (Image, error) {
 	raw, err := s.Manifest(ctx, r.Manifest)
 	if err != nil {
 		return Image{}, err
@@ -65,10 +78,10 @@ func (s *Source) Image(ctx context.Context, r Resolution) (Image, error) {
 	return i, s.compare(&i, r)
 }
 
-// compare holds the config's platform against what it was chosen for.
+// compare holds the config's platform against what the index says.
 func (s *Source) compare(i *Image, r Resolution) error {
 	if r.Root.Digest == r.Manifest.Digest {
-		return s.compareWanted(i)
+		return nil
 	}
 	for _, conflict := range platform.Compare(r.Manifest.Platform, i.Config.Platform) {
 		if s.options.Strict {
@@ -79,8 +92,8 @@ func (s *Source) compare(i *Image, r Resolution) error {
 	return nil
 }
 
-// compareWanted is for a reference that names a single image, of which only
-// the config says what it runs on. Whoever names one gets it all the same.
+// compareWanted is for a reference that names a single image. One that does not
+// say what it runs on is only warned of.
 func (s *Source) compareWanted(i *Image) error {
 	wanted, err := s.options.Wanted()
 	if err != nil {
@@ -88,12 +101,15 @@ func (s *Source) compareWanted(i *Image) error {
 	}
 	p := i.Config.Platform
 	_, err = platform.Choose(wanted, []ocispec.Descriptor{{MediaType: i.Manifest.MediaType, Platform: &p}})
+	says := p.OS != "" && p.Architecture != ""
 	switch {
 	case err == nil:
-	case s.options.Strict:
+	case s.options.Strict, says && !s.options.AnyPlatform:
 		return err
-	default:
+	case says:
 		i.Warnings = append(i.Warnings, fmt.Sprintf("the image is for %s, not for %s", platform.Format(p), wanted))
+	default:
+		i.Warnings = append(i.Warnings, fmt.Sprintf("the image does not say what it runs on; nobody knows whether that is %s", wanted))
 	}
 	return nil
 }

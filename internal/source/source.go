@@ -42,6 +42,8 @@ type Options struct {
 	Offline bool
 	// Wanted says what images are chosen for.
 	Wanted func() (platform.Wanted, error)
+	// AnyPlatform takes a single image whatever it is for.
+	AnyPlatform bool
 	// Strict makes an error of every warning about the choice.
 	Strict bool
 	// Documents bounds the bytes of all manifests and configs that are read,

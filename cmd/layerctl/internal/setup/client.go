@@ -58,15 +58,16 @@ func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layer
 		return err
 	}
 	o := layerctl.Options{
-		Registry:  RegistryOptions(c, logins),
-		Platform:  c.String("platform"),
-		Host:      platform.Inputs{Userland: platform.Userland(c.String("userland"))},
-		Strict:    c.Bool("strict"),
-		Cache:     kept,
-		KeepBlobs: c.Bool("keep-blobs"),
-		Offline:   c.Bool("offline"),
-		Documents: host.Documents(memory(c)),
-		Logger:    logger(c),
+		Registry:    RegistryOptions(c, logins),
+		Platform:    c.String("platform"),
+		AnyPlatform: c.Bool("any-platform"),
+		Host:        platform.Inputs{Userland: platform.Userland(c.String("userland"))},
+		Strict:      c.Bool("strict"),
+		Cache:       kept,
+		KeepBlobs:   c.Bool("keep-blobs"),
+		Offline:     c.Bool("offline"),
+		Documents:   host.Documents(memory(c)),
+		Logger:      logger(c),
 	}
 	for _, add := range set {
 		add(&o)

@@ -15,6 +15,11 @@ func JobsFlag() cli.Flag {
 	return &cli.IntFlag{Name: "jobs", DefaultText: "one a processor, two to four, fewer with little memory", Usage: "fetch and unpack `N` layers at a time"}
 }
 
+// AnyPlatformFlag is for what comes without an index.
+func AnyPlatformFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "any-platform", Usage: "take a single image though it is for another machine"}
+}
+
 // CheckJobs refuses a --jobs, and limits, that make no sense.
 func CheckJobs(c *cli.Context) error {
 	if n := c.Int("jobs"); n < 0 || n == 0 && c.IsSet("jobs") {
