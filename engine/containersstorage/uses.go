@@ -66,7 +66,8 @@ func (u *uses) mounted(ctx context.Context, r *records) error {
 
 func (u *uses) read(path string, r *records) error {
 	raw, err := fsat.ReadNamed(path, maxRecords)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(raw) == 0 {
+	// Whoever may not read a graph root cannot run anything from it either.
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || err == nil && len(raw) == 0 {
 		return nil
 	}
 	if err != nil {
