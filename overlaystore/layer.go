@@ -45,7 +45,7 @@ const maxRecord = 256 << 20
 func (s *Store) openLayer(diffID digest.Digest) (dir *os.File, rel string, err error) {
 	name, err := storedirs.Name(diffID)
 	if err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	dir, err = durable.OpenDirAt(s.dirs[storedirs.Layers], name)
 	if err == nil {

@@ -3,7 +3,8 @@
 package imagetest
 
 import (
-	_ "crypto/sha256" // go-digest finds its algorithm by this import
+	_ "crypto/sha256" // go-digest finds its algorithms by these imports
+	_ "crypto/sha512"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -15,8 +16,10 @@ import (
 
 // Layout is an OCI image layout under construction.
 type Layout struct {
-	Dir   string
-	index ocispec.Index
+	Dir string
+	// Algorithm names the blobs that are added from now on; "" is sha256.
+	Algorithm digest.Algorithm
+	index     ocispec.Index
 }
 
 // NewLayout starts an OCI image layout in dir, which is made.
@@ -30,7 +33,12 @@ func NewLayout(dir string) *Layout {
 
 // Blob stores b and describes it.
 func (l *Layout) Blob(mediaType string, b []byte) ocispec.Descriptor {
-	d := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
+	algorithm := l.Algorithm
+	if algorithm == "" {
+		algorithm = digest.SHA256
+	}
+	d := ocispec.Descriptor{MediaType: mediaType, Digest: algorithm.FromBytes(b), Size: int64(len(b))}
+	must(os.MkdirAll(filepath.Dir(l.Path(d.Digest)), 0o755))
 	must(os.WriteFile(l.Path(d.Digest), b, 0o644))
 	return d
 }

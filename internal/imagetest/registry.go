@@ -84,7 +84,7 @@ func (r *Registry) AddLayout(dir, tag string) ocispec.Descriptor {
 			return err
 		}
 		raw, err := os.ReadFile(name)
-		r.Add(bodyType(raw), raw)
+		r.AddAs(digest.NewDigestFromEncoded(digest.Algorithm(filepath.Base(filepath.Dir(name))), d.Name()), bodyType(raw), raw)
 		return err
 	}))
 	r.mu.Lock()
