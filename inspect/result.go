@@ -74,6 +74,8 @@ type Fact struct {
 
 // Platform is a platform as an index or a config names it.
 type Platform struct {
+	// Name is os/arch[/variant], as --platform takes it; see [platform.Format].
+	Name         string   `json:"name"`
 	OS           string   `json:"os"`
 	Architecture string   `json:"architecture"`
 	Variant      string   `json:"variant"`
@@ -83,7 +85,7 @@ type Platform struct {
 
 func newPlatform(p ocispec.Platform) Platform {
 	return Platform{
-		OS: p.OS, Architecture: p.Architecture, Variant: p.Variant,
+		Name: platform.Format(p), OS: p.OS, Architecture: p.Architecture, Variant: p.Variant,
 		OSVersion: p.OSVersion, OSFeatures: append([]string{}, p.OSFeatures...),
 	}
 }

@@ -22,6 +22,8 @@ func inspectCommand() *cli.Command {
 		Usage:     "show what an index or image holds, and what of it fits this machine",
 		ArgsUsage: "REF",
 		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "layers", Usage: "print a tree: each image with its layers, and attestations"},
+			&cli.BoolFlag{Name: "configs", Usage: "print the tree with what configs say too: created, diffIDs"},
 			storedFlag(),
 			&cli.BoolFlag{Name: "raw", Usage: "print the exact bytes of the index or manifest"},
 			&cli.BoolFlag{Name: "config", Usage: "print the exact bytes of the chosen image's config"},
@@ -29,7 +31,6 @@ func inspectCommand() *cli.Command {
 			&cli.BoolFlag{Name: "docker", Usage: "print what 'docker manifest inspect' prints; -v for its long form"},
 			&cli.BoolFlag{Name: "manifest-tool", Usage: "print what 'manifest-tool inspect' prints"},
 			&cli.StringFlag{Name: "format", Usage: "print the Go `TEMPLATE` over the JSON shape"},
-			&cli.BoolFlag{Name: "configs", Usage: "read the configs of an index's images too: created, diffIDs"},
 		},
 		Action: runInspect,
 	}
@@ -60,6 +61,9 @@ func runInspect(c *cli.Context) error {
 	case "format":
 		return inspectFormat(c, refs[0])
 	}
+	if form == "" && !c.Bool("layers") && !c.Bool("configs") {
+		return inspectBriefly(c, refs[0])
+	}
 	detail, write := inspectPrinter(c, refs[0], form)
 	found, err := inspectShown(c, refs[0], detail)
 	if err != nil {
@@ -68,10 +72,32 @@ func runInspect(c *cli.Context) error {
 	return write(c.App.Writer, found)
 }
 
+// inspectBriefly prints the table of an index, or the one image that there is or
+// that was asked for.
+func inspectBriefly(c *cli.Context, ref string) error {
+	if c.String("platform") != "" {
+		found, err := inspectQuietly(c, ref, inspect.Options{Chosen: true})
+		if err == nil && found.Chosen != "" {
+			tellWarnings(c, found)
+			return show.Chosen(c.App.Writer, found)
+		}
+		// What is wrong with it is shown with what there is.
+	}
+	found, err := inspectShown(c, ref, inspect.Options{Detail: inspect.Manifests})
+	if err != nil {
+		return err
+	}
+	if c.String("platform") != "" {
+		return show.Chosen(c.App.Writer, found)
+	}
+	return show.Inspected(c.App.Writer, found)
+}
+
 // inspectPrinter is what prints a form, and how much of the image that needs.
 func inspectPrinter(c *cli.Context, ref, form string) (inspect.Options, func(io.Writer, *inspect.Result) error) {
 	manifests := inspect.Options{Detail: inspect.Manifests}
 	configs := inspect.Options{Detail: inspect.Configs}
+	layers := inspect.Options{Detail: inspect.Manifests, Attestations: true}
 	switch form {
 	case "docker":
 		long := c.Bool("verbose")
@@ -86,9 +112,10 @@ func inspectPrinter(c *cli.Context, ref, form string) (inspect.Options, func(io.
 		return configs, show.Inspection
 	}
 	if c.Bool("configs") {
-		return configs, func(w io.Writer, found *inspect.Result) error { return show.Tree(w, found, true) }
+		layers.Detail = inspect.Configs
+		return layers, func(w io.Writer, found *inspect.Result) error { return show.Tree(w, found, true) }
 	}
-	return manifests, func(w io.Writer, found *inspect.Result) error { return show.Tree(w, found, false) }
+	return layers, func(w io.Writer, found *inspect.Result) error { return show.Tree(w, found, false) }
 }
 
 // inspectForm is the one form that was asked for; "" is the tree.
@@ -115,12 +142,17 @@ func inspectShown(c *cli.Context, ref string, o inspect.Options) (*inspect.Resul
 	if err != nil {
 		return nil, err
 	}
-	if !c.Bool("quiet") {
-		for _, w := range found.Warnings {
-			terminal.NewConsole(c.App.ErrWriter).Warn("%s", w)
-		}
-	}
+	tellWarnings(c, found)
 	return found, nil
+}
+
+func tellWarnings(c *cli.Context, found *inspect.Result) {
+	if c.Bool("quiet") {
+		return
+	}
+	for _, w := range found.Warnings {
+		terminal.NewConsole(c.App.ErrWriter).Warn("%s", w)
+	}
 }
 
 func inspectQuietly(c *cli.Context, ref string, o inspect.Options) (found *inspect.Result, err error) {

@@ -113,6 +113,7 @@ func TestInspectEveryManifest(t *testing.T) {
 			}
 			checkShape(t, schema, output(t, append(args, "--json")...))
 			checkTree(t, output(t, args...))
+			checkTree(t, output(t, append(args, "--layers")...))
 			checkTree(t, output(t, append(args, "--configs")...))
 		})
 	}
@@ -163,7 +164,8 @@ func TestInspectRequests(t *testing.T) {
 	}{
 		{"index", []string{"inspect", "--raw"}, 1},
 		{"index", []string{"inspect", "--digest"}, 1},
-		{"index", []string{"inspect"}, 1 + n},
+		{"index", []string{"inspect"}, 3},
+		{"index", []string{"inspect", "--layers"}, 1 + n},
 		{"index", []string{"inspect", "--manifest-tool"}, 1 + n},
 		{"index", []string{"inspect", "--docker"}, 1},
 		{"index", []string{"inspect", "--docker", "-v"}, 1 + n},

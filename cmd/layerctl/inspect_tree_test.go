@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -92,3 +93,49 @@ artifact sha256:…
   attest sha256:…
          of linux/arm/v6, 500 B
 `
+
+// One image with all that a config may say, and attestations that say what they
+// attest.
+func TestInspectImage(t *testing.T) {
+	r := imagetest.NewRegistry()
+	t.Cleanup(r.Close)
+	config := r.Add(ocispec.MediaTypeImageConfig, []byte(`{"os":"linux","architecture":"arm64","created":"2018-05-01T10:00:00Z","author":"A \u202e",
+		"config":{"User":"1000:1000","Entrypoint":["/bin/sh","-c"],"Cmd":["a && b","\u001b[2J"],"WorkingDir":"/srv","Env":["PATH=/bin","B=2"],
+		"Labels":{"z":"last","a":"first"},"ExposedPorts":{"80/tcp":{},"53/udp":{}},"Volumes":{"/data":{}},"StopSignal":"SIGINT"},
+		"rootfs":{"type":"layers","diff_ids":["sha256:`+strings.Repeat("1", 64)+`"]},
+		"history":[{"created_by":"/bin/sh -c #(nop)  ADD file"},{"created_by":"CMD [\"sh\"]","empty_layer":true}]}`))
+	layer := r.Add(ocispec.MediaTypeImageLayerGzip, []byte("layer"))
+	image := r.Add(ocispec.MediaTypeImageManifest, imagetest.JSON(map[string]any{"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "config": config, "layers": []any{layer}}), "single")
+	image.Platform = &ocispec.Platform{OS: "linux", Architecture: "arm64"}
+	statement := r.Add("application/vnd.in-toto+json", []byte(`{}`))
+	statement.Annotations = map[string]string{"in-toto.io/predicate-type": "https://slsa.dev/provenance/v0.2"}
+	attestation := r.Add(ocispec.MediaTypeImageManifest, imagetest.JSON(map[string]any{"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "config": config, "layers": []any{statement}}))
+	attestation.Platform = &ocispec.Platform{OS: "unknown", Architecture: "unknown"}
+	attestation.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image.Digest.String(), "empty": ""}
+	r.Add(ocispec.MediaTypeImageIndex, imagetest.JSON(map[string]any{"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageIndex, "manifests": []any{image, attestation}}), "index")
+	facts := []string{
+		`    author  A \u202e`, `      user  1000:1000`, `entrypoint  ["/bin/sh","-c"]`, `       cmd  ["a && b","\u001b[2J"]`, `   workdir  /srv`,
+		`      stop  SIGINT`, `       env  PATH=/bin`, `       env  B=2`, `     label  a=first`, `     label  z=last`, `     ports  53/udp 80/tcp`,
+		`   volumes  /data`, `   history  /bin/sh -c #(nop) ADD file`, `   history  CMD ["sh"]  (no layer)`,
+	}
+	for _, test := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"--platform", "linux/arm64", r.Host + "/image:index"}, append(facts, "  attest "+attestation.Digest.String())},
+		{[]string{r.Host + "/image:single"}, facts},
+		{[]string{"--layers", r.Host + "/image:index"}, []string{"         of linux/arm64, " + fmt.Sprint(attestation.Size) + " B", "         predicate https://slsa.dev/provenance/v0.2"}},
+		{[]string{"--platform", "linux/amd64", r.Host + "/image:index"}, []string{"  linux/arm64   5 B       1  " + image.Digest.Encoded()[:12], "nothing for linux/amd64, as asked for; --layers shows more, and the 1", "attestation"}},
+	} {
+		got := output(t, append([]string{"inspect", "--quiet", "--plain-http", r.Host}, test.args...)...)
+		checkTree(t, got)
+		for _, want := range test.want {
+			if !strings.Contains(got, "\n"+want+"\n") {
+				t.Errorf("%q does not print %q:\n%s", test.args, want, got)
+			}
+		}
+		if strings.Contains(got, "empty") {
+			t.Errorf("%q prints an empty annotation:\n%s", test.args, got)
+		}
+	}
+}

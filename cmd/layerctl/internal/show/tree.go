@@ -25,6 +25,10 @@ const (
 	mostLines = 12
 )
 
+// predicateType is the annotation of a layer of an attestation that says what it
+// attests (https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md).
+const predicateType = "in-toto.io/predicate-type"
+
 // Tree prints an inspection for people, with the diffIDs where that is asked for.
 func Tree(w io.Writer, found *inspect.Result, diffIDs bool) error {
 	t := &tree{Painter: terminal.NewPainter(w), found: found, diffIDs: diffIDs}
@@ -39,21 +43,33 @@ type tree struct {
 	terminal.Painter
 	found   *inspect.Result
 	diffIDs bool
+	form    string // the media type of layers that was said last
 }
 
 func (t *tree) inspection() {
-	for _, l := range terminal.Wrap(t.found.Reference, width) {
-		t.line(t.Bold(l))
-	}
 	if t.found.Kind != "index" {
+		t.name()
 		t.manifest(&t.found.Manifests[0], 0)
 		return
 	}
+	t.index()
+	t.text("for %s", hostName(t.found.Host))
+	t.entries(t.found.Manifests, 0)
+}
+
+// name is the reference, in its canonical form.
+func (t *tree) name() {
+	for _, l := range terminal.Wrap(t.found.Reference, width) {
+		t.line(t.Bold(l))
+	}
+}
+
+// index is what the index itself says.
+func (t *tree) index() {
+	t.name()
 	t.digest("index", t.found.Digest)
 	t.text("%s of %s, %s", formName(t.found.MediaType), census(t.found.Manifests), terminal.Bytes(t.found.Size))
 	t.annotations(t.found.Annotations)
-	t.text("for %s", hostName(t.found.Host))
-	t.entries(t.found.Manifests, 0)
 }
 
 // entries prints an index's images, and apart from them what is only about
@@ -76,6 +92,11 @@ func (t *tree) entries(entries []inspect.Manifest, depth int) {
 	for _, a := range attestations {
 		t.digest("attest", a.Digest)
 		t.text("of %s, %s", subject(entries, a.AttestationOf), terminal.Bytes(a.Size))
+		for _, l := range a.Layers {
+			if predicate := l.Annotations[predicateType]; predicate != "" {
+				t.text("predicate %s", predicate)
+			}
+		}
 		t.annotations(without(a.Annotations, "vnd.docker.reference."))
 	}
 }
@@ -129,8 +150,9 @@ func (t *tree) layers(m *inspect.Manifest) {
 			size = "layer"
 		}
 		t.digest(size, l.Digest)
-		if i+1 == len(m.Layers) || m.Layers[i+1].MediaType != l.MediaType {
+		if l.MediaType != t.form && (i+1 == len(m.Layers) || m.Layers[i+1].MediaType != l.MediaType) {
 			t.text("%s", l.MediaType)
+			t.form = l.MediaType
 		}
 		if t.diffIDs && l.DiffID != "" {
 			t.digest("diffID", l.DiffID)
@@ -152,6 +174,9 @@ func (t *tree) foreign(l inspect.Layer) {
 
 func (t *tree) annotations(annotations map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		if annotations[key] == "" {
+			continue
+		}
 		for _, l := range terminal.WrapLines(strings.TrimSpace(key+": "+annotations[key]), width-margin, 6) {
 			t.line(strings.Repeat(" ", margin) + t.Dim(l))
 		}
