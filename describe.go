@@ -10,7 +10,6 @@ import (
 
 	"github.com/layerctl/layerctl/inspect"
 	"github.com/layerctl/layerctl/internal/source"
-	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -42,24 +41,8 @@ func (c *Client) Root(ctx context.Context, ref string) (ocispec.Descriptor, []by
 // the client's platform. They are not looked into. The errors are those of
 // [Client.Resolve].
 func (c *Client) Config(ctx context.Context, ref string) ([]byte, error) {
-	var config []byte
-	err := c.with(ctx, ref, func(s *source.Source) error {
-		r, err := s.Resolve(ctx)
-		if err != nil {
-			return err
-		}
-		raw, err := s.Manifest(ctx, r.Manifest)
-		if err != nil {
-			return err
-		}
-		m, err := manifest.ParseManifest(raw, r.Manifest.MediaType)
-		if err != nil {
-			return fmt.Errorf("manifest %s: %w", r.Manifest.Digest, err)
-		}
-		config, err = s.Config(ctx, m.Config)
-		return err
-	})
-	return config, err
+	d, err := c.Documents(ctx, ref)
+	return d.ConfigBytes, err
 }
 
 // Inspect says what ref holds, and what a pull for the client's platform would

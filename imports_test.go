@@ -23,7 +23,10 @@ const module = "github.com/layerctl/layerctl"
 // internal/disktest, and those at the root mount what they pulled.
 var floors = []map[string][]string{
 	{
-		"cmd/layerctl": {"", "bundle", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "inspect", "internal/cmdline", "internal/mounts", "internal/userns", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "unpack"},
+		"cmd/layerctl": {"", "bundle", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "inspect", "internal/cmdline", "internal/mounts", "internal/userns", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "unpack"},
+	},
+	{
+		"cmd/layerctl/internal/engines": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "engine/containerd", "errkind", "internal/given", "overlaystore", "platform", "registry"},
 	},
 	{
 		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/userns", "layer", "overlaystore", "platform", "progress", "registry", "unpack"},
@@ -58,9 +61,10 @@ var floors = []map[string][]string{
 		"rootfs":                         {"errkind", "internal/scratch", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack"},
 	},
 	{
-		"internal/stored": {"internal/filesum", "internal/stackview", "overlaystore"},
-		"overlaymount":    {"errkind", "internal/durable", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "layer", "overlaystore"},
-		"registry":        {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/remote", "registry/internal/transport"},
+		"internal/stored":   {"internal/filesum", "internal/stackview", "overlaystore"},
+		"engine/containerd": {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/linkedcopy", "layer", "overlaystore"},
+		"overlaymount":      {"errkind", "internal/durable", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "layer", "overlaystore"},
+		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/remote", "registry/internal/transport"},
 	},
 	{
 		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/trash", "layer", "manifest", "platform"},
@@ -92,6 +96,7 @@ var floors = []map[string][]string{
 		"archive":                       {"errkind", "internal/filesum", "layer"},
 		"bundle":                        {"errkind", "internal/fsat"},
 		"internal/entryname":            {"layer"},
+		"internal/given":                {"internal/durable", "internal/fsat"},
 		"internal/hosts":                {"internal/fsat"},
 		"internal/imagetest/hello":      {"internal/imagetest"},
 		"internal/journal":              {"errkind", "internal/fsat", "layer"},
@@ -136,6 +141,9 @@ var owners = map[string]string{
 	"github.com/mikelolasagasti/xz":          "registry/internal/local",
 	"github.com/containerd/platforms":        "platform",
 	"github.com/urfave/cli":                  "cmd/layerctl",
+	"github.com/containerd/containerd/api":   "engine/containerd",
+	"google.golang.org/grpc":                 "engine/containerd",
+	"google.golang.org/protobuf":             "engine/containerd",
 }
 
 // TestImportsGoDownwards fails for an import that the table does not permit, for

@@ -14,6 +14,7 @@ import (
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
@@ -56,6 +57,11 @@ func runPrune(c *cli.Context) (err error) {
 	pruned, err := store.Prune(c.Context, options)
 	if err != nil {
 		return err
+	}
+	if !options.DryRun {
+		if err := engines.TakeUnwanted(c, store); err != nil {
+			return err
+		}
 	}
 	blobs, err := pruneCache(c, store, options)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
@@ -26,7 +27,7 @@ func pullCommand() *cli.Command {
 		Name:      "pull",
 		Usage:     "fetch, unpack and commit images, and print the mount line of one",
 		ArgsUsage: "REF…",
-		Flags: append(setup.LimitFlags(),
+		Flags: append(append(setup.LimitFlags(), engines.GiveFlags()...),
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "pull what `LIST` names, - for standard input"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "fetch no layer, tell what would be fetched"},
 			&cli.BoolFlag{Name: "keep-blobs", Usage: "keep the compressed layers in the cache too, DIR/blobs of the store"},
@@ -71,12 +72,17 @@ func runPull(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, store) }()
+	giver, err := engines.NewGiver(c, store)
+	if err != nil {
+		return err
+	}
+	defer func() { err = setup.Closing(err, giver) }()
 	hear := func(e layerctl.Event) { show.Event(e.Reference, e) }
 	if c.Bool("dry-run") {
 		show, hear = progress.None{}, nil
 	}
 	return setup.WithClient(c, setup.References(list), func(l *layerctl.Client) error {
-		p := &puller{Context: c, client: l, store: store, show: show, target: target, lines: printsLines(c, list)}
+		p := &puller{Context: c, client: l, store: store, show: show, giver: giver, target: target, lines: printsLines(c, list)}
 		return p.all(list)
 	}, setup.Resources(c, hear), setup.Retrying(show), func(o *layerctl.Options) { o.Devices = nodes })
 }
@@ -87,6 +93,7 @@ type puller struct {
 	client *layerctl.Client
 	store  *overlaystore.Store
 	show   progress.Display
+	giver  *engines.Giver
 	target string
 	lines  bool // whether mount lines are printed
 }
@@ -158,7 +165,7 @@ func (p *puller) one(l args.Listed) error {
 	if err != nil {
 		return err
 	}
-	return p.pulled(l.Ref, pulled)
+	return p.pulled(client, l.Ref, pulled)
 }
 
 // planned prints the plan, and returns why it cannot be carried out.
@@ -178,7 +185,7 @@ func (p *puller) planned(plan layerctl.Plan) error {
 	return plan.Fits
 }
 
-func (p *puller) pulled(ref string, pulled layerctl.Pulled) error {
+func (p *puller) pulled(client *layerctl.Client, ref string, pulled layerctl.Pulled) error {
 	if mirrored(pulled) {
 		p.show.Traffic(ref, pulled.Traffic)
 	}
@@ -192,7 +199,10 @@ func (p *puller) pulled(ref string, pulled layerctl.Pulled) error {
 			return err
 		}
 	}
-	if !p.lines {
+	if err := p.giver.Give(client, ref, pulled.Image, pulled.Root.Digest); err != nil {
+		return err
+	}
+	if !p.lines || p.giver.HandsOver() {
 		return nil
 	}
 	name := pulled.Reference.String()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -33,13 +34,23 @@ func runRm(c *cli.Context) (err error) {
 	defer func() { err = setup.Closing(err, store) }()
 	var errs []error
 	for _, arg := range refs {
-		image, name, err := setup.LookupToRead(c, store, arg)
-		if err == nil {
-			err = store.Remove(c.Context, name, image.Manifest)
-		} else if errors.Is(err, overlaystore.ErrDamaged) {
-			err = store.Remove(c.Context, name, "") // nobody can tell any more what it names
-		}
-		errs = append(errs, failure.Concerns(arg, err))
+		errs = append(errs, failure.Concerns(arg, removeOne(c, store, arg)))
 	}
 	return errors.Join(errs...)
+}
+
+// removeOne takes a reference away, and with an image's last one the image from
+// the engines that it was given to.
+func removeOne(c *cli.Context, store *overlaystore.Store, arg string) error {
+	image, name, err := setup.LookupToRead(c, store, arg)
+	if errors.Is(err, overlaystore.ErrDamaged) {
+		return store.Remove(c.Context, name, "") // nobody can tell any more what it names
+	}
+	if err == nil {
+		err = store.Remove(c.Context, name, image.Manifest)
+	}
+	if err != nil || len(image.Refs) > 1 {
+		return err
+	}
+	return engines.Take(c, store, image.Manifest)
 }

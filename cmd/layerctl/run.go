@@ -19,6 +19,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/help"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
@@ -150,6 +151,8 @@ func commands() []*cli.Command {
 		lsCommand(),
 		catCommand(),
 		imagesCommand(),
+		engines.GiveCommand(),
+		engines.TakeCommand(),
 		rmCommand(),
 		pruneCommand(),
 		verifyCommand(),

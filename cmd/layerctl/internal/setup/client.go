@@ -67,7 +67,7 @@ func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layer
 		KeepBlobs:   c.Bool("keep-blobs"),
 		Offline:     c.Bool("offline"),
 		Documents:   host.Documents(memory(c)),
-		Logger:      logger(c),
+		Logger:      Logger(c),
 	}
 	for _, add := range set {
 		add(&o)
@@ -99,7 +99,7 @@ func RegistryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 		StreamBuffer: divided.Buffer,
 		Archives:     archiveOptions(c),
 		UserAgent:    "layerctl/" + Version(),
-		Logger:       logger(c),
+		Logger:       Logger(c),
 		OnRequest:    counter(c),
 		OnWarning:    warner(c),
 	}
@@ -137,7 +137,7 @@ func openCache(c *cli.Context, refs []string) (*cache.Cache, error) {
 	}
 	kept, err := cache.Open(c.Context, filepath.Join(dir, "blobs"))
 	if err != nil && !c.Bool("offline") && !c.Bool("keep-blobs") {
-		if log := logger(c); log != nil {
+		if log := Logger(c); log != nil {
 			log.Warn("go on without a cache", "error", err)
 		}
 		return nil, nil

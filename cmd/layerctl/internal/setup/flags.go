@@ -77,8 +77,8 @@ func checkFetchFlags(c *cli.Context) error {
 	return nil
 }
 
-// logger tells with --verbose what goes on; otherwise nothing.
-func logger(c *cli.Context) *slog.Logger {
+// Logger tells with --verbose what goes on; otherwise nothing.
+func Logger(c *cli.Context) *slog.Logger {
 	if !c.Bool("verbose") {
 		return nil
 	}

@@ -65,7 +65,7 @@ func openStore(c *cli.Context, existing bool) (*overlaystore.Store, error) {
 	if without != nil && !c.Bool("quiet") {
 		terminal.NewConsole(c.App.ErrWriter).Hint("the owners of files are only recorded in this store: %v", without)
 	}
-	return overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: logger(c), IDs: ids, Whiteouts: whiteouts, NoSync: c.Bool("no-sync"), Existing: existing, Reserve: Limits(c).Reserve})
+	return overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: Logger(c), IDs: ids, Whiteouts: whiteouts, NoSync: c.Bool("no-sync"), Existing: existing, Reserve: Limits(c).Reserve})
 }
 
 // BeforeStdin is for a command that reads standard input before it opens the
@@ -107,7 +107,7 @@ func StoreToRead(c *cli.Context) (*overlaystore.Store, error) {
 	}
 	var store *overlaystore.Store
 	if err == nil {
-		store, err = overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: logger(c), NoSync: c.Bool("no-sync"), Existing: true})
+		store, err = overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: Logger(c), NoSync: c.Bool("no-sync"), Existing: true})
 	}
 	if err != nil && !c.IsSet("store") && errors.Is(err, fs.ErrPermission) {
 		return nil, nil

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engines
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/engine/containerd"
+)
+
+// preset is an engine that people know by a name of its own.
+type preset struct {
+	name, address, namespace string
+}
+
+var presets = []preset{
+	{"containerd", containerd.DefaultAddress, ""},
+	{"k3s", "/run/k3s/containerd/containerd.sock", "k8s.io"},
+	{"rke2", "/run/k3s/containerd/containerd.sock", "k8s.io"},
+	{"docker", containerd.DefaultAddress, "moby"},
+}
+
+// engineFlags say which engine, and under which name.
+func engineFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "into", DefaultText: "none", Usage: "give the image to `containerd[=SOCKET]|k3s|rke2|docker` too"},
+		&cli.StringFlag{Name: "namespace", EnvVars: []string{"CONTAINERD_NAMESPACE"}, DefaultText: "k8s.io where the engine serves Kubernetes, else default", Usage: "use `NAMESPACE` of containerd"},
+		&cli.StringFlag{Name: "snapshotter", EnvVars: []string{"CONTAINERD_SNAPSHOTTER"}, DefaultText: containerd.Snapshotter, Usage: "make layers of `NAME`; others are refused"},
+	}
+}
+
+// GiveFlags are those of a command that gives.
+func GiveFlags() []cli.Flag {
+	return append(engineFlags(),
+		&cli.BoolFlag{Name: "hand-over", Usage: "leave the image to the engine: it may collect it, and the store forgets it"},
+		&cli.StringFlag{Name: "engine-name", DefaultText: "REF where it has a tag", Usage: "call the image `NAME:TAG` in the engine"},
+	)
+}
+
+// options are which engine the command line and the environment name.
+func options(c *cli.Context) (containerd.Options, error) {
+	word, socket, named := strings.Cut(c.String("into"), "=")
+	i := slices.IndexFunc(presets, func(p preset) bool { return p.name == word })
+	if i < 0 || named && socket == "" {
+		return containerd.Options{}, &args.UsageError{
+			Problem: fmt.Sprintf("there is no engine %q", c.String("into")),
+			Advice:  "it is one of containerd, containerd=SOCKET, k3s, rke2, docker",
+		}
+	}
+	p := presets[i]
+	address := p.address
+	if p.name == "containerd" {
+		address = cmp.Or(os.Getenv("CONTAINERD_ADDRESS"), address)
+	}
+	o := containerd.Options{
+		Address:     strings.TrimPrefix(cmp.Or(socket, address), "unix://"),
+		Namespace:   cmp.Or(p.namespace, c.String("namespace")),
+		Snapshotter: c.String("snapshotter"),
+		Logger:      setup.Logger(c),
+	}
+	if c.IsSet("namespace") && p.name == "containerd" {
+		o.Namespace = c.String("namespace")
+	}
+	return o, nil
+}
+
+// connect reaches the engine that is named.
+func connect(c *cli.Context) (*containerd.Engine, error) {
+	o, err := options(c)
+	if err != nil {
+		return nil, err
+	}
+	if c.String("into") == "docker" {
+		if err := dockerKeepsImages(c.Context); err != nil {
+			return nil, err
+		}
+	}
+	e, err := containerd.Connect(c.Context, o)
+	if err != nil {
+		return nil, &engineError{err}
+	}
+	return e, nil
+}
+
+// engineError is an engine that cannot be served, with what helps.
+type engineError struct{ error }
+
+func (e *engineError) Unwrap() error { return e.error }
+
+// Hint says what there is to do about it.
+func (e *engineError) Hint() string {
+	return "'layerctl doctor' tells which engines are here; 'layerctl export' makes an archive that any engine loads"
+}

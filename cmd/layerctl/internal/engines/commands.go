@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engines
+
+import (
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/engine/containerd"
+	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// GiveCommand gives what the store has.
+func GiveCommand() *cli.Command {
+	return &cli.Command{
+		Name: "give", Usage: "give images of the store to an engine of this node", ArgsUsage: "REF…",
+		Flags: GiveFlags(), Action: runGive,
+	}
+}
+
+// TakeCommand takes back what was given.
+func TakeCommand() *cli.Command {
+	return &cli.Command{
+		Name: "take", Usage: "take images back from the engines that they were given to", ArgsUsage: "REF…",
+		Flags: engineFlags(), Action: runTake,
+	}
+}
+
+func runGive(c *cli.Context) (err error) {
+	refs, err := setup.Arguments(c, 1, -1, "one REF or more")
+	if err != nil {
+		return err
+	}
+	if c.String("into") == "" {
+		return &args.UsageError{Problem: "give needs --into", Advice: "--into containerd, for example"}
+	}
+	if c.IsSet("engine-name") && len(refs) > 1 {
+		return &args.UsageError{Problem: "--engine-name is for one image"}
+	}
+	store, err := setup.OpenExisting(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = setup.Closing(err, store) }()
+	g, err := NewGiver(c, store)
+	if err != nil {
+		return err
+	}
+	defer func() { err = setup.Closing(err, g) }()
+	// What was pulled is in the cache, as a rule, and no registry needs asking.
+	err = g.giveAll(refs, true)
+	if errors.Is(err, layerctl.ErrOffline) && !c.Bool("offline") {
+		err = g.giveAll(refs, false)
+	}
+	return err
+}
+
+func (g *Giver) giveAll(refs []string, offline bool) error {
+	return setup.WithClient(g.c, refs, func(client *layerctl.Client) error {
+		var errs []error
+		for _, ref := range refs {
+			img, name, err := setup.LookupToRead(g.c, g.store, ref)
+			if err == nil {
+				err = g.Give(client, name, img, "")
+			}
+			errs = append(errs, failure.Concerns(ref, err))
+		}
+		return errors.Join(errs...)
+	}, func(o *layerctl.Options) { o.Offline = o.Offline || offline })
+}
+
+func runTake(c *cli.Context) (err error) {
+	refs, err := setup.Arguments(c, 1, -1, "one REF or more")
+	if err != nil {
+		return err
+	}
+	store, err := setup.OpenExisting(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = setup.Closing(err, store) }()
+	var errs []error
+	for _, ref := range refs {
+		img, _, err := setup.LookupToRead(c, store, ref)
+		if err == nil {
+			err = Take(c, store, img.Manifest)
+		}
+		errs = append(errs, failure.Concerns(ref, err))
+	}
+	return errors.Join(errs...)
+}
+
+// Take takes an image back from all engines that it was given to, or from the
+// one that --into names.
+func Take(c *cli.Context, store *overlaystore.Store, manifest digest.Digest) error {
+	list, err := given.List(store.Dir())
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, r := range list {
+		if r.Manifest == manifest {
+			errs = append(errs, takeOne(c, store, r))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record) (err error) {
+	if c.String("into") != "" {
+		o, err := options(c)
+		if err != nil || o.Address != r.Address || o.Namespace != "" && o.Namespace != r.Namespace {
+			return err
+		}
+	}
+	e, err := containerd.Connect(c.Context, containerd.Options{Address: r.Address, Namespace: r.Namespace, Logger: setup.Logger(c)})
+	if err != nil {
+		return &engineError{err}
+	}
+	defer func() { err = setup.Closing(err, e) }()
+	taken, err := e.Take(c.Context, store, r.Manifest)
+	if err != nil {
+		return &engineError{err}
+	}
+	if !c.Bool("quiet") {
+		terminal.NewConsole(c.App.ErrWriter).Say("took %q from containerd's namespace %s (%s)", taken, r.Namespace, r.Address)
+	}
+	return nil
+}
+
+// TakeUnwanted takes back what the store no longer has, and what was never given
+// to the end. An engine that is not there keeps it until the next time.
+func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
+	list, err := given.List(store.Dir())
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, r := range list {
+		_, err := store.Image(r.Manifest)
+		if err == nil && r.Complete {
+			continue
+		}
+		if err == nil || errors.Is(err, overlaystore.ErrNotFound) {
+			err = takeOne(c, store, r)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

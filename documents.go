@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"context"
+	"fmt"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/manifest"
+)
+
+// Documents are the exact, verified bytes of all that describes an image.
+type Documents struct {
+	Resolution
+	Config ocispec.Descriptor
+	// RootBytes are those of the index, or of the manifest where that is what
+	// the reference names.
+	RootBytes, ManifestBytes, ConfigBytes []byte
+}
+
+// Documents reads manifest and config of the image that ref means for the
+// client's platform, and the index that it is in. What the cache has is not
+// fetched. The errors are those of [Client.Resolve].
+func (c *Client) Documents(ctx context.Context, ref string) (Documents, error) {
+	var d Documents
+	err := c.with(ctx, ref, func(s *source.Source) (err error) {
+		d, err = readDocuments(ctx, s)
+		return err
+	})
+	if err != nil {
+		return Documents{}, err
+	}
+	return d, nil
+}
+
+func readDocuments(ctx context.Context, s *source.Source) (d Documents, err error) {
+	r, err := s.Resolve(ctx)
+	if err != nil {
+		return d, err
+	}
+	d.Resolution = Resolution(r)
+	if _, d.RootBytes, err = s.Root(ctx); err != nil {
+		return d, err
+	}
+	if d.ManifestBytes, err = s.Manifest(ctx, r.Manifest); err != nil {
+		return d, err
+	}
+	m, err := manifest.ParseManifest(d.ManifestBytes, r.Manifest.MediaType)
+	if err != nil {
+		return d, fmt.Errorf("manifest %s: %w", r.Manifest.Digest, err)
+	}
+	d.Config = m.Config
+	d.ConfigBytes, err = s.Config(ctx, m.Config)
+	return d, err
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	content "github.com/containerd/containerd/api/services/content/v1"
+	images "github.com/containerd/containerd/api/services/images/v1"
+	introspection "github.com/containerd/containerd/api/services/introspection/v1"
+	leases "github.com/containerd/containerd/api/services/leases/v1"
+	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/layerctl/layerctl/errkind"
+)
+
+// DefaultAddress is containerd's socket where nothing is said.
+const DefaultAddress = "/run/containerd/containerd.sock"
+
+// Snapshotter is the one that is served.
+const Snapshotter = "overlayfs"
+
+// ErrUnsupported says that this engine, or this store, cannot be served.
+var ErrUnsupported = errkind.New(errkind.Filesystem, "cannot be served")
+
+// errForeign says that a name in the engine is another client's, and another
+// image's.
+var errForeign = errkind.New(errkind.Busy, "belongs to another client")
+
+// Options say which engine is meant. The zero value is containerd's own socket.
+type Options struct {
+	// Address is the path of the socket; "" means [DefaultAddress].
+	Address string
+	// Namespace is containerd's; "" means k8s.io where it serves Kubernetes,
+	// and else default.
+	Namespace string
+	// Snapshotter is the one whose snapshots are made; "" means [Snapshotter],
+	// and anything else is refused.
+	Snapshotter string
+	// Logger hears what is done, step by step; nil means silence.
+	Logger *slog.Logger
+}
+
+// Engine is a connection to containerd. It is safe for several goroutines.
+type Engine struct {
+	at     Options
+	conn   *grpc.ClientConn
+	pid    atomic.Int32 // of the process that listens
+	rebase bool         // Commit can say the parent
+	cri    bool
+	log    *slog.Logger
+
+	content     content.ContentClient
+	images      images.ImagesClient
+	leases      leases.LeasesClient
+	snapshots   snapshots.SnapshotsClient
+	information introspection.IntrospectionClient
+}
+
+// patience is how long one call may take. The engine answers none while it
+// collects garbage.
+const patience = 2 * time.Minute
+
+// Connect asks the engine what it is. The error is [ErrUnsupported] for one
+// that cannot be served, and an [errkind.Network] where nobody answers.
+func Connect(ctx context.Context, o Options) (*Engine, error) {
+	o.Address = cmp.Or(o.Address, DefaultAddress)
+	o.Snapshotter = cmp.Or(o.Snapshotter, Snapshotter)
+	e := &Engine{at: o, log: o.Logger}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	if err := e.connect(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to containerd at %q: %w", o.Address, err), e.Close())
+	}
+	return e, nil
+}
+
+func (e *Engine) connect(ctx context.Context) (err error) {
+	if _, err := os.Stat(e.at.Address); errors.Is(err, fs.ErrNotExist) {
+		return errkind.With(errkind.Network, errors.New("there is no such socket; does it run?"))
+	}
+	e.conn, err = grpc.NewClient("passthrough:///containerd",
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(e.dial), grpc.WithNoProxy(),
+		grpc.WithUnaryInterceptor(bounded))
+	if err != nil {
+		return err
+	}
+	e.content = content.NewContentClient(e.conn)
+	e.images = images.NewImagesClient(e.conn)
+	e.leases = leases.NewLeasesClient(e.conn)
+	e.snapshots = snapshots.NewSnapshotsClient(e.conn)
+	e.information = introspection.NewIntrospectionClient(e.conn)
+	return e.survey(ctx)
+}
+
+// bounded ends a call that an engine does not answer.
+func bounded(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return invoke(ctx, method, req, reply, cc, opts...)
+}
+
+// dial opens the socket and notes who listens there.
+func (e *Engine) dial(ctx context.Context, _ string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", e.at.Address)
+	if err != nil {
+		return nil, err
+	}
+	if raw, err := conn.(*net.UnixConn).SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			if peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+				e.pid.Store(peer.Pid)
+			}
+		})
+	}
+	return conn, nil
+}
+
+// Close ends the connection.
+func (e *Engine) Close() error {
+	if e.conn == nil {
+		return nil
+	}
+	return e.conn.Close()
+}
+
+// Address is the path of the engine's socket.
+func (e *Engine) Address() string { return e.at.Address }
+
+// Namespace is the one of the engine's that is used.
+func (e *Engine) Namespace() string { return e.at.Namespace }
+
+// survey learns what the engine has.
+func (e *Engine) survey(ctx context.Context) error {
+	answer, err := e.information.Plugins(ctx, &introspection.PluginsRequest{})
+	if err != nil {
+		return explain(err)
+	}
+	var found *introspection.Plugin
+	var others []string
+	for _, p := range answer.Plugins {
+		broken := p.InitErr != nil
+		switch {
+		case isSnapshotter(p.Type) && p.ID == e.at.Snapshotter && !broken:
+			found = p
+		case isSnapshotter(p.Type) && !broken:
+			others = append(others, p.ID)
+		case p.ID == "cri" && !broken:
+			e.cri = true
+		}
+	}
+	if e.at.Namespace == "" {
+		e.at.Namespace = "default"
+		if e.cri {
+			e.at.Namespace = kubernetes
+		}
+	}
+	if e.at.Snapshotter != Snapshotter {
+		return fmt.Errorf("snapshotter %.100q %w: only %s takes a layer as a directory", e.at.Snapshotter, ErrUnsupported, Snapshotter)
+	}
+	if found == nil {
+		return fmt.Errorf("%w: it has no snapshotter %s, but %.200q", ErrUnsupported, Snapshotter, others)
+	}
+	e.rebase = slices.Contains(found.Capabilities, "rebase")
+	return nil
+}
+
+// isSnapshotter knows the type by its old and its new name.
+func isSnapshotter(kind string) bool {
+	return kind == "io.containerd.snapshotter.v1" || kind == "io.containerd.snapshotter.v2"
+}
+
+// kubernetes is the namespace that CRI uses.
+const kubernetes = "k8s.io"
+
+// in says in which namespace a call works, and under which lease.
+func (e *Engine) in(ctx context.Context, lease string) context.Context {
+	ctx = metadata.AppendToOutgoingContext(ctx, "containerd-namespace", e.at.Namespace)
+	if lease != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "containerd-lease", lease)
+	}
+	return ctx
+}
+
+func isCode(err error, c codes.Code) bool { return status.Code(err) == c }
+
+// explain gives an answer of the engine a kind and a plain text.
+func explain(err error) error {
+	s, ok := status.FromError(err)
+	if !ok || s.Code() == codes.OK {
+		return err
+	}
+	plain := fmt.Errorf("the engine says: %.500s", s.Message())
+	switch s.Code() {
+	case codes.Canceled:
+		return errors.Join(context.Canceled, plain)
+	case codes.Unavailable:
+		return errkind.With(errkind.Network, fmt.Errorf("the engine cannot be reached: %.500s", s.Message()))
+	case codes.DeadlineExceeded:
+		return errkind.With(errkind.Network, errors.New("the engine does not answer"))
+	case codes.PermissionDenied, codes.Unauthenticated:
+		return errkind.With(errkind.Denied, plain)
+	case codes.FailedPrecondition:
+		return errkind.With(errkind.Busy, plain)
+	case codes.Unimplemented:
+		return errors.Join(ErrUnsupported, plain)
+	}
+	return plain
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package containerd gives images of a store to containerd, so that what it
+// serves can start containers from them: Kubernetes, k3s, Docker, nerdctl, ctr.
+//
+//	e, err := containerd.Connect(ctx, containerd.Options{})
+//	given, err := e.Give(ctx, store, containerd.Image{…}, containerd.GiveOptions{})
+//
+// It is a plain client of containerd's socket. Each layer that containerd lacks
+// becomes a snapshot of its own snapshotter overlayfs, under its chainID,
+// filled with hard links to the store's files: nothing is unpacked again, no
+// compressed layer is written, no configuration changes, and nothing has to be
+// running besides. What containerd has afterwards is what it has after a pull
+// of its own without the layers' blobs.
+//
+// # Promises
+//
+//   - A snapshot is committed once its files are on the disk.
+//   - An image is named once all of it is there. Whatever an interrupted call
+//     has left is under a lease, which the next call ends, or its expiry.
+//   - Records of images that another client made are never changed or removed.
+//
+// Not served, with an error that says why: other snapshotters than overlayfs,
+// engines in a user namespace or in another mount namespace, and stores whose
+// files are not as overlayfs wants them for root.
+//
+// The labels are those of containerd's own client: see
+// docs/garbage-collection.md and core/unpack in github.com/containerd/containerd.
+package containerd

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fixlayer"
+	"github.com/layerctl/layerctl/internal/linkedcopy"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// fill puts the image's layer i into dir, as it must be on top of those below
+// it: the engine has no fix layers.
+func (g *giving) fill(ctx context.Context, dir *os.File, i int, below []*os.File) (err error) {
+	diffID := g.image.Layers[i]
+	record, err := g.store.Layer(diffID)
+	if err != nil {
+		return err
+	}
+	from, err := g.lowerDir(ctx, i)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	l := linkedcopy.Layer{From: from, Below: below}
+	if needsMending(record.Facts) {
+		if l.Mended, err = g.mend(ctx, dir, i); err != nil {
+			return fmt.Errorf("mend: %w", err)
+		}
+	}
+	if record.RootOpaque {
+		if err := g.copier.Cover(ctx, dir, l); err != nil {
+			return err
+		}
+	}
+	return g.copier.Fill(ctx, dir, l)
+}
+
+// needsMending says whether a layer depends on those below it: all else of an
+// image was mended in the layers that it is about.
+func needsMending(f layer.Facts) bool {
+	return len(f.Implied) > 0 || len(f.ForeignLinks) > 0 || len(f.WhiteoutParents) > 0
+}
+
+// lowerDir opens the lower dir of the layer i.
+func (g *giving) lowerDir(ctx context.Context, i int) (*os.File, error) {
+	dirs, err := g.store.LowerDirs(ctx, overlaystore.Image{Layers: g.image.Layers[i : i+1]})
+	if err != nil {
+		return nil, err
+	}
+	return durable.OpenDirAt(g.store.Dir(), dirs[0].Path)
+}
+
+// mend builds in dir the fix layer of an image that ends with layer i, and says
+// whether it needed one.
+func (g *giving) mend(ctx context.Context, dir *os.File, i int) (_ bool, err error) {
+	layers := g.image.Layers[:i+1]
+	stack, err := g.stack(ctx, i)
+	if err != nil {
+		return false, err
+	}
+	plan, err := fixlayer.New(stack, layers, g.store.Format().OrDefaults())
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, plan.Close()) }()
+	if plan.Empty() {
+		return false, nil
+	}
+	_, err = plan.Build(mendedDir{dir, g.store})
+	return true, err
+}
+
+// stack opens the layers up to i as they are stacked, the topmost first.
+func (g *giving) stack(ctx context.Context, i int) (stack []fixlayer.Layer, err error) {
+	dirs, err := g.store.LowerDirs(ctx, overlaystore.Image{Layers: g.image.Layers[:i+1]})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			for _, l := range stack {
+				err = errors.Join(err, l.Dir.Close(), l.FS.Close())
+			}
+		}
+	}()
+	seen := map[string]bool{}
+	for at := i; at >= 0 && len(dirs) > 0; at-- {
+		diffID := g.image.Layers[at]
+		if seen[diffID.String()] {
+			continue
+		}
+		seen[diffID.String()] = true
+		record, err := g.store.Layer(diffID)
+		if err != nil {
+			return stack, err
+		}
+		l := fixlayer.Layer{DiffID: diffID, Facts: record.Facts}
+		if l.Dir, err = durable.OpenDirAt(g.store.Dir(), path.Dir(dirs[0].Path)); err != nil {
+			return stack, err
+		}
+		if l.FS, err = durable.OpenDirAt(g.store.Dir(), dirs[0].Path); err != nil {
+			return stack, errors.Join(err, l.Dir.Close())
+		}
+		stack, dirs = append(stack, l), dirs[1:]
+		if record.RootOpaque {
+			break
+		}
+	}
+	return stack, nil
+}
+
+// mendedDir is a directory of the engine's in which a fix layer is built. Its
+// journal is nobody's.
+type mendedDir struct {
+	dir   *os.File
+	store *overlaystore.Store
+}
+
+func (m mendedDir) Dir() *os.File          { return m.dir }
+func (mendedDir) Record(layer.Entry) error { return nil }
+func (mendedDir) Room(uint64) error        { return nil }

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	leases "github.com/containerd/containerd/api/services/leases/v1"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/internal/linkedcopy"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// Image is what is given: an image of a store and its documents.
+type Image struct {
+	overlaystore.Image
+	// Names are those that the image gets, as the engine's clients write them:
+	// "docker.io/library/alpine:3.20". At least one.
+	Names []string
+	// Root is what the names stand for: the index that has the image's manifest,
+	// or the manifest itself.
+	Root ocispec.Descriptor
+	// RootBytes, ManifestBytes and ConfigBytes are the exact bytes.
+	RootBytes, ManifestBytes, ConfigBytes []byte
+	// Origin is the host and the repository that it came from, for the label
+	// by which other images find where to fetch a layer; "" says nothing.
+	OriginHost, OriginRepository string
+}
+
+// RootNamesIt says whether Root is the image's manifest, or an index that names
+// it: engines do not look into indexes of indexes.
+func (i Image) RootNamesIt() bool {
+	if i.Root.Digest == i.Image.Manifest {
+		return true
+	}
+	_, err := entryOf(i.RootBytes, i.Image.Manifest)
+	return err == nil
+}
+
+// GiveOptions say how an image is given. The zero value pins it.
+type GiveOptions struct {
+	// HandOver leaves the image to the engine: it is not pinned, its garbage
+	// collector may remove it, and Take does not know it.
+	HandOver bool
+	// Unlinked shares no file with the store, where the filesystem cannot clone
+	// files not even its blocks.
+	Unlinked bool
+}
+
+// Given is what was done.
+type Given struct {
+	Engine, Namespace string
+	Names             []string
+	// Layers is how many the image has, Made how many snapshots were made; the
+	// engine had the others.
+	Layers, Made int
+	// Links, Clones and Copies count files, Bytes the contents of the copies.
+	Links, Clones, Copies, Bytes int64
+	// Reason is why files were not linked; nil where all were.
+	Reason error
+}
+
+// Give makes img known to the engine. Where it ends with an error nothing is
+// named that is not whole, and another Give, or Take, ends well.
+func (e *Engine) Give(ctx context.Context, store *overlaystore.Store, img Image, o GiveOptions) (Given, error) {
+	g := &giving{Engine: e, store: store, image: img, options: o, copier: linkedcopy.New(linkedcopy.Options{Unlinked: o.Unlinked})}
+	if err := g.give(ctx); err != nil {
+		return Given{}, fmt.Errorf("give %s to %s: %w", img.Names, e.at.Address, err)
+	}
+	done := g.copier.Done()
+	return Given{
+		Engine: e.at.Address, Namespace: e.at.Namespace, Names: img.Names,
+		Layers: len(img.Layers), Made: g.made,
+		Links: done.Links, Clones: done.Clones, Copies: done.Copies, Bytes: done.Bytes, Reason: done.Reason,
+	}, nil
+}
+
+// giving is one image on its way into the engine.
+type giving struct {
+	*Engine
+	store   *overlaystore.Store
+	image   Image
+	options GiveOptions
+	copier  *linkedcopy.Copier
+	owner   string // the store's path, by which its records are told from others
+	lease   string
+	made    int
+}
+
+func (g *giving) give(ctx context.Context) (err error) {
+	if err := servable(g.store); err != nil {
+		return err
+	}
+	if g.owner, err = g.store.RealPath(); err != nil {
+		return err
+	}
+	records, err := given.Open(ctx, g.store.Dir())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, records.Close()) }()
+	layers, err := g.store.Lease(ctx, "give to "+g.at.Address, g.image.Layers...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, layers.Release()) }()
+	if err := g.clear(ctx, g.owner); err != nil {
+		return err
+	}
+	// Before anything is done: a name that is another's ends it.
+	if err := g.checkNames(ctx); err != nil {
+		return err
+	}
+	record := g.record()
+	if err := records.Put(ctx, record); err != nil {
+		return err
+	}
+	if err := g.leased(ctx); err != nil {
+		return err
+	}
+	if g.options.HandOver {
+		return records.Remove(ctx, record)
+	}
+	record.Complete = true
+	return records.Put(ctx, record)
+}
+
+func (g *giving) record() given.Record {
+	return given.Record{
+		Kind: given.Containerd, Address: g.at.Address, Namespace: g.at.Namespace,
+		Manifest: g.image.Image.Manifest, Root: g.image.Root.Digest, Config: g.image.Image.Config,
+		Names: g.names(), Time: time.Now().UTC().Truncate(time.Second),
+	}
+}
+
+// servable refuses a store whose files containerd would not understand.
+func servable(store *overlaystore.Store) error {
+	f := store.Format().OrDefaults()
+	switch {
+	case os.Geteuid() != 0:
+		return fmt.Errorf("store %q %w: only root gives files to containerd", store.Path(), ErrUnsupported)
+	case f.IDs != layer.HostIDs:
+		return fmt.Errorf("store %q %w: its files belong to other users than the image says; root's own store has them right", store.Path(), ErrUnsupported)
+	case f.Whiteouts != layer.CharDevices || f.Xattrs != layer.TrustedXattrs:
+		return fmt.Errorf("store %q %w: deleted names are in another form there; a store on a filesystem such as ext4 or xfs has them right", store.Path(), ErrUnsupported)
+	}
+	return nil
+}
+
+// leased gives the image under a lease, which keeps the engine's collector away
+// until the names do.
+func (g *giving) leased(ctx context.Context) (err error) {
+	g.lease = "layerctl-" + rand.Text()
+	_, err = g.leases.Create(g.in(ctx, ""), &leases.CreateRequest{ID: g.lease, Labels: map[string]string{
+		ownerLabel:                g.owner,
+		"containerd.io/gc.expire": time.Now().Add(leaseTime).UTC().Format(time.RFC3339),
+	}})
+	if err != nil {
+		return explain(err)
+	}
+	defer func() {
+		// Also after an error, or when ctx has ended: what was made goes.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		_, end := g.leases.Delete(g.in(ctx, ""), &leases.DeleteRequest{ID: g.lease})
+		if err == nil && end != nil {
+			err = explain(end)
+		}
+	}()
+	if err := g.layers(ctx); err != nil {
+		return err
+	}
+	if err := g.documents(ctx); err != nil {
+		return err
+	}
+	return g.name(ctx)
+}
+
+// leaseTime is after how long the engine's collector may take what a giving
+// that died has left.
+const leaseTime = 24 * time.Hour
+
+// ownerLabel is on all that is made in the engine: the store that it is from.
+const ownerLabel = "io.github.layerctl/store"
+
+// clear ends the leases of a store's givings that died: no other is alive, for
+// each holds the lock of the records.
+func (e *Engine) clear(ctx context.Context, owner string) error {
+	list, err := e.leases.List(e.in(ctx, ""), &leases.ListRequest{})
+	if err != nil {
+		return explain(err)
+	}
+	for _, l := range list.Leases {
+		if l.Labels[ownerLabel] != owner {
+			continue
+		}
+		e.log.Info("end the lease of a giving that was interrupted", "lease", l.ID)
+		if _, err := e.leases.Delete(e.in(ctx, ""), &leases.DeleteRequest{ID: l.ID}); err != nil && !isNotFound(err) {
+			return explain(err)
+		}
+	}
+	return nil
+}
+
+// keep has the lease keep what the engine had before.
+func (g *giving) keep(ctx context.Context, kind, id string) error {
+	_, err := g.leases.AddResource(g.in(ctx, ""), &leases.AddResourceRequest{ID: g.lease, Resource: &leases.Resource{ID: id, Type: kind}})
+	if err != nil && !isExists(err) {
+		return explain(err)
+	}
+	return nil
+}
+
+// chainIDs are those of each layer with all below it.
+func chainIDs(layers []digest.Digest) []digest.Digest {
+	chains := make([]digest.Digest, len(layers))
+	for i, diffID := range layers {
+		if chains[i] = diffID; i > 0 {
+			chains[i] = digest.FromString(chains[i-1].String() + " " + diffID.String())
+		}
+	}
+	return chains
+}
+
+var errNoName = errkind.New(errkind.Usage, "the image has no name that the engine could list it by")

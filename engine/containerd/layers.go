@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
+	"github.com/containerd/containerd/api/types"
+	"github.com/opencontainers/go-digest"
+	"google.golang.org/grpc/codes"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
+)
+
+// active is a snapshot that is being filled.
+type active struct {
+	key           string
+	chain, parent digest.Digest
+	labels        map[string]string
+	dir           *os.File
+}
+
+// layers makes the snapshots that the engine lacks.
+func (g *giving) layers(ctx context.Context) (err error) {
+	chains := chainIDs(g.image.Layers)
+	have, err := g.has(ctx, chains)
+	if err != nil {
+		return err
+	}
+	if have > 0 {
+		if err := g.keep(ctx, "snapshots/"+Snapshotter, chains[have-1].String()); err != nil {
+			return err
+		}
+	}
+	if have == len(chains) {
+		return nil
+	}
+	below, err := g.directories(ctx, chains[:have])
+	defer func() { err = errors.Join(err, closeAll(below)) }()
+	if err != nil {
+		return err
+	}
+	var filled []*active
+	for i := have; i < len(chains); i++ {
+		a, err := g.layer(ctx, i, chains, below)
+		if err != nil {
+			return fmt.Errorf("layer %d/%d: %w", i+1, len(chains), err)
+		}
+		if a == nil {
+			return fmt.Errorf("layer %d/%d: %w", i+1, len(chains), errMeanwhile)
+		}
+		below = append([]*os.File{a.dir}, below...)
+		filled = append(filled, a)
+		if g.rebase && i < len(chains)-1 {
+			continue
+		}
+		if err := g.commit(ctx, filled); err != nil {
+			return err
+		}
+		filled = nil
+	}
+	return nil
+}
+
+var errMeanwhile = errors.New("another client brought it meanwhile; give the image again")
+
+func closeAll(list []*os.File) error {
+	var errs []error
+	for _, f := range list {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// has says how many of the lowest layers the engine has. A snapshot's parents
+// are there as long as it is.
+func (g *giving) has(ctx context.Context, chains []digest.Digest) (int, error) {
+	for n := len(chains); n > 0; n-- {
+		answer, err := g.snapshots.Stat(g.in(ctx, g.lease), &snapshots.StatSnapshotRequest{Snapshotter: Snapshotter, Key: chains[n-1].String()})
+		switch {
+		case isNotFound(err):
+		case err != nil:
+			return 0, explain(err)
+		case answer.Info.GetKind() == snapshots.Kind_COMMITTED:
+			return n, nil
+		}
+	}
+	return 0, nil
+}
+
+// directories are those of the layers that the engine has, the topmost first.
+func (g *giving) directories(ctx context.Context, chains []digest.Digest) (dirs []*os.File, err error) {
+	if len(chains) == 0 {
+		return nil, nil
+	}
+	key := "layerctl-view-" + rand.Text()
+	answer, err := g.snapshots.View(g.in(ctx, g.lease), &snapshots.ViewSnapshotRequest{Snapshotter: Snapshotter, Key: key, Parent: chains[len(chains)-1].String()})
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer func() {
+		_, gone := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: Snapshotter, Key: key})
+		if err == nil && gone != nil {
+			err = explain(gone)
+		}
+	}()
+	m, err := parseMount(answer.Mounts)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range m.lower {
+		dir, err := g.openDir(p)
+		if err != nil {
+			return dirs, err
+		}
+		dirs = append(dirs, dir)
+	}
+	return dirs, nil
+}
+
+// layer makes the snapshot of one layer and fills it, or returns nil where the
+// engine has it meanwhile.
+func (g *giving) layer(ctx context.Context, i int, chains []digest.Digest, below []*os.File) (*active, error) {
+	a := &active{key: fmt.Sprintf("layerctl-%s %s", rand.Text(), chains[i]), chain: chains[i]}
+	a.labels = map[string]string{
+		"containerd.io/snapshot.ref":     a.chain.String(),
+		"containerd.io/snapshot/diff-id": g.image.Layers[i].String(),
+		ownerLabel:                       g.owner,
+	}
+	if i > 0 {
+		a.parent = chains[i-1]
+		a.labels["containerd.io/snapshot/parent-chain-id"] = a.parent.String()
+	}
+	request := &snapshots.PrepareSnapshotRequest{Snapshotter: Snapshotter, Key: a.key, Labels: a.labels}
+	if !g.rebase {
+		request.Parent = a.parent.String()
+	}
+	answer, err := g.snapshots.Prepare(g.in(ctx, g.lease), request)
+	if isExists(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, explain(err)
+	}
+	err = g.prepared(ctx, a, i, answer.Mounts, below)
+	if err != nil {
+		return nil, errors.Join(err, g.abandon(ctx, a))
+	}
+	return a, nil
+}
+
+func (g *giving) prepared(ctx context.Context, a *active, i int, mounts []*types.Mount, below []*os.File) error {
+	m, err := parseMount(mounts)
+	if err != nil {
+		return err
+	}
+	if m.upper == "" {
+		return fmt.Errorf("%w: its snapshotter names no directory to fill", ErrUnsupported)
+	}
+	if a.dir, err = g.openDir(m.upper); err != nil {
+		return err
+	}
+	names, err := fsat.Names(a.dir)
+	if err == nil && len(names) > 0 {
+		err = fmt.Errorf("%w: the directory of a new snapshot is not empty: %s", ErrUnsupported, m.upper)
+	}
+	if err != nil {
+		return err
+	}
+	return g.fill(ctx, a.dir, i, below)
+}
+
+// abandon removes what is not committed. The engine's collector does it too,
+// when the lease has ended.
+func (g *giving) abandon(ctx context.Context, a *active) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	var err error
+	if a.dir != nil {
+		err = a.dir.Close()
+	}
+	_, gone := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: Snapshotter, Key: a.key})
+	if gone != nil {
+		g.log.Info("remove an unfinished snapshot", "key", a.key, "error", gone)
+	}
+	return err
+}
+
+// commit makes what was filled durable, by one sync, and only then tells the
+// engine, the lowest layer first.
+func (g *giving) commit(ctx context.Context, filled []*active) error {
+	// The first directory was opened before anything was written.
+	if err := durable.SyncFS(ctx, filled[0].dir); err != nil {
+		return err
+	}
+	for _, a := range filled {
+		request := &snapshots.CommitSnapshotRequest{Snapshotter: Snapshotter, Name: a.chain.String(), Key: a.key, Labels: a.labels}
+		if g.rebase {
+			request.Parent = a.parent.String()
+		}
+		_, err := g.snapshots.Commit(g.in(ctx, g.lease), request)
+		if isExists(err) {
+			return errMeanwhile
+		}
+		if err != nil {
+			return explain(err)
+		}
+		g.made++
+	}
+	return nil
+}
+
+// mounted is what a mount of the engine's is made of.
+type mounted struct {
+	upper string
+	lower []string // the topmost first
+}
+
+// parseMount reads what the snapshotter would mount, and refuses what it cannot
+// be filled for.
+func parseMount(list []*types.Mount) (mounted, error) {
+	if len(list) != 1 {
+		return mounted{}, fmt.Errorf("%w: its snapshots are %d mounts", ErrUnsupported, len(list))
+	}
+	m := list[0]
+	switch m.Type {
+	case "bind": // of the only directory, to be filled or only read
+		if slices.Contains(m.Options, "ro") {
+			return mounted{lower: []string{m.Source}}, nil
+		}
+		return mounted{upper: m.Source}, nil
+	case "overlay":
+	default:
+		return mounted{}, fmt.Errorf("%w: its snapshots are mounted as %.50q", ErrUnsupported, m.Type)
+	}
+	var found mounted
+	for _, o := range m.Options {
+		key, value, _ := strings.Cut(o, "=")
+		switch key {
+		case "upperdir":
+			found.upper = value
+		case "lowerdir":
+			found.lower = strings.Split(value, ":")
+		case "userxattr", "uidmap", "gidmap":
+			return mounted{}, fmt.Errorf("%w: it runs in a user namespace (its mounts have the option %s)", ErrUnsupported, key)
+		}
+	}
+	return found, nil
+}
+
+// openDir opens a directory that the engine names, and makes sure that it means
+// the same one.
+func (g *giving) openDir(path string) (*os.File, error) {
+	dir, err := durable.OpenDir(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: its directory %s is not there for this process; run it where the engine runs, not in a container", ErrUnsupported, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if pid := g.pid.Load(); pid > 0 {
+		here, err := dir.Stat()
+		there, lost := os.Stat(fmt.Sprintf("/proc/%d/root%s", pid, path))
+		if err == nil && lost == nil && !os.SameFile(here, there) {
+			return nil, errors.Join(fmt.Errorf("%w: its directory %s is another one than this process sees; run it in the engine's mount namespace", ErrUnsupported, path), dir.Close())
+		}
+	}
+	return dir, nil
+}
+
+func isNotFound(err error) bool { return isCode(err, codes.NotFound) }
+func isExists(err error) bool   { return isCode(err, codes.AlreadyExists) }

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	images "github.com/containerd/containerd/api/services/images/v1"
+	"github.com/containerd/containerd/api/types"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// The labels that the CRI plugin reads, from internal/cri/labels.
+const (
+	managedLabel = "io.cri-containerd.image"
+	pinnedLabel  = "io.cri-containerd.pinned"
+)
+
+// names are those of the records to make, in that order: in the namespace of
+// Kubernetes the config's digest is one too, for so its runtime calls images.
+func (g *giving) names() []string {
+	var list []string
+	if g.at.Namespace == kubernetes {
+		list = append(list, g.image.Image.Config.String())
+	}
+	return append(list, g.image.Names...)
+}
+
+// labels are those of a record. An empty one is taken away.
+func (g *giving) labels() map[string]string {
+	labels := map[string]string{ownerLabel: g.owner, pinnedLabel: "pinned"}
+	if g.options.HandOver {
+		labels = map[string]string{ownerLabel: "", pinnedLabel: ""}
+	}
+	if g.at.Namespace == kubernetes {
+		labels[managedLabel] = "managed"
+	}
+	return labels
+}
+
+// standing is what the engine has under a name.
+func (e *Engine) standing(ctx context.Context, name string) (*images.Image, error) {
+	answer, err := e.images.Get(e.in(ctx, ""), &images.GetImageRequest{Name: name})
+	if isNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, explain(err)
+	}
+	return answer.Image, nil
+}
+
+// checkNames refuses names that another client made for another image.
+func (g *giving) checkNames(ctx context.Context) error {
+	if len(g.image.Names) == 0 {
+		return errNoName
+	}
+	for _, name := range g.names() {
+		there, err := g.standing(ctx, name)
+		if err != nil {
+			return err
+		}
+		if err := g.refuse(name, there); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *giving) refuse(name string, there *images.Image) error {
+	if there == nil || there.Labels[ownerLabel] == g.owner || there.Target.GetDigest() == g.image.Root.Digest.String() {
+		return nil
+	}
+	return fmt.Errorf("the name %q %w, and is %s there: remove it in the engine first", name, errForeign, there.Target.GetDigest())
+}
+
+// name makes the records: from then on the engine lists the image.
+func (g *giving) name(ctx context.Context) error {
+	for _, name := range g.names() {
+		if err := g.nameOne(ctx, name); err != nil {
+			return fmt.Errorf("name %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (g *giving) nameOne(ctx context.Context, name string) error {
+	labels := g.labels()
+	image := &images.Image{Name: name, Labels: labels, Target: &types.Descriptor{
+		MediaType: cmp.Or(g.image.Root.MediaType, ocispec.MediaTypeImageIndex), Digest: g.image.Root.Digest.String(), Size: g.image.Root.Size,
+	}}
+	_, err := g.images.Create(g.in(ctx, g.lease), &images.CreateImageRequest{Image: image})
+	if err == nil || !isExists(err) {
+		return explain(err)
+	}
+	there, err := g.standing(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := g.refuse(name, there); err != nil {
+		return err
+	}
+	if there == nil || there.Labels[ownerLabel] != g.owner {
+		return nil // another client's, and the same image
+	}
+	paths := []string{"target"}
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		paths = append(paths, "labels."+key)
+	}
+	_, err = g.images.Update(g.in(ctx, g.lease), &images.UpdateImageRequest{Image: image, UpdateMask: &fieldmaskpb.FieldMask{Paths: paths}})
+	return explain(err)
+}
+
+// Take removes the names that the store has given an image in this engine, and
+// returns those that were there. The engine's collector takes the rest, unless
+// something else needs it. An image that was not given is no error.
+func (e *Engine) Take(ctx context.Context, store *overlaystore.Store, manifest digest.Digest) (taken []string, err error) {
+	taken, err = e.take(ctx, store, manifest)
+	if err != nil {
+		return taken, fmt.Errorf("take %s from %s: %w", manifest, e.at.Address, err)
+	}
+	return taken, nil
+}
+
+func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest digest.Digest) (taken []string, err error) {
+	owner, err := store.RealPath()
+	if err != nil {
+		return nil, err
+	}
+	records, err := given.Open(ctx, store.Dir())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, records.Close()) }()
+	list, err := given.List(store.Dir())
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range list {
+		if r.Kind != given.Containerd || r.Address != e.at.Address || r.Namespace != e.at.Namespace || r.Manifest != manifest {
+			continue
+		}
+		if err := e.clear(ctx, owner); err != nil {
+			return taken, err
+		}
+		if taken, err = e.unname(ctx, owner, r); err != nil {
+			return taken, err
+		}
+		return taken, records.Remove(ctx, r)
+	}
+	return nil, nil
+}
+
+// unname removes the records of names that are the store's, the last made
+// first.
+func (e *Engine) unname(ctx context.Context, owner string, r given.Record) (taken []string, err error) {
+	for i, name := range slices.Backward(r.Names) {
+		there, err := e.standing(ctx, name)
+		if err != nil {
+			return taken, err
+		}
+		if there == nil || there.Labels[ownerLabel] != owner || there.Target.GetDigest() != r.Root.String() {
+			continue
+		}
+		// The last one waits until the collector has been.
+		_, err = e.images.Delete(e.in(ctx, ""), &images.DeleteImageRequest{Name: name, Sync: i == 0})
+		if err != nil && !isNotFound(err) {
+			return taken, explain(err)
+		}
+		taken = append(taken, name)
+	}
+	return taken, nil
+}

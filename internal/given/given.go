@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package given records in a store which of its images were given to which
+// engine: engines/<hex>.json, one file for an image in an engine.
+//
+// A record is written before the first call to the engine, so that whatever an
+// interrupted one has left there is known, and once more when all is done.
+package given
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
+)
+
+// Containerd is the kind of engine that is asked over containerd's socket.
+const Containerd = "containerd"
+
+// Record is one image in one engine.
+type Record struct {
+	Kind      string        `json:"kind"`
+	Address   string        `json:"address"`
+	Namespace string        `json:"namespace,omitempty"`
+	Manifest  digest.Digest `json:"manifest"`
+	Root      digest.Digest `json:"root"`
+	Config    digest.Digest `json:"config"`
+	// Names are the records in the engine, in the order in which they are made.
+	Names []string `json:"names"`
+	// Complete is false as long as it is being given, and where that was
+	// interrupted.
+	Complete bool      `json:"complete"`
+	Time     time.Time `json:"time"`
+}
+
+// file is the name of a record's file.
+func (r Record) file() string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{r.Kind, r.Address, r.Namespace, r.Manifest.String()}, "\x00")))
+	return hex.EncodeToString(sum[:]) + suffix
+}
+
+const (
+	folder    = "engines"
+	lockFile  = "lock"
+	suffix    = ".json"
+	maxRecord = 1 << 20
+)
+
+// Records are those of one store, locked: nobody else gives or takes meanwhile.
+type Records struct {
+	dir    *os.File
+	unlock func() error
+}
+
+// Open opens the records of the store whose directory is root, makes the folder
+// where it is missing, and waits until nobody else has them open.
+func Open(ctx context.Context, root *os.File) (*Records, error) {
+	dir, err := durable.OpenDirAt(root, folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = durable.Mkdir(ctx, root, folder, 0o700)
+		if err == nil || errors.Is(err, fs.ErrExist) {
+			err = durable.SyncDir(ctx, root)
+		}
+		if err == nil {
+			dir, err = durable.OpenDirAt(root, folder)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the records of engines: %w", err)
+	}
+	unlock, err := durable.Lock(ctx, dir, lockFile, durable.Exclusive, nil)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the records of engines: %w", err), dir.Close())
+	}
+	return &Records{dir, unlock}, nil
+}
+
+// Close lets others have the records.
+func (r *Records) Close() error { return errors.Join(r.unlock(), r.dir.Close()) }
+
+// Put writes a record, durably.
+func (r *Records) Put(ctx context.Context, rec Record) error {
+	raw, err := json.Marshal(rec)
+	if err == nil {
+		err = durable.WriteFile(ctx, r.dir, rec.file(), append(raw, '\n'), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("record what an engine was given: %w", err)
+	}
+	return nil
+}
+
+// Remove removes a record, durably.
+func (r *Records) Remove(ctx context.Context, rec Record) error {
+	err := durable.Remove(ctx, r.dir, rec.file())
+	if err == nil {
+		err = durable.SyncDir(ctx, r.dir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the record of what an engine was given: %w", err)
+	}
+	return nil
+}
+
+// List reads the records of the store whose directory is root, without a lock.
+// Those that cannot be read are left out, and the error names them.
+func List(root *os.File) ([]Record, error) {
+	dir, err := durable.OpenDirAt(root, folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list what engines were given: %w", err)
+	}
+	defer dir.Close()
+	names, err := fsat.Names(dir)
+	if err != nil {
+		return nil, fmt.Errorf("list what engines were given: %w", err)
+	}
+	var list []Record
+	var errs []error
+	for _, name := range names {
+		if !strings.HasSuffix(name, suffix) || strings.HasPrefix(name, durable.TempPrefix) {
+			continue
+		}
+		rec, err := read(dir, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("record %s of what an engine was given: %w", name, err))
+			continue
+		}
+		list = append(list, rec)
+	}
+	return list, errors.Join(errs...)
+}
+
+func read(dir *os.File, name string) (Record, error) {
+	var rec Record
+	raw, err := fsat.ReadFile(dir, name, maxRecord)
+	if err == nil {
+		err = json.Unmarshal(raw, &rec)
+	}
+	if err == nil && (rec.file() != name || rec.Manifest.Validate() != nil) {
+		err = errors.New("it is not what its name says")
+	}
+	return rec, err
+}
