@@ -4,13 +4,17 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/help"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/internal/cmdline"
 )
 
@@ -68,4 +72,46 @@ func runManual(c *cli.Context) error {
 }
 
 // commandLine is the command line as the app that parses it has it.
-func commandLine(app *cli.App) cmdline.Program { return help.Describe(app, unshareName) }
+func commandLine(app *cli.App) cmdline.Program {
+	p := help.Describe(app, unshareName)
+	p.References = app.Name + " " + referencesName
+	return p
+}
+
+// referencesName is the command that completion scripts run.
+const referencesName = "references"
+
+// referencesCommand prints what is stored, for shells to complete.
+func referencesCommand() *cli.Command {
+	return &cli.Command{
+		Name:   referencesName,
+		Hidden: true,
+		Usage:  "print the references of the store, one a line, as they may be typed",
+		Action: runReferences,
+	}
+}
+
+func runReferences(c *cli.Context) (err error) {
+	store, err := setup.OpenExisting(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = setup.Closing(err, store) }()
+	images, err := store.Images()
+	if err != nil {
+		return err
+	}
+	names := map[string]bool{}
+	for _, i := range images {
+		for _, ref := range i.Refs {
+			// Docker Hub's go by their short names.
+			names[strings.TrimPrefix(strings.TrimPrefix(ref, "docker.io/"), "library/")] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if err := terminal.Printf(c.App.Writer, "%s\n", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -298,3 +298,42 @@ func TestManual(t *testing.T) {
 		}
 	}
 }
+
+// TestCompletionOfReferences asks for what is in the store, of which a name is
+// one that a shell would run a command of.
+func TestCompletionOfReferences(t *testing.T) {
+	t.Setenv("LAYERCTL_STORE", filepath.Join(t.TempDir(), "store"))
+	s := serve(t, nil)
+	push(t, s, "hello", "latest", helloLayout)
+	output(t, "pull", "--quiet", "--platform", "linux/amd64", "--plain-http", s.host, s.host+"/hello")
+	evil := filepath.Join(t.TempDir(), "evil$(touch made)")
+	if err := os.CopyFS(evil, os.DirFS(helloLayout)); err != nil {
+		t.Fatal(err)
+	}
+	output(t, "pull", "--quiet", "--platform", "linux/amd64", "oci:"+evil)
+	ref := s.host + "/hello:latest"
+	t.Run("bash", func(t *testing.T) {
+		ask := inBash(t)
+		for line, want := range map[string]string{"mount " + s.host[:8]: ref, "rm x " + s.host + "/hello:la": "latest", "inspect oci": "oci:" + evil} {
+			if got := strings.Join(ask(t, strings.Fields("layerctl "+line)...), " "); got != want {
+				t.Errorf("%s: got %q, want %q", line, got, want)
+			}
+		}
+	})
+	t.Run("fish", func(t *testing.T) {
+		ask := inFish(t)
+		for line, want := range map[string]string{"mount " + s.host[:8]: ref, "rm x " + s.host + "/hello:la": ref} {
+			if got := strings.Join(ask(t, strings.Fields("layerctl "+line)...), " "); got != want {
+				t.Errorf("%s: got %q, want %q", line, got, want)
+			}
+		}
+	})
+	t.Run("zsh", func(t *testing.T) {
+		zsh := shellPath(t, "zsh")
+		_, file := completionScript(t, "zsh")
+		out, err := exec.CommandContext(t.Context(), zsh, "-f", "testdata/complete.zsh", file, "layerctl mount "+s.host[:8], "layerctl rm x "+s.host+"/hello:la").Output()
+		if got := strings.Fields(string(out)); err != nil || !slices.Equal(got, []string{ref, ref}) {
+			t.Errorf("%v: got %q, want %q twice", err, got, ref)
+		}
+	})
+}

@@ -27,7 +27,7 @@ func pruneCommand() *cli.Command {
 		Usage: "remove what nothing needs",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "remove nothing, tell what would go"},
-			&cli.DurationFlag{Name: "older-than", DefaultText: "spare nothing", Usage: "spare what was used within `TIME`, such as 24h"},
+			&cli.GenericFlag{Name: "older-than", Value: args.NewSpan(0), DefaultText: "spare nothing", Usage: "spare what was used within `TIME`, such as 36h, 7d or 2w"},
 			&cli.GenericFlag{Name: "keep-storage", DefaultText: "no limit", Value: &args.Size{}, Usage: "let the longest unused images go until the rest takes `SIZE`"},
 		},
 		Action: runPrune,
@@ -38,8 +38,8 @@ func runPrune(c *cli.Context) (err error) {
 	if err := setup.NoArguments(c); err != nil {
 		return err
 	}
-	if c.Duration("older-than") < 0 {
-		return &usageError{Problem: fmt.Sprintf("--older-than %s is in the future", c.Duration("older-than"))}
+	if spare := setup.Span(c, "older-than"); spare < 0 {
+		return &usageError{Problem: fmt.Sprintf("--older-than %s is in the future", spare)}
 	}
 	store, err := setup.OpenExisting(c)
 	if err != nil {
@@ -48,7 +48,7 @@ func runPrune(c *cli.Context) (err error) {
 	defer func() { err = setup.Closing(err, store) }()
 	options := overlaystore.PruneOptions{
 		DryRun:      c.Bool("dry-run"),
-		OlderThan:   c.Duration("older-than"),
+		OlderThan:   setup.Span(c, "older-than"),
 		KeepStorage: setup.Size(c, "keep-storage"),
 	}
 	if c.IsSet("keep-storage") && options.KeepStorage == 0 {

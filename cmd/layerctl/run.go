@@ -163,6 +163,7 @@ func commands() []*cli.Command {
 		doctorCommand(),
 		completionCommand(),
 		manualCommand(),
+		referencesCommand(),
 		versionCommand(),
 	}
 }
@@ -188,7 +189,11 @@ func noCommand(c *cli.Context) error {
 }
 
 func usageFault(c *cli.Context, err error, _ bool) error {
-	fault := &usageError{Problem: err.Error(), Advice: "'layerctl --help' lists the commands"}
+	problem := err.Error()
+	if before, flag, found := strings.Cut(problem, " for flag -"); found && strings.IndexByte(flag, ':') != 1 {
+		problem = before + " for flag --" + flag
+	}
+	fault := &usageError{Problem: problem, Advice: "'layerctl --help' lists the commands"}
 	if c == nil {
 		return fault
 	}

@@ -36,6 +36,8 @@ func (p Program) bashOffer(word string) string {
 		return fmt.Sprintf("_%s_paths -d", p.Name)
 	case files:
 		return fmt.Sprintf("_%s_paths -f", p.Name)
+	case references:
+		return fmt.Sprintf("_%s_paths -f; _%s_references", p.Name, p.Name)
 	case programs:
 		return fmt.Sprintf("_%s_offer -c", p.Name)
 	case choices:

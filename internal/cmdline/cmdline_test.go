@@ -50,7 +50,7 @@ func TestShellsEscape(t *testing.T) {
 		write func(*strings.Builder) error
 		want  []string
 	}{
-		{"bash", func(b *strings.Builder) error { return awkward.Bash(b) }, []string{"do:--as) _tool_offer -W 'x y' ;;", "do:*) _tool_paths -d ;;", "do:0) _tool_paths -f ;;"}},
+		{"bash", func(b *strings.Builder) error { return awkward.Bash(b) }, []string{"do:--as) _tool_offer -W 'x y' ;;", "do:*) _tool_paths -d ;;", "do:0) _tool_paths -f; _tool_references ;;"}},
 		{"zsh", func(b *strings.Builder) error { return awkward.Zsh(b) }, []string{`'*--all[it'\''s \[all\]\: of ` + "`it`" + `]'`, `'*--as=[write \\as]:value:(x y)'`}},
 		{"fish", func(b *strings.Builder) error { return awkward.Fish(b) }, []string{`-l all -s a -d 'it\'s [all]: of ` + "`it`" + `'`, `-l as -r -f -a 'x y' -d 'write \\as'`}},
 	} {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cmdline writes down what a command line takes: as completion scripts
-// for bash, zsh and fish, and as man pages.
+// Package cmdline writes down what a command line takes: as help, as completion
+// scripts for bash, zsh and fish, and as man pages.
 //
 // Most callers fill in a [Program] and write it:
 //
@@ -11,6 +11,7 @@
 //
 // A program has commands, one level of them, and flags that may stand before
 // the command, after it and between its arguments. What is written depends on
-// the Program alone, so that it is the same bytes whenever it is written, and
-// the scripts run no program to find candidates.
+// the Program alone, so that it is the same bytes whenever it is written. The
+// scripts run one program to find candidates, that which prints references; what
+// it prints is not expanded.
 package cmdline

@@ -21,8 +21,8 @@ func (p Program) Fish(w io.Writer) error {
 	t, err := template.New("fish").Funcs(template.FuncMap{
 		"quote":     fishQuote,
 		"valued":    func(f []Flag) string { return strings.Join(dashed(f, true), " ") },
-		"option":    fishOption,
-		"arguments": fishArguments,
+		"option":    p.fishOption,
+		"arguments": p.fishArguments,
 	}).Parse(fishTemplate)
 	if err != nil {
 		return err
@@ -36,12 +36,14 @@ func fishQuote(s string) string {
 }
 
 // fishAction are the options of complete that say what a word may be.
-func fishAction(word string) string {
+func (p Program) fishAction(word string) string {
 	switch kindOf(word) {
 	case directories:
 		return " -f -a '(__fish_complete_directories)'"
 	case files:
 		return " -F"
+	case references:
+		return " -F -a '(__" + p.Name + "_references)'"
 	case programs:
 		return " -f -a '(__fish_complete_command)'"
 	case choices:
@@ -51,7 +53,7 @@ func fishAction(word string) string {
 }
 
 // fishOption are the options of complete that say what a flag is.
-func fishOption(f Flag) string {
+func (p Program) fishOption(f Flag) string {
 	var b strings.Builder
 	for _, name := range f.Names {
 		if len(name) == 1 {
@@ -61,7 +63,7 @@ func fishOption(f Flag) string {
 		}
 	}
 	if f.Value != "" {
-		b.WriteString(" -r" + fishAction(f.Value))
+		b.WriteString(" -r" + p.fishAction(f.Value))
 	}
 	fmt.Fprintf(&b, " -d %s", fishQuote(f.Usage))
 	return b.String()
@@ -69,11 +71,11 @@ func fishOption(f Flag) string {
 
 // fishArguments are the options of complete for each thing that may follow the
 // command; at any place, for fish does not count arguments.
-func fishArguments(c Command) []string {
+func (p Program) fishArguments(c Command) []string {
 	var actions []string
 	list, _ := c.arguments()
 	for _, word := range list {
-		if action := fishAction(word); kindOf(word) != anything && !slices.Contains(actions, action) {
+		if action := p.fishAction(word); kindOf(word) != anything && !slices.Contains(actions, action) {
 			actions = append(actions, action)
 		}
 	}

@@ -20,6 +20,9 @@ type Program struct {
 	// Exits, Files and Environment are what holds for all commands: exit codes,
 	// files that are read and written, and variables beside those of flags.
 	Exits, Files, Environment []Item
+	// References is the command that prints the references which the shell offers
+	// for REF, one a line; "" is none.
+	References string
 }
 
 // An Item is a term with what is said of it. Of an example the term is its
@@ -80,7 +83,8 @@ type kind int
 const (
 	anything    kind = iota
 	directories      // DIR, TARGET
-	files            // FILE, LIST, and REF, which may be a path after "oci:"
+	files            // FILE, LIST
+	references       // REF, which may be a path after "oci:" too
 	programs         // COMMAND
 	choices          // a|b|c
 )
@@ -91,8 +95,10 @@ func kindOf(word string) kind {
 	switch {
 	case slices.Contains([]string{"DIR", "TARGET"}, word):
 		return directories
-	case slices.Contains([]string{"FILE", "LIST", "REF"}, word):
+	case slices.Contains([]string{"FILE", "LIST"}, word):
 		return files
+	case word == "REF" || strings.HasPrefix(word, "REF:") || strings.HasPrefix(word, "REF["):
+		return references
 	case word == "COMMAND":
 		return programs
 	case strings.Contains(word, "|"):

@@ -19,9 +19,9 @@ var zshTemplate string
 func (p Program) Zsh(w io.Writer) error {
 	t, err := template.New("zsh").Funcs(template.FuncMap{
 		"describe":  func(c Command) string { return quote(c.Name + ":" + c.Usage) },
-		"options":   zshOptions,
+		"options":   p.zshOptions,
 		"continued": func(lines string) string { return strings.ReplaceAll(strings.TrimSuffix(lines, "\n"), "\n", " \\\n") },
-		"arguments": zshArguments,
+		"arguments": p.zshArguments,
 	}).Parse(zshTemplate)
 	if err != nil {
 		return err
@@ -38,13 +38,15 @@ func zshEscape(s string) string {
 }
 
 // zshAction is _arguments' message and action for a word.
-func zshAction(word string) string {
+func (p Program) zshAction(word string) string {
 	message := ":" + zshEscape(word) + ":"
 	switch kindOf(word) {
 	case directories:
 		return message + "_files -/"
 	case files:
 		return message + "_files"
+	case references:
+		return message + "_" + p.Name + "_references"
 	case programs:
 		return message + "_command_names -e"
 	case choices:
@@ -54,13 +56,13 @@ func zshAction(word string) string {
 }
 
 // zshOptions are _arguments' specs, a line each.
-func zshOptions(flags []Flag, indent string) string {
+func (p Program) zshOptions(flags []Flag, indent string) string {
 	var b strings.Builder
 	for _, f := range flags {
 		for _, name := range f.dashed() {
 			spec, action := "*"+name, ""
 			if f.Value != "" {
-				action = zshAction(f.Value)
+				action = p.zshAction(f.Value)
 				if strings.HasPrefix(name, "--") {
 					spec += "="
 				}
@@ -72,7 +74,7 @@ func zshOptions(flags []Flag, indent string) string {
 }
 
 // zshArguments are _arguments' specs for what follows the command.
-func zshArguments(c Command) string {
+func (p Program) zshArguments(c Command) string {
 	var specs []string
 	list, repeats := c.arguments()
 	for i, word := range list {
@@ -80,9 +82,9 @@ func zshArguments(c Command) string {
 		case c.Runs:
 			return quote("*::" + word + ":_normal")
 		case repeats && i == len(list)-1:
-			specs = append(specs, quote("*"+zshAction(word)))
+			specs = append(specs, quote("*"+p.zshAction(word)))
 		default:
-			specs = append(specs, quote(zshAction(word)))
+			specs = append(specs, quote(p.zshAction(word)))
 		}
 	}
 	return strings.Join(specs, " ")

@@ -92,7 +92,7 @@ func RegistryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 		TokenHosts:   c.StringSlice("token-host"),
 		HostsDir:     c.String("hosts-dir"),
 		Retries:      retries,
-		StallTimeout: c.Duration("stall-timeout"),
+		StallTimeout: Span(c, "stall-timeout"),
 		LimitRate:    Size(c, "limit-rate"),
 		Ranges:       divided.Ranges,
 		Foreign:      c.Bool("foreign"),

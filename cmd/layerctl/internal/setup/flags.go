@@ -33,7 +33,7 @@ func GlobalFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "token-host", Usage: "send credentials to token server `HOST` though it is of another site than the registry (repeatable)"},
 		&cli.StringFlag{Name: "hosts-dir", DefaultText: "/etc/containerd/certs.d", Usage: "take mirrors from containerd's hosts.toml files in `DIR`"},
 		&cli.IntFlag{Name: "retry", Value: 10, Usage: "give up after `N` rounds over all hosts that brought nothing"},
-		&cli.DurationFlag{Name: "stall-timeout", Value: time.Minute, Usage: "cut a connection that brings less than 1 KiB a second for `TIME`"},
+		&cli.GenericFlag{Name: "stall-timeout", Value: args.NewSpan(time.Minute), DefaultText: "a minute", Usage: "cut a connection that brings less than 1 KiB a second for `TIME`"},
 		&cli.GenericFlag{Name: "limit-rate", Value: &args.Size{}, DefaultText: "no limit, as 0 is", Usage: "fetch at most `SIZE` a second, over all connections"},
 		&cli.IntFlag{Name: "ranges", DefaultText: "one", Usage: "fetch layers of 8 MiB and more over `N` connections at once, where a link is slow for one"},
 		&cli.GenericFlag{Name: "max-memory", Value: &args.Size{}, DefaultText: "a quarter of the machine's or the cgroup's, 256MiB at most", Usage: "stay below `SIZE` of memory"},
@@ -64,8 +64,8 @@ func checkFetchFlags(c *cli.Context) error {
 	if c.Int("retry") < 0 {
 		return &args.UsageError{Problem: fmt.Sprintf("--retry %d is not a number of rounds", c.Int("retry"))}
 	}
-	if c.Duration("stall-timeout") <= 0 {
-		return &args.UsageError{Problem: fmt.Sprintf("--stall-timeout %s is no time to wait", c.Duration("stall-timeout"))}
+	if stall := Span(c, "stall-timeout"); stall <= 0 {
+		return &args.UsageError{Problem: fmt.Sprintf("--stall-timeout %s is no time to wait", stall)}
 	}
 	if n := c.Int("ranges"); n < 0 || n > registry.MaxRanges {
 		return &args.UsageError{Problem: fmt.Sprintf("--ranges %d is not a number of connections", n), Advice: fmt.Sprintf("%d is the most", registry.MaxRanges)}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -71,6 +72,14 @@ func checkLimits(c *cli.Context) error {
 func Size(c *cli.Context, name string) int64 {
 	if f, ok := c.Generic(name).(*args.Size); ok {
 		return f.Bytes
+	}
+	return 0
+}
+
+// Span is the value of a flag in time.
+func Span(c *cli.Context, name string) time.Duration {
+	if f, ok := c.Generic(name).(*args.Span); ok {
+		return f.Duration
 	}
 	return 0
 }
