@@ -269,7 +269,7 @@ func every() int {
 	if full() {
 		return 1
 	}
-	return 11
+	return 29
 }
 
 func TestEveryOperationFails(t *testing.T) {

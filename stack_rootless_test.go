@@ -45,7 +45,7 @@ func TestRandomStacksRootless(t *testing.T) {
 			if err != nil && len(out) == 0 {
 				t.Skipf("needs user namespaces: %v", err)
 			}
-			if err != nil || strings.Count(string(out), "--- PASS: TestRandomStacks") != 2 {
+			if err != nil || strings.Count(string(out), "\n--- PASS: TestRandomStacks") != 2 {
 				t.Errorf("in a user namespace with %s ids: %v\n%s", c.ids, err, out)
 			}
 		})

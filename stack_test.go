@@ -36,15 +36,14 @@ func TestRandomStacks(t *testing.T) {
 	first, count := number(t, "LAYERCTL_SEED", 1), number(t, "LAYERCTL_STACKS", stacks())
 	t.Logf("seeds %d to %d", first, first+count-1)
 	const storeFor = 500 // stacks in one store, to keep its directories short
-	var b *bench
-	for i := range count {
-		if i%storeFor == 0 {
-			b = newBench(t, memory(t), overlaystore.Options{})
-		}
-		b.check(first + i)
-		if t.Failed() {
-			t.FailNow()
-		}
+	for begin := first; begin < first+count; begin += storeFor {
+		t.Run(fmt.Sprintf("from %d", begin), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, memory(t), overlaystore.Options{})
+			for seed := begin; seed < min(begin+storeFor, first+count) && !t.Failed(); seed++ {
+				b.check(seed)
+			}
+		})
 	}
 }
 

@@ -202,7 +202,7 @@ func refusal(m *Mount, format, target string) (err error) {
 func TestFormatsMount(t *testing.T) {
 	needsMount(t)
 	s := reopen(t, filepath.Join(memoryDir(t), "store"))
-	for _, n := range []int{1, 2, 40, 128, 499, 500} {
+	for _, n := range some(2, 2, 128, 1, 40, 499, 500) {
 		t.Run(fmt.Sprint(n, " layers"), func(t *testing.T) {
 			m, err := Assemble(t.Context(), s, manyLayers(t, s, n), Options{})
 			if err != nil {
@@ -237,9 +237,9 @@ func TestFormatsMount(t *testing.T) {
 func TestFormatsInOddPlaces(t *testing.T) {
 	needsMount(t)
 	const n = 8 // more than go into one option of 255 bytes
-	for _, name := range []string{
-		"with blank", "co:lon", "com,ma", `back\slash`, `end\`, `quo"te`, "apos'trophe", "dollar$HOME", "hash #", "per%cent %n", "ta\tb", "é", "new\nline",
-	} {
+	for _, name := range some(6,
+		"co:lon", "com,ma", `back\slash`, `quo"te`, "per%cent %n", "new\nline", "with blank", `end\`, "apos'trophe", "dollar$HOME", "hash #", "ta\tb", "é",
+	) {
 		base := filepath.Join(memoryDir(t), name)
 		target := filepath.Join(base, "target")
 		s := reopen(t, filepath.Join(base, "store"))

@@ -25,7 +25,7 @@ func TestFUSE(t *testing.T) {
 	needsMount(t)
 	needsFUSE(t)
 	s := reopen(t, filepath.Join(memoryDir(t), "a, store:"))
-	for _, n := range manyOrFew(1, 2, 40, 500) {
+	for _, n := range some(2, 1, 40, 2, 500) {
 		img := manyLayers(t, s, n)
 		for _, printed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d layers printed %v", n, printed), func(t *testing.T) {

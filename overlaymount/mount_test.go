@@ -95,21 +95,20 @@ func checkManyLayers(t *testing.T, target string, n int) {
 	}
 }
 
-// The printed line, the mount by descriptor and the mount by name, for every
-// number of layers that is a border somewhere.
-// manyOrFew are numbers of layers: in short the first two and the third, which
-// short options cannot hold, in full all of them.
-func manyOrFew(n ...int) []int {
+// some are the first n of the cases in short, and in full all of them.
+func some[T any](n int, cases ...T) []T {
 	if os.Getenv("LAYERCTL_FULL") == "1" {
-		return n
+		return cases
 	}
-	return n[:3]
+	return cases[:n]
 }
 
+// The printed line, the mount by descriptor and the mount by name, for every
+// number of layers that is a border somewhere.
 func TestMountEveryWay(t *testing.T) {
 	needsMount(t)
 	s := reopen(t, filepath.Join(memoryDir(t), "store"))
-	for _, n := range manyOrFew(2, 40, 500, 1, 128, 499) {
+	for _, n := range some(2, 2, 500, 40, 1, 128, 499) {
 		img := manyLayers(t, s, n)
 		m, err := Assemble(t.Context(), s, img, Options{Name: "many layers"})
 		if err != nil {

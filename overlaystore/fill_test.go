@@ -91,5 +91,5 @@ func every() int {
 	if os.Getenv("LAYERCTL_FULL") == "1" {
 		return 1
 	}
-	return 11
+	return 29
 }

@@ -97,7 +97,7 @@ func TestPowerCutDoesHarmWithoutSync(t *testing.T) {
 
 // A full disk and a lack of inodes, for real.
 func TestFullDisk(t *testing.T) {
-	big := strings.Repeat("x", 16<<20)
+	big := strings.Repeat("x", 4<<20)
 	for _, c := range []struct {
 		name string
 		args []string
@@ -117,7 +117,7 @@ func TestFullDisk(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := disktest.New(t, loopBytes, "mkfs.ext4", c.args...)
+			f := disktest.New(t, 64<<20, "mkfs.ext4", c.args...)
 			dir := filepath.Join(f.Dir, "store")
 			s := reopen(t, dir, Options{})
 			defer s.Close()

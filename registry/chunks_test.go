@@ -115,8 +115,12 @@ func TestChunks(t *testing.T) {
 			h.partOf(&dammed{w, r}, first, last)
 		}},
 	}
+	places := []int{1, 6}
+	if full() {
+		places = []int{1, 2, 6, testChunks}
+	}
 	for _, tt := range tests {
-		for _, at := range []int{1, 2, 6, testChunks} {
+		for _, at := range places {
 			if tt.always != nil && at > 1 {
 				continue
 			}
@@ -132,7 +136,7 @@ func TestChunks(t *testing.T) {
 						h.honest(w, r)
 					}
 				}
-				patience := 10 * time.Second
+				patience := never
 				if tt.name == "a stall" {
 					patience = time.Second
 				}
@@ -193,8 +197,11 @@ func TestChunksAndAnyFault(t *testing.T) {
 		status(http.StatusInternalServerError, ""), status(http.StatusRequestedRangeNotSatisfiable, ""),
 		status(http.StatusTooManyRequests, "0"), status(http.StatusForbidden, ""),
 	}
-	right := 0
-	for seed := range uint64(150) {
+	right, seeds := 0, 30
+	if full() {
+		seeds = 150
+	}
+	for seed := range uint64(seeds) {
 		choice := rand.New(rand.NewPCG(seed, 0))
 		var mu sync.Mutex
 		h := &hostile{body: body, answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
@@ -214,10 +221,10 @@ func TestChunksAndAnyFault(t *testing.T) {
 			t.Errorf("seed %d: %d requests, %v", seed, h.requests.Load(), err)
 		}
 	}
-	if right < 30 || right > 140 {
-		t.Errorf("%d of 150 ended well: this tests one of the two only", right)
+	if right < seeds/5 || right > seeds*14/15 {
+		t.Errorf("%d of %d ended well: this tests one of the two only", right, seeds)
 	}
-	t.Logf("%d of 150 ended well", right)
+	t.Logf("%d of %d ended well", right, seeds)
 }
 
 func TestChunksThatEndBadly(t *testing.T) {
@@ -452,7 +459,7 @@ func TestChunksEnd(t *testing.T) {
 	s := serve(t, func(http.Handler) http.Handler { return h })
 	waitFor := func(n int32) {
 		t.Helper()
-		for end := time.Now().Add(5 * time.Second); running.Load() != n; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); running.Load() != n; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%d requests are open, want %d", running.Load(), n)
 			}
@@ -488,7 +495,7 @@ func TestChunksKeepToTheLimit(t *testing.T) {
 	if _, err := h.fetch(t, inRanges(Options{LimitRate: testSize}, 4)); err != nil {
 		t.Fatal(err)
 	}
-	if d := time.Since(start); d < 900*time.Millisecond || d > 2*time.Second {
+	if d := time.Since(start); d < 900*time.Millisecond || d > 5*time.Second {
 		t.Errorf("took %v, want about a second", d)
 	}
 }

@@ -71,7 +71,7 @@ auth: {htpasswd: {realm: test, path: %s}}
 		}
 	})
 	client = pusher(t, cert)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		resp, err := client.Get("https://" + host + "/v2/")
 		if err == nil {
 			resp.Body.Close()

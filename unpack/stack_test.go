@@ -175,7 +175,7 @@ func TestRandomStacks(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: to mount overlay")
 	}
-	fallback := 40
+	fallback := 15
 	if full() {
 		fallback = 150
 	}

@@ -31,11 +31,11 @@ func makers() []maker {
 			maker{"pgzip " + name, library(func(w io.Writer) (io.WriteCloser, error) { return pgzip.NewWriterLevel(w, level) })},
 		)
 	}
-	for _, line := range []string{
-		"gzip -1", "gzip -6", "gzip -9",
-		"pigz -0", "pigz -1", "pigz -6", "pigz -9", "pigz -b 32 -i", "pigz -11 -I 1",
-		"igzip -0", "igzip -1", "igzip -2", "igzip -3",
-	} {
+	programs := []string{"gzip -6", "pigz -6", "pigz -b 32 -i", "igzip -1", "igzip -3"}
+	if full() {
+		programs = append(programs, "gzip -1", "gzip -9", "pigz -0", "pigz -1", "pigz -9", "pigz -11 -I 1", "igzip -0", "igzip -2")
+	}
+	for _, line := range programs {
 		list = append(list, maker{line, program(strings.Fields(line + " -c"))})
 	}
 	return list

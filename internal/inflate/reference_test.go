@@ -92,7 +92,6 @@ func bytewise(raw []byte) io.Reader { return iotest.OneByteReader(bytes.NewReade
 
 func eofWithData(raw []byte) io.Reader { return iotest.DataErrReader(bytes.NewReader(raw)) }
 
-// ways are the ways every stream is decoded. The first ones are cheap.
 // full says whether tests that take long are run in full, as in CI.
 func full() bool { return os.Getenv("LAYERCTL_FULL") == "1" }
 
@@ -104,6 +103,7 @@ func rounds(inFull, short int) int {
 	return short
 }
 
+// ways are the ways every stream is decoded. The first ones are cheap.
 var ways = []way{
 	{"Next", whole, byNext(1)},
 	{"Next from single bytes", bytewise, byNext(64 << 10)},
