@@ -34,9 +34,15 @@ type Options struct {
 	// the files. nil finds none.
 	Credentials func(ctx context.Context, host string) (Login, error)
 	// PlainHTTP lists the hosts, as references name them ("localhost:5000"),
-	// that are spoken to over http. For all others it is https: there is no
-	// falling back, not for local addresses either.
+	// that are spoken to over http. For all others it is https. A registry of
+	// this machine by its name (localhost, 127.0.0.0/8, ::1) that speaks no TLS
+	// is asked over http, unless certificates are configured for it; OnWarning
+	// is told. For no other is there a falling back.
 	PlainHTTP []string
+	// CAFiles are PEM files of authorities to trust beside the system's, whoever
+	// is asked. nil means none but those that HostsDir, K3sRegistries,
+	// /etc/containers/certs.d and /etc/docker/certs.d name for a host.
+	CAFiles []string
 	// TokenHosts lists hosts of token servers that stored credentials may be
 	// sent to though they are of another site than the registry that names
 	// them. A known pair (Docker Hub's) and servers of the registry's own
@@ -180,6 +186,7 @@ func (c *Client) prepare() {
 func (o Options) remote() remote.Options {
 	return remote.Options{
 		Files:        o.files(),
+		CAFiles:      o.CAFiles,
 		Credentials:  o.credentials(),
 		PlainHTTP:    o.PlainHTTP,
 		TokenHosts:   o.TokenHosts,

@@ -3,8 +3,12 @@
 package registry
 
 import (
+	"github.com/layerctl/layerctl/internal/hosts"
+	"github.com/layerctl/layerctl/registry/internal/auth"
 	"github.com/layerctl/layerctl/registry/internal/content"
+	"github.com/layerctl/layerctl/registry/internal/credentials"
 	"github.com/layerctl/layerctl/registry/internal/failure"
+	"github.com/layerctl/layerctl/registry/internal/remote"
 	"github.com/layerctl/layerctl/registry/internal/transport"
 )
 
@@ -29,6 +33,34 @@ var (
 // MismatchError says that bytes differ from the descriptor they came for. It
 // matches [ErrMismatch].
 type MismatchError = content.MismatchError
+
+// ErrBlocked says that this machine's configuration forbids the registry. It
+// matches [ErrDenied] too.
+var ErrBlocked = hosts.ErrBlocked
+
+// StatusError is an answer of a host that says no.
+type StatusError = transport.StatusError
+
+// AnswerError says that something else came where a manifest was asked for, as
+// the login page of a network does. It matches [ErrNetwork].
+type AnswerError = remote.AnswerError
+
+// DeniedError says that a registry does not let us in, and what it was shown.
+// It matches [ErrDenied].
+type DeniedError = auth.DeniedError
+
+// AuthFileError says that the file of credentials that [Options.AuthFile] or
+// $LAYERCTL_AUTH_FILE names cannot be read. It matches [ErrDenied] where it
+// keeps an image from being fetched.
+type AuthFileError = credentials.FileError
+
+// HTTPSError says that a peer speaks https where http was spoken. It matches
+// [ErrNetwork].
+type HTTPSError = transport.HTTPSError
+
+// ProxyDeniedError says that the proxy wants other credentials. It matches
+// [ErrDenied].
+type ProxyDeniedError = transport.ProxyDeniedError
 
 // PlainHTTPError says that a peer speaks http where https was spoken; see
 // [Options.PlainHTTP]. It matches [ErrNetwork].

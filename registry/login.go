@@ -12,6 +12,21 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/failure"
 )
 
+// LoginError says that a registry does not accept the credentials that
+// [Client.Login] showed it. Its text is that of its cause. It matches
+// [ErrDenied].
+type LoginError struct {
+	Host string // as references name it
+
+	err error
+}
+
+// Error is that of the cause.
+func (e *LoginError) Error() string { return e.err.Error() }
+
+// Unwrap is the cause.
+func (e *LoginError) Unwrap() error { return e.err }
+
 // Login asks the registry whether it accepts the credentials, and if so keeps
 // them as docker does: by the credential helper that the file names for the
 // host, or in the file itself, which is [Options.AuthFile] or else the one
@@ -50,5 +65,9 @@ func (c *Client) accepts(ctx context.Context, host, username, password string) e
 	if err != nil {
 		return err
 	}
-	return r.Accepts(ctx, credentials.Login{Username: username, Password: password})
+	err = r.Accepts(ctx, credentials.Login{Username: username, Password: password})
+	if errors.Is(err, ErrDenied) {
+		return &LoginError{Host: host, err: err}
+	}
+	return err
 }

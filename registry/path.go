@@ -58,7 +58,7 @@ func splitPath(s string) (path, tag string, dgst digest.Digest, err error) {
 		return "", "", "", errors.New("NUL in a path")
 	}
 	if s == "" || s[0] == ':' { // "./:x" is how to write such a path
-		return "", "", "", errors.New("no path")
+		return "", "", "", errors.New("there is no path in it")
 	}
 	if path = local.Stdin; s != path && !strings.HasPrefix(s, path+":") && !strings.HasPrefix(s, path+"@") {
 		path = longestExisting(s)

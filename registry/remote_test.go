@@ -4,10 +4,16 @@ package registry
 
 import (
 	"bytes"
+	"context"
+	"encoding/pem"
 	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -185,16 +191,64 @@ func TestNobodyThere(t *testing.T) {
 	wantError(t, err, ErrNetwork, "GET https://"+host, "connection refused")
 }
 
-func TestPlainHTTPIsNeverFallenBackTo(t *testing.T) {
-	s := serve(t, nil)
-	_, _, err := open(t, New(quick(Options{})), s.host+"/library/hello").Root(t.Context())
-	wantError(t, err, ErrNetwork, s.host+" speaks http, not https")
-	var plain *PlainHTTPError
-	if !errors.As(err, &plain) || plain.Host != s.host {
-		t.Errorf("got %+v, want the host %s", plain, s.host)
-	}
-	if got := s.asked(); len(got) != 0 {
-		t.Errorf("got requests %q over http, want none", got)
+// A registry of this machine that speaks no TLS is asked over http, and the
+// user is told; no other is, nor one whose certificates are configured.
+func TestPlainHTTPIsFallenBackToOnThisMachineOnly(t *testing.T) {
+	for _, c := range []struct {
+		name, host string
+		certs      bool // are configured for it
+		falls      bool
+	}{
+		{"an address", "127.0.0.1", false, true},
+		{"another address of the same machine", "127.1.2.3", false, true},
+		{"its name", "localhost", false, true},
+		{"the name of a host", "registry.example", false, false},
+		{"an address of another machine", "10.0.0.1", false, false},
+		{"certificates are configured", "127.0.0.1", true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := serve(t, nil)
+			_, port, _ := net.SplitHostPort(s.host)
+			host := net.JoinHostPort(c.host, port)
+			var told []string
+			o := quick(Options{HostsDir: t.TempDir(), OnWarning: func(text string) { told = append(told, text) }})
+			o.AuthFile = filepath.Join(t.TempDir(), "auth.json")
+			// All names and addresses lead to the server.
+			o.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "tcp", s.host)
+			}}
+			if c.certs {
+				dir := filepath.Join(o.HostsDir, host)
+				if err := os.MkdirAll(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte("skip_verify = true\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			client := New(o)
+			_, _, err := open(t, client, host+"/library/hello").Root(t.Context())
+			if c.falls {
+				if err != nil || len(told) != 1 || !strings.Contains(told[0], host+" is asked over http") {
+					t.Errorf("got error %v, and was told %q", err, told)
+				}
+				if err := client.Login(t.Context(), host, "u", "p"); err != nil {
+					t.Errorf("log in: %v", err)
+				}
+				if ping, err := New(o).Ping(t.Context(), host); err != nil || ping.URL != "http://"+host {
+					t.Errorf("ping: got %q, %v", ping.URL, err)
+				}
+				return
+			}
+			wantError(t, err, ErrNetwork, host+" speaks http, not https")
+			var plain *PlainHTTPError
+			if !errors.As(err, &plain) || plain.Host != host {
+				t.Errorf("got %+v, want the host %s", plain, host)
+			}
+			if got := s.asked(); len(got) != 0 {
+				t.Errorf("got requests %q over http, want none", got)
+			}
+		})
 	}
 }
 
@@ -270,4 +324,25 @@ func TestManifestIsVerified(t *testing.T) {
 	s = serve(t, answer(200, map[string]string{"Content-Type": ocispec.MediaTypeImageIndex}, "{}"))
 	_, _, err = open(t, New(plain(s)), s.host+"/library/hello@sha256:"+someHex).Root(t.Context())
 	wantError(t, err, ErrMismatch, someHex)
+}
+
+// An authority that a file names is trusted for every host.
+func TestCAFiles(t *testing.T) {
+	s := serve(t, nil)
+	handler := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: s.host})
+	secure := httptest.NewTLSServer(handler)
+	t.Cleanup(secure.Close)
+	host := strings.TrimPrefix(secure.URL, "https://")
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	b := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
+	if err := os.WriteFile(file, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := quick(Options{})
+	_, _, err := open(t, New(o), host+"/library/hello").Root(t.Context())
+	wantError(t, err, ErrNetwork, "unknown authority")
+	o.CAFiles = []string{file}
+	if _, _, err := open(t, New(o), host+"/library/hello").Root(t.Context()); err != nil {
+		t.Errorf("with the authority: %v", err)
+	}
 }

@@ -55,6 +55,7 @@ type Authoriser struct {
 
 	mu      sync.Mutex
 	secrets []string // that were sent, the last ones
+	shown   shown
 }
 
 // New returns an authoriser that has learnt nothing yet.
@@ -167,6 +168,7 @@ func (a *Authoriser) obtain(ctx context.Context, repo string, refusal *transport
 		return "", failure.Final(failure.New(failure.Denied, "credentials for %s: %w", a.o.Host, err))
 	}
 	a.sent(creds.Password, creds.IdentityToken, creds.RegistryToken)
+	a.show(shown{sent: creds != (credentials.Login{})})
 	if creds.Password != "" {
 		a.sent(strings.TrimPrefix(basic(creds), "Basic "))
 	}

@@ -49,6 +49,7 @@ func (a *Authoriser) fetchToken(ctx context.Context, repo string, creds credenti
 	defer cancel()
 	withheld := creds != (credentials.Login{}) && !a.trusts(realm)
 	if withheld {
+		a.show(shown{withheld: realm.Host})
 		creds = credentials.Login{}
 	}
 	req, err := a.tokenRequest(ctx, realm, repo, creds)
@@ -165,7 +166,7 @@ func (a *Authoriser) readToken(ctx context.Context, req *http.Request) (bearer, 
 		if errors.As(err, &ue) {
 			err = ue.Err
 		}
-		err = failure.Unanswered(ctx, fmt.Errorf("%s: %w", object, err))
+		err = failure.Unanswered(ctx, fmt.Errorf("%s: %w", object, transport.Explain(err)))
 		if transport.IsRefusal(err) {
 			err = failure.Final(err)
 		}

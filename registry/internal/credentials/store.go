@@ -82,6 +82,16 @@ func usualPaths() []string {
 	return paths
 }
 
+// FileError says that a file of credentials that the caller named cannot be
+// read. Its text is that of its cause, which names the file.
+type FileError struct{ err error }
+
+// Error is that of the cause.
+func (e *FileError) Error() string { return e.err.Error() }
+
+// Unwrap is the cause.
+func (e *FileError) Unwrap() error { return e.err }
+
 // SkippedError says what could not be read or asked. The [Login] beside it is
 // what the rest of the store has, and may be less than the user meant.
 type SkippedError struct{ reasons []error }
@@ -110,7 +120,7 @@ func (s Store) Find(ctx context.Context, host, repository string) (Login, error)
 		case errors.Is(err, fs.ErrNotExist) && !s.required:
 			continue
 		case err != nil && s.required:
-			return Login{}, err
+			return Login{}, &FileError{err}
 		case err != nil:
 			skipped = append(skipped, err)
 			continue

@@ -19,6 +19,7 @@ import (
 // fills in the defaults.
 type Options struct {
 	Files        hosts.Files // where mirrors are configured
+	CAFiles      []string    // authorities to trust beside the system's
 	Credentials  auth.Lookup
 	PlainHTTP    []string
 	TokenHosts   []string

@@ -81,14 +81,26 @@ func (r *Repository) get(ctx context.Context, rt *route) (ocispec.Descriptor, []
 	return desc, raw, err
 }
 
+// AnswerError says that something else came where a manifest was asked for. It
+// matches [failure.Network].
+type AnswerError struct {
+	Host      string // who sent it
+	MediaType string // what it is by its Content-Type, escaped
+}
+
+// Error is one line.
+func (e *AnswerError) Error() string { return "the answer is no manifest but " + e.MediaType }
+
+// Unwrap makes it a failure of the network.
+func (e *AnswerError) Unwrap() error { return failure.Network }
+
 // served is the media type of a document, where what the registry says of it
 // does not contradict it.
 func served(resp *http.Response, raw []byte) (string, error) {
 	header := resp.Header.Get("Content-Type")
 	own := manifest.MediaTypeOf(raw)
 	if own == "" && manifest.Telling(header) == "" && len(raw) > 0 && !json.Valid(raw) {
-		return "", failure.Final(checkFrom(resp, failure.New(failure.Network,
-			"the answer is no manifest but %s", failure.OneLine(header))))
+		return "", failure.Final(checkFrom(resp, &AnswerError{Host: resp.Request.URL.Host, MediaType: failure.OneLine(header)}))
 	}
 	if own == "" {
 		return header, nil // whoever reads it says what is wrong with it

@@ -77,7 +77,7 @@ func (p *peer) follow(ctx context.Context, q question, at *url.URL) (*http.Respo
 	req.Header.Set("User-Agent", p.agent)
 	resp, err := p.do(q, req)
 	if err == nil {
-		err = acceptable(resp)
+		err = acceptable(resp.Request.URL.Host, resp)
 	}
 	if err != nil {
 		return nil, err

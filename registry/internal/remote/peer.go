@@ -9,13 +9,16 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/layerctl/layerctl/internal/hosts"
 	"github.com/layerctl/layerctl/registry/internal/auth"
 	"github.com/layerctl/layerctl/registry/internal/credentials"
+	"github.com/layerctl/layerctl/registry/internal/failure"
 	"github.com/layerctl/layerctl/registry/internal/transport"
 )
 
@@ -41,6 +44,11 @@ type peer struct {
 	warn   func(string)
 	pace   transport.Pace
 
+	// overHTTP makes the same peer of whom http is asked; nil where that may
+	// not be. plain is that peer, once it is known to be the one.
+	overHTTP func() (*peer, error)
+	plain    atomic.Pointer[peer]
+
 	mu       sync.Mutex
 	answered bool // it has been there
 	failed   time.Time
@@ -53,6 +61,8 @@ func newPeer(c *Client, name string, e hosts.Endpoint) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	configured := len(e.CA)+len(e.Client) > 0 || e.SkipVerify
+	e.CA = slices.Concat(e.CA, c.o.CAFiles)
 	client, err := transport.NewClient(c.o.Transport, base, e, true)
 	if err != nil {
 		return nil, fmt.Errorf("host %s: %w", name, err)
@@ -70,6 +80,12 @@ func newPeer(c *Client, name string, e hosts.Endpoint) (*peer, error) {
 		agent: c.o.UserAgent, warn: c.o.Warn, pace: transport.Pace{Stall: c.o.StallTimeout, Limit: c.limit},
 	}
 	p.auth = c.authoriser(p, c.credentials(e))
+	if name == base.Host && !configured {
+		p.overHTTP = overHTTP(base, func(base string) (*peer, error) {
+			e.URL = base
+			return newPeer(c, name, e)
+		})
+	}
 	return p, nil
 }
 
@@ -105,8 +121,13 @@ type question struct {
 // ask sends q, answers one challenge, and returns any answer of the 2xx kind;
 // others are a [*transport.StatusError]. The body gives up when it stalls.
 func (p *peer) ask(ctx context.Context, q question) (*http.Response, error) {
-	resp, err := p.tryAsk(ctx, q)
-	return resp, p.auth.Hide(err)
+	n := p.now()
+	resp, err := n.tryAsk(ctx, q)
+	if plain := p.fallBack(err); plain != nil {
+		n = plain
+		resp, err = n.tryAsk(ctx, q)
+	}
+	return resp, n.auth.Denied(n.auth.Hide(err))
 }
 
 func (p *peer) tryAsk(ctx context.Context, q question) (*http.Response, error) {
@@ -123,7 +144,7 @@ func (p *peer) tryAsk(ctx context.Context, q question) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	if err := acceptable(resp); err != nil {
+	if err := acceptable(p.host, resp); err != nil {
 		return nil, err
 	}
 	return resp, nil
@@ -198,11 +219,15 @@ func (p *peer) other(at *url.URL) *auth.Authoriser {
 	return p.others[origin]
 }
 
-func acceptable(resp *http.Response) error {
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return transport.NewStatusError(resp, time.Now())
+func acceptable(host string, resp *http.Response) error {
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+		return nil
 	}
-	return nil
+	status := transport.NewStatusError(resp, time.Now())
+	if status.HTTPS {
+		return failure.Final(checkFrom(resp, &transport.HTTPSError{Host: host, Peer: resp.Request.URL.Host}))
+	}
+	return status
 }
 
 func (p *peer) send(ctx context.Context, q question, authorization string) (*http.Response, error) {
@@ -261,6 +286,7 @@ func (p *peer) failing() bool {
 }
 
 func (p *peer) hasAnswered() bool {
+	p = p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.answered

@@ -32,9 +32,13 @@ type Greeting struct {
 // Greet asks the registry itself for the API's version, without credentials;
 // see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#determining-support
 func (r *Repository) Greet(ctx context.Context) (Greeting, error) {
-	p := r.own().peer
-	g := Greeting{URL: p.base.Scheme + "://" + p.base.Host}
+	p := r.own().peer.now()
 	resp, err := p.send(ctx, question{method: http.MethodGet}, "")
+	if plain := p.fallBack(err); plain != nil {
+		p = plain
+		resp, err = p.send(ctx, question{method: http.MethodGet}, "")
+	}
+	g := Greeting{URL: p.base.Scheme + "://" + p.base.Host}
 	if err != nil {
 		return g, err
 	}
@@ -54,15 +58,28 @@ func (r *Repository) Greet(ctx context.Context) (Greeting, error) {
 // Accepts asks the registry itself whether it accepts the credentials. They
 // are not remembered.
 func (r *Repository) Accepts(ctx context.Context, creds credentials.Login) error {
-	p := r.own().peer
-	guest := &peer{host: p.host, base: p.base, client: p.client, header: p.header, agent: p.agent, warn: p.warn, pace: p.pace}
-	guest.auth = r.c.authoriser(guest, fixed(creds))
-	resp, err := guest.ask(ctx, question{method: http.MethodGet})
+	resp, err := r.guest(r.own().peer.now(), creds).ask(ctx, question{method: http.MethodGet})
 	if err != nil {
 		return err
 	}
 	discard(resp.Body)
 	return nil
+}
+
+// guest is the peer with other credentials than those that are known for it.
+func (r *Repository) guest(p *peer, creds credentials.Login) *peer {
+	guest := &peer{host: p.host, base: p.base, client: p.client, header: p.header, agent: p.agent, warn: p.warn, pace: p.pace}
+	guest.auth = r.c.authoriser(guest, fixed(creds))
+	if p.overHTTP != nil {
+		guest.overHTTP = func() (*peer, error) {
+			plain, err := p.overHTTP()
+			if err != nil {
+				return nil, err
+			}
+			return r.guest(plain, creds), nil
+		}
+	}
+	return guest
 }
 
 // Catalog lists repositories of the registry. Many list none: the catalog is

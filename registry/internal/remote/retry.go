@@ -88,8 +88,8 @@ func (a *attempts) next(ctx context.Context) (*route, error) {
 
 // failed takes note of why a route did not answer.
 func (a *attempts) failed(rt *route, err error) {
-	if rt.peer.auth != nil {
-		err = rt.peer.auth.Hide(err)
+	if auth := rt.peer.now().auth; auth != nil {
+		err = auth.Hide(err)
 	}
 	a.errs[rt], a.last = err, rt
 	var status *transport.StatusError

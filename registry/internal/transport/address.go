@@ -125,3 +125,12 @@ func PrivateName(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
+
+// IsLoopback says whether a host is this machine by its name alone: an address
+// of 127.0.0.0/8, ::1, or localhost (RFC 6761, section 6.3).
+func IsLoopback(host string) bool {
+	if a, _ := parseHost(host); a.IsValid() {
+		return a.Unmap().IsLoopback()
+	}
+	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
+}

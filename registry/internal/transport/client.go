@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/hosts"
 )
 
@@ -190,7 +191,7 @@ func authorities(files []string) (*x509.CertPool, error) {
 			return nil, fmt.Errorf("certificates of authorities: %w", err)
 		}
 		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("certificates of authorities: %s has none", name)
+			return nil, errkind.With(errkind.Usage, fmt.Errorf("certificates of authorities: %s has none in PEM", name))
 		}
 	}
 	return pool, nil

@@ -62,7 +62,19 @@ func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.
 	case http.StatusOK:
 		return nil
 	case http.StatusProxyAuthRequired:
-		return failure.Final(failure.New(failure.Denied, "proxy %s wants other credentials (407)", proxy.Host))
+		return failure.Final(&ProxyDeniedError{Proxy: proxy.Host})
 	}
 	return fmt.Errorf("proxy %s: %d %s", proxy.Host, resp.StatusCode, http.StatusText(resp.StatusCode))
 }
+
+// ProxyDeniedError says that a proxy wants other credentials, or some. It
+// matches [failure.Denied].
+type ProxyDeniedError struct{ Proxy string } // HOST:PORT
+
+// Error is one line.
+func (e *ProxyDeniedError) Error() string {
+	return "proxy " + e.Proxy + " wants other credentials (407)"
+}
+
+// Unwrap makes it a refusal.
+func (e *ProxyDeniedError) Unwrap() error { return failure.Denied }

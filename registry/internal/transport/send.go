@@ -59,7 +59,10 @@ func unanswered(sctx context.Context, req *http.Request, host string, err error)
 	if speaksPlainHTTP(err) {
 		return failure.Final(fmt.Errorf("%s: %w", object, &PlainHTTPError{Host: host, Peer: at.Host}))
 	}
-	wrapped := failure.Unanswered(req.Context(), fmt.Errorf("%s: %w", object, err))
+	if speaksHTTPS(err) {
+		return failure.Final(fmt.Errorf("%s: %w", object, &HTTPSError{Host: host, Peer: at.Host}))
+	}
+	wrapped := failure.Unanswered(req.Context(), fmt.Errorf("%s: %w", object, Explain(err)))
 	var cert *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
 	if IsRefusal(err) || errors.As(err, &cert) || errors.As(err, &unknown) {
@@ -79,6 +82,31 @@ func (e *PlainHTTPError) Error() string { return e.Peer + " speaks http, not htt
 
 // Unwrap makes it a failure of the network.
 func (e *PlainHTTPError) Unwrap() error { return failure.Network }
+
+// HTTPSError says that a peer speaks https where http was spoken.
+type HTTPSError struct {
+	Host string // the registry, as references name it
+	Peer string // who speaks https
+}
+
+// Error is one line.
+func (e *HTTPSError) Error() string { return e.Peer + " speaks https, not http" }
+
+// Unwrap makes it a failure of the network.
+func (e *HTTPSError) Unwrap() error { return failure.Network }
+
+// speaksHTTPS finds an alert of TLS (RFC 8446, section 6) where an answer of
+// HTTP was read: net/http has no type for that, and quotes it.
+func speaksHTTPS(err error) bool {
+	return strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`)
+}
+
+// asksForHTTPS says whether an answer is that of a server to whom http was
+// spoken on the port for https, as Go's and nginx give it.
+func asksForHTTPS(scheme string, status int, body string) bool {
+	return scheme == "http" && status == http.StatusBadRequest &&
+		(strings.Contains(body, "HTTP request to an HTTPS server") || strings.Contains(body, "plain HTTP request was sent to HTTPS port"))
+}
 
 func speaksPlainHTTP(err error) bool {
 	var rec tls.RecordHeaderError

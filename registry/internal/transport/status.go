@@ -25,6 +25,8 @@ type StatusError struct {
 	Status int
 	// Message is what the server said, escaped and cut to one short line.
 	Message string
+	// HTTPS says that the server wants https to be spoken.
+	HTTPS bool
 	// RetryAfter is how long the server asks to wait; 0 if it does not.
 	RetryAfter time.Duration
 }
@@ -58,6 +60,7 @@ func NewStatusError(resp *http.Response, now time.Time) *StatusError {
 		URL:        Redact(resp.Request.URL),
 		Status:     resp.StatusCode,
 		Message:    diagnosis(body),
+		HTTPS:      asksForHTTPS(resp.Request.URL.Scheme, resp.StatusCode, string(body)),
 		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), now),
 	}
 }
