@@ -23,13 +23,13 @@ const module = "github.com/layerctl/layerctl"
 // internal/disktest, and those at the root mount what they pulled.
 var floors = []map[string][]string{
 	{
-		"cmd/layerctl": {"", "bundle", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "inspect", "internal/cmdline", "internal/mounts", "internal/userns", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "unpack"},
+		"cmd/layerctl": {"", "bundle", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "inspect", "internal/cmdline", "internal/mounts", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "unpack"},
 	},
 	{
 		"cmd/layerctl/internal/engines": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "engine/containerd", "errkind", "internal/given", "overlaystore", "platform", "registry"},
 	},
 	{
-		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/userns", "layer", "overlaystore", "platform", "progress", "registry", "unpack"},
+		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/userns", "internal/words", "layer", "overlaystore", "platform", "progress", "registry", "unpack"},
 	},
 	{
 		"cmd/layerctl/internal/failure": {"", "cache", "cmd/layerctl/internal/host", "errkind", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "unpack"},
@@ -63,7 +63,7 @@ var floors = []map[string][]string{
 	{
 		"internal/stored":   {"internal/filesum", "internal/stackview", "overlaystore"},
 		"engine/containerd": {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/linkedcopy", "layer", "overlaystore"},
-		"overlaymount":      {"errkind", "internal/durable", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "layer", "overlaystore"},
+		"overlaymount":      {"errkind", "internal/durable", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/words", "layer", "overlaystore"},
 		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/remote", "registry/internal/transport"},
 	},
 	{
@@ -90,7 +90,7 @@ var floors = []map[string][]string{
 		"internal/stackview":          {"errkind", "internal/entryname", "layer"},
 		"internal/storedirs":          {"errkind", "internal/durable", "internal/fsat", "internal/journal", "internal/probe", "layer"},
 		"registry/internal/content":   {"registry/internal/failure"},
-		"registry/internal/transport": {"internal/hosts", "registry/internal/failure"},
+		"registry/internal/transport": {"errkind", "internal/hosts", "registry/internal/failure"},
 	},
 	{
 		"archive":                       {"errkind", "internal/filesum", "layer"},
@@ -107,7 +107,7 @@ var floors = []map[string][]string{
 		"internal/stagingdir":           {"internal/durable", "internal/fsat"},
 		"internal/trash":                {"internal/durable", "internal/fsat"},
 		"manifest":                      {"errkind"},
-		"platform":                      {"errkind"},
+		"platform":                      {"errkind", "internal/words"},
 		"registry/internal/credentials": {"errkind", "internal/durable", "internal/fsat"},
 		"registry/internal/failure":     {"errkind"},
 	},
@@ -127,6 +127,7 @@ var floors = []map[string][]string{
 		"internal/shortname":             {},
 		"internal/spare":                 {},
 		"internal/userns":                {},
+		"internal/words":                 {},
 		"layer":                          {},
 		"progress":                       {},
 	},

@@ -26,7 +26,7 @@ import (
 // names. The error has the kernel's own words where it says any.
 func (m *Mount) Mount(ctx context.Context, target string) error {
 	if err := m.mount(ctx, target); err != nil {
-		return fmt.Errorf("mount %s at %q: %w", m.source, target, err)
+		return fmt.Errorf("mount at %q: %w", target, err)
 	}
 	return nil
 }
@@ -38,7 +38,7 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 	}
 	target, err = filepath.EvalSymlinks(target)
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("the mount point does not exist: %w", err)
+		return &NoMountPointError{err}
 	}
 	if err != nil {
 		return err
@@ -153,3 +153,12 @@ func (m *Mount) checkWrites(e mounts.Entry) error {
 	}
 	return nil
 }
+
+// NoMountPointError says that there is no directory to mount at.
+type NoMountPointError struct{ err error }
+
+// Error names the directory, or what is missing of the way to it.
+func (e *NoMountPointError) Error() string { return "the mount point does not exist: " + e.err.Error() }
+
+// Unwrap is what the operating system said.
+func (e *NoMountPointError) Unwrap() error { return e.err }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/words"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 	"golang.org/x/sys/unix"
@@ -203,7 +204,7 @@ func parseOptions(list []string) (chosen, error) {
 		case guard:
 			c.unguarded = append(c.unguarded, o)
 		case overlay && (!hasValue || !slices.Contains(values, value)):
-			return c, &OptionError{Option: o, Reason: "its values are " + strings.Join(values, ", ")}
+			return c, &OptionError{Option: o, Reason: "its value is " + words.Or(values)}
 		case overlay && c.value(key) != "" && c.value(key) != value:
 			return c, &OptionError{Option: o, Reason: "it was given the value " + c.value(key) + " before"}
 		case overlay && c.value(key) == "":
@@ -265,7 +266,7 @@ func reasonToRefuse(key string) string {
 	case "X-mount.idmap":
 		return "an id map is given apart"
 	default:
-		return "it is none of " + strings.Join(OptionNames(), ", ")
+		return "it is none of " + words.And(OptionNames())
 	}
 }
 

@@ -93,7 +93,7 @@ func dropPair(ctx context.Context, s *overlaystore.Store, name string) error {
 
 // dropLeftovers removes what mounts at target left that are no more.
 func dropLeftovers(ctx context.Context, s *overlaystore.Store, target string, o UnmountOptions) error {
-	nothing := fmt.Errorf("nothing of the store %q is mounted there: %w", s.Path(), overlaystore.ErrNotFound)
+	var nothing error = &NotMountedError{Store: s.Path()}
 	left, err := Leftovers(ctx, s)
 	if err != nil || o.Keep {
 		return errors.Join(nothing, err)
@@ -109,3 +109,15 @@ func dropLeftovers(ctx context.Context, s *overlaystore.Store, target string, o 
 	}
 	return nothing
 }
+
+// NotMountedError says that nothing of a store is mounted where it was to be
+// unmounted. It matches overlaystore.ErrNotFound.
+type NotMountedError struct{ Store string }
+
+// Error names the store.
+func (e *NotMountedError) Error() string {
+	return fmt.Sprintf("nothing of the store %q is mounted there", e.Store)
+}
+
+// Unwrap makes it something that is not there.
+func (e *NotMountedError) Unwrap() error { return overlaystore.ErrNotFound }

@@ -267,8 +267,8 @@ func TestOptionsByList(t *testing.T) {
 		want     string // in the error
 	}{
 		{[]string{"bogus"}, false, "it is none of"},
-		{[]string{"metacopy=maybe"}, false, "its values are on, off"},
-		{[]string{"metacopy"}, false, "its values are on, off"},
+		{[]string{"metacopy=maybe"}, false, "its value is on or off"},
+		{[]string{"metacopy"}, false, "its value is on or off"},
 		{[]string{"metacopy=on", "metacopy=off"}, true, "the value on before"},
 		{[]string{"upperdir=/x"}, true, "named apart"},
 		{[]string{"volatile"}, true, "asked for apart"},

@@ -134,14 +134,14 @@ func TestVerdicts(t *testing.T) {
 func TestNoMatchSaysWhatThereIs(t *testing.T) {
 	tests := []struct{ machine, ask, index, want string }{
 		{"pi-zero-w", "", "shapes/arm-only-v7", "no image for linux/arm/v6: there is linux/arm/v7; nearest is linux/arm/v7: needs ARMv7, and this machine is ARMv6"},
-		{"sheevaplug-qnap-ts419", "", "alpine-3.20/index", "no image for linux/arm/v5: there is linux/amd64, linux/386, linux/arm64/v8, linux/arm/v6, linux/arm/v7, linux/ppc64le, linux/riscv64, linux/s390x; nearest is linux/arm/v6: needs ARMv6, and this machine is ARMv5"},
+		{"sheevaplug-qnap-ts419", "", "alpine-3.20/index", "no image for linux/arm/v5: there are linux/amd64, linux/386, linux/arm64/v8, linux/arm/v6, linux/arm/v7, linux/ppc64le, linux/riscv64 and linux/s390x; nearest is linux/arm/v6: needs ARMv6, and this machine is ARMv5"},
 		{"apple-m1-vm", "", "shapes/arm-only-v7", "no image for linux/arm64/v8.4: there is linux/arm/v7; nearest is linux/arm/v7: is for arm: its CPUs or its kernel run no 32-bit code"},
-		{"pi-zero-w", "", "shapes/distroless-variantless", "no image for linux/arm/v6: there is linux/amd64, linux/arm64, linux/arm, linux/s390x, linux/ppc64le; nearest is linux/arm: names no variant: by convention v7, and this machine is v6; who asks for linux/arm gets it all the same"},
-		{"", "darwin/arm64", "shapes/arm64-only", "no image for darwin/arm64: there is linux/amd64, linux/arm64; nearest is linux/arm64: is for linux"},
-		{"", "linux/mips64le", "shapes/arm64-only", "no image for linux/mips64le: there is linux/amd64, linux/arm64"},
+		{"pi-zero-w", "", "shapes/distroless-variantless", "no image for linux/arm/v6: there are linux/amd64, linux/arm64, linux/arm, linux/s390x and linux/ppc64le; nearest is linux/arm: names no variant: by convention v7, and this machine is v6; who asks for linux/arm gets it all the same"},
+		{"", "darwin/arm64", "shapes/arm64-only", "no image for darwin/arm64: there are linux/amd64 and linux/arm64; nearest is linux/arm64: is for linux"},
+		{"", "linux/mips64le", "shapes/arm64-only", "no image for linux/mips64le: there are linux/amd64 and linux/arm64"},
 		{"", "linux/amd64", "shapes/empty", "no image for linux/amd64: it names no platform at all"},
-		{"", "windows(10.0.1)/amd64", "shapes/os-version", "no image for windows(10.0.1)/amd64: there is windows(10.0.17763.2300)/amd64, windows(10.0.20348.2340)/amd64, windows(10.0.20348.1906+win32k)/amd64, linux/amd64; nearest is windows(10.0.17763.2300)/amd64: is for version 10.0.17763.2300 of windows, and what was asked for is 10.0.1"},
-		{"", "linux/amd64/v2", "shapes/levels-high-only", "no image for linux/amd64/v2: there is linux/amd64/v3, linux/arm64/v8.2; nearest is linux/amd64/v3: needs amd64/v3, and what was asked for is amd64/v2"},
+		{"", "windows(10.0.1)/amd64", "shapes/os-version", "no image for windows(10.0.1)/amd64: there are windows(10.0.17763.2300)/amd64, windows(10.0.20348.2340)/amd64, windows(10.0.20348.1906+win32k)/amd64 and linux/amd64; nearest is windows(10.0.17763.2300)/amd64: is for version 10.0.17763.2300 of windows, and what was asked for is 10.0.1"},
+		{"", "linux/amd64/v2", "shapes/levels-high-only", "no image for linux/amd64/v2: there are linux/amd64/v3 and linux/arm64/v8.2; nearest is linux/amd64/v3: needs amd64/v3, and what was asked for is amd64/v2"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.machine+tt.ask+" of "+tt.index, func(t *testing.T) {

@@ -5,9 +5,9 @@ package platform
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/words"
 )
 
 // ErrNoMatch says that an image has nothing for the wanted platform. The error
@@ -21,7 +21,7 @@ type NoMatchError struct {
 }
 
 // Error lists the platforms there are, and the one that misses by least:
-// "no image for linux/arm/v6: there is linux/amd64, linux/arm/v7; nearest is
+// "no image for linux/arm/v6: there are linux/amd64 and linux/arm/v7; nearest is
 // linux/arm/v7: needs ARMv7, and this machine is ARMv6".
 func (e *NoMatchError) Error() string {
 	s := "no image for " + e.Wanted.String()
@@ -35,7 +35,11 @@ func (e *NoMatchError) Error() string {
 	if len(there) == 0 {
 		return s + ": it names no platform at all"
 	}
-	s += ": there is " + strings.Join(there, ", ")
+	verb := "are"
+	if len(there) == 1 {
+		verb = "is"
+	}
+	s += ": there " + verb + " " + words.And(there)
 	if v := e.nearest(); v != nil {
 		s += fmt.Sprintf("; nearest is %s: %s", Format(*v.Descriptor.Platform), v.Reason)
 	}

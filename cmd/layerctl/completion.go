@@ -28,7 +28,7 @@ func completionCommand() *cli.Command {
 }
 
 func runCompletion(c *cli.Context) error {
-	args, err := setup.Arguments(c, 1, 1, "one of bash, zsh, fish")
+	args, err := setup.Arguments(c, 1, 1, "one of bash, zsh or fish")
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func runCompletion(c *cli.Context) error {
 	case "fish":
 		return program.Fish(c.App.Writer)
 	}
-	return &usageError{Problem: fmt.Sprintf("there is no completion for %q", args[0]), Advice: "it is one of bash, zsh, fish"}
+	return &usageError{Problem: fmt.Sprintf("there is no completion for %q", args[0]), Advice: "it is one of bash, zsh or fish"}
 }
 
 // manualCommand makes the man pages of a release.

@@ -4,6 +4,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
@@ -41,10 +44,55 @@ func exitCode(err error) int {
 
 // fail prints an error with its hint.
 func fail(to *terminal.Console, err error, verbose bool) {
+	failUnlike("", to, err, verbose)
+}
+
+// failUnlike is fail without a hint that was given already. It returns its own.
+func failUnlike(given string, to *terminal.Console, err error, verbose bool) string {
 	text := failure.Line(err, verbose)
 	var several *severalError
 	if errors.As(err, &several) {
 		text = err.Error() // it is about no single one
 	}
-	to.Fail(text, failure.Hint(err))
+	hint := failure.Hint(err)
+	if hint == given {
+		to.Fail(text, "")
+	} else {
+		to.Fail(text, hint)
+	}
+	return hint
 }
+
+// severalError ends a command that does the same with several things.
+type severalError struct {
+	failed, of int
+	what       string // was not done
+	first      error
+	hint       string // of the last one
+}
+
+// add tells of one failure at once; the others are still to be done.
+func (e *severalError) add(c *cli.Context, err error) {
+	e.hint = failUnlike(e.hint, terminal.NewConsole(c.App.ErrWriter), err, c.Bool("verbose"))
+	if e.failed++; e.first == nil {
+		e.first = err
+	}
+}
+
+// err is nil where nothing failed.
+func (e *severalError) err() error {
+	if e.first == nil {
+		return nil
+	}
+	return e
+}
+
+func (e *severalError) Error() string {
+	return fmt.Sprintf("%d of %d %s, see above", e.failed, e.of, e.what)
+}
+
+// Unwrap is what gives the exit code.
+func (e *severalError) Unwrap() error { return e.first }
+
+// Hint is none: each failure has had its own.
+func (e *severalError) Hint() string { return "" }

@@ -92,7 +92,7 @@ func exportOptions(c *cli.Context) (layerctl.ExportOptions, error) {
 	flat := o.Format == layerctl.Tar
 	switch {
 	case !flat && o.Format != layerctl.OCIArchive && o.Format != layerctl.DockerArchive:
-		return o, &usageError{Problem: fmt.Sprintf("there is no --as %q", o.Format), Advice: "it is one of tar, oci-archive, docker-archive"}
+		return o, &usageError{Problem: fmt.Sprintf("there is no --as %q", o.Format), Advice: "it is one of tar, oci-archive or docker-archive"}
 	case o.AllPlatforms && o.Format != layerctl.OCIArchive:
 		return o, &usageError{Problem: fmt.Sprintf("a %s has one image", o.Format), Advice: "--all-platforms goes with --as oci-archive"}
 	case o.AllPlatforms && c.String("platform") != "":

@@ -13,7 +13,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/internal/words"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -48,7 +50,7 @@ func runMount(c *cli.Context) (err error) {
 	}
 	printing := c.Bool("print") || c.String("format") != ""
 	if format := c.String("format"); !slices.Contains(mountFormats(), format) && format != "" {
-		return &usageError{Problem: fmt.Sprintf("there is no --format %q", format), Advice: "it is one of " + strings.Join(mountFormats(), ", ")}
+		return &usageError{Problem: fmt.Sprintf("there is no --format %q", format), Advice: "it is one of " + words.Or(mountFormats())}
 	}
 	options, err := mountOptions(c)
 	if err != nil {
@@ -73,6 +75,7 @@ func runMount(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	defer func() { err = failure.Concerns(args[0], err) }()
 	options.Name, options.Platform, options.Target = name, c.String("platform"), target
 	if !printing {
 		if done, err := isMounted(c, store, image, target); err != nil || done {

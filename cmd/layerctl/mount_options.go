@@ -40,7 +40,7 @@ func mountOptions(c *cli.Context) (overlaymount.Options, error) {
 	case string(overlaymount.KernelDriver), string(overlaymount.FUSEDriver):
 		o.Driver = overlaymount.Driver(driver)
 	default:
-		return o, &usageError{Problem: fmt.Sprintf("there is no --driver %q", driver), Advice: "it is one of auto, kernel, fuse-overlayfs"}
+		return o, &usageError{Problem: fmt.Sprintf("there is no --driver %q", driver), Advice: "it is one of auto, kernel or fuse-overlayfs"}
 	}
 	switch {
 	case (o.Upper == "") != (o.Work == ""):

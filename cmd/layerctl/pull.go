@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -106,8 +105,7 @@ func printsLines(c *cli.Context, list []args.Listed) bool {
 
 // all pulls each; where there are several, each failure is told of at once.
 func (p *puller) all(list []args.Listed) error {
-	var first error
-	failed := 0
+	several := &severalError{of: len(list), what: "images were not pulled"}
 	defer p.show.Summary()
 	for i, l := range list {
 		p.show.Begin(l.Ref, i+1, len(list))
@@ -121,32 +119,10 @@ func (p *puller) all(list []args.Listed) error {
 		case len(list) == 1 || p.Context.Context.Err() != nil:
 			return err
 		}
-		fail(terminal.NewConsole(p.App.ErrWriter), err, p.Bool("verbose"))
-		if failed++; first == nil {
-			first = err
-		}
+		several.add(p.Context, err)
 	}
-	if first == nil {
-		return nil
-	}
-	return &severalError{failed: failed, of: len(list), first: first}
+	return several.err()
 }
-
-// severalError ends a pull of several images.
-type severalError struct {
-	failed, of int
-	first      error
-}
-
-func (e *severalError) Error() string {
-	return fmt.Sprintf("%d of %d images were not pulled, see above", e.failed, e.of)
-}
-
-// Unwrap is what gives the exit code.
-func (e *severalError) Unwrap() error { return e.first }
-
-// Hint is none: each failure has had its own.
-func (e *severalError) Hint() string { return "" }
 
 func (p *puller) one(l args.Listed) error {
 	client := p.client

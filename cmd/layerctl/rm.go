@@ -32,11 +32,16 @@ func runRm(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, store) }()
-	var errs []error
+	several := &severalError{of: len(refs), what: "references were not removed"}
 	for _, arg := range refs {
-		errs = append(errs, failure.Concerns(arg, removeOne(c, store, arg)))
+		if err := failure.Concerns(arg, removeOne(c, store, arg)); err != nil {
+			if len(refs) == 1 {
+				return err
+			}
+			several.add(c, err)
+		}
 	}
-	return errors.Join(errs...)
+	return several.err()
 }
 
 // removeOne takes a reference away, and with an image's last one the image from

@@ -33,10 +33,14 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if f, ok := stdout.(*os.File); ok {
 		stdout = terminal.NewOutput(ctx, f)
 	}
-	app := newApp(stdin, stdout, stderr)
+	out := terminal.Remember(stdout)
+	app := newApp(stdin, out, stderr)
 	ordered, err := args.Reorder(arguments, grammar(app))
 	if err == nil {
 		err = app.RunContext(ctx, ordered)
+	}
+	if err == nil {
+		err = out.Err() // printers of help keep it to themselves
 	}
 	var elsewhere *setup.HandedOver
 	if errors.As(err, &elsewhere) {
@@ -132,6 +136,10 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		c.HideHelpCommand = true
 	}
 	help.Set(app, map[string]string{"{OPTIONS}": strings.Join(overlaymount.OptionNames(), ", ")})
+	app.Setup() // adds the command help
+	if topic := app.Command("help"); topic != nil {
+		topic.Before = knownTopic
+	}
 	return app
 }
 
@@ -168,6 +176,14 @@ func commands() []*cli.Command {
 	}
 }
 
+// knownTopic refuses 'layerctl help NAME' for a command that is none.
+func knownTopic(c *cli.Context) error {
+	if name := c.Args().First(); name != "" && c.App.Command(name) == nil {
+		return unknownCommand(c, name)
+	}
+	return nil
+}
+
 // noCommand runs where no command was named, or one that does not exist.
 func noCommand(c *cli.Context) error {
 	name := c.Args().First()
@@ -177,6 +193,10 @@ func noCommand(c *cli.Context) error {
 	case name == "":
 		return cli.ShowAppHelp(c)
 	}
+	return unknownCommand(c, name)
+}
+
+func unknownCommand(c *cli.Context, name string) error {
 	fault := &usageError{Problem: fmt.Sprintf("there is no command %q", name), Advice: "'layerctl --help' lists the commands"}
 	var names []string
 	for _, command := range c.App.VisibleCommands() {
@@ -220,7 +240,16 @@ func usageFault(c *cli.Context, err error, _ bool) error {
 // signalError is the cause of a context that a signal ended.
 type signalError struct{ signal syscall.Signal }
 
-func (e *signalError) Error() string { return "interrupted by " + e.signal.String() }
+func (e *signalError) Error() string {
+	switch e.signal {
+	case syscall.SIGINT:
+		return "interrupted"
+	case syscall.SIGHUP:
+		return "hung up"
+	default:
+		return "terminated"
+	}
+}
 
 // untilSignal ends the context at the first signal that asks a process to end,
 // so that a pull tidies its staging up; a second one finds the default behaviour

@@ -5,10 +5,12 @@ package failure
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/layerctl/layerctl/registry"
 )
@@ -20,6 +22,7 @@ func TestFailureText(t *testing.T) {
 		{"in full", "alpine", `read docker.io/library/alpine:latest: GET https://h/v2/library/alpine/manifests/latest: 404`, "read alpine: GET https://h/v2/library/alpine/manifests/latest: 404"},
 		{"quoted", "alpine:3.20", `look up "docker.io/library/alpine:3.20": not found`, `look up "alpine:3.20": not found`},
 		{"twice", "alpine", "look into docker.io/library/alpine:latest: read docker.io/library/alpine:latest: gone", "look into alpine: read: gone"},
+		{"twice side by side", "h.io/x", "inspect h.io/x:latest: h.io/x:latest: not there", "inspect h.io/x: not there"},
 		{"a digest three times", "h.io/x", "pull h.io/x:latest: layer 1/1 " + a + ": open blob " + a + ": GET http://h/v2/x/blobs/" + a + ": 404", "pull h.io/x: layer 1/1 sha256:aaaaaaaaaaaa: open blob: GET http://h/v2/x/blobs/…: 404"},
 		{"a mismatch", "h.io/x", "pull h.io/x:latest: layer " + a + ": read blob: " + a + " does not match: from h came " + b, "pull h.io/x: layer sha256:aaaaaaaaaaaa: read blob: it does not match: from h came sha256:bbbbbbbbbbbb"},
 		{"a digest as typed", "alpine@" + a, "read docker.io/library/alpine@" + a + ": GET https://h/v2/library/alpine/manifests/" + a + ": 404", "read alpine@" + a + ": GET https://h/v2/library/alpine/manifests/…: 404"},
@@ -46,13 +49,38 @@ func TestFailureText(t *testing.T) {
 func TestHintFitsTheCause(t *testing.T) {
 	network := func(err error) error { return fmt.Errorf("%w: %w", registry.ErrNetwork, err) }
 	for want, err := range map[string]error{
-		"spelled right":             network(&net.OpError{Op: "dial", Err: &net.DNSError{Name: "x", IsNotFound: true}}),
-		"nothing listens":           network(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}),
-		"when the network is there": network(&net.OpError{Op: "read", Err: syscall.ETIMEDOUT}),
-		"layerctl ping":             network(errors.New("the registry says Content-Encoding: gzip")),
+		"spelled right":   network(&net.OpError{Op: "dial", Err: &net.DNSError{Name: "x", IsNotFound: true}}),
+		"nothing listens": network(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}),
+		"--stall-timeout": network(&net.OpError{Op: "read", Err: syscall.ETIMEDOUT}),
+		"HTTPS_PROXY":     network(&net.OpError{Op: "dial", Err: syscall.ENETUNREACH}),
 	} {
 		if got := Hint(err); !strings.Contains(got, want) {
 			t.Errorf("%v: got %q, want %q", err, got, want)
+		}
+	}
+}
+
+// Where the cause is not known there is no hint.
+func TestNoHintWithoutACause(t *testing.T) {
+	for _, err := range []error{
+		errors.New("something"),
+		fmt.Errorf("%w: %w", registry.ErrNetwork, errors.New("the registry says Content-Encoding: gzip")),
+		&fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC},
+		&fs.PathError{Op: "read", Path: "x", Err: syscall.EIO},
+	} {
+		if got := Hint(err); got != "" {
+			t.Errorf("%v: got %q, want none", err, got)
+		}
+	}
+}
+
+func TestInWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Second: "1 second", 90 * time.Second: "90 seconds", 35 * time.Minute: "35 minutes",
+		119*time.Minute + time.Second: "120 minutes", 5*time.Hour + time.Minute: "6 hours",
+	} {
+		if got := inWords(d); got != want {
+			t.Errorf("%v: got %q, want %q", d, got, want)
 		}
 	}
 }

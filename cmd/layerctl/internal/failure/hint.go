@@ -3,10 +3,10 @@
 package failure
 
 import (
-	"crypto/tls"
 	"errors"
-	"io"
-	"net"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -26,23 +26,36 @@ import (
 // hinted is an error that knows what its reader can do about it.
 type hinted interface{ Hint() string }
 
-// Hint is what the reader of an error can do about it, or "".
+// Hint is what the reader of an error can do about it, or "" where that is not
+// known.
 func Hint(err error) string {
 	var h hinted
 	if errors.As(err, &h) {
 		return h.Hint()
 	}
-	return defaultHint(err)
+	for _, hint := range []func(error) string{limitHint, imageHint, mountHint, damageHint} {
+		if text := hint(err); text != "" {
+			return text
+		}
+	}
+	switch kind := errkind.Of(err); {
+	case kind == errkind.Denied && errors.Is(err, registry.ErrDenied):
+		return deniedHint(err)
+	case kind == errkind.Network:
+		return networkHint(err)
+	case kind == errkind.Filesystem:
+		return filesystemHint(err)
+	case kind == errkind.NotFound:
+		return notFoundHint(err)
+	default:
+		return ""
+	}
 }
 
-// defaultHint says what usually helps with errors of a kind.
-func defaultHint(err error) string {
+// limitHint is for images that are bigger than what was allowed them.
+func limitHint(err error) string {
 	var limit *unpack.LimitError
 	var documents *manifest.BudgetError
-	var plain *registry.PlainHTTPError
-	var foreign *registry.ForeignError
-	var option *overlaymount.OptionError
-	var temporary *overlaymount.TemporaryUpperError
 	switch {
 	case errors.Is(err, rootfs.ErrLimit), errors.As(err, &limit) && limit.Limit == "recorded":
 		return "--max-memory gives the paths of an image more, somewhat less than half of what it says"
@@ -50,36 +63,47 @@ func defaultHint(err error) string {
 		return "--max-memory gives manifests and configs more, a twelfth of what it says"
 	case errors.As(err, &limit) && limit.Limit == "window":
 		return host.WindowHint(limit.Asked)
+	default:
+		return ""
+	}
+}
+
+// imageHint is for what an image has not.
+func imageHint(err error) string {
+	var foreign *registry.ForeignError
+	switch {
 	case errors.As(err, &foreign) && !foreign.Followed && foreign.URLs > 0:
 		return "--foreign fetches it from the urls in its manifest; 'layerctl inspect' shows them"
-	case errors.As(err, &plain):
-		return "if that is meant: --plain-http " + plain.Host
-	case errors.As(err, &option):
-		return optionHint(option.Option)
-	case errors.As(err, &temporary):
-		return "name one with --upper and --work"
-	case errors.Is(err, registry.ErrDenied):
-		return "is it spelled right, and are there credentials for that registry? 'layerctl login HOST' keeps some"
 	case errors.Is(err, layerctl.ErrOffline):
 		return "pull it once with --keep-blobs while there is a network"
 	case errors.Is(err, platform.ErrNoMatch):
 		return "--platform takes another one; 'layerctl resolve --explain' tells why not"
 	case errors.Is(err, rootfs.ErrDirectory):
 		return "'layerctl ls' lists what is in a directory"
-	case errors.Is(err, overlaystore.ErrNotFound):
-		return "'layerctl images' lists what the store has, 'layerctl pull' brings more"
+	case errors.Is(err, rootfs.ErrNoPath):
+		return "'layerctl ls' lists what is there"
 	case errors.Is(err, layerctl.ErrNotEmpty):
 		return "--force unpacks over what is in it; a directory that is not there yet appears whole or not at all"
-	case errors.Is(err, syscall.ENOSPC):
-		return "make room, or use another store with --store"
-	case errors.Is(err, cache.ErrMiss) && !errors.Is(err, layerctl.ErrOffline):
-		return "the damaged blob is no longer in the cache; the next try fetches it"
-	case errors.Is(err, overlaystore.ErrDamaged) && !errors.Is(err, registry.ErrMismatch) && !errors.Is(err, unpack.ErrMismatch):
-		return "'layerctl verify --repair' fetches what is damaged again"
-	case errors.Is(err, errkind.Mismatch):
-		return "nothing of it was kept; pull again, and if that fails too it is damaged where it comes from"
-	case errors.Is(err, registry.ErrNetwork):
-		return networkHint(err)
+	default:
+		return ""
+	}
+}
+
+// mountHint is for mounts.
+func mountHint(err error) string {
+	var option *overlaymount.OptionError
+	var temporary *overlaymount.TemporaryUpperError
+	var nothing *overlaymount.NotMountedError
+	var point *overlaymount.NoMountPointError
+	switch {
+	case errors.As(err, &option):
+		return optionHint(option.Option)
+	case errors.As(err, &temporary):
+		return "name one with --upper and --work"
+	case errors.As(err, &point):
+		return "'mkdir -p TARGET' makes it"
+	case errors.As(err, &nothing):
+		return "'layerctl mounts' lists what is mounted, --store names another store; umount(8) is for all else"
 	default:
 		return ""
 	}
@@ -101,22 +125,50 @@ func optionHint(option string) string {
 	}
 }
 
-// networkHint tells a network that is not there from a name or an answer that is
-// wrong: those do not pass.
-func networkHint(err error) string {
-	var name *net.DNSError
-	var certificate *tls.CertificateVerificationError
-	var wire net.Error
+// damageHint is for bytes that are not what they must be: where they lie says
+// who has others.
+func damageHint(err error) string {
+	var mismatch *registry.MismatchError
 	switch {
-	case errors.As(err, &name) && name.IsNotFound:
-		return "is the registry's name spelled right? the DNS of this machine does not know it"
-	case errors.As(err, &certificate):
-		return "this machine does not trust the registry's certificate: hosts.toml names the authority of one's own registry as ca"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nothing listens there: is the port right, and does the registry run?"
-	case errors.As(err, &wire), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		return "nothing of it was kept; try again when the network is there"
+	case errors.Is(err, cache.ErrMiss) && !errors.Is(err, layerctl.ErrOffline):
+		return "the damaged blob is no longer in the cache; the next try fetches it"
+	case errors.Is(err, overlaystore.ErrDamaged) && !errors.Is(err, registry.ErrMismatch) && !errors.Is(err, unpack.ErrMismatch):
+		return "'layerctl verify --repair' fetches what is damaged again"
+	case errors.As(err, &mismatch) && filepath.IsAbs(mismatch.Host):
+		return "nothing of it was kept; the file is damaged: copy it again from where it came"
+	case errors.Is(err, errkind.Mismatch):
+		return "nothing of it was kept; pull again, and if that fails too it is damaged where it comes from"
 	default:
-		return "nothing of it was kept; 'layerctl ping HOST' tells what the registry, or what stands before it, speaks"
+		return ""
+	}
+}
+
+// notFoundHint is for names that nobody knows.
+func notFoundHint(err error) string {
+	var status *registry.StatusError
+	switch {
+	case errors.Is(err, overlaystore.ErrNotFound):
+		return "'layerctl images' lists what the store has, 'layerctl pull' brings more"
+	case errors.As(err, &status):
+		return "the registry answers, and has no such image: are the name and the tag spelled right?"
+	default:
+		return ""
+	}
+}
+
+// filesystemHint is for what the operating system refuses.
+func filesystemHint(err error) string {
+	var output *fs.PathError
+	switch {
+	case errors.As(err, &output) && output.Path == os.Stdout.Name():
+		return "" // nobody knows where that leads
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "'layerctl prune' makes room, --store DIR names another place, --reserve keeps less free"
+	case errors.Is(err, syscall.EROFS):
+		return "that filesystem is read-only: --store DIR names another place for what is written"
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return permissionHint()
+	default:
+		return ""
 	}
 }

@@ -31,6 +31,7 @@ func Line(err error, verbose bool) string {
 		return typed + ": " + text
 	}
 	before, after, _ := strings.Cut(text, mark)
+	after = strings.ReplaceAll(after, ": "+mark+": ", ": ")
 	after = strings.ReplaceAll(strings.ReplaceAll(after, " "+mark, ""), mark+": ", "")
 	return before + typed + strings.ReplaceAll(after, mark, "it")
 }

@@ -87,6 +87,7 @@ func RegistryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 	divided := Shares(c)
 	return registry.Options{
 		PlainHTTP:    c.StringSlice("plain-http"),
+		CAFiles:      c.StringSlice("cacert"),
 		AuthFile:     c.String("authfile"),
 		Logins:       logins,
 		TokenHosts:   c.StringSlice("token-host"),

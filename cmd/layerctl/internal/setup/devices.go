@@ -26,6 +26,6 @@ func Devices(c *cli.Context) (unpack.Devices, error) {
 	case "refuse":
 		return unpack.RefuseDevices, nil
 	default:
-		return 0, &args.UsageError{Problem: fmt.Sprintf("there is no --devices %q", policy), Advice: "it is one of make, skip, refuse"}
+		return 0, &args.UsageError{Problem: fmt.Sprintf("there is no --devices %q", policy), Advice: "it is one of make, skip or refuse"}
 	}
 }

@@ -28,6 +28,7 @@ func GlobalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "userland", Value: "auto", Usage: "on a 64-bit machine choose for its 32-bit or 64-bit programs: `32|64|auto`"},
 		&cli.BoolFlag{Name: "no-sync", Usage: "do not wait until layers are on the disk: they count until the next boot only (for CI)"},
 		&cli.StringSliceFlag{Name: "plain-http", Usage: "speak plain HTTP to registry `HOST[:PORT]` (repeatable)"},
+		&cli.StringSliceFlag{Name: "cacert", Usage: "trust the authority of the PEM `FILE` beside the system's (repeatable)"},
 		&cli.StringFlag{Name: "authfile", EnvVars: []string{"LAYERCTL_AUTH_FILE"}, Usage: "take credentials from `FILE` (docker config.json form)"},
 		&cli.BoolFlag{Name: "creds-stdin", Usage: "read USER:PASSWORD for the registry from standard input"},
 		&cli.StringSliceFlag{Name: "token-host", Usage: "send credentials to token server `HOST` though it is of another site than the registry (repeatable)"},
@@ -55,7 +56,7 @@ func CheckFlags(c *cli.Context) error {
 		}
 	}
 	if _, err := platform.ParseUserland(c.String("userland")); err != nil {
-		return &args.UsageError{Problem: fmt.Sprintf("there is no --userland %q", c.String("userland")), Advice: "it is one of 32, 64, auto"}
+		return &args.UsageError{Problem: fmt.Sprintf("there is no --userland %q", c.String("userland")), Advice: "it is one of 32, 64 or auto"}
 	}
 	return checkFetchFlags(c)
 }

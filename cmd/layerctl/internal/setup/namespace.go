@@ -29,7 +29,7 @@ func wantedIDs(c *cli.Context) (layer.IDs, error) {
 	case string(layer.MappedIDs), string(layer.SquashedIDs):
 		return layer.IDs(ids), nil
 	default:
-		return "", &args.UsageError{Problem: fmt.Sprintf("there is no --ids %q", ids), Advice: "it is one of auto, mapped, squashed"}
+		return "", &args.UsageError{Problem: fmt.Sprintf("there is no --ids %q", ids), Advice: "it is one of auto, mapped or squashed"}
 	}
 }
 

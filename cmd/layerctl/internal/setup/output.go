@@ -70,6 +70,10 @@ func writeFile(c *cli.Context, name string, write func(io.Writer) error) (err er
 	dir := filepath.Dir(name)
 	temp := filepath.Join(dir, fmt.Sprintf(".%.100s.%s.part", filepath.Base(name), rand.Text()[:8]))
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	var refused *fs.PathError
+	if errors.As(err, &refused) {
+		refused.Path = name // who wrote it knows no other
+	}
 	if err != nil {
 		return err
 	}

@@ -5,13 +5,13 @@ package setup
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
+	"github.com/layerctl/layerctl/internal/words"
 )
 
 // NewProgress makes what --progress and --quiet ask for. What draws on standard
@@ -25,7 +25,7 @@ func NewProgress(c *cli.Context) (progress.Display, error) {
 	if show == nil {
 		return nil, &args.UsageError{
 			Problem: fmt.Sprintf("there is no --progress %q", mode),
-			Advice:  "it is one of " + strings.Join(progress.Modes(), ", "),
+			Advice:  "it is one of " + words.Or(progress.Modes()),
 		}
 	}
 	if above, ok := show.(io.Writer); ok {

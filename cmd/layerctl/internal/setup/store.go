@@ -30,7 +30,7 @@ func wantedWhiteouts(c *cli.Context) (layer.Whiteouts, error) {
 	case layer.CharDevices, layer.XattrMarks:
 		return w, nil
 	default:
-		return "", &args.UsageError{Problem: fmt.Sprintf("there is no --whiteouts %q", w), Advice: "it is one of auto, chardev, xattr"}
+		return "", &args.UsageError{Problem: fmt.Sprintf("there is no --whiteouts %q", w), Advice: "it is one of auto, chardev or xattr"}
 	}
 }
 
@@ -56,7 +56,7 @@ func openStore(c *cli.Context, existing bool) (*overlaystore.Store, error) {
 		return nil, err
 	}
 	if _, err := overlaystore.FormatOf(dir); existing && errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no store is at %q: %w", dir, overlaystore.ErrNotFound)
+		return nil, &noStoreError{dir}
 	}
 	without, err := enterNamespace(c, dir, ids)
 	if err != nil {
@@ -127,3 +127,16 @@ func StoreForRootFS(c *cli.Context) (*overlaystore.Store, error) {
 	}
 	return StoreToRead(c)
 }
+
+// noStoreError says that there is no store to look into.
+type noStoreError struct{ dir string }
+
+func (e *noStoreError) Error() string { return fmt.Sprintf("no store is at %q", e.dir) }
+
+// Hint says what makes one.
+func (e *noStoreError) Hint() string {
+	return "'layerctl pull' makes one there; --store or $LAYERCTL_STORE names another"
+}
+
+// Unwrap makes it something that is not there.
+func (e *noStoreError) Unwrap() error { return overlaystore.ErrNotFound }
