@@ -73,7 +73,7 @@ func TestAReferenceForSeveralPlatforms(t *testing.T) {
 	amd := putFor(t, s, "amd", "linux/amd64", TagOptions{})
 	expectNamed(t, s, map[string]digest.Digest{"linux/arm/v6": arm, "linux/arm/v7": arm, "linux/amd64": amd, "linux/arm/v5": "", "linux/riscv64": ""})
 	_, err := s.Lookup("app", machine(t, "linux/riscv64"))
-	if !strings.Contains(fmt.Sprint(err), "there is linux/amd64, linux/arm/v6") {
+	if !strings.Contains(fmt.Sprint(err), "there are linux/amd64 and linux/arm/v6") {
 		t.Errorf("the error lists nothing: %v", err)
 	}
 	if _, err := s.Lookup("app", platform.Wanted{}); !errors.Is(err, platform.ErrNoMatch) || !strings.Contains(fmt.Sprint(err), "no platform was named: there is") {

@@ -57,8 +57,8 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 	line := regexp.MustCompile("layerctl ([a-z][^`\n]*)")
 	found := 0
 	for file, text := range documents(t) {
-		if strings.HasSuffix(file, "CHANGELOG.md") {
-			continue // it tells what was
+		if strings.HasSuffix(file, "CHANGELOG.md") || strings.HasSuffix(file, "messages.md") {
+			continue // it tells what was, and what is wrong
 		}
 		for _, m := range line.FindAllStringSubmatch(text, -1) {
 			if checkCommandLine(t, app, file, m[1]) {
