@@ -76,7 +76,7 @@ func TestAReferenceForSeveralPlatforms(t *testing.T) {
 	if !strings.Contains(fmt.Sprint(err), "there are linux/amd64 and linux/arm/v6") {
 		t.Errorf("the error lists nothing: %v", err)
 	}
-	if _, err := s.Lookup("app", platform.Wanted{}); !errors.Is(err, platform.ErrNoMatch) || !strings.Contains(fmt.Sprint(err), "no platform was named: there is") {
+	if _, err := s.Lookup("app", platform.Wanted{}); !errors.Is(err, platform.ErrNoMatch) || !strings.Contains(fmt.Sprint(err), "no platform was named: there are") {
 		t.Errorf("of two anything will do: %v", err)
 	}
 	if done, err := s.Prune(t.Context(), PruneOptions{}); err != nil || len(done.Images) > 0 {
