@@ -5,6 +5,7 @@ package main
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -137,11 +138,24 @@ func (p *puller) one(l args.Listed) error {
 		return p.planned(plan)
 	}
 	pulled, err := client.Pull(p.Context.Context, p.store, l.Ref)
+	if err == nil {
+		err = p.give(client, l.Ref, pulled)
+	}
 	p.show.Finish()
 	if err != nil {
 		return err
 	}
-	return p.pulled(client, l.Ref, pulled)
+	return p.pulled(l.Ref, pulled)
+}
+
+// give gives the image to the engine that --into names.
+func (p *puller) give(client *layerctl.Client, ref string, pulled layerctl.Pulled) error {
+	engine, _, _ := strings.Cut(p.String("into"), "=")
+	if engine == "" {
+		return nil
+	}
+	p.show.Giving(engine)
+	return p.giver.Give(client, ref, pulled.Image, pulled.Root.Digest)
 }
 
 // planned prints the plan, and returns why it cannot be carried out.
@@ -161,7 +175,7 @@ func (p *puller) planned(plan layerctl.Plan) error {
 	return plan.Fits
 }
 
-func (p *puller) pulled(client *layerctl.Client, ref string, pulled layerctl.Pulled) error {
+func (p *puller) pulled(ref string, pulled layerctl.Pulled) error {
 	if mirrored(pulled) {
 		p.show.Traffic(ref, pulled.Traffic)
 	}
@@ -174,9 +188,6 @@ func (p *puller) pulled(client *layerctl.Client, ref string, pulled layerctl.Pul
 		if err := tellNotes(terminal.NewConsole(p.App.ErrWriter), p.store, pulled.Image); err != nil {
 			return err
 		}
-	}
-	if err := p.giver.Give(client, ref, pulled.Image, pulled.Root.Digest); err != nil {
-		return err
 	}
 	if !p.lines || p.giver.HandsOver() {
 		return nil

@@ -75,6 +75,8 @@ func story(d Display, c *clock, look func(chapter string)) {
 	}
 	tell(progress.Committing, 0, 0)
 	look("committing")
+	d.Giving("containerd")
+	look("giving")
 	d.Finish()
 	d.Failed(6, "a layer is damaged")
 	d.Begin("alpine", 4, 7)

@@ -32,7 +32,10 @@ func (p *pull) frame(width, height int) []string {
 	if o, any := i.outage(); any {
 		lines = append(lines, "  "+o.line(now, width))
 	}
-	if i.committing {
+	switch {
+	case i.engine != "":
+		lines = append(lines, "  giving to "+i.engine)
+	case i.committing:
 		lines = append(lines, "  committing")
 	}
 	if i.done+i.present > 0 {
@@ -61,7 +64,7 @@ func (p *pull) head(width int) string {
 		if width < narrow {
 			gap = " "
 		}
-		if l := m.left(); l >= 0 {
+		if l := m.left(); l >= 0 && m.got < m.total {
 			left = gap + terminal.Bytes(int64(m.rate())) + "/s" + gap + span(l)
 			if width >= narrow {
 				left += " left"

@@ -46,6 +46,7 @@ type line struct {
 	Wait    *float64 `json:"wait,omitempty"`
 	Seconds *float64 `json:"seconds,omitempty"`
 	Cause   string   `json:"cause,omitempty"`
+	Engine  string   `json:"engine,omitempty"`
 	Code    int      `json:"code,omitempty"`
 	Message string   `json:"message,omitempty"`
 	// Of a summary.
@@ -124,6 +125,12 @@ func (p *jsonLines) Retry(r registry.Retry) {
 		return
 	}
 	p.write(line{Ref: ref, Event: "retry", Host: r.Host, Round: r.Round, Rounds: r.Rounds, Wait: &wait, Cause: cause(r)})
+}
+
+func (p *jsonLines) Giving(engine string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.write(line{Ref: p.pull.image.ref, Event: "give", Engine: engine})
 }
 
 func (p *jsonLines) Finish() {

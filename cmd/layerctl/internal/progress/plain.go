@@ -68,6 +68,12 @@ func (p *plain) Retry(r registry.Retry) {
 	}
 }
 
+func (p *plain) Giving(engine string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.say(p.pull.image.ref, "giving to "+engine)
+}
+
 // say is a line about an image.
 func (p *plain) say(ref, text string) {
 	if ref != "" {

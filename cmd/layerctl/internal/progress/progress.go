@@ -24,6 +24,8 @@ type Display interface {
 	Event(ref string, e progress.Event)
 	// Retry takes a pause between tries, and its end.
 	Retry(r registry.Retry)
+	// Giving says that the image, which is in the store, goes to an engine.
+	Giving(engine string)
 	// Finish ends the display of one image.
 	Finish()
 	// Traffic says, after it, who has sent the layers of ref.
@@ -73,6 +75,9 @@ func (None) Event(string, progress.Event) {}
 
 // Retry implements Display.
 func (None) Retry(registry.Retry) {}
+
+// Giving implements Display.
+func (None) Giving(string) {}
 
 // Finish implements Display.
 func (None) Finish() {}

@@ -39,6 +39,7 @@ type image struct {
 	done       int // fetched, unpacked and verified
 	present    int // were there
 	committing bool
+	engine     string            // that it is given to
 	outages    map[string]outage // by host
 }
 

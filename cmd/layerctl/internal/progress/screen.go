@@ -138,6 +138,13 @@ func (s *screen) Retry(r registry.Retry) {
 	s.start()
 }
 
+func (s *screen) Giving(engine string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pull.image.engine = engine
+	s.start()
+}
+
 func (s *screen) Finish() {
 	s.mu.Lock()
 	stop, ended := s.stop, s.ended
