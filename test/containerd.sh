@@ -1,0 +1,257 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Images that containerd runs as layerctl gave them, with no registry in reach:
+# containerd.sh LAYERCTL. Pods by crictl in containerd 2.4, which are built from
+# the Go module proxy, or taken from $LAYERCTL_ENGINES; containers by ctr in
+# Debian's 1.6. Needs root, Go, Debian's containerd, runc, attr, jq and python3,
+# and in $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20.
+set -euo pipefail
+layerctl=$(realpath "$1")
+cd "$(dirname "$0")/.."
+images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
+
+work=$(mktemp -d)
+engine=
+# shellcheck source=test/compare.sh
+. test/compare.sh
+stop() {
+  if [ -n "$engine" ]; then
+    kill "$engine" 2>/dev/null || true
+    wait "$engine" || true
+  fi
+  engine=
+}
+cleanup() {
+  # The shims of this test's pods, by their own socket's address.
+  for pid in $(pgrep -f -- "-address $work/"); do kill -9 "$pid" || true; done
+  stop
+  while read -r mounted; do umount -l "$mounted"; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
+  rm -rf "$work"
+}
+trap cleanup EXIT
+say() { echo "containerd: $* (${SECONDS}s)"; }
+
+say '-- build the engine'
+bin=${LAYERCTL_ENGINES:-$work/bin}
+build() { [ -x "$bin/${1##*/}" ] || GOBIN=$bin CGO_ENABLED=0 go install -ldflags '-s -w' "$1@$2" 2>"$work/build.log" || { cat "$work/build.log"; fail "cannot build $1"; }; }
+for command in containerd containerd-shim-runc-v2 ctr; do build "github.com/containerd/containerd/v2/cmd/$command" v2.4.2; done
+build sigs.k8s.io/cri-tools/cmd/crictl v1.37.0
+
+mkdir "$work/pause"
+printf 'module pause\n' >"$work/pause/go.mod"
+cat >"$work/pause/main.go" <<'GO'
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM, syscall.SIGINT)
+	<-end
+}
+GO
+(cd "$work/pause" && CGO_ENABLED=0 go build -o pause .)
+test/engine-image.py --pause "$work/pause/pause" "$work/pause-image" localhost/pause:1
+test/engine-image.py "$images/alpine-3.20" "$work/mended" localhost/mended:1
+test/engine-image.py --foreign "$images/alpine-3.20" "$work/foreign" localhost/foreign:1
+tar -C "$work/mended" -cf "$work/mended.tar" .
+
+# start CONTAINERD: an engine of its own.
+start() {
+  # Its shim is the one beside it.
+  PATH=${1%/*}:$PATH "$1" --config "$work/config.toml" >"$work/engine.log" 2>&1 &
+  engine=$!
+  for _ in $(seq 100); do
+    [ ! -S "$work/c.sock" ] || ! "${1%containerd}ctr" -a "$work/c.sock" version >/dev/null 2>&1 || return 0
+    sleep 0.2
+  done
+  tail -n 30 "$work/engine.log"
+  fail "$1 does not start"
+}
+
+export LAYERCTL_STORE=$work/store
+into=containerd=$work/c.sock
+pull() { "$layerctl" pull --quiet --platform linux/amd64 --into "$into" --engine-name "$2" "${@:3}" "$1"; }
+
+# seen DIR: what an image shows, but for how many names files have beside those
+# in the image. With a word after it also the times of directories, which
+# containerd sets to now where it makes anything in one.
+seen() (
+  cd "$1"
+  find . -mindepth 1 -printf '%p %y %m %U:%G %l ' \( -type d -printf '\n' -o -printf '%s %T@\n' \) | sort
+  [ -z "${2:-}" ] || find . -mindepth 1 -type d -printf '%p %T@\n' | sort
+  find . -print0 | sort -z | xargs -0 getfattr -h -d -m - 2>/dev/null
+  find . -type f -print0 | sort -z | xargs -0 -r sha256sum
+  # The names of one file, on a line.
+  find . ! -type d -printf '%i %p\n' | sort | awk '{n[$1] = n[$1] " " $2; c[$1]++} END {for (i in n) if (c[i] > 1) print n[i]}' | sort
+)
+equal() { diff -u <(seen "$1" "${4:-}") <(seen "$2" "${4:-}") >"$work/diff" || { head -n 40 "$work/diff"; fail "$3"; }; }
+
+# compare CTR: what was given beside what the engine has unpacked itself.
+compare() {
+  "$1" -a "$work/c.sock" -n own image import --platform linux/amd64 "$work/mended.tar" >/dev/null
+  mkdir -p "$work/own" "$work/given"
+  "$1" -a "$work/c.sock" -n own image mount --platform linux/amd64 localhost/mended:1 "$work/own" >/dev/null
+  "$1" -a "$work/c.sock" -n "$2" image mount --platform linux/amd64 localhost/mended:1 "$work/given" >/dev/null
+  equal "$work/own" "$work/given" 'an image shows something else than what the engine unpacks'
+  # The times of directories too are those of a mount, and so is the image that
+  # containerd cannot unpack.
+  mkdir -p "$work/mounted" "$work/foreign-mounted" "$work/foreign-given"
+  "$layerctl" mount --quiet --platform linux/amd64 "oci:$work/mended" "$work/mounted"
+  equal "$work/mounted" "$work/given" 'an image shows something else than its mount' times
+  "$1" -a "$work/c.sock" -n "$2" image mount --platform linux/amd64 localhost/foreign:1 "$work/foreign-given" >/dev/null
+  "$layerctl" mount --quiet --platform linux/amd64 "oci:$work/foreign" "$work/foreign-mounted"
+  equal "$work/foreign-mounted" "$work/foreign-given" 'an image with links shows something else than its mount' times
+}
+released() { # CTR NAMESPACE
+  "$1" -a "$work/c.sock" -n own image unmount --rm "$work/own" >/dev/null
+  "$1" -a "$work/c.sock" -n "$2" image unmount --rm "$work/given" >/dev/null
+  "$1" -a "$work/c.sock" -n "$2" image unmount --rm "$work/foreign-given" >/dev/null
+  umount "$work/mounted" "$work/foreign-mounted"
+}
+
+cat >"$work/config.toml" <<TOML
+version = 3
+root = "$work/root"
+state = "$work/state"
+[grpc]
+  address = "$work/c.sock"
+[ttrpc]
+  address = "$work/c.ttrpc"
+[plugins.'io.containerd.cri.v1.runtime']
+  restrict_oom_score_adj = true
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+  conf_dir = "$work/cni"
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+  sandbox = "localhost/pause:1"
+TOML
+printf 'runtime-endpoint: unix://%s\nimage-endpoint: unix://%s\ntimeout: 30\n' "$work/c.sock" "$work/c.sock" >"$work/crictl.yaml"
+crictl() { "$bin/crictl" --config "$work/crictl.yaml" "$@"; }
+
+# image NAME: what the runtime says of it, or nothing.
+image() { crictl images -o json | jq -c --arg n "$1:" '.images[] | select(any(.repoTags[]; startswith($n)))'; }
+
+# The runtime sees a little later what changes in its engine.
+listed() {
+  for _ in $(seq 25); do
+    [ -z "$(image "$1")" ] || return 0
+    sleep 0.2
+  done
+  return 1
+}
+unlisted() {
+  for _ in $(seq 25); do
+    [ -n "$(image "$1")" ] || return 0
+    sleep 0.2
+  done
+  return 1
+}
+pinned() { [ "$(image "$1" | jq .pinned)" = true ]; }
+
+# pod NAME IMAGE: a pod on the host's network that prints what its image has.
+pod() {
+  jq -n --arg n "$1" --arg w "$work" '{metadata: {name: $n, namespace: "default", uid: $n, attempt: 1}, log_directory: $w, linux: {security_context: {namespace_options: {network: 2}}}}' >"$work/pod.json"
+  jq -n --arg i "$2" --arg n "$1" '{metadata: {name: $n}, image: {image: $i}, command: ["/bin/sh", "-c", "cat /etc/alpine-release; echo started; exec sleep 1000"], log_path: ($n + ".log"), linux: {}}' >"$work/container.json"
+  local sandbox container
+  sandbox=$(crictl runp "$work/pod.json")
+  container=$(crictl create "$sandbox" "$work/container.json" "$work/pod.json")
+  crictl start "$container" >/dev/null
+  for _ in $(seq 50); do ! crictl logs "$container" 2>/dev/null | grep -qx started || break; sleep 0.2; done
+  crictl logs "$container" >"$work/log"
+  if ! grep -q '^3\.20\.' "$work/log" || ! grep -qx started "$work/log"; then
+    cat "$work/log"
+    fail "a container of $2 does not say what it should"
+  fi
+  echo "$container" >"$work/container"
+}
+
+say '-- containerd 2.4: images that were only given'
+start "$bin/containerd"
+ctr=$bin/ctr
+pull "oci:$work/pause-image" localhost/pause:1
+pull "oci:$images/alpine-3.20" alpine:3.20
+pull "oci:$work/mended" localhost/mended:1
+pull "oci:$work/foreign" localhost/foreign:1
+crictl images
+for name in localhost/pause docker.io/library/alpine localhost/mended; do
+  listed "$name" || fail "$name is not listed"
+  pinned "$name" || fail "$name is not pinned"
+done
+[ "$("$ctr" -a "$work/c.sock" -n k8s.io leases ls -q | wc -l)" = 0 ] || fail 'a lease is left'
+compare "$ctr" k8s.io
+linked=$(find "$work/root/io.containerd.snapshotter.v1.overlayfs" -type f -links +1 -path '*/bin/busybox' | wc -l)
+[ "$linked" -gt 0 ] || fail 'the files are not linked'
+
+say '-- pods of them'
+pod one docker.io/library/alpine:3.20
+pod two localhost/mended:1
+rootfs=$work/state/io.containerd.runtime.v2.task/k8s.io/$(cat "$work/container")/rootfs
+listing() (cd "$1" && find . -xdev \( -path ./dev -o -path ./proc -o -path ./sys -o -path ./run -o -path ./var/run -o -path ./etc -prune \) -prune -o -mindepth 1 -printf '%p %y %m %U:%G %l\n' | sort)
+diff -u <(listing "$work/own") <(listing "$rootfs") >"$work/diff" || { head -n 40 "$work/diff"; fail "a container's root is not its image"; }
+released "$ctr" k8s.io
+
+say '-- the same after a restart'
+stop
+start "$bin/containerd"
+for name in localhost/pause docker.io/library/alpine localhost/mended; do listed "$name" || fail "$name is gone"; done
+pod three localhost/mended:1
+compare "$ctr" k8s.io
+released "$ctr" k8s.io
+crictl rmi --prune >/dev/null 2>&1 || true
+listed docker.io/library/alpine || fail "a pinned image is gone after 'crictl rmi --prune'"
+
+say '-- taken back, the collector frees it'
+crictl rm -af >/dev/null
+crictl rmp -af >/dev/null
+snapshots() { "$ctr" -a "$work/c.sock" -n k8s.io snapshots ls | sed 1d | wc -l; }
+before=$(snapshots)
+"$layerctl" rm --quiet --platform linux/amd64 "oci:$work/mended"
+unlisted localhost/mended || fail 'what was removed is listed'
+[ "$(snapshots)" -lt "$before" ] || fail 'and its snapshots are there'
+"$layerctl" give --quiet --platform linux/amd64 --into "$into" --engine-name alpine:3.20 --hand-over "oci:$images/alpine-3.20"
+sleep 1
+! pinned docker.io/library/alpine || fail 'what was handed over is pinned'
+"$layerctl" rm --quiet --platform linux/amd64 "oci:$work/foreign"
+"$layerctl" prune --quiet >/dev/null
+listed docker.io/library/alpine || fail 'what was handed over is gone with the store'
+pod four docker.io/library/alpine:3.20
+crictl rm -af >/dev/null
+crictl rmp -af >/dev/null
+crictl rmi docker.io/library/alpine:3.20 >/dev/null
+"$ctr" -a "$work/c.sock" -n k8s.io content prune references >/dev/null
+[ "$(snapshots)" = 1 ] || fail 'more than the pause image is left'
+
+say '-- an engine that is not there'
+stop
+rm -f "$work/c.sock"
+code=0
+pull "oci:$work/mended" localhost/mended:1 2>"$work/err" || code=$?
+[ "$code" = 5 ] || { cat "$work/err"; fail "without an engine the exit code is $code"; }
+
+say '-- Debian 1.6'
+rm -rf "$work/root" "$work/state" "$work/store"
+cat >"$work/config.toml" <<TOML
+version = 2
+root = "$work/root"
+state = "$work/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "$work/c.sock"
+[ttrpc]
+  address = "$work/c.ttrpc"
+TOML
+start /usr/bin/containerd
+pull "oci:$work/mended" localhost/mended:1
+pull "oci:$work/foreign" localhost/foreign:1
+pull "oci:$images/alpine-3.20" alpine:3.20
+compare /usr/bin/ctr default
+released /usr/bin/ctr default
+for image in docker.io/library/alpine:3.20 localhost/mended:1; do
+  /usr/bin/ctr -a "$work/c.sock" run --rm --platform linux/amd64 "$image" "layerctl-test-$$" cat /etc/alpine-release | grep -q '^3\.20\.' || fail "$image does not run"
+done
+say '-- done'
