@@ -67,7 +67,7 @@ var floors = []map[string][]string{
 		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/remote", "registry/internal/transport"},
 	},
 	{
-		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/trash", "layer", "manifest", "platform"},
+		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/leftovers", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/trash", "layer", "manifest", "platform"},
 		"registry/internal/remote": {"internal/hosts", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"unpack":                   {"errkind", "internal/durable", "internal/entryname", "internal/filesum", "internal/layerdisk", "internal/layerstream", "internal/layertar", "internal/layerxattr", "layer"},
 	},
@@ -76,6 +76,7 @@ var floors = []map[string][]string{
 		"internal/linkedcopy":     {"internal/durable", "internal/fsat", "internal/lowerdir", "layer"},
 		"internal/layerxattr":     {"internal/entryname", "internal/layerdisk", "layer"},
 		"internal/leases":         {"internal/durable", "internal/fsat", "internal/journal", "internal/storedirs"},
+		"internal/leftovers":      {"internal/durable", "internal/fsat", "internal/stagingdir", "internal/storedirs", "internal/trash"},
 		"internal/mountuse":       {"internal/mounts", "internal/storedirs"},
 		"internal/shortlink":      {"internal/durable", "internal/fsat", "internal/storedirs"},
 		"registry/internal/auth":  {"registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},

@@ -3,6 +3,7 @@
 package overlaystore
 
 import (
+	"context"
 	"fmt"
 	"maps"
 )
@@ -20,15 +21,21 @@ type Usage struct {
 	Images []ImageUsage
 	Layers int
 	Bytes  int64
-	// Reclaimable is what a prune of what nothing needs would free, mounts
-	// and running pulls left aside.
+	// Left is what processes that died have left, beside the layers.
+	Left int64
+	// Reclaimable is what a prune of what nothing needs would free, Left among
+	// it, mounts and running pulls left aside.
 	Reclaimable int64
 }
 
 // Usage adds up the layers of each image, and tells those that it shares with
 // others from its own.
-func (s *Store) Usage() (Usage, error) {
+func (s *Store) Usage(ctx context.Context) (Usage, error) {
 	images, err := s.Images()
+	if err != nil {
+		return Usage{}, fmt.Errorf("add up the store: %w", err)
+	}
+	left, err := s.leftovers().Bytes(ctx)
 	if err != nil {
 		return Usage{}, fmt.Errorf("add up the store: %w", err)
 	}
@@ -47,7 +54,7 @@ func (s *Store) Usage() (Usage, error) {
 			maps.Copy(needed, dirs)
 		}
 	}
-	var u Usage
+	u := Usage{Left: left, Reclaimable: left}
 	bytes := map[string]int64{}
 	for _, z := range p.sizes {
 		name := z.id.Encoded()

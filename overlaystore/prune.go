@@ -42,6 +42,8 @@ type Pruned struct {
 	Layers []digest.Digest
 	Fixes  []digest.Digest
 	Bytes  int64 // of file contents
+	// Left is the same of what processes that died have left.
+	Left int64
 }
 
 // Prune removes what nothing needs: no image that stays, no lease, no mount,
@@ -76,7 +78,10 @@ type size struct {
 	id    digest.Digest
 }
 
-func (p *prune) run(ctx context.Context) error {
+func (p *prune) run(ctx context.Context) (err error) {
+	if p.done.Left, err = p.s.leftovers().Bytes(ctx); err != nil {
+		return err
+	}
 	unlock, err := p.s.exclude(ctx)
 	if err != nil {
 		return err
@@ -87,7 +92,7 @@ func (p *prune) run(ctx context.Context) error {
 	}
 	// Slowly, and with nobody waiting.
 	for _, name := range p.trashed {
-		if err := p.s.emptyTrash(ctx, name); err != nil {
+		if err := p.s.leftovers().Empty(ctx, name); err != nil {
 			return err
 		}
 	}

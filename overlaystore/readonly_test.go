@@ -81,7 +81,7 @@ func readOnlyStore(t *testing.T, dir string) {
 	if got := verifyAll(t, s, VerifyOptions{}); len(got) > 0 {
 		t.Errorf("found %q", got)
 	}
-	if u, err := s.Usage(); err != nil || len(u.Images) != 1 {
+	if u, err := s.Usage(t.Context()); err != nil || len(u.Images) != 1 {
 		t.Errorf("usage %+v, error %v", u, err)
 	}
 	if err := lease.Release(); err != nil {

@@ -85,7 +85,7 @@ func (s *Store) hold(ctx context.Context, g *Staging) error {
 	if err := g.close(); err != nil {
 		return err
 	}
-	return s.emptyTrash(ctx, name)
+	return s.leftovers().Empty(ctx, name)
 }
 
 // held reports whether a name in the trash belongs to a mount. A layer's

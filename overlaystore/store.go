@@ -37,6 +37,9 @@ type Options struct {
 	// Existing opens a store that is there: the error is ErrNotFound where there
 	// is none. False makes one.
 	Existing bool
+	// KeepLeftovers leaves what processes that died have left where it is, for
+	// those who count it; false clears it away first.
+	KeepLeftovers bool
 	// Whiteouts is the form of deleted names in such a store, in the same way.
 	// layer.XattrMarks are for filesystems that refuse devices 0:0, as overlayfs does
 	// itself; they take Linux 6.8.
@@ -58,10 +61,10 @@ type Store struct {
 	noSync bool
 	// existing is false where a missing store is to be made, readOnly true where
 	// nothing can be changed.
-	existing, readOnly bool
-	wanted             layer.Form // of ids and whiteouts; "" leaves one open
-	boot               string     // id of this boot
-	reserve            uint64     // bytes that fix layers leave free
+	existing, readOnly, keep bool
+	wanted                   layer.Form // of ids and whiteouts; "" leaves one open
+	boot                     string     // id of this boot
+	reserve                  uint64     // bytes that fix layers leave free
 	// facts are those of layers whose record was read or written, by diffID.
 	facts sync.Map
 	// writers are not in use, and wait for another layer: an image can have
@@ -83,7 +86,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", dir, err)
 	}
-	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, existing: o.Existing, wanted: layer.Form{IDs: o.IDs, Whiteouts: o.Whiteouts}, dirs: map[string]*os.File{}, writers: make(spare.List[*journal.Writer], mostWriters)}
+	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, existing: o.Existing, keep: o.KeepLeftovers, wanted: layer.Form{IDs: o.IDs, Whiteouts: o.Whiteouts}, dirs: map[string]*os.File{}, writers: make(spare.List[*journal.Writer], mostWriters)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -130,7 +133,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := storedirs.OpenAll(s.root, s.dirs); err != nil {
 		return err
 	}
-	if s.readOnly {
+	if s.readOnly || s.keep {
 		return nil
 	}
 	// What cannot be cleared away is in nobody's way.

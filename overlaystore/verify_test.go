@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
@@ -280,7 +281,7 @@ func TestPrune(t *testing.T) {
 	b := addLayer(t, s, "b", LayerRecord{}, regular("b", strings.Repeat("x", 30)))
 	stray := addLayer(t, s, "stray", LayerRecord{}, regular("s", strings.Repeat("x", 4)))
 	imgA, imgB := putImage(t, s, "a", base, a), putImage(t, s, "b", base, b)
-	u, err := s.Usage()
+	u, err := s.Usage(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -435,5 +436,50 @@ func TestVerifyBesidePrune(t *testing.T) {
 	close(done)
 	if err := <-moved; err != nil {
 		t.Error(err)
+	}
+}
+
+// What a process that was killed has left is counted before it is cleared away;
+// what a living one fills is not.
+func TestLeftoversAreCounted(t *testing.T) {
+	s := openStore(t)
+	putImage(t, s, "a", addLayer(t, s, "a", LayerRecord{}, regular("f", "x")))
+	var stagings []*Staging
+	for _, name := range []string{"dead", "alive"} {
+		g, err := s.Stage(t.Context(), layerID(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := fill(g, dir("d", 0o755), regular("d/f", strings.Repeat("x", 5000)), hardlink("link", "d/f")); err != nil {
+			t.Fatal(err)
+		}
+		stagings = append(stagings, g)
+	}
+	defer stagings[1].Discard()
+	if err := stagings[0].close(); err != nil { // as the kernel does for a process that dies
+		t.Fatal(err)
+	}
+	journal, err := os.Stat(filepath.Join(s.Path(), storedirs.Staging, stagings[0].name, "files.zst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := 5000 + journal.Size()
+	counting := reopen(t, s.Path(), Options{KeepLeftovers: true})
+	for range 2 {
+		if u, err := counting.Usage(t.Context()); err != nil || u.Left != left || u.Reclaimable != left || u.Bytes != 1 {
+			t.Errorf("%d bytes are left, %d can be had of %d, %v; want %d", u.Left, u.Reclaimable, u.Bytes, err, left)
+		}
+		if p, err := counting.Prune(t.Context(), PruneOptions{DryRun: true}); err != nil || p.Left != left || p.Bytes != 0 {
+			t.Errorf("a prune would free %d and %d, %v", p.Left, p.Bytes, err)
+		}
+	}
+	if p, err := counting.Prune(t.Context(), PruneOptions{}); err != nil || p.Left != left {
+		t.Errorf("pruned %d, %v", p.Left, err)
+	}
+	if names, err := fsat.Names(s.dirs[storedirs.Staging]); err != nil || !slices.Equal(names, []string{stagings[1].name}) {
+		t.Errorf("staging holds %q, %v", names, err)
+	}
+	if u, err := counting.Usage(t.Context()); err != nil || u.Left != 0 {
+		t.Errorf("after the prune %d bytes are left, %v", u.Left, err)
 	}
 }

@@ -23,12 +23,12 @@ func runDF(c *cli.Context) (err error) {
 	if err := setup.NoArguments(c); err != nil {
 		return err
 	}
-	store, err := setup.OpenExisting(c)
+	store, err := setup.OpenToCount(c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = setup.Closing(err, store) }()
-	usage, err := store.Usage()
+	usage, err := store.Usage(c.Context)
 	if err != nil {
 		return err
 	}

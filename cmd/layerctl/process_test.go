@@ -120,6 +120,19 @@ func TestKilledInTheMiddleOfAPull(t *testing.T) {
 		}
 	}
 
+	// The image is small; as if more of it had come.
+	more := filepath.Join(store, "staging", entries(t, filepath.Join(store, "staging"))[0], "fs", "more")
+	if err := os.WriteFile(more, make([]byte, 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for words, want := range map[string]string{"df --json": `"left": `, "prune --dry-run": "left by processes that died "} {
+		counted := layerctlCommand(t, append([]string{"--store", store}, strings.Fields(words)...)...)
+		code, out := counted.code(t), counted.stdout.String()
+		if code != 0 || !strings.Contains(out, want) || strings.Contains(out, want+"0") {
+			t.Errorf("%s does not count what the killed pull left: exit %d: %s", words, code, out)
+		}
+	}
+
 	close(gate.released)
 	again := layerctlCommand(t, pull...)
 	if code := again.code(t); code != 0 {

@@ -41,7 +41,7 @@ func runPrune(c *cli.Context) (err error) {
 	if spare := setup.Span(c, "older-than"); spare < 0 {
 		return &usageError{Problem: fmt.Sprintf("--older-than %s is in the future", spare)}
 	}
-	store, err := setup.OpenExisting(c)
+	store, err := setup.OpenToCount(c)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func runPrune(c *cli.Context) (err error) {
 	if c.Bool("dry-run") {
 		verb = "would free"
 	}
-	terminal.NewConsole(c.App.ErrWriter).Say("%s %s", verb, terminal.Bytes(pruned.Bytes+blobs.Bytes))
+	terminal.NewConsole(c.App.ErrWriter).Say("%s %s", verb, terminal.Bytes(pruned.Bytes+pruned.Left+blobs.Bytes))
 	return nil
 }
 

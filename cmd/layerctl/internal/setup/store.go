@@ -35,14 +35,23 @@ func wantedWhiteouts(c *cli.Context) (layer.Whiteouts, error) {
 }
 
 // OpenStore opens the store, and makes it where there is none, see OpenExisting.
-func OpenStore(c *cli.Context) (*overlaystore.Store, error) { return openStore(c, false) }
+func OpenStore(c *cli.Context) (*overlaystore.Store, error) {
+	return openStore(c, overlaystore.Options{})
+}
 
 // OpenExisting opens the store that is there: looking makes none. Where it is one for a user namespace and this process is not in one, the command is
 // run there instead, from its beginning, and the error is HandedOver: call it
 // before anything is done.
-func OpenExisting(c *cli.Context) (*overlaystore.Store, error) { return openStore(c, true) }
+func OpenExisting(c *cli.Context) (*overlaystore.Store, error) {
+	return openStore(c, overlaystore.Options{Existing: true})
+}
 
-func openStore(c *cli.Context, existing bool) (*overlaystore.Store, error) {
+// OpenToCount is OpenExisting for who counts what processes that died have left.
+func OpenToCount(c *cli.Context) (*overlaystore.Store, error) {
+	return openStore(c, overlaystore.Options{Existing: true, KeepLeftovers: true})
+}
+
+func openStore(c *cli.Context, o overlaystore.Options) (*overlaystore.Store, error) {
 	dir, err := StoreDir(c)
 	if err != nil {
 		return nil, err
@@ -55,7 +64,7 @@ func openStore(c *cli.Context, existing bool) (*overlaystore.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := overlaystore.FormatOf(dir); existing && errors.Is(err, fs.ErrNotExist) {
+	if _, err := overlaystore.FormatOf(dir); o.Existing && errors.Is(err, fs.ErrNotExist) {
 		return nil, &noStoreError{dir}
 	}
 	without, err := enterNamespace(c, dir, ids)
@@ -65,7 +74,8 @@ func openStore(c *cli.Context, existing bool) (*overlaystore.Store, error) {
 	if without != nil && !c.Bool("quiet") {
 		terminal.NewConsole(c.App.ErrWriter).Hint("the owners of files are only recorded in this store: %v", without)
 	}
-	return overlaystore.Open(c.Context, dir, overlaystore.Options{Logger: Logger(c), IDs: ids, Whiteouts: whiteouts, NoSync: c.Bool("no-sync"), Existing: existing, Reserve: Limits(c).Reserve})
+	o.Logger, o.IDs, o.Whiteouts, o.NoSync, o.Reserve = Logger(c), ids, whiteouts, c.Bool("no-sync"), Limits(c).Reserve
+	return overlaystore.Open(c.Context, dir, o)
 }
 
 // BeforeStdin is for a command that reads standard input before it opens the

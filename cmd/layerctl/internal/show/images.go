@@ -60,6 +60,9 @@ func Usage(w io.Writer, u overlaystore.Usage, now time.Time) error {
 	}
 	table.Row()
 	table.Row(fmt.Sprint(u.Layers, " layers"), "", "", terminal.Bytes(u.Bytes), "", "", "")
+	if u.Left > 0 {
+		table.Row("left by the dead", "", "", terminal.Bytes(u.Left), "", "", "")
+	}
 	table.Row("reclaimable", "", "", terminal.Bytes(u.Reclaimable), "", "", "")
 	return table.Flush()
 }
@@ -72,6 +75,7 @@ type usageJSON struct {
 	Images      []imageUsageJSON `json:"images"`
 	Layers      int              `json:"layers"`
 	Bytes       int64            `json:"bytes"`
+	Left        int64            `json:"left"`
 	Reclaimable int64            `json:"reclaimable"`
 }
 
@@ -83,7 +87,7 @@ type imageUsageJSON struct {
 }
 
 func usageOf(u overlaystore.Usage) usageJSON {
-	out := usageJSON{Images: []imageUsageJSON{}, Layers: u.Layers, Bytes: u.Bytes, Reclaimable: u.Reclaimable}
+	out := usageJSON{Images: []imageUsageJSON{}, Layers: u.Layers, Bytes: u.Bytes, Left: u.Left, Reclaimable: u.Reclaimable}
 	for _, i := range u.Images {
 		out.Images = append(out.Images, imageUsageJSON{NewImage(i.Image), i.Bytes, i.Shared, i.Own})
 	}

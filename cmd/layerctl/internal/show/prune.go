@@ -16,7 +16,7 @@ import (
 
 // PrunedJSON prints what a prune removed as one object.
 func PrunedJSON(w io.Writer, p overlaystore.Pruned, blobs layerctl.PrunedBlobs) error {
-	out := prunedJSON{Images: []Image{}, Layers: append([]digest.Digest{}, p.Layers...), Fixes: append([]digest.Digest{}, p.Fixes...), Blobs: []digest.Digest{}, Bytes: p.Bytes + blobs.Bytes}
+	out := prunedJSON{Images: []Image{}, Layers: append([]digest.Digest{}, p.Layers...), Fixes: append([]digest.Digest{}, p.Fixes...), Blobs: []digest.Digest{}, Left: p.Left, Bytes: p.Bytes + p.Left + blobs.Bytes}
 	for _, b := range blobs.Blobs {
 		out.Blobs = append(out.Blobs, b.Digest)
 	}
@@ -41,6 +41,9 @@ func Pruned(w io.Writer, p overlaystore.Pruned, blobs layerctl.PrunedBlobs) erro
 	for _, blob := range blobs.Blobs {
 		fmt.Fprintf(&b, "blob %s\n", blob.Digest)
 	}
+	if p.Left > 0 {
+		fmt.Fprintf(&b, "left by processes that died %s\n", terminal.Bytes(p.Left))
+	}
 	return terminal.Printf(w, "%s", b.String())
 }
 
@@ -51,5 +54,6 @@ type prunedJSON struct {
 	Layers []digest.Digest `json:"layers"`
 	Fixes  []digest.Digest `json:"fixLayers"`
 	Blobs  []digest.Digest `json:"blobs"`
+	Left   int64           `json:"left"` // bytes of what processes that died had left
 	Bytes  int64           `json:"bytes"`
 }
