@@ -318,6 +318,25 @@ func TestTokenServerRedirects(t *testing.T) {
 	}
 }
 
+// A token is a token, whichever of the answers that mean success has it.
+func TestTokenByAnotherSuccess(t *testing.T) {
+	for _, status := range []int{http.StatusCreated, http.StatusAccepted, http.StatusNonAuthoritativeInfo} {
+		service := httptest.NewServer(answer(status, nil, `{"token":"good"}`)(nil))
+		defer service.Close()
+		s := serve(t, before(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Header.Get("Authorization") == "Bearer good" {
+				return false
+			}
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+service.URL+`"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
+		}))
+		if _, _, err := open(t, New(plain(s)), s.host+"/library/hello").Root(t.Context()); err != nil {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
 func TestTokenAnswers(t *testing.T) {
 	for name, body := range map[string]string{
 		"no JSON": "hello", "no token": "{}", "endless": `{"token":"` + strings.Repeat("x", (1<<20)) + `"}`, "a list": "[]",

@@ -160,6 +160,21 @@ func TestLayoutWithoutNamesOfOnePlatform(t *testing.T) {
 	wantError(t, err, ErrNotFound, "by :TAG or @DIGEST", one.Digest.String(), two.Digest.String())
 }
 
+// Tools that copy one image after the other write no platforms.
+func TestLayoutWithoutNamesAndPlatforms(t *testing.T) {
+	l := imagetest.NewLayout(t.TempDir())
+	one := l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, imagetest.Tar())
+	two := l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, imagetest.Tar(imagetest.File("a", "b")))
+	one.Platform, two.Platform = nil, nil
+	l.Tag(one, "")
+	l.Tag(two, "")
+	_, err := open(t, New(Options{}), "oci:"+l.Dir).Describe(t.Context())
+	wantError(t, err, ErrNotFound, "by :TAG or @DIGEST", one.Digest.String(), two.Digest.String())
+	if desc, err := open(t, New(Options{}), "oci:"+l.Dir+"@"+two.Digest.String()).Describe(t.Context()); err != nil || desc.Digest != two.Digest {
+		t.Errorf("by its digest: %s, %v", desc.Digest, err)
+	}
+}
+
 func TestLayoutErrors(t *testing.T) {
 	layer, body := helloLayer(t)
 	tests := []struct {

@@ -172,7 +172,7 @@ func (a *Authoriser) readToken(ctx context.Context, req *http.Request) (bearer, 
 		}
 		return bearer{}, err
 	}
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return bearer{}, tokenRefused(transport.NewStatusError(resp, time.Now()))
 	}
 	defer resp.Body.Close()

@@ -150,7 +150,8 @@ func imagesOf(index topIndex) []image {
 }
 
 // isIndex says whether index.json is one image for several platforms: entries
-// without names, none of which is for the platform of another.
+// without names, none of which is for the platform of another. Of two without a
+// platform nobody knows that.
 func isIndex(index topIndex, images []image) bool {
 	if len(images) < 2 {
 		return false
@@ -160,10 +161,13 @@ func isIndex(index topIndex, images []image) bool {
 		if len(images[i].names) > 0 {
 			return false
 		}
-		if d.Platform == nil || d.Platform.OS == "unknown" {
+		if d.Platform != nil && d.Platform.OS == "unknown" {
 			continue
 		}
-		p := fmt.Sprintf("%+v", *d.Platform)
+		p := ""
+		if d.Platform != nil {
+			p = fmt.Sprintf("%+v", *d.Platform)
+		}
 		if seen[p] {
 			return false
 		}

@@ -27,6 +27,8 @@ func TestFailureText(t *testing.T) {
 		{"a mismatch", "h.io/x", "pull h.io/x:latest: layer " + a + ": read blob: " + a + " does not match: from h came " + b, "pull h.io/x: layer sha256:aaaaaaaaaaaa: read blob: it does not match: from h came sha256:bbbbbbbbbbbb"},
 		{"a digest as typed", "alpine@" + a, "read docker.io/library/alpine@" + a + ": GET https://h/v2/library/alpine/manifests/" + a + ": 404", "read alpine@" + a + ": GET https://h/v2/library/alpine/manifests/…: 404"},
 		{"a layout", "oci:/srv/x", "open oci:/srv/x: stat /srv/x: no such file", "open oci:/srv/x: stat /srv/x: no such file"},
+		{"names to choose from", "oci:/x", "read oci:/x: there are several: there are [\"a\" \"@" + a + "\"]", "read oci:/x: there are several: there are [\"a\" \"@" + a + "\"]"},
+		{"quoted the second time", "x:@1", "inspect x:@1: invalid reference \"x:@1\": no tag", "inspect x:@1: invalid reference: no tag"},
 		{"nobody's", "", "read the list: " + b, "read the list: sha256:bbbbbbbbbbbb"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -32,6 +32,7 @@ func Line(err error, verbose bool) string {
 	}
 	before, after, _ := strings.Cut(text, mark)
 	after = strings.ReplaceAll(after, ": "+mark+": ", ": ")
+	after = strings.ReplaceAll(after, ` "`+mark+`"`, "")
 	after = strings.ReplaceAll(strings.ReplaceAll(after, " "+mark, ""), mark+": ", "")
 	return before + typed + strings.ReplaceAll(after, mark, "it")
 }
@@ -90,7 +91,9 @@ func onceEach(text string, pattern *regexp.Regexp, said []string, whole bool) st
 		if !seen[digest] {
 			seen[digest] = true
 			b.WriteString(gap)
-			if algorithm, hex, _ := strings.Cut(digest, ":"); !whole {
+			// What names an image in a list of names is there to be copied.
+			named := strings.HasSuffix(gap, `"@`)
+			if algorithm, hex, _ := strings.Cut(digest, ":"); !whole && !named {
 				digest = algorithm + ":" + hex[:12]
 			}
 			b.WriteString(digest)
