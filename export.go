@@ -46,6 +46,11 @@ type ExportOptions struct {
 	// again, which gives them, the config and the manifest other digests, always
 	// the same ones. Nothing is put into it; nil is none.
 	Store *overlaystore.Store
+	// Known is looked at for layers of an archive of one image that are fetched
+	// from a registry though they are in it, unpacked, and Again hears before the
+	// first how many bytes of blobs those are. Nil looks at none.
+	Known *overlaystore.Store
+	Again func(bytes int64)
 	// Owner is whose everything in a Tar is; nil leaves the image's owners.
 	Owner *archive.Owner
 	// SourceDate is the time of an archive's entries, zero the epoch. In a Tar
@@ -78,7 +83,7 @@ func (c *Client) Export(ctx context.Context, ref string, to io.Writer, o ExportO
 	var done export.Done
 	err := c.with(ctx, ref, func(s *source.Source) (err error) {
 		done, err = export.Write(ctx, to, s, c.fetcher(s, o.Progress), export.Options{
-			Format: export.Format(o.Format), Name: o.Name, AllPlatforms: o.AllPlatforms, Store: o.Store,
+			Format: export.Format(o.Format), Name: o.Name, AllPlatforms: o.AllPlatforms, Store: o.Store, Known: o.Known, Again: o.Again,
 			Owner: o.Owner, SourceDate: o.SourceDate, Jobs: o.Jobs, Limits: o.Limits, Windows: o.Windows,
 			Memory: o.Memory, Strict: c.options.Strict, Logger: c.log,
 		})

@@ -61,6 +61,14 @@ func runExport(c *cli.Context) (err error) {
 	if options.Format == layerctl.Tar || c.Bool("from-store") || c.Bool("offline") {
 		options.Store = store
 	}
+	if options.Known = store; options.Store != nil || c.Bool("quiet") {
+		options.Known = nil
+	}
+	options.Again = func(bytes int64) {
+		console := terminal.NewConsole(c.App.ErrWriter)
+		console.Warn("the store has %s of what is fetched, but only unpacked, and an archive has the registry's own bytes", terminal.Bytes(bytes))
+		console.Hint("--as tar takes the files from the store; --from-store compresses them again, under other digests; --keep-blobs fetches once only")
+	}
 	options.Progress = func(e layerctl.Event) { show.Event(refs[0], e) }
 	return with(c, refs, func(l *layerctl.Client) error {
 		var done layerctl.Exported

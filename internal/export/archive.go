@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/progress"
+	"github.com/layerctl/layerctl/registry"
 )
 
 // contents reads all that goes into the archive but the layers.
@@ -49,6 +50,9 @@ func (e *exporter) chosen(ctx context.Context) (archive.Contents, error) {
 		image = again
 		root.Digest, root.Size = digest.FromBytes(image.Manifest.Raw), int64(len(image.Manifest.Raw))
 	}
+	if err := e.tellAgain(image.Layers); err != nil {
+		return archive.Contents{}, fmt.Errorf("export %s: %w", e.done.Resolution.Reference, err)
+	}
 	e.warnZstd(image.Layers)
 	return archive.Contents{Root: root, Images: []archive.Image{{
 		Manifest: archive.Document{Descriptor: root, Raw: image.Manifest.Raw},
@@ -70,6 +74,34 @@ func (e *exporter) image(ctx context.Context) (source.Image, error) {
 	}
 	e.done.Warnings = append(e.done.Warnings, i.Warnings...)
 	return i, nil
+}
+
+// tellAgain tells what is fetched though it is on this machine, unpacked: an
+// archive has the layers' own bytes, which nobody has kept.
+func (e *exporter) tellAgain(layers []manifest.Layer) error {
+	if e.options.Known == nil || e.options.Again == nil || e.source.Reference().Transport() != registry.Docker {
+		return nil
+	}
+	bytes := int64(0)
+	for _, l := range fetch.Distinct(layers) {
+		has, err := e.options.Known.HasLayer(l.DiffID)
+		if err != nil {
+			return err
+		}
+		if has && !e.here(l.Descriptor) {
+			bytes += l.Descriptor.Size
+		}
+	}
+	if bytes > 0 {
+		e.options.Again(bytes)
+	}
+	return nil
+}
+
+// here says that a blob need not be fetched.
+func (e *exporter) here(desc ocispec.Descriptor) bool {
+	_, made := e.made[desc.Digest]
+	return made || e.source.Has(desc)
 }
 
 // warnZstd tells of layers that Docker did not always know.
@@ -156,15 +188,20 @@ func (e *exporter) number(c archive.Contents) {
 	for dgst, l := range e.layers {
 		l.Of = len(e.layers)
 		e.layers[dgst] = l
-		e.fetch.Tell(l.Event(progress.LayerMissing))
+		kind := progress.LayerMissing
+		if e.here(l.Descriptor) {
+			kind = progress.LayerPresent
+		}
+		e.fetch.Tell(l.Event(kind))
 	}
 }
 
 // Blob implements [archive.Blobs].
 func (e *exporter) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	here := e.here(desc)
 	blob, err := e.blob(ctx, desc)
-	if err != nil {
-		return nil, err
+	if err != nil || here {
+		return blob, err
 	}
 	return newExportedBlob(blob, e.layers[desc.Digest], e.fetch), nil
 }

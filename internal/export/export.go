@@ -43,6 +43,10 @@ type Options struct {
 	// Store has layers that need not be fetched, and those that are compressed
 	// again; nil for none.
 	Store *overlaystore.Store
+	// Known is looked at for layers that are fetched though it has them, and
+	// Again hears how many bytes those are, before the first; nil for none.
+	Known *overlaystore.Store
+	Again func(bytes int64)
 	// Owner is whose everything in a Tar is; nil leaves the image's owners.
 	Owner *archive.Owner
 	// SourceDate is the time of an archive's entries, and the latest one in a
