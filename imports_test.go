@@ -55,7 +55,7 @@ var floors = []map[string][]string{
 		"internal/fetch":           {"cache", "internal/source", "layer", "manifest", "progress", "unpack"},
 	},
 	{
-		"cmd/layerctl/internal/args":     {"archive", "errkind", "overlaymount", "platform"},
+		"cmd/layerctl/internal/args":     {"archive", "errkind", "overlaymount", "platform", "registry"},
 		"cmd/layerctl/internal/progress": {"cmd/layerctl/internal/terminal", "progress", "registry"},
 		"internal/source":                {"cache", "errkind", "manifest", "platform", "registry"},
 		"rootfs":                         {"errkind", "internal/scratch", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack"},
