@@ -58,7 +58,7 @@ func TestParseNamesLikeTransports(t *testing.T) {
 		"docker":                         "docker.io/library/docker:latest",
 		"docker://docker":                "docker.io/library/docker:latest",
 		"docker://reg.example:5000/a:b":  "reg.example:5000/a:b",
-		"docker://a:b@sha256:" + someHex: "docker.io/library/a@sha256:" + someHex,
+		"docker://a:b@sha256:" + someHex: "docker.io/library/a:b@sha256:" + someHex,
 		"dir:5000/app:v1":                "dir:5000/app:v1",
 		"docker-daemon:443/app":          "docker-daemon:443/app:latest",
 		"registry:2":                     "docker.io/library/registry:2",

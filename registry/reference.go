@@ -44,7 +44,8 @@ type Reference struct {
 //
 // A Docker reference follows the grammar of github.com/distribution/reference:
 // "alpine" means "docker.io/library/alpine:latest". A "docker://" before it is
-// allowed. If it has both a tag and a digest the digest decides. The names of
+// allowed. If it has both a tag and a digest the digest decides, and the tag
+// stays a part of the name. The names of
 // transports that other programs have, as "dir:" and "docker-daemon:", are none
 // at Docker Hub and refused, and so is an archive's file name alone.
 //
@@ -78,7 +79,6 @@ func parseDocker(whole, name string) (Reference, error) {
 	if err != nil {
 		return Reference{}, invalid(whole, "%s", why(name, err))
 	}
-	// A tag beside a digest names nothing, so it is no part of the reference.
 	r := Reference{transport: Docker, name: named.Host, repo: named.Repository, tag: named.Tag, digest: named.Digest}
 	return r, checkDigest(whole, r.digest)
 }
@@ -118,8 +118,8 @@ func (r Reference) Path() string {
 	return r.name
 }
 
-// Tag is the tag, or "" where a digest decides or none was given for a layout
-// or an archive.
+// Tag is the tag, or "" where none was given beside a digest or for a layout or
+// an archive. Where there is a digest too, that decides.
 func (r Reference) Tag() string { return r.tag }
 
 // Digest is the digest that the reference is pinned to, or "".
@@ -128,6 +128,14 @@ func (r Reference) Digest() digest.Digest { return r.digest }
 // WithDigest is the same reference pinned to d, without a tag.
 func (r Reference) WithDigest(d digest.Digest) Reference {
 	r.tag, r.digest = "", d
+	return r
+}
+
+// Tagged is the same reference without the digest beside its tag, if it has one.
+func (r Reference) Tagged() Reference {
+	if r.tag != "" {
+		r.digest = ""
+	}
 	return r
 }
 

@@ -23,7 +23,7 @@ func TestParse(t *testing.T) {
 		{"localhost is a host", "localhost/a", "localhost/a:latest"},
 		{"an address", "[::1]:5000/a/b:c", "[::1]:5000/a/b:c"},
 		{"a digest", "a@sha256:" + someHex, "docker.io/library/a@sha256:" + someHex},
-		{"a digest beside a tag decides", "a:b@sha256:" + someHex, "docker.io/library/a@sha256:" + someHex},
+		{"a digest beside a tag decides", "a:b@sha256:" + someHex, "docker.io/library/a:b@sha256:" + someHex},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

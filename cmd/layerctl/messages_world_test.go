@@ -25,10 +25,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // world is where a mistake is made: a directory, which the table calls /srv,
@@ -172,6 +175,8 @@ var worlds = map[string]func(*world){
 	"an option that is none":                  (*world).pulled,
 	"an upper without a work":                 (*world).pulled,
 	"an image in use":                         func(w *world) { w.mounted() },
+	"an image mounted there already":          func(w *world) { w.mounted() },
+	"a short digest of two images":            (*world).alike,
 	"interrupted":                             (*world).interrupted,
 }
 
@@ -381,4 +386,21 @@ func (w *world) interrupted() {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGINT)
 		<-r.Context().Done()
 	}))
+}
+
+// alike has two images in the store whose digests begin with the same digits.
+func (w *world) alike() {
+	store, err := overlaystore.Open(w.t.Context(), filepath.Join(w.dir, "store"), overlaystore.Options{IDs: layer.SquashedIDs, NoSync: true})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, end := range []string{"0", "1"} {
+		d := digest.Digest("sha256:beefdbd8a1da" + strings.Repeat(end, 52))
+		if _, err := store.PutImage(w.t.Context(), overlaystore.Image{Manifest: d, Config: d}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if err := store.Close(); err != nil {
+		w.t.Fatal(err)
+	}
 }

@@ -35,6 +35,7 @@ func mountCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "print", Usage: "only print the line that mounts"},
 			&cli.StringFlag{Name: "format", Usage: "print it as `" + strings.Join(mountFormats(), "|") + "` (implies --print)"},
+			&cli.BoolFlag{Name: "stack", Usage: "mount over an image that is mounted at TARGET"},
 			&cli.BoolFlag{Name: "once", Usage: "do nothing where this image is mounted at TARGET already"},
 			&cli.BoolFlag{Name: "suid", Usage: "let the image's set-user-ID programs have their owner's rights"},
 			&cli.BoolFlag{Name: "dev", Usage: "let the image's device files be opened"},
@@ -71,7 +72,7 @@ func runMount(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, store) }()
-	image, name, err := setup.LookupStored(c, store, args[0])
+	image, name, err := setup.Lookup(c, store, args[0])
 	if err != nil {
 		return err
 	}
@@ -98,14 +99,36 @@ func runMount(c *cli.Context) (err error) {
 	return nil
 }
 
-// isMounted is for mount -a, which may be run again and again.
+// isMounted says that there is nothing to do, for mount -a, which may be run
+// again and again. A second mount would hide the first, which is what hardly
+// anybody wants.
 func isMounted(c *cli.Context, store *overlaystore.Store, image overlaystore.Image, target string) (bool, error) {
-	if !c.Bool("once") {
+	there, ok, err := store.MountedAt(c.Context, target)
+	switch {
+	case err != nil || !ok:
+		return false, err
+	case c.Bool("once") && there.Manifest == image.Manifest:
+		return true, nil
+	case c.Bool("stack"):
 		return false, nil
 	}
-	there, ok, err := store.MountedAt(c.Context, target)
-	return ok && there.Manifest == image.Manifest, err
+	return false, &mountedError{target}
 }
+
+// mountedError says that the target has a mount of the store.
+type mountedError struct{ target string }
+
+func (e *mountedError) Error() string {
+	return fmt.Sprintf("mount at %q: an image is mounted there already", e.target)
+}
+
+// Hint says what to do with it.
+func (e *mountedError) Hint() string {
+	return "'layerctl umount TARGET' undoes that; --stack mounts over it"
+}
+
+// Unwrap makes it something in use.
+func (e *mountedError) Unwrap() error { return overlaystore.ErrBusy }
 
 // mountTarget makes the target absolute: the line changes its directory.
 func mountTarget(target string) (string, error) {

@@ -51,11 +51,20 @@ func removeOne(c *cli.Context, store *overlaystore.Store, arg string) error {
 	if errors.Is(err, overlaystore.ErrDamaged) {
 		return store.Remove(c.Context, name, "") // nobody can tell any more what it names
 	}
-	if err == nil {
-		err = store.Remove(c.Context, name, image.Manifest)
-	}
-	if err != nil || len(image.Refs) > 1 {
+	if err != nil {
 		return err
+	}
+	gone := []string{name}
+	if name == "" { // it was named by its digest
+		gone = image.Refs
+	}
+	for _, ref := range gone {
+		if err := store.Remove(c.Context, ref, image.Manifest); err != nil {
+			return err
+		}
+	}
+	if len(image.Refs) > len(gone) {
+		return nil
 	}
 	return engines.Take(c, store, image.Manifest)
 }

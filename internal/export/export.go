@@ -143,7 +143,7 @@ func (e *exporter) names() (archive.Options, error) {
 	}
 	o.Tag = ref.Tag() // a layout's tag is the tag of what is made of it
 	if ref.Transport() == registry.Docker && ref.Tag() != "" {
-		o.Name = ref.String()
+		o.Name = ref.Tagged().String()
 	} else {
 		e.warn("the archive gives the image no name by which an engine would know it")
 	}

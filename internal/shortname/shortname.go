@@ -13,7 +13,7 @@ import (
 type Name struct {
 	Host       string
 	Repository string // below the host
-	Tag        string // "" where a digest decides
+	Tag        string // "" where there is a digest alone
 	Digest     digest.Digest
 }
 
@@ -27,7 +27,8 @@ func Parse(name string) (Name, error) {
 	n := Name{Host: reference.Domain(named), Repository: reference.Path(named)}
 	if d, ok := named.(reference.Digested); ok {
 		n.Digest = d.Digest()
-	} else if t, ok := named.(reference.Tagged); ok {
+	}
+	if t, ok := named.(reference.Tagged); ok {
 		n.Tag = t.Tag()
 	}
 	return n, nil
@@ -35,8 +36,12 @@ func Parse(name string) (Name, error) {
 
 // String is the name in full, which [Parse] reads again.
 func (n Name) String() string {
-	if n.Digest != "" {
-		return n.Host + "/" + n.Repository + "@" + n.Digest.String()
+	s := n.Host + "/" + n.Repository
+	if n.Tag != "" {
+		s += ":" + n.Tag
 	}
-	return n.Host + "/" + n.Repository + ":" + n.Tag
+	if n.Digest != "" {
+		s += "@" + n.Digest.String()
+	}
+	return s
 }

@@ -11,7 +11,7 @@ func TestParse(t *testing.T) {
 		"alpine:3.20":              "docker.io/library/alpine:3.20",
 		"index.docker.io/user/app": "docker.io/user/app:latest",
 		"localhost:5000/app:1":     "localhost:5000/app:1",
-		"alpine:3.20" + pinned:     "docker.io/library/alpine" + pinned,
+		"alpine:3.20" + pinned:     "docker.io/library/alpine:3.20" + pinned,
 		"Not A Reference":          "",
 		"":                         "",
 	} {

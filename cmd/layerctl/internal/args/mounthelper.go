@@ -40,7 +40,7 @@ type MountCall struct {
 
 // Command is the call as arguments for layerctl.
 func (h *MountCall) Command() []string {
-	args := slices.Concat([]string{"layerctl"}, h.global, []string{"mount", "--once"}, h.local)
+	args := slices.Concat([]string{"layerctl"}, h.global, []string{"mount", "--once", "--stack"}, h.local)
 	for flag, value := range map[string]string{"--upper": h.upper, "--work": h.work, "--idmap": h.idmap} {
 		if value != "" {
 			args = append(args, flag, value)

@@ -144,7 +144,7 @@ func (g *Giver) names(name registry.Reference, root digest.Digest) []string {
 		list = append(list, name.WithDigest(root).String())
 	}
 	if name.Tag() != "" {
-		list = append(list, name.String())
+		list = append(list, name.Tagged().String())
 	}
 	return list
 }

@@ -5,14 +5,10 @@ package setup
 import (
 	"fmt"
 
-	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
-	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
-	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
-	"github.com/layerctl/layerctl/registry"
 )
 
 // NoArguments refuses arguments where a command takes none.
@@ -41,38 +37,4 @@ func wanted(c *cli.Context) (platform.Wanted, error) {
 		return platform.ParseWanted(spec)
 	}
 	return platform.Detect(platform.Inputs{Userland: platform.Userland(c.String("userland"))}).Wanted(), nil
-}
-
-// Lookup finds the stored image that is to run, by what a user calls it.
-func Lookup(c *cli.Context, store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
-	return lookup(c, arg, store.Lookup)
-}
-
-// LookupToRead is Lookup for who only looks at the image: the only one of its
-// name need not fit this machine.
-func LookupToRead(c *cli.Context, store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
-	return lookup(c, arg, store.LookupToRead)
-}
-
-func lookup(c *cli.Context, arg string, in func(string, platform.Wanted) (overlaystore.Image, error)) (overlaystore.Image, string, error) {
-	ref, err := registry.Parse(arg)
-	if err != nil {
-		return overlaystore.Image{}, "", err
-	}
-	w, err := wanted(c)
-	if err != nil {
-		return overlaystore.Image{}, "", err
-	}
-	image, err := in(ref.String(), w)
-	return image, ref.String(), failure.Concerns(arg, err)
-}
-
-// LookupStored is Lookup for a manifest's digest as well.
-func LookupStored(c *cli.Context, store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
-	manifest, err := digest.Parse(arg)
-	if err != nil {
-		return Lookup(c, store, arg)
-	}
-	image, err := store.Image(manifest)
-	return image, "", err
 }
