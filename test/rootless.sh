@@ -202,6 +202,74 @@ for user in lc-mapped lc-squashed; do
 done
 echo 'rootless: mount, rm, verify and prune work in both forms'
 
+# Files and directories whose mode forbids them to their owner, as Fedora's shadow:
+# what the store of a user holds that user can read.
+(
+  umask 022
+  mkdir -p "$work/closed.tree/etc" "$work/closed.tree/shut/in" "$work/closed.tree/blind"
+  cd "$work/closed.tree"
+  for mode in 0000 0200 0111 0400; do echo "of $mode" >"etc/$mode"; done
+  echo deep >shut/in/file
+  echo blind >blind/file
+  chmod 000 shut/in
+  for mode in 0000 0200 0111 0400; do chmod "$mode" "etc/$mode"; done
+  chmod 000 shut
+  chmod 300 blind
+)
+tar -C "$work/closed.tree" --numeric-owner --owner=7 --group=8 --sort=name -cf "$work/closed.tar" .
+# blob MEDIATYPE FILE: stores it in the layout and describes it.
+blob() {
+  local digest
+  digest=$(sha256sum "$2" | cut -d' ' -f1)
+  cp "$2" "$work/closed/blobs/sha256/$digest"
+  printf '{"mediaType":"%s","digest":"sha256:%s","size":%d}' "$1" "$digest" "$(stat -c %s "$2")"
+}
+oci=application/vnd.oci.image
+mkdir -p "$work/closed/blobs/sha256"
+echo '{"imageLayoutVersion":"1.0.0"}' >"$work/closed/oci-layout"
+layer=$(blob $oci.layer.v1.tar "$work/closed.tar")
+jq -nc --argjson layer "$layer" '{os: "linux", architecture: "amd64", rootfs: {type: "layers", diff_ids: [$layer.digest]}}' >"$work/document"
+config=$(blob $oci.config.v1+json "$work/document")
+jq -nc --argjson config "$config" --argjson layer "$layer" '{schemaVersion: 2, config: $config, layers: [$layer]}' >"$work/document"
+manifest=$(blob $oci.manifest.v1+json "$work/document")
+jq -nc --argjson manifest "$manifest" '{schemaVersion: 2, manifests: [$manifest]}' >"$work/closed/index.json"
+chmod -R a+rX "$work/closed"
+files() (cd "$1" && find . -type f -exec sha256sum {} + | sort -k2)
+files "$work/closed.tree" >"$work/closed.sums"
+modes() (cd "$1" && find . -mindepth 1 -printf '%p %m\n' | sort)
+modes "$work/closed.tree" >"$work/closed.modes"
+for user in lc-mapped lc-squashed; do
+  ref=oci:$work/closed
+  as "$user" layerctl pull -q --platform linux/amd64 "$ref" >/dev/null
+  as "$user" layerctl verify -q
+  [ "$(as "$user" layerctl ls -R "$ref" | wc -l)" = "$(wc -l <"$work/closed.modes")" ] || fail "$user does not see all of what is closed"
+  for path in etc/0000 etc/0200 etc/0111 shut/in/file blind/file; do
+    as "$user" layerctl cat --platform linux/amd64 "$ref:/$path" | cmp - "$work/closed.tree/$path"
+  done
+  as "$user" layerctl unpack -q --platform linux/amd64 "$ref" "$work/$user/closed"
+  files "$work/$user/closed" | diff "$work/closed.sums" - || fail "$user has not unpacked what is closed"
+  modes "$work/$user/closed" | diff "$work/closed.modes" - || fail "$user has unpacked other modes"
+  as "$user" layerctl export -q --platform linux/amd64 -o "$work/$user/closed.tar" "$ref"
+  mkdir "$work/$user.exported"
+  tar -C "$work/$user.exported" -xpf "$work/$user/closed.tar"
+  files "$work/$user.exported" | diff "$work/closed.sums" - || fail "$user has not exported what is closed"
+  # Damage is seen there, and repaired.
+  closed=$(echo "$work/$user"/.local/share/layerctl/layers/*/fs/etc/0000)
+  echo damaged >"$closed"
+  code=0
+  as "$user" layerctl verify -q >"$work/said" 2>&1 || code=$?
+  if [ $code = 0 ] || ! grep -q etc/0000 "$work/said"; then fail "$user does not see the damage: $(cat "$work/said")"; fi
+  as "$user" layerctl verify -q --repair >"$work/said" 2>&1 || fail "$user cannot repair: $(cat "$work/said")"
+  as "$user" layerctl verify -q
+  as "$user" mkdir "$work/$user/closed.mnt"
+  as "$user" layerctl unshare sh -ec "layerctl mount $ref $work/$user/closed.mnt; cat $work/$user/closed.mnt/etc/0400" | grep -qx 'of 0400'
+  as "$user" layerctl rm "$ref"
+  as "$user" layerctl prune -q >"$work/said"
+  left=$(ls "$work/$user/.local/share/layerctl/layers")
+  [ -z "$left" ] || fail "$user has left layers: $left"
+done
+echo 'rootless: what an image closes to its owner is read, written, verified and repaired'
+
 # Who asks for mapped ids and has none is told why.
 code=0
 as lc-squashed layerctl pull --ids mapped --store "$work/lc-squashed/other" "oci:$work/hello" 2>"$work/said" || code=$?
