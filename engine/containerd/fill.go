@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fixlayer"
@@ -30,6 +31,9 @@ func (g *giving) fill(ctx context.Context, dir *os.File, i int, below []*os.File
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
 	l := linkedcopy.Layer{From: from, Below: below}
+	if len(below) > 0 && impliesRoot(record.Facts) {
+		l.Root = below[0]
+	}
 	if needsMending(record.Facts) {
 		if l.Mended, err = g.mend(ctx, dir, i); err != nil {
 			return fmt.Errorf("mend: %w", err)
@@ -46,7 +50,16 @@ func (g *giving) fill(ctx context.Context, dir *os.File, i int, below []*os.File
 // needsMending says whether a layer depends on those below it: all else of an
 // image was mended in the layers that it is about.
 func needsMending(f layer.Facts) bool {
-	return len(f.Implied) > 0 || len(f.ForeignLinks) > 0 || len(f.WhiteoutParents) > 0
+	implied := len(f.Implied)
+	if impliesRoot(f) {
+		implied-- // the root's attributes are those of the layer below
+	}
+	return implied > 0 || len(f.ForeignLinks) > 0 || len(f.WhiteoutParents) > 0
+}
+
+// impliesRoot says whether the layer has no entry for its root.
+func impliesRoot(f layer.Facts) bool {
+	return slices.ContainsFunc(f.Implied, func(d layer.ImpliedDir) bool { return d.Path == "." })
 }
 
 // lowerDir opens the lower dir of the layer i.

@@ -66,12 +66,15 @@ type Layer struct {
 	// Mended says that a fix layer is in the directory already. All its
 	// directories keep their attributes, the root among them.
 	Mended bool
+	// Root has the attributes for the root where the layer does not say any and
+	// nothing is mended; nil means those of From's root.
+	Root *os.File
 }
 
 // Fill puts the files of a lower dir into the directory to, under those that it
 // has.
 func (c *Copier) Fill(ctx context.Context, to *os.File, l Layer) error {
-	f := &filling{Copier: c, to: to, from: l.From, below: l.Below, copied: map[inode]string{}}
+	f := &filling{Copier: c, to: to, from: l.From, root: l.Root, below: l.Below, copied: map[inode]string{}}
 	f.pending = []directory{{".", l.Mended}}
 	for len(f.pending) > 0 {
 		if err := ctx.Err(); err != nil {
@@ -103,6 +106,7 @@ type directory struct {
 type filling struct {
 	*Copier
 	to, from *os.File
+	root     *os.File // nil, or whose attributes the root gets
 	below    []*os.File
 	pending  []directory
 	// copied is where the files are that have more than one name and were not
@@ -130,11 +134,7 @@ func (f *filling) directory(d directory) error {
 	}
 	defer to.Close()
 	// Before anything is made in it: that changes the times.
-	source := from
-	if d.own {
-		source = to
-	}
-	attributes, st, err := fsat.ReadAttributes(source, keep)
+	attributes, st, err := f.attributes(d, from, to)
 	if err != nil {
 		return err
 	}
@@ -150,6 +150,17 @@ func (f *filling) directory(d directory) error {
 	f.done.Directories++
 	attributes.Mode, attributes.Access = st.Mode&0o7777, fsat.OmitTime()
 	return fsat.SetAttributes(to, attributes, nil)
+}
+
+// attributes are those that the directory gets.
+func (f *filling) attributes(d directory, from, to *os.File) (fsat.Attributes, unix.Stat_t, error) {
+	switch {
+	case d.own:
+		return fsat.ReadAttributes(to, keep)
+	case d.path == "." && f.root != nil:
+		return lowerdir.Attributes(f.root)
+	}
+	return fsat.ReadAttributes(from, keep)
 }
 
 // keep says whether an extended attribute goes along: those of the host's
