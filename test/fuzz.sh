@@ -3,14 +3,15 @@
 #
 # fuzz.sh TIME [PACKAGE…]: runs each fuzz target of the packages, or of all,
 # for TIME, such as 60s or 1h; as many at once as there are processors, each
-# with one worker.
+# with one worker. What is found to be new is kept where go test keeps it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# fuzz PACKAGE TARGET TIME LOG. Without a bound on minimizing, workers spend
-# their time on that and not on new inputs.
+# fuzz BINARY PACKAGE TARGET TIME LOG. Without a bound on minimizing, workers
+# spend their time on that and not on new inputs.
 fuzz() {
-  go test "$1" -run '^$' -fuzz "^$2\$" -fuzztime "$3" -fuzzminimizetime 10x -parallel 1 >"$4" 2>&1
+  (cd "$2" && "$1" -test.run '^$' -test.fuzz "^$3\$" -test.fuzztime "$4" -test.fuzzminimizetime 10x -test.parallel 1 \
+    -test.fuzzcachedir "$(go env GOCACHE)/fuzz/$(go list .)") >"$5" 2>&1
 }
 
 # The end of the time can meet a worker in the middle of something, and go test
@@ -24,7 +25,7 @@ target() {
       status=1
     fi
   fi
-  [ $status != 0 ] || echo "fuzz $1 $2 for $3: $(grep -o 'execs: [0-9]*' "$log" | tail -n 1)"
+  [ $status != 0 ] || echo "fuzz $2 $3 for $4: $(grep -o 'execs: [0-9]*' "$log" | tail -n 1)"
   rm -f "$log"
   return $status
 }
@@ -39,9 +40,15 @@ if [ $# = 0 ]; then
   mapfile -t packages < <(grep -rl '^func Fuzz' --include='*_test.go' . | xargs -n 1 dirname | sort -u)
   set -- "${packages[@]}"
 fi
+bin=$(mktemp -d)
+trap 'rm -rf "$bin"' EXIT
+# A package is built once, with the counters that guide the fuzzer.
 for package; do
+  binary=$bin/${package//\//_}.test
+  go test -c -fuzz . -vet off -o "$binary" "$package"
   mapfile -t names < <(grep -ho '^func Fuzz[A-Za-z0-9]*' "$package"/*_test.go | cut -c 6-)
   for name in "${names[@]}"; do
-    printf '%s\0%s\0%s\0' "$package" "$name" "$time"
+    printf '%s\0%s\0%s\0%s\0' "$binary" "$package" "$name" "$time" >>"$bin/targets"
   done
-done | xargs -0 -n 3 -P "$(nproc)" test/fuzz.sh --target
+done
+xargs -0 -n 4 -P "$(nproc)" test/fuzz.sh --target <"$bin/targets"
