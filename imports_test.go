@@ -29,7 +29,7 @@ var floors = []map[string][]string{
 		"cmd/layerctl/internal/engines": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "engine/containerd", "errkind", "internal/given", "overlaystore", "platform", "registry"},
 	},
 	{
-		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/userns", "internal/words", "layer", "overlaystore", "platform", "progress", "registry", "unpack"},
+		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/fsat", "internal/userns", "internal/words", "layer", "overlaystore", "platform", "progress", "registry", "unpack"},
 	},
 	{
 		"cmd/layerctl/internal/failure": {"", "cache", "cmd/layerctl/internal/host", "errkind", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "unpack"},

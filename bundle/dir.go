@@ -39,21 +39,18 @@ type Dir struct {
 
 // OpenDir makes the directory of a bundle, and an empty one for its root
 // filesystem in it. Those that are there are used where they are the caller's;
-// those of others are refused, and a symbolic link in the bundle is an
-// error. ids are those of [Options].
+// those of others are refused, a symbolic link of somebody else on the way to
+// it too, and one in the bundle is an error. ids are those of [Options].
 func OpenDir(path string, ids []specs.LinuxIDMapping) (_ *Dir, err error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, err
-	}
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	dir, err := fsat.MakePlace(path, 0o700)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		return nil, err
 	}
-	d := &Dir{dir: os.NewFile(uintptr(fd), path), Root: filepath.Join(path, rootName)}
+	d := &Dir{dir: dir, Root: filepath.Join(path, rootName)}
 	if err := errors.Join(d.claim(ids), d.makeRoot()); err != nil {
 		return nil, errors.Join(err, d.dir.Close())
 	}
@@ -100,6 +97,20 @@ func (d *Dir) makeRoot() error {
 	st, err := fsat.Lstat(d.dir, rootName)
 	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		err = &os.PathError{Op: "use", Path: d.Root, Err: unix.ENOTDIR}
+	}
+	return err
+}
+
+// CheckMounted fails where nothing is mounted at Root, seen from the directory
+// that was opened: somebody who may rename it has had the mount elsewhere.
+func (d *Dir) CheckMounted() error {
+	dir, err := fsat.Stat(d.dir)
+	if err != nil {
+		return err
+	}
+	root, err := fsat.Lstat(d.dir, rootName)
+	if err == nil && root.Dev == dir.Dev {
+		err = fmt.Errorf("%s was moved meanwhile: %w", d.dir.Name(), unix.EXDEV)
 	}
 	return err
 }

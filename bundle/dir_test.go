@@ -190,3 +190,38 @@ func TestLabelsThatCommandRuntimes(t *testing.T) {
 		}
 	}
 }
+
+// A link that somebody else made does not lead to another directory, which
+// would be shut to all others, and mounted over.
+func TestDirBehindALinkOfOthers(t *testing.T) {
+	for _, below := range []string{"", "/new"} {
+		base := t.TempDir()
+		err := errors.Join(os.Mkdir(base+"/outside", 0o755), os.Symlink("outside", base+"/link"), os.Lchown(base+"/link", 12345, 12345))
+		if errors.Is(err, fs.ErrPermission) {
+			t.Skip("needs root: ", err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, err := OpenDir(base+"/link"+below, nil); !errors.Is(err, unix.ELOOP) {
+			t.Fatalf("opened %v, error %v", d, err)
+		}
+		entries, rerr := os.ReadDir(base + "/outside")
+		info, err := os.Stat(base + "/outside")
+		if err := errors.Join(err, rerr); err != nil || info.Mode().Perm() != 0o755 || len(entries) != 0 {
+			t.Errorf("the directory outside has %v, and mode %v: %v", entries, info.Mode(), err)
+		}
+	}
+}
+
+// A mount that came to stand elsewhere is missed.
+func TestMountLedElsewhere(t *testing.T) {
+	d, err := OpenDir(t.TempDir()+"/bundle", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.CheckMounted(); !errors.Is(err, unix.EXDEV) {
+		t.Errorf("nothing is mounted: %v", err)
+	}
+}

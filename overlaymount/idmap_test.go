@@ -50,12 +50,12 @@ func owner(t *testing.T, path string) uint32 {
 }
 
 func TestIDMap(t *testing.T) {
-	for name, mount := range map[string]func(*Mount, string) error{"by descriptor": (*Mount).mountByDescriptor, "by name": (*Mount).mountByName} {
+	for name, mount := range map[string]func(*Mount, *os.File) error{"by descriptor": (*Mount).mountByDescriptor, "by name": (*Mount).mountByName} {
 		t.Run(name, func(t *testing.T) { testIDMap(t, mount) })
 	}
 }
 
-func testIDMap(t *testing.T, mount func(*Mount, string) error) {
+func testIDMap(t *testing.T, mount func(*Mount, *os.File) error) {
 	p := newMountPair(t)
 	p.needsIDMap(t)
 	if err := os.Chown(lowerDirs(p.s, p.img.Layers[0])[0]+"/f", 1000, 1000); err != nil {
@@ -66,7 +66,7 @@ func testIDMap(t *testing.T, mount func(*Mount, string) error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := mount(m, p.target); err != nil {
+	if err := mountAt(func(point *os.File) error { return mount(m, point) }, p.target); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.check(t.Context(), p.target); err != nil {

@@ -36,15 +36,19 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 	if err != nil {
 		return err
 	}
-	target, err = filepath.EvalSymlinks(target)
-	if errors.Is(err, os.ErrNotExist) {
+	point, err := fsat.OpenPlace(target)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return &NoMountPointError{err}
-	}
-	if err != nil {
+	case errors.Is(err, unix.ENOTDIR):
+		return fmt.Errorf("the mount point is no directory: %w", err)
+	case err != nil:
 		return err
 	}
-	if fi, err := os.Stat(target); err != nil || !fi.IsDir() {
-		return errors.Join(fmt.Errorf("the mount point is no directory: %w", unix.ENOTDIR), err)
+	defer point.Close()
+	// Where the kernel says that it is; nobody can lead the mount elsewhere.
+	if target, err = os.Readlink(mounts.DirPath(point)); err != nil {
+		return err
 	}
 	unlock, err := m.store.Share(ctx)
 	if err != nil {
@@ -59,14 +63,11 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 	if err := durable.Fault(ctx, "mount"); err != nil {
 		return err
 	}
-	if err := m.mountSomehow(ctx, target); err != nil {
+	if err := m.mountSomehow(ctx, point, target); err != nil {
 		return explainErrno(err)
 	}
-	if err := m.propagate(target); err != nil {
-		return errors.Join(err, unix.Unmount(target, unix.MNT_DETACH))
-	}
-	if err := m.check(ctx, target); err != nil {
-		return errors.Join(err, unix.Unmount(target, unix.MNT_DETACH))
+	if err := errors.Join(m.propagate(target), m.check(ctx, target)); err != nil {
+		return errors.Join(err, unix.Unmount(target, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW))
 	}
 	return nil
 }

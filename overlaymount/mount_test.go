@@ -12,10 +12,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/layerctl/layerctl/layer"
-	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // shell runs a line as a user would who pastes it.
@@ -121,21 +123,21 @@ func TestMountEveryWay(t *testing.T) {
 			{"mount(8)", func(t *testing.T, target string) { shell(t, line(t, m, target)) }},
 			{"busybox", func(t *testing.T, target string) { shell(t, line(t, m, target), busyboxMount(t)) }},
 			{"by descriptor", func(t *testing.T, target string) {
-				if err := m.mountByDescriptor(target); errors.Is(err, errNotThisWay) {
+				if err := mountAt(m.mountByDescriptor, target); errors.Is(err, errNotThisWay) {
 					t.Skipf("needs a kernel that takes layers by descriptor, Linux 6.13: %v", err)
 				} else if err != nil {
 					t.Fatal(err)
 				}
 			}},
 			{"by path", func(t *testing.T, target string) {
-				if err := m.mountByPath(target); errors.Is(err, errNotThisWay) {
+				if err := mountAt(m.mountByPath, target); errors.Is(err, errNotThisWay) {
 					t.Skipf("needs a kernel that has lowerdir+, Linux 6.8: %v", err)
 				} else if err != nil {
 					t.Fatal(err)
 				}
 			}},
 			{"by name", func(t *testing.T, target string) {
-				if err := m.mountByName(target); err != nil {
+				if err := mountAt(m.mountByName, target); err != nil {
 					t.Fatal(err)
 				}
 			}},
@@ -341,4 +343,13 @@ func TestErrorNumbersAreExplained(t *testing.T) {
 			t.Errorf("%v: %v, want %q", errno, err, want)
 		}
 	}
+}
+
+// mountAt has a way of mounting mount at a path.
+func mountAt(way func(point *os.File) error, target string) error {
+	point, err := fsat.OpenPlace(target)
+	if err != nil {
+		return err
+	}
+	return errors.Join(way(point), point.Close())
 }

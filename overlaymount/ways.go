@@ -18,18 +18,18 @@ import (
 	"github.com/layerctl/layerctl/internal/mounts"
 )
 
-// mountSomehow mounts in the best way that there is here: each takes more
-// layers, or says more of what is wrong, than the next.
-func (m *Mount) mountSomehow(ctx context.Context, target string) error {
+// mountSomehow mounts at point, whose path is target, in the best way that there
+// is here: each takes more layers, or says more of what is wrong, than the next.
+func (m *Mount) mountSomehow(ctx context.Context, point *os.File, target string) error {
 	if m.fuse() {
 		return m.mountByFUSE(ctx, target)
 	}
-	err := m.mountByDescriptor(target)
+	err := m.mountByDescriptor(point)
 	if errors.Is(err, errNotThisWay) {
-		err = m.mountByPath(target)
+		err = m.mountByPath(point)
 	}
 	if errors.Is(err, errNotThisWay) {
-		err = m.mountByName(target)
+		err = m.mountByName(point)
 	}
 	return err
 }
@@ -38,7 +38,7 @@ func (m *Mount) mountSomehow(ctx context.Context, target string) error {
 var errNotThisWay = errors.New("the kernel takes no layers in this way")
 
 // mountByDescriptor is for Linux 6.13.
-func (m *Mount) mountByDescriptor(target string) (err error) {
+func (m *Mount) mountByDescriptor(point *os.File) (err error) {
 	store := m.store.Dir()
 	if len(m.idmap) > 0 {
 		// Open until the overlay is made: the mount ends with it.
@@ -47,17 +47,17 @@ func (m *Mount) mountByDescriptor(target string) (err error) {
 		}
 		defer store.Close()
 	}
-	return m.mountByContext(target, func(c *mounts.Context) error { return m.setDirs(c, store) })
+	return m.mountByContext(point, func(c *mounts.Context) error { return m.setDirs(c, store) })
 }
 
 // mountByPath is for Linux 6.8, which takes layers one by one, by paths of at
 // most 255 bytes. A mapped store has no path.
-func (m *Mount) mountByPath(target string) error {
+func (m *Mount) mountByPath(point *os.File) error {
 	tooLong := func(name string) bool { return len(filepath.Join(m.LinkDir(), name)) > maxFsconfig }
 	if len(m.idmap) > 0 || slices.ContainsFunc(m.names, tooLong) || max(len(escapeOption(m.upper)), len(escapeOption(m.work))) > maxFsconfig {
 		return errNotThisWay
 	}
-	return m.mountByContext(target, m.setPaths)
+	return m.mountByContext(point, m.setPaths)
 }
 
 // setPaths hands over the layers by their names in l/. The kernel takes a
@@ -80,7 +80,7 @@ func (m *Mount) setPaths(c *mounts.Context) error {
 
 // mountByContext mounts by the mount API, with the directories that setDirs
 // hands over.
-func (m *Mount) mountByContext(target string, setDirs func(*mounts.Context) error) error {
+func (m *Mount) mountByContext(point *os.File, setDirs func(*mounts.Context) error) error {
 	c, err := mounts.OpenContext("overlay")
 	if err != nil {
 		return errors.Join(errNotThisWay, err)
@@ -105,7 +105,7 @@ func (m *Mount) mountByContext(target string, setDirs func(*mounts.Context) erro
 	if err != nil {
 		return err
 	}
-	return errors.Join(mounts.Attach(root, target), root.Close())
+	return errors.Join(mounts.Attach(root, point), root.Close())
 }
 
 // setDirs hands over the layers, seen from the store's directory, and upper
@@ -142,7 +142,7 @@ func (m *Mount) setDirs(c *mounts.Context, store *os.File) error {
 
 // mountByName mounts by mount(2), in a thread of its own whose working
 // directory is l/: the process's must stay, and the thread ends with it.
-func (m *Mount) mountByName(target string) error {
+func (m *Mount) mountByName(point *os.File) error {
 	options, err := m.Options()
 	if err != nil {
 		return err
@@ -169,7 +169,7 @@ func (m *Mount) mountByName(target string) error {
 			if err := unix.Fchdir(int(links.Fd())); err != nil {
 				return &os.PathError{Op: "chdir", Path: m.LinkDir(), Err: err}
 			}
-			return unix.Mount(m.source, target, "overlay", m.flagBits().ms, options)
+			return unix.Mount(m.source, mounts.DirPath(point), "overlay", m.flagBits().ms, options)
 		}()
 	}()
 	return <-done

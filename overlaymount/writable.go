@@ -19,6 +19,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/lowerdir"
+	"github.com/layerctl/layerctl/internal/mounts"
 )
 
 // Writing is what is known of a writable mount. It lies as layerctl.json in
@@ -69,20 +70,19 @@ func (m *Mount) makeWritable(ctx context.Context, o Options) error {
 func existingPair(upper, work string) (string, string, error) {
 	var real [2]string
 	for i, dir := range []struct{ what, path string }{{"upper", upper}, {"work", work}} {
-		abs, err := filepath.Abs(dir.path)
-		if err == nil {
-			abs, err = filepath.EvalSymlinks(abs)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
+		found, err := fsat.OpenPlace(dir.path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			return "", "", fmt.Errorf("the %s dir %q does not exist: %w", dir.what, dir.path, err)
-		}
-		if err != nil {
+		case errors.Is(err, unix.ENOTDIR):
+			return "", "", fmt.Errorf("the %s dir %q is no directory: %w", dir.what, dir.path, err)
+		case err != nil:
 			return "", "", fmt.Errorf("the %s dir %q: %w", dir.what, dir.path, err)
 		}
-		if fi, err := os.Stat(abs); err != nil || !fi.IsDir() {
-			return "", "", fmt.Errorf("the %s dir %q is no directory: %w", dir.what, dir.path, errors.Join(unix.ENOTDIR, err))
+		real[i], err = os.Readlink(mounts.DirPath(found))
+		if err := errors.Join(err, found.Close()); err != nil {
+			return "", "", err
 		}
-		real[i] = abs
 	}
 	return real[0], real[1], nil
 }

@@ -86,7 +86,7 @@ func TestWritableByName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.mountByName(p.target); err != nil {
+	if err := mountAt(m.mountByName, p.target); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(m.propagate(p.target), m.check(t.Context(), p.target)); err != nil {
@@ -112,7 +112,7 @@ func TestWritableByPath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.mountByPath(p.target); errors.Is(err, errNotThisWay) {
+	if err := mountAt(m.mountByPath, p.target); errors.Is(err, errNotThisWay) {
 		t.Skipf("needs a kernel that has lowerdir+, Linux 6.8: %v", err)
 	} else if err != nil {
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func TestWritableByPath(t *testing.T) {
 	}
 	p.unmount(t)
 	m.upper = "/" + strings.Repeat("long/", 60)
-	if err := m.mountByPath(p.target); !errors.Is(err, errNotThisWay) {
+	if err := mountAt(m.mountByPath, p.target); !errors.Is(err, errNotThisWay) {
 		t.Errorf("a path of more than 255 bytes: %v", err)
 	}
 }
@@ -349,8 +349,8 @@ func TestGuards(t *testing.T) {
 				t.Errorf("%q: the line for the helper has no option=%s: %s", c.options, o, helper.Text)
 			}
 		}
-		for _, way := range []func(string) error{m.mountByDescriptor, m.mountByName} {
-			err := way(p.target)
+		for _, way := range []func(*os.File) error{m.mountByDescriptor, m.mountByName} {
+			err := mountAt(way, p.target)
 			if errors.Is(err, errNotThisWay) {
 				continue
 			}

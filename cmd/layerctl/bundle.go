@@ -80,7 +80,11 @@ func runBundle(c *cli.Context) (err error) {
 	if err := mount.Mount(c.Context, dir.Root); err != nil {
 		return errors.Join(err, mount.Discard(c.Context))
 	}
-	if err := writeBundle(c, config, dir, args[2:], options); err != nil {
+	err = dir.CheckMounted()
+	if err == nil {
+		err = writeBundle(c, config, dir, args[2:], options)
+	}
+	if err != nil {
 		return errors.Join(err, overlaymount.Unmount(c.Context, store, dir.Root, overlaymount.UnmountOptions{}))
 	}
 	return nil

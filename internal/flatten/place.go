@@ -41,10 +41,11 @@ type Place struct {
 }
 
 // Begin prepares for a tree at path. The error is [ErrNotEmpty] for a
-// directory that has something in it, unless force puts the tree over that.
+// directory that has something in it, unless force puts the tree over that. A
+// symbolic link of somebody else on the way there is an error.
 func Begin(ctx context.Context, path string, force bool) (*Place, error) {
 	p := &Place{path: path, base: filepath.Base(path)}
-	dir, err := durable.OpenDir(path)
+	dir, err := fsat.OpenPlace(path)
 	switch {
 	case err == nil:
 		p.holder, p.existing = dir, true
@@ -52,7 +53,7 @@ func Begin(ctx context.Context, path string, force bool) (*Place, error) {
 			return nil, errors.Join(err, dir.Close())
 		}
 	case errors.Is(err, fs.ErrNotExist):
-		if p.holder, err = durable.OpenDir(filepath.Dir(filepath.Clean(path))); err != nil {
+		if p.holder, err = fsat.OpenPlace(filepath.Dir(filepath.Clean(path))); err != nil {
 			return nil, err
 		}
 	default:

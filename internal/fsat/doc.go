@@ -18,6 +18,8 @@
 //     opened through it. No driver of a device starts, and no open waits for
 //     the other end of a FIFO or for the holder of a lease.
 //   - Attributes are set through descriptors of the file they are meant for.
+//   - A place that the user names, for something to be made there, is found
+//     through no link that somebody else made.
 //   - A removal follows no link, enters no mount, and changes the mode of
 //     nothing but directories that it found below.
 //

@@ -99,9 +99,9 @@ func (c *Context) TakesAnything() bool { return c.Flag(noSuchOption) == nil }
 // fits into the 255 bytes that fsconfig(2) takes.
 func DirPath(dir *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", dir.Fd()) }
 
-// Attach attaches the mount whose root is open.
-func Attach(root *os.File, target string) error {
-	err := unix.MoveMount(int(root.Fd()), "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
+// Attach attaches the mount whose root is open at a directory that is open.
+func Attach(root, point *os.File) error {
+	err := unix.MoveMount(int(root.Fd()), "", int(point.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 	if err != nil {
 		return fmt.Errorf("attach the mount: %w", err)
 	}

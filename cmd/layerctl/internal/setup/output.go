@@ -10,12 +10,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/internal/fsat"
 )
 
 // outputBuffer makes few system calls of many small writes.
@@ -32,18 +33,20 @@ func WriteOutput(c *cli.Context, write func(io.Writer) error) error {
 	}
 	info, err := os.Stat(name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return writeFile(c, name, write)
-	case err != nil:
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
+	case err != nil || info.Mode().IsRegular():
+		return writeFile(c, name, write)
 	case info.IsDir():
 		return &args.UsageError{Problem: fmt.Sprintf("--output %s is a directory", name), Advice: "name a file in it"}
-	case info.Mode().IsRegular():
-		// A symbolic link stays one.
-		if name, err = filepath.EvalSymlinks(name); err != nil {
-			return err
-		}
-		return writeFile(c, name, write)
+	}
+	// What leads to /dev/stdout ends where only the kernel can follow.
+	dir, _, err := fsat.FindPlace(name)
+	if err == nil {
+		err = dir.Close()
+	}
+	if errors.Is(err, unix.ELOOP) {
+		return err
 	}
 	// A pipe is opened once somebody reads from it.
 	f, err := terminal.Await(c.Context, func() (*os.File, error) { return os.OpenFile(name, os.O_WRONLY, 0) })
@@ -65,21 +68,27 @@ func writeStream(w io.Writer, write func(io.Writer) error) error {
 }
 
 // writeFile writes a file beside the one that is wanted and gives it that
-// name when it is whole.
-func writeFile(c *cli.Context, name string, write func(io.Writer) error) (err error) {
-	dir := filepath.Dir(name)
-	temp := filepath.Join(dir, fmt.Sprintf(".%.100s.%s.part", filepath.Base(name), rand.Text()[:8]))
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+// name when it is whole. A symbolic link stays one, and somebody else's is not
+// followed.
+func writeFile(c *cli.Context, path string, write func(io.Writer) error) (err error) {
+	dir, name, err := fsat.FindPlace(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = Closing(err, dir) }()
+	temp := fmt.Sprintf(".%.100s.%s.part", name, rand.Text()[:8])
+	f, err := fsat.Create(dir, temp, 0o666)
 	var refused *fs.PathError
 	if errors.As(err, &refused) {
-		refused.Path = name // who wrote it knows no other
+		refused.Path = path // who wrote it knows no other
 	}
 	if err != nil {
 		return err
 	}
+	at := int(dir.Fd())
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(temp))
+			err = errors.Join(err, unix.Unlinkat(at, temp, 0))
 		}
 	}()
 	err = writeStream(f, write)
@@ -89,5 +98,8 @@ func writeFile(c *cli.Context, name string, write func(io.Writer) error) (err er
 	if err = Closing(err, f); err != nil {
 		return err
 	}
-	return os.Rename(temp, name)
+	if err := unix.Renameat(at, temp, at, name); err != nil {
+		return &os.LinkError{Op: "rename", Old: f.Name(), New: path, Err: err}
+	}
+	return nil
 }
