@@ -110,3 +110,25 @@ func TestArchivesAreNotForATerminal(t *testing.T) {
 		t.Errorf("exit %d, %q, %s", code, got, said)
 	}
 }
+
+// What draws on a terminal leaves one alone that cannot be drawn on.
+func TestProgressOnADumbTerminal(t *testing.T) {
+	for term, draws := range map[string]bool{"dumb": false, "xterm": true} {
+		t.Run(term, func(t *testing.T) {
+			t.Setenv("TERM", term)
+			master, slave := openTerminal(t)
+			got := make(chan string)
+			go func() {
+				var all bytes.Buffer
+				_, _ = all.ReadFrom(master)
+				got <- all.String()
+			}()
+			code := run([]string{"layerctl", "pull", "--store", t.TempDir(), "--platform", "linux/amd64", "oci:" + helloLayout}, nil, &bytes.Buffer{}, slave)
+			slave.Close()
+			text := <-got
+			if code != exitOK || strings.Contains(text, "\x1b[") != draws || !strings.Contains(text, "layerctl: pulled 1 image: 890 B in ") {
+				t.Errorf("exit %d: %q", code, text)
+			}
+		})
+	}
+}

@@ -54,6 +54,7 @@ func (s *screen) start() {
 	}
 	stop, ended := make(chan struct{}), make(chan struct{})
 	s.stop, s.ended = stop, ended
+	s.draw()
 	go func() {
 		defer close(ended)
 		resized := make(chan os.Signal, 1)
