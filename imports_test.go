@@ -26,7 +26,7 @@ var floors = []map[string][]string{
 		"cmd/layerctl": {"", "bundle", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "inspect", "internal/cmdline", "internal/mounts", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "unpack"},
 	},
 	{
-		"cmd/layerctl/internal/engines": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "engine/containerd", "errkind", "internal/given", "overlaystore", "platform", "registry"},
+		"cmd/layerctl/internal/engines": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "engine/containerd", "engine/containersstorage", "errkind", "internal/given", "internal/storageconf", "layer", "overlaystore", "platform", "registry"},
 	},
 	{
 		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/fsat", "internal/userns", "internal/words", "layer", "overlaystore", "platform", "progress", "registry", "unpack"},

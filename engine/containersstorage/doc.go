@@ -57,7 +57,7 @@
 //	layerctl-staging/              what is being made or removed
 //
 // A layer's id is its diffID for the lowest one, and else the sha256 of the id
-// below, "+" and the diffID. A fix layer is a layer of its own on top, without
-// digests, so that what lies under it stays what its digest says and serves
-// other images too. A layer with an opaque root has no parent.
+// below, "+" and the diffID. A fix layer is a layer of its own on top, so that
+// what lies under it stays what its digest says and serves other images too; its
+// own digest is its id, which is no tar's. A layer with an opaque root has no parent.
 package containersstorage

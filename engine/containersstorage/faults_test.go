@@ -38,9 +38,6 @@ var commands = []command{
 	}, 2},
 	{"take", true, func(ctx context.Context, to *Store, _ *overlaystore.Store, other Image) error {
 		_, err := to.Take(ctx, other.Image.Manifest)
-		if errors.Is(err, overlaystore.ErrNotFound) {
-			err = nil
-		}
 		return err
 	}, 1},
 	{"prune", true, func(ctx context.Context, to *Store, _ *overlaystore.Store, other Image) error {

@@ -81,7 +81,9 @@ func planLayers(from *overlaystore.Store, img overlaystore.Image, layers []manif
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, planned{record: &layerRecord{ID: fixID(below[0])}, from: lower, below: below})
+		// Without a digest engines cannot tell the image's size.
+		id := fixID(below[0])
+		list = append(list, planned{record: &layerRecord{ID: id, Digest: digest.NewDigestFromEncoded(digest.SHA256, id)}, from: lower, below: below})
 	}
 	if len(list) >= maxLower {
 		return nil, fmt.Errorf("%w: the image has %d layers with those that are added to it, and engines mount %d below a container", overlaystore.ErrUnsupported, len(list), maxLower-1)

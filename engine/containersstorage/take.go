@@ -14,7 +14,6 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
-	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // Taken says what was taken back.
@@ -28,23 +27,17 @@ type Taken struct {
 
 // Take takes an image back: the names, or all of them where none is named, and
 // with its last name the image. What stands on it keeps it, without a name, and
-// a later [Store.Prune] removes it. The error is [overlaystore.ErrNotFound] where no image
-// has the manifest.
+// a later call removes it. An image that is not there is taken already.
 func (s *Store) Take(ctx context.Context, manifest digest.Digest, names ...string) (taken Taken, err error) {
 	err = s.change(ctx, func(r *records) error {
-		found := false
 		for _, i := range r.images {
 			if !slices.Contains(i.manifests(), manifest) {
 				continue
 			}
-			found = true
 			if len(names) == 0 {
 				i.Names = nil
 			}
 			i.dropNames(names)
-		}
-		if !found {
-			return fmt.Errorf("image %s: %w", manifest, overlaystore.ErrNotFound)
 		}
 		taken, err = s.remove(ctx, r, func(i *imageRecord) bool {
 			return len(i.Names) == 0 && slices.Contains(i.manifests(), manifest)

@@ -25,8 +25,11 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 )
 
-// Containerd is the kind of engine that is asked over containerd's socket.
-const Containerd = "containerd"
+// The kinds of engines.
+const (
+	Containerd        = "containerd"         // asked over its socket
+	ContainersStorage = "containers-storage" // an additional image store of podman and its kin; the address is its directory
+)
 
 // Record is one image in one engine.
 type Record struct {

@@ -31,7 +31,7 @@ var presets = []preset{
 // engineFlags say which engine, and under which name.
 func engineFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "into", DefaultText: "none", Usage: "give the image to `containerd[=SOCKET]|k3s|rke2|docker` too"},
+		&cli.StringFlag{Name: "into", DefaultText: "none", Usage: "give the image to `ENGINE` too: containerd[=SOCKET], k3s, rke2, docker, containers-storage[=DIR]"},
 		&cli.StringFlag{Name: "namespace", EnvVars: []string{"CONTAINERD_NAMESPACE"}, DefaultText: "k8s.io where the engine serves Kubernetes, else default", Usage: "use `NAMESPACE` of containerd"},
 		&cli.StringFlag{Name: "snapshotter", EnvVars: []string{"CONTAINERD_SNAPSHOTTER"}, DefaultText: containerd.Snapshotter, Usage: "make layers of `NAME`; others are refused"},
 	}
@@ -52,7 +52,7 @@ func options(c *cli.Context) (containerd.Options, error) {
 	if i < 0 || named && socket == "" {
 		return containerd.Options{}, &args.UsageError{
 			Problem: fmt.Sprintf("there is no engine %q", c.String("into")),
-			Advice:  "it is one of containerd, containerd=SOCKET, k3s, rke2, docker",
+			Advice:  "it is one of containerd, containerd=SOCKET, k3s, rke2, docker, containers-storage, containers-storage=DIR",
 		}
 	}
 	p := presets[i]

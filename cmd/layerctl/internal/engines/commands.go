@@ -115,7 +115,13 @@ func Take(c *cli.Context, store *overlaystore.Store, manifest digest.Digest) err
 }
 
 func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record) (err error) {
+	if r.Kind == given.ContainersStorage {
+		return takeStorage(c, store, r)
+	}
 	if c.String("into") != "" {
+		if _, is, err := storageDir(c, store); is || err != nil {
+			return err
+		}
 		o, err := options(c)
 		if err != nil || o.Address != r.Address || o.Namespace != "" && o.Namespace != r.Namespace {
 			return err

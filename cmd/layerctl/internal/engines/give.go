@@ -3,6 +3,7 @@
 package engines
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -21,8 +22,24 @@ import (
 // Giver gives images of a store to the engine that --into names.
 type Giver struct {
 	c      *cli.Context
-	engine *containerd.Engine
+	engine engine
 	store  *overlaystore.Store
+}
+
+// engine is one that images are given to.
+type engine interface {
+	give(context.Context, gift) error
+	Close() error
+}
+
+// gift is an image to give, and what is known of it.
+type gift struct {
+	image     overlaystore.Image
+	ref, name registry.Reference // where it came from, and what it is called
+	documents layerctl.Documents
+	// namesIt says that the root of the documents is the manifest, or an index
+	// that names it, and no index of indexes.
+	namesIt bool
 }
 
 // NewGiver reaches the engine, before anything is fetched for it. It is nil,
@@ -34,11 +51,26 @@ func NewGiver(c *cli.Context, store *overlaystore.Store) (*Giver, error) {
 	if c.Bool("no-sync") {
 		return nil, &args.UsageError{Problem: "--no-sync and --into do not go together", Advice: "an engine takes for good what it is told once"}
 	}
-	engine, err := connect(c)
+	engine, err := reach(c, store)
 	if err != nil {
 		return nil, err
 	}
 	return &Giver{c: c, engine: engine, store: store}, nil
+}
+
+// reach opens the engine that --into names.
+func reach(c *cli.Context, store *overlaystore.Store) (engine, error) {
+	if dir, is, err := storageDir(c, store); is || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return openStorage(c, store, dir, false)
+	}
+	e, err := connect(c)
+	if err != nil {
+		return nil, err
+	}
+	return &daemon{c, store, e}, nil
 }
 
 // Close ends the connection.
@@ -66,23 +98,11 @@ func (g *Giver) Give(client *layerctl.Client, ref string, img overlaystore.Image
 	if err != nil {
 		return err
 	}
-	image := containerd.Image{
-		Image: img, Root: d.Root, RootBytes: d.RootBytes,
-		ManifestBytes: d.ManifestBytes, ConfigBytes: d.ConfigBytes,
+	found := gift{image: img, ref: parsed, name: name, documents: d}
+	found.namesIt = containerd.Image{Image: img, Root: d.Root, RootBytes: d.RootBytes}.RootNamesIt()
+	if err := g.engine.give(g.c.Context, found); err != nil {
+		return err
 	}
-	if !image.RootNamesIt() {
-		// An index of indexes, which engines do not follow.
-		image.Root, image.RootBytes = d.Manifest, d.ManifestBytes
-	}
-	image.Names = g.names(name, image.Root.Digest)
-	if parsed.Transport() == registry.Docker {
-		image.OriginHost, image.OriginRepository = parsed.Host(), parsed.Repository()
-	}
-	given, err := g.engine.Give(g.c.Context, g.store, image, containerd.GiveOptions{HandOver: g.c.Bool("hand-over")})
-	if err != nil {
-		return &engineError{err}
-	}
-	g.tell(name, given)
 	if g.HandsOver() {
 		// Its layers go with the next prune.
 		return g.store.Remove(g.c.Context, parsed.String(), img.Manifest)
@@ -136,11 +156,42 @@ func (g *Giver) name(ref registry.Reference) (registry.Reference, error) {
 	return named, err
 }
 
+// daemon is a containerd, or what stands on one.
+type daemon struct {
+	c      *cli.Context
+	store  *overlaystore.Store
+	engine *containerd.Engine
+}
+
+// Close ends the connection.
+func (d *daemon) Close() error { return d.engine.Close() }
+
+func (d *daemon) give(ctx context.Context, g gift) error {
+	image := containerd.Image{
+		Image: g.image, Root: g.documents.Root, RootBytes: g.documents.RootBytes,
+		ManifestBytes: g.documents.ManifestBytes, ConfigBytes: g.documents.ConfigBytes,
+	}
+	if !g.namesIt {
+		// An index of indexes, which engines do not follow.
+		image.Root, image.RootBytes = g.documents.Manifest, g.documents.ManifestBytes
+	}
+	image.Names = d.names(g.name, image.Root.Digest)
+	if g.ref.Transport() == registry.Docker {
+		image.OriginHost, image.OriginRepository = g.ref.Host(), g.ref.Repository()
+	}
+	given, err := d.engine.Give(ctx, d.store, image, containerd.GiveOptions{HandOver: d.c.Bool("hand-over")})
+	if err != nil {
+		return &engineError{err}
+	}
+	d.tell(g.name, given)
+	return nil
+}
+
 // names are the records' names: the tag last, for who sees it takes the image
 // for complete.
-func (g *Giver) names(name registry.Reference, root digest.Digest) []string {
+func (d *daemon) names(name registry.Reference, root digest.Digest) []string {
 	var list []string
-	if g.engine.Namespace() == "k8s.io" || name.Tag() == "" {
+	if d.engine.Namespace() == "k8s.io" || name.Tag() == "" {
 		list = append(list, name.WithDigest(root).String())
 	}
 	if name.Tag() != "" {
@@ -150,13 +201,18 @@ func (g *Giver) names(name registry.Reference, root digest.Digest) []string {
 }
 
 // tell says what was done, in a line, and in another what it cost.
-func (g *Giver) tell(name registry.Reference, given containerd.Given) {
-	if g.c.Bool("quiet") {
+func (d *daemon) tell(name registry.Reference, given containerd.Given) {
+	if d.c.Bool("quiet") {
 		return
 	}
-	console := terminal.NewConsole(g.c.App.ErrWriter)
+	console := terminal.NewConsole(d.c.App.ErrWriter)
 	console.Say("%s is in containerd's namespace %s (%s), with %d of %d layers new there", name, given.Namespace, given.Engine, given.Made, given.Layers)
-	if given.Reason != nil {
-		console.Warn("%d files were cloned and %d copied, %s, for they cannot be linked: %v", given.Clones, given.Copies, terminal.Bytes(given.Bytes), given.Reason)
+	tellCopies(console, given.Clones, given.Copies, given.Bytes, given.Reason)
+}
+
+// tellCopies says what takes room a second time, and why.
+func tellCopies(console *terminal.Console, clones, copies, bytes int64, reason error) {
+	if reason != nil {
+		console.Warn("%d files were cloned and %d copied, %s, for they cannot be linked: %v", clones, copies, terminal.Bytes(bytes), reason)
 	}
 }

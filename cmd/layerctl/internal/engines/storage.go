@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engines
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/engine/containersstorage"
+	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/internal/storageconf"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// storageFolder is where a store has its additional image store by itself: on
+// the same filesystem, where links go.
+const storageFolder = "engines/containers-storage"
+
+// storage is an additional image store of podman and its kin.
+type storage struct {
+	c     *cli.Context
+	store *overlaystore.Store
+	to    *containersstorage.Store
+	conf  storageconf.Conf
+	told  bool // of what storage.conf lacks
+}
+
+// storageDir says whether --into names an additional image store, and which.
+func storageDir(c *cli.Context, store *overlaystore.Store) (dir string, is bool, err error) {
+	word, dir, named := strings.Cut(c.String("into"), "=")
+	switch {
+	case word != given.ContainersStorage:
+		return "", false, nil
+	case !named:
+		return filepath.Join(store.Path(), storageFolder), true, nil
+	case dir == "":
+		return "", true, &args.UsageError{Problem: "--into containers-storage= names no directory"}
+	}
+	dir, err = filepath.Abs(dir)
+	return dir, true, err
+}
+
+func openStorage(c *cli.Context, store *overlaystore.Store, dir string, existing bool) (*storage, error) {
+	conf, err := storageConf(store)
+	if err != nil {
+		return nil, err
+	}
+	if !existing {
+		// The folder that is the default's parent.
+		records, err := given.Open(c.Context, store.Dir())
+		if err == nil {
+			err = records.Close()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	to, err := containersstorage.Open(c.Context, dir, containersstorage.Options{Existing: existing, GraphRoots: conf.GraphRoots})
+	if err != nil {
+		return nil, err
+	}
+	return &storage{c: c, store: store, to: to, conf: conf}, nil
+}
+
+// storageConf reads storage.conf for whom the store is: a store with mapped
+// owners is an ordinary user's, who is root now in a user namespace.
+func storageConf(store *overlaystore.Store) (storageconf.Conf, error) {
+	o := storageconf.Options{Getenv: os.Getenv, UID: os.Geteuid()}
+	if store.Format().IDs == layer.MappedIDs {
+		var err error
+		if o.UID, err = userOutside(); err != nil {
+			return storageconf.Conf{}, err
+		}
+	}
+	return storageconf.Read(o)
+}
+
+// userOutside is who root of this user namespace is outside of it
+// (user_namespaces(7)).
+func userOutside() (int, error) {
+	raw, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return 0, err
+	}
+	var inside, outside int
+	if _, err := fmt.Fscan(bytes.NewReader(raw), &inside, &outside); err != nil || inside != 0 {
+		return 0, fmt.Errorf("read /proc/self/uid_map: %q says nothing of root", raw)
+	}
+	return outside, nil
+}
+
+// Close closes the store.
+func (s *storage) Close() error { return s.to.Close() }
+
+func (s *storage) record(g gift) given.Record {
+	r := given.Record{
+		Kind: given.ContainersStorage, Address: s.to.Path(), Manifest: g.image.Manifest, Root: g.documents.Root.Digest, Config: g.image.Config,
+		Time: time.Now().UTC().Truncate(time.Second),
+	}
+	if g.name.Tag() != "" || g.name.Digest() != "" {
+		r.Names = []string{g.name.String()}
+	}
+	return r
+}
+
+// give gives an image. It is recorded before anything is done, so that what an
+// interruption leaves is found.
+func (s *storage) give(ctx context.Context, g gift) (err error) {
+	if s.c.Bool("hand-over") {
+		return &args.UsageError{Problem: "--hand-over is not for containers-storage", Advice: "podman removes nothing there; 'layerctl rm' and 'layerctl prune' do"}
+	}
+	records, err := given.Open(ctx, s.store.Dir())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, records.Close()) }()
+	record := s.record(g)
+	if err := records.Put(ctx, record); err != nil {
+		return err
+	}
+	img := containersstorage.Image{Image: g.image, Names: record.Names, Manifest: g.documents.ManifestBytes, Config: g.documents.ConfigBytes}
+	if g.namesIt && record.Root != g.image.Manifest {
+		img.Index = g.documents.RootBytes
+	}
+	done, err := s.to.Give(ctx, s.store, img)
+	if err != nil {
+		return err
+	}
+	record.Complete = true
+	if err := records.Put(ctx, record); err != nil {
+		return err
+	}
+	s.tell(g, done)
+	return nil
+}
+
+func (s *storage) tell(g gift, done containersstorage.Given) {
+	if s.c.Bool("quiet") {
+		return
+	}
+	console := terminal.NewConsole(s.c.App.ErrWriter)
+	console.Say("%s is in the image store %s as %s, with %d layers new there", g.name, s.to.Path(), done.ID[:12], done.Layers)
+	tellCopies(console, done.Clones, done.Copies, done.Bytes, done.Reason)
+	if missing := s.conf.Missing(s.to.Path()); missing != "" && !s.told {
+		s.told = true
+		console.Hint("podman, buildah, skopeo and CRI-O find it once %s says:", s.conf.File)
+		fmt.Fprint(s.c.App.ErrWriter, missing) //nolint:errcheck // as the console's
+	}
+}
+
+// takeStorage takes an image back from an additional image store. What stands on
+// it keeps it there, and the record of it here.
+func takeStorage(c *cli.Context, store *overlaystore.Store, r given.Record) (err error) {
+	if dir, is, err := storageDir(c, store); c.String("into") != "" && (err != nil || !is || dir != r.Address) {
+		return err
+	}
+	s, err := openStorage(c, store, r.Address, true)
+	if err != nil && !errors.Is(err, overlaystore.ErrNotFound) {
+		return err
+	}
+	records, openErr := given.Open(c.Context, store.Dir())
+	if openErr != nil {
+		return openErr
+	}
+	defer func() { err = errors.Join(err, records.Close()) }()
+	if err != nil { // somebody removed all of it
+		return records.Remove(c.Context, r)
+	}
+	defer func() { err = setup.Closing(err, s) }()
+	taken, err := s.to.Take(c.Context, r.Manifest)
+	if err != nil {
+		return err
+	}
+	if len(taken.Kept) > 0 {
+		r.Complete = false
+		err = records.Put(c.Context, r)
+	} else {
+		err = records.Remove(c.Context, r)
+	}
+	if err == nil && !c.Bool("quiet") {
+		tellTaken(terminal.NewConsole(c.App.ErrWriter), s.to.Path(), r.Manifest, taken)
+	}
+	return err
+}
+
+func tellTaken(console *terminal.Console, dir string, manifest digest.Digest, taken containersstorage.Taken) {
+	if len(taken.Kept) > 0 {
+		console.Say("%s lost its names in the image store %s, and stays until a prune finds no container on it", terminal.Short(manifest), dir)
+		return
+	}
+	console.Say("took %s from the image store %s", terminal.Short(manifest), dir)
+}
