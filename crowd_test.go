@@ -54,6 +54,9 @@ func crowd(ctx context.Context, f *field, name string) error {
 	case "verify all":
 		return isClean(f)
 	}
+	if what, ok := strings.CutPrefix(name, "cached "); ok {
+		return cachedCrowd(ctx, f, what)
+	}
 	_, err := faultClient().Pull(ctx, f.store, f.ref(name))
 	return err
 }

@@ -85,6 +85,9 @@ func (p *Place) open(ctx context.Context) (err error) {
 		}
 		p.name = name
 		temp, err := durable.OpenDirAt(p.holder, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // nobody held it yet, and another process cleared it away
+		}
 		if err != nil {
 			return err
 		}
