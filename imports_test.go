@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package layerctl
+package layerctl_test
 
 import (
-	"go/parser"
+	"go/ast"
 	"go/token"
-	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -177,37 +175,19 @@ func TestImportsGoDownwards(t *testing.T) {
 // walkImports calls use for each import of each file of this module.
 func walkImports(t *testing.T, use func(file, dir, imported string)) {
 	t.Helper()
-	fset := token.NewFileSet()
-	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && (d.Name() == "testdata" || (strings.HasPrefix(d.Name(), ".") && p != ".")) {
-			return fs.SkipDir
-		}
-		if _, err := os.Stat(filepath.Join(p, "go.mod")); d.IsDir() && err == nil && p != "." {
-			return fs.SkipDir // a module of its own
-		}
-		if d.IsDir() || !strings.HasSuffix(p, ".go") {
-			return nil
-		}
-		file, err := parser.ParseFile(fset, p, nil, parser.ImportsOnly)
-		if err != nil {
-			return err
+	walkSource(t, func(_ *token.FileSet, p string, _ []byte, file *ast.File) {
+		if strings.HasPrefix(p, "test/") {
+			return // a module of its own
 		}
 		dir := strings.TrimPrefix(path.Dir(filepath.ToSlash(p)), ".")
 		for _, spec := range file.Imports {
 			imported, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {
-				return err
+				t.Fatal(err)
 			}
 			use(p, dir, imported)
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // permissions is the table, by room.

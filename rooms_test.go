@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"go/ast"
+	"go/doc"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -25,6 +26,7 @@ type room struct {
 	lines    int // without tests
 	exported []export
 	long     []string // functions of more than 40 lines, with their length
+	example  bool     // a test from outside has one that runs
 }
 
 // export is an exported name. A method stands as Type.Method.
@@ -43,7 +45,8 @@ type uses struct {
 
 // TestRooms holds the rules of the house that a compiler does not: no package
 // over 3,000 lines, the root at most 1,200, no exported name that no other
-// package and no example uses. With -v it prints the table.
+// package and no example uses, no public package without an example that go test
+// runs. With -v it prints the table.
 func TestRooms(t *testing.T) {
 	rooms, used := survey(t)
 	table(t, rooms)
@@ -55,6 +58,9 @@ func TestRooms(t *testing.T) {
 		if r.lines > most {
 			t.Errorf("%s has %d lines without its tests, more than %d", r.dir, r.lines, most)
 		}
+		if r.public() && !r.example {
+			t.Errorf("%s has no example that runs", r.dir)
+		}
 		if r.dir == "cmd/layerctl" || strings.HasSuffix(r.dir, "test") {
 			continue
 		}
@@ -64,10 +70,9 @@ func TestRooms(t *testing.T) {
 	}
 }
 
-func survey(t *testing.T) ([]*room, uses) {
+// walkSource parses every Go file, and those of the modules below.
+func walkSource(t *testing.T, visit func(fset *token.FileSet, p string, src []byte, file *ast.File)) {
 	t.Helper()
-	byDir := map[string]*room{}
-	used := uses{map[string]map[string]bool{}, map[string]map[string]bool{}}
 	fset := token.NewFileSet()
 	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -83,15 +88,32 @@ func survey(t *testing.T) ([]*room, uses) {
 		if err != nil {
 			return err
 		}
-		file, err := parser.ParseFile(fset, p, src, parser.SkipObjectResolution)
+		file, err := parser.ParseFile(fset, p, src, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return err
 		}
+		visit(fset, p, src, file)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func survey(t *testing.T) ([]*room, uses) {
+	t.Helper()
+	byDir := map[string]*room{}
+	used := uses{map[string]map[string]bool{}, map[string]map[string]bool{}}
+	examples := map[string]bool{}
+	walkSource(t, func(fset *token.FileSet, p string, src []byte, file *ast.File) {
 		dir := filepath.ToSlash(filepath.Dir(p))
 		outside := strings.HasSuffix(file.Name.Name, "_test")
 		used.take(file, dir, outside)
 		if strings.HasSuffix(p, "_test.go") || strings.HasPrefix(dir, "test/") {
-			return nil
+			engine := strings.HasPrefix(dir, "engine/") // nothing runs where there is no engine
+			shows := func(e *doc.Example) bool { return engine || e.Output != "" || e.EmptyOutput }
+			examples[dir] = examples[dir] || outside && slices.ContainsFunc(doc.Examples(file), shows)
+			return
 		}
 		r := byDir[dir]
 		if r == nil {
@@ -101,17 +123,19 @@ func survey(t *testing.T) ([]*room, uses) {
 		r.files++
 		r.lines += strings.Count(string(src), "\n")
 		r.add(fset, file)
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	var rooms []*room
 	for _, r := range byDir {
+		r.example = examples[r.dir]
 		rooms = append(rooms, r)
 	}
 	slices.SortFunc(rooms, func(a, b *room) int { return cmp.Compare(a.dir, b.dir) })
 	return rooms, used
+}
+
+// public says whether other modules can import a room.
+func (r *room) public() bool {
+	return !strings.HasPrefix(r.dir, "cmd/") && !strings.HasPrefix(r.dir, "bench") && !slices.Contains(strings.Split(r.dir, "/"), "internal")
 }
 
 // add counts what a file of the room declares.
