@@ -3,10 +3,13 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
@@ -80,7 +83,7 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 		return err
 	}, setup.Resources(c, func(e layerctl.Event) { show.Event("", e) }), setup.Retrying(show))
 	show.Finish()
-	if err != nil {
+	if err := errors.Join(err, engines.Renew(c, store, repaired)); err != nil {
 		return err
 	}
 	if !c.Bool("quiet") {

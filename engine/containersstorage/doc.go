@@ -13,7 +13,7 @@
 //	})
 //
 // [Store.Take] takes an image back, and [Store.Prune] what its engine did not
-// let go of then.
+// let go of then. [Store.Renew] follows a repair of the store.
 //
 // # Promises
 //
@@ -55,6 +55,7 @@
 //	layerctl.json                  {"format":1}: the directory is this package's
 //	layerctl.lock                  flock, held by who changes anything
 //	layerctl-staging/              what is being made or removed
+//	    held-<id>-<rand>/          a layer's lower dir that was renewed, for what is mounted of it
 //
 // A layer's id is its diffID for the lowest one, and else the sha256 of the id
 // below, "+" and the diffID. A fix layer is a layer of its own on top, so that

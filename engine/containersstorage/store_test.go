@@ -484,6 +484,56 @@ func TestMountsKeepLayers(t *testing.T) {
 	}
 }
 
+// TestRenew: what the store has repaired is what engines mount from then on, and
+// what is mounted goes on with what it has.
+func TestRenew(t *testing.T) {
+	dir := layertest.MemoryDir(t)
+	from, to := openFrom(t, dir), openTo(t, dir, Options{})
+	img := put(t, from, one, "base", "app")
+	given := give(t, to, from, img)
+	want := asEngine(t, to, given.ID)
+	ids := layerIDs(img.Image.Layers)
+	base := filepath.Join(to.path, overlayDir, ids[0], "diff")
+	target := t.TempDir()
+	if err := unix.Mount("overlay", target, "overlay", unix.MS_RDONLY, "lowerdir="+base+":"+t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	layertest.UnmountLater(t, target)
+	if err := os.WriteFile(filepath.Join(base, "d", "f"), []byte("rot"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	g, err := from.Restage(t.Context(), img.Image.Layers[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Discard()
+	rec := overlaystore.LayerRecord{DiffID: img.Image.Layers[0], Facts: layertest.Facts(layer.Facts{}, testLayers["base"])}
+	if err := errors.Join(layertest.Fill(g, from.Format().Form, testLayers["base"]...), g.Seal(t.Context(), rec), from.ReplaceLayer(t.Context(), g)); err != nil {
+		t.Fatal(err)
+	}
+	renewed, err := to.Renew(t.Context(), from, img.Image.Layers[:1], []digest.Digest{img.Image.Fix})
+	if err != nil || renewed != 2 {
+		t.Fatalf("renewed %d, error %v; want the layer and the fix layer", renewed, err)
+	}
+	check(t, to, "renewed")
+	if got := asEngine(t, to, given.ID); got != want {
+		t.Errorf("the engine shows\n%s\nand before the rot\n%s", got, want)
+	}
+	if raw, err := os.ReadFile(filepath.Join(target, "d", "f")); err != nil || string(raw) != "rot" {
+		t.Errorf("what was mounted has %q, error %v", raw, err)
+	}
+	if held, _ := filepath.Glob(filepath.Join(to.path, stagingDir, heldPrefix+"*")); len(held) != 1 {
+		t.Errorf("held are %q, want the mounted one", held)
+	}
+	if err := unix.Unmount(target, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := to.Take(t.Context(), img.Image.Manifest); err != nil {
+		t.Fatal(err)
+	}
+	checkNothing(t, to)
+}
+
 // checkNothing holds that all that was given is gone.
 func checkNothing(t *testing.T, s *Store) {
 	t.Helper()

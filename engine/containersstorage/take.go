@@ -137,10 +137,9 @@ func (s *Store) tidy(ctx context.Context, r *records) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if err := fsat.RemoveAll(staging, name); err != nil {
-			return err
-		}
+	names = slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, heldPrefix) })
+	if err := errors.Join(removeEach(staging, names), s.releaseHeld(ctx, r)); err != nil {
+		return err
 	}
 	return s.clear(ctx, r)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
@@ -154,10 +155,53 @@ func (s *storage) tell(g gift, done containersstorage.Given) {
 	console := terminal.NewConsole(s.c.App.ErrWriter)
 	console.Say("%s is in the image store %s as %s, with %d layers new there", g.name, s.to.Path(), done.ID[:12], done.Layers)
 	tellCopies(console, done.Clones, done.Copies, done.Bytes, done.Reason)
+	s.tellDepth(console, len(g.image.Layers))
 	if missing := s.conf.Missing(s.to.Path()); missing != "" && !s.told {
 		s.told = true
 		console.Hint("podman, buildah, skopeo and CRI-O find it once %s says:", s.conf.File)
 		fmt.Fprint(s.c.App.ErrWriter, missing) //nolint:errcheck // as the console's
+	}
+}
+
+// Renew brings into the image stores for engines what a repair has mended.
+func Renew(c *cli.Context, store *overlaystore.Store, mended layerctl.Repaired) error {
+	list, err := given.List(store.Dir())
+	if err != nil {
+		return err
+	}
+	done := map[string]bool{}
+	var errs []error
+	for _, r := range list {
+		if r.Kind == given.ContainersStorage && !done[r.Address] {
+			done[r.Address] = true
+			errs = append(errs, renew(c, store, r.Address, mended))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func renew(c *cli.Context, store *overlaystore.Store, dir string, mended layerctl.Repaired) (err error) {
+	s, err := openStorage(c, store, dir, true)
+	if errors.Is(err, overlaystore.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = setup.Closing(err, s) }()
+	n, err := s.to.Renew(c.Context, store, mended.Layers, mended.Fixes)
+	if err == nil && n > 0 && !c.Bool("quiet") {
+		terminal.NewConsole(c.App.ErrWriter).Say("renewed %d layers in the image store %s; what runs from there goes on with the old files", n, dir)
+	}
+	return err
+}
+
+// tellDepth says where an old podman cannot mount what a new one can: it writes
+// the paths of all layers into one page.
+func (s *storage) tellDepth(console *terminal.Console, layers int) {
+	const page, link, container = 4096, len("/overlay/l/") + 26 + len(":"), 600
+	if most := (page - container) / (len(s.to.Path()) + link); layers > most {
+		console.Warn("podman before version 5 runs images of about %d layers from here, and this one has %d; a directory with a shorter path allows more", most, layers)
 	}
 }
 
