@@ -74,6 +74,39 @@ func TestMirrorsKilledInTurn(t *testing.T) {
 	}
 }
 
+// A mirror that breaks off is asked again, also while it starts anew, before the
+// registry is asked for the rest: the way there may be thin.
+func TestMirrorThatComesBack(t *testing.T) {
+	body := noise(1 << 20)
+	const each = 300 << 10
+	mirror := serve(t, func(http.Handler) http.Handler {
+		return &hostile{body: body, answer: func(h *hostile, n int, w http.ResponseWriter, r *http.Request) {
+			switch n {
+			case 1:
+				w = cut(w, each)
+			case 2: // broken off again before a byte came
+				panic(http.ErrAbortHandler)
+			case 3:
+				http.Error(w, "starting", http.StatusServiceUnavailable)
+				return
+			}
+			h.honest(w, r)
+		}}
+	})
+	origin := serve(t, func(http.Handler) http.Handler {
+		return &hostile{body: body, answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) { h.honest(w, r) }}
+	})
+	src := open(t, New(mirrored(t, origin.host, mirrors(mirror))), origin.host+"/library/hello")
+	got, err := readAll(t.Context(), src, describe(body))
+	if err != nil || !bytes.Equal(got, body) {
+		t.Fatalf("got %d bytes, %v", len(got), err)
+	}
+	want := []Traffic{{Host: mirror.host, Bytes: int64(len(body))}}
+	if got := src.Traffic(); !slices.Equal(got, want) {
+		t.Errorf("got traffic %v, want %v", got, want)
+	}
+}
+
 func TestMirrorThatSendsOtherBytes(t *testing.T) {
 	desc, body := helloLayer(t)
 	bad := serve(t, answer(200, nil, "{}"))

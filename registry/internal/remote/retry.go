@@ -42,6 +42,9 @@ type attempts struct {
 	errs   map[*route]error
 	last   *route // whose error came last
 	told   bool   // of a pause, and not yet of its end
+
+	again map[*route]int // how often one that had sent bytes was asked once more
+	hold  time.Duration  // before it is
 }
 
 // Retry tells of a pause before hosts are asked again, and of its end.
@@ -61,7 +64,7 @@ type Retry struct {
 }
 
 func newAttempts(o *Options, log *slog.Logger, routes []*route) *attempts {
-	return &attempts{o: o, log: log, routes: routes, errs: map[*route]error{}}
+	return &attempts{o: o, log: log, routes: routes, errs: map[*route]error{}, again: map[*route]int{}}
 }
 
 // next is the route to try now. It waits before each new round. Its error is
@@ -81,6 +84,10 @@ func (a *attempts) next(ctx context.Context) (*route, error) {
 		a.queue = live
 		a.round++
 	}
+	if err := a.wait(ctx, a.hold, a.routes); err != nil {
+		return nil, err
+	}
+	a.hold = 0
 	rt := a.queue[0]
 	a.queue = a.queue[1:]
 	return rt, nil
@@ -92,13 +99,65 @@ func (a *attempts) failed(rt *route, err error) {
 		err = auth.Hide(err)
 	}
 	a.errs[rt], a.last = err, rt
+	a.log.Info("host failed", "host", rt.peer.host, "round", a.round, "err", err)
+	if a.again[rt] > 0 && a.onceMore(rt) {
+		return
+	}
 	var status *transport.StatusError
 	switch {
 	case errors.Is(err, errNoRanges): // it does what it can
 	case !errors.As(err, &status), status.Status >= 500, status.Status == http.StatusTooManyRequests:
 		rt.peer.mark(false)
 	}
-	a.log.Info("host failed", "host", rt.peer.host, "round", a.round, "err", err)
+}
+
+const (
+	// maxAgain bounds how often a mirror that broke is asked once more before
+	// the registry is, to which the way may be long and thin.
+	maxAgain = 3
+	// recovered is how many bytes in one answer show that a break is over.
+	recovered = 1 << 20
+)
+
+// broke takes note of why a route stopped, after it had sent so many bytes.
+func (a *attempts) broke(rt *route, err error, sent int64) {
+	if sent >= recovered {
+		a.again[rt] = 0
+	}
+	if sent > 0 && a.again[rt] == 0 && a.onceMore(rt) {
+		a.errs[rt], a.last = err, rt
+		a.log.Info("host broke off", "host", rt.peer.host, "sent", sent, "err", err)
+		return
+	}
+	a.failed(rt, err)
+}
+
+// onceMore has a mirror that sent bytes asked again: at once, and then after
+// pauses as long as only the registry itself is left.
+func (a *attempts) onceMore(rt *route) bool {
+	origin := a.routes[len(a.routes)-1]
+	next := slices.DeleteFunc(slices.Clone(a.queue), func(r *route) bool { return r == rt })
+	n := a.again[rt]
+	err, failed := a.errs[rt]
+	switch {
+	case rt == origin || n >= maxAgain, n > 0 && failed && !retryable(err):
+		return false
+	case n > 0 && len(next) > 0 && next[0] != origin:
+		return false
+	case n > 0:
+		a.hold = a.o.Backoff << n
+	}
+	a.again[rt]++
+	if len(a.queue) == 0 && n == 0 {
+		for _, r := range a.live() {
+			if r != rt {
+				next = append(next, r)
+			}
+		}
+		a.round++
+	}
+	a.queue = slices.Insert(next, 0, rt)
+	return true
 }
 
 // progressed takes note of bytes that came, and of how long they were waited
@@ -197,6 +256,10 @@ func (a *attempts) pause(ctx context.Context, live []*route) error {
 	if asked, ok := a.asked(live); ok {
 		wait = asked + wait/4 // so that not all come back at once
 	}
+	return a.wait(ctx, wait, live)
+}
+
+func (a *attempts) wait(ctx context.Context, wait time.Duration, live []*route) error {
 	if wait <= 0 {
 		return nil
 	}

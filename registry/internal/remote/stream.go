@@ -39,6 +39,7 @@ type stream struct {
 	off, end  int64
 	body      io.ReadCloser // nil between responses
 	from      *route
+	began     int64 // where the response begins
 	responses int
 }
 
@@ -122,7 +123,8 @@ func (s *stream) broke(err error) {
 	}
 	s.body.Close()
 	s.body = nil
-	s.tries.failed(s.from, failure.Mark(failure.Network, fmt.Errorf("%s at byte %d of %d: %w", s.from.peer.host, s.off, s.desc.Size, err)))
+	why := failure.Mark(failure.Network, fmt.Errorf("%s at byte %d of %d: %w", s.from.peer.host, s.off, s.desc.Size, err))
+	s.tries.broke(s.from, why, s.off-s.began)
 }
 
 // connect opens a response at the byte where the last one ended.
@@ -136,7 +138,7 @@ func (s *stream) connect() error {
 		}
 		body, err := s.open(rt)
 		if err == nil {
-			s.body, s.from, s.head = body, rt, false
+			s.body, s.from, s.head, s.began = body, rt, false, s.off
 			s.responses++
 			return nil
 		}
