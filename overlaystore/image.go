@@ -32,9 +32,11 @@ type Image struct {
 	Fix digest.Digest `json:"fix,omitempty"`
 	// Size is that of manifest, config and compressed layers in bytes.
 	Size int64 `json:"size"`
-	// Created is when the image was put into the store; PutImage sets it when
-	// it is zero.
+	// Created is when the image was put into the store first, and Pulled when it
+	// was last; in records of before there was one Pulled is zero. PutImage sets
+	// Pulled, and Created when it is zero.
 	Created time.Time `json:"created"`
+	Pulled  time.Time `json:"pulled,omitzero"`
 	// Names are the references to the image with what it was listed for there,
 	// sorted, and Refs the references alone, each once; Used is when it was last
 	// put, looked up or mounted. These are answers, not part of the record.
@@ -74,8 +76,12 @@ func (s *Store) putImage(ctx context.Context, name string, img Image) (Image, er
 	if _, err := s.LowerDirs(ctx, img); err != nil {
 		return img, err
 	}
+	img.Pulled = time.Now().UTC().Truncate(time.Second)
+	if before, err := s.image(name); img.Created.IsZero() && err == nil {
+		img.Created = before.Created
+	}
 	if img.Created.IsZero() {
-		img.Created = time.Now().UTC().Truncate(time.Second)
+		img.Created = img.Pulled
 	}
 	raw, err := json.Marshal(img)
 	if err != nil {

@@ -254,6 +254,23 @@ func checkEmpty(t testing.TB, s *Store, names ...string) {
 	}
 }
 
+// An image that is pulled again keeps when it came first.
+func TestPutImageKeepsWhenItCameFirst(t *testing.T) {
+	s := openStore(t)
+	d := digest.FromString("empty")
+	first, err := s.PutImage(t.Context(), Image{Manifest: d, Config: d, Created: testTime})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.PutImage(t.Context(), Image{Manifest: d, Config: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !again.Created.Equal(testTime) || again.Pulled.Before(first.Pulled) || !again.Pulled.After(testTime) {
+		t.Errorf("came first %v, last %v, want %v and now", again.Created, again.Pulled, testTime)
+	}
+}
+
 func TestPutImageWantsItsLayers(t *testing.T) {
 	s := openStore(t)
 	img := Image{Manifest: digest.FromString("m"), Layers: []digest.Digest{layerID("absent")}}

@@ -35,10 +35,7 @@ func TestMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hello, err := filepath.Abs(helloLayout)
-	if err != nil {
-		t.Fatal(err)
-	}
+	hello := absoluteHello(t)
 	lines := strings.Split(string(raw), "\n")
 	rows, seen := 0, map[string]bool{}
 	for i, line := range lines {
@@ -165,4 +162,12 @@ func (w *world) told(text string) string {
 	// How much is free is the machine's.
 	text = regexp.MustCompile(`[0-9]+( bytes free| are free| are needed)`).ReplaceAllString(text, "N$1")
 	return strings.ReplaceAll(text, time.Now().UTC().Format("2006-01-02"), "TODAY")
+}
+
+func absoluteHello(t *testing.T) string {
+	hello, err := filepath.Abs(helloLayout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hello
 }

@@ -58,6 +58,9 @@ func runVerify(c *cli.Context) (err error) {
 		}
 	}
 	report, err := store.Verify(c.Context, options)
+	if err != nil && len(report.Differences) == 0 {
+		return err // it did not come to a verdict
+	}
 	if err := printReport(c, report); err != nil {
 		return err
 	}

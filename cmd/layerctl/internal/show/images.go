@@ -35,6 +35,14 @@ func namesOf(i overlaystore.Image) []overlaystore.Name {
 	return i.Names
 }
 
+// pulled is when an image was brought into the store the last time.
+func pulled(i overlaystore.Image) time.Time {
+	if i.Pulled.IsZero() {
+		return i.Created
+	}
+	return i.Pulled
+}
+
 // Images prints a row a reference and platform.
 func Images(w io.Writer, images []overlaystore.Image) error {
 	table := terminal.NewTable(w)
@@ -42,7 +50,7 @@ func Images(w io.Writer, images []overlaystore.Image) error {
 	for _, i := range images {
 		for _, name := range namesOf(i) {
 			table.Row(name.Ref, platform.Format(name.Platform),
-				terminal.Short(i.Manifest), len(i.Layers), terminal.Bytes(i.Size), i.Created.UTC().Format("2006-01-02 15:04"))
+				terminal.Short(i.Manifest), len(i.Layers), terminal.Bytes(i.Size), pulled(i).UTC().Format("2006-01-02 15:04"))
 		}
 	}
 	return table.Flush()
