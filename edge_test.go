@@ -47,6 +47,28 @@ func TestImageWithoutLayersIsAnEmptyRoot(t *testing.T) {
 	}
 }
 
+// A layer may stand in its own descriptor, and nowhere else.
+func TestLayerInItsDescriptor(t *testing.T) {
+	s := newCached(t, Options{})
+	tarball := imagetest.Tar(imagetest.File("a", "x"))
+	layer := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromBytes(tarball), Size: int64(len(tarball)), Data: tarball}
+	image := s.layout.Manifest(ocispec.Image{Platform: linuxARMv7, RootFS: ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{layer.Digest}}}, layer)
+	for name, ref := range map[string]string{
+		"a registry": serveBy(s.inspected, image),
+		"a layout":   "oci:" + s.layout.Dir + "@" + image.Digest.String(),
+	} {
+		if plan, err := s.client.Plan(t.Context(), s.store, ref); err != nil || plan.Fetch != 0 {
+			t.Errorf("%s: plan %+v, %v", name, plan, err)
+		}
+		if _, err := s.client.Pull(t.Context(), s.store, ref); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if has, err := s.store.HasLayer(layer.Digest); err != nil || !has {
+		t.Errorf("the store has it: %v, %v", has, err)
+	}
+}
+
 func TestPullByAnotherDigest(t *testing.T) {
 	s := newCached(t, Options{})
 	raw := readFile(t, s.layout.Path(s.image.Digest))

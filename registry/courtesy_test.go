@@ -338,11 +338,16 @@ func TestEmbeddedConfig(t *testing.T) {
 	if raw, err := src.Config(t.Context(), desc); err != nil || string(raw) != "{}" {
 		t.Errorf("got %q, %v", raw, err)
 	}
+	if raw, err := readAll(t.Context(), src, desc); err != nil || string(raw) != "{}" {
+		t.Errorf("as a blob: got %q, %v", raw, err)
+	}
 	if got := s.asked(); len(got) != 0 {
 		t.Errorf("got requests %q, want none", got)
 	}
 	desc.Data = []byte("[]")
 	_, err := src.Config(t.Context(), desc)
+	wantError(t, err, ErrNotFound)
+	_, err = readAll(t.Context(), src, desc)
 	wantError(t, err, ErrNotFound)
 }
 

@@ -3,6 +3,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -160,10 +161,13 @@ func (s *Source) readBlob(ctx context.Context, desc ocispec.Descriptor) (raw []b
 // digest held; until then nothing that was read may be believed. Closing it
 // early is no error. Reading fails when ctx is done. Of a layer that is not
 // there, and has urls, the error is a [*ForeignError], or with [Options.Foreign]
-// they are asked.
+// they are asked. What the descriptor itself holds of a blob is not asked for.
 func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	if err := content.Check(desc, 0); err != nil {
 		return nil, about("open blob", desc, err)
+	}
+	if embedded(desc) {
+		return io.NopCloser(bytes.NewReader(desc.Data)), nil
 	}
 	b, err := s.from().Blob(ctx, desc)
 	if err != nil {

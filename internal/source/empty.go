@@ -25,10 +25,15 @@ func emptyLayer() manifest.Layer {
 	}
 }
 
-// empty is the blob of [emptyLayer].
-func empty(desc ocispec.Descriptor) (io.ReadCloser, bool) {
-	if desc.Digest != emptyLayer().DiffID || desc.Size != int64(len(emptyTar)) {
+// held is a blob that nobody need be asked for: that of [emptyLayer], or what
+// the descriptor itself holds.
+func held(desc ocispec.Descriptor) (io.ReadCloser, bool) {
+	raw := desc.Data
+	if desc.Digest == emptyLayer().DiffID {
+		raw = emptyTar
+	}
+	if len(raw) == 0 || int64(len(raw)) != desc.Size || desc.Digest.Algorithm().FromBytes(raw) != desc.Digest {
 		return nil, false
 	}
-	return io.NopCloser(bytes.NewReader(emptyTar)), true
+	return io.NopCloser(bytes.NewReader(raw)), true
 }

@@ -125,10 +125,10 @@ func (s *Source) Offline() bool { return s.options.Offline }
 // KeepsBlobs says that layers are kept in a cache.
 func (s *Source) KeepsBlobs() bool { return s.options.KeepBlobs }
 
-// Has says whether the blob is here: the cache has it, or it is that of no
-// layer.
+// Has says whether the blob is here: the cache has it, its descriptor holds it,
+// or it is that of no layer.
 func (s *Source) Has(desc ocispec.Descriptor) bool {
-	if _, ok := empty(desc); ok {
+	if _, ok := held(desc); ok {
 		return true
 	}
 	return s.options.Cache != nil && s.options.Cache.Has(desc)
@@ -304,7 +304,7 @@ func (s *Source) tag(ctx context.Context) {
 // Blob is [registry.Source.Blob]. It is kept where that was asked for; the
 // cache's own may end in [cache.ErrMiss].
 func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	if blob, ok := empty(desc); ok {
+	if blob, ok := held(desc); ok {
 		return blob, nil
 	}
 	if s.options.Cache != nil {
