@@ -168,6 +168,13 @@ func TestOpenFileVerifies(t *testing.T) {
 	if _, err := contentOf(t, s.client, ref, "/a", RootFSOptions{Store: s.store}); !errors.Is(err, overlaystore.ErrDamaged) {
 		t.Errorf("error = %v, want ErrDamaged", err)
 	}
+	// More than anybody would wait for: it must not be read.
+	if err := os.Truncate(name, 1<<42); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := contentOf(t, s.client, ref, "/a", RootFSOptions{Store: s.store}); !errors.Is(err, overlaystore.ErrDamaged) {
+		t.Errorf("of one that has grown: error = %v, want ErrDamaged", err)
+	}
 	wrong := s.layout.Blob("application/vnd.oci.image.layer.v1.tar+gzip", imagetest.Gzip(imagetest.Tar(stack[0]...)))
 	config := ocispec.Image{Platform: linuxARMv7, RootFS: ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromString("another")}}}
 	ref = serveBy(s.inspected, s.layout.Manifest(config, wrong))
