@@ -9,13 +9,27 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// forStrangers is how long the namespaces and daemons of other users are looked
+// at, all together. The kernel takes a time that is quadratic in the mounts that
+// somebody puts on top of each other, and a user may have 100,000 in each
+// namespace. What a command does not get to see of them is theirs to lose.
+const forStrangers = 5 * time.Second
+
 // Each calls f for the overlay mounts of every mount namespace that
-// /proc shows, the caller's first.
+// /proc shows, the caller's first. Of those of other users it calls f for what
+// can be read in 5 seconds.
 func Each(ctx context.Context, f func(proc string, e Entry)) error {
+	strangers, cancel := context.WithTimeout(ctx, forStrangers)
+	defer cancel()
+	return each(ctx, strangers, f)
+}
+
+func each(ctx, strangers context.Context, f func(proc string, e Entry)) error {
 	procs := []string{"self"}
 	dirs, err := os.ReadDir("/proc")
 	if err != nil {
@@ -34,7 +48,11 @@ func Each(ctx context.Context, f func(proc string, e Entry)) error {
 			continue
 		}
 		seen[ns] = true
-		list, err := readTable(ctx, proc)
+		patient := ctx
+		if uid, err := namespaceOwner(proc); proc != "self" && err == nil && uid != os.Geteuid() {
+			patient = strangers
+		}
+		list, err := readTable(patient, proc)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -47,7 +65,7 @@ func Each(ctx context.Context, f func(proc string, e Entry)) error {
 			}
 		}
 	}
-	return eachFUSE(ctx, f)
+	return eachFUSE(ctx, strangers, f)
 }
 
 // namespace tells mount namespaces apart. The caller may not look at that

@@ -81,15 +81,19 @@ func (d daemon) entry(ctx context.Context) (Entry, bool) {
 	return e, true
 }
 
-// eachFUSE calls f as Each does.
-func eachFUSE(ctx context.Context, f func(proc string, e Entry)) error {
+// eachFUSE calls f as Each does. Anybody may call a process so.
+func eachFUSE(ctx, strangers context.Context, f func(proc string, e Entry)) error {
 	list, err := daemons(ctx)
 	if err != nil {
 		return err
 	}
 	here, _ := namespace("self")
 	for _, d := range list {
-		e, mounted := d.entry(ctx)
+		patient := ctx
+		if uid, err := processOwner(d.pid); err == nil && uid != os.Geteuid() {
+			patient = strangers
+		}
+		e, mounted := d.entry(patient)
 		if !mounted {
 			continue
 		}
@@ -105,7 +109,9 @@ func eachFUSE(ctx context.Context, f func(proc string, e Entry)) error {
 // withOptions adds to a mount in the caller's namespace what only the arguments
 // of its daemon say.
 func withOptions(ctx context.Context, found Entry) Entry {
-	_ = eachFUSE(ctx, func(proc string, e Entry) {
+	strangers, cancel := context.WithTimeout(ctx, forStrangers)
+	defer cancel()
+	_ = eachFUSE(ctx, strangers, func(proc string, e Entry) {
 		if proc == "self" && e.Target == found.Target {
 			found = e
 		}
@@ -125,8 +131,11 @@ func AwaitEnd(ctx context.Context, target string) error {
 			return err
 		}
 		alive := func(d daemon) bool {
+			if d.target != target {
+				return false
+			}
 			_, mounted := d.entry(ctx)
-			return d.target == target && !mounted
+			return !mounted
 		}
 		if !slices.ContainsFunc(list, alive) {
 			return nil

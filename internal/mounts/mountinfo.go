@@ -34,15 +34,19 @@ func readTable(ctx context.Context, proc string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := parse(f)
+	list, err := parse(ctx, f)
 	return list, errors.Join(err, f.Close())
 }
 
-// parse reads lines of any length: one for 500 layers takes 50 KB.
-func parse(r io.Reader) ([]Entry, error) {
+// parse reads lines of any length: one for 500 layers takes 50 KB. When ctx ends
+// it gives what it has.
+func parse(ctx context.Context, r io.Reader) ([]Entry, error) {
 	var list []Entry
 	br := bufio.NewReader(r)
 	for {
+		if err := ctx.Err(); err != nil {
+			return list, err
+		}
 		line, err := br.ReadBytes('\n')
 		if len(bytes.TrimSpace(line)) > 0 {
 			e, ok := parseLine(string(bytes.TrimSuffix(line, []byte("\n"))))
