@@ -11,8 +11,6 @@ import (
 	"github.com/layerctl/layerctl/internal/export"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/layerctl/layerctl/progress"
-	"github.com/layerctl/layerctl/unpack"
 )
 
 // ExportFormat says what [Client.Export] writes.
@@ -30,7 +28,9 @@ const (
 )
 
 // ExportOptions say how [Client.Export] works. The zero value writes an OCI
-// archive of the one image for the client's platform.
+// archive of the one image for the client's platform. The client's Jobs, Limits,
+// Windows and Memory are for a Tar; Limits and Memory bound a layer that is
+// compressed again, too.
 type ExportOptions struct {
 	// Format is what is written; "" means [OCIArchive].
 	Format ExportFormat
@@ -56,14 +56,6 @@ type ExportOptions struct {
 	// SourceDate is the time of an archive's entries, zero the epoch. In a Tar
 	// times of modification after it become it; zero leaves them.
 	SourceDate time.Time
-	// Jobs, Limits, Windows and Memory are those of [UnpackOptions], for a Tar;
-	// Limits and Memory bound a layer that is compressed again, too.
-	Jobs    int
-	Limits  unpack.Limits
-	Windows *unpack.Windows
-	Memory  int64
-	// Progress is as in [Options]; layers come one after the other.
-	Progress func(progress.Event)
 }
 
 // Exported is what was written.
@@ -82,10 +74,10 @@ type Exported struct {
 func (c *Client) Export(ctx context.Context, ref string, to io.Writer, o ExportOptions) (Exported, error) {
 	var done export.Done
 	err := c.with(ctx, ref, func(s *source.Source) (err error) {
-		done, err = export.Write(ctx, to, s, c.fetcher(s, o.Progress), export.Options{
+		done, err = export.Write(ctx, to, s, c.fetcher(s), export.Options{
 			Format: export.Format(o.Format), Name: o.Name, AllPlatforms: o.AllPlatforms, Store: o.Store, Known: o.Known, Again: o.Again,
-			Owner: o.Owner, SourceDate: o.SourceDate, Jobs: o.Jobs, Limits: o.Limits, Windows: o.Windows,
-			Memory: o.Memory, Strict: c.options.Strict, Logger: c.log,
+			Owner: o.Owner, SourceDate: o.SourceDate, Strict: c.options.Strict, Logger: c.log,
+			Jobs: c.options.Jobs, Limits: c.options.Limits, Windows: c.options.Windows, Memory: c.options.Memory,
 		})
 		return err
 	})

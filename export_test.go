@@ -70,9 +70,8 @@ func TestExportKeepsDigests(t *testing.T) {
 }
 
 func TestExportFetchesEachBlobOnce(t *testing.T) {
-	s := newCached(t, Options{KeepBlobs: true})
 	var kinds []progress.Kind
-	_, done := s.exported(t, s.client, s.ref, ExportOptions{Progress: func(e progress.Event) {
+	s := newCached(t, Options{KeepBlobs: true, Progress: func(e progress.Event) {
 		if e.Number < 1 || e.Of != 2 {
 			t.Errorf("event of layer %d/%d", e.Number, e.Of)
 		}
@@ -80,6 +79,7 @@ func TestExportFetchesEachBlobOnce(t *testing.T) {
 			kinds = kinds[:len(kinds)-1]
 		}
 	}})
+	_, done := s.exported(t, s.client, s.ref, ExportOptions{})
 	if done.Manifest.Digest != s.image.Digest {
 		t.Errorf("chose %s, want %s", done.Manifest.Digest, s.image.Digest)
 	}

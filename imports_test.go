@@ -21,7 +21,7 @@ const module = "github.com/layerctl/layerctl"
 // internal/disktest, and those at the root mount what they pulled.
 var floors = []map[string][]string{
 	{
-		"cmd/layerctl": {"", "bundle", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "inspect", "internal/cmdline", "internal/mounts", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "unpack"},
+		"cmd/layerctl": {"", "bundle", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "inspect", "internal/cmdline", "internal/mounts", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
 	{
 		"cmd/layerctl/internal/engines": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "engine/containerd", "engine/containersstorage", "errkind", "internal/given", "internal/storageconf", "layer", "overlaystore", "platform", "registry"},

@@ -9,7 +9,6 @@ import (
 	"github.com/layerctl/layerctl/internal/pull"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/unpack"
 )
@@ -58,12 +57,12 @@ func (c *Client) pull(store *overlaystore.Store, s *source.Source, paths *unpack
 	o := c.measured
 	o.Jobs, o.Strict, o.Limits, o.Windows = c.options.Jobs, c.options.Strict, c.options.Limits, c.options.Windows
 	o.Devices, o.Paths, o.Logger = c.options.Devices, paths, c.log
-	return pull.New(c.fetcher(s, c.options.Progress), store, o)
+	return pull.New(c.fetcher(s), store, o)
 }
 
 // fetcher brings the layers of what was opened.
-func (c *Client) fetcher(s *source.Source, hear func(progress.Event)) *fetch.Fetcher {
-	return fetch.New(s, fetch.Options{Progress: hear, Buffers: c.buffers, Logger: c.log})
+func (c *Client) fetcher(s *source.Source) *fetch.Fetcher {
+	return fetch.New(s, fetch.Options{Progress: c.options.Progress, Buffers: c.buffers, Logger: c.log})
 }
 
 // DefaultJobs is how many layers a pull fetches and unpacks at a time where

@@ -90,7 +90,7 @@ func (c *Client) rootfsLayers(ctx context.Context, ref string, o RootFSOptions) 
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("look into %s: %w", s.Reference(), err), s.Close())
 	}
-	f := c.fetcher(s, c.options.Progress)
+	f := c.fetcher(s)
 	var layers []rootfs.Layer
 	for _, l := range fetch.Number(found) {
 		layers = append(layers, rootfs.Layer{Layer: l.Layer, Fetch: func(ctx context.Context, use func(io.Reader) error) error {

@@ -11,9 +11,7 @@ import (
 	"github.com/layerctl/layerctl/internal/flatten"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/overlaystore"
-	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
-	"github.com/layerctl/layerctl/unpack"
 )
 
 // ErrNotEmpty is of [Client.Unpack]: the directory has something in it.
@@ -33,22 +31,9 @@ const (
 	NoSameOwner
 )
 
-// UnpackOptions say how [Client.Unpack] works; the zero value works.
+// UnpackOptions say how [Client.Unpack] works; the zero value works. What it may
+// cost is said by the client's [Options].
 type UnpackOptions struct {
-	// Jobs is how many layers are fetched and unpacked at a time; 0 means
-	// [DefaultJobs].
-	Jobs int
-	// Limits bound what a layer may cost; see [unpack.Limits].
-	Limits unpack.Limits
-	// Windows is what zstd layers with large windows share; see
-	// [unpack.Options].
-	Windows *unpack.Windows
-	// Memory bounds the bytes that the paths of all layers may take, about 400
-	// for each and its own length; 0 means 512 MiB.
-	Memory int64
-	// Devices is what becomes of device nodes; zero makes them where the
-	// process may and where files have the image's owners.
-	Devices unpack.Devices
 	// Owners is whose the files are; zero goes by the caller.
 	Owners Owners
 	// Store has layers that need not be fetched; nil for none. Nothing is put
@@ -64,9 +49,6 @@ type UnpackOptions struct {
 	Strip int
 	// Force unpacks into a directory that is not empty.
 	Force bool
-	// Progress hears of every step, as with a pull, but for Committing; nil
-	// hears nothing.
-	Progress func(progress.Event)
 }
 
 // Unpacked is what became of an image.
@@ -137,10 +119,10 @@ func (c *Client) unpack(ctx context.Context, s *source.Source, r source.Resoluti
 	if err != nil {
 		return Unpacked{}, err
 	}
-	fetcher := c.fetcher(s, o.Progress)
+	fetcher := c.fetcher(s)
 	image, err := flatten.Read(ctx, place, "unpack "+r.Reference.String(), chosen.Layers, flatten.Options{
 		Fetch: fetcher, Logger: c.log, Strict: c.options.Strict,
-		Jobs: o.Jobs, Limits: o.Limits, Windows: o.Windows, Memory: o.Memory, Devices: o.Devices,
+		Jobs: c.options.Jobs, Limits: c.options.Limits, Windows: c.options.Windows, Memory: c.options.Memory, Devices: c.options.Devices,
 		Store: o.Store, Choice: choice, Strip: o.Strip,
 		SameOwner: o.Owners == SameOwner || o.Owners == OwnersByCaller && os.Geteuid() == 0,
 	})

@@ -169,7 +169,7 @@ func TestUnpackFailsWhole(t *testing.T) {
 			}
 			return nil
 		})
-		_, err := New(Options{Platform: "linux/amd64"}).Unpack(ctx, ref, filepath.Join(top, "to"), UnpackOptions{Jobs: 1})
+		_, err := New(Options{Platform: "linux/amd64", Jobs: 1}).Unpack(ctx, ref, filepath.Join(top, "to"), UnpackOptions{})
 		if err == nil {
 			t.Logf("%d operations", n)
 			if got, want := found(t, top), "to to/d to/d/a:A to/l:A to/ro to/ro/b:B"; got != want {
@@ -189,7 +189,7 @@ func TestUnpackFailsWhole(t *testing.T) {
 func TestUnpackTakesLimitsAndContexts(t *testing.T) {
 	ref := imageOf(t, entries{imagetest.File("a", "A"), imagetest.File("b", "B")})
 	top := t.TempDir()
-	_, err := New(Options{Platform: "linux/amd64"}).Unpack(t.Context(), ref, filepath.Join(top, "to"), UnpackOptions{Memory: 500})
+	_, err := New(Options{Platform: "linux/amd64", Memory: 500}).Unpack(t.Context(), ref, filepath.Join(top, "to"), UnpackOptions{})
 	if !errors.Is(err, stackview.ErrLimit) && !errors.Is(err, unpack.ErrLimit) {
 		t.Errorf("with 500 bytes of memory: got %v, want a LimitError", err)
 	}

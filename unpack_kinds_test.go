@@ -162,7 +162,8 @@ func details(t *testing.T, dir string) []string {
 
 func unpackTo(t *testing.T, ref, dir string, o UnpackOptions) Unpacked {
 	t.Helper()
-	unpacked, err := New(Options{Platform: "linux/amd64"}).Unpack(t.Context(), ref, dir, o)
+	client := New(Options{Platform: "linux/amd64", Limits: unpack.Limits{Reserve: -1}})
+	unpacked, err := client.Unpack(t.Context(), ref, dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,26 +208,25 @@ func TestUnpackEqualsTheMount(t *testing.T) {
 	if err := overlaymount.Unmount(t.Context(), store, target, overlaymount.UnmountOptions{}); err != nil {
 		t.Error(err)
 	}
-	limits := unpack.Limits{Reserve: -1}
 	top := filepath.Join(disk.Dir, "trees")
 	for _, dir := range []string{top, filepath.Join(top, "existing")} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	unpacked := unpackTo(t, ref, filepath.Join(top, "fetched"), UnpackOptions{Limits: limits})
+	unpacked := unpackTo(t, ref, filepath.Join(top, "fetched"), UnpackOptions{})
 	same(t, "fetched", details(t, filepath.Join(top, "fetched")), want)
 	if len(unpacked.Notes) > 0 || unpacked.Fetched != 2 || unpacked.Nodes != 3 || unpacked.Links != 4 {
 		t.Errorf("it tells %+v", unpacked)
 	}
-	unpackTo(t, ref, filepath.Join(top, "existing"), UnpackOptions{Limits: limits, Jobs: 1})
+	unpackTo(t, ref, filepath.Join(top, "existing"), UnpackOptions{})
 	same(t, "in a directory that was there", details(t, filepath.Join(top, "existing")), want)
-	unpacked = unpackTo(t, ref, filepath.Join(top, "stored"), UnpackOptions{Limits: limits, Store: store})
+	unpacked = unpackTo(t, ref, filepath.Join(top, "stored"), UnpackOptions{Store: store})
 	same(t, "from the store", details(t, filepath.Join(top, "stored")), want)
 	if len(unpacked.Notes) > 0 || unpacked.Stored != 2 || unpacked.Fetched != 0 {
 		t.Errorf("it tells %+v", unpacked)
 	}
-	unpackTo(t, ref, filepath.Join(top, "stored"), UnpackOptions{Limits: limits, Force: true})
+	unpackTo(t, ref, filepath.Join(top, "stored"), UnpackOptions{Force: true})
 	same(t, "over itself", details(t, filepath.Join(top, "stored")), want)
 	report, err := store.Verify(t.Context(), overlaystore.VerifyOptions{})
 	if err != nil || len(report.Differences) > 0 {
@@ -281,20 +281,20 @@ func unpackAsUser(t *testing.T, places []string) {
 	client := New(Options{Platform: "linux/amd64", Limits: unpack.Limits{Reserve: -1}})
 	ref := os.Getenv(userImage)
 	for _, place := range places {
-		unpacked := unpackTo(t, ref, filepath.Join(place, "fetched"), UnpackOptions{Limits: unpack.Limits{Reserve: -1}})
+		unpacked := unpackTo(t, ref, filepath.Join(place, "fetched"), UnpackOptions{})
 		if got := fmt.Sprint(unpacked.Notes); got != "map[capability-skipped:1 device-skipped:3 setid-cleared:2]" {
 			t.Errorf("%s: it tells %s", place, got)
 		}
 		store, err := overlaystore.Open(t.Context(), filepath.Join(place, "store"), overlaystore.Options{NoSync: true, Reserve: -1})
 		if err != nil {
 			t.Logf("no store on %s: %v", place, err)
-			unpackTo(t, ref, filepath.Join(place, "stored"), UnpackOptions{Limits: unpack.Limits{Reserve: -1}})
+			unpackTo(t, ref, filepath.Join(place, "stored"), UnpackOptions{})
 			continue
 		}
 		if _, err := client.Pull(t.Context(), store, ref); err != nil {
 			t.Fatal(err)
 		}
-		unpackTo(t, ref, filepath.Join(place, "stored"), UnpackOptions{Store: store, Limits: unpack.Limits{Reserve: -1}})
+		unpackTo(t, ref, filepath.Join(place, "stored"), UnpackOptions{Store: store})
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}

@@ -12,7 +12,6 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
-	"github.com/layerctl/layerctl/unpack"
 )
 
 func exportCommand() *cli.Command {
@@ -69,7 +68,7 @@ func runExport(c *cli.Context) (err error) {
 		console.Warn("the store has %s of what is fetched, but only unpacked, and an archive has the registry's own bytes", terminal.Bytes(bytes))
 		console.Hint("--as tar takes the files from the store; --from-store compresses them again, under other digests; --keep-blobs fetches once only")
 	}
-	options.Progress = func(e layerctl.Event) { show.Event(refs[0], e) }
+	hear := func(e layerctl.Event) { show.Event(refs[0], e) }
 	return with(c, refs, func(l *layerctl.Client) error {
 		var done layerctl.Exported
 		err := setup.WriteOutput(c, func(w io.Writer) (err error) {
@@ -83,13 +82,11 @@ func runExport(c *cli.Context) (err error) {
 			}
 		}
 		return err
-	}, setup.Retrying(show))
+	}, setup.Resources(c, hear), setup.Retrying(show))
 }
 
 func exportOptions(c *cli.Context) (layerctl.ExportOptions, error) {
-	share := setup.Shares(c)
 	o := layerctl.ExportOptions{
-		Jobs: share.Jobs, Windows: unpack.NewWindows(share.Windows), Limits: setup.Limits(c), Memory: setup.PathMemory(c),
 		Format:       layerctl.ExportFormat(c.String("as")),
 		Name:         c.String("name"),
 		AllPlatforms: c.Bool("all-platforms"),

@@ -17,7 +17,6 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/layer"
-	"github.com/layerctl/layerctl/unpack"
 )
 
 func unpackCommand() *cli.Command {
@@ -53,7 +52,11 @@ func runUnpack(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	options.Progress = func(e layerctl.Event) { show.Event(args[0], e) }
+	nodes, err := setup.Devices(c)
+	if err != nil {
+		return err
+	}
+	hear := func(e layerctl.Event) { show.Event(args[0], e) }
 	if options.Store, err = setup.StoreToRead(c); err != nil {
 		return err
 	}
@@ -70,13 +73,11 @@ func runUnpack(c *cli.Context) (err error) {
 			return explainOwners(err, options)
 		}
 		return tellUnpacked(c, unpacked)
-	}, setup.Retrying(show))
+	}, setup.Resources(c, hear), setup.Retrying(show), func(o *layerctl.Options) { o.Devices = nodes })
 }
 
 func unpackOptions(c *cli.Context) (layerctl.UnpackOptions, error) {
-	share := setup.Shares(c)
 	o := layerctl.UnpackOptions{
-		Jobs: share.Jobs, Windows: unpack.NewWindows(share.Windows), Limits: setup.Limits(c), Memory: setup.PathMemory(c),
 		Paths: c.StringSlice("path"), Excludes: c.StringSlice("exclude"), Strip: c.Int("strip"), Force: c.Bool("force"),
 	}
 	if err := setup.CheckJobs(c); err != nil {
@@ -93,9 +94,7 @@ func unpackOptions(c *cli.Context) (layerctl.UnpackOptions, error) {
 	case other:
 		o.Owners = layerctl.NoSameOwner
 	}
-	var err error
-	o.Devices, err = setup.Devices(c)
-	return o, err
+	return o, nil
 }
 
 // ownersError is a file that could not be given its owner.

@@ -44,9 +44,9 @@ type Option func(*layerctl.Options)
 // Resources are those of a command that fetches layers.
 func Resources(c *cli.Context, hear func(progress.Event)) Option {
 	return func(o *layerctl.Options) {
-		share := Shares(c)
-		o.Jobs, o.Limits = share.Jobs, Limits(c)
-		o.Windows, o.Memory = unpack.NewWindows(share.Windows), PathMemory(c)
+		share := shares(c)
+		o.Jobs, o.Limits = share.Jobs, limits(c)
+		o.Windows, o.Memory = unpack.NewWindows(share.Windows), pathMemory(c)
 		o.Progress = hear
 	}
 }
@@ -84,7 +84,7 @@ func RegistryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 	if c.IsSet("retry") && retries == 0 {
 		retries = -1 // the library's zero means its default
 	}
-	divided := Shares(c)
+	divided := shares(c)
 	return registry.Options{
 		PlainHTTP:    c.StringSlice("plain-http"),
 		CAFiles:      c.StringSlice("cacert"),
@@ -109,7 +109,7 @@ func RegistryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 // archiveOptions hold an archive that must be unpacked first to what a layer is
 // held to.
 func archiveOptions(c *cli.Context) registry.ArchiveOptions {
-	l := Limits(c)
+	l := limits(c)
 	o := registry.ArchiveOptions{MaxSize: l.Bytes, MaxRatio: l.Ratio, Reserve: l.Reserve, MaxWindow: host.ArchiveWindow(memory(c))}
 	if f, ok := c.App.Reader.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 		o.Stdin = terminal.NewInput(c.Context, c.App.Reader)

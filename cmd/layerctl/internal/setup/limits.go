@@ -31,8 +31,8 @@ func ReadFlags() []cli.Flag {
 	}
 }
 
-// Limits are what the limit flags say.
-func Limits(c *cli.Context) unpack.Limits {
+// limits are what the limit flags say.
+func limits(c *cli.Context) unpack.Limits {
 	return unpack.Limits{
 		Entries: c.Int64("max-entries"),
 		Depth:   c.Int("max-depth"),

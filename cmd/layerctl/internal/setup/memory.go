@@ -18,8 +18,8 @@ func memory(c *cli.Context) int64 {
 	return host.Memory()
 }
 
-// PathMemory is the part that the paths of an image's layers may take.
-func PathMemory(c *cli.Context) int64 { return host.Paths(memory(c)) }
+// pathMemory is the part that the paths of an image's layers may take.
+func pathMemory(c *cli.Context) int64 { return host.Paths(memory(c)) }
 
 // limitMemory has the garbage collector keep below the limit. GOMEMLIMIT of
 // the environment is an expert's word, and stands.
@@ -29,5 +29,5 @@ func limitMemory(c *cli.Context) {
 	}
 }
 
-// Shares is how the memory is divided among what is fetched at a time.
-func Shares(c *cli.Context) host.Share { return host.Divide(memory(c), c.Int("jobs"), c.Int("ranges")) }
+// shares is how the memory is divided among what is fetched at a time.
+func shares(c *cli.Context) host.Share { return host.Divide(memory(c), c.Int("jobs"), c.Int("ranges")) }

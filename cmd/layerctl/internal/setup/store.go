@@ -74,7 +74,7 @@ func openStore(c *cli.Context, o overlaystore.Options) (*overlaystore.Store, err
 	if without != nil && !c.Bool("quiet") {
 		terminal.NewConsole(c.App.ErrWriter).Hint("the owners of files are only recorded in this store: %v", without)
 	}
-	o.Logger, o.IDs, o.Whiteouts, o.NoSync, o.Reserve = Logger(c), ids, whiteouts, c.Bool("no-sync"), Limits(c).Reserve
+	o.Logger, o.IDs, o.Whiteouts, o.NoSync, o.Reserve = Logger(c), ids, whiteouts, c.Bool("no-sync"), limits(c).Reserve
 	return overlaystore.Open(c.Context, dir, o)
 }
 
