@@ -20,8 +20,6 @@ func exportCommand() *cli.Command {
 		Usage:     "write an image as one tar file: flat, or as other programs load it",
 		ArgsUsage: "REF",
 		Flags: append(setup.LimitFlags(),
-			setup.JobsFlag(),
-			setup.AnyPlatformFlag(),
 			&cli.StringFlag{Name: "as", Value: "tar", Usage: "write a `tar|oci-archive|docker-archive`"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "-", DefaultText: "standard output, -", Usage: "write to `FILE`"},
 			&cli.StringFlag{Name: "name", DefaultText: "REF where it has a tag", Usage: "call the image `NAME:TAG` in the archive"},
@@ -29,6 +27,8 @@ func exportCommand() *cli.Command {
 			&cli.BoolFlag{Name: "all-platforms", Usage: "write the index and all its images; oci-archive only"},
 			&cli.BoolFlag{Name: "from-store", Usage: "compress the store's layers again rather than fetch those that the cache lacks"},
 			&cli.BoolFlag{Name: "keep-blobs", Usage: "keep the layers that are fetched in the cache too"},
+			setup.JobsFlag(),
+			setup.AnyPlatformFlag(),
 		),
 		Action: runExport,
 	}

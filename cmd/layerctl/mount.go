@@ -32,14 +32,15 @@ func mountCommand() *cli.Command {
 		Name:      "mount",
 		Usage:     "mount a pulled image",
 		ArgsUsage: "REF [TARGET]",
-		Flags: append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.BoolFlag{Name: "print", Usage: "only print the line that mounts"},
 			&cli.StringFlag{Name: "format", Usage: "print it as `" + strings.Join(mountFormats(), "|") + "` (implies --print)"},
 			&cli.BoolFlag{Name: "stack", Usage: "mount over an image that is mounted at TARGET"},
 			&cli.BoolFlag{Name: "once", Usage: "do nothing where this image is mounted at TARGET already"},
+		}, mountFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "suid", Usage: "let the image's set-user-ID programs have their owner's rights"},
 			&cli.BoolFlag{Name: "dev", Usage: "let the image's device files be opened"},
-		}, mountFlags()...),
+		}),
 		Action: runMount,
 	}
 }
