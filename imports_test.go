@@ -24,7 +24,7 @@ var floors = []map[string][]string{
 		"cmd/layerctl": {"", "bundle", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "inspect", "internal/cmdline", "internal/mounts", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
 	{
-		"cmd/layerctl/internal/engines": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "engine/containerd", "engine/containersstorage", "errkind", "internal/given", "internal/storageconf", "layer", "overlaystore", "platform", "registry"},
+		"cmd/layerctl/internal/engines": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "engine/containerd", "engine/containersstorage", "errkind", "internal/given", "internal/storageconf", "layer", "overlaymount", "overlaystore", "platform", "registry"},
 	},
 	{
 		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/fsat", "internal/userns", "internal/words", "layer", "overlaystore", "platform", "progress", "registry", "unpack"},
@@ -35,7 +35,7 @@ var floors = []map[string][]string{
 	{
 		"cmd/layerctl/internal/help": {"internal/cmdline"},
 		"cmd/layerctl/internal/host": {"", "internal/userns", "overlaymount", "registry", "unpack"},
-		"cmd/layerctl/internal/show": {"", "cmd/layerctl/internal/terminal", "inspect", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
+		"cmd/layerctl/internal/show": {"", "cmd/layerctl/internal/terminal", "inspect", "internal/given", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
 	{
 		"": {"archive", "cache", "errkind", "inspect", "internal/durable", "internal/export", "internal/fetch", "internal/flatten", "internal/fsat", "internal/pull", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "platform", "progress", "registry", "rootfs", "unpack"},

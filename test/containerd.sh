@@ -182,6 +182,7 @@ for name in localhost/pause docker.io/library/alpine localhost/mended; do
   listed "$name" || fail "$name is not listed"
   pinned "$name" || fail "$name is not pinned"
 done
+"$layerctl" images --json | jq -e 'length == 4 and all(.[]; .engines[0].namespace == "k8s.io" and .engines[0].complete)' >/dev/null || fail 'images does not name the engine'
 [ "$("$ctr" -a "$work/c.sock" -n k8s.io leases ls -q | wc -l)" = 0 ] || fail 'a lease is left'
 compare "$ctr" k8s.io
 linked=$(find "$work/root/io.containerd.snapshotter.v1.overlayfs" -type f -links +1 -path '*/bin/busybox' | wc -l)
@@ -232,6 +233,14 @@ rm -f "$work/c.sock"
 code=0
 pull "oci:$work/mended" localhost/mended:1 2>"$work/err" || code=$?
 [ "$code" = 5 ] || { cat "$work/err"; fail "without an engine the exit code is $code"; }
+"$layerctl" rm --platform linux/amd64 "oci:$work/pause-image" 2>"$work/err"
+grep -q 'later prune' "$work/err" || fail 'rm does not say that the engine has it still'
+start "$bin/containerd"
+listed localhost/pause || fail 'the engine has lost an image'
+"$layerctl" prune --quiet >/dev/null
+unlisted localhost/pause || fail 'prune does not take back what rm could not'
+stop
+rm -f "$work/c.sock"
 
 say '-- Debian 1.6'
 rm -rf "$work/root" "$work/state" "$work/store"

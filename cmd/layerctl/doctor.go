@@ -10,6 +10,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
@@ -39,6 +40,7 @@ func runDoctor(c *cli.Context) error {
 	d.Add("mount", overlaymount.Check{Name: args.HelperName, OK: missing == nil, Value: helperPath, Hint: "only needed for lines of fstab with more than about 120 layers: ln -s " + ownPath() + " " + helperPath})
 	d.Add("rootless", host.Rootless()...)
 	d.Add("limits", host.Limits()...)
+	d.Add("engines", engines.Survey(c.Context)...)
 	d.Add("platform", surveyPlatform(c)...)
 	d.Add("registry", surveyRegistry(c)...)
 	if c.Bool("json") {

@@ -5,6 +5,7 @@ package main
 import (
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
@@ -32,9 +33,13 @@ func runImages(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	list := []show.Image{}
+	held, err := engines.Holdings(store)
+	if err != nil {
+		return err
+	}
+	list := []show.Listed{}
 	for _, i := range images {
-		list = append(list, show.NewImage(i))
+		list = append(list, show.NewListed(i, held[i.Manifest]))
 	}
 	switch {
 	case c.String("format") != "":
@@ -42,10 +47,10 @@ func runImages(c *cli.Context) (err error) {
 	case c.Bool("json"):
 		return terminal.WriteJSON(c.App.Writer, list)
 	}
-	return show.Images(c.App.Writer, images)
+	return show.Images(c.App.Writer, list)
 }
 
-func formatImages(c *cli.Context, list []show.Image) error {
+func formatImages(c *cli.Context, list []show.Listed) error {
 	t, err := parseFormat(c)
 	if err != nil {
 		return err

@@ -66,5 +66,5 @@ func removeOne(c *cli.Context, store *overlaystore.Store, arg string) error {
 	if len(image.Refs) > len(gone) {
 		return nil
 	}
-	return engines.Take(c, store, image.Manifest)
+	return engines.TakeRemoved(c, store, image.Manifest)
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -82,6 +83,9 @@ const patience = 2 * time.Minute
 func Connect(ctx context.Context, o Options) (*Engine, error) {
 	o.Address = cmp.Or(o.Address, DefaultAddress)
 	o.Snapshotter = cmp.Or(o.Snapshotter, Snapshotter)
+	if path, err := filepath.Abs(o.Address); err == nil {
+		o.Address = path // for the record of what it was given
+	}
 	e := &Engine{at: o, log: o.Logger}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

@@ -66,9 +66,6 @@ func options(c *cli.Context) (containerd.Options, error) {
 		Snapshotter: c.String("snapshotter"),
 		Logger:      setup.Logger(c),
 	}
-	if c.IsSet("namespace") && p.name == "containerd" {
-		o.Namespace = c.String("namespace")
-	}
 	return o, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/engine/containerd"
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -91,16 +92,16 @@ func runTake(c *cli.Context) (err error) {
 	for _, ref := range refs {
 		img, _, err := setup.LookupToRead(c, store, ref)
 		if err == nil {
-			err = Take(c, store, img.Manifest)
+			err = take(c, store, img.Manifest)
 		}
 		errs = append(errs, failure.Concerns(ref, err))
 	}
 	return errors.Join(errs...)
 }
 
-// Take takes an image back from all engines that it was given to, or from the
+// take takes an image back from all engines that it was given to, or from the
 // one that --into names.
-func Take(c *cli.Context, store *overlaystore.Store, manifest digest.Digest) error {
+func take(c *cli.Context, store *overlaystore.Store, manifest digest.Digest) error {
 	list, err := given.List(store.Dir())
 	if err != nil {
 		return err
@@ -156,9 +157,24 @@ func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 			continue
 		}
 		if err == nil || errors.Is(err, overlaystore.ErrNotFound) {
-			err = takeOne(c, store, r)
+			err = later(c, takeOne(c, store, r))
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// TakeRemoved takes back an image whose last reference is gone. What an engine
+// that is not there has the next prune takes.
+func TakeRemoved(c *cli.Context, store *overlaystore.Store, manifest digest.Digest) error {
+	return later(c, take(c, store, manifest))
+}
+
+// later leaves an engine that cannot be reached to the next prune.
+func later(c *cli.Context, err error) error {
+	if !errors.Is(err, errkind.Network) {
+		return err
+	}
+	terminal.NewConsole(c.App.ErrWriter).Warn("%v; a later prune takes back what it has", err)
+	return nil
 }

@@ -3,11 +3,15 @@
 package show
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 )
@@ -22,9 +26,37 @@ type Image struct {
 	LastUsed time.Time           `json:"used"`
 }
 
-// NewImage is an image of the store as JSON has it.
-func NewImage(i overlaystore.Image) Image {
+// newImage is an image of the store as JSON has it.
+func newImage(i overlaystore.Image) Image {
 	return Image{i, append([]string{}, i.Refs...), append([]overlaystore.Name{}, i.Names...), i.Used}
+}
+
+// Listed is an image and the engines that have it.
+type Listed struct {
+	Image
+	Engines []given.Record `json:"engines"`
+}
+
+// NewListed is an image of the store that was given to engines.
+func NewListed(i overlaystore.Image, engines []given.Record) Listed {
+	return Listed{newImage(i), append([]given.Record{}, engines...)}
+}
+
+// enginesOf are the engines that have an image, for a table.
+func enginesOf(l Listed) string {
+	var names []string
+	for _, r := range l.Engines {
+		name := r.Kind
+		if r.Namespace != "" {
+			name += "/" + r.Namespace
+		}
+		if !r.Complete {
+			name += " (interrupted)"
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return cmp.Or(strings.Join(slices.Compact(names), ", "), "-")
 }
 
 // namesOf are the image's references for a table: one row at the least.
@@ -43,14 +75,25 @@ func pulled(i overlaystore.Image) time.Time {
 	return i.Pulled
 }
 
-// Images prints a row a reference and platform.
-func Images(w io.Writer, images []overlaystore.Image) error {
+// Images prints a row a reference and platform, with the engines where any has
+// an image.
+func Images(w io.Writer, images []Listed) error {
 	table := terminal.NewTable(w)
-	table.Row("REFERENCE", "PLATFORM", "MANIFEST", "LAYERS", "SIZE", "PULLED")
-	for _, i := range images {
+	head := []any{"REFERENCE", "PLATFORM", "MANIFEST", "LAYERS", "SIZE", "PULLED"}
+	given := slices.ContainsFunc(images, func(l Listed) bool { return len(l.Engines) > 0 })
+	if given {
+		head = append(head, "ENGINES")
+	}
+	table.Row(head...)
+	for _, l := range images {
+		i := l.Image.Image
 		for _, name := range namesOf(i) {
-			table.Row(name.Ref, platform.Format(name.Platform),
-				terminal.Short(i.Manifest), len(i.Layers), terminal.Bytes(i.Size), pulled(i).UTC().Format("2006-01-02 15:04"))
+			row := []any{name.Ref, platform.Format(name.Platform),
+				terminal.Short(i.Manifest), len(i.Layers), terminal.Bytes(i.Size), pulled(i).UTC().Format("2006-01-02 15:04")}
+			if given {
+				row = append(row, enginesOf(l))
+			}
+			table.Row(row...)
 		}
 	}
 	return table.Flush()
@@ -97,7 +140,7 @@ type imageUsageJSON struct {
 func usageOf(u overlaystore.Usage) usageJSON {
 	out := usageJSON{Images: []imageUsageJSON{}, Layers: u.Layers, Bytes: u.Bytes, Left: u.Left, Reclaimable: u.Reclaimable}
 	for _, i := range u.Images {
-		out.Images = append(out.Images, imageUsageJSON{NewImage(i.Image), i.Bytes, i.Shared, i.Own})
+		out.Images = append(out.Images, imageUsageJSON{newImage(i.Image), i.Bytes, i.Shared, i.Own})
 	}
 	return out
 }

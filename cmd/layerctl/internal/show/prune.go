@@ -21,7 +21,7 @@ func PrunedJSON(w io.Writer, p overlaystore.Pruned, blobs layerctl.PrunedBlobs) 
 		out.Blobs = append(out.Blobs, b.Digest)
 	}
 	for _, i := range p.Images {
-		out.Images = append(out.Images, NewImage(i))
+		out.Images = append(out.Images, newImage(i))
 	}
 	return terminal.WriteJSON(w, out)
 }

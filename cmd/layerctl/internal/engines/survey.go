@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engines
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/engine/containerd"
+	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/overlaymount"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// Survey says which engines are here, and whether images can be given to them.
+func Survey(ctx context.Context) []overlaymount.Check {
+	var list []overlaymount.Check
+	seen := map[string]bool{}
+	for _, p := range presets {
+		socket, check := p.address, containerdAnswers
+		if p.name == "docker" {
+			socket, check = dockerSocket, dockerAnswers
+		}
+		if _, err := os.Stat(socket); seen[socket] || errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		seen[socket] = true
+		found := overlaymount.Check{Name: p.name, OK: true, Value: socket}
+		if err := check(ctx, socket); err != nil {
+			found.OK, found.Hint = false, err.Error()
+		}
+		list = append(list, found)
+	}
+	if len(list) == 0 {
+		list = append(list, overlaymount.Check{Name: "containerd, k3s, docker", Value: "none is running", Hint: "only needed for --into"})
+	}
+	return list
+}
+
+func containerdAnswers(ctx context.Context, socket string) error {
+	e, err := containerd.Connect(ctx, containerd.Options{Address: socket})
+	if err != nil {
+		return err
+	}
+	return e.Close()
+}
+
+func dockerAnswers(ctx context.Context, _ string) error { return dockerKeepsImages(ctx) }
+
+// Holdings are the records of what engines were given, by the image's manifest.
+func Holdings(store *overlaystore.Store) (map[digest.Digest][]given.Record, error) {
+	list, err := given.List(store.Dir())
+	byImage := map[digest.Digest][]given.Record{}
+	for _, r := range list {
+		byImage[r.Manifest] = append(byImage[r.Manifest], r)
+	}
+	return byImage, err
+}
