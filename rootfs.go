@@ -110,6 +110,9 @@ func (c *Client) findLayers(ctx context.Context, s *source.Source, store *overla
 			return nil, err
 		}
 		image, err := store.LookupToRead(s.Reference().String(), wanted)
+		if pinned := s.Reference().Digest(); errors.Is(err, overlaystore.ErrNotFound) && pinned != "" {
+			image, err = store.Image(pinned)
+		}
 		if err == nil && complete(store, image) {
 			return storedLayers(image), nil
 		}

@@ -63,7 +63,7 @@ func unmount(ctx context.Context, s *overlaystore.Store, target string, o Unmoun
 	}
 	err = unix.Unmount(target, flags)
 	if err == unix.EBUSY {
-		return fmt.Errorf("%w: a process has a file or its working directory there: %w", overlaystore.ErrBusy, err)
+		return &InUseError{err}
 	}
 	if err == nil && mounted.Type == mounts.FUSEType && !o.Lazy {
 		err = mounts.AwaitEnd(ctx, target)
@@ -121,3 +121,15 @@ func (e *NotMountedError) Error() string {
 
 // Unwrap makes it something that is not there.
 func (e *NotMountedError) Unwrap() error { return overlaystore.ErrNotFound }
+
+// InUseError says that processes use what was to be unmounted. It matches
+// overlaystore.ErrBusy.
+type InUseError struct{ err error }
+
+// Error says what they do there.
+func (e *InUseError) Error() string {
+	return "a process has a file or its working directory there: " + e.err.Error()
+}
+
+// Unwrap is the kind, and what the kernel said.
+func (e *InUseError) Unwrap() []error { return []error{overlaystore.ErrBusy, e.err} }

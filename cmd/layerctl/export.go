@@ -54,6 +54,7 @@ func runExport(c *cli.Context) (err error) {
 	with := setup.WithClient
 	if store != nil {
 		defer func() { err = setup.Closing(err, store) }()
+		refs[0] = setup.Pinned(c, store, refs[0])
 	} else if !c.Bool("offline") && !c.Bool("keep-blobs") {
 		with = setup.WithoutCache
 	}

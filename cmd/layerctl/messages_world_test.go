@@ -168,13 +168,14 @@ var worlds = map[string]func(*world){
 	},
 	"a layer over a limit":                    func(w *world) { w.layer("big", imagetest.File("a", strings.Repeat("x", 9000))) },
 	"an image of other machines":              func(w *world) {},
-	"nothing is mounted there":                (*world).pulled,
+	"nothing is mounted there":                func(w *world) { w.root(); w.pulled() },
 	"an image that is not in the store":       (*world).pulled,
 	"one of several that is not in the store": (*world).pulled,
 	"no directory to mount at":                func(w *world) { w.root(); w.pulled() },
 	"an option that is none":                  (*world).pulled,
 	"an upper without a work":                 (*world).pulled,
 	"an image in use":                         func(w *world) { w.mounted() },
+	"a mount in use":                          func(w *world) { w.mounted(); w.t.Chdir("mnt") },
 	"an image mounted there already":          func(w *world) { w.mounted() },
 	"a short digest of two images":            (*world).alike,
 	"interrupted":                             (*world).interrupted,
@@ -357,7 +358,7 @@ func (w *world) fullDisk() {
 	w.layer("big", imagetest.File("a", imagetest.Noise(8<<20)))
 }
 
-// forbidden is a directory that even root may not write: an immutable one.
+// forbidden is a directory that its owner may not write to, if that is not root.
 func (w *world) forbidden() {
 	if os.Geteuid() == 0 {
 		w.t.Skip("needs an ordinary user")

@@ -94,6 +94,7 @@ func mountHint(err error) string {
 	var option *overlaymount.OptionError
 	var temporary *overlaymount.TemporaryUpperError
 	var nothing *overlaymount.NotMountedError
+	var used *overlaymount.InUseError
 	var point *overlaymount.NoMountPointError
 	switch {
 	case errors.As(err, &option):
@@ -102,6 +103,8 @@ func mountHint(err error) string {
 		return "name one with --upper and --work"
 	case errors.As(err, &point):
 		return "'mkdir -p TARGET' makes it"
+	case errors.As(err, &used):
+		return "'fuser -vm TARGET' names who uses it; --lazy lets it end when its last user does"
 	case errors.As(err, &nothing):
 		return "'layerctl mounts' lists what is mounted, --store names another store; umount(8) is for all else"
 	default:

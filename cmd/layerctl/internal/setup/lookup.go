@@ -99,6 +99,24 @@ func byDigest(store *overlaystore.Store, arg string) (overlaystore.Image, string
 	return overlaystore.Image{}, "", &ambiguousError{arg, digests}
 }
 
+// Pinned is how the library finds what a user calls a stored image by its
+// digest: one of the image's references with that digest. All else stays as it
+// is.
+func Pinned(c *cli.Context, store *overlaystore.Store, arg string) string {
+	if store == nil || !shortDigest.MatchString(arg) {
+		return arg
+	}
+	image, name, err := LookupToRead(c, store, arg)
+	if err != nil || name != "" || len(image.Refs) == 0 {
+		return arg
+	}
+	ref, err := registry.Parse(image.Refs[0])
+	if err != nil {
+		return arg
+	}
+	return ref.WithDigest(image.Manifest).String()
+}
+
 // nameIn is the image's reference in a repository, and whether there is one; of
 // no repository it is "".
 func nameIn(image overlaystore.Image, repository string) (string, bool) {
