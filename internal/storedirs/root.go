@@ -13,18 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 )
 
 // OpenRoot opens the directory at path and tells whether it is on a read-only
 // filesystem. Unless it must exist it is made where it is missing, durably, with
-// all that is missing above it.
+// all that is missing above it. A symbolic link of somebody else on the way
+// there is an error.
 func OpenRoot(ctx context.Context, path string, existing bool) (root *os.File, readOnly bool, err error) {
 	if !existing {
 		if err := makeRoot(ctx, path); err != nil {
 			return nil, false, err
 		}
 	}
-	root, err = durable.OpenDir(path)
+	root, err = fsat.OpenPlace(path)
 	if err != nil {
 		return nil, false, err
 	}
