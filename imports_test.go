@@ -45,7 +45,7 @@ var floors = []map[string][]string{
 	},
 	{
 		"internal/flatten": {"errkind", "internal/durable", "internal/fetch", "internal/fsat", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "unpack"},
-		"internal/pull":    {"internal/fetch", "internal/source", "layer", "manifest", "overlaystore", "progress", "registry", "unpack"},
+		"internal/pull":    {"internal/fetch", "internal/source", "internal/tarsize", "layer", "manifest", "overlaystore", "progress", "registry", "unpack"},
 	},
 	{
 		"engine/containersstorage": {"errkind", "internal/durable", "internal/fsat", "internal/linkedcopy", "internal/mounts", "internal/storedirs", "layer", "manifest", "overlaystore", "registry", "platform"},
@@ -124,6 +124,7 @@ var floors = []map[string][]string{
 		"internal/mounts":                {},
 		"internal/scratch":               {},
 		"internal/shortname":             {},
+		"internal/tarsize":               {},
 		"internal/spare":                 {},
 		"internal/userns":                {},
 		"internal/words":                 {},

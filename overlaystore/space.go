@@ -44,6 +44,12 @@ func (s *Store) Room(bytes, inodes uint64) error {
 	return nil
 }
 
+// Free is how many bytes the store's filesystem has free for the caller.
+func (s *Store) Free() (uint64, error) {
+	free, _, _, err := storedirs.Free(s.root)
+	return free, err
+}
+
 // Explain adds to an error of a full store which of the things that look the
 // same it is: disk full, no inodes, quota, or attributes too large for the
 // filesystem. Other errors come back as they are.

@@ -5,16 +5,18 @@ package registry
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/registry/internal/content"
 	"github.com/layerctl/layerctl/registry/internal/failure"
 	"github.com/layerctl/layerctl/registry/internal/remote"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Limits on what is read into memory.
@@ -187,6 +189,17 @@ func (s *Source) Requests(desc ocispec.Descriptor) int {
 		return r.Requests(desc)
 	}
 	return 0
+}
+
+// Part reads n bytes of a blob from off on: one request to the registry itself.
+// They are not verified, and may be anything. The error matches
+// errors.ErrUnsupported for layouts and archives.
+func (s *Source) Part(ctx context.Context, desc ocispec.Descriptor, off int64, n int) ([]byte, error) {
+	r, ok := s.origin.(*remote.Repository)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return r.Part(ctx, desc, off, n)
 }
 
 // Traffic says how many bytes of blobs each host has sent so far, in the order

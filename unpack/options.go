@@ -95,6 +95,9 @@ type Limits struct {
 	Recorded int64
 }
 
+// ReserveBytes is Reserve with its default.
+func (l Limits) ReserveBytes() uint64 { return uint64(l.withDefaults().Reserve) }
+
 func (l Limits) withDefaults() Limits {
 	l.Entries = limit(l.Entries, 5_000_000)
 	l.Depth = int(min(limit(int64(l.Depth), 1000), entryname.MaxPath))

@@ -96,6 +96,7 @@ type puller struct {
 	giver  *engines.Giver
 	target string
 	lines  bool // whether mount lines are printed
+	plans  []layerctl.Plan
 }
 
 // printsLines says whether standard output was asked for: with --print-line or
@@ -122,6 +123,9 @@ func (p *puller) all(list []args.Listed) error {
 		}
 		several.add(p.Context, err)
 	}
+	if err := p.planTotal(); err != nil {
+		return err
+	}
 	return several.err()
 }
 
@@ -131,7 +135,7 @@ func (p *puller) one(l args.Listed) error {
 		client = client.For(l.Platform)
 	}
 	if p.Bool("dry-run") {
-		plan, err := client.Plan(p.Context.Context, p.store, l.Ref)
+		plan, err := client.Plan(p.Context.Context, p.store, l.Ref, p.plans...)
 		if err != nil {
 			return err
 		}
@@ -165,6 +169,7 @@ func (p *puller) planned(plan layerctl.Plan) error {
 			terminal.NewConsole(p.App.ErrWriter).Warn("%s: %s", plan.Reference, w)
 		}
 	}
+	p.plans = append(p.plans, plan)
 	write := show.Plan
 	if p.Bool("json") {
 		write = show.PlanJSON
@@ -173,6 +178,17 @@ func (p *puller) planned(plan layerctl.Plan) error {
 		return err
 	}
 	return plan.Fits
+}
+
+// planTotal prints what several plans come to.
+func (p *puller) planTotal() error {
+	switch {
+	case len(p.plans) < 2:
+		return nil
+	case p.Bool("json"):
+		return show.PlanTotalJSON(p.App.Writer, p.plans)
+	}
+	return show.PlanTotal(p.App.Writer, p.plans)
 }
 
 func (p *puller) pulled(ref string, pulled layerctl.Pulled) error {

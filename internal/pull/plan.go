@@ -6,12 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/internal/tarsize"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
@@ -20,11 +23,13 @@ import (
 // Plan is what a pull would do.
 type Plan struct {
 	Resolution    source.Resolution
-	Layers        []PlannedLayer // the lowest first, each diffID once
-	Fetch         int64          // bytes of layers
+	Platform      ocispec.Platform // of the image's config
+	Layers        []PlannedLayer   // the lowest first, each diffID once
+	Fetch         int64            // bytes of layers
 	Requests      int
-	Bytes, Inodes uint64 // on the disk at the least
-	Exact         bool   // there was nothing to guess
+	Bytes, Inodes uint64 // on the disk, of layers that are missing
+	Exact         bool   // the size of each missing layer is known
+	Free          uint64 // on the disk, less the reserve
 	Fits          error  // nil, or why the pull would end before it fetched a layer
 	Warnings      []string
 }
@@ -33,41 +38,126 @@ type Plan struct {
 type PlannedLayer struct {
 	Descriptor ocispec.Descriptor
 	DiffID     digest.Digest
-	Present    bool // in the store
-	Cached     bool // its blob is in the cache
+	Present    bool  // in the store
+	Earlier    bool  // an image that is pulled before brings it
+	Cached     bool  // its blob is in the cache
+	Tar        int64 // bytes unpacked as a tar, of a missing layer; 0 is not known
 }
 
-// Plan says what [Pull.Run] would do, and does none of it.
-func (p *Pull) Plan(ctx context.Context) (Plan, error) {
+// Before is what is pulled before, by other plans.
+type Before struct {
+	Layers        map[digest.Digest]bool
+	Bytes, Inodes uint64
+}
+
+// Plan says what [Pull.Run] would do after what is before, and does none of it.
+func (p *Pull) Plan(ctx context.Context, before Before) (Plan, error) {
 	resolution, err := p.source.Resolve(ctx)
 	if err != nil {
 		return Plan{}, err
 	}
-	image, err := p.source.Image(ctx, resolution)
+	plan, err := p.plan(ctx, resolution, before)
 	if err != nil {
 		return Plan{}, fmt.Errorf("pull %s: %w", resolution.Reference, err)
 	}
+	return plan, nil
+}
+
+func (p *Pull) plan(ctx context.Context, resolution source.Resolution, before Before) (Plan, error) {
+	image, err := p.source.Image(ctx, resolution)
+	if err != nil {
+		return Plan{}, err
+	}
 	if err := nameable(image); err != nil {
-		return Plan{}, fmt.Errorf("pull %s: %w", resolution.Reference, err)
+		return Plan{}, err
 	}
 	missing, err := p.missing(image.Layers)
 	if err != nil {
 		return Plan{}, err
 	}
-	plan := Plan{Resolution: resolution, Warnings: image.Warnings, Exact: len(missing) == 0}
+	missing = slices.DeleteFunc(missing, func(l fetch.Layer) bool { return before.Layers[l.DiffID] })
+	plan := Plan{Resolution: resolution, Platform: image.Config.Platform, Warnings: image.Warnings}
+	tars := p.tars(ctx, missing)
+	p.count(&plan, image.Layers, missing, tars, before)
+	return plan, p.fit(&plan, missing, tars, before)
+}
+
+// fit compares what the layers take with what is free: their tars where those
+// are known, else their blobs, than which they do not become smaller.
+func (p *Pull) fit(plan *Plan, missing []fetch.Layer, tars map[digest.Digest]int64, before Before) error {
 	plan.Bytes, plan.Inodes = p.least(missing)
-	var space *overlaystore.SpaceError
-	if err := p.store.Room(plan.Bytes, plan.Inodes); errors.As(err, &space) {
-		plan.Fits = err
-	} else if err != nil {
-		return Plan{}, err
+	plan.Exact = true
+	for _, l := range missing {
+		tar := tars[l.DiffID]
+		plan.Exact = plan.Exact && tar > 0
+		plan.Bytes += uint64(max(tar-l.Descriptor.Size, 0))
 	}
-	p.count(&plan, image.Layers, missing)
-	return plan, nil
+	reserve := p.options.Limits.ReserveBytes()
+	free, err := p.store.Free()
+	if err != nil {
+		return err
+	}
+	plan.Free = free - min(free, reserve)
+	if len(missing) == 0 {
+		return nil
+	}
+	var space *overlaystore.SpaceError
+	err = p.store.Room(before.Bytes+plan.Bytes+reserve, before.Inodes+plan.Inodes)
+	if errors.As(err, &space) {
+		plan.Fits, err = err, nil
+	}
+	return err
+}
+
+// tars are the sizes of the layers' tars as far as the layers tell, by diffID:
+// of a compressed one a few bytes are asked for. Where the registry gives none
+// no more are asked for.
+func (p *Pull) tars(ctx context.Context, missing []fetch.Layer) map[digest.Digest]int64 {
+	ctx, cancel := context.WithTimeout(ctx, mostForSizes)
+	defer cancel()
+	tars := map[digest.Digest]int64{}
+	asking := true
+	for _, l := range missing {
+		var size int64
+		var err error
+		switch compression := l.Compression(); {
+		case compression == manifest.Uncompressed:
+			size = l.Descriptor.Size
+		case asking && !p.source.Has(l.Descriptor):
+			size, err = p.tar(ctx, l.Descriptor, compression)
+		}
+		if asking = asking && err == nil; size > 0 {
+			tars[l.DiffID] = size
+		}
+	}
+	return tars
+}
+
+// mostForSizes bounds how long sizes are asked for: a plan goes without.
+const mostForSizes = 20 * time.Second
+
+// tar is the size of a compressed layer's tar; 0 where the layer does not tell.
+func (p *Pull) tar(ctx context.Context, desc ocispec.Descriptor, compression manifest.Compression) (int64, error) {
+	off, n, read := max(desc.Size-tarsize.GzipTail, 0), tarsize.GzipTail, tarsize.Gzip
+	if compression == manifest.Zstd {
+		off, n, read = 0, int(min(tarsize.ZstdHead, desc.Size)), tarsize.Zstd
+	}
+	if n == 0 || desc.Size < int64(n) {
+		return 0, nil
+	}
+	part, err := p.source.Part(ctx, desc, off, n)
+	if err != nil {
+		return 0, err
+	}
+	size, ok := read(part, desc.Size)
+	if !ok {
+		return 0, nil
+	}
+	return size, nil
 }
 
 // count adds what is to be fetched.
-func (p *Pull) count(plan *Plan, layers []manifest.Layer, missing []fetch.Layer) {
+func (p *Pull) count(plan *Plan, layers []manifest.Layer, missing []fetch.Layer, tars map[digest.Digest]int64, before Before) {
 	absent := map[digest.Digest]bool{}
 	for _, l := range missing {
 		absent[l.DiffID] = true
@@ -78,9 +168,12 @@ func (p *Pull) count(plan *Plan, layers []manifest.Layer, missing []fetch.Layer)
 			continue
 		}
 		seen[l.DiffID] = true
-		planned := PlannedLayer{Descriptor: l.Descriptor, DiffID: l.DiffID, Present: !absent[l.DiffID], Cached: p.source.Has(l.Descriptor)}
+		planned := PlannedLayer{
+			Descriptor: l.Descriptor, DiffID: l.DiffID, Earlier: before.Layers[l.DiffID],
+			Present: !absent[l.DiffID] && !before.Layers[l.DiffID], Cached: p.source.Has(l.Descriptor), Tar: tars[l.DiffID],
+		}
 		plan.Layers = append(plan.Layers, planned)
-		if remote := p.source.Reference().Transport() == registry.Docker; remote && !planned.Cached && (!planned.Present || p.source.KeepsBlobs()) {
+		if remote := p.source.Reference().Transport() == registry.Docker; remote && !planned.Cached && !planned.Earlier && (!planned.Present || p.source.KeepsBlobs()) {
 			plan.Fetch += l.Descriptor.Size
 			plan.Requests += p.source.Requests(l.Descriptor)
 		}

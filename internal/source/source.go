@@ -119,6 +119,14 @@ func (s *Source) Traffic() []registry.Traffic { return s.remote.Traffic() }
 // Requests is [registry.Source.Requests].
 func (s *Source) Requests(desc ocispec.Descriptor) int { return s.remote.Requests(desc) }
 
+// Part is [registry.Source.Part], and offline an error.
+func (s *Source) Part(ctx context.Context, desc ocispec.Descriptor, off int64, n int) ([]byte, error) {
+	if s.options.Offline {
+		return nil, fmt.Errorf("%s: %w", desc.Digest, ErrOffline)
+	}
+	return s.remote.Part(ctx, desc, off, n)
+}
+
 // Offline says that no registry is asked.
 func (s *Source) Offline() bool { return s.options.Offline }
 

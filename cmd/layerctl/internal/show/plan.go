@@ -18,22 +18,40 @@ import (
 type planJSON struct {
 	Reference string          `json:"reference"`
 	Manifest  digest.Digest   `json:"manifest"`
-	Platform  string          `json:"platform,omitempty"` // of the index's entry
+	Platform  string          `json:"platform"` // of the index's entry, else of the config
 	Layers    []planLayerJSON `json:"layers"`
-	Fetch     int64           `json:"fetch"`    // bytes
-	Requests  int             `json:"requests"` // without tokens and redirects
-	Bytes     uint64          `json:"bytes"`    // on the disk, at least
-	Inodes    uint64          `json:"inodes"`   // on the disk, at least
-	Exact     bool            `json:"exact"`    // bytes and inodes are not only the least
-	Fits      bool            `json:"fits"`
-	Problem   string          `json:"problem,omitempty"` // why it does not
+	costJSON
+}
+
+// costJSON is what one image takes, or several together, each layer once.
+type costJSON struct {
+	Fetch    int64  `json:"fetch"`             // bytes
+	Requests int    `json:"requests"`          // without tokens and redirects
+	Bytes    uint64 `json:"bytes"`             // on the disk; the least where exact is false
+	Inodes   uint64 `json:"inodes"`            // on the disk, at least
+	Exact    bool   `json:"exact"`             // each layer told the size of its tar
+	Free     uint64 `json:"free"`              // on the disk, less the reserve
+	Fits     bool   `json:"fits"`              // with the images before; where exact is false it may
+	Problem  string `json:"problem,omitempty"` // why it does not
+}
+
+// planTotalJSON comes after several images.
+type planTotalJSON struct {
+	Total planSumJSON `json:"total"`
+}
+
+type planSumJSON struct {
+	Images int `json:"images"`
+	costJSON
 }
 
 type planLayerJSON struct {
 	Digest  digest.Digest `json:"digest"`
 	DiffID  digest.Digest `json:"diffID"`
 	Size    int64         `json:"size"` // compressed
+	Tar     int64         `json:"tar"`  // uncompressed, of a layer to fetch; 0 is not known
 	Present bool          `json:"present"`
+	Earlier bool          `json:"earlier"` // an image before brings it
 	Cached  bool          `json:"cached"`
 	Foreign bool          `json:"foreign"` // may be missing where its image is
 	URLs    []string      `json:"urls"`    // where else it is
@@ -44,27 +62,80 @@ func PlanJSON(w io.Writer, p layerctl.Plan) error { return terminal.WriteJSON(w,
 
 func planOf(p layerctl.Plan) planJSON {
 	out := planJSON{
-		Reference: p.Reference.String(), Manifest: p.Manifest.Digest, Layers: []planLayerJSON{},
-		Fetch: p.Fetch, Requests: p.Requests, Bytes: p.Bytes, Inodes: p.Inodes, Exact: p.Exact, Fits: p.Fits == nil,
-	}
-	if p.Manifest.Platform != nil {
-		out.Platform = platform.Format(*p.Manifest.Platform)
-	}
-	if p.Fits != nil {
-		out.Problem = p.Fits.Error()
+		Reference: p.Reference.String(), Manifest: p.Manifest.Digest, Platform: planPlatform(p),
+		Layers: []planLayerJSON{}, costJSON: costOf(p),
 	}
 	for _, l := range p.Layers {
 		out.Layers = append(out.Layers, planLayerJSON{
-			l.Descriptor.Digest, l.DiffID, l.Descriptor.Size, l.Present, l.Cached,
+			l.Descriptor.Digest, l.DiffID, l.Descriptor.Size, l.Tar, l.Present, l.Earlier, l.Cached,
 			manifest.IsForeign(l.Descriptor.MediaType), append([]string{}, l.Descriptor.URLs...),
 		})
 	}
 	return out
 }
 
+// planPlatform is what the index says, else the config.
+func planPlatform(p layerctl.Plan) string {
+	if p.Root.Digest != p.Manifest.Digest && p.Manifest.Platform != nil {
+		return platform.Format(*p.Manifest.Platform)
+	}
+	return platform.Format(p.Platform)
+}
+
+func costOf(p layerctl.Plan) costJSON {
+	c := costJSON{Fetch: p.Fetch, Requests: p.Requests, Bytes: p.Bytes, Inodes: p.Inodes, Exact: p.Exact, Free: p.Free, Fits: p.Fits == nil}
+	if p.Fits != nil {
+		c.Problem = p.Fits.Error()
+	}
+	return c
+}
+
+// total is what all images take together: each counts what those before do not
+// bring, and is judged with them.
+func total(plans []layerctl.Plan) costJSON {
+	t := costJSON{Exact: true, Fits: true}
+	for _, p := range plans {
+		c := costOf(p)
+		t.Fetch, t.Requests = t.Fetch+c.Fetch, t.Requests+c.Requests
+		t.Bytes, t.Inodes = t.Bytes+c.Bytes, t.Inodes+c.Inodes
+		t.Exact, t.Free = t.Exact && c.Exact, c.Free
+		if !c.Fits {
+			t.Fits, t.Problem = false, c.Problem
+		}
+	}
+	return t
+}
+
+// PlanTotalJSON prints what several pulls would take as one object.
+func PlanTotalJSON(w io.Writer, plans []layerctl.Plan) error {
+	return terminal.WriteJSON(w, planTotalJSON{planSumJSON{len(plans), total(plans)}})
+}
+
+// PlanTotal prints what several pulls would take.
+func PlanTotal(w io.Writer, plans []layerctl.Plan) error {
+	t := total(plans)
+	return terminal.Printf(w, "%d images in all\n%s  %s are free, without the reserve\n", len(plans), t, terminal.Bytes(int64(t.Free)))
+}
+
+// String is a line about it.
+func (c costJSON) String() string {
+	least, each, fits := "at least ", "", "may fit"
+	if c.Exact {
+		least, each, fits = "", "at least ", "fits"
+	}
+	if c.Inodes == 0 {
+		each = ""
+	}
+	if !c.Fits {
+		fits = "does not fit"
+	}
+	return fmt.Sprintf("  fetch %s in %s; disk %s%s and %s%d inodes: %s\n",
+		terminal.Bytes(c.Fetch), terminal.Count(c.Requests, "request"), least, terminal.Bytes(int64(c.Bytes)), each, c.Inodes, fits)
+}
+
 // Plan prints what a pull would do.
 func Plan(w io.Writer, p layerctl.Plan) error {
-	if err := terminal.Printf(w, "%s\n", p.Reference); err != nil {
+	if err := terminal.Printf(w, "%s  %s\n", p.Reference, planPlatform(p)); err != nil {
 		return err
 	}
 	for i, l := range p.Layers {
@@ -72,6 +143,8 @@ func Plan(w io.Writer, p layerctl.Plan) error {
 		switch {
 		case l.Present:
 			state = "in the store"
+		case l.Earlier:
+			state = "with an image before"
 		case l.Cached:
 			state = "in the cache"
 		case manifest.IsForeign(l.Descriptor.MediaType):
@@ -81,14 +154,5 @@ func Plan(w io.Writer, p layerctl.Plan) error {
 			return err
 		}
 	}
-	least := "at least "
-	if p.Exact {
-		least = ""
-	}
-	fits := "fits"
-	if p.Fits != nil {
-		fits = "does not fit"
-	}
-	return terminal.Printf(w, "  fetch %s in %s; disk %s%s and %d inodes: %s\n",
-		terminal.Bytes(p.Fetch), terminal.Count(p.Requests, "request"), least, terminal.Bytes(int64(p.Bytes)), p.Inodes, fits)
+	return terminal.Printf(w, "%s", costOf(p))
 }
