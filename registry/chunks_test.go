@@ -258,13 +258,13 @@ func TestChunksThatEndBadly(t *testing.T) {
 			}
 			h.honest(w, r)
 		}, ErrDenied, "403"},
-		{"500 for one chunk for ever", func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
+		{"503 for one chunk for ever", func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
 			if first, _ := asked(r); first == 5*testChunk {
-				status(http.StatusInternalServerError, "")(h, w, r)
+				status(http.StatusServiceUnavailable, "")(h, w, r)
 				return
 			}
 			h.honest(w, r)
-		}, ErrNetwork, "500"},
+		}, ErrNetwork, "503"},
 		{"ranges that are refused, and so is the whole", func(h *hostile, n int, w http.ResponseWriter, r *http.Request) {
 			switch _, last := asked(r); {
 			case last < 0:

@@ -101,7 +101,7 @@ func TestHeadIsACourtesy(t *testing.T) {
 
 // TestRangesAreACourtesy: what refuses a range may send the whole.
 func TestRangesAreACourtesy(t *testing.T) {
-	for _, code := range []int{400, 403, 405, 406, 412, 416, 501} {
+	for _, code := range []int{400, 403, 404, 405, 406, 412, 416, 500, 501} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
 			h := &hostile{body: noise(testSize), answer: func(h *hostile, n int, w http.ResponseWriter, r *http.Request) {
 				switch {
@@ -118,6 +118,17 @@ func TestRangesAreACourtesy(t *testing.T) {
 				t.Errorf("got %d bytes, %v", len(got), err)
 			}
 		})
+	}
+}
+
+// TestBlobByAProxy: what a proxy calls non-authoritative the digest judges.
+func TestBlobByAProxy(t *testing.T) {
+	h := &hostile{body: noise(testSize), answer: func(h *hostile, _ int, w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNonAuthoritativeInfo)
+		_, _ = w.Write(h.body)
+	}}
+	if got, err := h.fetch(t, Options{}); err != nil || !bytes.Equal(got, h.body) {
+		t.Errorf("got %d bytes, %v", len(got), err)
 	}
 }
 

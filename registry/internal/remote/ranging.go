@@ -22,6 +22,7 @@ type rangings struct {
 type ranging struct {
 	etag   string // strong, for If-Range
 	fickle bool   // its tag changes though the blob cannot
+	failed bool   // it had an error of its own when it was asked for one
 	broken bool   // it does them wrong
 }
 
@@ -47,6 +48,15 @@ func (r *rangings) ask(rt *route) (etag string, broken bool) {
 func (r *rangings) wrong(rt *route) {
 	r.at(rt).broken = true
 	r.mu.Unlock()
+}
+
+// failed takes note of an error of the host's own where a range was asked for.
+// One passes; the second is taken for its way to do ranges.
+func (r *rangings) failed(rt *route) {
+	g := r.at(rt)
+	defer r.mu.Unlock()
+	g.broken = g.broken || g.failed
+	g.failed = true
 }
 
 // whole takes note of the tag of an answer that is no part, though one was

@@ -185,10 +185,12 @@ func (s *stream) rangeRefused(rt *route, ranged bool, err error) error {
 		return err
 	}
 	switch status.Status {
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotAcceptable,
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable,
 		http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented:
 		s.known.wrong(rt)
 		return failure.New(failure.Network, "%w", errors.New(status.Error()))
+	case http.StatusInternalServerError:
+		s.known.failed(rt)
 	}
 	return err
 }
@@ -198,7 +200,8 @@ func (s *stream) accept(rt *route, resp *http.Response, ranged bool) (io.ReadClo
 	if ranged && resp.StatusCode == http.StatusPartialContent {
 		return s.acceptPart(rt, resp)
 	}
-	if resp.StatusCode != http.StatusOK {
+	// 203 is what a proxy has had in its hands; the digest tells what it is.
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNonAuthoritativeInfo {
 		return nil, failure.Final(fmt.Errorf("status %d, which was not asked for", resp.StatusCode))
 	}
 	body, decoded, err := plainBody(resp, s.desc)
