@@ -30,7 +30,8 @@ import (
 // fake is an engine in memory, with snapshots on the disk and a collector that
 // comes whenever a lease or an image goes.
 type fake struct {
-	dir     string
+	dir     string // of the socket
+	disk    string // of the snapshots
 	mounts  []*types.Mount // instead of those of new snapshots
 	plugins []*introspection.Plugin
 	// call is asked before each call with its number; an error before it acts is
@@ -93,7 +94,7 @@ type (
 // newFake serves an engine on a socket.
 func newFake(t *testing.T, dir string, rebase bool) *fake {
 	f := &fake{
-		dir: dir, snapshots: map[string]*snapshot{}, blobs: map[string]*blob{}, images: map[string]*images.Image{}, leases: map[string]*lease{},
+		dir: dir, disk: dir, snapshots: map[string]*snapshot{}, blobs: map[string]*blob{}, images: map[string]*images.Image{}, leases: map[string]*lease{},
 		call:    func(int) (error, error) { return nil, nil },
 		plugins: []*introspection.Plugin{{Type: "io.containerd.snapshotter.v1", ID: "overlayfs"}, {Type: "io.containerd.grpc.v1", ID: "cri"}},
 	}
@@ -376,7 +377,7 @@ func (f fakeSnapshots) make(ctx context.Context, key, parent string, labels map[
 		return nil, missing(parent)
 	}
 	f.serial++
-	s := &snapshot{parent: parent, labels: labels, dir: filepath.Join(f.dir, fmt.Sprint(f.serial))}
+	s := &snapshot{parent: parent, labels: labels, dir: filepath.Join(f.disk, fmt.Sprint(f.serial))}
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		return nil, err
 	}

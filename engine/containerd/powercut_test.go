@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/layerctl/layerctl/internal/disktest"
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/layertest"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// TestPowerCut cuts the power before each call of a give: what the engine was
+// told to commit is on the disk then, and the next run ends well.
+func TestPowerCut(t *testing.T) {
+	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
+		t.Run(kind[0], func(t *testing.T) {
+			disk := disktest.New(t, 320<<20, kind[0], kind[1:]...)
+			step := 9
+			if os.Getenv("LAYERCTL_FULL") == "1" {
+				step = 1
+			}
+			cuts := 0
+			for _, rebase := range []bool{true, false} {
+				for n := 1; ; n += step {
+					reached, missing := cutAt(t, disk, rebase, n, nil)
+					for _, m := range missing {
+						t.Errorf("cut before call %d: %s", n, m)
+					}
+					if !reached {
+						break
+					}
+					cuts++
+				}
+			}
+			t.Logf("%d power cuts", cuts)
+		})
+	}
+}
+
+// TestPowerCutDoesHarmWithoutSync is the control: or the other proves nothing.
+func TestPowerCutDoesHarmWithoutSync(t *testing.T) {
+	disk := disktest.New(t, 320<<20, "mkfs.ext4", "-q", "-F")
+	leaveOut := func(ctx context.Context) context.Context {
+		return durable.WithFault(ctx, func(op string) error {
+			if op == "syncfs" {
+				return durable.ErrLeaveOut
+			}
+			return nil
+		})
+	}
+	for n := 1; ; n++ {
+		reached, missing := cutAt(t, disk, false, n, leaveOut)
+		if len(missing) > 0 {
+			return
+		}
+		if !reached {
+			t.Fatal("no cut does harm")
+		}
+	}
+}
+
+// cutAt cuts the power before call n, and says whether there was one, and what
+// of the committed snapshots is not on the disk afterwards.
+func cutAt(t *testing.T, disk *disktest.FS, rebase bool, n int, with func(context.Context) context.Context) (reached bool, missing []string) {
+	t.Helper()
+	store, engine := filepath.Join(disk.Dir, "store"), filepath.Join(disk.Dir, "engine")
+	for _, dir := range []string{store, engine} {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(engine, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := overlaystore.Open(t.Context(), store, overlaystore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	img := threeLayers(t, s)
+	unix.Sync()
+	f := newFake(t, layertest.MemoryDir(t), rebase)
+	f.disk = engine
+	e := connectTo(t, f)
+	f.calls = 0
+	f.call = func(i int) (before, after error) {
+		if i == n {
+			if err := disk.Cut(); err != nil {
+				t.Error(err)
+			}
+		}
+		if i >= n {
+			return status.Error(codes.Unavailable, "the power is off"), nil
+		}
+		return nil, nil
+	}
+	ctx := t.Context()
+	if with != nil {
+		ctx = with(ctx)
+	}
+	_, err = e.Give(ctx, s, img, GiveOptions{})
+	reached = f.calls >= n
+	if reached == (err == nil) {
+		t.Errorf("cut before call %d: %v", n, err)
+	}
+	s.Close()
+	if !reached {
+		return false, nil
+	}
+	disk.Reboot()
+	f.call = func(int) (error, error) { return nil, nil }
+	if s, err = overlaystore.Open(t.Context(), store, overlaystore.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	missing = f.missing(t, s, img)
+	if _, err := e.Give(t.Context(), s, img, GiveOptions{}); err != nil {
+		t.Errorf("cut before call %d: the next run: %v", n, err)
+	}
+	if missing == nil {
+		missing = f.missing(t, s, img)
+	}
+	f.check(t, "the next run")
+	return true, missing
+}
+
+// missing are the files of committed snapshots that are not those of their
+// layers.
+func (f *fake) missing(t *testing.T, s *overlaystore.Store, img Image) (list []string) {
+	t.Helper()
+	for i, chain := range chainIDs(img.Layers) {
+		got := f.snapshots[chain.String()]
+		if got == nil {
+			continue
+		}
+		from := filepath.Join(s.Path(), "layers", img.Layers[i].Encoded(), "fs")
+		err := filepath.WalkDir(from, func(at string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			p, _ := filepath.Rel(from, at)
+			want, err := os.Lstat(at)
+			if err != nil {
+				return err
+			}
+			have, err := os.Lstat(filepath.Join(got.dir, p))
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				list = append(list, fmt.Sprintf("layer %d: %s is missing", i, p))
+			case err != nil:
+				return err
+			case !d.IsDir() && !os.SameFile(want, have):
+				list = append(list, fmt.Sprintf("layer %d: %s is another file", i, p))
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return list
+}
