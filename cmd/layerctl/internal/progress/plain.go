@@ -102,7 +102,9 @@ func (p *plain) Failed(int, string) {
 func (p *plain) Summary() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.console.Say("%s", p.pull.summary())
+	if p.pull.worthSumming() {
+		p.console.Say("%s", p.pull.summary())
+	}
 }
 
 // tellTraffic is one line for a person.

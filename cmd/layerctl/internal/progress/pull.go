@@ -153,6 +153,10 @@ func (i *image) outage() (last outage, any bool) {
 	return last, any
 }
 
+// worthSumming says that there is more to tell than one failure, which tells of
+// itself.
+func (p *pull) worthSumming() bool { return p.images > 1 || p.images == 1 && p.failed == 0 }
+
 // summary is what a pull of images did: "pulled 3 images: 120.7 MB in 41 s, 2
 // layers were there".
 func (p *pull) summary() string {

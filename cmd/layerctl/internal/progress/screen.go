@@ -172,5 +172,7 @@ func (s *screen) Failed(int, string) {
 func (s *screen) Summary() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.console.Say("%s", s.pull.summary())
+	if s.pull.worthSumming() {
+		s.console.Say("%s", s.pull.summary())
+	}
 }
