@@ -61,8 +61,8 @@ func (c *Client) repairLayer(ctx context.Context, store *overlaystore.Store, ima
 		if !slices.Contains(img.Layers, diffID) {
 			continue
 		}
-		for _, ref := range img.Refs {
-			err := c.refetch(ctx, store, img, ref, diffID, number, of)
+		for _, name := range img.Names {
+			err := c.refetch(ctx, store, img, name, diffID, number, of)
 			if err == nil {
 				return nil
 			}
@@ -75,10 +75,10 @@ func (c *Client) repairLayer(ctx context.Context, store *overlaystore.Store, ima
 	return errors.Join(errs...)
 }
 
-// refetch brings one layer of a stored image again, from ref.
-func (c *Client) refetch(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, ref string, diffID digest.Digest, number, of int) error {
-	c = c.For(platform.Format(img.Platform))
-	return c.with(ctx, ref, func(s *source.Source) error {
+// refetch brings one layer of a stored image again, from what it is called.
+func (c *Client) refetch(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, name overlaystore.Name, diffID digest.Digest, number, of int) error {
+	c = c.For(platform.Format(name.Platform))
+	return c.with(ctx, name.Ref, func(s *source.Source) error {
 		paths := unpack.NewPaths(c.options.Memory, c.options.Windows)
 		defer paths.Release()
 		return c.pull(store, s, paths).Refetch(ctx, img, diffID, number, of)
