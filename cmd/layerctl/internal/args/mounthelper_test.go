@@ -10,18 +10,18 @@ import (
 
 func TestMountHelperArgs(t *testing.T) {
 	for _, c := range []struct{ args, want, err string }{
-		{"alpine /mnt", "mount --once -- alpine /mnt", ""},
-		{"alpine /mnt -o rw", "mount --once -- alpine /mnt", ""},
-		{"alpine /mnt -o ro,noexec,nosuid,nodev,nofail,_netdev,user,x-systemd.requires-mounts-for=/a,X-mount.mkdir,comment=c,defaults", "mount --once --option noexec --option nosuid --option nodev -- alpine /mnt", ""},
-		{"alpine /mnt -o rw,store=/a%20b%2Cc%22%25", `--store /a_b,c"% mount --once -- alpine /mnt`, ""},
-		{"alpine /mnt -fnv -o metacopy=on -t layerctl.x", "mount --once --option metacopy=on --print --verbose -- alpine /mnt", ""},
-		{"-o upper=/u,volatile alpine -ordonly=1 /mnt -s -owork=/w", "mount --once --volatile --upper /u --work /w -- alpine /mnt", ""},
-		{"alpine /mnt -o idmap=0:1:2,idmap=5:6:7", "mount --once --idmap 0:1:2,5:6:7 -- alpine /mnt", ""},
-		{"alpine /mnt -o bogus", "mount --once --option bogus -- alpine /mnt", ""}, // refused by mount
-		{"alpine /mnt -s -o bogus", "mount --once -- alpine /mnt", ""},
+		{"alpine /mnt", "mount --once --stack -- alpine /mnt", ""},
+		{"alpine /mnt -o rw", "mount --once --stack -- alpine /mnt", ""},
+		{"alpine /mnt -o ro,noexec,nosuid,nodev,nofail,_netdev,user,x-systemd.requires-mounts-for=/a,X-mount.mkdir,comment=c,defaults", "mount --once --stack --option noexec --option nosuid --option nodev -- alpine /mnt", ""},
+		{"alpine /mnt -o rw,store=/a%20b%2Cc%22%25", `--store /a_b,c"% mount --once --stack -- alpine /mnt`, ""},
+		{"alpine /mnt -fnv -o metacopy=on -t layerctl.x", "mount --once --stack --option metacopy=on --print --verbose -- alpine /mnt", ""},
+		{"-o upper=/u,volatile alpine -ordonly=1 /mnt -s -owork=/w", "mount --once --stack --volatile --upper /u --work /w -- alpine /mnt", ""},
+		{"alpine /mnt -o idmap=0:1:2,idmap=5:6:7", "mount --once --stack --idmap 0:1:2,5:6:7 -- alpine /mnt", ""},
+		{"alpine /mnt -o bogus", "mount --once --stack --option bogus -- alpine /mnt", ""}, // refused by mount
+		{"alpine /mnt -s -o bogus", "mount --once --stack -- alpine /mnt", ""},
 		{"alpine /mnt -o ro,upper=/u,work=/w", "", "exclude each other"},
 		{"alpine /mnt -r -o upper=/u,work=/w", "", "exclude each other"},
-		{"alpine /mnt -o store=/s,platform=linux/arm%2Fv7", `--store /s --platform linux/arm/v7 mount --once -- alpine /mnt`, ""},
+		{"alpine /mnt -o store=/s,platform=linux/arm%2Fv7", `--store /s --platform linux/arm/v7 mount --once --stack -- alpine /mnt`, ""},
 		{"alpine /mnt -o platform=%zz", "", "invalid URL escape"},
 		{"alpine /mnt -o store=relative", "", "no absolute path"},
 		{"alpine /mnt -o store=/%zz", "", "no absolute path"},
