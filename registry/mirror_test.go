@@ -4,6 +4,7 @@ package registry
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // mirrored are options by which host has mirrors, given as the body of its
@@ -121,6 +124,34 @@ func TestMirrorThatSendsOtherBytes(t *testing.T) {
 	}
 	if len(bad.asked()) == 0 {
 		t.Error("the mirror was not asked")
+	}
+}
+
+// A mirror that sends bytes of the right number does not keep a config or a
+// layer from coming: who reads once more gets them from another host.
+func TestMirrorThatSendsAsManyOtherBytes(t *testing.T) {
+	layer, body := helloLayer(t)
+	config := ocispec.Descriptor{Digest: layer.Digest, Size: layer.Size} // any blob is one here
+	for name, read := range map[string]func(*Source) ([]byte, error){
+		"config": func(src *Source) ([]byte, error) { return src.Config(t.Context(), config) },
+		"layer": func(src *Source) ([]byte, error) {
+			if _, err := readAll(t.Context(), src, layer); !errors.Is(err, ErrMismatch) {
+				t.Errorf("the first time: %v", err)
+			}
+			return readAll(t.Context(), src, layer)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := serve(t, answer(200, nil, strings.Repeat("x", len(body))))
+			origin := serve(t, nil)
+			src := open(t, New(mirrored(t, origin.host, mirrors(bad))), origin.host+"/library/hello@"+origin.top.String())
+			if got, err := read(src); err != nil || !bytes.Equal(got, body) {
+				t.Errorf("got %d bytes, %v", len(got), err)
+			}
+			if n := len(bad.asked()); n != 1 {
+				t.Errorf("the mirror was asked %d times", n)
+			}
+		})
 	}
 }
 

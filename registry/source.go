@@ -150,7 +150,16 @@ func embedded(desc ocispec.Descriptor) bool {
 	return len(desc.Data) > 0 && int64(len(desc.Data)) == desc.Size && desc.Digest.Algorithm().FromBytes(desc.Data) == desc.Digest
 }
 
-func (s *Source) readBlob(ctx context.Context, desc ocispec.Descriptor) (raw []byte, err error) {
+// readBlob reads once more what came damaged: then another host is asked first.
+func (s *Source) readBlob(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	raw, err := s.readOnce(ctx, desc)
+	if errors.Is(err, ErrMismatch) {
+		raw, err = s.readOnce(ctx, desc)
+	}
+	return raw, err
+}
+
+func (s *Source) readOnce(ctx context.Context, desc ocispec.Descriptor) (raw []byte, err error) {
 	b, err := s.from().Blob(ctx, desc)
 	if err != nil {
 		return nil, err

@@ -41,6 +41,8 @@ type Repository struct {
 	sent   *ledger
 	// chunked are the digests of the blobs that were asked for in chunks.
 	chunked sync.Map
+	// lied are the hosts that sent other bytes than a digest's.
+	lied sync.Map
 }
 
 // Close has nothing to release: connections are the client's.
@@ -54,15 +56,18 @@ func (r *Repository) wanted() string {
 	return r.name.Tag
 }
 
-// able are the routes for a question by digest, or by tag.
+// able are the routes for a question by digest, or by tag. By digest those come
+// last that sent other bytes before.
 func (r *Repository) able(byDigest bool) []*route {
-	var able []*route
+	var able, last []*route
 	for _, rt := range r.routes {
-		if rt.pull && byDigest || rt.resolve && !byDigest {
+		if _, lied := r.lied.Load(rt.peer.host); lied && rt.pull && byDigest {
+			last = append(last, rt)
+		} else if rt.pull && byDigest || rt.resolve && !byDigest {
 			able = append(able, rt)
 		}
 	}
-	return able
+	return append(able, last...)
 }
 
 // try asks one route after the other until ask succeeds.

@@ -63,11 +63,21 @@ func (r *Repository) Blob(ctx context.Context, desc ocispec.Descriptor) (*conten
 	}
 	if s.chunk {
 		c := startChunks(ctx, s)
-		v.Attach(c, c.from)
+		v.Attach(c, r.noted(c.from))
 	} else {
-		v.Attach(s, func() (string, bool) { return s.from.peer.host, s.responses > 1 })
+		v.Attach(s, r.noted(func() (string, bool) { return s.from.peer.host, s.responses > 1 }))
 	}
 	return v, nil
+}
+
+// noted remembers who sent bytes that are not a digest's, when a reader asks from
+// for it.
+func (r *Repository) noted(from func() (host string, resumed bool)) func() (string, bool) {
+	return func() (string, bool) {
+		host, resumed := from()
+		r.lied.Store(host, true)
+		return host, resumed
+	}
 }
 
 // stream is one of the whole blob, not connected yet.
