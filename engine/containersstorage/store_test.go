@@ -629,6 +629,42 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestBothLocksOrNone: engines take the one lock while they hold the other, in
+// both orders, so nobody may hold one and wait.
+func TestBothLocksOrNone(t *testing.T) {
+	layertest.NeedsRoot(t, "to own the store")
+	to := openTo(t, layertest.MemoryDir(t), Options{})
+	paths := []string{imagesDir + "/" + imagesLock, layersDir + "/" + layersLock}
+	open := func(path string) *os.File {
+		f, err := os.OpenFile(filepath.Join(to.path, path), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	for i := range paths {
+		held, other := open(paths[i]), open(paths[1-i])
+		if locked, err := setLock(held, unix.F_RDLCK); err != nil || !locked {
+			t.Fatal(locked, err)
+		}
+		if locked, err := lockBoth(open(paths[0]), open(paths[1])); err != nil || locked {
+			t.Errorf("both locked %v, error %v, while %s is held", locked, err, paths[i])
+		}
+		if locked, err := setLock(other, unix.F_RDLCK); err != nil || !locked {
+			t.Errorf("who holds %s gets %s: %v, error %v", paths[i], paths[1-i], locked, err)
+		}
+		held.Close()
+		other.Close()
+		both := []*os.File{open(paths[0]), open(paths[1])}
+		if locked, err := lockBoth(both[0], both[1]); err != nil || !locked {
+			t.Errorf("both locked %v, error %v, while nobody holds any", locked, err)
+		}
+		both[0].Close()
+		both[1].Close()
+	}
+}
+
 // TestEnginesLocks: while an engine reads a list nobody changes it.
 func TestEnginesLocks(t *testing.T) {
 	dir := layertest.MemoryDir(t)
