@@ -163,8 +163,6 @@ func TestParseImageRefuses(t *testing.T) {
 		{"a config of unknown type", withConfig(desc("application/vnd.acme.rocket.config", digestA, 7)), ErrUnsupported, `artifact ("application/vnd.acme.rocket.config")`},
 		{"an index", indexOf(), ErrMalformed, "is an index"},
 		{"embedded data that is the blob", imageOf(desc(gzip, digest.FromString("data").String(), 4, `,"data":"ZGF0YQ=="`)), nil, ""},
-		{"embedded data that is something else", imageOf(desc(gzip, digest.FromString("date").String(), 4, `,"data":"ZGF0YQ=="`)), ErrMalformed, "embedded data"},
-		{"embedded data of another size", imageOf(desc(gzip, digest.FromString("data").String(), 5, `,"data":"ZGF0YQ=="`)), ErrMalformed, "embedded data"},
 		{"embedded data under sha512", imageOf(desc(gzip, digest.SHA512.FromString("data").String(), 4, `,"data":"ZGF0YQ=="`)), nil, ""},
 	}
 	for _, tt := range tests {
@@ -257,6 +255,24 @@ func TestSizeSaturates(t *testing.T) {
 	}
 	if m, err = ParseImage([]byte(imageOf(layer(digestB, 7), layer(digestB, 7))), ""); err != nil || m.Size() != 7 {
 		t.Errorf("a repeated layer: got %d, %v", m.Size(), err)
+	}
+}
+
+// Data is used where it is what the descriptor says, and else not there.
+func TestEmbeddedData(t *testing.T) {
+	right := digest.FromString("data")
+	for name, c := range map[string]struct {
+		digest digest.Digest
+		size   int
+		kept   bool
+	}{
+		"the blob": {right, 4, true}, "of sha512": {digest.SHA512.FromString("data"), 4, true},
+		"something else": {digest.FromString("date"), 4, false}, "of another size": {right, 5, false},
+	} {
+		m, err := ParseImage([]byte(imageOf(desc(ocispec.MediaTypeImageLayerGzip, c.digest.String(), c.size, `,"data":"ZGF0YQ=="`))), "")
+		if err != nil || (string(m.Layers[0].Data) == "data") != c.kept || !c.kept && m.Layers[0].Data != nil {
+			t.Errorf("%s: got %+v, %v", name, m, err)
+		}
 	}
 }
 
