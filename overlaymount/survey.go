@@ -45,7 +45,7 @@ type feature struct{ option, since, use string }
 func features() []feature {
 	return []feature{
 		{"userxattr", "5.11", "mounts in a user namespace"},
-		{"volatile", "5.10", "mount --volatile"},
+		{"volatile", "5.10", "writable mounts that a crash may lose"},
 		{"metacopy=on", "4.19", "-o metacopy=on"},
 		{"redirect_dir=on", "4.10", "-o redirect_dir=on"},
 		{"index=on", "4.13", "-o index=on"},
@@ -138,14 +138,14 @@ func surveyFilesystem(ctx context.Context, near string, store bool) []Check {
 		return []Check{{Name: "store filesystem", Value: err.Error()}}
 	}
 	value := fmt.Sprintf("%s at %q, %d MiB free", filesystemName(int64(uint32(st.Type))), near, st.Bavail*uint64(st.Bsize)>>20)
-	list := []Check{{Name: "store filesystem", OK: st.Flags&unix.ST_RDONLY == 0, Value: value, Hint: "it is mounted read-only; choose another place with --store"}}
+	list := []Check{{Name: "store filesystem", OK: st.Flags&unix.ST_RDONLY == 0, Value: value, Hint: "it is mounted read-only: the store has to be elsewhere"}}
 	// btrfs counts no inodes.
 	if st.Files > 0 {
 		list = append(list, Check{Name: "store inodes", OK: st.Ffree > 100_000, Value: fmt.Sprint(st.Ffree, " free"), Hint: "an image has tens of thousands of files; make room"})
 	}
 	form, err := surveyForm(ctx, near, store)
 	if err != nil {
-		hint := "choose another place with --store: ext4, xfs or btrfs that you may write to"
+		hint := "the store has to be elsewhere: on ext4, xfs or btrfs that you may write to"
 		return append(list, Check{Name: "store form", Value: err.Error(), Hint: hint})
 	}
 	return append(list,
@@ -172,7 +172,7 @@ func surveyForm(ctx context.Context, near string, store bool) (layer.Form, error
 
 // surveyIDMap tries an id-mapped mount of the store's filesystem.
 func surveyIDMap(near string) Check {
-	check := Check{Name: "id-mapped layers", OK: true, Value: "for mount --idmap"}
+	check := Check{Name: "id-mapped layers", OK: true, Value: "for mounts with an id map"}
 	dir, err := durable.OpenDir(near)
 	if err == nil {
 		defer dir.Close()

@@ -118,7 +118,7 @@ func (d *detection) host64(wide ocispec.Platform, level string, narrow ocispec.P
 	h := Host{Platform: wide}
 	switch {
 	case d.in.Userland == Userland32:
-		d.fact("system", "32 bit", "--userland")
+		d.fact("system", "32 bit", "the caller")
 		h = Host{Platform: narrow, Why: "32-bit images only were asked for"}
 		if !runs {
 			h.Warning = "32-bit images were asked for, but of this machine: " + why
@@ -126,7 +126,7 @@ func (d *detection) host64(wide ocispec.Platform, level string, narrow ocispec.P
 	case !runs:
 		h.Why = why
 	case d.in.Userland == Userland64:
-		d.fact("system", "64 bit", "--userland")
+		d.fact("system", "64 bit", "the caller")
 		h.Other = &narrow
 	case d.userland() == 32:
 		h = Host{Platform: narrow, Other: &wide}

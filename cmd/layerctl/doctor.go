@@ -35,7 +35,7 @@ func runDoctor(c *cli.Context) error {
 		return err
 	}
 	d := &show.Diagnosis{Version: setup.Version(), Store: store}
-	d.Add("mount", overlaymount.Survey(c.Context, store)...)
+	d.Add("mount", surveyMounts(c, store)...)
 	_, missing := os.Stat(helperPath)
 	d.Add("mount", overlaymount.Check{Name: args.HelperName, OK: missing == nil, Value: helperPath, Hint: "only needed for lines of fstab with more than about 120 layers: ln -s " + ownPath() + " " + helperPath})
 	d.Add("rootless", host.Rootless()...)
@@ -47,6 +47,18 @@ func runDoctor(c *cli.Context) error {
 		return d.JSON(c.App.Writer)
 	}
 	return d.Text(c.App.Writer)
+}
+
+// surveyMounts says beside a place that cannot hold a store which flag names
+// another.
+func surveyMounts(c *cli.Context, store string) []overlaymount.Check {
+	list := overlaymount.Survey(c.Context, store)
+	for i, check := range list {
+		if place := check.Name == "store filesystem" || check.Name == "store form"; place && !check.OK && check.Hint != "" {
+			list[i].Hint += " (--store)"
+		}
+	}
+	return list
 }
 
 func surveyPlatform(c *cli.Context) []overlaymount.Check {
