@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"math"
 	"os"
 
 	"github.com/layerctl/layerctl/internal/fsat"
@@ -231,12 +230,8 @@ func (d Kernel) StoredTime(fd int, mtime unix.Timespec) (unix.Timespec, error) {
 }
 
 func (d Kernel) Free(fd int) (int64, error) {
-	var fs unix.Statfs_t
-	if err := again(func() error { return unix.Fstatfs(fd, &fs) }); err != nil {
-		return 0, err
-	}
-	size := uint64(max(fs.Bsize, 1))
-	return int64(min(fs.Bavail, math.MaxInt64/size) * size), nil
+	space, err := fsat.Free(fd)
+	return space.Bytes, err
 }
 
 // RemoveAll removes the directory name of dir.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/inflate"
+	"github.com/layerctl/layerctl/internal/layertar"
 )
 
 // compression is one way in which a blob holds its tar.
@@ -104,7 +105,7 @@ func byMediaType(mediaType string) (c compression, known bool) {
 // but a checksum of its first header.
 func byMagic(b []byte) (compression, error) {
 	switch {
-	case looksLikeTar(b):
+	case layertar.Begins(b):
 		return uncompressed, nil
 	case bytes.HasPrefix(b, []byte{0x1f, 0x8b}):
 		return gzipped, nil
@@ -120,26 +121,3 @@ func byMagic(b []byte) (compression, error) {
 
 // isZstd knows a frame and the 16 skippable frames of RFC 8878.
 func isZstd(magic uint32) bool { return magic == 0xfd2fb528 || magic&^0xf == 0x184d2a50 }
-
-func looksLikeTar(b []byte) bool {
-	if len(bytes.Trim(b, "\x00")) == 0 {
-		return true
-	}
-	if len(b) < 512 {
-		return false
-	}
-	var sum, want int
-	for i, c := range b[:512] {
-		if 148 <= i && i < 156 {
-			c = ' '
-		}
-		sum += int(c)
-	}
-	for _, c := range bytes.Trim(b[148:156], " \x00") {
-		if c < '0' || c > '7' {
-			return false
-		}
-		want = want<<3 | int(c-'0')
-	}
-	return sum == want
-}

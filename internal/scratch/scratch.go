@@ -11,6 +11,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/fsat"
 )
 
 // Dir is where large files belong that nobody keeps: $TMPDIR, else /var/tmp,
@@ -48,9 +50,9 @@ func Open(dir string) (*os.File, error) {
 // Free is how many bytes an ordinary user can still write to the filesystem
 // that a file is on.
 func Free(f *os.File) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+	space, err := fsat.Free(int(f.Fd()))
+	if err != nil {
 		return 0, &os.PathError{Op: "statfs", Path: f.Name(), Err: err}
 	}
-	return int64(min(st.Bavail, 1<<40)) * int64(st.Bsize), nil
+	return space.Bytes, nil
 }

@@ -8,16 +8,18 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/fsat"
 )
 
 // Free is what the filesystem of root has free for the caller. Filesystems
 // without a fixed number of inodes are not limited.
 func Free(root *os.File) (bytes, inodes uint64, limited bool, err error) {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(root.Fd()), &st); err != nil {
+	space, err := fsat.Free(int(root.Fd()))
+	if err != nil {
 		return 0, 0, false, fmt.Errorf("ask for the free space of %s: %w", root.Name(), err)
 	}
-	return st.Bavail * uint64(st.Bsize), st.Ffree, st.Files > 0, nil
+	return uint64(space.Bytes), space.Inodes, space.Limited, nil
 }
 
 // nearlyFull is what a filesystem can still have free while it refuses a
