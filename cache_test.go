@@ -232,3 +232,35 @@ func TestPruneCacheBesideAPull(t *testing.T) {
 		t.Errorf("offline: %d fetched, %v", got.Fetched, err)
 	}
 }
+
+// A reference that moved on for one platform names an older image for another:
+// what the cache has of that stays, so that it can be bundled offline.
+func TestPruneCacheKeepsAnOlderImageOfAnotherPlatform(t *testing.T) {
+	s := newCached(t, Options{})
+	s.pull(t, s.ref)
+	newer := s.layout.Index(s.inspected.image(linuxAMD64))
+	s.layout.Tag(newer, "newer")
+	s.AddLayout(s.layout.Dir, "other")
+	s.Add(ocispec.MediaTypeImageIndex, readFile(t, s.layout.Path(newer.Digest)), "latest")
+	if _, err := s.client.For("linux/amd64").Pull(t.Context(), s.store, s.ref); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := PruneCache(t.Context(), s.store, s.kept, overlaystore.PruneOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for p, image := range map[string]string{"linux/arm/v7": s.image.Digest.String(), "linux/amd64": ""} {
+		ref := s.ref
+		if image != "" {
+			ref = s.Host + "/image@" + image
+		}
+		if _, err := s.offline().For(p).Config(t.Context(), ref); err != nil {
+			t.Errorf("offline, the config for %s: %v", p, err)
+		}
+	}
+	if err := s.store.Remove(t.Context(), s.Host+"/image:latest", s.image.Digest); err != nil {
+		t.Fatal(err)
+	}
+	if gone, err := PruneCache(t.Context(), s.store, s.kept, overlaystore.PruneOptions{}); err != nil || len(gone.Blobs) < 2 {
+		t.Errorf("without its name %d blobs of it went, %v", len(gone.Blobs), err)
+	}
+}

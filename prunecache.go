@@ -27,8 +27,8 @@ type PrunedBlobs struct {
 }
 
 // PruneCache removes from a cache what no image of the store needs: the names
-// that are no reference in the store, and all blobs that no name that is left
-// leads to. Names that other programs gave stay. Of o, DryRun and OlderThan
+// that are no reference in the store, and all blobs that neither a name that is
+// left nor an image that has one leads to. Names that other programs gave stay. Of o, DryRun and OlderThan
 // count. While anything is being pulled through the cache all of it stays.
 func PruneCache(ctx context.Context, store *overlaystore.Store, c *cache.Cache, o overlaystore.PruneOptions) (_ PrunedBlobs, err error) {
 	release, err := c.TryAlone(ctx)
@@ -103,6 +103,21 @@ func (p *cachePruner) names(ctx context.Context, store *overlaystore.Store) erro
 		}
 		if err := p.follow(ctx, desc); err != nil {
 			return fmt.Errorf("follow %.200q in the cache: %w", name, err)
+		}
+	}
+	return p.images(ctx, images)
+}
+
+// images keeps what the cache has of the images themselves: where a reference
+// names several, each for a platform, it may have moved on since.
+func (p *cachePruner) images(ctx context.Context, images []overlaystore.Image) error {
+	for _, i := range images {
+		desc, err := p.cache.Find(i.Manifest)
+		if err != nil || len(i.Refs) == 0 {
+			continue
+		}
+		if err := p.follow(ctx, desc); err != nil {
+			return fmt.Errorf("follow %s in the cache: %w", i.Manifest, err)
 		}
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
 )
 
 func bundleCommand() *cli.Command {
@@ -90,9 +91,16 @@ func runBundle(c *cli.Context) (err error) {
 	return nil
 }
 
-// imageConfig reads the config of a stored image from where it came.
+// imageConfig reads the config of a stored image from where it came: by the
+// image's digest, which the cache mostly has, else by what ref names now.
 func imageConfig(c *cli.Context, ref string, image overlaystore.Image) (config []byte, err error) {
 	err = setup.WithClient(c, []string{ref}, func(l *layerctl.Client) (err error) {
+		if parsed, err := registry.Parse(ref); err == nil && parsed.Transport() == registry.Docker {
+			config, err = l.Config(c.Context, parsed.WithDigest(image.Manifest).String())
+			if err == nil {
+				return nil
+			}
+		}
 		config, err = l.Config(c.Context, ref)
 		return err
 	})
