@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/storageconf"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -101,6 +103,25 @@ func userOutside() (int, error) {
 		return 0, fmt.Errorf("read /proc/self/uid_map: %q says nothing of root", raw)
 	}
 	return outside, nil
+}
+
+// surveyStorage says what podman and its kin read beside their own store. It is
+// false where there is no trace of them.
+func surveyStorage() (overlaymount.Check, bool) {
+	found := overlaymount.Check{Name: given.ContainersStorage, OK: true}
+	conf, err := storageconf.Read(storageconf.Options{Getenv: os.Getenv, UID: os.Geteuid()})
+	if err != nil {
+		found.OK, found.Hint = false, err.Error()
+		return found, true
+	}
+	used := slices.ContainsFunc(conf.GraphRoots, func(root string) bool {
+		_, err := os.Stat(root)
+		return err == nil
+	})
+	if found.Value = strings.Join(conf.ImageStores, ", "); found.Value == "" {
+		found.Value = conf.File + " names no image store; --into containers-storage says what it needs"
+	}
+	return found, used || conf.Exists
 }
 
 // Close closes the store.

@@ -35,6 +35,9 @@ func Survey(ctx context.Context) []overlaymount.Check {
 		}
 		list = append(list, found)
 	}
+	if found, is := surveyStorage(); is {
+		list = append(list, found)
+	}
 	if len(list) == 0 {
 		list = append(list, overlaymount.Check{Name: "containerd, k3s, docker", Value: "none is running", Hint: "only needed for --into"})
 	}
