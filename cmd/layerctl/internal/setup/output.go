@@ -67,9 +67,8 @@ func writeStream(w io.Writer, write func(io.Writer) error) error {
 	return b.Flush()
 }
 
-// writeFile writes a file beside the one that is wanted and gives it that
-// name when it is whole. A symbolic link stays one, and somebody else's is not
-// followed.
+// writeFile gives the file that is wanted its name when it is whole. A symbolic
+// link stays one, and somebody else's is not followed.
 func writeFile(c *cli.Context, path string, write func(io.Writer) error) (err error) {
 	dir, name, err := fsat.FindPlace(path)
 	if err != nil {
@@ -77,7 +76,7 @@ func writeFile(c *cli.Context, path string, write func(io.Writer) error) (err er
 	}
 	defer func() { err = Closing(err, dir) }()
 	temp := fmt.Sprintf(".%.100s.%s.part", name, rand.Text()[:8])
-	f, err := fsat.Create(dir, temp, 0o666)
+	f, named, err := createOutput(dir, temp, path)
 	var refused *fs.PathError
 	if errors.As(err, &refused) {
 		refused.Path = path // who wrote it knows no other
@@ -87,7 +86,7 @@ func writeFile(c *cli.Context, path string, write func(io.Writer) error) (err er
 	}
 	at := int(dir.Fd())
 	defer func() {
-		if err != nil {
+		if err != nil && named {
 			err = errors.Join(err, unix.Unlinkat(at, temp, 0))
 		}
 	}()
@@ -95,11 +94,32 @@ func writeFile(c *cli.Context, path string, write func(io.Writer) error) (err er
 	if err == nil && !c.Bool("no-sync") {
 		err = f.Sync()
 	}
+	if err == nil && !named {
+		err = unix.Linkat(unix.AT_FDCWD, procName(int(f.Fd())), at, temp, unix.AT_SYMLINK_FOLLOW)
+		named = err == nil
+	}
 	if err = Closing(err, f); err != nil {
 		return err
 	}
 	if err := unix.Renameat(at, temp, at, name); err != nil {
-		return &os.LinkError{Op: "rename", Old: f.Name(), New: path, Err: err}
+		return &os.LinkError{Op: "rename", Old: temp, New: path, Err: err}
 	}
 	return nil
 }
+
+// createOutput makes a file in dir that is gone when this process is; path is
+// what messages call it. Where the filesystem makes no such files, or /proc is
+// missing by which they get a name, it is called temp already.
+func createOutput(dir *os.File, temp, path string) (f *os.File, named bool, err error) {
+	fd, err := unix.Openat(int(dir.Fd()), ".", unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o666)
+	if err == nil && unix.Access(procName(fd), unix.F_OK) == nil {
+		return os.NewFile(uintptr(fd), path), false, nil
+	}
+	if err == nil {
+		_ = unix.Close(fd) // nothing was written
+	}
+	f, err = fsat.Create(dir, temp, 0o666)
+	return f, true, err
+}
+
+func procName(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
