@@ -11,6 +11,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"math/rand/v2"
+	"os"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -44,6 +45,15 @@ func Symlink(name, target string) Entry {
 // Hardlink is another name for target.
 func Hardlink(name, target string) Entry {
 	return Entry{Header: tar.Header{Name: name, Typeflag: tar.TypeLink, Linkname: target}}
+}
+
+// TarDir packs what is in a directory, as "tar -C dir -cf file ." does.
+func TarDir(dir string) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	must(w.AddFS(os.DirFS(dir)))
+	must(w.Close())
+	return b.Bytes()
 }
 
 // Tar writes the entries as one tar stream with its end marker.

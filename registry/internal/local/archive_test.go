@@ -3,7 +3,6 @@
 package local
 
 import (
-	"archive/tar"
 	"bytes"
 	"errors"
 	"io"
@@ -19,19 +18,10 @@ import (
 // hello is the test image of the repository.
 const hello = "../../../testdata/images/hello"
 
-// archiveOf packs a directory as "tar -C dir -cf file ." would, names with
-// their "./" included.
+// archiveOf packs a layout into a file.
 func archiveOf(t *testing.T, dir string) string {
 	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	if err := w.AddFS(os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return writeFile(t, "image.tar", b.Bytes())
+	return writeFile(t, "image.tar", imagetest.TarDir(dir))
 }
 
 func writeFile(t *testing.T, name string, b []byte) string {
