@@ -147,8 +147,8 @@ func (c *Client) Resolve(ctx context.Context, ref string) (Resolution, error) {
 	return Resolution(r), err
 }
 
-// open opens ref. Who is done with it without an error has it keep what it
-// has read.
+// open opens ref. A caller that ends without an error calls Keep, and the cache
+// takes what was read.
 func (c *Client) open(ctx context.Context, ref string) (*source.Source, error) {
 	parsed, err := registry.Parse(ref)
 	if err != nil {

@@ -28,8 +28,7 @@ func (c *Cache) Has(desc ocispec.Descriptor) bool {
 	return f.Close() == nil
 }
 
-// Find is the descriptor of a blob of which only the digest is known, without a
-// media type; [ErrMiss] if it is not there.
+// Find is the descriptor of a blob by its digest alone, without a media type; [ErrMiss] if it is not there.
 func (c *Cache) Find(d digest.Digest) (ocispec.Descriptor, error) {
 	desc := ocispec.Descriptor{Digest: d}
 	dir, name, err := c.place(desc)

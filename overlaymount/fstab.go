@@ -124,7 +124,8 @@ func (m *Mount) fitsFSTab() error {
 	return nil
 }
 
-// takesLowerOneByOne asks the kernel for lowerdir+. Who may not ask is told yes.
+// takesLowerOneByOne asks the kernel for lowerdir+. It says yes to a
+// process that may not ask.
 func takesLowerOneByOne() bool {
 	c, err := mounts.OpenContext("overlay")
 	if err != nil {

@@ -11,7 +11,7 @@
 //	m, err := s.Assemble(ctx, img, overlaystore.MountOptions{})
 //	line, err := m.Line("/mnt")
 //
-// Who brings an image takes a [Store.Lease] on all its layers, fills each that
+// A caller that brings an image takes a [Store.Lease] on all its layers, fills each that
 // is missing in a [Staging], makes them visible together with [Store.Commit],
 // and then the image with [Store.PutImage] and [Store.Tag].
 //

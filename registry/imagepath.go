@@ -12,9 +12,9 @@ import (
 // reference; found is false where there is no PATH.
 //
 // In a Docker reference no other ":/" can be. The path of a layout or an
-// archive may hold some: the first one counts in front of which there is such a
-// file or directory, and without any the first of all, unless the whole is the
-// path of something that exists.
+// archive may hold some. The first one counts that has an existing file or
+// directory in front of it; where none has, the first of all counts, unless the
+// whole is the path of something that exists.
 func CutPath(s string) (ref, path string, found bool) {
 	rest, at := s, -1
 	for _, t := range []Transport{OCI, OCIArchive, DockerArchive} {
@@ -35,8 +35,8 @@ func CutPath(s string) (ref, path string, found bool) {
 	return s[:at], s[at+1:], true
 }
 
-// endOfExisting is where "PATH[:TAG][@DIGEST]" ends in front of a ":/" or at
-// the end, of which PATH exists, or -1.
+// endOfExisting is where the first "PATH[:TAG][@DIGEST]" whose PATH exists ends,
+// in front of a ":/" or at the end of s; -1 for none.
 func endOfExisting(s string) int {
 	for at := 0; at <= len(s); at++ {
 		if at < len(s) && !strings.HasPrefix(s[at:], ":/") {

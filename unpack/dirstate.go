@@ -19,9 +19,9 @@ type dirState struct {
 	acl     string // the default ACL, which would pass to what is made in it
 }
 
-// dirStates has by path the directories of which something must be known. For one that exists
-// what stands here is right; entries of removed ones are left behind, and the
-// next directory of that path starts anew.
+// dirStates keeps, by path, what must be known of directories. It is right for
+// each directory that exists; entries of removed ones stay behind, and the next
+// directory of that path starts anew.
 type dirStates struct {
 	byPath map[string]dirState
 	meter  *meter

@@ -41,8 +41,8 @@ func (m *meter) depth(path, name string) error {
 	return nil
 }
 
-// fits is asked before a file of size bytes is begun, of which data stand in the
-// tar.
+// fits is asked before a file of size bytes is begun; data of them stand in the
+// tar, the others are holes.
 func (m *meter) fits(name string, size, data, tarSize int64) error {
 	if size > m.limits.Bytes-tarSize-m.holes {
 		return &LimitError{Limit: "bytes", Max: m.limits.Bytes, Entry: name}

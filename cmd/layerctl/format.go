@@ -31,7 +31,7 @@ func parseFormat(c *cli.Context) (*show.Template, error) {
 	return t, nil
 }
 
-// printFormatted prints v, of which the command's --json is another form.
+// printFormatted prints v by a template. --json prints the same v.
 func printFormatted(c *cli.Context, t *show.Template, v any) error {
 	text, err := t.Format(v)
 	if err != nil {

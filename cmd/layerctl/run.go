@@ -52,7 +52,7 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case errors.As(context.Cause(ctx), &caught):
 		err = caught
 	case isBrokenPipe(err):
-		// Who reads from us has what they wanted: as with other commands, no word.
+		// The reader has what it wanted: as with other commands, no message.
 		return exitSignal + int(syscall.SIGPIPE)
 	}
 	if err != nil {

@@ -30,8 +30,8 @@ import (
 // fake is an engine in memory, with snapshots on the disk and a collector that
 // comes whenever a lease or an image goes.
 type fake struct {
-	dir     string // of the socket
-	disk    string // of the snapshots
+	dir     string         // of the socket
+	disk    string         // of the snapshots
 	mounts  []*types.Mount // instead of those of new snapshots
 	plugins []*introspection.Plugin
 	// call is asked before each call with its number; an error before it acts is

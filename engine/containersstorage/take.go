@@ -50,8 +50,8 @@ func (s *Store) Take(ctx context.Context, manifest digest.Digest, names ...strin
 	return taken, nil
 }
 
-// Prune removes the images of which keep wants none of the manifests, and the
-// layers that no image and nothing of an engine's stands on.
+// Prune removes each image whose manifests keep all refuses, and the layers that
+// neither an image nor a container of an engine stands on.
 func (s *Store) Prune(ctx context.Context, keep func(manifest digest.Digest) bool) (taken Taken, err error) {
 	err = s.change(ctx, func(r *records) error {
 		taken, err = s.remove(ctx, r, func(i *imageRecord) bool { return !slices.ContainsFunc(i.manifests(), keep) }, false)

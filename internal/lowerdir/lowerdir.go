@@ -39,7 +39,7 @@ func Equal(a, b fsat.Attributes) bool {
 	return a.Mode == b.Mode && a.UID == b.UID && a.GID == b.GID && a.Modified == b.Modified && maps.Equal(a.Xattrs, b.Xattrs)
 }
 
-// Plain are the attributes of a directory of which no layer says any.
+// Plain are the attributes of a directory that no layer has an entry for.
 func Plain() fsat.Attributes {
 	return fsat.Attributes{Mode: 0o755, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Access: fsat.OmitTime()}
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // tryOverlay mounts a tiny overlay of format f, attached nowhere, and looks
-// whether a deleted file and an opaque directory's old child are gone. Who may
-// not mount cannot try, and is believed.
+// whether a deleted file and an opaque directory's old child are gone. A
+// process that may not mount cannot try, and f is taken as it is.
 func tryOverlay(dir *os.File, f layer.Form) (tried bool, err error) {
 	if err := FillTrial(dir, f); err != nil {
 		return false, fmt.Errorf("prepare a trial mount: %w", err)

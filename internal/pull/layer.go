@@ -69,8 +69,8 @@ func (p *Pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Lay
 	return st.Seal(ctx, layerRecord(l.Layer, result, counts))
 }
 
-// keepPresent brings the blobs into the cache of which the store had the
-// layers before, where all of an image is to be kept.
+// keepPresent brings the blobs of layers that the store had before into the
+// cache, where all of an image is to be kept.
 func (p *Pull) keepPresent(ctx context.Context, layers []manifest.Layer) error {
 	if !p.source.KeepsBlobs() || p.source.Offline() {
 		return nil

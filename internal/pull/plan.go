@@ -83,7 +83,7 @@ func (p *Pull) plan(ctx context.Context, resolution source.Resolution, before Be
 }
 
 // fit compares what the layers take with what is free: their tars where those
-// are known, else their blobs, than which they do not become smaller.
+// are known, else their blobs: no tar is smaller than its blob.
 func (p *Pull) fit(plan *Plan, missing []fetch.Layer, tars map[digest.Digest]int64, before Before) error {
 	plan.Bytes, plan.Inodes = p.least(missing)
 	plan.Exact = true

@@ -28,7 +28,7 @@ const settled = -1
 
 func (n *node) isDir() bool { return n != nil && n.entry.Type == layer.Directory }
 
-// impliedDir is a directory of which nobody says anything.
+// impliedDir is a directory that no layer has an entry for.
 func impliedDir(path string) *node {
 	return &node{entry: layer.Entry{
 		Path: path, Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true,

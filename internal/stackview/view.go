@@ -26,7 +26,7 @@ type File struct {
 	// Entry has the path in the view and the attributes that it shows there.
 	// Its type is never Hardlink or one of the marks: every name of a file
 	// comes with the attributes of the file. Implied is true for a directory
-	// of which no layer says anything.
+	// that no layer has an entry for.
 	layer.Entry
 	// Layer is the place, from 0, of the layer that has the content, or that
 	// says the attributes of a directory; -1 where none does.

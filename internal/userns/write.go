@@ -24,9 +24,9 @@ func (m Mapping) write(ctx context.Context, pid int) error {
 	return newIDMap(ctx, "newgidmap", pid, m.GIDs)
 }
 
-// writeCaller maps the caller without help. Who maps its own group only must
-// give up setgroups(2) before, by which groups could be dropped that deny
-// access to files.
+// writeCaller maps the caller without help. A process that maps its own
+// group only must give up setgroups(2) before: with it, it could drop groups that
+// deny it access to files.
 func (m Mapping) writeCaller(pid int) error {
 	dir := "/proc/" + strconv.Itoa(pid) + "/"
 	for _, f := range []struct{ name, content string }{

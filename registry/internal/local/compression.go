@@ -32,8 +32,8 @@ type compression struct {
 	open func(r io.Reader, window int64) (io.ReadCloser, error)
 }
 
-// compressionOf goes by the first bytes of a file, at most 512 of which count.
-// nil is for what is not compressed, by any of these ways at least.
+// compressionOf goes by the first bytes of a file, 512 at most. It is nil for a
+// file that is not compressed in one of these ways.
 func compressionOf(start []byte) *compression {
 	switch {
 	case layertar.Begins(start): // a name in it may begin with any bytes
