@@ -75,7 +75,7 @@ func (tr tree) make(t *testing.T, dir string) string {
 				t.Fatal(err)
 			}
 		}
-		when := []unix.Timespec{{Sec: 1, Nsec: 1}, {Sec: int64(1000 + i), Nsec: int64(mode)}}
+		when := []unix.Timespec{{Sec: 1, Nsec: 1}, unix.NsecToTimespec(int64(1000+i)*1e9 + int64(mode))}
 		if err := unix.UtimesNanoAt(unix.AT_FDCWD, at, when, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			t.Fatal(err)
 		}
