@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -104,7 +105,11 @@ func checkShape(t *testing.T, schema *jsonschema.Schema, document string) {
 func TestInspectEveryManifest(t *testing.T) {
 	r, all := recorded(t)
 	schema := exactShape(t)
-	for name, desc := range all {
+	for i, name := range slices.Sorted(maps.Keys(all)) {
+		desc := all[name]
+		if !full() && i%3 != 0 {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			args := []string{"inspect", "--quiet", "--plain-http", r.Host, "--platform", "linux/arm/v7", r.Host + "/image@" + desc.Digest.String()}
 			raw := output(t, append(args, "--raw")...)
