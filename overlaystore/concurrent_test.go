@@ -36,7 +36,7 @@ func (b *syncBuffer) Write(p []byte) (int, error) {
 
 func (b *syncBuffer) waitFor(t *testing.T, text string) {
 	t.Helper()
-	for range 500 {
+	for range 6000 {
 		b.mu.Lock()
 		said := strings.Contains(b.buf.String(), text)
 		b.mu.Unlock()

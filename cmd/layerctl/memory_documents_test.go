@@ -44,6 +44,7 @@ func TestDocumentsBeyondMemory(t *testing.T) {
 
 // So are paths that no entry makes.
 func TestPathsBeyondMemory(t *testing.T) {
+	needsFull(t)
 	l := imagetest.NewLayout(t.TempDir())
 	var files []imagetest.Entry
 	for i := range 3000 {

@@ -220,7 +220,7 @@ func TestContinueDiesWithItsParent(t *testing.T) {
 	}
 	_ = cmd.Wait() // it was killed
 	// The sleeper ends with a SIGTERM that was passed on, and closes the pipe.
-	if err := r.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := r.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Read(b); errors.Is(err, os.ErrDeadlineExceeded) {
