@@ -62,7 +62,7 @@ func TestDependenciesAreDocumented(t *testing.T) {
 		name      string
 		got, want []string
 	}{
-		{"the program", linked, goList(t, "-deps", "-tags=urfave_cli_no_docs", format, "./cmd/layerctl")},
+		{"the program", linked, goList(t, "-deps", "-tags=urfave_cli_no_docs,grpcnotrace", format, "./cmd/layerctl")},
 		{"the program without the tag", slices.Concat(linked, untagged), goList(t, "-deps", format, "./cmd/layerctl")},
 		{"go.mod", slices.Concat(linked, untagged, tests), requiredModules(t)},
 	} {

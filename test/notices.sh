@@ -14,7 +14,7 @@ notice() { # NAME FILE...
 }
 
 notice "Go's standard library" "$(go env GOROOT)/LICENSE"
-go list -deps -tags urfave_cli_no_docs \
+go list -deps -tags urfave_cli_no_docs,grpcnotrace \
   -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/layerctl | LC_ALL=C sort -u |
   while read -r module version dir; do
     shopt -s nullglob nocaseglob

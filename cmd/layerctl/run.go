@@ -35,6 +35,9 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	out := terminal.Remember(stdout)
 	app := newApp(stdin, out, stderr)
+	if help.IsAsked(arguments) {
+		describe(app)
+	}
 	ordered, err := args.Reorder(arguments, grammar(app))
 	if err == nil {
 		err = app.RunContext(ctx, ordered)
@@ -135,12 +138,17 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		c.OnUsageError = usageFault
 		c.HideHelpCommand = true
 	}
-	help.Set(app, map[string]string{"{OPTIONS}": strings.Join(overlaymount.OptionNames(), ", ")})
 	app.Setup() // adds the command help
 	if topic := app.Command("help"); topic != nil {
 		topic.Before = knownTopic
 	}
 	return app
+}
+
+// describe gives the app its help. All of it takes longer to write than many a
+// command to run, and memory that a pull has no use for.
+func describe(app *cli.App) {
+	help.Set(app, map[string]string{"{OPTIONS}": strings.Join(overlaymount.OptionNames(), ", ")})
 }
 
 func commands() []*cli.Command {
@@ -191,6 +199,7 @@ func noCommand(c *cli.Context) error {
 	case c.Bool("version"):
 		return runVersion(c)
 	case name == "":
+		describe(c.App)
 		return cli.ShowAppHelp(c)
 	}
 	return unknownCommand(c, name)

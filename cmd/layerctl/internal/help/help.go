@@ -4,6 +4,7 @@ package help
 
 import (
 	"embed"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,15 @@ const Limits = "limits"
 
 // helpName is the command that the cli package adds.
 const helpName = "help"
+
+// IsAsked says whether a command line may ask for a help text, or for what is
+// made of them all.
+func IsAsked(arguments []string) bool {
+	return slices.ContainsFunc(arguments, func(word string) bool {
+		word, _, _ = strings.Cut(word, "=")
+		return slices.Contains([]string{"-h", "--h", "-help", "--help", "h", helpName, "completion", "manual"}, word)
+	})
+}
 
 // Set gives the app and its commands their help. Words are put in place of
 // their keys in all texts.

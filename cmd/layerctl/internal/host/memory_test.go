@@ -58,9 +58,9 @@ func TestBudgets(t *testing.T) {
 	tests := []struct{ available, memory, paths, documents, limit int64 }{
 		{16 * mib, 24 * mib, 5 * mib, 2 * mib, 22 * mib},
 		{48 * mib, 24 * mib, 5 * mib, 2 * mib, 22 * mib},
-		{128 * mib, 32 * mib, 9 * mib, 32 * mib / 12, 26 * mib},
-		{512 * mib, 128 * mib, 57 * mib, 128 * mib / 12, 114 * mib},
-		{24 << 30, 256 * mib, 121 * mib, 256 * mib / 12, 242 * mib},
+		{128 * mib, 32 * mib, 15 * mib / 2, 32 * mib / 12, 49 * mib / 2},
+		{512 * mib, 128 * mib, 111 * mib / 2, 128 * mib / 12, 111 * mib},
+		{24 << 30, 256 * mib, 239 * mib / 2, 256 * mib / 12, 239 * mib},
 	}
 	for _, test := range tests {
 		memory := quarter(test.available)
@@ -83,16 +83,16 @@ func TestDivide(t *testing.T) {
 		want         Share
 	}{
 		{24 * mib, 0, 0, Share{1, 0, 1 * mib, 0}},
-		{48 * mib, 2, 0, Share{2, 0, 2 * mib, 6 * mib}},
-		{256 * mib, 0, 0, Share{most, 0, 4 * mib, int64(242-16*most) * mib}},
-		{256 * mib, 9, 0, Share{9, 0, 4 * mib, 98 * mib}},
+		{51 * mib, 2, 0, Share{2, 0, 2 * mib, 6 * mib}},
+		{256 * mib, 0, 0, Share{most, 0, 4 * mib, int64(239-16*most) * mib}},
+		{256 * mib, 9, 0, Share{9, 0, 4 * mib, 95 * mib}},
 		{1, 0, 0, Share{1, 0, 1 * mib, 0}},
 		// Each range takes 4 MiB, and one more is passed on.
-		{51 * mib, 0, 4, Share{1, 4, 2 * mib, 3 * mib}},
-		{51 * mib, 0, 16, Share{1, 5, 1 * mib, 0}},
-		{48 * mib, 2, 4, Share{2, 1, 2 * mib, 6 * mib}},
+		{54 * mib, 0, 4, Share{1, 4, 2 * mib, 3 * mib}},
+		{54 * mib, 0, 16, Share{1, 5, 1 * mib, 0}},
+		{51 * mib, 2, 4, Share{2, 1, 2 * mib, 6 * mib}},
 		{24 * mib, 0, 4, Share{1, 1, 1 * mib, 0}},
-		{256 * mib, 2, 4, Share{2, 4, 4 * mib, 170 * mib}},
+		{256 * mib, 2, 4, Share{2, 4, 4 * mib, 167 * mib}},
 	}
 	for _, test := range tests {
 		if got := Divide(test.memory, test.jobs, test.ranges); got != test.want {
