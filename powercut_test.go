@@ -20,7 +20,7 @@ const loopBytes = 320 << 20
 
 func TestPowerCutAtEveryOperation(t *testing.T) {
 	images := makeImages(t)
-	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
+	for _, kind := range filesystems() {
 		t.Run(kind[0], func(t *testing.T) {
 			disk := disktest.New(t, loopBytes, kind[0], kind[1:]...)
 			total := 0
@@ -77,7 +77,7 @@ func cutOnce(t *testing.T, disk *disktest.FS, images string, c trial, n int) boo
 // or the test above proves nothing.
 func TestPowerCutDoesHarmWithoutSync(t *testing.T) {
 	images := makeImages(t)
-	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
+	for _, kind := range filesystems() {
 		for _, left := range []string{"syncfs", "fsync dir", "fsync file"} {
 			t.Run(kind[0]+" without "+left, func(t *testing.T) {
 				disk := disktest.New(t, loopBytes, kind[0], kind[1:]...)
@@ -118,4 +118,13 @@ func harmWithout(t *testing.T, disk *disktest.FS, images, left string) error {
 	defer f.close(t)
 	_, listed := f.store.Images()
 	return errors.Join(isClean(f), appIsThere(f), listed)
+}
+
+// filesystems are the commands that make those on which the power is cut.
+func filesystems() [][]string {
+	kinds := [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}}
+	if !full() {
+		kinds = kinds[:1]
+	}
+	return kinds
 }

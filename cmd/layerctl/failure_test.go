@@ -20,6 +20,7 @@ var amd64 = ocispec.Platform{OS: "linux", Architecture: "amd64"}
 // Each kind of failure has its exit code, one line that says what, which and
 // why, and leaves nothing visible in the store.
 func TestFailures(t *testing.T) {
+	needsFull(t)
 	tests := []struct {
 		name string
 		ref  func(t *testing.T) string

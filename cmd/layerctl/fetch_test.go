@@ -301,6 +301,7 @@ func files(t *testing.T, store, name string) (contents [][]byte) {
 }
 
 func TestPullOverMirrorsThatDie(t *testing.T) {
+	needsFull(t)
 	layout, noise := noisy(t, 1<<20)
 	const each = 300 << 10
 	dies := func(left int) *served {

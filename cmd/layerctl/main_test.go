@@ -65,7 +65,10 @@ func TestScripts(t *testing.T) { runScripts(t, false) }
 func TestMountScripts(t *testing.T) { runScripts(t, true) }
 
 // slow are the scripts that take seconds; LAYERCTL_FULL=1 runs them too.
-var slow = map[string]bool{"export.txtar": true, "fetch.txtar": true, "archives.txtar": true, "containers-storage.txtar": true, "digests.txtar": true}
+var slow = map[string]bool{
+	"archives.txtar": true, "containers-storage.txtar": true, "digests.txtar": true, "export.txtar": true, "fetch.txtar": true, "foreign.txtar": true,
+	"mount-formats.txtar": true, "mount-rw.txtar": true, "references.txtar": true, "single.txtar": true, "unpack.txtar": true,
+}
 
 // needsFull is for tests that take seconds.
 func needsFull(t *testing.T) {
