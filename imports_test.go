@@ -61,7 +61,7 @@ var floors = []map[string][]string{
 	{
 		"internal/stored":   {"internal/filesum", "internal/stackview", "overlaystore"},
 		"engine/containerd": {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/linkedcopy", "layer", "overlaystore"},
-		"overlaymount":      {"errkind", "internal/durable", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/words", "layer", "overlaystore"},
+		"overlaymount":      {"errkind", "internal/durable", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/stagingdir", "internal/storedirs", "internal/words", "layer", "overlaystore"},
 		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/remote", "registry/internal/transport"},
 	},
 	{

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/stagingdir"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -26,6 +28,42 @@ func removePair(ctx context.Context, s *overlaystore.Store, name string) error {
 		return err
 	}
 	return errors.Join(s.Trash(ctx, parent, name), parent.Close())
+}
+
+// removeUnmade removes the pairs that processes were making when they died:
+// nobody holds their lock, they have no record, and nothing is written in them.
+func removeUnmade(ctx context.Context, s *overlaystore.Store, writable, locks *os.File) error {
+	return stagingdir.Dead(ctx, writable, locks, func(name string) error {
+		pair, err := durable.OpenDirAt(writable, name)
+		if err != nil {
+			return err
+		}
+		defer pair.Close()
+		if made, err := isMade(pair); err != nil || made {
+			return err
+		}
+		return s.Trash(ctx, writable, name)
+	})
+}
+
+// isMade says whether a pair has its record, or anything was written in it.
+func isMade(pair *os.File) (bool, error) {
+	record, err := fsat.Find(pair, "work/"+writingFile)
+	if err == nil {
+		return true, record.Close()
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	upper, err := fsat.OpenDir(pair, "upper")
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	names, err := fsat.Names(upper)
+	return len(names) > 0, errors.Join(err, upper.Close())
 }
 
 // pairOf is the name of the pair of upper and work in a store that a mount

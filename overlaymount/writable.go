@@ -4,7 +4,6 @@ package overlaymount
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +19,8 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/lowerdir"
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/stagingdir"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // Writing is what is known of a writable mount. It lies as layerctl.json in
@@ -50,9 +51,11 @@ func (m *Mount) writable() bool { return m.upper != "" }
 func (m *Mount) makeWritable(ctx context.Context, o Options) error {
 	var err error
 	if o.Upper == "" {
-		if err := m.makePair(ctx); err != nil {
+		pair, err := m.makePair(ctx)
+		if err != nil {
 			return fmt.Errorf("make an upper dir: %w", err)
 		}
+		defer pair.Close() // its lock says until then that it is being made
 	} else if m.upper, m.work, err = existingPair(o.Upper, o.Work); err != nil {
 		return err
 	}
@@ -87,33 +90,44 @@ func existingPair(upper, work string) (string, string, error) {
 	return real[0], real[1], nil
 }
 
-// makePair makes a pair in the store.
-func (m *Mount) makePair(ctx context.Context) error {
+// makePair makes a pair in the store, and returns its directory, locked.
+func (m *Mount) makePair(ctx context.Context) (*os.File, error) {
 	if err := durable.Mkdir(ctx, m.store.Dir(), writableDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+		return nil, err
 	}
 	parent, err := durable.OpenDirAt(m.store.Dir(), writableDir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer parent.Close()
-	name := rand.Text()
-	if err := durable.Mkdir(ctx, parent, name, 0o700); err != nil {
-		return err
-	}
-	m.pair = name
-	pair, err := durable.OpenDirAt(parent, name)
+	locks, err := durable.OpenDirAt(m.store.Dir(), storedirs.Locks)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer pair.Close()
+	defer locks.Close()
+	if err := removeUnmade(ctx, m.store, parent, locks); err != nil {
+		return nil, err
+	}
+	name, pair, err := stagingdir.Make(ctx, parent, locks, "")
+	m.pair = name
+	if err == nil {
+		err = m.fillPair(ctx, pair)
+	}
+	if err != nil && pair != nil {
+		return nil, errors.Join(err, pair.Close())
+	}
+	return pair, err
+}
+
+// fillPair makes the directories of a pair.
+func (m *Mount) fillPair(ctx context.Context, pair *os.File) error {
 	for _, dir := range []string{"upper", "work"} {
 		if err := durable.Mkdir(ctx, pair, dir, 0o755); err != nil {
 			return err
 		}
 	}
-	path := filepath.Join(m.store.Path(), writableDir, name)
-	if path, err = filepath.EvalSymlinks(path); err != nil {
+	path, err := filepath.EvalSymlinks(filepath.Join(m.store.Path(), writableDir, m.pair))
+	if err != nil {
 		return err
 	}
 	m.upper, m.work = filepath.Join(path, "upper"), filepath.Join(path, "work")

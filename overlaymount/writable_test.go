@@ -432,3 +432,42 @@ func TestNoLayers(t *testing.T) {
 		}
 	}
 }
+
+// TestPairsThatWereNotMade leaves pairs as a process leaves them that is killed
+// while it makes one: the next writable mount removes them, and nothing that
+// has a record, was written to or is being made.
+func TestPairsThatWereNotMade(t *testing.T) {
+	p := newMountPair(t)
+	writable := filepath.Join(p.s.Path(), writableDir)
+	for _, dir := range []string{"bare", "half/upper", "unrecorded/upper", "unrecorded/work", "recorded/upper", "recorded/work", "written/upper/d", "held/upper"} {
+		if err := os.MkdirAll(filepath.Join(writable, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeFile(t, filepath.Join(writable, "recorded/work", writingFile), "{}")
+	held, err := os.Open(filepath.Join(writable, "held"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Assemble(t.Context(), p.s, p.img, Options{Writable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(writable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range left {
+		if e.Name() != m.pair {
+			names = append(names, e.Name())
+		}
+	}
+	if want := []string{"held", "recorded", "written"}; !slices.Equal(names, want) {
+		t.Errorf("beside the new pair there are %q, want %q", names, want)
+	}
+}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package stagingdir makes the directories in which a store's layers are
-// filled, and finds those that processes which died have left. A directory is
-// its process's as long as that holds a lock (flock) on it.
+// Package stagingdir makes directories of a store that are not what they shall
+// be yet, such as those in which its layers are filled, and finds those that
+// processes which died have left. A directory is its process's as long as that
+// holds a lock (flock) on it.
 package stagingdir
 
 import (
