@@ -207,7 +207,9 @@ func cut(s string) string {
 // indexes have for v7 and v8; and unlike it, it leaves arm without a variant
 // as it is, because that is no statement of v7, and an empty OS empty.
 func normalize(p ocispec.Platform) ocispec.Platform {
-	if v, ok := strings.CutPrefix(strings.ToLower(p.Variant), "arm"); ok {
+	// What follows must be a version: what is left of armarm would be read as
+	// another variant the next time.
+	if v, ok := strings.CutPrefix(strings.ToLower(p.Variant), "arm"); ok && (v == "" || v[0] == 'v' || v[0] >= '0' && v[0] <= '9') {
 		p.Variant = v
 	}
 	n := platforms.Normalize(p)

@@ -91,7 +91,7 @@ func TestParseUserland(t *testing.T) {
 
 // What a user types never panics, and what is understood reads the same again.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"linux/arm/v7", "arm64", "windows(10.0.1+win32k)/amd64", "linux(%2f)/x/y", "/", "linux/armhf",
+	for _, s := range []string{"linux/arm/v7", "arm64", "windows(10.0.1+win32k)/amd64", "linux(%2f)/x/y", "/", "linux/armhf", "ux/nux/armarm",
 		strings.Repeat("u", 900) + "x/a", `linux/"` + strings.Repeat("x", 62) + `äöü"`, `linux/"` + strings.Repeat("x", 61) + `\U0001f600abc"`} {
 		f.Add(s)
 	}
