@@ -229,6 +229,11 @@ func (g *giving) layer(ctx context.Context, l planned) (err error) {
 		return err
 	}
 	g.open[l.record.ID] = to
+	return g.fill(ctx, l, to)
+}
+
+// fill makes an empty directory the lower dir of a layer.
+func (g *giving) fill(ctx context.Context, l planned, to *os.File) error {
 	from, err := fsat.OpenDir(g.from.Dir(), l.from)
 	if err != nil {
 		return err

@@ -115,17 +115,7 @@ func (g *giving) refill(ctx context.Context, l planned, name string) error {
 	if err != nil {
 		return err
 	}
-	defer to.Close()
-	from, err := fsat.OpenDir(g.from.Dir(), l.from)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	below, err := g.below(l.below)
-	if err != nil {
-		return err
-	}
-	return g.copier.Fill(ctx, to, linkedcopy.Layer{From: from, Below: below})
+	return errors.Join(g.fill(ctx, l, to), to.Close())
 }
 
 func (g *giving) swap(ctx context.Context, id, name string) error {
