@@ -12,10 +12,13 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
+
+func TestMain(m *testing.M) { os.Exit(disktest.Apart(m.Run)) }
 
 type file = layertest.File
 
