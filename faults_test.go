@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -244,23 +243,6 @@ func (f *field) checkNames(t *testing.T, when string) {
 	}
 }
 
-// faultAt returns a context in which the n-th operation from now, counted from
-// 0, does what do says; op tells which one that was, "" for none so far.
-func faultAt(ctx context.Context, n int, do func() error) (_ context.Context, op *string) {
-	op = new(string)
-	i := 0
-	var mu sync.Mutex
-	return durable.WithFault(ctx, func(step string) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if i++; i-1 != n {
-			return nil
-		}
-		*op = step
-		return do()
-	}), op
-}
-
 // full says that nothing is left out, however long it takes.
 func full() bool { return os.Getenv("LAYERCTL_FULL") == "1" }
 
@@ -296,7 +278,7 @@ func failOnce(t *testing.T, dir, images string, c trial, n int, errno unix.Errno
 	f.begin(t, dir, c)
 	f.open(t, dir)
 	want := f.listLayer(t)
-	ctx, op := faultAt(t.Context(), n, func() error { return errno })
+	ctx, op := durable.WithFaultAt(t.Context(), n, func() error { return errno })
 	err := c.run(ctx, f)
 	f.close(t)
 	if *op == "" {
@@ -337,7 +319,7 @@ func child(spec []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, _ := faultAt(context.Background(), n, func() error { return unix.Kill(os.Getpid(), unix.SIGKILL) })
+	ctx, _ := durable.WithFaultAt(context.Background(), n, func() error { return unix.Kill(os.Getpid(), unix.SIGKILL) })
 	f := &field{images: spec[3]}
 	if f.store, err = overlaystore.Open(context.Background(), spec[2], overlaystore.Options{}); err != nil {
 		return err

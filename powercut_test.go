@@ -49,7 +49,7 @@ func cutOnce(t *testing.T, disk *disktest.FS, images string, c trial, n int) boo
 	f.begin(t, dir, c)
 	f.open(t, dir)
 	want := f.listLayer(t)
-	ctx, op := faultAt(t.Context(), n, disk.Cut)
+	ctx, op := durable.WithFaultAt(t.Context(), n, disk.Cut)
 	err := c.run(ctx, f)
 	f.close(t)
 	if *op != "" {

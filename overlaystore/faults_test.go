@@ -189,20 +189,6 @@ func verifySound(t *testing.T, s *Store, when string) {
 	}
 }
 
-// faultAt returns a context in which the n-th step from now, counted from 0,
-// does what do says; op tells which step that was, "" for none so far.
-func faultAt(ctx context.Context, n int, do func() error) (_ context.Context, op *string) {
-	op = new(string)
-	i := 0
-	return durable.WithFault(ctx, func(step string) error {
-		if i++; i-1 != n {
-			return nil
-		}
-		*op = step
-		return do()
-	}), op
-}
-
 func newStore(t *testing.T, dir string, c command) {
 	t.Helper()
 	s, err := Open(t.Context(), dir, Options{})
@@ -232,7 +218,7 @@ func TestEveryStepFails(t *testing.T) {
 				dir := filepath.Join(memoryDir(t), "store")
 				newStore(t, dir, c)
 				s := reopen(t, dir, Options{})
-				ctx, op := faultAt(t.Context(), n, func() error { return errno })
+				ctx, op := durable.WithFaultAt(t.Context(), n, func() error { return errno })
 				err := c.run(ctx, s)
 				if *op == "" {
 					if err != nil {
@@ -280,7 +266,7 @@ func TestEveryStepOfTheFirstOpenFails(t *testing.T) {
 	openStore(t)
 	for n := 0; ; n++ {
 		dir := filepath.Join(memoryDir(t), "store")
-		ctx, op := faultAt(t.Context(), n, func() error { return unix.EIO })
+		ctx, op := durable.WithFaultAt(t.Context(), n, func() error { return unix.EIO })
 		s, err := Open(ctx, dir, Options{})
 		if err == nil {
 			s.Close()
@@ -322,7 +308,7 @@ func child(spec []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	ctx, _ := faultAt(context.Background(), n, func() error { return unix.Kill(os.Getpid(), unix.SIGKILL) })
+	ctx, _ := durable.WithFaultAt(context.Background(), n, func() error { return unix.Kill(os.Getpid(), unix.SIGKILL) })
 	if os.Getenv(crowdEnv) != "" {
 		err = crowd(ctx, s, spec[0])
 	} else {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/disktest"
+	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
@@ -43,7 +44,7 @@ func cutEverywhere(t *testing.T, f *disktest.FS, c command) (cuts int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, op := faultAt(t.Context(), n, f.Cut)
+		ctx, op := durable.WithFaultAt(t.Context(), n, f.Cut)
 		err = c.run(ctx, s)
 		if err != nil && *op == "" {
 			t.Fatal(err)

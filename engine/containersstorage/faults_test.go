@@ -82,20 +82,6 @@ func (p prepared) open(t *testing.T) *Store {
 	return to
 }
 
-// faultAt returns a context in which the n-th step from now does what do says;
-// op tells which step that was, "" for none so far.
-func faultAt(ctx context.Context, n int, do func() error) (_ context.Context, op *string) {
-	op = new(string)
-	i := 0
-	return durable.WithFault(ctx, func(step string) error {
-		if i++; i-1 != n {
-			return nil
-		}
-		*op = step
-		return do()
-	}), op
-}
-
 // checkSound is the next process: what is listed is whole, the command succeeds
 // now, and a prune leaves nothing over.
 func (p prepared) checkSound(t *testing.T, c command, when string) {
@@ -133,7 +119,7 @@ func TestEveryStepFails(t *testing.T) {
 			steps := 0
 			for n := 0; ; n += every() {
 				to := p.afresh(t, c)
-				ctx, op := faultAt(t.Context(), n, func() error { return unix.EIO })
+				ctx, op := durable.WithFaultAt(t.Context(), n, func() error { return unix.EIO })
 				err := c.run(ctx, to, p.from, p.other)
 				to.Close()
 				if *op == "" {
@@ -157,7 +143,7 @@ func TestEveryStepOfTheFirstOpenFails(t *testing.T) {
 	layertest.NeedsRoot(t, "to own the store")
 	for n := 0; ; n++ {
 		dir := filepath.Join(layertest.MemoryDir(t), "engine")
-		ctx, op := faultAt(t.Context(), n, func() error { return unix.EIO })
+		ctx, op := durable.WithFaultAt(t.Context(), n, func() error { return unix.EIO })
 		s, err := Open(ctx, dir, Options{})
 		if err == nil {
 			s.Close()
@@ -222,7 +208,7 @@ func cutAt(t *testing.T, f *disktest.FS, c command, n int) bool {
 	}
 	p := prepared{f.Dir, from, put(t, from, one, "base", "top"), put(t, from, two, "base", "app")}
 	to := p.afresh(t, c)
-	ctx, op := faultAt(t.Context(), n, f.Cut)
+	ctx, op := durable.WithFaultAt(t.Context(), n, f.Cut)
 	err = c.run(ctx, to, from, p.other)
 	if err := errors.Join(to.Close(), from.Close()); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdsync "sync"
 )
 
 // ErrLeaveOut is what a hook says to a sync that is not to happen, and yet to
@@ -19,6 +20,24 @@ type faultKey struct{}
 // step does not act and fails with it. For tests.
 func WithFault(ctx context.Context, hook func(op string) error) context.Context {
 	return context.WithValue(ctx, faultKey{}, hook)
+}
+
+// WithFaultAt returns a context in which the n-th durable step from now, counted
+// from 0, does what do says; op tells which step that was, "" for none so far.
+// For tests.
+func WithFaultAt(ctx context.Context, n int, do func() error) (_ context.Context, op *string) {
+	op = new(string)
+	i := 0
+	var mu stdsync.Mutex // steps of other goroutines wait until do has acted
+	return WithFault(ctx, func(step string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if i++; i-1 != n {
+			return nil
+		}
+		*op = step
+		return do()
+	}), op
 }
 
 // Fault is the fault point op: it returns what the hook of [WithFault] says,
