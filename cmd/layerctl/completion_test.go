@@ -29,11 +29,7 @@ func flagsOf(flags []cli.Flag) []string {
 }
 
 // setUp is the app with what the cli package adds to it.
-func setUp() *cli.App {
-	app := newApp(strings.NewReader(""), io.Discard, io.Discard)
-	app.Setup()
-	return app
-}
+func setUp() *cli.App { return newApp(strings.NewReader(""), io.Discard, io.Discard) }
 
 // completionScript is what layerctl prints, and the file it is in.
 func completionScript(t *testing.T, shell string) (text, file string) {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -52,7 +51,7 @@ func TestDocumentsLink(t *testing.T) {
 // TestDocumentsNameWhatExists holds that each command line of layerctl in a
 // document has a command and flags that exist.
 func TestDocumentsNameWhatExists(t *testing.T) {
-	app := newApp(strings.NewReader(""), io.Discard, io.Discard)
+	app := setUp()
 	// A command line ends where its code span, the line or the shell's command does.
 	line := regexp.MustCompile("layerctl ([a-z][^`\n]*)")
 	found := 0
