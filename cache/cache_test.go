@@ -290,6 +290,29 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// TestDamagedIndexIsTold: what the cache holds cannot be told then, and the
+// caller learns which directory to remove.
+func TestDamagedIndexIsTold(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{
+		"cut":     func(path string) error { return os.WriteFile(path, []byte("{"), 0o644) },
+		"empty":   func(path string) error { return os.WriteFile(path, nil, 0o644) },
+		"objects": func(path string) error { return os.WriteFile(path, bytes.Repeat([]byte("{"), maxObjects+1), 0o644) },
+		"missing": os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			open(t, dir)
+			if err := errors.Join(damage(filepath.Join(dir, "index.json"))); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Open(t.Context(), dir)
+			if index, ok := errors.AsType[*IndexError](err); !ok || index.Dir != dir || errkind.Of(err) != errkind.Mismatch {
+				t.Errorf("got %v, want an IndexError for %s", err, dir)
+			}
+		})
+	}
+}
+
 // TestEachStepMayFail makes one step after the other fail: the cache never has
 // a wrong blob, no rubbish stays after the next Open, and the stream that is
 // passed on is whole all the same.

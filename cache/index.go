@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/manifest"
@@ -140,18 +141,40 @@ func (c *Cache) change(ctx context.Context, edit func(*ocispec.Index)) (err erro
 
 func (c *Cache) index() (ocispec.Index, error) {
 	raw, err := c.read(ocispec.ImageIndexFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ocispec.Index{}, c.damaged(errors.New("it is missing"))
+	}
 	if err != nil {
 		return ocispec.Index{}, err
 	}
 	index := newIndex()
 	if n := bytes.Count(raw, []byte("{")); n > maxObjects {
-		return ocispec.Index{}, fmt.Errorf("%s has %d objects, limit %d", ocispec.ImageIndexFile, n, maxObjects)
+		return ocispec.Index{}, c.damaged(fmt.Errorf("%d objects, limit %d", n, maxObjects))
 	}
 	if err := json.Unmarshal(raw, &index); err != nil {
-		return ocispec.Index{}, fmt.Errorf("%s: %w", ocispec.ImageIndexFile, err)
+		return ocispec.Index{}, c.damaged(err)
 	}
 	return index, nil
 }
+
+func (c *Cache) damaged(err error) error {
+	return &IndexError{Dir: c.dir.Name(), Err: err}
+}
+
+// IndexError is an index.json that is missing or that nobody can read, so that
+// nobody knows what the blobs beside it are. It is an [errkind.Mismatch]. All
+// that the cache itself put there can be fetched again.
+type IndexError struct {
+	Dir string // the cache's directory
+	Err error  // what is wrong with the file
+}
+
+func (e *IndexError) Error() string {
+	return fmt.Sprintf("%s is damaged: %v", ocispec.ImageIndexFile, e.Err)
+}
+
+// Unwrap gives the cause and the kind.
+func (e *IndexError) Unwrap() []error { return []error{e.Err, errkind.Mismatch} }
 
 func (c *Cache) read(name string) ([]byte, error) {
 	if c.dir == nil {

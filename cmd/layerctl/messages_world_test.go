@@ -157,6 +157,11 @@ var worlds = map[string]func(*world){
 	"a store in a directory of others": (*world).forbidden,
 	"a full disk":                      (*world).fullDisk,
 	"a store that is damaged":          (*world).damaged,
+	"a cache that is damaged": func(w *world) {
+		w.pulled()
+		w.file("store/blobs/oci-layout", `{"imageLayoutVersion":"1.0.0"}`)
+		w.file("store/blobs/index.json", "")
+	},
 	"a blob that is damaged": func(w *world) {
 		ref := flippedLayer(w.t)
 		w.name("oci:broken", ref)

@@ -132,7 +132,10 @@ func optionHint(option string) string {
 // who has others.
 func damageHint(err error) string {
 	var mismatch *registry.MismatchError
+	var index *cache.IndexError
 	switch {
+	case errors.As(err, &index):
+		return "remove that directory: what the cache held is fetched again when it is needed"
 	case errors.Is(err, cache.ErrMiss) && !errors.Is(err, layerctl.ErrOffline):
 		return "the damaged blob is no longer in the cache; the next try fetches it"
 	case errors.Is(err, overlaystore.ErrDamaged) && !errors.Is(err, registry.ErrMismatch) && !errors.Is(err, unpack.ErrMismatch):
