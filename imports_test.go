@@ -65,7 +65,7 @@ var floors = []map[string][]string{
 		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/remote", "registry/internal/transport"},
 	},
 	{
-		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/leftovers", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/trash", "layer", "manifest", "platform"},
+		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/leftovers", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/trash", "layer", "manifest", "overlaystore/internal/sweep", "platform"},
 		"registry/internal/remote": {"internal/hosts", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"unpack":                   {"errkind", "internal/durable", "internal/entryname", "internal/filesum", "internal/layerdisk", "internal/layerstream", "internal/layertar", "internal/layerxattr", "layer"},
 	},
@@ -106,6 +106,7 @@ var floors = []map[string][]string{
 		"internal/probe":                {"errkind", "internal/durable", "internal/fsat", "internal/mounts", "layer"},
 		"internal/stagingdir":           {"internal/durable", "internal/fsat"},
 		"internal/trash":                {"internal/durable", "internal/fsat"},
+		"overlaystore/internal/sweep":   {"internal/durable", "internal/fsat"},
 		"manifest":                      {"errkind"},
 		"platform":                      {"errkind", "internal/words"},
 		"registry/internal/credentials": {"errkind", "internal/durable", "internal/fsat"},

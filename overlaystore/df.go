@@ -39,8 +39,8 @@ func (s *Store) Usage(ctx context.Context) (Usage, error) {
 	if err != nil {
 		return Usage{}, fmt.Errorf("add up the store: %w", err)
 	}
-	p := &prune{s: s, images: images, sizes: map[string]size{}, inUse: map[string]bool{}}
-	if err := p.measure(); err != nil {
+	sizes, err := s.sizes()
+	if err != nil {
 		return Usage{}, fmt.Errorf("add up the store: %w", err)
 	}
 	users, needed := map[string]int{}, map[string]bool{}
@@ -56,15 +56,15 @@ func (s *Store) Usage(ctx context.Context) (Usage, error) {
 	}
 	u := Usage{Left: left, Reclaimable: left}
 	bytes := map[string]int64{}
-	for _, z := range p.sizes {
-		name := z.id.Encoded()
-		u.Bytes += z.bytes
-		bytes[name] = z.bytes
-		if !z.fix {
+	for _, z := range sizes {
+		name := z.ID.Encoded()
+		u.Bytes += z.Bytes
+		bytes[name] = z.Bytes
+		if !z.Fix {
 			u.Layers++
 		}
 		if !needed[name] {
-			u.Reclaimable += z.bytes
+			u.Reclaimable += z.Bytes
 		}
 	}
 	for _, img := range images {

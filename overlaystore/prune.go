@@ -7,20 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/leases"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/internal/trash"
+	"github.com/layerctl/layerctl/overlaystore/internal/sweep"
 )
 
 // PruneOptions say what to prune. The zero value removes what nothing needs:
@@ -59,23 +57,12 @@ func (s *Store) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 }
 
 type prune struct {
-	s    *Store
-	o    PruneOptions
-	now  time.Time
-	done Pruned
-
-	images  []Image         // that stay
-	sizes   map[string]size // of directories in layers/ and fix/, by name
-	inUse   map[string]bool // by leases and mounts
+	s       *Store
+	o       PruneOptions
+	now     time.Time
+	done    Pruned
+	sweep   sweep.Sweep
 	trashed []string
-}
-
-// size is what is known of one directory.
-type size struct {
-	bytes int64
-	made  time.Time
-	fix   bool
-	id    digest.Digest
 }
 
 func (p *prune) run(ctx context.Context) (err error) {
@@ -86,7 +73,7 @@ func (p *prune) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	err = p.sweep(ctx)
+	err = p.clear(ctx)
 	if err := errors.Join(err, unlock()); err != nil {
 		return err
 	}
@@ -102,14 +89,15 @@ func (p *prune) run(ctx context.Context) (err error) {
 	return p.s.reap(ctx)
 }
 
-// sweep runs with the store for itself. The order keeps every reference and
+// clear runs with the store for itself. The order keeps every reference and
 // every image whole at each moment: references go first, then the images that
 // they named, then the layers.
-func (p *prune) sweep(ctx context.Context) (err error) {
-	if err := p.look(ctx); err != nil {
+func (p *prune) clear(ctx context.Context) (err error) {
+	images, err := p.look(ctx)
+	if err != nil {
 		return err
 	}
-	images := p.choose()
+	records := p.drop(images)
 	refs, err := p.refs()
 	if err != nil {
 		return err
@@ -118,7 +106,9 @@ func (p *prune) sweep(ctx context.Context) (err error) {
 	if p.o.DryRun {
 		return nil
 	}
-	p.datesBack(gone)
+	p.sweep.Redate(gone, func(manifest digest.Digest, t time.Time) {
+		p.date(p.s.dirs[storedirs.Images], manifest.Encoded()+jsonSuffix, t)
+	}, func(path string, t time.Time) { p.date(p.s.root, path, t) })
 	for _, dir := range []string{storedirs.Images, storedirs.Refs} {
 		if err := trash.RemoveTemps(ctx, p.s.dirs[dir]); err != nil {
 			return err
@@ -127,7 +117,7 @@ func (p *prune) sweep(ctx context.Context) (err error) {
 	if err := p.remove(ctx, storedirs.Refs, refs); err != nil {
 		return err
 	}
-	if err := p.remove(ctx, storedirs.Images, images); err != nil {
+	if err := p.remove(ctx, storedirs.Images, records); err != nil {
 		return err
 	}
 	if p.trashed, err = trash.MoveAll(ctx, p.s.root, gone, p.s.dirs[storedirs.Trash]); err != nil {
@@ -137,85 +127,46 @@ func (p *prune) sweep(ctx context.Context) (err error) {
 }
 
 // look reads what there is and who uses it.
-func (p *prune) look(ctx context.Context) (err error) {
-	if p.images, err = p.s.Images(); err != nil && !errors.Is(err, ErrDamaged) {
-		return err
+func (p *prune) look(ctx context.Context) (images []Image, err error) {
+	if images, err = p.s.Images(); err != nil && !errors.Is(err, ErrDamaged) {
+		return nil, err
 	}
 	leased, err := leases.Living(ctx, p.s.dirs[storedirs.Leases])
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if p.inUse, err = p.s.mountedDirs(ctx); err != nil {
-		return err
+	p.sweep = sweep.Sweep{Now: p.now, OlderThan: p.o.OlderThan, KeepStorage: p.o.KeepStorage}
+	if p.sweep.InUse, err = p.s.mountedDirs(ctx); err != nil {
+		return nil, err
 	}
 	for diffID := range leased {
-		p.inUse[diffID.Encoded()] = true
+		p.sweep.InUse[diffID.Encoded()] = true
 	}
-	p.sizes = map[string]size{}
-	return p.measure()
+	for _, img := range images {
+		dirs := map[string]bool{}
+		addDirs(dirs, img)
+		p.sweep.Images = append(p.sweep.Images, sweep.Image{Manifest: img.Manifest, Dirs: dirs, Referenced: len(img.Refs) > 0, Used: img.Used})
+	}
+	p.sweep.Sizes, err = p.s.sizes()
+	return images, err
 }
 
-// measure reads the sizes of all directories that layers may be in.
-func (p *prune) measure() error {
-	for _, dir := range []string{storedirs.Layers, storedirs.Fix, storedirs.Unsynced + "/" + p.s.boot} {
-		err := p.measureIn(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
+// sizes are those of all directories that layers may be in, by their paths.
+func (s *Store) sizes() (map[string]sweep.Size, error) {
+	m := sweep.Measurer{Root: s.root, FixDir: storedirs.Fix, FixPrefix: fixPrefix, Bytes: func(dir *os.File) int64 {
+		rec, _ := readRecord(dir)
+		return rec.DiskSize
+	}}
+	return m.Measure(storedirs.Layers, storedirs.Fix, storedirs.Unsynced+"/"+s.boot)
 }
 
-func (p *prune) measureIn(rel string) error {
-	dir, err := durable.OpenDirAt(p.s.root, rel)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	names, err := fsat.Names(dir)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		st, err := fsat.Lstat(dir, name)
-		if err != nil {
-			return err
-		}
-		hex, fix := strings.CutPrefix(name, fixPrefix)
-		z := size{made: time.Unix(st.Mtim.Unix()), fix: fix || rel == storedirs.Fix, id: digest.NewDigestFromEncoded(digest.SHA256, hex)}
-		// A layer without a record can be removed as well.
-		if f, err := durable.OpenDirAt(dir, name); err == nil {
-			rec, _ := readRecord(f)
-			z.bytes = rec.DiskSize
-			f.Close()
-		}
-		p.sizes[rel+"/"+name] = z
-	}
-	return nil
-}
-
-// choose picks the images to drop, and returns the names of the files of their
+// drop picks the images to drop, and returns the names of the files of their
 // records.
-func (p *prune) choose() (records []string) {
-	drop := func(i int) {
-		img := p.images[i]
-		records = append(records, img.Manifest.Encoded()+jsonSuffix)
-		p.done.Images = append(p.done.Images, img)
-		p.images = slices.Delete(p.images, i, i+1)
-	}
-	for i := len(p.images) - 1; i >= 0; i-- {
-		if len(p.images[i].Refs) == 0 && p.free(p.images[i]) {
-			drop(i)
-		}
-	}
-	if p.o.KeepStorage == 0 {
-		return records
-	}
-	slices.SortStableFunc(p.images, func(a, b Image) int { return b.Used.Compare(a.Used) })
-	for i := len(p.images) - 1; i >= 0 && p.kept() > max(p.o.KeepStorage, 0); i-- {
-		if p.free(p.images[i]) {
-			drop(i)
-		}
+func (p *prune) drop(images []Image) (records []string) {
+	for _, manifest := range p.sweep.Drop() {
+		records = append(records, manifest.Encoded()+jsonSuffix)
+		i := slices.IndexFunc(images, func(img Image) bool { return img.Manifest == manifest })
+		p.done.Images = append(p.done.Images, images[i])
 	}
 	return records
 }
@@ -229,38 +180,6 @@ func (p *prune) refs() ([]string, error) {
 	return p.s.imageRefs().Unneeded(gone)
 }
 
-// free reports whether nobody uses an image, and nobody has lately.
-func (p *prune) free(img Image) bool {
-	dirs := map[string]bool{}
-	addDirs(dirs, img)
-	for name := range dirs {
-		if p.inUse[name] {
-			return false
-		}
-	}
-	return p.old(img.Used)
-}
-
-// old bounds an age: what is of a later time than now, for the clock was ahead,
-// is as good as of now.
-func (p *prune) old(t time.Time) bool { return max(p.now.Sub(t), 0) >= p.o.OlderThan }
-
-// datesBack gives what has a later time than now the time of now, in the order
-// of use, so that it grows old as other things do.
-func (p *prune) datesBack(gone []string) {
-	slices.SortStableFunc(p.images, func(a, b Image) int { return b.Used.Compare(a.Used) })
-	for i, img := range p.images {
-		if img.Used.After(p.now) {
-			p.date(p.s.dirs[storedirs.Images], img.Manifest.Encoded()+jsonSuffix, p.now.Add(-time.Duration(i)*time.Millisecond))
-		}
-	}
-	for path, z := range p.sizes {
-		if z.made.After(p.now) && !slices.Contains(gone, path) {
-			p.date(p.s.root, path, p.now)
-		}
-	}
-}
-
 func (p *prune) date(dir *os.File, path string, t time.Time) {
 	ts := []unix.Timespec{unix.NsecToTimespec(t.UnixNano()), unix.NsecToTimespec(t.UnixNano())}
 	if err := unix.UtimesNanoAt(int(dir.Fd()), path, ts, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -268,42 +187,16 @@ func (p *prune) date(dir *os.File, path string, t time.Time) {
 	}
 }
 
-// needed are the directories that something which stays is made of.
-func (p *prune) needed() map[string]bool {
-	needed := maps.Clone(p.inUse)
-	for _, img := range p.images {
-		addDirs(needed, img)
-	}
-	return needed
-}
-
-// kept is what the layers take that stay.
-func (p *prune) kept() int64 {
-	needed := p.needed()
-	var total int64
-	for _, z := range p.sizes {
-		if needed[z.id.Encoded()] {
-			total += z.bytes
-		}
-	}
-	return total
-}
-
 // unneeded lists the directories to remove and notes them as done.
 func (p *prune) unneeded() []string {
-	needed := p.needed()
-	var gone []string
-	for _, path := range slices.Sorted(maps.Keys(p.sizes)) {
-		z := p.sizes[path]
-		if needed[z.id.Encoded()] || !p.old(z.made) {
-			continue
-		}
-		gone = append(gone, path)
-		p.done.Bytes += z.bytes
-		if z.fix {
-			p.done.Fixes = append(p.done.Fixes, z.id)
+	gone := p.sweep.Unneeded()
+	for _, path := range gone {
+		z := p.sweep.Sizes[path]
+		p.done.Bytes += z.Bytes
+		if z.Fix {
+			p.done.Fixes = append(p.done.Fixes, z.ID)
 		} else {
-			p.done.Layers = append(p.done.Layers, z.id)
+			p.done.Layers = append(p.done.Layers, z.ID)
 		}
 	}
 	return gone
