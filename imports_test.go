@@ -62,7 +62,10 @@ var floors = []map[string][]string{
 		"internal/stored":   {"internal/filesum", "internal/stackview", "overlaystore"},
 		"engine/containerd": {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/linkedcopy", "layer", "overlaystore"},
 		"overlaymount":      {"errkind", "internal/durable", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/stagingdir", "internal/storedirs", "internal/words", "layer", "overlaystore"},
-		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/remote", "registry/internal/transport"},
+		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/pushing", "registry/internal/remote", "registry/internal/transport"},
+	},
+	{
+		"registry/internal/pushing": {"registry/internal/content", "registry/internal/failure", "registry/internal/remote"},
 	},
 	{
 		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/leftovers", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/trash", "layer", "manifest", "overlaystore/internal/sweep", "platform"},

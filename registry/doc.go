@@ -34,8 +34,14 @@
 // What hosts say of ranges, by Content-Range and ETag, is only believed where
 // it fits, and the digest decides in the end.
 //
+// # Pushing
+//
+// A [Destination] sends blobs and manifests to a repository. What is there is not
+// sent, what another repository of the registry has is mounted, an upload that
+// breaks goes on where the registry had come to, and a manifest is read back.
+//
 // # Not promised
 //
 // The package decodes no image manifest and chooses no platform: it knows
-// bytes and descriptors. It keeps nothing on disk. It does not push.
+// bytes and descriptors. It keeps nothing on disk.
 package registry

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net/http/httptest"
+	"strings"
 
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -76,4 +79,40 @@ func ExampleParse() {
 	// docker.io/library/alpine:latest
 	// quay.io/podman/hello:latest
 	// oci:/srv/images/hello:v1
+}
+
+// What a registry has is not sent again.
+func ExampleDestination() {
+	ctx := context.Background()
+	server := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	ref, err := registry.Parse(host + "/app:1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	to, err := registry.New(registry.Options{PlainHTTP: []string{host}}).Destination(ref)
+	if err != nil {
+		log.Fatal(err)
+	}
+	text := "{}"
+	config := registry.Upload{
+		Descriptor: ocispec.Descriptor{MediaType: "application/vnd.oci.empty.v1+json", Digest: digest.FromString(text), Size: 2},
+		Open:       func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil },
+	}
+	for range 2 {
+		done, err := to.Put(ctx, config)
+		fmt.Println(done == registry.Sent, done == registry.There, err)
+	}
+	raw := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
+	index := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+	if _, err := to.PutManifest(ctx, index, raw, ref.Tag()); err != nil {
+		log.Fatal(err)
+	}
+	there, err := to.Describe(ctx, ref.Tag())
+	fmt.Println(there.Digest == index.Digest, err)
+	// Output:
+	// true false <nil>
+	// false true <nil>
+	// true <nil>
 }

@@ -36,6 +36,8 @@ type Options struct {
 	Patience time.Duration
 	// Warn tells the user of credentials that were passed over.
 	Warn func(text string)
+	// Push asks for tokens that content may be sent with.
+	Push bool
 }
 
 // Authoriser knows how one host wants to be convinced, and with what. It

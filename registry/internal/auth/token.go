@@ -105,15 +105,20 @@ func isAddress(host string) bool {
 	return strings.Contains(host, ":") || failure.Digits(strings.ReplaceAll(host, ".", ""))
 }
 
-// scope is what to ask a token for.
+// scope is what to ask a token for. Who pushes begins with questions for which
+// the registry names less than will be needed.
 func (a *Authoriser) scope(repo string) []string {
-	if s := a.scopes[repo]; len(s) > 0 {
-		return s
-	}
-	if repo == "" {
+	pull := "repository:" + repo + ":pull"
+	named := a.scopes[repo]
+	switch push := pull + ",push"; {
+	case a.o.Push && repo != "" && !slices.Contains(named, push):
+		return append(slices.DeleteFunc(slices.Clone(named), func(s string) bool { return s == pull }), push)
+	case len(named) > 0:
+		return named
+	case repo == "":
 		return nil
 	}
-	return []string{"repository:" + repo + ":pull"}
+	return []string{pull}
 }
 
 func (a *Authoriser) tokenRequest(ctx context.Context, realm *url.URL, repo string, creds credentials.Login) (*http.Request, error) {

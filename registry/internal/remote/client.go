@@ -40,6 +40,7 @@ type Options struct {
 type Client struct {
 	o     Options
 	limit *transport.Limiter
+	sent  *transport.Limiter
 
 	mu    sync.Mutex
 	peers map[string]*peer
@@ -47,7 +48,7 @@ type Client struct {
 
 // New returns a client.
 func New(o Options) *Client {
-	return &Client{o: o, limit: transport.NewLimiter(o.LimitRate), peers: map[string]*peer{}}
+	return &Client{o: o, limit: transport.NewLimiter(o.LimitRate), sent: transport.NewLimiter(o.LimitRate), peers: map[string]*peer{}}
 }
 
 // peer returns what is known of one host, the same for every reference that

@@ -38,6 +38,7 @@ type peer struct {
 	client *http.Client
 	ranged *http.Client // for questions that are alone; nil where none is asked
 	led    *http.Client // for where its images say that layers are
+	sends  *http.Client // for what is sent to it, and led nowhere else; nil where nothing is
 	header http.Header  // of its configuration
 	auth   *auth.Authoriser
 	agent  string
@@ -116,6 +117,10 @@ type question struct {
 	query  url.Values
 	header http.Header
 	alone  bool // on a connection that carries no other answer meanwhile
+
+	at   *url.URL                      // in place of repo, path and query: where the registry wants it
+	body func() (io.ReadCloser, error) // opens what is sent, once more for each try; nil is nothing
+	size int64                         // of the body
 }
 
 // ask sends q, answers one challenge, and returns any answer of the 2xx kind;
@@ -154,6 +159,9 @@ func (p *peer) tryAsk(ctx context.Context, q question) (*http.Response, error) {
 func (p *peer) convince(ctx context.Context, q question, sent string, resp *http.Response) (*http.Response, error) {
 	refusal := transport.NewStatusError(resp, time.Now())
 	if !transport.SameOrigin(resp.Request.URL, p.base) {
+		if q.at != nil {
+			return nil, refusal // what is sent is the registry's, and so are the credentials
+		}
 		return p.convinceOther(ctx, q, resp, refusal)
 	}
 	answer, err := p.auth.Answer(ctx, q.repo, sent, resp.Header, refusal)
@@ -236,11 +244,25 @@ func (p *peer) send(ctx context.Context, q question, authorization string) (*htt
 		u = p.base.JoinPath("/") // the API itself
 	}
 	u.RawQuery = q.query.Encode()
+	own := true
+	if q.at != nil {
+		u, own = q.at, transport.SameOrigin(q.at, p.base)
+	}
 	req, err := http.NewRequestWithContext(ctx, q.method, u.String(), nil)
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(req.Header, p.header)
+	if q.body != nil {
+		if req.Body, err = q.body(); err != nil {
+			return nil, failure.Final(err)
+		}
+		req.ContentLength = q.size
+	}
+	if own {
+		maps.Copy(req.Header, p.header)
+	} else {
+		authorization = ""
+	}
 	maps.Copy(req.Header, q.header)
 	// Otherwise the digest would be that of other bytes than those that came.
 	req.Header.Set("Accept-Encoding", "identity")
@@ -253,8 +275,13 @@ func (p *peer) send(ctx context.Context, q question, authorization string) (*htt
 
 func (p *peer) do(q question, req *http.Request) (*http.Response, error) {
 	client := p.client
-	if q.alone {
+	switch {
+	case q.alone:
 		client = p.ranged
+	case q.at != nil && !transport.SameOrigin(q.at, p.base):
+		client = p.led
+	case p.sends != nil && q.method != http.MethodGet && q.method != http.MethodHead:
+		client = p.sends
 	}
 	resp, err := p.pace.Send(client, req, p.host)
 	if err != nil {

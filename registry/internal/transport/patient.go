@@ -54,6 +54,30 @@ func (p *patient) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// outgoing is the body of a request. Time counts only while the peer takes
+// nothing: what the body comes from has patience of its own.
+type outgoing struct {
+	io.ReadCloser
+	ctx   context.Context //nolint:containedctx // the request's
+	pace  Pace
+	timer *time.Timer
+}
+
+// Read implements io.Reader.
+func (o *outgoing) Read(b []byte) (int, error) {
+	if !o.timer.Stop() {
+		// It has rung, or there is an answer already: then nobody reads this.
+		return o.ReadCloser.Read(b)
+	}
+	n, err := o.ReadCloser.Read(b[:o.pace.Sent.slice(len(b))])
+	terr := o.pace.Sent.take(o.ctx, n)
+	o.timer.Reset(o.pace.Stall)
+	if terr != nil {
+		return n, terr
+	}
+	return n, err
+}
+
 // Close implements io.Closer.
 func (p *patient) Close() error {
 	p.timer.Stop()

@@ -19,7 +19,8 @@ import (
 // Pace bounds how slow an answer may be, and how fast.
 type Pace struct {
 	Stall time.Duration // how long less than 1 KiB a second is borne
-	Limit *Limiter      // nil is none
+	Limit *Limiter      // of what comes; nil is none
+	Sent  *Limiter      // of what is sent; nil is none
 }
 
 // Send sends a request to the host that references name so. The body of the
@@ -27,6 +28,9 @@ type Pace struct {
 func (p Pace) Send(client *http.Client, req *http.Request, host string) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	timer := time.AfterFunc(p.Stall, func() { cancel(errStalled) })
+	if req.Body != nil {
+		req.Body = &outgoing{ReadCloser: req.Body, ctx: ctx, pace: p, timer: timer}
+	}
 	resp, err := client.Do(req.WithContext(ctx))
 	timer.Stop()
 	if err != nil {
