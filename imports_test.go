@@ -56,6 +56,7 @@ var floors = []map[string][]string{
 		"cmd/layerctl/internal/args":     {"archive", "errkind", "overlaymount", "platform", "registry"},
 		"cmd/layerctl/internal/progress": {"cmd/layerctl/internal/terminal", "progress", "registry"},
 		"internal/source":                {"cache", "errkind", "manifest", "platform", "registry"},
+		"referrers":                      {"errkind", "manifest", "registry"},
 		"rootfs":                         {"errkind", "internal/scratch", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack"},
 	},
 	{
@@ -81,7 +82,7 @@ var floors = []map[string][]string{
 		"internal/mountuse":       {"internal/mounts", "internal/storedirs"},
 		"internal/shortlink":      {"internal/durable", "internal/fsat", "internal/storedirs"},
 		"registry/internal/auth":  {"registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
-		"registry/internal/local": {"errkind", "internal/fsat", "internal/inflate", "internal/layertar", "internal/scratch", "internal/shortname", "registry/internal/content", "registry/internal/failure"},
+		"registry/internal/local": {"errkind", "internal/fsat", "internal/inflate", "internal/layertar", "internal/scratch", "internal/shortname", "manifest", "registry/internal/content", "registry/internal/failure"},
 	},
 	{
 		"cache":                       {"errkind", "internal/durable", "internal/fsat", "manifest"},

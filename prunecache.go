@@ -93,11 +93,16 @@ func (p *cachePruner) names(ctx context.Context, store *overlaystore.Store) erro
 	if err != nil {
 		return err
 	}
+	var attached []ocispec.Descriptor // to what is kept, or is not
 	for _, desc := range tagged {
 		name := desc.Annotations[ocispec.AnnotationRefName]
 		ref, err := registry.Parse(name)
 		ours := err == nil && ref.String() == name
 		if ours && !referenced[name] && !p.fresh[desc.Digest] {
+			if _, ok := source.Attached(name); ok {
+				attached = append(attached, desc)
+				continue
+			}
 			p.gone.Names = append(p.gone.Names, name)
 			continue
 		}
@@ -105,7 +110,34 @@ func (p *cachePruner) names(ctx context.Context, store *overlaystore.Store) erro
 			return fmt.Errorf("follow %.200q in the cache: %w", name, err)
 		}
 	}
-	return p.images(ctx, images)
+	if err := p.images(ctx, images); err != nil {
+		return err
+	}
+	return p.attached(ctx, attached)
+}
+
+// attached tells the names of what belongs to images: they stay as long as
+// these do. What is attached to an attachment comes after it.
+func (p *cachePruner) attached(ctx context.Context, tagged []ocispec.Descriptor) error {
+	for changed := true; changed; {
+		changed = false
+		for i, desc := range tagged {
+			of, _ := source.Attached(desc.Annotations[ocispec.AnnotationRefName])
+			if desc.Digest == "" || !p.kept[of] {
+				continue
+			}
+			if err := p.follow(ctx, desc); err != nil {
+				return err
+			}
+			tagged[i].Digest, changed = "", true
+		}
+	}
+	for _, desc := range tagged {
+		if desc.Digest != "" {
+			p.gone.Names = append(p.gone.Names, desc.Annotations[ocispec.AnnotationRefName])
+		}
+	}
+	return nil
 }
 
 // images keeps what the cache has of the images themselves: where a reference

@@ -181,7 +181,7 @@ func (c *Client) probe(ctx context.Context, ref Reference, ping *Ping) error {
 		}
 		root = doc.Manifests[0]
 	}
-	ping.Referrers = answerOf(r.Referrers(ctx, root))
+	ping.Referrers = answerOf(r.HasReferrers(ctx, root.Digest))
 	ping.Ranges = answerOf(r.Ranges(ctx, blob))
 	return nil
 }

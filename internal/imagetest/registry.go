@@ -3,17 +3,21 @@
 package imagetest
 
 import (
+	"cmp"
 	"encoding/json"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -28,6 +32,8 @@ type Registry struct {
 	content  map[digest.Digest]content
 	tags     map[string]digest.Digest
 	requests []string
+	listing  bool // it has the referrers API
+	failing  map[string]int
 }
 
 type content struct {
@@ -63,6 +69,38 @@ func (r *Registry) AddAs(d digest.Digest, mediaType string, raw []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.content[d] = content{mediaType, raw}
+}
+
+// ListReferrers gives it the referrers API: it lists what names a digest as its
+// subject.
+func (r *Registry) ListReferrers() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.listing = true
+}
+
+// Fail has each request of a kind ("blobs") answered with the status.
+func (r *Registry) Fail(kind string, status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failing = map[string]int{kind: status}
+}
+
+// referrers are the manifests whose subject is the digest, by their digests.
+func (r *Registry) referrers(of digest.Digest) []byte {
+	list := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
+	for _, d := range slices.Sorted(maps.Keys(r.content)) {
+		c := r.content[d]
+		var m ocispec.Manifest
+		if json.Unmarshal(c.raw, &m) != nil || m.Subject == nil || m.Subject.Digest != of {
+			continue
+		}
+		list.Manifests = append(list.Manifests, ocispec.Descriptor{
+			MediaType: c.mediaType, Digest: d, Size: int64(len(c.raw)), Annotations: m.Annotations,
+			ArtifactType: cmp.Or(m.ArtifactType, m.Config.MediaType),
+		})
+	}
+	return JSON(list)
 }
 
 // Tagged is the digest that a tag names.
@@ -126,6 +164,12 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	switch {
 	case req.URL.Path == "/v2/":
 		return
+	case r.failing[kind] != 0:
+		http.Error(w, "it fails", r.failing[kind])
+		return
+	case kind == "referrers" && r.listing:
+		c.raw = r.referrers(d)
+		w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
 	case !ok || kind != "manifests" && kind != "blobs":
 		http.Error(w, `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`, http.StatusNotFound)
 		return

@@ -64,10 +64,11 @@ type Source struct {
 	mu        sync.Mutex
 	root      ocispec.Descriptor // what the reference names, once read
 	raw       []byte
-	documents map[digest.Digest]document // fetched, and not in the cache yet
-	tagged    bool                       // the cache shall know what the reference names
-	read      map[digest.Digest]struct{} // what is counted in held
-	held      int64                      // bytes of the documents that were read
+	documents map[digest.Digest]document    // fetched, and not in the cache yet
+	tagged    bool                          // the cache shall know what the reference names
+	beside    map[string]ocispec.Descriptor // what other tags of the repository stand for, by their names in the cache
+	read      map[digest.Digest]struct{}    // what is counted in held
+	held      int64                         // bytes of the documents that were read
 }
 
 type document struct {
@@ -98,7 +99,7 @@ func Open(ctx context.Context, ref registry.Reference, o Options) (*Source, erro
 			release = r
 		}
 	}
-	return &Source{remote: remote, release: release, options: o, documents: map[digest.Digest]document{}, read: map[digest.Digest]struct{}{}}, nil
+	return &Source{remote: remote, release: release, options: o, documents: map[digest.Digest]document{}, beside: map[string]ocispec.Descriptor{}, read: map[digest.Digest]struct{}{}}, nil
 }
 
 // Close releases what the Source holds open.
@@ -297,6 +298,7 @@ func (s *Source) Keep(ctx context.Context) {
 	if s.tagged {
 		s.tag(ctx)
 	}
+	s.tagBeside(ctx)
 }
 
 func (s *Source) tag(ctx context.Context) {

@@ -106,13 +106,9 @@ func (l *Layout) find(ctx context.Context) (desc ocispec.Descriptor, raw []byte,
 	if err := ctx.Err(); err != nil {
 		return desc, nil, err
 	}
-	raw, err = readFile(l.files, ocispec.ImageIndexFile, content.MaxManifest)
+	index, raw, err := l.readIndex()
 	if err != nil {
-		return desc, nil, l.missing(ocispec.ImageIndexFile, err)
-	}
-	var index topIndex
-	if err := json.Unmarshal(raw, &index); err != nil {
-		return desc, nil, failure.New(failure.Malformed, "%s: %w", ocispec.ImageIndexFile, err)
+		return desc, nil, err
 	}
 	images := imagesOf(index)
 	switch {
@@ -131,6 +127,18 @@ func (l *Layout) find(ctx context.Context) (desc ocispec.Descriptor, raw []byte,
 		err = content.Check(desc, content.MaxManifest)
 	}
 	return desc, nil, err
+}
+
+// readIndex reads index.json.
+func (l *Layout) readIndex() (index topIndex, raw []byte, err error) {
+	raw, err = readFile(l.files, ocispec.ImageIndexFile, content.MaxManifest)
+	if err != nil {
+		return index, nil, l.missing(ocispec.ImageIndexFile, err)
+	}
+	if err := json.Unmarshal(raw, &index); err != nil {
+		return index, nil, failure.New(failure.Malformed, "%s: %w", ocispec.ImageIndexFile, err)
+	}
+	return index, raw, nil
 }
 
 // imagesOf has the names of the entries: the full one that Docker and

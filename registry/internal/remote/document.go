@@ -21,10 +21,12 @@ import (
 // refuse it, redirect it to where only a GET was signed for, or leave out what
 // would make the answer a descriptor. Then there is no way around reading the
 // bytes, and what a GET is answered counts.
-func (r *Repository) head(ctx context.Context, rt *route) (ocispec.Descriptor, error) {
+// Where absent is set it is most likely that nothing is there, and a 404 is
+// believed.
+func (r *Repository) head(ctx context.Context, rt *route, absent bool) (ocispec.Descriptor, error) {
 	resp, err := rt.ask(ctx, http.MethodHead, "manifests/"+r.wanted(), accepted)
 	if err != nil {
-		if !headRefused(err) {
+		if !headRefused(err) || absent && errors.Is(err, failure.NotFound) {
 			return ocispec.Descriptor{}, err
 		}
 		desc, _, err := r.get(ctx, rt)

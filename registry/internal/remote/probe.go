@@ -16,7 +16,6 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/content"
 	"github.com/layerctl/layerctl/registry/internal/credentials"
 	"github.com/layerctl/layerctl/registry/internal/failure"
-	"github.com/layerctl/layerctl/registry/internal/transport"
 )
 
 // Greeting is what a registry says of itself.
@@ -106,31 +105,6 @@ func (p *peer) askJSON(ctx context.Context, q question, v any) error {
 	}
 	defer resp.Body.Close()
 	return json.NewDecoder(io.LimitReader(resp.Body, content.MaxManifest)).Decode(v)
-}
-
-// Referrers asks who refers to a manifest. A registry with the API says so
-// also where nobody does; one without it says that there is nothing there.
-// known is false where it says neither.
-func (r *Repository) Referrers(ctx context.Context, to ocispec.Descriptor) (has, known bool) {
-	if content.Check(to, 0) != nil {
-		return false, false
-	}
-	resp, err := r.own().peer.ask(ctx, question{
-		method: http.MethodGet, repo: r.name.Repository, path: "referrers/" + to.Digest.String(),
-		header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}},
-	})
-	var status *transport.StatusError
-	switch {
-	case errors.As(err, &status) && !errors.Is(err, failure.Denied) && status.Status < 500 && status.Status != http.StatusTooManyRequests:
-		return false, true
-	case err != nil:
-		return false, false
-	}
-	defer resp.Body.Close()
-	// Some answer any path with a page of theirs.
-	var list ocispec.Index
-	err = json.NewDecoder(io.LimitReader(resp.Body, content.MaxManifest)).Decode(&list)
-	return err == nil && list.SchemaVersion == 2 && list.Manifests != nil, true
 }
 
 // Ranges asks for the first byte of a blob. known is false where no answer

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/layerctl/layerctl/registry/internal/content"
 	"github.com/layerctl/layerctl/registry/internal/failure"
@@ -43,6 +44,8 @@ type Repository struct {
 	chunked sync.Map
 	// lied are the hosts that sent other bytes than a digest's.
 	lied sync.Map
+	// noReferrers says that the registry has no list of referrers.
+	noReferrers atomic.Bool
 }
 
 // Close has nothing to release: connections are the client's.
@@ -89,6 +92,16 @@ func (r *Repository) try(ctx context.Context, byDigest bool, ask func(*route) er
 
 // Describe asks what the name stands for.
 func (r *Repository) Describe(ctx context.Context) (ocispec.Descriptor, error) {
+	return r.describe(ctx, false)
+}
+
+// Glance is Describe for a name that most likely stands for nothing: the answer
+// to one HEAD that says so is enough.
+func (r *Repository) Glance(ctx context.Context) (ocispec.Descriptor, error) {
+	return r.describe(ctx, true)
+}
+
+func (r *Repository) describe(ctx context.Context, absent bool) (ocispec.Descriptor, error) {
 	var desc ocispec.Descriptor
 	broken := map[*route]bool{} // for a HEAD: what hangs up then may answer a GET
 	err := r.try(ctx, r.name.Digest != "", func(rt *route) (err error) {
@@ -97,7 +110,7 @@ func (r *Repository) Describe(ctx context.Context) (ocispec.Descriptor, error) {
 			return err
 		}
 		broken[rt] = true
-		desc, err = r.head(ctx, rt)
+		desc, err = r.head(ctx, rt, absent)
 		return err
 	})
 	return desc, err

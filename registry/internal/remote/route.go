@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -86,7 +87,11 @@ func (rt *route) send(ctx context.Context, q question) (*http.Response, error) {
 	}
 	q.repo = rt.repo
 	if rt.namespace != "" {
-		q.query = url.Values{"ns": {rt.namespace}}
+		q.query = maps.Clone(q.query)
+		if q.query == nil {
+			q.query = url.Values{}
+		}
+		q.query.Set("ns", rt.namespace)
 	}
 	return rt.peer.ask(ctx, q)
 }
