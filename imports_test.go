@@ -60,6 +60,9 @@ var floors = []map[string][]string{
 		"rootfs":                         {"errkind", "internal/scratch", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack"},
 	},
 	{
+		"trust": {"errkind", "internal/fsat", "internal/shortname", "registry", "trust/internal/keys", "trust/internal/policy", "trust/internal/sigstore"},
+	},
+	{
 		"internal/stored":   {"internal/filesum", "internal/stackview", "overlaystore"},
 		"engine/containerd": {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/linkedcopy", "layer", "overlaystore"},
 		"overlaymount":      {"errkind", "internal/durable", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/stagingdir", "internal/storedirs", "internal/words", "layer", "overlaystore"},
@@ -115,6 +118,8 @@ var floors = []map[string][]string{
 		"platform":                      {"errkind", "internal/words"},
 		"registry/internal/credentials": {"errkind", "internal/durable", "internal/fsat"},
 		"registry/internal/failure":     {"errkind"},
+		"trust/internal/policy":         {"internal/fsat", "internal/shortname", "trust/internal/jsontree", "trust/internal/keys"},
+		"trust/internal/sigstore":       {"trust/internal/jsontree", "trust/internal/keys"},
 	},
 	{
 		"cmd/layerctl/internal/terminal": {},
@@ -135,6 +140,8 @@ var floors = []map[string][]string{
 		"internal/words":                 {},
 		"layer":                          {},
 		"progress":                       {},
+		"trust/internal/jsontree":        {},
+		"trust/internal/keys":            {},
 	},
 }
 

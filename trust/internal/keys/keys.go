@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package keys reads public keys as PEM and verifies signatures by them: ECDSA
+// on P-256, P-384 and P-521, Ed25519 and RSA.
+package keys
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+)
+
+// Key is one public key.
+type Key struct {
+	public      crypto.PublicKey
+	fingerprint string
+}
+
+// Fingerprint is "sha256:" and the hash of the key's SubjectPublicKeyInfo, as
+// "openssl pkey -pubin -outform der | sha256sum" computes it.
+func (k Key) Fingerprint() string { return k.fingerprint }
+
+// What a file of keys may hold.
+const (
+	MaxFile = 1 << 20
+	maxKeys = 100
+)
+
+// ParsePEM reads all keys of a file; one that is none, or of a kind that is
+// not read here, refuses the file.
+func ParsePEM(raw []byte) ([]Key, error) {
+	var list []Key
+	for {
+		block, rest := pem.Decode(raw)
+		if block == nil {
+			break
+		}
+		k, err := parse(block)
+		if err != nil {
+			return nil, err
+		}
+		if list = append(list, k); len(list) > maxKeys {
+			return nil, fmt.Errorf("there are more than %d keys", maxKeys)
+		}
+		raw = rest
+	}
+	if len(list) == 0 || bytes.Contains(raw, []byte("-----BEGIN")) {
+		return nil, errors.New("it holds no public key as PEM, or one that is damaged")
+	}
+	return list, nil
+}
+
+func parse(block *pem.Block) (Key, error) {
+	var public any
+	var err error
+	switch block.Type {
+	case "PUBLIC KEY":
+		public, err = x509.ParsePKIXPublicKey(block.Bytes)
+	case "RSA PUBLIC KEY":
+		public, err = x509.ParsePKCS1PublicKey(block.Bytes)
+	case "CERTIFICATE":
+		return Key{}, errors.New("it is a certificate, and only public keys are read")
+	case "PGP PUBLIC KEY BLOCK":
+		return Key{}, errors.New("it is an OpenPGP key, and those are not read")
+	default:
+		return Key{}, fmt.Errorf("it is %.60q, no public key", block.Type)
+	}
+	if err != nil {
+		return Key{}, err
+	}
+	if err := fit(public); err != nil {
+		return Key{}, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return Key{}, err
+	}
+	sum := sha256.Sum256(der)
+	return Key{public, "sha256:" + hex.EncodeToString(sum[:])}, nil
+}
+
+// fit refuses keys that are weak, or costly.
+func fit(public any) error {
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		if k.Curve.Params().BitSize < 256 {
+			return fmt.Errorf("the curve %s is too small", k.Curve.Params().Name)
+		}
+	case ed25519.PublicKey:
+	case *rsa.PublicKey:
+		if bits := k.N.BitLen(); bits < 2048 || bits > 8192 {
+			return fmt.Errorf("an RSA key has 2048 to 8192 bits, this one %d", bits)
+		}
+	default:
+		return fmt.Errorf("keys of the kind %T are not read", public)
+	}
+	return nil
+}
+
+// Verify says whether signature is the key's over message, in any of the ways
+// that sigstore's signers have for such a key.
+func (k Key) Verify(message, signature []byte) bool {
+	switch public := k.public.(type) {
+	case ed25519.PublicKey:
+		sum := sha512.Sum512(message)
+		return ed25519.Verify(public, message, signature) ||
+			ed25519.VerifyWithOptions(public, sum[:], signature, &ed25519.Options{Hash: crypto.SHA512}) == nil
+	case *ecdsa.PublicKey:
+		for _, sum := range digests(message, public.Curve.Params().BitSize) {
+			if ecdsa.VerifyASN1(public, sum.bytes, signature) {
+				return true
+			}
+		}
+	case *rsa.PublicKey:
+		for _, sum := range digests(message, public.N.BitLen()/8) {
+			if rsa.VerifyPKCS1v15(public, sum.hash, sum.bytes, signature) == nil ||
+				rsa.VerifyPSS(public, sum.hash, sum.bytes, signature, nil) == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+type sum struct {
+	hash  crypto.Hash
+	bytes []byte
+}
+
+// digests are by SHA-256, which cosign takes whatever the key, and by what a
+// key of so many bits is strong enough for, which sigstore-go takes.
+func digests(message []byte, bits int) []sum {
+	s := sha256.Sum256(message)
+	list := []sum{{crypto.SHA256, s[:]}}
+	switch {
+	case bits > 384:
+		s := sha512.Sum512(message)
+		list = append(list, sum{crypto.SHA512, s[:]})
+	case bits > 256:
+		s := sha512.Sum384(message)
+		list = append(list, sum{crypto.SHA384, s[:]})
+	}
+	return list
+}

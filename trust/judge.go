@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trust
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/trust/internal/policy"
+	"github.com/layerctl/layerctl/trust/internal/sigstore"
+)
+
+// Image is what is judged.
+type Image struct {
+	// Reference is what was asked for.
+	Reference registry.Reference
+	// Subjects are what may be signed, in the order in which it is looked for: the
+	// index that the reference names, the manifest that was chosen from it.
+	Subjects []Subject
+}
+
+// Subject is an index or a manifest.
+type Subject struct {
+	Digest digest.Digest
+	// Read reads its bytes, which hash to Digest.
+	Read func(context.Context) ([]byte, error)
+}
+
+// Signature is one that was found beside a subject, not believed yet.
+type Signature struct {
+	// Form is what it is called in messages where it is not understood.
+	Form string
+	// Blob is the payload of a simple signing, with its annotations, or a bundle.
+	Blob ocispec.Descriptor
+	// Read reads the blob, verified.
+	Read func(context.Context, ocispec.Descriptor) ([]byte, error)
+	// Err says why there is nothing to be read.
+	Err error
+}
+
+// Finder finds the signatures of a subject. What it returns beside an error is
+// looked at too.
+type Finder func(context.Context, digest.Digest) ([]Signature, error)
+
+// Verdict says why an image was let in.
+type Verdict struct {
+	Asks
+	// Accepted are the signatures by which, one for each requirement that asks
+	// for one.
+	Accepted []Accepted
+}
+
+// Accepted is a signature that holds.
+type Accepted struct {
+	// Key is the key's fingerprint: "sha256:" and the hash of its
+	// SubjectPublicKeyInfo.
+	Key string `json:"key"`
+	// Form is "simple signing" or "bundle".
+	Form string `json:"form"`
+	// Subject is what it is a signature of, Signature the blob that it lies in.
+	Subject   digest.Digest `json:"subject"`
+	Signature digest.Digest `json:"signature"`
+	// Reference is what it calls the image; "" where it cannot.
+	Reference string `json:"reference,omitempty"`
+}
+
+// maxSignatures bounds how many signatures of a subject are looked at.
+const maxSignatures = 1000
+
+// Judge lets an image in, or says in a [*RefusedError] why not. Signatures are
+// looked for only where the policy asks for some.
+func (p *Policy) Judge(ctx context.Context, image Image, find Finder) (Verdict, error) {
+	list, err := p.demands(image.Reference)
+	if err != nil {
+		return Verdict{}, err
+	}
+	v := Verdict{Asks: asks(list)}
+	c := &court{image: image, refusals: map[int][]error{}, accepted: map[int]Accepted{}}
+	for i, d := range list {
+		switch d.Kind {
+		case policy.Reject:
+			return Verdict{}, refuse(d, "it rejects every image")
+		case policy.Foreign:
+			return Verdict{}, refuse(d, fmt.Sprintf("it asks for what is not understood here: %s", d.What))
+		case policy.Signed:
+			c.open = append(c.open, i)
+		}
+	}
+	c.demands = list
+	if err := c.sit(ctx, find); err != nil {
+		return Verdict{}, err
+	}
+	for i := range list {
+		if a, ok := c.accepted[i]; ok {
+			v.Accepted = append(v.Accepted, a)
+		}
+	}
+	return v, nil
+}
+
+// court holds the signatures against what is asked.
+type court struct {
+	image    Image
+	demands  []demand
+	open     []int // of demands that no signature has met yet
+	accepted map[int]Accepted
+	refusals map[int][]error // why each signature does not meet a demand
+	failed   []error         // what could not be asked
+}
+
+// sit looks at the signatures of one subject after the other until all is met.
+func (c *court) sit(ctx context.Context, find Finder) error {
+	for _, s := range c.image.Subjects {
+		if len(c.open) == 0 {
+			return nil
+		}
+		if err := c.hear(ctx, s, find); err != nil {
+			return err
+		}
+	}
+	if len(c.open) == 0 {
+		return nil
+	}
+	if err := errors.Join(c.failed...); err != nil {
+		return fmt.Errorf("look for signatures: %w", err)
+	}
+	first := c.open[0]
+	return refuseAll(c.demands[first], c.refusals[first])
+}
+
+func (c *court) hear(ctx context.Context, s Subject, find Finder) error {
+	manifest, err := s.Read(ctx)
+	if err != nil {
+		return err
+	}
+	signatures, err := find(ctx, s.Digest)
+	if err != nil {
+		c.failed = append(c.failed, err)
+	}
+	read := map[digest.Digest][]byte{}
+	for n, signature := range signatures {
+		if len(c.open) == 0 || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if n == maxSignatures {
+			c.refuseOpen(fmt.Errorf("there are more than %d, and those are not looked at", maxSignatures))
+			break
+		}
+		raw, err := c.read(ctx, signature, read)
+		if err != nil {
+			c.refuseOpen(err)
+			continue
+		}
+		c.open = slices.DeleteFunc(c.open, func(i int) bool {
+			claim, form, err := c.meets(c.demands[i], signature, raw, manifest)
+			if err != nil {
+				c.refusals[i] = append(c.refusals[i], err)
+				return false
+			}
+			c.accepted[i] = Accepted{
+				Key: claim.Key.Fingerprint(), Form: form, Subject: s.Digest, Signature: signature.Blob.Digest, Reference: claim.Reference,
+			}
+			return true
+		})
+	}
+	return nil
+}
+
+func (c *court) refuseOpen(err error) {
+	for _, i := range c.open {
+		c.refusals[i] = append(c.refusals[i], err)
+	}
+}
+
+// read reads a signature's blob, each once: a thousand signatures of one image
+// may share a payload.
+func (c *court) read(ctx context.Context, s Signature, had map[digest.Digest][]byte) ([]byte, error) {
+	limit := int64(0)
+	switch s.Blob.MediaType {
+	case sigstore.SimpleType:
+		limit = sigstore.MaxPayload
+	case sigstore.BundleType:
+		limit = sigstore.MaxBundle
+	}
+	switch raw, ok := had[s.Blob.Digest]; {
+	case s.Err != nil:
+		return nil, s.Err
+	case limit == 0:
+		return nil, fmt.Errorf("its form is not understood here: %.60s", s.Form)
+	case s.Blob.Size > limit:
+		return nil, fmt.Errorf("it is larger than %d bytes", limit)
+	case ok:
+		return raw, nil
+	case len(had) >= maxBlobs:
+		return nil, fmt.Errorf("there are more than %d payloads, and those are not read", maxBlobs)
+	}
+	raw, err := s.Read(ctx, s.Blob)
+	if err != nil {
+		c.failed = append(c.failed, err)
+		return nil, err
+	}
+	had[s.Blob.Digest] = raw
+	return raw, nil
+}
+
+// maxBlobs bounds the requests, and with the limits of each the memory.
+const maxBlobs = 32
+
+// errNamesNothing is of a signature that holds, and cannot say for what name.
+var errNamesNothing = errors.New("it holds, but a bundle names no image")
+
+// meets says whether a signature meets a demand.
+func (c *court) meets(d demand, s Signature, raw, manifest []byte) (claim sigstore.Claim, form string, err error) {
+	if s.Blob.MediaType == sigstore.BundleType {
+		claim, err = sigstore.Bundle(raw, manifest, d.keys)
+		if err == nil && !d.Identity.Any() {
+			err = fmt.Errorf("%w, and the policy asks for a name, %s", errNamesNothing, d.Identity)
+		}
+		return claim, "bundle", err
+	}
+	claim, err = sigstore.Simple(raw, s.Blob.Annotations, manifest, d.keys)
+	if err == nil && !d.Identity.Accepts(nameOf(c.image.Reference).Image, claim.Reference) {
+		err = fmt.Errorf("it is for %.200q, and the policy asks for another name, %s", claim.Reference, d.Identity)
+	}
+	return claim, "simple signing", err
+}
