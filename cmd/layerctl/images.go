@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/inspection"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
@@ -51,12 +52,12 @@ func runImages(c *cli.Context) (err error) {
 }
 
 func formatImages(c *cli.Context, list []show.Listed) error {
-	t, err := parseFormat(c)
+	t, err := inspection.ParseFormat(c)
 	if err != nil {
 		return err
 	}
 	for _, i := range list {
-		if err := printFormatted(c, t, i); err != nil {
+		if err := inspection.PrintFormatted(c, t, i); err != nil {
 			return err
 		}
 	}

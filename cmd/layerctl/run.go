@@ -21,6 +21,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/help"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/inspection"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaymount"
@@ -153,9 +154,9 @@ func describe(app *cli.App) {
 
 func commands() []*cli.Command {
 	return []*cli.Command{
-		inspectCommand(),
-		platformsCommand(),
-		resolveCommand(),
+		inspection.Command(),
+		inspection.PlatformsCommand(),
+		inspection.ResolveCommand(),
 		pullCommand(),
 		unpackCommand(),
 		mountCommand(),

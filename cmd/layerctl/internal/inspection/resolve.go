@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package inspection
 
 import (
 	"fmt"
@@ -13,7 +13,8 @@ import (
 	"github.com/layerctl/layerctl/inspect"
 )
 
-func resolveCommand() *cli.Command {
+// ResolveCommand prints what is chosen.
+func ResolveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "resolve",
 		Usage:     "print the digest-pinned reference that is chosen for this machine",
@@ -31,7 +32,7 @@ func runResolve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := inspectQuietly(c, refs[0], inspect.Options{Chosen: c.Bool("check") || c.Bool("strict")})
+	found, err := quietly(c, refs[0], inspect.Options{Chosen: c.Bool("check") || c.Bool("strict")})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package inspection
 
 import (
 	"errors"
@@ -14,7 +14,8 @@ import (
 	"github.com/layerctl/layerctl/platform"
 )
 
-func platformsCommand() *cli.Command {
+// PlatformsCommand lists what an image runs on.
+func PlatformsCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "platforms",
 		Usage:     "list what an image runs on, one os/arch[/variant] a line",
@@ -28,7 +29,7 @@ func runPlatforms(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := inspectQuietly(c, refs[0], inspect.Options{Detail: inspect.Platforms})
+	found, err := quietly(c, refs[0], inspect.Options{Detail: inspect.Platforms})
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package inspection
 
 import (
 	"fmt"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -16,10 +17,10 @@ func storedFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "stored", Usage: "show what is in the store of a pulled image, and what was tolerated when it was unpacked; --json too"}
 }
 
-// inspectStored shows an image of the store without a request.
-func inspectStored(c *cli.Context, ref, form string) (err error) {
+// printStored shows an image of the store without a request.
+func printStored(c *cli.Context, ref, form string) (err error) {
 	if form != "" && form != "json" {
-		return &usageError{Problem: fmt.Sprintf("--stored and --%s do not go together", form), Advice: "--stored has a text and, with --json, a JSON form"}
+		return &args.UsageError{Problem: fmt.Sprintf("--stored and --%s do not go together", form), Advice: "--stored has a text and, with --json, a JSON form"}
 	}
 	store, err := setup.OpenExisting(c)
 	if err != nil {

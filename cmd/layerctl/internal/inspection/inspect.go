@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package inspection
 
 import (
 	"fmt"
@@ -10,13 +10,15 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/inspect"
 )
 
-func inspectCommand() *cli.Command {
+// Command shows what a reference holds.
+func Command() *cli.Command {
 	return &cli.Command{
 		Name:      "inspect",
 		Usage:     "show what an index or image holds, and what of it fits this machine",
@@ -41,12 +43,12 @@ func runInspect(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	form, err := inspectForm(c)
+	form, err := formOf(c)
 	if err != nil {
 		return err
 	}
 	if c.Bool("stored") {
-		return inspectStored(c, refs[0], form)
+		return printStored(c, refs[0], form)
 	}
 	switch form {
 	case "raw":
@@ -57,33 +59,33 @@ func runInspect(c *cli.Context) error {
 	case "config":
 		return printExact(c, refs, func(l *layerctl.Client) ([]byte, error) { return l.Config(c.Context, refs[0]) })
 	case "digest":
-		return inspectDigest(c, refs[0])
+		return printDigest(c, refs[0])
 	case "format":
-		return inspectFormat(c, refs[0])
+		return printFormat(c, refs[0])
 	}
 	if form == "" && !c.Bool("layers") && !c.Bool("configs") {
-		return inspectBriefly(c, refs[0])
+		return briefly(c, refs[0])
 	}
-	detail, write := inspectPrinter(c, refs[0], form)
-	found, err := inspectShown(c, refs[0], detail)
+	detail, write := printer(c, refs[0], form)
+	found, err := shown(c, refs[0], detail)
 	if err != nil {
 		return err
 	}
 	return write(c.App.Writer, found)
 }
 
-// inspectBriefly prints the table of an index, or the one image that there is or
+// briefly prints the table of an index, or the one image that there is or
 // that was asked for.
-func inspectBriefly(c *cli.Context, ref string) error {
+func briefly(c *cli.Context, ref string) error {
 	if c.String("platform") != "" {
-		found, err := inspectQuietly(c, ref, inspect.Options{Chosen: true})
+		found, err := quietly(c, ref, inspect.Options{Chosen: true})
 		if err == nil && found.Chosen != "" {
 			tellWarnings(c, found)
 			return show.Chosen(c.App.Writer, found)
 		}
 		// What is wrong with it is shown with what there is.
 	}
-	found, err := inspectShown(c, ref, inspect.Options{Detail: inspect.Manifests})
+	found, err := shown(c, ref, inspect.Options{Detail: inspect.Manifests})
 	if err != nil {
 		return err
 	}
@@ -93,8 +95,8 @@ func inspectBriefly(c *cli.Context, ref string) error {
 	return show.Inspected(c.App.Writer, found)
 }
 
-// inspectPrinter is what prints a form, and how much of the image that needs.
-func inspectPrinter(c *cli.Context, ref, form string) (inspect.Options, func(io.Writer, *inspect.Result) error) {
+// printer is what prints a form, and how much of the image that needs.
+func printer(c *cli.Context, ref, form string) (inspect.Options, func(io.Writer, *inspect.Result) error) {
 	manifests := inspect.Options{Detail: inspect.Manifests}
 	configs := inspect.Options{Detail: inspect.Configs}
 	layers := inspect.Options{Detail: inspect.Manifests, Attestations: true}
@@ -118,8 +120,8 @@ func inspectPrinter(c *cli.Context, ref, form string) (inspect.Options, func(io.
 	return layers, func(w io.Writer, found *inspect.Result) error { return show.Tree(w, found, false) }
 }
 
-// inspectForm is the one form that was asked for; "" is the tree.
-func inspectForm(c *cli.Context) (string, error) {
+// formOf is the one form that was asked for; "" is the tree.
+func formOf(c *cli.Context) (string, error) {
 	var asked []string
 	for _, name := range []string{"raw", "config", "digest", "docker", "manifest-tool", "format", "json"} {
 		if c.IsSet(name) && (name == "format" || c.Bool(name)) {
@@ -127,7 +129,7 @@ func inspectForm(c *cli.Context) (string, error) {
 		}
 	}
 	if len(asked) > 1 {
-		return "", &usageError{
+		return "", &args.UsageError{
 			Problem: fmt.Sprintf("--%s do not go together", strings.Join(asked, " and --")),
 			Advice:  "each is a form of its own: name one",
 		}
@@ -135,10 +137,10 @@ func inspectForm(c *cli.Context) (string, error) {
 	return strings.Join(asked, ""), nil
 }
 
-// inspectShown asks for as much as the form shows, and warns of what a person
+// shown asks for as much as the form shows, and warns of what a person
 // should know.
-func inspectShown(c *cli.Context, ref string, o inspect.Options) (*inspect.Result, error) {
-	found, err := inspectQuietly(c, ref, o)
+func shown(c *cli.Context, ref string, o inspect.Options) (*inspect.Result, error) {
+	found, err := quietly(c, ref, o)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +157,7 @@ func tellWarnings(c *cli.Context, found *inspect.Result) {
 	}
 }
 
-func inspectQuietly(c *cli.Context, ref string, o inspect.Options) (found *inspect.Result, err error) {
+func quietly(c *cli.Context, ref string, o inspect.Options) (found *inspect.Result, err error) {
 	err = setup.WithClient(c, []string{ref}, func(l *layerctl.Client) (err error) {
 		found, err = l.Inspect(c.Context, ref, o)
 		return err
@@ -163,7 +165,7 @@ func inspectQuietly(c *cli.Context, ref string, o inspect.Options) (found *inspe
 	return found, err
 }
 
-func inspectDigest(c *cli.Context, ref string) error {
+func printDigest(c *cli.Context, ref string) error {
 	return setup.WithClient(c, []string{ref}, func(l *layerctl.Client) error {
 		desc, err := l.Describe(c.Context, ref)
 		if err != nil {
