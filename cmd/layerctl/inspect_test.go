@@ -13,9 +13,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/internal/imagetest"
@@ -53,11 +53,10 @@ func recorded(t *testing.T) (*imagetest.Registry, map[string]ocispec.Descriptor)
 }
 
 // exactShape is the schema, with no key but those that it describes.
-func exactShape(t *testing.T) *jsonschema.Schema {
+func exactShape(t *testing.T) *jsonschema.Resolved {
 	t.Helper()
-	const file = "../../docs/inspect.schema.json"
-	decoded, err := jsonschema.UnmarshalJSON(bytes.NewReader(readFile(t, file)))
-	if err != nil {
+	var decoded any
+	if err := json.Unmarshal(readFile(t, "../../docs/inspect.schema.json"), &decoded); err != nil {
 		t.Fatal(err)
 	}
 	var forbidOthers func(any)
@@ -77,22 +76,25 @@ func exactShape(t *testing.T) *jsonschema.Schema {
 		}
 	}
 	forbidOthers(decoded)
-	compiler := jsonschema.NewCompiler()
-	compiler.DefaultDraft(jsonschema.Draft2020)
-	if err := compiler.AddResource(file, decoded); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := compiler.Compile(file)
+	exact, err := json.Marshal(decoded)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return schema
+	var schema jsonschema.Schema
+	if err := json.Unmarshal(exact, &schema); err != nil {
+		t.Fatal(err)
+	}
+	resolved, err := schema.Resolve(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resolved
 }
 
-func checkShape(t *testing.T, schema *jsonschema.Schema, document string) {
+func checkShape(t *testing.T, schema *jsonschema.Resolved, document string) {
 	t.Helper()
-	v, err := jsonschema.UnmarshalJSON(strings.NewReader(document))
-	if err != nil {
+	var v any
+	if err := json.Unmarshal([]byte(document), &v); err != nil {
 		t.Fatal(err)
 	}
 	if err := schema.Validate(v); err != nil {
