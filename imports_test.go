@@ -39,7 +39,7 @@ var floors = []map[string][]string{
 		"cmd/layerctl/internal/show": {"", "cmd/layerctl/internal/terminal", "inspect", "internal/given", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
 	{
-		"": {"archive", "cache", "errkind", "inspect", "internal/durable", "internal/export", "internal/fetch", "internal/flatten", "internal/fsat", "internal/pull", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "platform", "progress", "registry", "rootfs", "unpack"},
+		"": {"archive", "cache", "errkind", "inspect", "internal/cacheprune", "internal/durable", "internal/export", "internal/fetch", "internal/flatten", "internal/pull", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "platform", "progress", "registry", "rootfs", "unpack"},
 	},
 	{
 		"internal/export": {"archive", "internal/fetch", "internal/flatten", "internal/scratch", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "registry", "unpack"},
@@ -51,6 +51,7 @@ var floors = []map[string][]string{
 	{
 		"engine/containersstorage": {"errkind", "internal/durable", "internal/fsat", "internal/linkedcopy", "internal/mounts", "internal/storedirs", "layer", "manifest", "overlaystore", "registry", "platform"},
 		"inspect":                  {"internal/source", "manifest", "platform", "registry"},
+		"internal/cacheprune":      {"cache", "internal/fsat", "internal/source", "manifest", "overlaystore", "registry"},
 		"internal/fetch":           {"cache", "internal/source", "layer", "manifest", "progress", "unpack"},
 	},
 	{
