@@ -3,6 +3,7 @@
 package layerctl
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -66,6 +67,28 @@ func TestLayerInItsDescriptor(t *testing.T) {
 	}
 	if has, err := s.store.HasLayer(layer.Digest); err != nil || !has {
 		t.Errorf("the store has it: %v, %v", has, err)
+	}
+}
+
+// TestPullIsAdmitted: what is refused is refused before a layer of it is there.
+func TestPullIsAdmitted(t *testing.T) {
+	refused := errors.New("refused")
+	var root, asked digest.Digest
+	s := newCached(t, Options{Admit: func(_ context.Context, r Resolution, layers []digest.Digest) error {
+		if root = r.Root.Digest; len(layers) > 0 {
+			asked = layers[0]
+		}
+		return refused
+	}})
+	ref := "oci:" + s.layout.Dir + "@" + s.image.Digest.String()
+	if _, err := s.client.Pull(t.Context(), s.store, ref); !errors.Is(err, refused) {
+		t.Errorf("error %v", err)
+	}
+	if root != s.image.Digest || asked == "" {
+		t.Errorf("asked for the layer %q of %q", asked, root)
+	}
+	if has, err := s.store.HasLayer(asked); err != nil || has {
+		t.Errorf("the store has its layer: %v, %v", has, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/cache"
@@ -71,6 +72,9 @@ type Options struct {
 	// Devices is what becomes of device nodes; zero makes them where the
 	// process may, and where files have the image's owners.
 	Devices unpack.Devices
+	// Admit is asked for each image that is pulled, with its diffIDs, before a
+	// layer of it is fetched; its error ends the pull. nil admits all.
+	Admit func(ctx context.Context, r Resolution, layers []digest.Digest) error
 	// Progress hears of every step, from several goroutines at once, and must
 	// not block for long; nil hears nothing.
 	Progress func(progress.Event)

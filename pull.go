@@ -5,6 +5,8 @@ package layerctl
 import (
 	"context"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/pull"
 	"github.com/layerctl/layerctl/internal/source"
@@ -57,6 +59,11 @@ func (c *Client) pull(store *overlaystore.Store, s *source.Source, paths *unpack
 	o := c.measured
 	o.Jobs, o.Strict, o.Limits, o.Windows = c.options.Jobs, c.options.Strict, c.options.Limits, c.options.Windows
 	o.Devices, o.Paths, o.Logger = c.options.Devices, paths, c.log
+	if admit := c.options.Admit; admit != nil {
+		o.Admit = func(ctx context.Context, r source.Resolution, layers []digest.Digest) error {
+			return admit(ctx, Resolution(r), layers)
+		}
+	}
 	return pull.New(c.fetcher(s), store, o)
 }
 

@@ -12,67 +12,18 @@ cd "$(dirname "$0")/.."
 images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
 
 work=$(mktemp -d)
-engine=
 # shellcheck source=test/compare.sh
 . test/compare.sh
-stop() {
-  if [ -n "$engine" ]; then
-    kill "$engine" 2>/dev/null || true
-    wait "$engine" || true
-  fi
-  engine=
-}
-cleanup() {
-  # The shims of this test's pods, by their own socket's address.
-  for pid in $(pgrep -f -- "-address $work/"); do kill -9 "$pid" || true; done
-  stop
-  while read -r mounted; do umount -l "$mounted"; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
-  rm -rf "$work"
-}
-trap cleanup EXIT
+# shellcheck source=test/engine.sh
+. test/engine.sh
 say() { echo "containerd: $* (${SECONDS}s)"; }
 
 say '-- build the engine'
-bin=${LAYERCTL_ENGINES:-$work/bin}
-build() { [ -x "$bin/${1##*/}" ] || GOBIN=$bin CGO_ENABLED=0 go install -ldflags '-s -w' "$1@$2" 2>"$work/build.log" || { cat "$work/build.log"; fail "cannot build $1"; }; }
-for command in containerd containerd-shim-runc-v2 ctr; do build "github.com/containerd/containerd/v2/cmd/$command" v2.4.2; done
-build sigs.k8s.io/cri-tools/cmd/crictl v1.37.0
-
-mkdir "$work/pause"
-printf 'module pause\n' >"$work/pause/go.mod"
-cat >"$work/pause/main.go" <<'GO'
-package main
-
-import (
-	"os"
-	"os/signal"
-	"syscall"
-)
-
-func main() {
-	end := make(chan os.Signal, 1)
-	signal.Notify(end, syscall.SIGTERM, syscall.SIGINT)
-	<-end
-}
-GO
-(cd "$work/pause" && CGO_ENABLED=0 go build -o pause .)
-test/engine-image.py --pause "$work/pause/pause" "$work/pause-image" localhost/pause:1
+build_engine
+build_pause
 test/engine-image.py "$images/alpine-3.20" "$work/mended" localhost/mended:1
 test/engine-image.py --foreign "$images/alpine-3.20" "$work/foreign" localhost/foreign:1
 tar -C "$work/mended" -cf "$work/mended.tar" .
-
-# start CONTAINERD: an engine of its own.
-start() {
-  # Its shim is the one beside it.
-  PATH=${1%/*}:$PATH "$1" --config "$work/config.toml" >"$work/engine.log" 2>&1 &
-  engine=$!
-  for _ in $(seq 100); do
-    [ ! -S "$work/c.sock" ] || ! "${1%containerd}ctr" -a "$work/c.sock" version >/dev/null 2>&1 || return 0
-    sleep 0.2
-  done
-  tail -n 30 "$work/engine.log"
-  fail "$1 does not start"
-}
 
 export LAYERCTL_STORE=$work/store
 into=containerd=$work/c.sock
@@ -115,23 +66,7 @@ released() { # CTR NAMESPACE
   umount "$work/mounted" "$work/foreign-mounted"
 }
 
-cat >"$work/config.toml" <<TOML
-version = 3
-root = "$work/root"
-state = "$work/state"
-[grpc]
-  address = "$work/c.sock"
-[ttrpc]
-  address = "$work/c.ttrpc"
-[plugins.'io.containerd.cri.v1.runtime']
-  restrict_oom_score_adj = true
-[plugins.'io.containerd.cri.v1.runtime'.cni]
-  conf_dir = "$work/cni"
-[plugins.'io.containerd.cri.v1.images'.pinned_images]
-  sandbox = "localhost/pause:1"
-TOML
-printf 'runtime-endpoint: unix://%s\nimage-endpoint: unix://%s\ntimeout: 30\n' "$work/c.sock" "$work/c.sock" >"$work/crictl.yaml"
-crictl() { "$bin/crictl" --config "$work/crictl.yaml" "$@"; }
+engine_config "$work/root"
 
 # image NAME: what the runtime says of it, or nothing.
 image() { crictl images -o json | jq -c --arg n "$1:" '.images[] | select(any(.repoTags[]; startswith($n)))'; }

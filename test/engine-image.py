@@ -3,7 +3,9 @@
 """Makes an OCI layout of Alpine and layers that an engine must mend:
 engine-image.py ALPINE-LAYOUT DIR NAME. With --foreign before it, layers with
 links to files of lower layers and whiteouts of nothing, which containerd does
-not unpack itself. A pause image of a static binary: engine-image.py --pause BINARY DIR NAME."""
+not unpack itself. An image of so many layers, each with
+a file in /many: engine-image.py --layers N ALPINE-LAYOUT DIR NAME. A pause image
+of a static binary: engine-image.py --pause BINARY DIR NAME."""
 
 import gzip
 import hashlib
@@ -113,7 +115,7 @@ def pause(binary, to, name):
     Layout(to).image([layer], {"os": "linux", "architecture": "amd64", "config": {"Entrypoint": ["/pause"]}}, name)
 
 
-def alpine(layout, to, name, foreign=False):
+def alpine(layout, to, name, foreign=False, more=0):
     def blob(of):
         with open(f"{layout}/blobs/{of.replace(':', '/')}", "rb") as f:
             return f.read()
@@ -130,11 +132,14 @@ def alpine(layout, to, name, foreign=False):
         manifest = json.loads(blob(amd64(json.load(f))["digest"]))
     layers = [blob(layer["digest"]) for layer in manifest["layers"]]
     layers = [(b, gzip.decompress(b)) for b in layers]
-    Layout(to).image(layers + changes(foreign), json.loads(blob(manifest["config"]["digest"])), name)
+    upper = [Layer().dir("many").add(f"many/{i}", data=b"x\n").done() for i in range(more - len(layers))]
+    Layout(to).image(layers + (upper or changes(foreign)), json.loads(blob(manifest["config"]["digest"])), name)
 
 
 if sys.argv[1] == "--pause":
     pause(*sys.argv[2:])
+elif sys.argv[1] == "--layers":
+    alpine(*sys.argv[3:], more=int(sys.argv[2]))
 elif sys.argv[1] == "--foreign":
     alpine(*sys.argv[2:], foreign=True)
 else:

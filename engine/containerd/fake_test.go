@@ -377,8 +377,8 @@ func (f fakeSnapshots) make(ctx context.Context, key, parent string, labels map[
 		return nil, missing(parent)
 	}
 	f.serial++
-	s := &snapshot{parent: parent, labels: labels, dir: filepath.Join(f.disk, fmt.Sprint(f.serial))}
-	if err := os.Mkdir(s.dir, 0o755); err != nil {
+	s := &snapshot{parent: parent, labels: labels, dir: filepath.Join(f.disk, fmt.Sprint(f.serial), "fs")}
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return nil, err
 	}
 	f.snapshots[key] = s

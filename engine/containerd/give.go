@@ -117,8 +117,9 @@ func (g *giving) give(ctx context.Context) (err error) {
 	if err := g.clear(ctx, g.owner); err != nil {
 		return err
 	}
-	// Before anything is done: a name that is another's ends it.
-	if err := g.checkNames(ctx); err != nil {
+	// Before anything is done: a name that is another's ends it, and so do too
+	// many layers.
+	if err := errors.Join(g.checkNames(ctx), g.Admit(ctx, g.image.Layers)); err != nil {
 		return err
 	}
 	record := g.record()

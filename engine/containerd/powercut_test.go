@@ -21,8 +21,16 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// TestPowerCut cuts the power before each call of a give: what the engine was
-// told to commit is on the disk then, and the next run ends well.
+// The three that change what an engine has.
+const (
+	giveIt   = "give"
+	handOver = "hand over"
+	takeIt   = "take"
+)
+
+// TestPowerCut cuts the power before each call of a give, a hand-over and a take:
+// what the engine was told to commit is on the disk then, and the next run ends
+// well.
 func TestPowerCut(t *testing.T) {
 	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
 		t.Run(kind[0], func(t *testing.T) {
@@ -32,11 +40,14 @@ func TestPowerCut(t *testing.T) {
 				step = 1
 			}
 			cuts := 0
-			for _, rebase := range []bool{true, false} {
+			for _, c := range []struct {
+				what   string
+				rebase bool
+			}{{giveIt, true}, {giveIt, false}, {handOver, true}, {takeIt, true}} {
 				for n := 1; ; n += step {
-					reached, missing := cutAt(t, disk, rebase, n, nil)
+					reached, missing := cutAt(t, disk, c.what, c.rebase, n, nil)
 					for _, m := range missing {
-						t.Errorf("cut before call %d: %s", n, m)
+						t.Errorf("%s, cut before call %d: %s", c.what, n, m)
 					}
 					if !reached {
 						break
@@ -61,7 +72,7 @@ func TestPowerCutDoesHarmWithoutSync(t *testing.T) {
 		})
 	}
 	for n := 1; ; n++ {
-		reached, missing := cutAt(t, disk, false, n, leaveOut)
+		reached, missing := cutAt(t, disk, giveIt, false, n, leaveOut)
 		if len(missing) > 0 {
 			return
 		}
@@ -73,7 +84,7 @@ func TestPowerCutDoesHarmWithoutSync(t *testing.T) {
 
 // cutAt cuts the power before call n, and says whether there was one, and what
 // of the committed snapshots is not on the disk afterwards.
-func cutAt(t *testing.T, disk *disktest.FS, rebase bool, n int, with func(context.Context) context.Context) (reached bool, missing []string) {
+func cutAt(t *testing.T, disk *disktest.FS, what string, rebase bool, n int, with func(context.Context) context.Context) (reached bool, missing []string) {
 	t.Helper()
 	store, engine := filepath.Join(disk.Dir, "store"), filepath.Join(disk.Dir, "engine")
 	for _, dir := range []string{store, engine} {
@@ -89,10 +100,23 @@ func cutAt(t *testing.T, disk *disktest.FS, rebase bool, n int, with func(contex
 		t.Fatal(err)
 	}
 	img := threeLayers(t, s)
-	unix.Sync()
 	f := newFake(t, layertest.MemoryDir(t), rebase)
 	f.disk = engine
 	e := connectTo(t, f)
+	do := func(ctx context.Context) error {
+		if what == takeIt {
+			_, err := e.Take(ctx, s, img.Image.Manifest)
+			return err
+		}
+		_, err := e.Give(ctx, s, img, GiveOptions{HandOver: what == handOver})
+		return err
+	}
+	if what == takeIt {
+		if _, err := e.Give(t.Context(), s, img, GiveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unix.Sync()
 	f.calls = 0
 	f.call = func(i int) (before, after error) {
 		if i == n {
@@ -109,10 +133,10 @@ func cutAt(t *testing.T, disk *disktest.FS, rebase bool, n int, with func(contex
 	if with != nil {
 		ctx = with(ctx)
 	}
-	_, err = e.Give(ctx, s, img, GiveOptions{})
+	err = do(ctx)
 	reached = f.calls >= n
 	if reached == (err == nil) {
-		t.Errorf("cut before call %d: %v", n, err)
+		t.Errorf("%s, cut before call %d: %v", what, n, err)
 	}
 	s.Close()
 	if !reached {
@@ -125,13 +149,16 @@ func cutAt(t *testing.T, disk *disktest.FS, rebase bool, n int, with func(contex
 	}
 	defer s.Close()
 	missing = f.missing(t, s, img)
-	if _, err := e.Give(t.Context(), s, img, GiveOptions{}); err != nil {
-		t.Errorf("cut before call %d: the next run: %v", n, err)
+	if err := do(t.Context()); err != nil {
+		t.Errorf("%s, cut before call %d: the next run: %v", what, n, err)
 	}
 	if missing == nil {
 		missing = f.missing(t, s, img)
 	}
 	f.check(t, "the next run")
+	if got := len(f.images) > 0; got == (what == takeIt) {
+		t.Errorf("%s, cut before call %d: the engine lists %v after the next run", what, n, f.images)
+	}
 	return true, missing
 }
 

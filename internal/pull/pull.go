@@ -31,7 +31,10 @@ type Options struct {
 	// Paths is the memory for the paths of all layers; nil is no bound.
 	Paths   *unpack.Paths
 	Devices unpack.Devices
-	Logger  *slog.Logger
+	// Admit is asked with the image's diffIDs before a layer is fetched; nil
+	// admits all.
+	Admit  func(context.Context, source.Resolution, []digest.Digest) error
+	Logger *slog.Logger
 	// Patience is how long another process may take over a layer; 0 goes by
 	// the layer's size.
 	Patience time.Duration
@@ -84,6 +87,11 @@ func (p *Pull) resolved(ctx context.Context, resolution source.Resolution) (pull
 	}
 	if err := nameable(image); err != nil {
 		return Result{}, err
+	}
+	if p.options.Admit != nil {
+		if err := p.options.Admit(ctx, resolution, image.DiffIDs()); err != nil {
+			return Result{}, err
+		}
 	}
 	pulled.Warnings = image.Warnings
 	// Until the image's record names its layers nothing else keeps them.

@@ -4,6 +4,7 @@ package engines
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -94,5 +95,8 @@ func (e *engineError) Unwrap() error { return e.error }
 
 // Hint says what there is to do about it.
 func (e *engineError) Hint() string {
+	if deep := (*containerd.DepthError)(nil); errors.As(e.error, &deep) {
+		return "containerd itself could not start it either; 'layerctl pull' without --into and 'layerctl mount' can"
+	}
 	return "'layerctl doctor' tells which engines are here; 'layerctl export' makes an archive that any engine loads"
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/engine/containerd"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -28,6 +29,8 @@ type Giver struct {
 
 // engine is one that images are given to.
 type engine interface {
+	// admit says whether the engine could serve an image of these layers.
+	admit(ctx context.Context, layers []digest.Digest) error
 	give(context.Context, gift) error
 	Close() error
 }
@@ -110,6 +113,19 @@ func (g *Giver) Give(client *layerctl.Client, ref string, img overlaystore.Image
 	return nil
 }
 
+// Admit has images that the engine could not serve refused before a layer of
+// them is fetched.
+func (g *Giver) Admit() setup.Option {
+	return func(o *layerctl.Options) {
+		if g == nil {
+			return
+		}
+		o.Admit = func(ctx context.Context, _ layerctl.Resolution, layers []digest.Digest) error {
+			return g.engine.admit(ctx, layers)
+		}
+	}
+}
+
 // HandsOver says that what is given is no longer in the store.
 func (g *Giver) HandsOver() bool { return g != nil && g.c.Bool("hand-over") }
 
@@ -165,6 +181,13 @@ type daemon struct {
 
 // Close ends the connection.
 func (d *daemon) Close() error { return d.engine.Close() }
+
+func (d *daemon) admit(ctx context.Context, layers []digest.Digest) error {
+	if err := d.engine.Admit(ctx, layers); err != nil {
+		return &engineError{err}
+	}
+	return nil
+}
 
 func (d *daemon) give(ctx context.Context, g gift) error {
 	image := containerd.Image{

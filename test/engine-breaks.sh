@@ -1,0 +1,211 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What containerd has of an image when a give, a take or a hand-over is killed,
+# or the engine is; tags that move, namespaces, many layers: engine-breaks.sh
+# LAYERCTL. $LAYERCTL_KILLS is how many of each on each filesystem, 2 where
+# nothing is said. Needs root, Go, runc, e2fsprogs, xfsprogs, jq and python3, and
+# in $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20.
+set -euo pipefail
+layerctl=$(realpath "$1")
+cd "$(dirname "$0")/.."
+images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
+
+work=$(mktemp -d)
+# shellcheck source=test/compare.sh
+. test/compare.sh
+# shellcheck source=test/engine.sh
+. test/engine.sh
+say() { echo "engine-breaks: $* (${SECONDS}s)"; }
+
+build_engine
+test/engine-image.py "$images/alpine-3.20" "$work/mended" localhost/mended:1
+tar -C "$images/alpine-3.20" -cf "$work/alpine.tar" .
+into=containerd=$work/c.sock
+ctr() { "$bin/ctr" -a "$work/c.sock" -n "${namespace:-k8s.io}" "$@"; }
+pull() { "$layerctl" pull --quiet --platform linux/amd64 "$@"; }
+
+serial=0
+# runs IMAGE: a container of it says what Alpine says.
+runs() {
+  serial=$((serial + 1))
+  ctr run --rm --platform linux/amd64 "$1" "breaks-$$-$serial" cat /etc/alpine-release 2>"$work/err" | grep -q '^3\.20\.' || { cat "$work/err"; fail "$1 is listed and does not run${when:+, $when}"; }
+}
+names() { ctr images ls -q | sort; }
+# sound: what is listed runs, by each of its names.
+sound() { local name; for name in $(names); do runs "$name"; done; }
+# empty: there is nothing in the engine.
+empty() {
+  [ -z "$(names)" ] || fail "the engine lists $(names)${when:+, $when}"
+  ctr content prune references >/dev/null
+  [ "$(ctr snapshots ls | sed 1d | wc -l)" = 0 ] || { ctr snapshots ls; fail "snapshots are left${when:+, $when}"; }
+  [ "$(ctr content ls -q | wc -l)" = 0 ] || { ctr content ls; fail "content is left${when:+, $when}"; }
+  [ "$(ctr leases ls -q | wc -l)" = 0 ] || fail "a lease is left${when:+, $when}"
+}
+
+image=oci:$work/mended name=localhost/mended:1
+stored() { "$layerctl" images --json | jq -e --arg r "$image" 'any(.[]; .references | index($r))' >/dev/null; }
+give() { "$layerctl" give --quiet --platform linux/amd64 --into "$into" --engine-name $name "$@" "$image"; }
+hand_over() { give --hand-over; }
+take() { "$layerctl" take --quiet --platform linux/amd64 "$image"; }
+
+# The same number of kills, spread over the time that it takes.
+killed() { # WHAT ROUND OF MICROSECONDS
+  local pid code=0 at=$(($4 * ($2 * 1000 + RANDOM % 1000) / ($3 * 1000)))
+  "$1" >"$work/out" 2>&1 &
+  pid=$!
+  sleep "$(printf '%d.%06d' $((at / 1000000)) $((at % 1000000)))"
+  if [ "${victim:-}" = engine ]; then ended KILL; else pkill -KILL -P "$pid" || true; fi
+  wait "$pid" 2>/dev/null || code=$?
+  [ "$code" = 0 ] || hits=$((hits + 1))
+  when="killed $1 after $at µs"
+  case ${victim:-}$code in
+    137 | 0 | engine0 | engine5 | engine9) ;;
+    *) cat "$work/out"; fail "$when: the exit code is $code" ;;
+  esac
+  if [ "${victim:-}" = engine ]; then
+    rm -f "$work/c.sock"
+    start "$bin/containerd"
+  fi
+}
+microseconds() { local t=$EPOCHREALTIME; "$@" >/dev/null; echo $((${EPOCHREALTIME/./} - ${t/./})); }
+
+export LAYERCTL_STORE
+for kind in ext4 xfs; do
+  truncate -s 1G "$work/$kind.img"
+  "mkfs.$kind" -q "$work/$kind.img"
+  mkdir "$work/$kind"
+  mount -o loop "$work/$kind.img" "$work/$kind"
+  LAYERCTL_STORE=$work/$kind/store
+  engine_config "$work/$kind/engine"
+  start "$bin/containerd"
+  pull "$image"
+  kills=${LAYERCTL_KILLS:-2} hits=0
+  long=$(microseconds give)
+  for ((i = 0; i < kills; i++)); do
+    take
+    killed give "$i" "$kills" "$long"
+    sound
+    give
+    sound
+    [ -n "$(names)" ] || fail "$when: the next one gives nothing"
+  done
+  for ((i = 0; i < kills; i++)); do
+    killed take "$i" "$kills" "$(microseconds take; give)"
+    sound
+    take
+    empty
+    give
+  done
+  take
+  for ((i = 0; i < kills; i++)); do
+    killed hand_over "$i" "$kills" "$long"
+    sound
+    # Once the store has forgotten it the engine has all of it.
+    ! stored || hand_over
+    [ -n "$(names)" ] || fail "$when: nobody has it"
+    sound
+    "$layerctl" prune --quiet >/dev/null
+    sound
+    for n in $(names); do ctr images rm --sync "$n" >/dev/null; done
+    empty
+    pull "$image"
+  done
+  for ((i = 0; i < kills; i++)); do
+    victim=engine killed give "$i" "$kills" "$long"
+    sound
+    give
+    sound
+    victim=engine killed take "$i" "$kills" "$long"
+    sound
+    take
+    empty
+  done
+  say "$kind: $hits of $((kills * 5)) kills came in time, and all ends well"
+  when=
+  stop
+  umount "$work/$kind"
+done
+
+
+say '-- an engine that goes away between the pull and the give'
+LAYERCTL_STORE=$work/store
+engine_config "$work/root"
+start "$bin/containerd"
+code=0
+# layerctl has reached the engine before it reads the archive, which is longer
+# than a pipe.
+{
+  head -c 1000000 "$work/alpine.tar"
+  kill -KILL "$engine"
+  tail -c +1000001 "$work/alpine.tar"
+} | pull --into "$into" --engine-name alpine:3.20 oci-archive:- 2>"$work/err" || code=$?
+[ "$code" = 5 ] || [ "$code" = 9 ] || { cat "$work/err"; fail "the exit code is $code"; }
+"$layerctl" images --json | jq -e 'length == 1' >/dev/null || fail 'what was pulled did not stay'
+ended KILL
+rm -f "$work/c.sock"
+start "$bin/containerd"
+sound
+pull --into "$into" --engine-name alpine:3.20 oci-archive:- <"$work/alpine.tar"
+runs docker.io/library/alpine:3.20
+
+say '-- a tag that moves while a container of the old image runs'
+pull --into "$into" --engine-name localhost/moved:1 "$image"
+ctr run -d --platform linux/amd64 localhost/moved:1 "old-$$" sleep 1000 2>/dev/null
+pull --into "$into" --engine-name localhost/moved:1 "oci:$images/alpine-3.20"
+ctr images ls -q | grep -qx localhost/moved:1 || fail 'a tag that moved is gone'
+namespace=k8s.io runs localhost/moved:1
+ctr run --rm --platform linux/amd64 localhost/moved:1 "new-$$" ls / 2>/dev/null >"$work/ls"
+! grep -qx data "$work/ls" || fail 'a tag that moved names the old image'
+inside() { ctr task exec --exec-id "e$RANDOM" "old-$$" cat /data/swap/below; }
+[ "$(inside)" = below ] || fail 'the container of the old image has lost its files'
+before=$(ctr snapshots ls | wc -l)
+"$layerctl" rm --platform linux/amd64 "$image" 2>"$work/err" || { cat "$work/err"; fail 'rm'; }
+ctr content prune references >/dev/null
+[ "$(inside)" = below ] || fail 'the container of the old image has lost its files to a collector'
+ctr task rm -f "old-$$" >/dev/null
+ctr containers rm "old-$$"
+ctr content prune references >/dev/null
+[ "$(ctr snapshots ls | wc -l)" -lt "$before" ] || fail 'the old image stays for ever'
+runs localhost/moved:1
+
+say '-- two namespaces'
+for namespace in one two; do
+  pull --into "$into" --namespace "$namespace" --engine-name $name "$image"
+  runs $name
+done
+namespace=
+"$layerctl" take --quiet --into "$into" --namespace one --platform linux/amd64 "$image"
+namespace=one empty
+namespace=two runs $name
+"$layerctl" rm --quiet --platform linux/amd64 "$image"
+namespace=two empty
+
+say '-- many layers'
+many() { test/engine-image.py --layers "$1" "$images/alpine-3.20" "$work/many-$1" "localhost/many:$1"; }
+many 127
+many 500
+pull --into "$into" --engine-name localhost/many:127 "oci:$work/many-127"
+[ "$(ctr run --rm --platform linux/amd64 localhost/many:127 many-$$ ls /many 2>/dev/null | wc -l)" = 126 ] || fail 'an image of 127 layers does not show all'
+# How many go is a matter of the length of a page, and of the engine's root.
+stop
+rm -f "$work/c.sock"
+engine_config "$work/$(printf 'long-%.0s' {1..50})/root"
+start "$bin/containerd"
+code=0
+pull --into "$into" --engine-name localhost/many:500 "oci:$work/many-500" 2>"$work/err" || code=$?
+if [ "$code" != 8 ] || ! grep -q 'its 500 layers take' "$work/err"; then
+  cat "$work/err"
+  fail "500 layers that cannot be mounted: the exit code is $code"
+fi
+! "$layerctl" images | grep -q many-500 || fail 'and they are pulled'
+empty
+if [ -n "${LAYERCTL_KILLS:-}" ]; then # it takes its time
+  stop
+  rm -f "$work/c.sock"
+  engine_config "$work/root"
+  start "$bin/containerd"
+  pull --into "$into" --engine-name localhost/many:500 "oci:$work/many-500"
+  [ "$(ctr run --rm --platform linux/amd64 localhost/many:500 many-$$ ls /many 2>/dev/null | wc -l)" = 499 ] || fail 'an image of 500 layers does not show all'
+fi
+say '-- done'
