@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	containers "github.com/containerd/containerd/api/services/containers/v1"
 	content "github.com/containerd/containerd/api/services/content/v1"
 	images "github.com/containerd/containerd/api/services/images/v1"
 	introspection "github.com/containerd/containerd/api/services/introspection/v1"
@@ -48,6 +49,7 @@ type fake struct {
 	blobs     map[string]*blob
 	images    map[string]*images.Image
 	leases    map[string]*lease
+	running   []*containers.Container
 }
 
 type snapshot struct {
@@ -85,6 +87,10 @@ type (
 		snapshots.UnimplementedSnapshotsServer
 		*fake
 	}
+	fakeContainers struct {
+		containers.UnimplementedContainersServer
+		*fake
+	}
 	fakeInformation struct {
 		introspection.UnimplementedIntrospectionServer
 		*fake
@@ -110,6 +116,7 @@ func newFake(t *testing.T, dir string, rebase bool) *fake {
 	content.RegisterContentServer(server, fakeContent{fake: f})
 	leases.RegisterLeasesServer(server, fakeLeases{fake: f})
 	snapshots.RegisterSnapshotsServer(server, fakeSnapshots{fake: f})
+	containers.RegisterContainersServer(server, fakeContainers{fake: f})
 	introspection.RegisterIntrospectionServer(server, fakeInformation{fake: f})
 	go server.Serve(listener) //nolint:errcheck // ends with Stop
 	t.Cleanup(server.Stop)
@@ -166,6 +173,15 @@ func exists(what string) error  { return status.Error(codes.AlreadyExists, what+
 
 func (f fakeInformation) Plugins(context.Context, *introspection.PluginsRequest) (*introspection.PluginsResponse, error) {
 	return &introspection.PluginsResponse{Plugins: f.plugins}, nil
+}
+
+func (f fakeContainers) ListStream(_ *containers.ListContainersRequest, to containers.Containers_ListStreamServer) error {
+	for _, c := range f.running {
+		if err := to.Send(&containers.ListContainerMessage{Container: c}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *fake) collect() {

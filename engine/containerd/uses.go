@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	containers "github.com/containerd/containerd/api/services/containers/v1"
+	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// Users lists the containers of the engine's namespace, running or not, that
+// stand on an image of the store: those that were made from one of the names
+// that it was given, and those whose snapshot is on top of its layers. An image
+// without layers has users by its names only.
+func (e *Engine) Users(ctx context.Context, store *overlaystore.Store, img overlaystore.Image) ([]string, error) {
+	users, err := e.users(ctx, store, img)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s who uses %s: %w", e.at.Address, img.Manifest, err)
+	}
+	return users, nil
+}
+
+func (e *Engine) users(ctx context.Context, store *overlaystore.Store, img overlaystore.Image) ([]string, error) {
+	names, err := e.givenNames(store, img.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	top := ""
+	if chains := chainIDs(img.Layers); len(chains) > 0 {
+		top = chains[len(chains)-1].String()
+	}
+	list, err := e.containers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var users []string
+	for _, c := range list {
+		uses := slices.Contains(names, c.Image)
+		if !uses && top != "" && c.Snapshotter == e.at.Snapshotter && c.SnapshotKey != "" {
+			if uses, err = e.standsOn(ctx, c.SnapshotKey, top); err != nil {
+				return nil, err
+			}
+		}
+		if uses {
+			users = append(users, c.ID)
+		}
+	}
+	return users, nil
+}
+
+// givenNames are the names that the store has given an image in this engine.
+func (e *Engine) givenNames(store *overlaystore.Store, manifest digest.Digest) ([]string, error) {
+	list, err := given.List(store.Dir())
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, r := range list {
+		if r.Kind == given.Containerd && r.Address == e.at.Address && r.Namespace == e.at.Namespace && r.Manifest == manifest {
+			names = append(names, r.Names...)
+		}
+	}
+	return names, nil
+}
+
+// maxContainers bounds what is listed of an engine; a node has some hundreds.
+const maxContainers = 100_000
+
+// containers lists all of the namespace, one a message.
+func (e *Engine) containers(ctx context.Context) (list []*containers.Container, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	stream, err := containers.NewContainersClient(e.conn).ListStream(e.in(ctx, ""), &containers.ListContainersRequest{})
+	if err != nil {
+		return nil, explain(err)
+	}
+	for {
+		message, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return list, nil
+		}
+		if err != nil {
+			return nil, explain(err)
+		}
+		if len(list) == maxContainers {
+			return nil, fmt.Errorf("it has more than %d containers", maxContainers)
+		}
+		list = append(list, message.Container)
+	}
+}
+
+// standsOn says whether the snapshot key is on the snapshot top, or on its copy
+// for a user namespace, whose key begins as that of the snapshot does.
+func (e *Engine) standsOn(ctx context.Context, key, top string) (bool, error) {
+	answer, err := e.snapshots.Stat(e.in(ctx, ""), &snapshots.StatSnapshotRequest{Snapshotter: Snapshotter, Key: key})
+	switch {
+	case isNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, explain(err)
+	}
+	parent := answer.Info.GetParent()
+	return parent == top || strings.HasPrefix(parent, top+"-"), nil
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	containers "github.com/containerd/containerd/api/services/containers/v1"
+
+	"github.com/layerctl/layerctl/internal/layertest"
+)
+
+// TestUsers: containers hold an image by its names and by its layers, and by no
+// others.
+func TestUsers(t *testing.T) {
+	path := layertest.MemoryDir(t)
+	f, s := newFake(t, path, false), openStore(t, filepath.Join(path, "store"))
+	img := threeLayers(t, s)
+	below := anImage(t, s, "two:1", img.Layers[:2]...)
+	e := connectTo(t, f)
+	for _, i := range []Image{below, img} {
+		if _, err := e.Give(t.Context(), s, i, GiveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	top := chainIDs(img.Layers)[2].String()
+	f.snapshots["rw"] = &snapshot{parent: top}
+	f.snapshots["mapped"] = &snapshot{parent: top + "-0-65536"}
+	f.snapshots["other"] = &snapshot{parent: chainIDs(img.Layers)[0].String()}
+	f.running = []*containers.Container{
+		{ID: "by-name", Image: "docker.io/library/three:1"},
+		{ID: "by-config", Image: img.Image.Config.String()},
+		{ID: "by-layers", Image: "else", Snapshotter: "overlayfs", SnapshotKey: "rw"},
+		{ID: "in-a-user-namespace", Snapshotter: "overlayfs", SnapshotKey: "mapped"},
+		{ID: "of-another", Image: "docker.io/library/four:1", Snapshotter: "overlayfs", SnapshotKey: "other"},
+		{ID: "of-another-snapshotter", Snapshotter: "zfs", SnapshotKey: "rw"},
+		{ID: "without-a-snapshot", Snapshotter: "overlayfs", SnapshotKey: "gone"},
+	}
+	users, err := e.Users(t.Context(), s, img.Image)
+	if want := []string{"by-name", "by-config", "by-layers", "in-a-user-namespace"}; err != nil || !slices.Equal(users, want) {
+		t.Errorf("users %q, %v, want %q", users, err, want)
+	}
+	if users, err := e.Users(t.Context(), s, below.Image); err != nil || users != nil {
+		t.Errorf("users %q, %v of an image below it", users, err)
+	}
+	f.call = func(int) (before, after error) { return errors.New("broken"), nil }
+	if _, err := e.Users(t.Context(), s, img.Image); err == nil {
+		t.Error("no error of an engine that does not answer")
+	}
+}
