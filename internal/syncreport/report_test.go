@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package syncreport
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/layerctl/layerctl/errkind"
+)
+
+func example() Report {
+	at := time.Date(2026, 11, 29, 2, 0, 0, 500e6, time.UTC)
+	d := digest.FromString("x")
+	return Report{
+		SchemaVersion: Version, Node: "n", Store: "/s", List: "l", Began: at, Ended: at.Add(time.Second), Succeeded: &at, ExitCode: 3,
+		Error: &Problem{1, "e"}, Received: 7, Pruned: 8, Free: 9,
+		Images: []Image{
+			{
+				Line: 1, Reference: "b:1", Platform: "linux/arm/v7", Pin: true, Into: []string{"k3s"}, Name: "n:1", State: Pulled, Root: d, Wanted: d, Manifest: d,
+				Size: 5, Missing: 4, Received: 7, Seconds: 1.5, Hosts: []Host{{"mirror", 3}, {"b", 4}},
+				Engines: []Engine{{"containerd", "/c", "k8s.io", []string{"b:1"}}}, Verified: &at,
+			},
+			{Line: 2, Reference: "a\"\\\n\u009b", Into: []string{}, State: Failed, Hosts: []Host{}, Engines: []Engine{}, Error: &Problem{3, "no"}},
+			{Reference: "old", Into: []string{}, State: Kept, Reason: "used by x", Hosts: []Host{}, Engines: []Engine{}},
+		},
+	}
+}
+
+// TestSchema: docs/sync-report.schema.json has each key of a report, and no other.
+func TestSchema(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile("../../docs/sync-report.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []Report{example(), {SchemaVersion: Version, Images: []Image{}}} {
+		raw, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var document any
+		if err := json.Unmarshal(raw, &document); err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(document); err != nil {
+			t.Error(err)
+		}
+		object, ok := document.(map[string]any)
+		if !ok || len(object) != len(schema.Properties) {
+			t.Errorf("%d keys, and the schema has %d", len(object), len(schema.Properties))
+		}
+		again, err := Read(bytes.NewReader(raw))
+		if err != nil || !reflect.DeepEqual(again, r) {
+			t.Errorf("read %+v, %v", again, err)
+		}
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	for name, text := range map[string]string{
+		"nothing": "", "no JSON": "x", "another version": `{"schemaVersion":2}`, "another shape": `{"schemaVersion":1,"images":7}`,
+	} {
+		if r, err := Read(strings.NewReader(text)); !errors.Is(err, errkind.Mismatch) || r.SchemaVersion != 0 {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}
+
+func TestWriteMetrics(t *testing.T) {
+	var b bytes.Buffer
+	if err := WriteMetrics(&b, example()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"# TYPE layerctl_sync_images gauge\n", `layerctl_sync_images{state="kept"} 1`, `layerctl_sync_images{state="present"} 0`,
+		"layerctl_sync_success_timestamp_seconds 1795917600.5\n", `layerctl_sync_received_bytes{host="mirror"} 3`,
+		`layerctl_image_ready{reference="b:1",platform="linux/arm/v7"} 1`, `layerctl_image_ready{reference="a\"\\\n\\u009b",platform=""} 0`,
+	} {
+		if !strings.Contains(b.String(), want+map[bool]string{true: "", false: "\n"}[strings.HasSuffix(want, "\n")]) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+	if strings.Contains(b.String(), "old") {
+		t.Error("what the list does not name has metrics of its own")
+	}
+}
