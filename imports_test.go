@@ -21,7 +21,10 @@ const module = "github.com/layerctl/layerctl"
 // internal/disktest, and those at the root mount what they pulled.
 var floors = []map[string][]string{
 	{
-		"cmd/layerctl": {"", "bundle", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/inspection", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "internal/cmdline", "internal/mounts", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
+		"cmd/layerctl": {"", "bundle", "cmd/layerctl/internal/args", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/inspection", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/syncing", "cmd/layerctl/internal/terminal", "errkind", "internal/cmdline", "internal/mounts", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
+	},
+	{
+		"cmd/layerctl/internal/syncing": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "errkind", "internal/durable", "internal/fsat", "internal/imagelist", "internal/reconcile", "internal/syncreport", "internal/window", "manifest", "overlaystore", "registry", "unpack"},
 	},
 	{
 		"cmd/layerctl/internal/inspection": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "inspect", "overlaystore", "platform"},
@@ -36,6 +39,7 @@ var floors = []map[string][]string{
 	{
 		"cmd/layerctl/internal/help": {"internal/cmdline"},
 		"cmd/layerctl/internal/host": {"", "internal/userns", "overlaymount", "registry", "unpack"},
+		"internal/reconcile":         {"", "errkind", "internal/durable", "internal/fsat", "internal/given", "internal/imagelist", "internal/syncreport", "manifest", "overlaystore", "platform", "registry"},
 		"cmd/layerctl/internal/show": {"", "cmd/layerctl/internal/terminal", "inspect", "internal/given", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
 	{
@@ -57,6 +61,7 @@ var floors = []map[string][]string{
 	{
 		"cmd/layerctl/internal/args":     {"archive", "errkind", "overlaymount", "platform", "registry"},
 		"cmd/layerctl/internal/progress": {"cmd/layerctl/internal/terminal", "progress", "registry"},
+		"internal/imagelist":             {"errkind", "platform", "registry"},
 		"internal/source":                {"cache", "errkind", "manifest", "platform", "registry"},
 		"referrers":                      {"errkind", "manifest", "registry"},
 		"rootfs":                         {"errkind", "internal/scratch", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "unpack"},
@@ -110,6 +115,7 @@ var floors = []map[string][]string{
 		"internal/journal":              {"errkind", "internal/fsat", "layer"},
 		"internal/layerstream":          {"internal/inflate", "internal/layertar", "internal/spare"},
 		"internal/lowerdir":             {"internal/fsat", "layer"},
+		"internal/syncreport":           {"errkind"},
 		"internal/storageconf":          {"internal/fsat"},
 		"internal/scratch":              {"internal/fsat"},
 		"internal/probe":                {"errkind", "internal/durable", "internal/fsat", "internal/mounts", "layer"},
@@ -140,6 +146,7 @@ var floors = []map[string][]string{
 		"internal/spare":                 {},
 		"internal/userns":                {},
 		"internal/words":                 {},
+		"internal/window":                {},
 		"layer":                          {},
 		"progress":                       {},
 		"trust/internal/jsontree":        {},

@@ -47,7 +47,7 @@
 //	empty/                        another one, made for the first image without layers
 //	images/<hex>.json             one image, by its manifest's digest: an Image; its mtime is when it was last used
 //	refs/<hex>.json               {"ref":…,"manifest":…,"platform":{…}}, see below
-//	blobs/, engines/              not this package's
+//	blobs/, engines/, sync/       not this package's
 //	leases/<boot>-<rand>.lease    layers in use by a process, flocked by it
 //	locks/<name>                  flock: <hex> and fix-<hex> held while that layer is made, staging, links, refs; never removed
 //	staging/<boot>-<rand>/        a layer being made, flocked by its process; unlocked, it is rubbish

@@ -67,7 +67,7 @@ func TestMountScripts(t *testing.T) { runScripts(t, true) }
 // slow are the scripts that take seconds; LAYERCTL_FULL=1 runs them too.
 var slow = map[string]bool{
 	"archives.txtar": true, "containers-storage.txtar": true, "digests.txtar": true, "export.txtar": true, "fetch.txtar": true, "foreign.txtar": true,
-	"mount-formats.txtar": true, "mount-rw.txtar": true, "references.txtar": true, "single.txtar": true, "unpack.txtar": true,
+	"mount-formats.txtar": true, "mount-rw.txtar": true, "references.txtar": true, "single.txtar": true, "sync-drops.txtar": true, "unpack.txtar": true,
 }
 
 // needsFull is for tests that take seconds.

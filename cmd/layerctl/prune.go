@@ -3,16 +3,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/layerctl/layerctl"
-	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
@@ -63,7 +57,7 @@ func runPrune(c *cli.Context) (err error) {
 			return err
 		}
 	}
-	blobs, err := pruneCache(c, store, options)
+	blobs, err := setup.PruneCache(c, store, options)
 	if err != nil {
 		return err
 	}
@@ -79,18 +73,4 @@ func runPrune(c *cli.Context) (err error) {
 	}
 	terminal.NewConsole(c.App.ErrWriter).Say("%s %s", verb, terminal.Bytes(pruned.Bytes+pruned.Left+blobs.Bytes))
 	return nil
-}
-
-// pruneCache prunes the cache in the store's blobs/, if there is one.
-func pruneCache(c *cli.Context, store *overlaystore.Store, o overlaystore.PruneOptions) (_ layerctl.PrunedBlobs, err error) {
-	dir := filepath.Join(store.Path(), "blobs")
-	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-		return layerctl.PrunedBlobs{}, nil
-	}
-	kept, err := cache.Open(c.Context, dir)
-	if err != nil {
-		return layerctl.PrunedBlobs{}, err
-	}
-	defer func() { err = setup.Closing(err, kept) }()
-	return layerctl.PruneCache(c.Context, store, kept, o)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/help"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/inspection"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/syncing"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaymount"
 )
@@ -158,6 +159,8 @@ func commands() []*cli.Command {
 		inspection.PlatformsCommand(),
 		inspection.ResolveCommand(),
 		pullCommand(),
+		syncing.Command(),
+		syncing.StatusCommand(),
 		unpackCommand(),
 		mountCommand(),
 		umountCommand(),

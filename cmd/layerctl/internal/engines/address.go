@@ -46,13 +46,20 @@ func GiveFlags() []cli.Flag {
 	)
 }
 
-// options are which engine the command line and the environment name.
-func options(c *cli.Context) (containerd.Options, error) {
-	word, socket, named := strings.Cut(c.String("into"), "=")
+// only is the engine that --into names, where the command has it for one; "" is
+// any.
+func only(c *cli.Context) string {
+	word, _ := c.Value("into").(string)
+	return word
+}
+
+// options are which engine into and the environment name.
+func options(c *cli.Context, into string) (containerd.Options, error) {
+	word, socket, named := strings.Cut(into, "=")
 	i := slices.IndexFunc(presets, func(p preset) bool { return p.name == word })
 	if i < 0 || named && socket == "" {
 		return containerd.Options{}, &args.UsageError{
-			Problem: fmt.Sprintf("there is no engine %q", c.String("into")),
+			Problem: fmt.Sprintf("there is no engine %q", into),
 			Advice:  "it is one of containerd, containerd=SOCKET, k3s, rke2, docker, containers-storage, containers-storage=DIR",
 		}
 	}
@@ -70,13 +77,13 @@ func options(c *cli.Context) (containerd.Options, error) {
 	return o, nil
 }
 
-// connect reaches the engine that is named.
-func connect(c *cli.Context) (*containerd.Engine, error) {
-	o, err := options(c)
+// connect reaches the engine that into names.
+func connect(c *cli.Context, into string) (*containerd.Engine, error) {
+	o, err := options(c, into)
 	if err != nil {
 		return nil, err
 	}
-	if c.String("into") == "docker" {
+	if into == "docker" {
 		if err := dockerKeepsImages(c.Context); err != nil {
 			return nil, err
 		}

@@ -119,11 +119,11 @@ func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record) (err err
 	if r.Kind == given.ContainersStorage {
 		return takeStorage(c, store, r)
 	}
-	if c.String("into") != "" {
-		if _, is, err := storageDir(c, store); is || err != nil {
+	if only(c) != "" {
+		if _, is, err := storageDir(only(c), store); is || err != nil {
 			return err
 		}
-		o, err := options(c)
+		o, err := options(c, only(c))
 		if err != nil || o.Address != r.Address || o.Namespace != "" && o.Namespace != r.Namespace {
 			return err
 		}

@@ -20,7 +20,7 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Giver gives images of a store to the engine that --into names.
+// Giver gives images of a store to an engine.
 type Giver struct {
 	c      *cli.Context
 	engine engine
@@ -51,25 +51,30 @@ func NewGiver(c *cli.Context, store *overlaystore.Store) (*Giver, error) {
 	if c.String("into") == "" {
 		return nil, nil
 	}
+	return OpenGiver(c, store, c.String("into"))
+}
+
+// OpenGiver reaches the engine that into names, as --into would.
+func OpenGiver(c *cli.Context, store *overlaystore.Store, into string) (*Giver, error) {
 	if c.Bool("no-sync") {
 		return nil, &args.UsageError{Problem: "--no-sync and --into do not go together", Advice: "an engine takes for good what it is told once"}
 	}
-	engine, err := reach(c, store)
+	engine, err := reach(c, store, into)
 	if err != nil {
 		return nil, err
 	}
 	return &Giver{c: c, engine: engine, store: store}, nil
 }
 
-// reach opens the engine that --into names.
-func reach(c *cli.Context, store *overlaystore.Store) (engine, error) {
-	if dir, is, err := storageDir(c, store); is || err != nil {
+// reach opens the engine that into names.
+func reach(c *cli.Context, store *overlaystore.Store, into string) (engine, error) {
+	if dir, is, err := storageDir(into, store); is || err != nil {
 		if err != nil {
 			return nil, err
 		}
 		return openStorage(c, store, dir, false)
 	}
-	e, err := connect(c)
+	e, err := connect(c, into)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +94,11 @@ func (g *Giver) Give(client *layerctl.Client, ref string, img overlaystore.Image
 	if g == nil {
 		return nil
 	}
+	return g.GiveAs(client, ref, g.c.String("engine-name"), img, root)
+}
+
+// GiveAs is Give under a name of its own; "" is the reference's.
+func (g *Giver) GiveAs(client *layerctl.Client, ref, word string, img overlaystore.Image, root digest.Digest) error {
 	parsed, err := registry.Parse(ref)
 	if err != nil {
 		return err
@@ -97,7 +107,7 @@ func (g *Giver) Give(client *layerctl.Client, ref string, img overlaystore.Image
 	if err != nil {
 		return err
 	}
-	name, err := g.name(parsed)
+	name, err := nameIn(word, parsed)
 	if err != nil {
 		return err
 	}
@@ -156,9 +166,9 @@ func (g *Giver) documents(client *layerctl.Client, ref registry.Reference, img o
 	return layerctl.Documents{}, errors.Join(errs...)
 }
 
-// name is what the engine shall call the image: a name with a tag.
-func (g *Giver) name(ref registry.Reference) (registry.Reference, error) {
-	word := g.c.String("engine-name")
+// nameIn is what the engine shall call the image: word, a name with a tag, or
+// the reference.
+func nameIn(word string, ref registry.Reference) (registry.Reference, error) {
 	if word == "" {
 		if ref.Transport() == registry.Docker {
 			return ref, nil

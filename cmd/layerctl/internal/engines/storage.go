@@ -41,9 +41,9 @@ type storage struct {
 	told  bool // of what storage.conf lacks
 }
 
-// storageDir says whether --into names an additional image store, and which.
-func storageDir(c *cli.Context, store *overlaystore.Store) (dir string, is bool, err error) {
-	word, dir, named := strings.Cut(c.String("into"), "=")
+// storageDir says whether into names an additional image store, and which.
+func storageDir(into string, store *overlaystore.Store) (dir string, is bool, err error) {
+	word, dir, named := strings.Cut(into, "=")
 	switch {
 	case word != given.ContainersStorage:
 		return "", false, nil
@@ -232,7 +232,7 @@ func (s *storage) tellDepth(console *terminal.Console, layers int) {
 // takeStorage takes an image back from an additional image store. What stands on
 // it keeps it there, and the record of it here.
 func takeStorage(c *cli.Context, store *overlaystore.Store, r given.Record) (err error) {
-	if dir, is, err := storageDir(c, store); c.String("into") != "" && (err != nil || !is || dir != r.Address) {
+	if dir, is, err := storageDir(only(c), store); only(c) != "" && (err != nil || !is || dir != r.Address) {
 		return err
 	}
 	s, err := openStorage(c, store, r.Address, true)

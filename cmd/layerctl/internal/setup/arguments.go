@@ -31,8 +31,8 @@ func Arguments(c *cli.Context, least, most int, names string) ([]string, error) 
 	}
 }
 
-// wanted is what the global flags choose images for.
-func wanted(c *cli.Context) (platform.Wanted, error) {
+// Wanted is what the global flags choose images for.
+func Wanted(c *cli.Context) (platform.Wanted, error) {
 	if spec := c.String("platform"); spec != "" {
 		return platform.ParseWanted(spec)
 	}

@@ -83,3 +83,16 @@ func Span(c *cli.Context, name string) time.Duration {
 	}
 	return 0
 }
+
+// Reserve is what stays free on the store's disk, in bytes.
+func Reserve(c *cli.Context) uint64 {
+	const usual = 64 << 20 // as the library has it
+	switch n := limits(c).Reserve; {
+	case n < 0:
+		return 0
+	case n == 0:
+		return usual
+	default:
+		return uint64(n)
+	}
+}

@@ -54,7 +54,7 @@ func named(c *cli.Context, arg string, in func(string, platform.Wanted) (overlay
 	if err != nil {
 		return overlaystore.Image{}, "", err
 	}
-	w, err := wanted(c)
+	w, err := Wanted(c)
 	if err != nil {
 		return overlaystore.Image{}, "", err
 	}
