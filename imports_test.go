@@ -21,12 +21,13 @@ const module = "github.com/layerctl/layerctl"
 // internal/disktest, and those at the root mount what they pulled.
 var floors = []map[string][]string{
 	{
-		"cmd/layerctl": {"", "bundle", "cmd/layerctl/internal/args", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/inspection", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/syncing", "cmd/layerctl/internal/terminal", "errkind", "internal/cmdline", "internal/mounts", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
+		"cmd/layerctl": {"", "bundle", "cmd/layerctl/internal/args", "cmd/layerctl/internal/copying", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/inspection", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/syncing", "cmd/layerctl/internal/terminal", "errkind", "internal/cmdline", "internal/mounts", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
 	{
 		"cmd/layerctl/internal/syncing": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "errkind", "internal/durable", "internal/fsat", "internal/imagelist", "internal/reconcile", "internal/syncreport", "internal/window", "manifest", "overlaystore", "registry", "unpack"},
 	},
 	{
+		"cmd/layerctl/internal/copying":    {"cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "errkind", "progress", "registry", "transfer"},
 		"cmd/layerctl/internal/inspection": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "inspect", "overlaystore", "platform"},
 		"cmd/layerctl/internal/engines":    {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "engine/containerd", "engine/containersstorage", "errkind", "internal/given", "internal/storageconf", "layer", "overlaymount", "overlaystore", "platform", "registry"},
 	},
@@ -56,6 +57,7 @@ var floors = []map[string][]string{
 		"engine/containersstorage": {"errkind", "internal/durable", "internal/fsat", "internal/linkedcopy", "internal/mounts", "internal/storedirs", "layer", "manifest", "overlaystore", "registry", "platform"},
 		"inspect":                  {"internal/source", "manifest", "platform", "registry"},
 		"internal/cacheprune":      {"cache", "internal/fsat", "internal/source", "manifest", "overlaystore", "registry"},
+		"transfer":                 {"archive", "cache", "errkind", "internal/source", "manifest", "platform", "progress", "registry"},
 		"internal/fetch":           {"cache", "internal/source", "layer", "manifest", "progress", "unpack"},
 	},
 	{

@@ -19,6 +19,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/copying"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/help"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/inspection"
@@ -170,6 +171,8 @@ func commands() []*cli.Command {
 		exportCommand(),
 		lsCommand(),
 		catCommand(),
+		copying.CopyCommand(),
+		copying.TagsCommand(),
 		imagesCommand(),
 		engines.GiveCommand(),
 		engines.TakeCommand(),

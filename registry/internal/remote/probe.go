@@ -91,11 +91,10 @@ func (r *Repository) Catalog(ctx context.Context) ([]string, error) {
 	return catalog.Repositories, err
 }
 
-// Tags lists tags of the repository.
+// Tags lists tags of the repository: those of the first answer.
 func (r *Repository) Tags(ctx context.Context) ([]string, error) {
-	var list struct{ Tags []string }
-	err := r.own().peer.askJSON(ctx, question{method: http.MethodGet, repo: r.name.Repository, path: "tags/list"}, &list)
-	return list.Tags, err
+	tags, _, err := r.tags(ctx, nil)
+	return tags, err
 }
 
 func (p *peer) askJSON(ctx context.Context, q question, v any) error {

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/layerctl/layerctl/registry/internal/content"
+	"github.com/layerctl/layerctl/registry/internal/failure"
+)
+
+const (
+	// pageSize is how many tags one answer is asked for.
+	pageSize = "1000"
+	// maxPages bounds the answers: a registry may send one tag in each.
+	maxPages = 10_000
+)
+
+// AllTags yields the tags of the repository as the registry lists them, page
+// after page, see
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-tags
+// An error is the last that it yields.
+func (r *Repository) AllTags(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		query := url.Values{"n": {pageSize}}
+		for range maxPages {
+			var tags []string
+			var next url.Values
+			err := r.ownTry(ctx, func() (err error) {
+				tags, next, err = r.tags(ctx, query)
+				return err
+			})
+			if err != nil {
+				yield("", err)
+				return
+			}
+			for _, tag := range tags {
+				if !yield(tag, nil) {
+					return
+				}
+			}
+			if next == nil {
+				return
+			}
+			query = next
+		}
+		yield("", failure.New(failure.Network, "the registry lists its tags in more than %d answers", maxPages))
+	}
+}
+
+// ownTry asks the registry itself until it answers or patience ends.
+func (r *Repository) ownTry(ctx context.Context, ask func() error) error {
+	a := newAttempts(&r.c.o, r.c.o.Logger, []*route{r.own()})
+	for {
+		rt, err := a.next(ctx)
+		if err != nil {
+			return err
+		}
+		if err = ask(); err == nil {
+			a.answered()
+			return nil
+		}
+		a.failed(rt, err)
+	}
+}
+
+// tags reads one page. next is the query of the one after it; nil for none.
+func (r *Repository) tags(ctx context.Context, query url.Values) (tags []string, next url.Values, err error) {
+	resp, err := r.own().send(ctx, question{method: http.MethodGet, path: "tags/list", query: query})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	var list struct{ Tags []string }
+	if err := json.NewDecoder(io.LimitReader(resp.Body, content.MaxManifest)).Decode(&list); err != nil {
+		return nil, nil, failure.Final(checkFrom(resp, failure.New(failure.Network, "the answer is no list of tags")))
+	}
+	return list.Tags, nextPage(resp.Header, query), nil
+}
+
+// nextPage is the query of the link to the next page, RFC 8288: only that is
+// taken of it, so that it leads nowhere else. nil is none, and one that goes
+// nowhere.
+func nextPage(h http.Header, query url.Values) url.Values {
+	for _, link := range h.Values("Link") {
+		target, params, found := strings.Cut(strings.TrimPrefix(strings.TrimSpace(link), "<"), ">")
+		if !found || !strings.Contains(strings.ReplaceAll(params, `"`, ""), "rel=next") {
+			continue
+		}
+		if u, err := url.Parse(target); err == nil && u.RawQuery != "" && u.Query().Encode() != query.Encode() {
+			return u.Query()
+		}
+	}
+	return nil
+}

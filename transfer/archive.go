@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transfer
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/progress"
+	"github.com/layerctl/layerctl/registry"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// archive writes one file, unless it has the image already.
+func (c *copier) archive(ctx context.Context, to registry.Reference) error {
+	if to.Path() == "-" || to.Digest() != "" {
+		return errkind.With(errkind.Usage, fmt.Errorf("%s names no file to write", to))
+	}
+	docs, err := c.source.documents(ctx, c.options.Platforms)
+	if err != nil {
+		return err
+	}
+	root := docs[len(docs)-1]
+	c.done.Root = root.desc
+	if same, err := c.archived(ctx, to, docs); same || err != nil {
+		return err
+	}
+	if c.options.Referrers {
+		c.warn("an archive has no place for what refers to an image: nothing of that was copied")
+	}
+	contents, err := c.contents(ctx, docs)
+	if err != nil {
+		return err
+	}
+	if to.Transport() == registry.DockerArchive && len(contents.Indexes) > 0 {
+		return errkind.With(errkind.Usage, fmt.Errorf("a Docker archive has one image, and %s names several: choose a platform", c.done.Source))
+	}
+	all := distinct(docs)
+	for _, b := range all {
+		c.count(b, registry.Sent, nil)
+	}
+	c.done.Manifests = len(docs)
+	if c.options.DryRun {
+		return nil
+	}
+	blobs := &archived{c: c, numbers: map[string]int{}, of: len(all)}
+	for n, b := range all {
+		blobs.numbers[string(b.Digest)] = n + 1
+	}
+	return writeFile(to.Path(), func(w io.Writer) error {
+		if to.Transport() == registry.DockerArchive {
+			return archive.WriteDocker(ctx, w, blobs, contents.Images[0], names(c.done.Source, to))
+		}
+		return archive.WriteOCI(ctx, w, blobs, contents, names(c.done.Source, to))
+	})
+}
+
+// archived says that the file has the very image under that name already, and
+// all of it.
+func (c *copier) archived(ctx context.Context, to registry.Reference, docs []document) (_ bool, err error) {
+	root := docs[len(docs)-1].desc
+	had, err := c.client.Open(ctx, to)
+	if err != nil {
+		return false, nil // it is none, or has another name: it is replaced
+	}
+	defer func() { err = errors.Join(err, had.Close()) }()
+	desc, err := had.Describe(ctx)
+	if err != nil || desc.Digest != root.Digest {
+		return false, nil
+	}
+	all := distinct(docs)
+	for _, b := range all {
+		blob, err := had.Blob(ctx, b)
+		if err != nil {
+			return false, nil
+		}
+		if err := blob.Close(); err != nil {
+			return false, err
+		}
+	}
+	c.done.There = len(all)
+	return true, nil
+}
+
+// contents are what archives are made of.
+func (c *copier) contents(ctx context.Context, docs []document) (archive.Contents, error) {
+	root := docs[len(docs)-1]
+	contents := archive.Contents{Root: root.desc}
+	for n, d := range docs {
+		doc := archive.Document{Descriptor: d.desc, Raw: d.raw}
+		if d.index {
+			contents.Indexes = append([]archive.Document{doc}, contents.Indexes...)
+			continue
+		}
+		config := d.blobs[0]
+		raw, err := c.source.Config(ctx, config)
+		if err == nil {
+			err = c.source.take(raw)
+		}
+		if err != nil {
+			return contents, err
+		}
+		contents.Images = append(contents.Images, archive.Image{
+			Manifest: doc, Config: archive.Document{Descriptor: config, Raw: raw}, Layers: docs[n].blobs[1:],
+		})
+	}
+	return contents, nil
+}
+
+// names are what the archive calls the image: by the destination's tag, or else
+// by the source's name.
+func names(from, to registry.Reference) archive.Options {
+	o := archive.Options{Tag: tagFor(from, to)}
+	named := from
+	if strings.ContainsAny(to.Tag(), ":/") { // a name of its own
+		if ref, err := registry.Parse(to.Tag()); err == nil && ref.Transport() == registry.Docker {
+			named = ref
+		}
+	}
+	if named.Transport() == registry.Docker && named.Tag() != "" {
+		o.Name = named.Tagged().String()
+	}
+	return o
+}
+
+// archived are the blobs of an archive that is being written.
+type archived struct {
+	c       *copier
+	numbers map[string]int
+	of      int
+}
+
+// Blob implements [archive.Blobs].
+func (a *archived) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	e := progress.Event{Kind: progress.LayerMissing, Reference: a.c.done.Source.String(), Layer: desc, Number: a.numbers[string(desc.Digest)], Of: a.of}
+	tell := func(kind progress.Kind, offset int64) {
+		if a.c.options.Progress != nil {
+			e.Kind, e.Offset = kind, offset
+			a.c.options.Progress(e)
+		}
+	}
+	blob, err := a.c.source.Blob(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	tell(progress.LayerMissing, 0)
+	count := &counted{blob, 0, func(n int64) { tell(progress.LayerProgress, n) }}
+	return struct {
+		io.Reader
+		io.Closer
+	}{count, closer(func() error { tell(progress.LayerDone, count.n); return blob.Close() })}, nil
+}
+
+type closer func() error
+
+// Close implements io.Closer.
+func (c closer) Close() error { return c() }
+
+// writeFile has a file appear, or be replaced, when it is whole and on the disk.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.part")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	b := bufio.NewWriterSize(f, 256<<10)
+	err = write(b)
+	if err == nil {
+		err = b.Flush()
+	}
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes a name in it last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

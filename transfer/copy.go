@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/progress"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// Copy copies what from names to where to says. A Docker reference with a digest
+// and no tag takes only what has that digest. A layout and an archive that are
+// named without a tag take that of from, or "latest". To a Docker archive goes
+// one image.
+func Copy(ctx context.Context, client *registry.Client, from, to registry.Reference, o Options) (Done, error) {
+	c := &copier{client: client, options: o, done: Done{Source: from, Destination: to}}
+	if err := c.copy(ctx, from, to); err != nil {
+		return c.done, fmt.Errorf("copy %s to %s: %w", from, to, err)
+	}
+	return c.done, nil
+}
+
+// copier is one copy under way.
+type copier struct {
+	client  *registry.Client
+	options Options
+	source  *reader
+	target  target
+	from    string // the repository to mount blobs from; "" for none
+
+	mu   sync.Mutex
+	done Done
+}
+
+func (c *copier) copy(ctx context.Context, from, to registry.Reference) (err error) {
+	opened, err := c.client.Open(ctx, from)
+	if err != nil {
+		return err
+	}
+	c.source = &reader{Source: opened}
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	if to.Transport() == registry.OCIArchive || to.Transport() == registry.DockerArchive {
+		return c.archive(ctx, to)
+	}
+	if c.target, err = c.open(ctx, to); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.target.close()) }()
+	if from.Host() != "" && from.Host() == to.Host() && from.Repository() != to.Repository() {
+		c.from = from.Repository()
+	}
+	tag := tagFor(from, to)
+	if same, err := c.unchanged(ctx, tag); same || err != nil {
+		return err
+	}
+	docs, err := c.source.documents(ctx, c.options.Platforms)
+	if err != nil {
+		return err
+	}
+	root := &docs[len(docs)-1]
+	if to.Digest() != "" && to.Digest() != root.desc.Digest {
+		return errkind.With(errkind.Usage, fmt.Errorf("what is copied is %s, not %s", root.desc.Digest, to.Digest()))
+	}
+	if tag != "" {
+		root.tags = []string{tag}
+	}
+	c.done.Root = root.desc
+	if err := c.images(ctx, docs); err != nil {
+		return err
+	}
+	if c.options.Referrers {
+		return c.referrers(ctx, docs)
+	}
+	return nil
+}
+
+// open opens the destination.
+func (c *copier) open(ctx context.Context, to registry.Reference) (target, error) {
+	if to.Transport() == registry.OCI {
+		return openLayout(ctx, to.Path(), c.options.DryRun)
+	}
+	d, err := c.client.Destination(to)
+	if err != nil {
+		return nil, err
+	}
+	return repository{d}, nil
+}
+
+// tagFor is the tag that the copy gets; "" for none.
+func tagFor(from, to registry.Reference) string {
+	if to.Tag() != "" || to.Digest() != "" {
+		return to.Tag()
+	}
+	return cmp.Or(from.Tag(), "latest")
+}
+
+// unchanged says that the destination's tag stands for what is to be copied
+// already: then nothing is read. A layout may lack what its manifests name.
+func (c *copier) unchanged(ctx context.Context, tag string) (bool, error) {
+	if _, ok := c.target.(repository); !ok || tag == "" || len(c.options.Platforms) > 0 || c.options.Referrers {
+		return false, nil
+	}
+	is, err := c.target.named(ctx, tag)
+	if errors.Is(err, registry.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	desc, err := c.source.Describe(ctx)
+	if err != nil || desc.Digest != is.Digest {
+		return false, err
+	}
+	c.done.Root = ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size}
+	return true, nil
+}
+
+// images has the destination hold the documents, what they name first.
+func (c *copier) images(ctx context.Context, docs []document) error {
+	missing, err := c.missing(ctx, docs)
+	if err != nil {
+		return err
+	}
+	if err := c.blobs(ctx, distinct(missing)); err != nil {
+		return err
+	}
+	for _, d := range missing {
+		if err := c.manifest(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missing are the documents that the destination does not have, or not under
+// the tags that they are to have. Their blobs are those that it may lack.
+func (c *copier) missing(ctx context.Context, docs []document) ([]document, error) {
+	lacks := make([]bool, len(docs))
+	g, ctx := c.group(ctx)
+	for n, d := range docs {
+		g.Go(func() error {
+			there, err := c.target.complete(ctx, d)
+			lacks[n] = !there
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var missing []document
+	for n, d := range docs {
+		switch {
+		case lacks[n]:
+			missing = append(missing, d)
+		case len(d.tags) > 0:
+			d.blobs = nil
+			missing = append(missing, d)
+			fallthrough
+		default:
+			c.done.There += len(docs[n].blobs)
+		}
+	}
+	return missing, nil
+}
+
+func (c *copier) group(ctx context.Context) (*errgroup.Group, context.Context) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(cmp.Or(max(c.options.Jobs, 0), defaultJobs))
+	return g, ctx
+}
+
+// blobs has the destination hold all of them.
+func (c *copier) blobs(ctx context.Context, all []ocispec.Descriptor) error {
+	g, ctx := c.group(ctx)
+	for n, desc := range all {
+		e := progress.Event{Reference: c.done.Source.String(), Layer: desc, Number: n + 1, Of: len(all)}
+		g.Go(func() error { return c.blob(ctx, desc, e) })
+	}
+	return g.Wait()
+}
+
+func (c *copier) blob(ctx context.Context, desc ocispec.Descriptor, e progress.Event) error {
+	if manifest.IsForeign(desc.MediaType) && len(desc.URLs) > 0 {
+		c.warn("layer %s is foreign, and not copied: who needs it finds it by its urls", desc.Digest)
+		return nil
+	}
+	if c.options.DryRun {
+		has, err := c.target.has(ctx, desc)
+		outcome := registry.Sent
+		if has {
+			outcome = registry.There
+		}
+		c.count(desc, outcome, err)
+		return err
+	}
+	began := false
+	var mu sync.Mutex
+	tell := func(kind progress.Kind, offset int64) {
+		if c.options.Progress != nil {
+			e := e
+			e.Kind, e.Offset = kind, offset
+			c.options.Progress(e)
+		}
+	}
+	outcome, err := c.target.put(ctx, registry.Upload{
+		Descriptor: desc, From: c.from,
+		Open: func(ctx context.Context) (io.ReadCloser, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !began {
+				began = true
+				tell(progress.LayerMissing, 0)
+				tell(progress.LayerProgress, 0)
+			}
+			return c.source.Blob(ctx, desc)
+		},
+		Sent: func(offset int64) { tell(progress.LayerProgress, offset) },
+	})
+	if err != nil {
+		return err
+	}
+	if outcome == registry.Sent { // the others took no time
+		tell(progress.LayerDone, desc.Size)
+	}
+	c.count(desc, outcome, nil)
+	return nil
+}
+
+func (c *copier) count(desc ocispec.Descriptor, outcome registry.Outcome, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err != nil:
+	case outcome == registry.Sent:
+		c.done.Sent++
+		c.done.Bytes += desc.Size
+	case outcome == registry.Mounted:
+		c.done.Mounted++
+	default:
+		c.done.There++
+	}
+}
+
+func (c *copier) warn(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done.Warnings = append(c.done.Warnings, fmt.Sprintf(format, args...))
+}
+
+// manifest has the destination hold one manifest whose blobs are there.
+func (c *copier) manifest(ctx context.Context, d document) error {
+	tags := d.tags
+	if len(tags) == 0 {
+		tags = []string{""}
+	}
+	for _, tag := range tags {
+		if tag != "" {
+			if is, err := c.target.named(ctx, tag); err == nil && is.Digest == d.desc.Digest {
+				continue
+			} else if err != nil && !errors.Is(err, registry.ErrNotFound) {
+				return err
+			}
+		}
+		c.done.Manifests++
+		if c.options.DryRun {
+			continue
+		}
+		subject, err := c.target.putManifest(ctx, d.desc, d.raw, tag)
+		if err != nil {
+			return err
+		}
+		if err := c.listed(ctx, d, subject); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listed is for a registry without the referrers API.
+func (c *copier) listed(context.Context, document, digest.Digest) error { return nil }
+
+// referrers copies what refers to the documents.
+func (c *copier) referrers(context.Context, []document) error { return nil }

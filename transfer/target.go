@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/cache"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// target is where images go, blob by blob: a repository or a layout.
+type target interface {
+	// named is what a tag stands for; the error matches registry.ErrNotFound
+	// where nothing has it.
+	named(ctx context.Context, tag string) (ocispec.Descriptor, error)
+	// complete says that the manifest is there, and all that it names.
+	complete(ctx context.Context, d document) (bool, error)
+	has(ctx context.Context, desc ocispec.Descriptor) (bool, error)
+	put(ctx context.Context, u registry.Upload) (registry.Outcome, error)
+	putManifest(ctx context.Context, desc ocispec.Descriptor, raw []byte, tag string) (subject digest.Digest, err error)
+	close() error
+}
+
+// repository is a registry's.
+type repository struct{ *registry.Destination }
+
+func (r repository) named(ctx context.Context, tag string) (ocispec.Descriptor, error) {
+	return r.Describe(ctx, tag)
+}
+
+// complete believes a registry that has a manifest: it takes none before what
+// the manifest names.
+func (r repository) complete(ctx context.Context, d document) (bool, error) {
+	there, err := r.Describe(ctx, d.desc.Digest.String())
+	if errors.Is(err, registry.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && there.Digest == d.desc.Digest, err
+}
+
+func (r repository) has(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
+	return r.Has(ctx, desc)
+}
+
+func (r repository) put(ctx context.Context, u registry.Upload) (registry.Outcome, error) {
+	return r.Put(ctx, u)
+}
+
+func (r repository) putManifest(ctx context.Context, desc ocispec.Descriptor, raw []byte, tag string) (digest.Digest, error) {
+	return r.PutManifest(ctx, desc, raw, tag)
+}
+
+func (repository) close() error { return nil }
+
+// layout is an OCI image layout, which package cache writes.
+type layout struct{ *cache.Cache }
+
+// openLayout opens the layout in dir, or makes one for others to read too. A dry
+// run makes none.
+func openLayout(ctx context.Context, dir string, dry bool) (target, error) {
+	if _, err := os.Stat(dir); dry && errors.Is(err, os.ErrNotExist) {
+		return nowhere{}, nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	c, err := cache.Open(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	return layout{c}, nil
+}
+
+func (l layout) named(_ context.Context, tag string) (ocispec.Descriptor, error) {
+	desc, err := l.Lookup(tag)
+	if errors.Is(err, cache.ErrMiss) {
+		return desc, fmt.Errorf("%w: %w", registry.ErrNotFound, err)
+	}
+	return desc, err
+}
+
+func (l layout) complete(_ context.Context, d document) (bool, error) {
+	if !l.Has(d.desc) {
+		return false, nil
+	}
+	for _, b := range d.blobs {
+		if !l.Has(b) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (l layout) has(_ context.Context, desc ocispec.Descriptor) (bool, error) {
+	return l.Has(desc), nil
+}
+
+func (l layout) put(ctx context.Context, u registry.Upload) (registry.Outcome, error) {
+	if l.Has(u.Descriptor) {
+		return registry.There, nil
+	}
+	blob, err := u.Open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	err = l.Put(ctx, u.Descriptor, &counted{blob, 0, u.Sent})
+	return registry.Sent, errors.Join(err, blob.Close())
+}
+
+// counted tells how much was read.
+type counted struct {
+	io.Reader
+	n    int64
+	tell func(int64)
+}
+
+// Read implements io.Reader.
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	if n > 0 && c.tell != nil {
+		c.tell(c.n)
+	}
+	return n, err
+}
+
+func (l layout) putManifest(ctx context.Context, desc ocispec.Descriptor, raw []byte, tag string) (digest.Digest, error) {
+	if err := l.Put(ctx, desc, bytes.NewReader(raw)); err != nil {
+		return "", err
+	}
+	if tag == "" {
+		return "", nil
+	}
+	return "", l.Tag(ctx, tag, desc)
+}
+
+func (l layout) close() error { return l.Close() }
+
+// nowhere is a place that a dry run does not make.
+type nowhere struct{}
+
+func (nowhere) named(context.Context, string) (ocispec.Descriptor, error) {
+	return ocispec.Descriptor{}, registry.ErrNotFound
+}
+func (nowhere) complete(context.Context, document) (bool, error)      { return false, nil }
+func (nowhere) has(context.Context, ocispec.Descriptor) (bool, error) { return false, nil }
+func (nowhere) put(context.Context, registry.Upload) (registry.Outcome, error) {
+	return 0, errors.ErrUnsupported
+}
+func (nowhere) putManifest(context.Context, ocispec.Descriptor, []byte, string) (digest.Digest, error) {
+	return "", errors.ErrUnsupported
+}
+func (nowhere) close() error { return nil }
