@@ -9,7 +9,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/layerctl/layerctl/registry/internal/content"
 	"github.com/layerctl/layerctl/registry/internal/failure"
@@ -18,8 +17,8 @@ import (
 const (
 	// pageSize is how many tags one answer is asked for.
 	pageSize = "1000"
-	// maxPages bounds the answers: a registry may send one tag in each.
-	maxPages = 10_000
+	// maxTagPages bounds the answers: a registry may send one tag in each.
+	maxTagPages = 10_000
 )
 
 // AllTags yields the tags of the repository as the registry lists them, page
@@ -29,7 +28,7 @@ const (
 func (r *Repository) AllTags(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		query := url.Values{"n": {pageSize}}
-		for range maxPages {
+		for range maxTagPages {
 			var tags []string
 			var next url.Values
 			err := r.ownTry(ctx, func() (err error) {
@@ -50,7 +49,7 @@ func (r *Repository) AllTags(ctx context.Context) iter.Seq2[string, error] {
 			}
 			query = next
 		}
-		yield("", failure.New(failure.Network, "the registry lists its tags in more than %d answers", maxPages))
+		yield("", failure.New(failure.Network, "the registry lists its tags in more than %d answers", maxTagPages))
 	}
 }
 
@@ -81,21 +80,8 @@ func (r *Repository) tags(ctx context.Context, query url.Values) (tags []string,
 	if err := json.NewDecoder(io.LimitReader(resp.Body, content.MaxManifest)).Decode(&list); err != nil {
 		return nil, nil, failure.Final(checkFrom(resp, failure.New(failure.Network, "the answer is no list of tags")))
 	}
-	return list.Tags, nextPage(resp.Header, query), nil
-}
-
-// nextPage is the query of the link to the next page, RFC 8288: only that is
-// taken of it, so that it leads nowhere else. nil is none, and one that goes
-// nowhere.
-func nextPage(h http.Header, query url.Values) url.Values {
-	for _, link := range h.Values("Link") {
-		target, params, found := strings.Cut(strings.TrimPrefix(strings.TrimSpace(link), "<"), ">")
-		if !found || !strings.Contains(strings.ReplaceAll(params, `"`, ""), "rel=next") {
-			continue
-		}
-		if u, err := url.Parse(target); err == nil && u.RawQuery != "" && u.Query().Encode() != query.Encode() {
-			return u.Query()
-		}
+	if next = nextPage(resp); next.Encode() == query.Encode() {
+		next = nil // it goes nowhere
 	}
-	return nil
+	return list.Tags, next, nil
 }
