@@ -40,7 +40,7 @@ var floors = []map[string][]string{
 	{
 		"cmd/layerctl/internal/help": {"internal/cmdline"},
 		"cmd/layerctl/internal/host": {"", "internal/userns", "overlaymount", "registry", "unpack"},
-		"internal/reconcile":         {"", "errkind", "internal/durable", "internal/fsat", "internal/given", "internal/imagelist", "internal/syncreport", "manifest", "overlaystore", "platform", "registry"},
+		"internal/reconcile":         {"", "cache", "errkind", "internal/durable", "internal/fsat", "internal/given", "internal/imagelist", "internal/syncreport", "manifest", "overlaystore", "platform", "registry"},
 		"cmd/layerctl/internal/show": {"", "cmd/layerctl/internal/terminal", "inspect", "internal/given", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
 	{
