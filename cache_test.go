@@ -11,12 +11,14 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/progress"
+	"github.com/layerctl/layerctl/referrers"
 )
 
 // cached is a registry with one image, a store with its cache, and the client
@@ -179,6 +181,47 @@ func TestPruneCacheLeavesWhatIsNeeded(t *testing.T) {
 	}
 	if got, err := s.offline().Pull(t.Context(), s.store, s.ref); err != nil || got.Fetched != 0 {
 		t.Errorf("got %d layers fetched, %v", got.Fetched, err)
+	}
+}
+
+// What belongs to an image that is kept stays, and what belonged to one that is
+// gone goes with it.
+func TestPruneCacheKeepsAttachments(t *testing.T) {
+	s := newCached(t, Options{})
+	pulled, _ := s.pull(t, s.ref)
+	image := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: pulled.Image.Manifest, Size: 7}
+	stranger := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("gone"), Size: 4}
+	s.ListReferrers()
+	blob := s.Add("application/vnd.dev.cosign.simplesigning.v1+json", []byte("{}"))
+	kept := []digest.Digest{
+		s.Attachment(nil, "", []string{imagetest.CosignTag(image, ".sig")}, nil, blob).Digest,
+		s.Attachment(&image, "application/spdx+json", nil, nil, blob).Digest,
+	}
+	other := s.Attachment(nil, "", []string{imagetest.CosignTag(stranger, ".sig")}, []string{"of", "another"}, blob).Digest
+	src, err := s.client.open(t.Context(), s.ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []digest.Digest{image.Digest, stranger.Digest} {
+		found, err := referrers.New(src, referrers.Options{}).Of(t.Context(), d, nil)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("found %d, %v", len(found), err)
+		}
+	}
+	src.Keep(t.Context())
+	if err := src.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := PruneCache(t.Context(), s.store, s.kept, overlaystore.PruneOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range kept {
+		if _, err := s.kept.Find(d); err != nil {
+			t.Errorf("%s, which belongs to an image, is gone", d)
+		}
+	}
+	if _, err := s.kept.Find(other); err == nil {
+		t.Error("what belonged to another image is still there")
 	}
 }
 

@@ -6,12 +6,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/platform"
+	"github.com/layerctl/layerctl/referrers"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -46,6 +48,17 @@ type Options struct {
 	// read and checked as a pull would, whatever Detail says: two requests
 	// more, or one for a single image. What is wrong with it is an error.
 	Chosen bool
+	// Referrers looks for what belongs to the index and its images: signatures,
+	// SBOMs, provenance. Where somebody named a platform only the image for it is
+	// asked about. Four requests for each digest, and one for what is found; see
+	// [referrers.Finder].
+	Referrers bool
+	// Document has one document read of what belongs to the chosen image, or else
+	// to the index: "sbom", "provenance", or the beginning of its digest. It asks
+	// as Referrers does, about that image only. None and several that fit are a
+	// [*ReferrerError]; an attestation about another image is an
+	// [errkind.Mismatch].
+	Document string
 	// Strict makes an error of every warning about one manifest.
 	Strict bool
 	// Facts are what was learnt about the machine that images are chosen for.
@@ -58,8 +71,10 @@ type Source interface {
 	Reference() registry.Reference
 	// Root reads what the reference names.
 	Root(context.Context) (ocispec.Descriptor, []byte, error)
-	// Manifest and Config read a document and verify it.
-	Manifest(context.Context, ocispec.Descriptor) ([]byte, error)
+	// Manifest and Config read a document and verify it; the rest is for
+	// [Options.Referrers].
+	referrers.Source
+	Blob(context.Context, ocispec.Descriptor) (io.ReadCloser, error)
 	Config(context.Context, ocispec.Descriptor) ([]byte, error)
 }
 
@@ -116,7 +131,14 @@ func (i *inspector) inspect(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return i.found, i.choose(ctx)
+	err = i.choose(ctx)
+	if err == nil && (i.options.Referrers || i.options.Document != "") {
+		err = i.attachments(ctx)
+	}
+	if err == nil && i.options.Document != "" {
+		err = i.readDocument(ctx)
+	}
+	return i.found, err
 }
 
 // image inspects a reference that names no index.

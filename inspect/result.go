@@ -39,12 +39,20 @@ type Result struct {
 	// Manifests are the index's entries in their order. A reference that names
 	// an image or an artifact has it here as the only one.
 	Manifests []Manifest `json:"manifests"`
+	// Referrers are what belongs to the index itself; nil where that was not
+	// asked for or it is no index.
+	Referrers []Referrer `json:"referrers"`
 	// Document are the exact bytes of the index or manifest. Encoding them as
 	// part of the Result keeps every value, but not the blanks between.
 	Document json.RawMessage `json:"document"`
 
-	refusal error
+	refusal  error
+	attached []byte
 }
+
+// Attached is the document that [Options.Document] names, whose digest was
+// checked: of an attestation the predicate. What it says is its author's word.
+func (i *Result) Attached() []byte { return i.attached }
 
 // Refusal is why a pull would take nothing of it: a [platform.NoMatchError]
 // where nothing fits, a [manifest.ArtifactError] where it is no image, what is
@@ -134,6 +142,8 @@ type Manifest struct {
 	Created string `json:"created"`
 	// Manifests are a nested index's entries; nil for anything else.
 	Manifests []Manifest `json:"manifests"`
+	// Referrers are what belongs to the image; nil where that was not asked for.
+	Referrers []Referrer `json:"referrers"`
 	// Error says why the manifest or the config could not be had.
 	Error string `json:"error"`
 	// Descriptor is the entry as it stands in the index, nil where there is

@@ -103,6 +103,13 @@ func (r *Registry) referrers(of digest.Digest) []byte {
 	return JSON(list)
 }
 
+// Tag gives what is there a tag.
+func (r *Registry) Tag(desc ocispec.Descriptor, tag string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tags[tag] = desc.Digest
+}
+
 // Tagged is the digest that a tag names.
 func (r *Registry) Tagged(tag string) digest.Digest {
 	r.mu.Lock()

@@ -14,6 +14,7 @@ import (
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/inspect"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -71,7 +72,12 @@ func limitHint(err error) string {
 // imageHint is for what an image has not.
 func imageHint(err error) string {
 	var foreign *registry.ForeignError
+	var referrer *inspect.ReferrerError
 	switch {
+	case errors.As(err, &referrer) && len(referrer.Fit) > 0:
+		return "--attached prints the one whose digest it is given; --referrers tells what they are"
+	case errors.As(err, &referrer):
+		return "'layerctl inspect --referrers' shows what there is; --platform chooses another image"
 	case errors.As(err, &foreign) && !foreign.Followed && foreign.URLs > 0:
 		return "--foreign fetches it from the urls in its manifest; 'layerctl inspect' shows them"
 	case errors.Is(err, layerctl.ErrOffline):

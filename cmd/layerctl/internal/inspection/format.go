@@ -16,7 +16,9 @@ func printFormat(c *cli.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	found, err := shown(c, ref, t.Needs())
+	o := t.Needs()
+	o.Referrers = c.Bool("referrers")
+	found, err := shown(c, ref, o)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,10 @@ func Command() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "layers", Usage: "print a tree: each image with its layers, and attestations"},
 			&cli.BoolFlag{Name: "configs", Usage: "print the tree with what configs say too: created, diffIDs"},
+			&cli.BoolFlag{Name: "referrers", Usage: "show what belongs to the index and its images: signatures, SBOMs, provenance; --json too"},
+			&cli.BoolFlag{Name: "sbom", Usage: "print the SBOM of the chosen image"},
+			&cli.BoolFlag{Name: "provenance", Usage: "print how the chosen image was built, as its author says"},
+			&cli.StringFlag{Name: "attached", Usage: "print the document of this `DIGEST` that belongs to the image"},
 			storedFlag(),
 			&cli.BoolFlag{Name: "raw", Usage: "print the exact bytes of the index or manifest"},
 			&cli.BoolFlag{Name: "config", Usage: "print the exact bytes of the chosen image's config"},
@@ -62,8 +66,12 @@ func runInspect(c *cli.Context) error {
 		return printDigest(c, refs[0])
 	case "format":
 		return printFormat(c, refs[0])
+	case "sbom", "provenance":
+		return printAttached(c, refs[0], form)
+	case "attached":
+		return printAttached(c, refs[0], c.String("attached"))
 	}
-	if form == "" && !c.Bool("layers") && !c.Bool("configs") {
+	if form == "" && !c.Bool("layers") && !c.Bool("configs") && !c.Bool("referrers") {
 		return briefly(c, refs[0])
 	}
 	detail, write := printer(c, refs[0], form)
@@ -111,7 +119,11 @@ func printer(c *cli.Context, ref, form string) (inspect.Options, func(io.Writer,
 	case "manifest-tool":
 		return manifests, func(w io.Writer, found *inspect.Result) error { return show.ManifestTool(w, ref, found) }
 	case "json":
+		configs.Referrers = c.Bool("referrers")
 		return configs, show.Inspection
+	}
+	if c.Bool("referrers") {
+		return inspect.Options{Referrers: true}, show.Referrers
 	}
 	if c.Bool("configs") {
 		layers.Detail = inspect.Configs
@@ -123,8 +135,8 @@ func printer(c *cli.Context, ref, form string) (inspect.Options, func(io.Writer,
 // formOf is the one form that was asked for; "" is the tree.
 func formOf(c *cli.Context) (string, error) {
 	var asked []string
-	for _, name := range []string{"raw", "config", "digest", "docker", "manifest-tool", "format", "json"} {
-		if c.IsSet(name) && (name == "format" || c.Bool(name)) {
+	for _, name := range []string{"raw", "config", "digest", "docker", "manifest-tool", "format", "json", "sbom", "provenance", "attached"} {
+		if c.IsSet(name) && (name == "format" || name == "attached" || c.Bool(name)) {
 			asked = append(asked, name)
 		}
 	}
@@ -173,6 +185,15 @@ func printDigest(c *cli.Context, ref string) error {
 		}
 		return terminal.Printf(c.App.Writer, "%s\n", desc.Digest)
 	})
+}
+
+// printAttached prints one document of those that belong to the chosen image.
+func printAttached(c *cli.Context, ref, document string) error {
+	found, err := shown(c, ref, inspect.Options{Document: document})
+	if err != nil {
+		return err
+	}
+	return terminal.WriteDocument(c.App.Writer, found.Attached())
 }
 
 func printExact(c *cli.Context, refs []string, read func(*layerctl.Client) ([]byte, error)) error {
