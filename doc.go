@@ -24,7 +24,8 @@
 //
 // A pull that returns without an error has verified every byte against the
 // digests that the reference leads to, and what it wrote survives a power cut.
-// A pull that fails leaves nothing visible. A digest-pinned reference is as
+// A pull that fails leaves nothing visible, and the next one takes up the layers
+// that it had finished. A digest-pinned reference is as
 // trustworthy as the digest; a tag is what its registry says at that moment.
 //
 // # Not promised

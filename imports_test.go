@@ -81,9 +81,12 @@ var floors = []map[string][]string{
 		"registry/internal/pushing": {"registry/internal/content", "registry/internal/failure", "registry/internal/remote"},
 	},
 	{
-		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/leftovers", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/trash", "layer", "manifest", "overlaystore/internal/sweep", "platform"},
+		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/leftovers", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/trash", "layer", "manifest", "overlaystore/internal/partial", "overlaystore/internal/sweep", "platform"},
 		"registry/internal/remote": {"internal/hosts", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"unpack":                   {"errkind", "internal/durable", "internal/entryname", "internal/filesum", "internal/layerdisk", "internal/layerstream", "internal/layertar", "internal/layerxattr", "layer"},
+	},
+	{
+		"overlaystore/internal/partial": {"internal/durable", "internal/fsat", "internal/journal", "internal/layercheck", "internal/leftovers", "internal/storedirs", "layer"},
 	},
 	{
 		"internal/imageref":       {"internal/durable", "internal/fsat", "internal/journal", "internal/storedirs", "platform"},

@@ -44,6 +44,7 @@ type PlannedLayer struct {
 	Descriptor ocispec.Descriptor
 	DiffID     digest.Digest
 	Present    bool  // in the store
+	Partial    bool  // an interrupted pull has kept it, for the next one
 	Earlier    bool  // an image that is planned before brings it
 	Cached     bool  // its blob is in the cache
 	Tar        int64 // bytes unpacked as a tar, of a layer to fetch; 0 is not known

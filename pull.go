@@ -35,7 +35,9 @@ type Pulled struct {
 //
 // When it returns without an error the image is complete, verified and
 // durable, and ref names it. After an error nothing of it is visible in the
-// store, and the next pull starts from where the store stood.
+// store; layers that were finished by then wait there for the next pull, which
+// takes them up when they are whole. They outlive this process however it ends,
+// and a power cut that comes some seconds after a layer was finished.
 func (c *Client) Pull(ctx context.Context, store *overlaystore.Store, ref string) (Pulled, error) {
 	var r pull.Result
 	paths := unpack.NewPaths(c.options.Memory, c.options.Windows)

@@ -102,6 +102,10 @@ func TestSHA512OfOtherBytes(t *testing.T) {
 		if err := os.WriteFile(blob, raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		// The layer that is right waits for the next pull.
+		if _, err := s.store.Prune(t.Context(), overlaystore.PruneOptions{Partial: true}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 )
 
 // Commit makes sealed layers visible, durably: one syncfs for them all, then
-// a rename of each, then an fsync of their directory. On an error every one of
-// them is discarded and the store is as before: what a failed sync has left
+// a rename of each, then an fsync of their directory. On an error, but for that
+// of the context, every one of them is discarded and the store is as before: what a failed sync has left
 // behind nobody can tell, so it is not tried again. A layer that is there
 // meanwhile is no error.
 func (s *Store) Commit(ctx context.Context, layers ...*Staging) error {
@@ -26,8 +26,12 @@ func (s *Store) Commit(ctx context.Context, layers ...*Staging) error {
 		return nil
 	}
 	err := s.commit(ctx, s.dirs[storedirs.Layers], "", layers)
+	end := (*Staging).Discard
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
+		end = (*Staging).Leave // nothing failed, somebody wants an end
+	}
 	for _, g := range layers {
-		err = errors.Join(err, g.Discard())
+		err = errors.Join(err, end(g))
 	}
 	if err != nil {
 		return fmt.Errorf("commit %s: %w", plural(len(layers), "layer"), s.Explain(err))
@@ -96,7 +100,7 @@ func moveIn(ctx context.Context, into *os.File, layers []*Staging, noSync bool) 
 // stagings are discarded.
 func renameAll(ctx context.Context, into *os.File, layers []*Staging) (moved []*Staging, err error) {
 	for _, g := range layers {
-		err := durable.RenameNoReplace(ctx, g.store.dirs[storedirs.Staging], g.name, into, g.final)
+		err := durable.RenameNoReplace(ctx, g.in, g.name, into, g.final)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
@@ -109,7 +113,7 @@ func renameAll(ctx context.Context, into *os.File, layers []*Staging) (moved []*
 }
 
 func (g *Staging) takeBack(from *os.File) error {
-	err := unix.Renameat2(int(from.Fd()), g.final, int(g.store.dirs[storedirs.Staging].Fd()), g.name, unix.RENAME_NOREPLACE)
+	err := unix.Renameat2(int(from.Fd()), g.final, int(g.in.Fd()), g.name, unix.RENAME_NOREPLACE)
 	if err != nil {
 		return fmt.Errorf("take back layer %s: %w", g.diffID, err)
 	}

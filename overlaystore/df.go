@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+
+	"github.com/layerctl/layerctl/overlaystore/internal/partial"
 )
 
 // ImageUsage is what one image takes in the store, in bytes of file contents.
@@ -21,10 +23,11 @@ type Usage struct {
 	Images []ImageUsage
 	Layers int
 	Bytes  int64
-	// Left is what processes that died have left, beside the layers.
-	Left int64
+	// Left is what processes that died have left, beside the layers, and Partial
+	// what interrupted pulls have of layers, for the next pull.
+	Left, Partial int64
 	// Reclaimable is what a prune of what nothing needs would free, Left among
-	// it, mounts and running pulls left aside.
+	// it and Partial not, mounts and running pulls left aside.
 	Reclaimable int64
 }
 
@@ -36,6 +39,11 @@ func (s *Store) Usage(ctx context.Context) (Usage, error) {
 		return Usage{}, fmt.Errorf("add up the store: %w", err)
 	}
 	left, err := s.leftovers().Bytes(ctx)
+	if err != nil {
+		return Usage{}, fmt.Errorf("add up the store: %w", err)
+	}
+	var waiting int64
+	err = s.partials().Each(ctx, func(f partial.Found) bool { waiting += f.Bytes; return false })
 	if err != nil {
 		return Usage{}, fmt.Errorf("add up the store: %w", err)
 	}
@@ -54,7 +62,7 @@ func (s *Store) Usage(ctx context.Context) (Usage, error) {
 			maps.Copy(needed, dirs)
 		}
 	}
-	u := Usage{Left: left, Reclaimable: left}
+	u := Usage{Left: left, Partial: waiting, Reclaimable: left}
 	bytes := map[string]int64{}
 	for _, z := range sizes {
 		name := z.ID.Encoded()

@@ -51,6 +51,8 @@
 //	leases/<boot>-<rand>.lease    layers in use by a process, flocked by it
 //	locks/<name>                  flock: <hex> and fix-<hex> held while that layer is made, staging, links, refs; never removed
 //	staging/<boot>-<rand>/        a layer being made, flocked by its process; unlocked, it is rubbish
+//	partial/<hex>.<hex>/          a layer of an interrupted pull, by its diffID and the sha256 of its
+//	                              layer.json; made when first needed, see below
 //	trash/<rand>                  being removed
 //	trash/held-<boot>-<hex>-<rand> a repaired layer's old directory, kept while mounts may use it
 //	unsynced/<boot>/<hex>         layers committed without sync, as in layers/, fix layers as fix-<hex>;
@@ -120,4 +122,8 @@
 // layers/; layers/ is synced. Then, each by its own write, sync, rename and
 // sync: fix layer, links, image, reference. Removal goes the other way round,
 // and directories are renamed to trash/ before a single file in them goes.
+//
+// A sealed layer waits in partial/ for the rest of its image. Nothing says that
+// it has reached the disk: the next pull believes it when every file is what
+// files.zst says. Whoever adds, takes or removes one holds locks/<hex>.
 package overlaystore

@@ -82,11 +82,23 @@ func pull(ctx context.Context, s *Store, ref string, names ...string) (err error
 		if err != nil {
 			return err
 		}
-		defer g.Discard()
-		if err := fillAndSeal(ctx, g, name); err != nil {
+		defer g.Leave()
+		taken, err := g.TakeUp(ctx)
+		if err == nil && !taken {
+			err = fillAndSeal(ctx, g, name)
+		}
+		if err == nil {
+			err = g.Keep(ctx)
+		}
+		if err != nil {
 			return err
 		}
 		staged = append(staged, g)
+	}
+	if len(staged) > 1 { // they took long
+		if err := s.Settle(ctx, staged...); err != nil {
+			return err
+		}
 	}
 	if err := s.Commit(ctx, staged...); err != nil {
 		return err
@@ -368,7 +380,8 @@ func TestOrderOfSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := strings.Join(steps, ", ")
-	want := "syncfs, rename, fsync dir, " + // layers
+	want := "fsync dir, rename, " + // partial/, for the rest of the image
+		"syncfs, rename, fsync dir, " + // layers
 		"fsync dir, " + // short links
 		"fsync file, rename file, fsync dir, " + // image
 		"fsync file, rename file, fsync dir" // reference

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -14,10 +13,10 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/leases"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/internal/trash"
+	"github.com/layerctl/layerctl/overlaystore/internal/partial"
 	"github.com/layerctl/layerctl/overlaystore/internal/sweep"
 )
 
@@ -28,6 +27,9 @@ type PruneOptions struct {
 	DryRun bool
 	// OlderThan spares what was used or made more recently; 0 spares nothing.
 	OlderThan time.Duration
+	// Partial removes also the layers of interrupted pulls that are younger than
+	// a day, for which the next pull may come.
+	Partial bool
 	// KeepStorage makes room: while the layers take more than so many bytes
 	// the image that was unused for longest goes, referenced or not. 0 means
 	// no limit, and less than 0 that nothing is kept.
@@ -40,8 +42,9 @@ type Pruned struct {
 	Layers []digest.Digest
 	Fixes  []digest.Digest
 	Bytes  int64 // of file contents
-	// Left is the same of what processes that died have left.
-	Left int64
+	// Left is the same of what processes that died have left, and Partial of
+	// layers of interrupted pulls.
+	Left, Partial int64
 }
 
 // Prune removes what nothing needs: no image that stays, no lease, no mount,
@@ -83,10 +86,24 @@ func (p *prune) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if p.o.DryRun {
-		return nil
+	if err := p.partials(ctx); err != nil || p.o.DryRun {
+		return err
 	}
 	return p.s.reap(ctx)
+}
+
+// partials removes the layers of interrupted pulls that nobody came for, or
+// that somebody brought.
+func (p *prune) partials(ctx context.Context) error {
+	return p.s.partials().Each(ctx, func(f partial.Found) bool {
+		old := p.now.Sub(f.Made) >= max(partialAge, p.o.OlderThan)
+		has, err := p.s.HasLayer(f.ID)
+		if err != nil || !has && !old && !p.o.Partial {
+			return false
+		}
+		p.done.Partial += f.Bytes
+		return !p.o.DryRun
+	})
 }
 
 // clear runs with the store for itself. The order keeps every reference and
@@ -114,10 +131,10 @@ func (p *prune) clear(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := p.remove(ctx, storedirs.Refs, refs); err != nil {
+	if err := trash.RemoveFiles(ctx, p.s.dirs[storedirs.Refs], refs); err != nil {
 		return err
 	}
-	if err := p.remove(ctx, storedirs.Images, records); err != nil {
+	if err := trash.RemoveFiles(ctx, p.s.dirs[storedirs.Images], records); err != nil {
 		return err
 	}
 	if p.trashed, err = trash.MoveAll(ctx, p.s.root, gone, p.s.dirs[storedirs.Trash]); err != nil {
@@ -202,18 +219,6 @@ func (p *prune) unneeded() []string {
 	return gone
 }
 
-func (p *prune) remove(ctx context.Context, dir string, names []string) error {
-	if len(names) == 0 {
-		return nil
-	}
-	for _, name := range names {
-		if err := durable.Remove(ctx, p.s.dirs[dir], name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return durable.SyncDir(ctx, p.s.dirs[dir])
-}
-
 // dropLinks removes the links that lead nowhere, but for one that keeps its
 // number from being given again.
 func (p *prune) dropLinks(ctx context.Context) error {
@@ -221,5 +226,5 @@ func (p *prune) dropLinks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.remove(ctx, storedirs.Links, stale)
+	return trash.RemoveFiles(ctx, p.s.dirs[storedirs.Links], stale)
 }

@@ -27,7 +27,8 @@ import (
 type Staging struct {
 	store  *Store
 	diffID digest.Digest
-	name   string // in staging/
+	in     *os.File // staging/, or partial/ where it is kept
+	name   string   // in it
 	unlock func() error
 	dir    *os.File // staging/<name>, flocked; opened before the first byte is written, so that its syncfs hears of every error
 	fs     *os.File // the lower dir
@@ -40,6 +41,9 @@ type Staging struct {
 	isLayer bool
 	sealed  bool
 	done    bool
+	beside  bool   // without the layer's lock
+	kept    bool   // it is in partial/
+	raw     []byte // layer.json
 }
 
 // Stage begins a layer. When another process is filling the same one, Stage
@@ -65,7 +69,11 @@ func (s *Store) TryStage(ctx context.Context, diffID digest.Digest) (*Staging, e
 // without its lock: an image may claim a layer that it never brings. Of those
 // that fill it the first to commit wins, and for the others its layer is there.
 func (s *Store) StageBeside(ctx context.Context, diffID digest.Digest) (*Staging, error) {
-	return s.stageLayer(ctx, diffID, noLock)
+	g, err := s.stageLayer(ctx, diffID, noLock)
+	if err == nil {
+		g.beside = true
+	}
+	return g, err
 }
 
 func noLock(context.Context, *Store, string) (func() error, error) {
@@ -124,7 +132,8 @@ func (s *Store) stage(ctx context.Context, id digest.Digest, prefix string, lock
 
 func (g *Staging) open(ctx context.Context) (err error) {
 	s := g.store
-	g.name, g.dir, err = stagingdir.Make(ctx, s.dirs[storedirs.Staging], s.dirs[storedirs.Locks], s.boot+"-")
+	g.in = s.dirs[storedirs.Staging]
+	g.name, g.dir, err = stagingdir.Make(ctx, g.in, s.dirs[storedirs.Locks], s.boot+"-")
 	if errors.Is(err, stagingdir.ErrTaken) {
 		err = ErrBusy
 	}
@@ -227,7 +236,8 @@ func (g *Staging) seal(ctx context.Context, rec LayerRecord) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(raw, '\n'))
+	g.raw = append(raw, '\n')
+	_, err = f.Write(g.raw)
 	return errors.Join(err, f.Close())
 }
 
@@ -241,7 +251,7 @@ func (g *Staging) Discard() error {
 	var errs []error
 	if g.name != "" {
 		// No fault point and no context: this is what follows a fault.
-		errs = append(errs, fsat.RemoveAll(g.store.dirs[storedirs.Staging], g.name))
+		errs = append(errs, fsat.RemoveAll(g.in, g.name))
 	}
 	return errors.Join(append(errs, g.close())...)
 }
@@ -259,6 +269,9 @@ func (g *Staging) close() error {
 		if err := f.Close(); !errors.Is(err, fs.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if g.kept {
+		errs = append(errs, g.in.Close())
 	}
 	return errors.Join(append(errs, g.unlock())...)
 }

@@ -22,6 +22,7 @@ func pruneCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "remove nothing, tell what would go"},
 			&cli.GenericFlag{Name: "older-than", Value: args.NewSpan(0), DefaultText: "spare nothing", Usage: "spare what was used within `TIME`, such as 36h, 7d or 2w"},
+			&cli.BoolFlag{Name: "partial", Usage: "also layers of pulls that were interrupted within a day"},
 			&cli.GenericFlag{Name: "keep-storage", DefaultText: "no limit", Value: &args.Size{}, Usage: "let the longest unused images go until the rest takes `SIZE`"},
 		},
 		Action: runPrune,
@@ -42,6 +43,7 @@ func runPrune(c *cli.Context) (err error) {
 	defer func() { err = setup.Closing(err, store) }()
 	options := overlaystore.PruneOptions{
 		DryRun:      c.Bool("dry-run"),
+		Partial:     c.Bool("partial"),
 		OlderThan:   setup.Span(c, "older-than"),
 		KeepStorage: setup.Size(c, "keep-storage"),
 	}
@@ -71,6 +73,6 @@ func runPrune(c *cli.Context) (err error) {
 	if c.Bool("dry-run") {
 		verb = "would free"
 	}
-	terminal.NewConsole(c.App.ErrWriter).Say("%s %s", verb, terminal.Bytes(pruned.Bytes+pruned.Left+blobs.Bytes))
+	terminal.NewConsole(c.App.ErrWriter).Say("%s %s", verb, terminal.Bytes(pruned.Bytes+pruned.Left+pruned.Partial+blobs.Bytes))
 	return nil
 }

@@ -28,6 +28,9 @@ type Options struct {
 	Quick bool
 	// Jobs is how many files are read at once; 0 means one for each CPU.
 	Jobs int
+	// Uncached reads contents from the disk, as far as they have been written to
+	// it, and not from memory.
+	Uncached bool
 }
 
 // Difference is one thing in a layer that is not what was recorded.

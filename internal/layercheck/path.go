@@ -219,6 +219,9 @@ func (c *Check) checkContent(f *os.File, e *expected, st unix.Stat_t) error {
 		return err
 	}
 	defer in.Close()
+	if c.o.Uncached {
+		_ = unix.Fadvise(int(in.Fd()), 0, 0, unix.FADV_DONTNEED) // advice
+	}
 	sum := filesum.New()
 	n, err := io.Copy(sum, in)
 	c.bytes.Add(n)

@@ -128,6 +128,13 @@ func (s Store) Bytes(ctx context.Context) (int64, error) {
 	return c.bytes, err
 }
 
+// BytesOf are those of the contents of all files that name in dir holds.
+func (s Store) BytesOf(ctx context.Context, dir *os.File, name string) (int64, error) {
+	c := counter{ctx: ctx, linked: map[uint64]bool{}}
+	err := c.count(dir, name)
+	return c.bytes, err
+}
+
 // counter adds up files, those with several names once.
 type counter struct {
 	ctx    context.Context //nolint:containedctx // of the call that began it

@@ -39,6 +39,7 @@ type PlannedLayer struct {
 	Descriptor ocispec.Descriptor
 	DiffID     digest.Digest
 	Present    bool  // in the store
+	Partial    bool  // an interrupted pull has kept it, for the next one
 	Earlier    bool  // an image that is pulled before brings it
 	Cached     bool  // its blob is in the cache
 	Tar        int64 // bytes unpacked as a tar, of a missing layer; 0 is not known
@@ -75,10 +76,14 @@ func (p *Pull) plan(ctx context.Context, resolution source.Resolution, before Be
 	if err != nil {
 		return Plan{}, err
 	}
-	missing = slices.DeleteFunc(missing, func(l fetch.Layer) bool { return before.Layers[l.DiffID] })
+	partial := map[digest.Digest]bool{}
+	missing = slices.DeleteFunc(missing, func(l fetch.Layer) bool {
+		partial[l.DiffID] = p.waits(l)
+		return before.Layers[l.DiffID] || partial[l.DiffID]
+	})
 	plan := Plan{Resolution: resolution, Platform: image.Config.Platform, Warnings: image.Warnings}
 	tars := p.tars(ctx, missing)
-	p.count(&plan, image.Layers, missing, tars, before)
+	p.count(&plan, image.Layers, missing, tars, before, partial)
 	return plan, p.fit(&plan, missing, tars, before)
 }
 
@@ -157,7 +162,7 @@ func (p *Pull) tar(ctx context.Context, desc ocispec.Descriptor, compression man
 }
 
 // count adds what is to be fetched.
-func (p *Pull) count(plan *Plan, layers []manifest.Layer, missing []fetch.Layer, tars map[digest.Digest]int64, before Before) {
+func (p *Pull) count(plan *Plan, layers []manifest.Layer, missing []fetch.Layer, tars map[digest.Digest]int64, before Before, partial map[digest.Digest]bool) {
 	absent := map[digest.Digest]bool{}
 	for _, l := range missing {
 		absent[l.DiffID] = true
@@ -170,10 +175,11 @@ func (p *Pull) count(plan *Plan, layers []manifest.Layer, missing []fetch.Layer,
 		seen[l.DiffID] = true
 		planned := PlannedLayer{
 			Descriptor: l.Descriptor, DiffID: l.DiffID, Earlier: before.Layers[l.DiffID],
-			Present: !absent[l.DiffID] && !before.Layers[l.DiffID], Cached: p.source.Has(l.Descriptor), Tar: tars[l.DiffID],
+			Present: !absent[l.DiffID] && !before.Layers[l.DiffID] && !partial[l.DiffID],
+			Partial: partial[l.DiffID] && !before.Layers[l.DiffID], Cached: p.source.Has(l.Descriptor), Tar: tars[l.DiffID],
 		}
 		plan.Layers = append(plan.Layers, planned)
-		if remote := p.source.Reference().Transport() == registry.Docker; remote && !planned.Cached && !planned.Earlier && (!planned.Present || p.source.KeepsBlobs()) {
+		if remote := p.source.Reference().Transport() == registry.Docker; remote && !planned.Cached && !planned.Earlier && (!planned.Present && !planned.Partial || p.source.KeepsBlobs()) {
 			plan.Fetch += l.Descriptor.Size
 			plan.Requests += p.source.Requests(l.Descriptor)
 		}

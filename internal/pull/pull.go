@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -38,6 +40,9 @@ type Options struct {
 	// Patience is how long another process may take over a layer; 0 goes by
 	// the layer's size.
 	Patience time.Duration
+	// Settle is how long a finished layer waits for the others of its image before
+	// it is written to the disk by itself; 0 means 5 seconds.
+	Settle time.Duration
 	// Unrecorded and Serial are to measure what they cost: no record of each
 	// path, no stages that work beside each other.
 	Unrecorded, Serial bool
@@ -58,7 +63,8 @@ type Pull struct {
 	fetch   *fetch.Fetcher
 	store   *overlaystore.Store
 	options Options
-	fetched map[digest.Digest]bool // diffIDs that this pull stages
+	mu      sync.Mutex
+	fetched map[digest.Digest]bool // diffIDs that this pull fetches
 }
 
 // New prepares to bring what f fetches from into a store.
@@ -126,7 +132,7 @@ func (p *Pull) layers(ctx context.Context, layers []manifest.Layer) (fetched int
 	if err != nil {
 		return 0, err
 	}
-	if err := p.room(missing); err != nil {
+	if err := p.room(slices.DeleteFunc(slices.Clone(missing), p.waits)); err != nil {
 		return 0, err
 	}
 	for _, l := range missing {
@@ -135,7 +141,7 @@ func (p *Pull) layers(ctx context.Context, layers []manifest.Layer) (fetched int
 	var busy []fetch.Layer
 	var staged []*overlaystore.Staging
 	var own []fetch.Layer
-	defer func() { err = errors.Join(err, discard(staged)) }()
+	defer func() { err = errors.Join(err, leave(staged)) }()
 	for _, l := range missing {
 		st, err := p.store.TryStage(ctx, l.DiffID)
 		switch {
@@ -148,19 +154,16 @@ func (p *Pull) layers(ctx context.Context, layers []manifest.Layer) (fetched int
 			staged, own = append(staged, st), append(own, l)
 		}
 	}
-	if err := p.fill(ctx, staged, own, p.stage); err != nil {
+	if fetched, err = p.fill(ctx, staged, own, p.stage); err != nil {
 		return 0, err
 	}
-	fetched = len(staged)
 	begin := time.Now()
 	for _, l := range busy {
 		brought, err := p.wait(ctx, l, time.Until(begin.Add(p.patience(busy, l))))
 		if err != nil {
 			return 0, err
 		}
-		if brought {
-			fetched++
-		}
+		fetched += brought
 	}
 	return fetched, nil
 }
@@ -183,37 +186,72 @@ func (p *Pull) missing(layers []manifest.Layer) ([]fetch.Layer, error) {
 	return missing, nil
 }
 
-// fill fetches and unpacks the layers into their stagings and commits them.
-// again begins a layer's staging once more.
-func (p *Pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers []fetch.Layer, again stageFunc) error {
+// waits reports whether an interrupted pull has kept the layer. Whether it is
+// whole shows when it is taken up.
+func (p *Pull) waits(l fetch.Layer) bool {
+	waits, err := p.store.Waits(l.DiffID)
+	return waits && err == nil
+}
+
+// fill fetches and unpacks the layers into their stagings, but for those that an
+// interrupted pull has kept, and commits them. again begins a layer's staging
+// once more.
+func (p *Pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers []fetch.Layer, again stageFunc) (fetched int, err error) {
 	if len(staged) == 0 {
-		return nil
+		return 0, nil
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(fetch.Jobs(p.options.Jobs))
+	keeper := p.keeper(groupCtx)
 	for i := range staged {
-		p.fetched[layers[i].DiffID] = true
 		group.Go(func() error {
 			if err := groupCtx.Err(); err != nil {
 				return err
 			}
-			if err := p.layer(groupCtx, &staged[i], layers[i], again); err != nil {
+			if err := p.fillOne(groupCtx, &staged[i], layers[i], again, keeper); err != nil {
 				return fmt.Errorf("layer %d/%d %s: %w", layers[i].Number, layers[i].Of, layers[i].Descriptor.Digest, err)
 			}
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
+	err = group.Wait()
+	if err := errors.Join(err, keeper.end()); err != nil {
+		return 0, err
 	}
 	p.fetch.Tell(progress.Event{Kind: progress.Committing})
-	return p.store.Commit(ctx, staged...)
+	for _, l := range layers {
+		if p.fetched[l.DiffID] {
+			fetched++
+		}
+	}
+	return fetched, p.store.Commit(ctx, staged...)
 }
 
-func discard(staged []*overlaystore.Staging) error {
+// fillOne fills one layer's staging, and has it kept.
+// is nothing to wait for.
+func (p *Pull) fillOne(ctx context.Context, st **overlaystore.Staging, l fetch.Layer, again stageFunc, k *keeper) error {
+	taken, err := (*st).TakeUp(ctx)
+	if err != nil {
+		return err
+	}
+	if taken {
+		p.fetch.Tell(l.Event(progress.LayerPresent))
+		return nil
+	}
+	p.mu.Lock()
+	p.fetched[l.DiffID] = true
+	p.mu.Unlock()
+	if err := p.layer(ctx, st, l, again); err != nil {
+		return err
+	}
+	return k.keep(ctx, *st)
+}
+
+// leave gives the stagings up; those that are kept stay for the next pull.
+func leave(staged []*overlaystore.Staging) error {
 	var errs []error
 	for _, st := range staged {
-		errs = append(errs, st.Discard())
+		errs = append(errs, st.Leave())
 	}
 	return errors.Join(errs...)
 }

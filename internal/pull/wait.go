@@ -75,9 +75,9 @@ func (s staging) discard() error {
 }
 
 // wait waits for another process to bring a layer, for so long; then it fetches
-// the layer beside. Either way the layer is there afterwards; brought says
-// whether this process fetched it.
-func (p *Pull) wait(ctx context.Context, l fetch.Layer, most time.Duration) (brought bool, err error) {
+// the layer beside. Either way the layer is there afterwards; brought is 1 where
+// this process fetched it.
+func (p *Pull) wait(ctx context.Context, l fetch.Layer, most time.Duration) (brought int, err error) {
 	p.fetch.Tell(l.Event(progress.LayerWaiting))
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
@@ -98,26 +98,26 @@ func (p *Pull) wait(ctx context.Context, l fetch.Layer, most time.Duration) (bro
 }
 
 // take fetches a layer that is free, if nobody has brought it.
-func (p *Pull) take(ctx context.Context, l fetch.Layer, got staging) (brought bool, err error) {
+func (p *Pull) take(ctx context.Context, l fetch.Layer, got staging) (brought int, err error) {
 	if errors.Is(got.err, overlaystore.ErrExists) {
 		p.fetch.Tell(l.Event(progress.LayerPresent))
-		return false, nil
+		return 0, nil
 	}
 	if got.err != nil {
-		return false, got.err
+		return 0, got.err
 	}
 	own := []*overlaystore.Staging{got.Staging}
-	err = p.fill(ctx, own, []fetch.Layer{l}, p.stage)
-	return err == nil, errors.Join(err, discard(own))
+	brought, err = p.fill(ctx, own, []fetch.Layer{l}, p.stage)
+	return brought, errors.Join(err, leave(own))
 }
 
 // beside fetches a layer while another process holds it, until that one has
 // brought it.
-func (p *Pull) beside(ctx context.Context, l fetch.Layer, stop func(), free <-chan staging) (brought bool, err error) {
+func (p *Pull) beside(ctx context.Context, l fetch.Layer, stop func(), free <-chan staging) (brought int, err error) {
 	st, err := p.store.StageBeside(ctx, l.DiffID)
 	if err != nil {
 		stop()
-		return p.besides(l, err, <-free)
+		return p.besides(l, 0, err, <-free)
 	}
 	filling, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -130,19 +130,19 @@ func (p *Pull) beside(ctx context.Context, l fetch.Layer, stop func(), free <-ch
 		waited <- got
 	}()
 	own := []*overlaystore.Staging{st}
-	err = p.fill(filling, own, []fetch.Layer{l}, p.store.StageBeside)
-	err = errors.Join(err, discard(own))
+	brought, err = p.fill(filling, own, []fetch.Layer{l}, p.store.StageBeside)
+	err = errors.Join(err, leave(own))
 	stop()
-	return p.besides(l, err, <-waited)
+	return p.besides(l, brought, err, <-waited)
 }
 
 // besides is what came of fetching a layer beside: an error is none where the
 // other process has brought the layer.
-func (p *Pull) besides(l fetch.Layer, err error, other staging) (brought bool, _ error) {
+func (p *Pull) besides(l fetch.Layer, brought int, err error, other staging) (int, error) {
 	discarded := other.discard()
 	if err != nil && (errors.Is(other.err, overlaystore.ErrExists) || errors.Is(err, overlaystore.ErrExists)) {
 		p.fetch.Tell(l.Event(progress.LayerPresent))
-		return false, discarded
+		return 0, discarded
 	}
-	return err == nil, errors.Join(err, discarded)
+	return brought, errors.Join(err, discarded)
 }

@@ -83,6 +83,19 @@ func Remove(trash *os.File, name string) error {
 	return err
 }
 
+// RemoveFiles removes files of dir, durably, where they are still there.
+func RemoveFiles(ctx context.Context, dir *os.File, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	for _, name := range names {
+		if err := durable.Remove(ctx, dir, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return durable.SyncDir(ctx, dir)
+}
+
 // RemoveTemps removes the files that an interrupted write left in dir. Only
 // under the exclusive lock: a living writer's look the same.
 func RemoveTemps(ctx context.Context, dir *os.File) error {

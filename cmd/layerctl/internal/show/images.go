@@ -114,6 +114,9 @@ func Usage(w io.Writer, u overlaystore.Usage, now time.Time) error {
 	if u.Left > 0 {
 		table.Row("left by the dead", "", "", terminal.Bytes(u.Left), "", "", "")
 	}
+	if u.Partial > 0 {
+		table.Row("of interrupted pulls", "", "", terminal.Bytes(u.Partial), "", "", "")
+	}
 	table.Row("reclaimable", "", "", terminal.Bytes(u.Reclaimable), "", "", "")
 	return table.Flush()
 }
@@ -127,6 +130,7 @@ type usageJSON struct {
 	Layers      int              `json:"layers"`
 	Bytes       int64            `json:"bytes"`
 	Left        int64            `json:"left"`
+	Partial     int64            `json:"partial"`
 	Reclaimable int64            `json:"reclaimable"`
 }
 
@@ -138,7 +142,7 @@ type imageUsageJSON struct {
 }
 
 func usageOf(u overlaystore.Usage) usageJSON {
-	out := usageJSON{Images: []imageUsageJSON{}, Layers: u.Layers, Bytes: u.Bytes, Left: u.Left, Reclaimable: u.Reclaimable}
+	out := usageJSON{Images: []imageUsageJSON{}, Layers: u.Layers, Bytes: u.Bytes, Left: u.Left, Partial: u.Partial, Reclaimable: u.Reclaimable}
 	for _, i := range u.Images {
 		out.Images = append(out.Images, imageUsageJSON{newImage(i.Image), i.Bytes, i.Shared, i.Own})
 	}

@@ -51,6 +51,7 @@ type planLayerJSON struct {
 	Size    int64         `json:"size"` // compressed
 	Tar     int64         `json:"tar"`  // uncompressed, of a layer to fetch; 0 is not known
 	Present bool          `json:"present"`
+	Partial bool          `json:"partial"` // an interrupted pull has kept it
 	Earlier bool          `json:"earlier"` // an image before brings it
 	Cached  bool          `json:"cached"`
 	Foreign bool          `json:"foreign"` // may be missing where its image is
@@ -67,7 +68,7 @@ func planOf(p layerctl.Plan) planJSON {
 	}
 	for _, l := range p.Layers {
 		out.Layers = append(out.Layers, planLayerJSON{
-			l.Descriptor.Digest, l.DiffID, l.Descriptor.Size, l.Tar, l.Present, l.Earlier, l.Cached,
+			l.Descriptor.Digest, l.DiffID, l.Descriptor.Size, l.Tar, l.Present, l.Partial, l.Earlier, l.Cached,
 			manifest.IsForeign(l.Descriptor.MediaType), append([]string{}, l.Descriptor.URLs...),
 		})
 	}
@@ -143,6 +144,8 @@ func Plan(w io.Writer, p layerctl.Plan) error {
 		switch {
 		case l.Present:
 			state = "in the store"
+		case l.Partial:
+			state = "kept of an interrupted pull"
 		case l.Earlier:
 			state = "with an image before"
 		case l.Cached:

@@ -16,7 +16,7 @@ import (
 
 // PrunedJSON prints what a prune removed as one object.
 func PrunedJSON(w io.Writer, p overlaystore.Pruned, blobs layerctl.PrunedBlobs) error {
-	out := prunedJSON{Images: []Image{}, Layers: append([]digest.Digest{}, p.Layers...), Fixes: append([]digest.Digest{}, p.Fixes...), Blobs: []digest.Digest{}, Left: p.Left, Bytes: p.Bytes + p.Left + blobs.Bytes}
+	out := prunedJSON{Images: []Image{}, Layers: append([]digest.Digest{}, p.Layers...), Fixes: append([]digest.Digest{}, p.Fixes...), Blobs: []digest.Digest{}, Left: p.Left, Partial: p.Partial, Bytes: p.Bytes + p.Left + p.Partial + blobs.Bytes}
 	for _, b := range blobs.Blobs {
 		out.Blobs = append(out.Blobs, b.Digest)
 	}
@@ -44,6 +44,9 @@ func Pruned(w io.Writer, p overlaystore.Pruned, blobs layerctl.PrunedBlobs) erro
 	if p.Left > 0 {
 		fmt.Fprintf(&b, "left by processes that died %s\n", terminal.Bytes(p.Left))
 	}
+	if p.Partial > 0 {
+		fmt.Fprintf(&b, "layers of interrupted pulls %s\n", terminal.Bytes(p.Partial))
+	}
 	return terminal.Printf(w, "%s", b.String())
 }
 
@@ -55,5 +58,7 @@ type prunedJSON struct {
 	Fixes  []digest.Digest `json:"fixLayers"`
 	Blobs  []digest.Digest `json:"blobs"`
 	Left   int64           `json:"left"` // bytes of what processes that died had left
-	Bytes  int64           `json:"bytes"`
+	// Partial are bytes of layers that interrupted pulls had kept.
+	Partial int64 `json:"partial"`
+	Bytes   int64 `json:"bytes"`
 }

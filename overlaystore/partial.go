@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaystore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/overlaystore/internal/partial"
+)
+
+// Keep lets a sealed layer outlive its process until the image is complete: the
+// next staging of the layer can take it up. It outlives a power cut after
+// [Store.Settle]. Of two processes that fill a layer the one with its lock keeps it.
+func (g *Staging) Keep(ctx context.Context) error {
+	if !g.sealed || g.done || g.kept || g.beside {
+		return nil
+	}
+	in, name, err := partial.Add(ctx, g.store.root, g.in, g.name, g.diffID, g.raw)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	g.in, g.name, g.kept = in, name, true
+	return nil
+}
+
+// Leave is [Staging.Discard], but for a layer that is kept: that stays for the
+// next one who wants it.
+func (g *Staging) Leave() error {
+	if g.done || !g.kept {
+		return g.Discard()
+	}
+	g.done = true
+	return g.close()
+}
+
+// Settle writes kept layers to the disk. After an error they are discarded, for
+// nobody can tell what a failed sync has left.
+func (s *Store) Settle(ctx context.Context, layers ...*Staging) error {
+	if s.noSync || len(layers) == 0 {
+		return nil
+	}
+	err := durable.SyncFS(ctx, layers[0].dir)
+	for _, g := range layers {
+		if err != nil {
+			err = errors.Join(err, g.Discard())
+		}
+	}
+	return s.Explain(err)
+}
+
+// Waits reports whether there is a layer that [Staging.TakeUp] may find right.
+func (s *Store) Waits(diffID digest.Digest) (bool, error) {
+	in, _, err := partial.Find(s.root, diffID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, in.Close()
+}
+
+// TakeUp puts a layer that an interrupted pull has kept into the place of the
+// empty staging, sealed, and tells whether there was one that is whole: every
+// file is compared with the journal first, as the disk has it.
+func (g *Staging) TakeUp(ctx context.Context) (bool, error) {
+	if g.beside {
+		return false, nil
+	}
+	l, err := g.store.partials().Open(ctx, g.diffID)
+	if err != nil || l == nil {
+		return false, err
+	}
+	// The empty one goes; the layer's lock stays.
+	err = errors.Join(fsat.RemoveAll(g.in, g.name), g.fs.Close(), g.dir.Close())
+	g.in, g.name, g.dir, g.fs, g.kept, g.sealed = l.In, l.Name, l.Dir, l.FS, true, true
+	var rec LayerRecord
+	if err := errors.Join(err, json.Unmarshal(l.Record, &rec)); err != nil {
+		return true, err
+	}
+	g.store.keepStackFacts(g.diffID, &rec)
+	return true, nil
+}
+
+// partialAge is how long layers of interrupted pulls wait for the next pull.
+const partialAge = 24 * time.Hour
+
+// partials are the layers of interrupted pulls.
+func (s *Store) partials() partial.Layers {
+	return partial.Layers{Root: s.root, Left: s.leftovers(), Form: s.format.Form, Record: recordFile, MaxRecord: maxRecord}
+}
