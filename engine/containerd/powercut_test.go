@@ -28,6 +28,8 @@ const (
 	takeIt   = "take"
 )
 
+func TestMain(m *testing.M) { os.Exit(disktest.Apart(m.Run)) }
+
 // TestPowerCut cuts the power before each call of a give, a hand-over and a take:
 // what the engine was told to commit is on the disk then, and the next run ends
 // well.
