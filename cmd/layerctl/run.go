@@ -23,6 +23,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/help"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/inspection"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/serving"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/syncing"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
@@ -162,6 +163,7 @@ func commands() []*cli.Command {
 		pullCommand(),
 		syncing.Command(),
 		syncing.StatusCommand(),
+		serving.Command(),
 		unpackCommand(),
 		mountCommand(),
 		umountCommand(),
