@@ -14,22 +14,19 @@ import (
 
 	"github.com/layerctl/layerctl/archive"
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // archive writes one file, unless it has the image already.
-func (c *copier) archive(ctx context.Context, to registry.Reference) error {
+func (c *copier) archive(ctx context.Context, docs []document, to registry.Reference) error {
 	if to.Path() == "-" || to.Digest() != "" {
 		return errkind.With(errkind.Usage, fmt.Errorf("%s names no file to write", to))
 	}
-	docs, err := c.source.documents(ctx, c.options.Platforms)
-	if err != nil {
-		return err
-	}
-	root := docs[len(docs)-1]
-	c.done.Root = root.desc
 	if same, err := c.archived(ctx, to, docs); same || err != nil {
 		return err
 	}
@@ -45,15 +42,15 @@ func (c *copier) archive(ctx context.Context, to registry.Reference) error {
 	}
 	all := distinct(docs)
 	for _, b := range all {
-		c.count(b, registry.Sent, nil)
+		c.count(b.Descriptor, registry.Sent, nil)
 	}
 	c.done.Manifests = len(docs)
 	if c.options.DryRun {
 		return nil
 	}
-	blobs := &archived{c: c, numbers: map[string]int{}, of: len(all)}
+	blobs := &archived{c: c, numbers: map[digest.Digest]int{}, all: all}
 	for n, b := range all {
-		blobs.numbers[string(b.Digest)] = n + 1
+		blobs.numbers[b.Digest] = n + 1
 	}
 	return writeFile(to.Path(), func(w io.Writer) error {
 		if to.Transport() == registry.DockerArchive {
@@ -78,7 +75,7 @@ func (c *copier) archived(ctx context.Context, to registry.Reference, docs []doc
 	}
 	all := distinct(docs)
 	for _, b := range all {
-		blob, err := had.Blob(ctx, b)
+		blob, err := had.Blob(ctx, b.Descriptor)
 		if err != nil {
 			return false, nil
 		}
@@ -94,22 +91,23 @@ func (c *copier) archived(ctx context.Context, to registry.Reference, docs []doc
 func (c *copier) contents(ctx context.Context, docs []document) (archive.Contents, error) {
 	root := docs[len(docs)-1]
 	contents := archive.Contents{Root: root.desc}
-	for n, d := range docs {
+	held := 0
+	for _, d := range docs {
 		doc := archive.Document{Descriptor: d.desc, Raw: d.raw}
 		if d.index {
 			contents.Indexes = append([]archive.Document{doc}, contents.Indexes...)
 			continue
 		}
 		config := d.blobs[0]
-		raw, err := c.source.Config(ctx, config)
-		if err == nil {
-			err = c.source.take(raw)
-		}
+		raw, err := d.from.Config(ctx, config)
 		if err != nil {
 			return contents, err
 		}
+		if held += len(raw); held > source.MaxDocuments {
+			return contents, &manifest.BudgetError{Max: source.MaxDocuments}
+		}
 		contents.Images = append(contents.Images, archive.Image{
-			Manifest: doc, Config: archive.Document{Descriptor: config, Raw: raw}, Layers: docs[n].blobs[1:],
+			Manifest: doc, Config: archive.Document{Descriptor: config, Raw: raw}, Layers: d.blobs[1:],
 		})
 	}
 	return contents, nil
@@ -134,20 +132,21 @@ func names(from, to registry.Reference) archive.Options {
 // archived are the blobs of an archive that is being written.
 type archived struct {
 	c       *copier
-	numbers map[string]int
-	of      int
+	all     []blob
+	numbers map[digest.Digest]int // of each, from 1
 }
 
 // Blob implements [archive.Blobs].
 func (a *archived) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	e := progress.Event{Kind: progress.LayerMissing, Reference: a.c.done.Source.String(), Layer: desc, Number: a.numbers[string(desc.Digest)], Of: a.of}
+	n := a.numbers[desc.Digest]
+	e := progress.Event{Kind: progress.LayerMissing, Reference: a.c.done.Source.String(), Layer: desc, Number: n, Of: len(a.all)}
 	tell := func(kind progress.Kind, offset int64) {
 		if a.c.options.Progress != nil {
 			e.Kind, e.Offset = kind, offset
 			a.c.options.Progress(e)
 		}
 	}
-	blob, err := a.c.source.Blob(ctx, desc)
+	blob, err := a.all[n-1].from.Blob(ctx, desc)
 	if err != nil {
 		return nil, err
 	}

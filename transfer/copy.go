@@ -26,7 +26,7 @@ import (
 // one image.
 func Copy(ctx context.Context, client *registry.Client, from, to registry.Reference, o Options) (Done, error) {
 	c := &copier{client: client, options: o, done: Done{Source: from, Destination: to}}
-	if err := c.copy(ctx, from, to); err != nil {
+	if err := errors.Join(c.copy(ctx, from, to), c.close()); err != nil {
 		return c.done, fmt.Errorf("copy %s to %s: %w", from, to, err)
 	}
 	return c.done, nil
@@ -38,7 +38,6 @@ type copier struct {
 	options Options
 	source  *reader
 	target  target
-	from    string // the repository to mount blobs from; "" for none
 
 	mu   sync.Mutex
 	done Done
@@ -51,39 +50,58 @@ func (c *copier) copy(ctx context.Context, from, to registry.Reference) (err err
 	}
 	c.source = &reader{Source: opened}
 	defer func() { err = errors.Join(err, opened.Close()) }()
-	if to.Transport() == registry.OCIArchive || to.Transport() == registry.DockerArchive {
-		return c.archive(ctx, to)
-	}
-	if c.target, err = c.open(ctx, to); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.target.close()) }()
-	if from.Host() != "" && from.Host() == to.Host() && from.Repository() != to.Repository() {
-		c.from = from.Repository()
-	}
-	tag := tagFor(from, to)
-	if same, err := c.unchanged(ctx, tag); same || err != nil {
-		return err
+	inRegistry := to.Transport() == registry.Docker
+	if inRegistry {
+		if c.target, err = c.open(ctx, to); err != nil {
+			return err
+		}
+		if same, err := c.unchanged(ctx, tagFor(from, to)); same || err != nil {
+			return err
+		}
 	}
 	docs, err := c.source.documents(ctx, c.options.Platforms)
 	if err != nil {
 		return err
 	}
-	root := &docs[len(docs)-1]
-	if to.Digest() != "" && to.Digest() != root.desc.Digest {
-		return errkind.With(errkind.Usage, fmt.Errorf("what is copied is %s, not %s", root.desc.Digest, to.Digest()))
-	}
-	if tag != "" {
-		root.tags = []string{tag}
-	}
-	c.done.Root = root.desc
-	if err := c.images(ctx, docs); err != nil {
+	if err := c.send(ctx, docs, to, tagFor(from, to)); err != nil {
 		return err
 	}
 	if c.options.Referrers {
 		return c.referrers(ctx, docs)
 	}
 	return nil
+}
+
+// send has the destination hold the documents, and the last of them under the
+// tags.
+func (c *copier) send(ctx context.Context, docs []document, to registry.Reference, tags ...string) (err error) {
+	root := &docs[len(docs)-1]
+	c.done.Root = root.desc
+	if to.Transport() == registry.OCIArchive || to.Transport() == registry.DockerArchive {
+		return c.archive(ctx, docs, to)
+	}
+	if to.Digest() != "" && to.Digest() != root.desc.Digest {
+		return errkind.With(errkind.Usage, fmt.Errorf("what is copied is %s, not %s", root.desc.Digest, to.Digest()))
+	}
+	for _, tag := range tags {
+		if tag != "" {
+			root.tags = append(root.tags, tag)
+		}
+	}
+	if c.target == nil {
+		if c.target, err = c.open(ctx, to); err != nil {
+			return err
+		}
+	}
+	return c.images(ctx, docs)
+}
+
+// close releases the destination.
+func (c *copier) close() error {
+	if c.target == nil {
+		return nil
+	}
+	return c.target.close()
 }
 
 // open opens the destination.
@@ -182,16 +200,17 @@ func (c *copier) group(ctx context.Context) (*errgroup.Group, context.Context) {
 }
 
 // blobs has the destination hold all of them.
-func (c *copier) blobs(ctx context.Context, all []ocispec.Descriptor) error {
+func (c *copier) blobs(ctx context.Context, all []blob) error {
 	g, ctx := c.group(ctx)
-	for n, desc := range all {
-		e := progress.Event{Reference: c.done.Source.String(), Layer: desc, Number: n + 1, Of: len(all)}
-		g.Go(func() error { return c.blob(ctx, desc, e) })
+	for n, b := range all {
+		e := progress.Event{Reference: c.done.Source.String(), Layer: b.Descriptor, Number: n + 1, Of: len(all)}
+		g.Go(func() error { return c.blob(ctx, b, e) })
 	}
 	return g.Wait()
 }
 
-func (c *copier) blob(ctx context.Context, desc ocispec.Descriptor, e progress.Event) error {
+func (c *copier) blob(ctx context.Context, b blob, e progress.Event) error {
+	desc := b.Descriptor
 	if manifest.IsForeign(desc.MediaType) && len(desc.URLs) > 0 {
 		c.warn("layer %s is foreign, and not copied: who needs it finds it by its urls", desc.Digest)
 		return nil
@@ -215,7 +234,7 @@ func (c *copier) blob(ctx context.Context, desc ocispec.Descriptor, e progress.E
 		}
 	}
 	outcome, err := c.target.put(ctx, registry.Upload{
-		Descriptor: desc, From: c.from,
+		Descriptor: desc, From: mountFrom(b.from.Reference(), c.done.Destination),
 		Open: func(ctx context.Context) (io.ReadCloser, error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -224,7 +243,7 @@ func (c *copier) blob(ctx context.Context, desc ocispec.Descriptor, e progress.E
 				tell(progress.LayerMissing, 0)
 				tell(progress.LayerProgress, 0)
 			}
-			return c.source.Blob(ctx, desc)
+			return b.from.Blob(ctx, desc)
 		},
 		Sent: func(offset int64) { tell(progress.LayerProgress, offset) },
 	})
@@ -236,6 +255,14 @@ func (c *copier) blob(ctx context.Context, desc ocispec.Descriptor, e progress.E
 	}
 	c.count(desc, outcome, nil)
 	return nil
+}
+
+// mountFrom is the repository that a blob can be mounted from; "" for none.
+func mountFrom(from, to registry.Reference) string {
+	if from.Host() == "" || from.Host() != to.Host() || from.Repository() == to.Repository() {
+		return ""
+	}
+	return from.Repository()
 }
 
 func (c *copier) count(desc ocispec.Descriptor, outcome registry.Outcome, err error) {

@@ -55,19 +55,26 @@ type document struct {
 	desc  ocispec.Descriptor
 	raw   []byte
 	blobs []ocispec.Descriptor // of a manifest
+	from  *registry.Source     // has the blobs
 	index bool
 	tags  []string // that it gets; none for its digest only
 }
 
+// blob is what documents name, and where it comes from.
+type blob struct {
+	ocispec.Descriptor
+	from *registry.Source
+}
+
 // distinct are the blobs of the documents, each once, in their order.
-func distinct(docs []document) []ocispec.Descriptor {
-	var all []ocispec.Descriptor
+func distinct(docs []document) []blob {
+	var all []blob
 	seen := map[digest.Digest]bool{}
 	for _, d := range docs {
 		for _, b := range d.blobs {
 			if !seen[b.Digest] {
 				seen[b.Digest] = true
-				all = append(all, b)
+				all = append(all, blob{b, d.from})
 			}
 		}
 	}

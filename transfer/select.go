@@ -81,7 +81,7 @@ func (r *reader) documents(ctx context.Context, platforms []string) ([]document,
 
 // single is a reference that names one image, or something else of that form.
 func (r *reader) single(ctx context.Context, root ocispec.Descriptor, raw []byte, platforms []string) ([]document, error) {
-	d, err := parse(root, raw)
+	d, err := r.parse(root, raw)
 	if err != nil {
 		return nil, err
 	}
@@ -177,15 +177,15 @@ func (r *reader) manifest(ctx context.Context, desc ocispec.Descriptor) (documen
 	if err != nil {
 		return document{}, err
 	}
-	return parse(desc, raw)
+	return r.parse(desc, raw)
 }
 
 // parse finds the blobs that a manifest names.
-func parse(desc ocispec.Descriptor, raw []byte) (document, error) {
+func (r *reader) parse(desc ocispec.Descriptor, raw []byte) (document, error) {
 	m, err := manifest.ParseManifest(raw, desc.MediaType)
 	if err != nil {
 		return document{}, fmt.Errorf("manifest %s: %w", desc.Digest, err)
 	}
 	desc = ocispec.Descriptor{MediaType: m.MediaType, Digest: desc.Digest, Size: int64(len(raw))}
-	return document{desc: desc, raw: raw, blobs: append([]ocispec.Descriptor{m.Config}, m.Layers...)}, nil
+	return document{desc: desc, raw: raw, from: r.Source, blobs: append([]ocispec.Descriptor{m.Config}, m.Layers...)}, nil
 }

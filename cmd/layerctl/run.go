@@ -22,6 +22,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/copying"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/help"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/indexes"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/inspection"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/serving"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
@@ -175,6 +176,7 @@ func commands() []*cli.Command {
 		catCommand(),
 		copying.CopyCommand(),
 		copying.TagsCommand(),
+		indexes.Command(),
 		imagesCommand(),
 		engines.GiveCommand(),
 		engines.TakeCommand(),
