@@ -60,7 +60,7 @@ var floors = []map[string][]string{
 		"engine/containersstorage": {"errkind", "internal/durable", "internal/fsat", "internal/linkedcopy", "internal/mounts", "internal/storedirs", "layer", "manifest", "overlaystore", "registry", "platform"},
 		"inspect":                  {"errkind", "internal/source", "manifest", "platform", "referrers", "registry"},
 		"internal/cacheprune":      {"cache", "internal/fsat", "internal/source", "manifest", "overlaystore", "registry"},
-		"transfer":                 {"archive", "cache", "errkind", "internal/source", "manifest", "platform", "progress", "registry"},
+		"transfer":                 {"archive", "cache", "errkind", "internal/source", "manifest", "platform", "progress", "referrers", "registry"},
 		"internal/fetch":           {"cache", "internal/source", "layer", "manifest", "progress", "unpack"},
 	},
 	{

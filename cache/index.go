@@ -86,6 +86,20 @@ func (c *Cache) Tag(ctx context.Context, name string, desc ocispec.Descriptor) e
 	})
 }
 
+// Add lists a manifest in index.json without a name, unless it is listed: what
+// refers to an image is found there, and needs none.
+func (c *Cache) Add(ctx context.Context, desc ocispec.Descriptor) error {
+	if _, _, err := c.place(desc); err != nil {
+		return fmt.Errorf("list %s: %w", desc.Digest, err)
+	}
+	desc.MediaType = c.mediaType(desc)
+	return c.change(ctx, func(index *ocispec.Index) {
+		if !slices.ContainsFunc(index.Manifests, func(d ocispec.Descriptor) bool { return d.Digest == desc.Digest }) {
+			index.Manifests = append(index.Manifests, desc)
+		}
+	})
+}
+
 // Untag removes a name; one that is not there is no error. The blobs stay.
 func (c *Cache) Untag(ctx context.Context, name string) error {
 	return c.change(ctx, func(index *ocispec.Index) {

@@ -10,7 +10,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
@@ -314,9 +313,3 @@ func (c *copier) manifest(ctx context.Context, d document) error {
 	}
 	return nil
 }
-
-// listed is for a registry without the referrers API.
-func (c *copier) listed(context.Context, document, digest.Digest) error { return nil }
-
-// referrers copies what refers to the documents.
-func (c *copier) referrers(context.Context, []document) error { return nil }

@@ -137,10 +137,13 @@ func (l layout) putManifest(ctx context.Context, desc ocispec.Descriptor, raw []
 	if err := l.Put(ctx, desc, bytes.NewReader(raw)); err != nil {
 		return "", err
 	}
-	if tag == "" {
-		return "", nil
+	switch {
+	case tag != "":
+		return "", l.Tag(ctx, tag, desc)
+	case subjectOf(raw) != "":
+		return "", l.Add(ctx, desc)
 	}
-	return "", l.Tag(ctx, tag, desc)
+	return "", nil
 }
 
 func (l layout) close() error { return l.Close() }

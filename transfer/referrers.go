@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transfer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/referrers"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// levels are how far what refers to an image is followed: to an SBOM, and to the
+// signature of that.
+const levels = 2
+
+// referrers copies what refers to the documents.
+func (c *copier) referrers(ctx context.Context, docs []document) error {
+	finder := referrers.New(c.source.Source, referrers.Options{Brief: true})
+	seen := map[digest.Digest]bool{}
+	for _, d := range docs {
+		seen[d.desc.Digest] = true
+	}
+	level := docs
+	for range levels {
+		var found []document
+		for _, d := range level {
+			more, err := c.attached(ctx, finder, d.desc.Digest, seen)
+			if err != nil {
+				return fmt.Errorf("what refers to %s: %w", d.desc.Digest, err)
+			}
+			found = append(found, more...)
+		}
+		if err := c.images(ctx, found); err != nil {
+			return err
+		}
+		c.done.Referrers += len(found)
+		level = found
+	}
+	return nil
+}
+
+// attached are the manifests that refer to a digest, and were not seen.
+func (c *copier) attached(ctx context.Context, finder *referrers.Finder, of digest.Digest, seen map[digest.Digest]bool) ([]document, error) {
+	all, err := finder.Of(ctx, of, nil)
+	if err != nil {
+		return nil, err
+	}
+	var docs []document
+	for _, a := range all {
+		desc := a.Manifest
+		if a.Err != nil {
+			return nil, a.Err
+		}
+		if seen[desc.Digest] {
+			continue
+		}
+		seen[desc.Digest] = true
+		if manifest.IsIndex(desc.MediaType) {
+			c.warn("%s refers to the image, and is an index: it is not copied", desc.Digest)
+			continue
+		}
+		d, err := c.source.manifest(ctx, desc)
+		if err != nil {
+			return nil, err
+		}
+		if a.Place == referrers.ByTag {
+			d.tags = []string{a.Tag}
+		}
+		docs = append(docs, d)
+	}
+	return docs, nil
+}
+
+// subjectOf is the digest of what a manifest refers to; "" for none.
+func subjectOf(raw []byte) digest.Digest {
+	var doc struct{ Subject *ocispec.Descriptor }
+	if json.Unmarshal(raw, &doc) != nil || doc.Subject == nil || doc.Subject.Digest.Validate() != nil {
+		return ""
+	}
+	return doc.Subject.Digest
+}
+
+// listed keeps the list of who refers to a manifest for a registry that keeps
+// none: an index under a tag that is made of the digest, see
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests-with-subject
+func (c *copier) listed(ctx context.Context, d document, told digest.Digest) error {
+	to, is := c.target.(repository)
+	subject := subjectOf(d.raw)
+	if !is || subject == "" || told != "" {
+		return nil
+	}
+	list, err := to.fallback(ctx, subject)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(list.Manifests, func(e ocispec.Descriptor) bool { return e.Digest == d.desc.Digest }) {
+		return nil
+	}
+	m, err := manifest.ParseManifest(d.raw, d.desc.MediaType)
+	if err != nil {
+		return err
+	}
+	entry := d.desc
+	entry.ArtifactType, entry.Annotations = m.ArtifactType, m.Annotations
+	if entry.ArtifactType == "" {
+		entry.ArtifactType = m.Config.MediaType
+	}
+	list.Manifests = append(list.Manifests, entry)
+	raw, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	desc := ocispec.Descriptor{MediaType: list.MediaType, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+	_, err = to.PutManifest(ctx, desc, raw, fallbackTag(subject))
+	return err
+}
+
+func fallbackTag(of digest.Digest) string {
+	return of.Algorithm().String() + "-" + of.Encoded()[:min(64, len(of.Encoded()))]
+}
+
+// fallback is the list that there is, or an empty one.
+func (r repository) fallback(ctx context.Context, of digest.Digest) (ocispec.Index, error) {
+	list := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
+	list.SchemaVersion = 2
+	desc, err := r.Describe(ctx, fallbackTag(of))
+	if errors.Is(err, registry.ErrNotFound) {
+		return list, nil
+	}
+	if err != nil {
+		return list, err
+	}
+	raw, err := r.Manifest(ctx, desc)
+	if err != nil {
+		return list, err
+	}
+	had, err := manifest.ParseIndex(raw, desc.MediaType)
+	if err != nil {
+		return list, fmt.Errorf("list of referrers %s: %w", fallbackTag(of), err)
+	}
+	list.Manifests, list.Annotations = had.Manifests, had.Annotations
+	return list, nil
+}
