@@ -77,7 +77,7 @@ var floors = []map[string][]string{
 	},
 	{
 		"internal/stored":   {"internal/filesum", "internal/stackview", "overlaystore"},
-		"engine/containerd": {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/linkedcopy", "layer", "overlaystore"},
+		"engine/containerd": {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/layercheck", "internal/linkedcopy", "internal/mounts", "layer", "overlaystore"},
 		"overlaymount":      {"errkind", "internal/durable", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/stagingdir", "internal/storedirs", "internal/words", "layer", "overlaystore"},
 		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/pushing", "registry/internal/remote", "registry/internal/transport"},
 	},
@@ -105,6 +105,7 @@ var floors = []map[string][]string{
 	},
 	{
 		"cache":                       {"errkind", "internal/durable", "internal/fsat", "manifest"},
+		"internal/given":              {"internal/durable", "internal/fsat", "internal/journal"},
 		"internal/fixlayer":           {"errkind", "internal/filesum", "internal/fsat", "internal/journal", "internal/lowerdir", "layer"},
 		"internal/layercheck":         {"internal/filesum", "internal/fsat", "internal/journal", "internal/lowerdir", "layer"},
 		"internal/layerdisk":          {"internal/entryname", "internal/fsat"},
@@ -118,7 +119,6 @@ var floors = []map[string][]string{
 		"archive":                       {"errkind", "internal/filesum", "layer"},
 		"bundle":                        {"errkind", "internal/fsat"},
 		"internal/entryname":            {"layer"},
-		"internal/given":                {"internal/durable", "internal/fsat"},
 		"internal/hosts":                {"internal/fsat"},
 		"internal/imagetest/hello":      {"internal/imagetest"},
 		"internal/journal":              {"errkind", "internal/fsat", "layer"},

@@ -131,6 +131,25 @@ listing() (cd "$1" && find . -xdev \( -path ./dev -o -path ./proc -o -path ./sys
 diff -u <(listing "$work/own") <(listing "$rootfs") >"$work/diff" || { head -n 40 "$work/diff"; fail "a container's root is not its image"; }
 released "$ctr" k8s.io
 
+say '-- rot, and its repair'
+runs() { "$ctr" -a "$work/c.sock" -n k8s.io task exec --exec-id "e$RANDOM" "$1" cat /data/keep/implied; }
+rotten() { # of a file that the store may have, too
+  local file time
+  file=$(find "$work/root/io.containerd.snapshotter.v1.overlayfs" -path '*/fs/data/keep/implied' -newermt '2020-09-13 UTC' ! -newermt '2020-09-14 UTC' | head -n 1)
+  time=$(stat -c %y "$file")
+  printf '?\n' >"$file"
+  touch -d "$time" "$file"
+}
+code() { local code=0; "$@" >"$work/out" 2>"$work/err" || code=$?; echo "$code"; }
+mended=$(cat "$work/container")
+rotten
+[ "$(code "$layerctl" verify)" = 6 ] || fail 'rot is not named'
+[ "$(code "$layerctl" verify --repair)" = 0 ] || { cat "$work/out" "$work/err"; fail 'no repair'; }
+[ "$(runs "$mended")" = '?' ] || fail 'a container that runs does not go on with its old files'
+pod repaired localhost/mended:1
+[ "$(runs "$(cat "$work/container")")" = x ] || fail 'a container that is started after a repair has the old files'
+echo "$mended" >"$work/container"
+
 say '-- the same after a restart'
 stop
 start "$bin/containerd"
@@ -155,12 +174,20 @@ sleep 1
 "$layerctl" rm --quiet --platform linux/amd64 "oci:$work/foreign"
 "$layerctl" prune --quiet >/dev/null
 listed docker.io/library/alpine || fail 'what was handed over is gone with the store'
+"$layerctl" images --json | jq -e 'any(.[]; .stored == false and .engines[0].handedOver)' >/dev/null || fail 'images does not name what was handed over'
 pod four docker.io/library/alpine:3.20
+rm "$(find "$work/root/io.containerd.snapshotter.v1.overlayfs" -path '*/fs/etc/motd' | head -n 1)"
+[ "$(code "$layerctl" verify)" = 6 ] || fail "rot of what was handed over is not named"
+grep -q "etc/motd.*missing" "$work/out" || fail "rot of what was handed over is not named"
+[ "$(code "$layerctl" verify --repair)" = 0 ] || { cat "$work/err"; fail 'no repair of what was handed over'; }
+"$layerctl" pull --platform linux/amd64 --into "$into" --engine-name alpine:3.20 --hand-over "oci:$images/alpine-3.20" 2>&1 | grep -q 'has it already' || fail 'what the engine has is pulled again'
 crictl rm -af >/dev/null
 crictl rmp -af >/dev/null
 crictl rmi docker.io/library/alpine:3.20 >/dev/null
 "$ctr" -a "$work/c.sock" -n k8s.io content prune references >/dev/null
 [ "$(snapshots)" = 1 ] || fail 'more than the pause image is left'
+"$layerctl" prune --quiet >/dev/null
+[ -z "$(ls "$LAYERCTL_STORE/engines/journals")" ] || fail 'journals of what was handed over are left'
 
 say '-- an engine that is not there'
 stop

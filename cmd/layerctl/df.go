@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 )
@@ -32,8 +33,12 @@ func runDF(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.Bool("json") {
-		return show.UsageJSON(c.App.Writer, usage)
+	held, err := engines.Holdings(store)
+	if err != nil {
+		return err
 	}
-	return show.Usage(c.App.Writer, usage, time.Now())
+	if c.Bool("json") {
+		return show.UsageJSON(c.App.Writer, usage, held)
+	}
+	return show.Usage(c.App.Writer, usage, held, time.Now())
 }

@@ -42,6 +42,9 @@ func runImages(c *cli.Context) (err error) {
 	for _, i := range images {
 		list = append(list, show.NewListed(i, held[i.Manifest]))
 	}
+	for _, r := range engines.HandedOver(held, images) {
+		list = append(list, show.NewHandedOver(r))
+	}
 	switch {
 	case c.String("format") != "":
 		return formatImages(c, list)

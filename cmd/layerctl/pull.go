@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -142,6 +143,13 @@ func (p *puller) one(l args.Listed) error {
 		return p.planned(plan)
 	}
 	pulled, err := client.Pull(p.Context.Context, p.store, l.Ref)
+	if errors.Is(err, engines.ErrHas) {
+		p.show.Finish()
+		if !p.Bool("quiet") {
+			terminal.NewConsole(p.App.ErrWriter).Say("%s: %v", l.Ref, engines.ErrHas)
+		}
+		return nil
+	}
 	if err == nil {
 		err = p.give(client, l.Ref, pulled)
 	}

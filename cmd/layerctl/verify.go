@@ -61,17 +61,23 @@ func runVerify(c *cli.Context) (err error) {
 	if err != nil && len(report.Differences) == 0 {
 		return err // it did not come to a verdict
 	}
-	if err := printReport(c, report); err != nil {
+	given, engineErr := engines.Verify(c, store, options)
+	if engineErr != nil && !errors.Is(engineErr, overlaystore.ErrDamaged) {
+		engineErr = errors.Join(engineErr, err)
+		err = nil
+	}
+	if err := printReport(c, report, given); err != nil {
 		return err
 	}
-	if err == nil || len(report.Differences) == 0 || !c.Bool("repair") {
+	err = errors.Join(err, engineErr)
+	if err == nil || !errors.Is(err, overlaystore.ErrDamaged) || !c.Bool("repair") {
 		return err
 	}
-	return repair(c, store, show, report, options)
+	return repair(c, store, show, report, given, options)
 }
 
-// repair mends what the report names, and looks again.
-func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, report overlaystore.Report, options overlaystore.VerifyOptions) error {
+// repair mends what the reports name, and looks again.
+func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, report overlaystore.Report, given []engines.Verified, options overlaystore.VerifyOptions) error {
 	images, err := store.Images()
 	if err != nil {
 		return err
@@ -80,10 +86,15 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 	for _, i := range images {
 		refs = append(refs, i.Refs...)
 	}
+	for _, v := range given {
+		if v.Record.HandedOver {
+			refs = append(refs, v.Record.Reference)
+		}
+	}
 	var repaired layerctl.Repaired
 	err = setup.WithClient(c, refs, func(l *layerctl.Client) (err error) {
 		repaired, err = l.Repair(c.Context, store, report)
-		return err
+		return errors.Join(err, engines.Repair(c, l, store, options))
 	}, setup.Resources(c, func(e layerctl.Event) { show.Event("", e) }), setup.Retrying(show))
 	show.Finish()
 	if err := errors.Join(err, engines.Renew(c, store, repaired)); err != nil {
@@ -93,18 +104,29 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 		terminal.NewConsole(c.App.ErrWriter).Say("repaired %d layers and %d fix layers", len(repaired.Layers), len(repaired.Fixes))
 	}
 	_, err = store.Verify(c.Context, options)
-	return err
+	_, engineErr := engines.Verify(c, store, options)
+	return errors.Join(err, engineErr)
 }
 
-func printReport(c *cli.Context, report overlaystore.Report) error {
-	if c.Bool("json") {
-		return show.ReportJSON(c.App.Writer, report)
+func printReport(c *cli.Context, report overlaystore.Report, given []engines.Verified) error {
+	var held []show.GivenReport
+	for _, v := range given {
+		held = append(held, show.GivenReport{Record: v.Record, Place: engines.Place(v.Record), Report: v.Report})
 	}
-	if err := show.Report(c.App.Writer, report); err != nil {
+	if c.Bool("json") {
+		return show.ReportJSON(c.App.Writer, report, held)
+	}
+	if err := show.Report(c.App.Writer, report, held); err != nil || c.Bool("quiet") {
 		return err
 	}
-	if len(report.Differences) == 0 && !c.Bool("quiet") {
-		terminal.NewConsole(c.App.ErrWriter).Say("%d layers, %d paths, %s read: all as committed", report.Layers, report.Files, terminal.Bytes(report.Bytes))
+	console := terminal.NewConsole(c.App.ErrWriter)
+	if len(report.Differences) == 0 {
+		console.Say("%d layers, %d paths, %s read: all as committed", report.Layers, report.Files, terminal.Bytes(report.Bytes))
+	}
+	for _, h := range held {
+		if len(h.Report.Differences) == 0 {
+			console.Say("%s in %s: %d layers, %d paths, %s read: all as committed", terminal.Short(h.Record.Manifest), h.Place, h.Report.Layers, h.Report.Files, terminal.Bytes(h.Report.Bytes))
+		}
 	}
 	return nil
 }

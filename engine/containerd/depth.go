@@ -76,7 +76,7 @@ func (e *Engine) probe(ctx context.Context) (string, error) {
 		return "", explain(err)
 	}
 	_, err = e.snapshots.Remove(e.in(ctx, ""), &snapshots.RemoveSnapshotRequest{Snapshotter: Snapshotter, Key: key})
-	if err != nil {
+	if err != nil && !isNotFound(err) { // the collector may be faster
 		return "", explain(err)
 	}
 	m, err := parseMount(answer.Mounts)

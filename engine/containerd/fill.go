@@ -64,11 +64,20 @@ func impliesRoot(f layer.Facts) bool {
 
 // lowerDir opens the lower dir of the layer i.
 func (g *giving) lowerDir(ctx context.Context, i int) (*os.File, error) {
-	dirs, err := g.store.LowerDirs(ctx, overlaystore.Image{Layers: g.image.Layers[i : i+1]})
+	at, err := g.lowerPath(ctx, i)
 	if err != nil {
 		return nil, err
 	}
-	return durable.OpenDirAt(g.store.Dir(), dirs[0].Path)
+	return durable.OpenDirAt(g.store.Dir(), at)
+}
+
+// lowerPath is where the lower dir of the layer i is in the store.
+func (g *giving) lowerPath(ctx context.Context, i int) (string, error) {
+	dirs, err := g.store.LowerDirs(ctx, overlaystore.Image{Layers: g.image.Layers[i : i+1]})
+	if err != nil {
+		return "", err
+	}
+	return dirs[0].Path, nil
 }
 
 // mend builds in dir the fix layer of an image that ends with layer i, and says

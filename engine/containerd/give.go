@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"time"
 
 	leases "github.com/containerd/containerd/api/services/leases/v1"
@@ -15,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/linkedcopy"
 	"github.com/layerctl/layerctl/layer"
@@ -32,6 +34,9 @@ type Image struct {
 	Root ocispec.Descriptor
 	// RootBytes, ManifestBytes and ConfigBytes are the exact bytes.
 	RootBytes, ManifestBytes, ConfigBytes []byte
+	// Reference and ReferencePlatform are what it was pulled as, for a repair of
+	// what was handed over.
+	Reference, ReferencePlatform string
 	// Origin is the host and the repository that it came from, for the label
 	// by which other images find where to fetch a layer; "" says nothing.
 	OriginHost, OriginRepository string
@@ -50,7 +55,8 @@ func (i Image) RootNamesIt() bool {
 // GiveOptions say how an image is given. The zero value pins it.
 type GiveOptions struct {
 	// HandOver leaves the image to the engine: it is not pinned, its garbage
-	// collector may remove it, and Take does not know it.
+	// collector may remove it, and Take does nothing to it. The caller removes
+	// the store's reference; [Engine.Verify] reads the engine's files then.
 	HandOver bool
 	// Unlinked shares no file with the store, where the filesystem cannot clone
 	// files not even its blocks.
@@ -130,17 +136,38 @@ func (g *giving) give(ctx context.Context) (err error) {
 		return err
 	}
 	if g.options.HandOver {
-		return records.Remove(ctx, record)
+		if err := g.keepJournals(ctx, records); err != nil {
+			return err
+		}
 	}
-	record.Complete = true
+	record.Complete, record.HandedOver, record.Copied = true, g.options.HandOver, g.copier.Done().Bytes
 	return records.Put(ctx, record)
+}
+
+// keepJournals keeps what [Engine.Verify] compares with when the store has the
+// layers no longer.
+func (g *giving) keepJournals(ctx context.Context, records *given.Records) error {
+	for i, diffID := range g.image.Layers {
+		at, err := g.lowerPath(ctx, i)
+		if err != nil {
+			return err
+		}
+		dir, err := durable.OpenDirAt(g.store.Dir(), path.Dir(at))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(records.KeepJournal(ctx, diffID, dir), dir.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (g *giving) record() given.Record {
 	return given.Record{
 		Kind: given.Containerd, Address: g.at.Address, Namespace: g.at.Namespace,
 		Manifest: g.image.Image.Manifest, Root: g.image.Root.Digest, Config: g.image.Image.Config,
-		Names: g.names(), Time: time.Now().UTC().Truncate(time.Second),
+		Names: g.names(), Layers: g.image.Layers, Reference: g.image.Reference, Platform: g.image.ReferencePlatform, Time: time.Now().UTC().Truncate(time.Second),
 	}
 }
 

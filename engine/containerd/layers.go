@@ -108,7 +108,7 @@ func (g *giving) directories(ctx context.Context, chains []digest.Digest) (dirs 
 	}
 	defer func() {
 		_, gone := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: Snapshotter, Key: key})
-		if err == nil && gone != nil {
+		if err == nil && gone != nil && !isNotFound(gone) { // the collector may be faster
 			err = explain(gone)
 		}
 	}()

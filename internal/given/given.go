@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package given records in a store which of its images were given to which
-// engine: engines/<hex>.json, one file for an image in an engine.
+// engine: engines/<hex>.json, one file for an image in an engine; and keeps the
+// journals of layers that it has no longer, because an engine owns them:
+// engines/journals/<hex>/files.zst, by the layer's diffID.
 //
 // A record is written before the first call to the engine, so that whatever an
 // interrupted one has left there is known, and once more when all is done.
@@ -16,6 +18,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +44,15 @@ type Record struct {
 	Config    digest.Digest `json:"config"`
 	// Names are the records in the engine, in the order in which they are made.
 	Names []string `json:"names"`
+	// Layers are the diffIDs, the lowest first.
+	Layers []digest.Digest `json:"layers,omitempty"`
+	// Reference and Platform are what it was pulled as.
+	Reference string `json:"reference,omitempty"`
+	Platform  string `json:"platform,omitempty"`
+	// Copied is how many bytes of contents could not be linked.
+	Copied int64 `json:"copied,omitempty"`
+	// HandedOver says that the engine owns it and the store has forgotten it.
+	HandedOver bool `json:"handedOver,omitempty"`
 	// Complete is false as long as it is being given, and where that was
 	// interrupted.
 	Complete bool      `json:"complete"`
@@ -156,8 +168,12 @@ func read(dir *os.File, name string) (Record, error) {
 	if err == nil {
 		err = json.Unmarshal(raw, &rec)
 	}
-	if err == nil && (rec.file() != name || rec.Manifest.Validate() != nil) {
+	if err == nil && (rec.file() != name || rec.Manifest.Validate() != nil || !valid(rec.Layers)) {
 		err = errors.New("it is not what its name says")
 	}
 	return rec, err
+}
+
+func valid(list []digest.Digest) bool {
+	return !slices.ContainsFunc(list, func(d digest.Digest) bool { return d.Validate() != nil })
 }

@@ -31,6 +31,13 @@ type Options struct {
 	// Uncached reads contents from the disk, as far as they have been written to
 	// it, and not from memory.
 	Uncached bool
+	// Copied says that it is a copy for an engine, in which a fix layer is, too:
+	// directories must only be there, and whiteouts, implied directories and
+	// further names are not looked at.
+	Copied bool
+	// Known, where not nil, is a lower dir whose files were compared already:
+	// those that are one with a file there are not read again.
+	Known *os.File
 }
 
 // Difference is one thing in a layer that is not what was recorded.
@@ -95,7 +102,7 @@ func (c *Check) Run(ctx context.Context, dir, root *os.File) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(c.o.Jobs)
 	err = c.dispatch(ctx, group, dir, root, j)
-	if err := errors.Join(group.Wait(), err); err != nil {
+	if err := errors.Join(group.Wait(), err); err != nil || c.o.Copied {
 		return err
 	}
 	return c.extras(dir, root, j)

@@ -124,3 +124,33 @@ func open(t *testing.T, path string) *os.File {
 	t.Cleanup(func() { f.Close() })
 	return f
 }
+
+// A copy for an engine has more than its layer, and other directories.
+func TestRunOnACopy(t *testing.T) {
+	at := makeLayer(t)
+	copied := t.TempDir()
+	if err := os.Mkdir(copied+"/d", 0o711); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{"a", "d/b"} {
+		if err := os.Link(at+"/fs/"+p, copied+"/"+p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(copied+"/more", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, known := range []bool{false, true} {
+		o := Options{Form: layer.Form{IDs: layer.HostIDs, Whiteouts: layer.CharDevices, Xattrs: layer.UserXattrs}, Copied: true}
+		if known {
+			o.Known = open(t, at+"/fs")
+		}
+		check := New(o)
+		if err := check.Run(t.Context(), open(t, at), open(t, copied)); err != nil {
+			t.Fatal(err)
+		}
+		if r := check.Result(); len(r.Differences) > 0 || r.Files != 3 || (r.Bytes == 0) != known {
+			t.Errorf("known %v: %+v", known, r)
+		}
+	}
+}

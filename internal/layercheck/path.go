@@ -35,6 +35,9 @@ func (c *Check) comparePaths(ctx context.Context, root *os.File, batch []expecte
 
 // comparePath reports differences to c; its error is one of reading at all.
 func (c *Check) comparePath(root *os.File, e *expected) error {
+	if c.o.Copied && (e.Type == layer.Whiteout || e.Type == layer.Directory && e.Implied) {
+		return nil // what there is instead depends on the layers below
+	}
 	f, err := fsat.FindOwned(root, e.Path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		c.Differ(e.Path, "missing", "", "")
@@ -83,14 +86,35 @@ func (c *Check) compare(f *os.File, e *expected, mode *uint32) error {
 		c.Differ(e.Path, "type", typeName(got), typeName(e.Type))
 		return nil
 	}
-	if e.Type == layer.Whiteout {
-		return nil // it has no attributes that matter
+	if e.Type == layer.Whiteout || c.o.Copied && e.Type == layer.Directory {
+		return nil // its attributes do not matter, or are another layer's
+	}
+	if known, err := c.isKnown(e.Path, st); known || err != nil {
+		return err
 	}
 	c.checkAttributes(e, a, st)
 	if !c.o.Quick {
 		c.checkXattrs(e, a)
 	}
 	return c.checkKind(f, e, st)
+}
+
+// isKnown says whether a file is one with that of a lower dir which was compared
+// already.
+func (c *Check) isKnown(path string, st unix.Stat_t) (bool, error) {
+	if c.o.Known == nil {
+		return false, nil
+	}
+	f, err := fsat.FindOwned(c.o.Known, path)
+	if fsat.IsShortage(err) {
+		return false, err
+	}
+	if err != nil {
+		return false, nil
+	}
+	defer f.Close()
+	other, err := fsat.Stat(f)
+	return err == nil && other.Dev == st.Dev && other.Ino == st.Ino, err
 }
 
 // checkKind compares what only files of one type have.

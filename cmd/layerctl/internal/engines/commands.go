@@ -128,9 +128,9 @@ func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record) (err err
 			return err
 		}
 	}
-	e, err := containerd.Connect(c.Context, containerd.Options{Address: r.Address, Namespace: r.Namespace, Logger: setup.Logger(c)})
+	e, err := open(c, r)
 	if err != nil {
-		return &engineError{err}
+		return err
 	}
 	defer func() { err = setup.Closing(err, e) }()
 	taken, err := e.Take(c.Context, store, r.Manifest)
@@ -152,6 +152,10 @@ func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 	}
 	var errs []error
 	for _, r := range list {
+		if r.HandedOver {
+			errs = append(errs, forget(c, store, r))
+			continue
+		}
 		_, err := store.Image(r.Manifest)
 		if err == nil && r.Complete {
 			continue
@@ -162,6 +166,37 @@ func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// forget drops the record of an image that was handed over once its engine has it
+// no longer.
+func forget(c *cli.Context, store *overlaystore.Store, r given.Record) (err error) {
+	e, err := open(c, r)
+	if errors.Is(err, errkind.Network) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = setup.Closing(err, e) }()
+	has, err := e.Has(c.Context, r.Names, r.Root, r.Layers)
+	if has || err != nil {
+		return err
+	}
+	records, err := given.Open(c.Context, store.Dir())
+	if err != nil {
+		return err
+	}
+	return errors.Join(records.Forget(c.Context, store.Dir(), r), records.Close())
+}
+
+// open reaches the engine of a record.
+func open(c *cli.Context, r given.Record) (*containerd.Engine, error) {
+	e, err := containerd.Connect(c.Context, containerd.Options{Address: r.Address, Namespace: r.Namespace, Logger: setup.Logger(c)})
+	if err != nil {
+		return nil, &engineError{err}
+	}
+	return e, nil
 }
 
 // TakeRemoved takes back an image whose last reference is gone. What an engine

@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/engine/containerd"
+	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
@@ -130,10 +131,45 @@ func (g *Giver) Admit() setup.Option {
 		if g == nil {
 			return
 		}
-		o.Admit = func(ctx context.Context, _ layerctl.Resolution, layers []digest.Digest) error {
+		o.Admit = func(ctx context.Context, r layerctl.Resolution, layers []digest.Digest) error {
+			if g.HandsOver() {
+				if has, err := g.has(r); err != nil {
+					return err
+				} else if has {
+					return ErrHas
+				}
+			}
 			return g.engine.admit(ctx, layers)
 		}
 	}
+}
+
+// ErrHas says that the engine has an image already that is to be handed over, so
+// that nothing of it need be fetched.
+var ErrHas = errors.New("the engine has it already")
+
+// has says whether the engine has an image that was handed over to it.
+func (g *Giver) has(resolved layerctl.Resolution) (bool, error) {
+	list, err := given.List(g.store.Dir())
+	if err != nil {
+		return false, err
+	}
+	d, ok := g.engine.(*daemon)
+	if !ok {
+		return false, nil
+	}
+	name, err := nameIn(g.c.String("engine-name"), resolved.Reference)
+	if err != nil {
+		return false, err
+	}
+	for _, r := range list {
+		if r.HandedOver && r.Complete && r.Manifest == resolved.Manifest.Digest && r.Root == resolved.Root.Digest &&
+			r.Address == d.engine.Address() && r.Namespace == d.engine.Namespace() {
+			names := d.names(name, r.Root)
+			return d.engine.Has(g.c.Context, names[len(names)-1:], r.Root, r.Layers)
+		}
+	}
+	return false, nil
 }
 
 // HandsOver says that what is given is no longer in the store.
@@ -203,6 +239,7 @@ func (d *daemon) give(ctx context.Context, g gift) error {
 	image := containerd.Image{
 		Image: g.image, Root: g.documents.Root, RootBytes: g.documents.RootBytes,
 		ManifestBytes: g.documents.ManifestBytes, ConfigBytes: g.documents.ConfigBytes,
+		Reference: g.ref.String(), ReferencePlatform: platform.Format(g.image.Platform),
 	}
 	if !g.namesIt {
 		// An index of indexes, which engines do not follow.
@@ -212,11 +249,11 @@ func (d *daemon) give(ctx context.Context, g gift) error {
 	if g.ref.Transport() == registry.Docker {
 		image.OriginHost, image.OriginRepository = g.ref.Host(), g.ref.Repository()
 	}
-	given, err := d.engine.Give(ctx, d.store, image, containerd.GiveOptions{HandOver: d.c.Bool("hand-over")})
+	done, err := d.engine.Give(ctx, d.store, image, containerd.GiveOptions{HandOver: d.c.Bool("hand-over")})
 	if err != nil {
 		return &engineError{err}
 	}
-	d.tell(g.name, given)
+	d.tell(g.name, done)
 	return nil
 }
 
@@ -234,13 +271,13 @@ func (d *daemon) names(name registry.Reference, root digest.Digest) []string {
 }
 
 // tell says what was done, in a line, and in another what it cost.
-func (d *daemon) tell(name registry.Reference, given containerd.Given) {
+func (d *daemon) tell(name registry.Reference, done containerd.Given) {
 	if d.c.Bool("quiet") {
 		return
 	}
 	console := terminal.NewConsole(d.c.App.ErrWriter)
-	console.Say("%s is in containerd's namespace %s (%s), with %d of %d layers new there", name, given.Namespace, given.Engine, given.Made, given.Layers)
-	tellCopies(console, given.Clones, given.Copies, given.Bytes, given.Reason)
+	console.Say("%s is in containerd's namespace %s (%s), with %d of %d layers new there", name, done.Namespace, done.Engine, done.Made, done.Layers)
+	tellCopies(console, done.Clones, done.Copies, done.Bytes, done.Reason)
 }
 
 // tellCopies says what takes room a second time, and why.

@@ -133,7 +133,7 @@ func (s *storage) admit(context.Context, []digest.Digest) error { return nil }
 func (s *storage) record(g gift) given.Record {
 	r := given.Record{
 		Kind: given.ContainersStorage, Address: s.to.Path(), Manifest: g.image.Manifest, Root: g.documents.Root.Digest, Config: g.image.Config,
-		Time: time.Now().UTC().Truncate(time.Second),
+		Layers: g.image.Layers, Time: time.Now().UTC().Truncate(time.Second),
 	}
 	if g.name.Tag() != "" || g.name.Digest() != "" {
 		r.Names = []string{g.name.String()}
@@ -164,7 +164,7 @@ func (s *storage) give(ctx context.Context, g gift) (err error) {
 	if err != nil {
 		return err
 	}
-	record.Complete = true
+	record.Complete, record.Copied = true, done.Bytes
 	if err := records.Put(ctx, record); err != nil {
 		return err
 	}

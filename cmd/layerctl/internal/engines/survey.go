@@ -3,10 +3,12 @@
 package engines
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -62,4 +64,20 @@ func Holdings(store *overlaystore.Store) (map[digest.Digest][]given.Record, erro
 		byImage[r.Manifest] = append(byImage[r.Manifest], r)
 	}
 	return byImage, err
+}
+
+// HandedOver are the records of what only engines have, in the order of its
+// names.
+func HandedOver(held map[digest.Digest][]given.Record, images []overlaystore.Image) (list []given.Record) {
+	for manifest, records := range held {
+		for _, r := range records {
+			if r.HandedOver && !slices.ContainsFunc(images, func(i overlaystore.Image) bool { return i.Manifest == manifest }) {
+				list = append(list, r)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b given.Record) int {
+		return cmp.Or(cmp.Compare(a.Reference, b.Reference), cmp.Compare(a.Manifest, b.Manifest), cmp.Compare(a.Address+a.Namespace, b.Address+b.Namespace))
+	})
+	return list
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -34,24 +36,40 @@ func newImage(i overlaystore.Image) Image {
 // Listed is an image and the engines that have it.
 type Listed struct {
 	Image
+	// Stored is false where only an engine has it, which it was handed over to.
+	Stored  bool           `json:"stored"`
 	Engines []given.Record `json:"engines"`
 }
 
 // NewListed is an image of the store that was given to engines.
 func NewListed(i overlaystore.Image, engines []given.Record) Listed {
-	return Listed{newImage(i), append([]given.Record{}, engines...)}
+	return Listed{newImage(i), true, append([]given.Record{}, engines...)}
+}
+
+// NewHandedOver is an image that the store has forgotten, for an engine owns it.
+func NewHandedOver(r given.Record) Listed {
+	i := overlaystore.Image{Manifest: r.Manifest, Config: r.Config, Layers: r.Layers, Created: r.Time, Refs: []string{r.Reference}}
+	name := overlaystore.Name{Ref: r.Reference}
+	if p, err := platform.Parse(r.Platform); err == nil {
+		i.Platform, name.Platform = p, p
+	}
+	i.Names = []overlaystore.Name{name}
+	return Listed{newImage(i), false, []given.Record{r}}
 }
 
 // enginesOf are the engines that have an image, for a table.
-func enginesOf(l Listed) string {
+func enginesOf(records []given.Record) string {
 	var names []string
-	for _, r := range l.Engines {
+	for _, r := range records {
 		name := r.Kind
 		if r.Namespace != "" {
 			name += "/" + r.Namespace
 		}
-		if !r.Complete {
+		switch {
+		case !r.Complete:
 			name += " (interrupted)"
+		case r.HandedOver:
+			name += " (handed over)"
 		}
 		names = append(names, name)
 	}
@@ -87,11 +105,15 @@ func Images(w io.Writer, images []Listed) error {
 	table.Row(head...)
 	for _, l := range images {
 		i := l.Image.Image
+		size := terminal.Bytes(i.Size)
+		if !l.Stored {
+			size = "-"
+		}
 		for _, name := range namesOf(i) {
 			row := []any{name.Ref, platform.Format(name.Platform),
-				terminal.Short(i.Manifest), len(i.Layers), terminal.Bytes(i.Size), pulled(i).UTC().Format("2006-01-02 15:04")}
+				terminal.Short(i.Manifest), len(i.Layers), size, pulled(i).UTC().Format("2006-01-02 15:04")}
 			if given {
-				row = append(row, enginesOf(l))
+				row = append(row, enginesOf(l.Engines))
 			}
 			table.Row(row...)
 		}
@@ -99,18 +121,43 @@ func Images(w io.Writer, images []Listed) error {
 	return table.Flush()
 }
 
-// Usage prints what the images take on the disk; used is told from now.
-func Usage(w io.Writer, u overlaystore.Usage, now time.Time) error {
+// Held are the records of what engines were given, by the image's manifest.
+type Held map[digest.Digest][]given.Record
+
+// copied is how many bytes of contents engines have a second time.
+func (h Held) copied() (bytes int64) {
+	for _, records := range h {
+		for _, r := range records {
+			bytes += r.Copied
+		}
+	}
+	return bytes
+}
+
+// Usage prints what the images take on the disk, with the engines where any has
+// an image; used is told from now.
+func Usage(w io.Writer, u overlaystore.Usage, held Held, now time.Time) error {
 	table := terminal.NewTable(w)
-	table.Row("REFERENCE", "PLATFORM", "MANIFEST", "SIZE", "SHARED", "OWN", "USED")
+	head := []any{"REFERENCE", "PLATFORM", "MANIFEST", "SIZE", "SHARED", "OWN", "USED"}
+	if len(held) > 0 {
+		head = append(head, "ENGINES")
+	}
+	table.Row(head...)
 	for _, i := range u.Images {
 		for _, name := range namesOf(i.Image) {
-			table.Row(name.Ref, platform.Format(name.Platform), terminal.Short(i.Manifest),
-				terminal.Bytes(i.Bytes), terminal.Bytes(i.Shared), terminal.Bytes(i.Own), ago(i.Used, now))
+			row := []any{name.Ref, platform.Format(name.Platform), terminal.Short(i.Manifest),
+				terminal.Bytes(i.Bytes), terminal.Bytes(i.Shared), terminal.Bytes(i.Own), ago(i.Used, now)}
+			if len(held) > 0 {
+				row = append(row, enginesOf(held[i.Manifest]))
+			}
+			table.Row(row...)
 		}
 	}
 	table.Row()
 	table.Row(fmt.Sprint(u.Layers, " layers"), "", "", terminal.Bytes(u.Bytes), "", "", "")
+	if bytes := held.copied(); bytes > 0 {
+		table.Row("copied for engines", "", "", terminal.Bytes(bytes), "", "", "")
+	}
 	if u.Left > 0 {
 		table.Row("left by the dead", "", "", terminal.Bytes(u.Left), "", "", "")
 	}
@@ -122,29 +169,34 @@ func Usage(w io.Writer, u overlaystore.Usage, now time.Time) error {
 }
 
 // UsageJSON prints the same as one object.
-func UsageJSON(w io.Writer, u overlaystore.Usage) error { return terminal.WriteJSON(w, usageOf(u)) }
+func UsageJSON(w io.Writer, u overlaystore.Usage, held Held) error {
+	return terminal.WriteJSON(w, usageOf(u, held))
+}
 
 // usageJSON is the output of df --json, in bytes of file contents.
 type usageJSON struct {
-	Images      []imageUsageJSON `json:"images"`
-	Layers      int              `json:"layers"`
-	Bytes       int64            `json:"bytes"`
-	Left        int64            `json:"left"`
-	Partial     int64            `json:"partial"`
-	Reclaimable int64            `json:"reclaimable"`
+	Images  []imageUsageJSON `json:"images"`
+	Layers  int              `json:"layers"`
+	Bytes   int64            `json:"bytes"`
+	Left    int64            `json:"left"`
+	Partial int64            `json:"partial"`
+	// Copied is what engines have a second time, because it could not be linked.
+	Copied      int64 `json:"copied"`
+	Reclaimable int64 `json:"reclaimable"`
 }
 
 type imageUsageJSON struct {
 	Image
-	Bytes  int64 `json:"bytes"`
-	Shared int64 `json:"shared"`
-	Own    int64 `json:"own"`
+	Bytes   int64          `json:"bytes"`
+	Shared  int64          `json:"shared"`
+	Own     int64          `json:"own"`
+	Engines []given.Record `json:"engines"`
 }
 
-func usageOf(u overlaystore.Usage) usageJSON {
-	out := usageJSON{Images: []imageUsageJSON{}, Layers: u.Layers, Bytes: u.Bytes, Left: u.Left, Partial: u.Partial, Reclaimable: u.Reclaimable}
+func usageOf(u overlaystore.Usage, held Held) usageJSON {
+	out := usageJSON{Images: []imageUsageJSON{}, Layers: u.Layers, Bytes: u.Bytes, Left: u.Left, Partial: u.Partial, Copied: held.copied(), Reclaimable: u.Reclaimable}
 	for _, i := range u.Images {
-		out.Images = append(out.Images, imageUsageJSON{newImage(i.Image), i.Bytes, i.Shared, i.Own})
+		out.Images = append(out.Images, imageUsageJSON{newImage(i.Image), i.Bytes, i.Shared, i.Own, append([]given.Record{}, held[i.Manifest]...)})
 	}
 	return out
 }

@@ -8,25 +8,61 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
+// GivenReport is what a verification found of an image in an engine.
+type GivenReport struct {
+	Record given.Record
+	Place  string // the engine, for people
+	Report overlaystore.Report
+}
+
 // Report prints a line a difference.
-func Report(w io.Writer, report overlaystore.Report) error {
+func Report(w io.Writer, report overlaystore.Report, held []GivenReport) error {
 	for _, d := range report.Differences {
 		if err := terminal.Printf(w, "%s\n", terminal.Escape(d.String())); err != nil {
 			return err
+		}
+	}
+	for _, h := range held {
+		for _, d := range h.Report.Differences {
+			if err := terminal.Printf(w, "%s: %s\n", terminal.Escape(h.Place), terminal.Escape(d.String())); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
 // ReportJSON prints the report as one object.
-func ReportJSON(w io.Writer, report overlaystore.Report) error {
-	return terminal.WriteJSON(w, reportOf(report))
+func ReportJSON(w io.Writer, report overlaystore.Report, held []GivenReport) error {
+	out := verificationJSON{reportOf(report), []givenJSON{}}
+	for _, h := range held {
+		r := h.Record
+		out.Engines = append(out.Engines, givenJSON{r.Kind, r.Address, r.Namespace, r.Manifest, r.HandedOver, reportOf(h.Report)})
+	}
+	return terminal.WriteJSON(w, out)
 }
 
-// reportJSON is the output of verify --json. Paths that are no UTF-8 stand
+// verificationJSON is the output of verify --json.
+type verificationJSON struct {
+	reportJSON
+	Engines []givenJSON `json:"engines"`
+}
+
+// givenJSON is an image in an engine.
+type givenJSON struct {
+	Kind       string        `json:"kind"`
+	Address    string        `json:"address"`
+	Namespace  string        `json:"namespace"`
+	Manifest   digest.Digest `json:"manifest"`
+	HandedOver bool          `json:"handedOver"`
+	reportJSON
+}
+
+// reportJSON is what was found in one place. Paths that are no UTF-8 stand
 // quoted, as in Go.
 type reportJSON struct {
 	Layers      int              `json:"layers"`

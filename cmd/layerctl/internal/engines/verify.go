@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engines
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// Verified is what a verification found of one image in one engine.
+type Verified struct {
+	Record given.Record
+	Report overlaystore.Report
+}
+
+// Verify compares what containerd has of the images with the journals: of those
+// of the options, or of all, with what was handed over. An engine that cannot be
+// reached is told of and left out. The error is errkind.Mismatch where anything
+// differs; the reports have it then.
+func Verify(c *cli.Context, store *overlaystore.Store, o overlaystore.VerifyOptions) ([]Verified, error) {
+	list, err := given.List(store.Dir())
+	if err != nil {
+		return nil, err
+	}
+	var all []Verified
+	damaged := 0
+	for _, r := range list {
+		if r.Kind != given.Containerd || !r.Complete || !asked(r, o.Images) {
+			continue
+		}
+		report, err := verifyOne(c, store, r, o)
+		if errors.Is(err, errkind.Network) {
+			terminal.NewConsole(c.App.ErrWriter).Warn("%v; what it has is not verified", err)
+			continue
+		}
+		if err != nil {
+			return all, err
+		}
+		all = append(all, Verified{r, report})
+		layers, _ := report.Damaged()
+		damaged += len(layers)
+	}
+	if damaged > 0 {
+		return all, fmt.Errorf("verify what engines have: %d layers are %w", damaged, overlaystore.ErrDamaged)
+	}
+	return all, nil
+}
+
+func asked(r given.Record, images []overlaystore.Image) bool {
+	for _, i := range images {
+		if i.Manifest == r.Manifest {
+			return true
+		}
+	}
+	return images == nil
+}
+
+func verifyOne(c *cli.Context, store *overlaystore.Store, r given.Record, o overlaystore.VerifyOptions) (_ overlaystore.Report, err error) {
+	e, err := open(c, r)
+	if err != nil {
+		return overlaystore.Report{}, err
+	}
+	defer func() { err = setup.Closing(err, e) }()
+	if r.HandedOver {
+		// What it has collected is its own affair.
+		if has, err := e.Has(c.Context, r.Names, r.Root, r.Layers); err != nil || !has {
+			return overlaystore.Report{}, err
+		}
+	}
+	return e.Verify(c.Context, store, r, o)
+}
+
+// Place says which engine a record is of, for people.
+func Place(r given.Record) string {
+	return fmt.Sprintf("%s's namespace %s (%s)", r.Kind, r.Namespace, r.Address)
+}
+
+// Repair puts sound layers in the place of those in engines that differ, after
+// the store itself was repaired. What was handed over is pulled once more for it.
+func Repair(c *cli.Context, client *layerctl.Client, store *overlaystore.Store, o overlaystore.VerifyOptions) error {
+	found, err := Verify(c, store, o)
+	if err != nil && !errors.Is(err, overlaystore.ErrDamaged) {
+		return err
+	}
+	var errs []error
+	for _, v := range found {
+		if layers, _ := v.Report.Damaged(); len(layers) > 0 {
+			errs = append(errs, repairOne(c, client, store, v.Record, layers))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func repairOne(c *cli.Context, client *layerctl.Client, store *overlaystore.Store, r given.Record, layers []digest.Digest) (err error) {
+	img, done, err := stored(c, client, store, r)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	e, err := open(c, r)
+	if err != nil {
+		return err
+	}
+	defer func() { err = setup.Closing(err, e) }()
+	n, err := e.Renew(c.Context, store, img, layers)
+	if err != nil {
+		return &engineError{err}
+	}
+	if n > 0 && !c.Bool("quiet") {
+		terminal.NewConsole(c.App.ErrWriter).Say("renewed %d layers in %s; what runs from there goes on with the old files", n, Place(r))
+	}
+	return nil
+}
+
+// stored is the image of a record in the store: pulled once more, until done is
+// called, where it was handed over.
+func stored(c *cli.Context, client *layerctl.Client, store *overlaystore.Store, r given.Record) (_ overlaystore.Image, done func() error, err error) {
+	img, err := store.Image(r.Manifest)
+	if err == nil || !errors.Is(err, overlaystore.ErrNotFound) || !r.HandedOver {
+		return img, func() error { return nil }, err
+	}
+	ref, err := registry.Parse(r.Reference)
+	if err != nil {
+		return img, nil, err
+	}
+	if ref.Transport() == registry.Docker {
+		ref = ref.WithDigest(r.Manifest)
+	}
+	pulled, err := client.For(r.Platform).Pull(c.Context, store, ref.String())
+	if err != nil {
+		return img, nil, err
+	}
+	done = func() error { return store.Remove(c.Context, pulled.Reference.String(), pulled.Image.Manifest) }
+	if pulled.Image.Manifest != r.Manifest {
+		err = fmt.Errorf("%s is another image now than was handed over, so that it cannot be repaired", ref)
+		return img, nil, errors.Join(err, done())
+	}
+	return pulled.Image, done, nil
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/internal/layercheck"
+	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// Has says whether the engine lists an image that it was given: whether any of
+// the names still stands for it, and its topmost layer is there.
+func (e *Engine) Has(ctx context.Context, names []string, root digest.Digest, layers []digest.Digest) (bool, error) {
+	for _, name := range names {
+		there, err := e.standing(ctx, name)
+		if err != nil {
+			return false, err
+		}
+		if there == nil || there.Target.GetDigest() != root.String() {
+			continue
+		}
+		g := &giving{Engine: e}
+		have, err := g.has(ctx, chainIDs(layers))
+		return err == nil && have == len(layers), err
+	}
+	return false, nil
+}
+
+// Verify compares the layers of an image that the engine has with the journals
+// of the store, those that it has kept of what was handed over as well: the files
+// that containers run from. A file that is one with the store's is not read: a
+// verification of the store did so. Differences are in the report and no error.
+//
+// Directories must be there; their attributes are not compared, and neither are
+// whiteouts.
+func (e *Engine) Verify(ctx context.Context, store *overlaystore.Store, r given.Record, o overlaystore.VerifyOptions) (overlaystore.Report, error) {
+	report, err := e.verify(ctx, store, r, o)
+	if err != nil {
+		return report, fmt.Errorf("verify what %s has of %s: %w", e.at.Address, r.Manifest, err)
+	}
+	return report, nil
+}
+
+func (e *Engine) verify(ctx context.Context, store *overlaystore.Store, r given.Record, o overlaystore.VerifyOptions) (report overlaystore.Report, err error) {
+	g := &giving{Engine: e, store: store, image: Image{Image: overlaystore.Image{Layers: r.Layers}}}
+	chains := chainIDs(r.Layers)
+	have, err := g.has(ctx, chains)
+	if err != nil {
+		return report, err
+	}
+	dirs, err := g.directories(ctx, chains[:have])
+	defer func() { err = errors.Join(err, closeAll(dirs)) }()
+	if err != nil {
+		return report, err
+	}
+	if len(dirs) != have {
+		return report, fmt.Errorf("%w: %d layers are %d directories there", ErrUnsupported, have, len(dirs))
+	}
+	for i, diffID := range r.Layers {
+		var found layercheck.Result
+		if i < have {
+			found, err = g.verifyLayer(ctx, i, dirs[have-1-i], o)
+		} else {
+			found.Differences = []layercheck.Difference{{Field: "missing"}}
+		}
+		report.Layers++
+		report.Files += found.Files
+		report.Bytes += found.Bytes
+		for _, d := range found.Differences {
+			report.Differences = append(report.Differences, overlaystore.Difference{Layer: diffID, Path: d.Path, Field: d.Field, Got: d.Got, Want: d.Want})
+		}
+		if err != nil {
+			return report, fmt.Errorf("layer %s: %w", diffID, err)
+		}
+	}
+	return report, e.tidy(ctx, dirs)
+}
+
+// verifyLayer compares the directory of layer i with its journal.
+func (g *giving) verifyLayer(ctx context.Context, i int, dir *os.File, o overlaystore.VerifyOptions) (layercheck.Result, error) {
+	options := layercheck.Options{Form: g.store.Format().Form, Quick: o.Quick, Jobs: o.Jobs, Copied: true}
+	journal, known, err := g.openLayer(ctx, i)
+	if err != nil {
+		return layercheck.Result{}, err
+	}
+	defer journal.Close()
+	if known != nil {
+		defer known.Close()
+		options.Known = known
+	}
+	c := layercheck.New(options)
+	err = c.Run(ctx, journal, dir)
+	return c.Result(), err
+}
+
+// openLayer opens the directory with the journal of layer i, and the lower dir
+// where the store has it.
+func (g *giving) openLayer(ctx context.Context, i int) (journal, known *os.File, err error) {
+	at, err := g.lowerPath(ctx, i)
+	if errors.Is(err, overlaystore.ErrNotFound) {
+		journal, err = given.OpenJournal(g.store.Dir(), g.image.Layers[i])
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errors.Join(overlaystore.ErrNotFound, errNoJournal)
+		}
+		return journal, nil, err
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if journal, err = durable.OpenDirAt(g.store.Dir(), path.Dir(at)); err != nil {
+		return nil, nil, err
+	}
+	if known, err = durable.OpenDirAt(g.store.Dir(), at); err != nil {
+		return nil, nil, errors.Join(err, journal.Close())
+	}
+	return journal, known, nil
+}
+
+var errNoJournal = errors.New("the store has no journal of it")
+
+// Layers that were replaced, and such as were to replace them, lie beside the
+// directory of their snapshot, which the engine removes whole.
+const replacedPrefix = "layerctl-"
+
+// tidy removes what renewals have left beside the layers' directories, unless
+// something is mounted of the layer.
+func (e *Engine) tidy(ctx context.Context, dirs []*os.File) error {
+	left := map[string][]string{} // paths by the snapshot's number
+	for _, dir := range dirs {
+		parent, err := durable.OpenDir(path.Dir(dir.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the engine has collected it
+		}
+		if err != nil {
+			return err
+		}
+		names, err := fsat.Names(parent)
+		if err := errors.Join(err, parent.Close()); err != nil {
+			return err
+		}
+		for _, name := range slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, replacedPrefix) }) {
+			left[path.Base(parent.Name())] = append(left[path.Base(parent.Name())], path.Join(parent.Name(), name))
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	all := path.Dir(path.Dir(dirs[0].Name()))
+	err := mounts.Each(ctx, func(_ string, m mounts.Entry) {
+		for _, lower := range m.Lower() {
+			if isBelow(all, m, lower) {
+				delete(left, path.Base(path.Dir(lower)))
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, paths := range left {
+		for _, p := range paths {
+			parent, err := durable.OpenDir(path.Dir(p))
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(fsat.RemoveAll(parent, path.Base(p)), parent.Close()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// isBelow says whether a lower dir of a mount may be one of the snapshots in the
+// directory all. Many are named from there only; then the upper dir tells.
+func isBelow(all string, m mounts.Entry, lower string) bool {
+	if !path.IsAbs(lower) {
+		lower = m.Upper()
+	}
+	return !path.IsAbs(lower) || path.Dir(path.Dir(lower)) == all
+}

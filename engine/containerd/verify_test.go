@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/internal/layertest"
+	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// held is an engine that was given an image, and the directory of its topmost
+// layer there.
+type held struct {
+	*testing.T
+	engine *Engine
+	store  *overlaystore.Store
+	image  Image
+	top    string
+}
+
+func hold(t *testing.T, o GiveOptions) *held {
+	layertest.NeedsRoot(t, "to give files to an engine")
+	path := layertest.MemoryDir(t)
+	f, s := newFake(t, path, true), openStore(t, filepath.Join(path, "store"))
+	f.serial = 1_000_000 + os.Getpid() // a number that nobody else's mounts have
+	h := &held{T: t, engine: connectTo(t, f), store: s, image: threeLayers(t, s)}
+	if _, err := h.engine.Give(t.Context(), s, h.image, o); err != nil {
+		t.Fatal(err)
+	}
+	h.top = f.snapshots[chainIDs(h.image.Layers)[2].String()].dir
+	return h
+}
+
+// differences are what a verification finds, and how many bytes it has read.
+func (h *held) differences() (list []string, read int64) {
+	h.Helper()
+	records, err := recordsOf(h.store)
+	if err != nil || len(records) != 1 {
+		h.Fatalf("records %v, %v", records, err)
+	}
+	report, err := h.engine.Verify(h.Context(), h.store, records[0], overlaystore.VerifyOptions{})
+	if err != nil {
+		h.Fatal(err)
+	}
+	for _, d := range report.Differences {
+		list = append(list, strings.TrimSpace(d.Path+" "+d.Field))
+	}
+	return list, report.Bytes
+}
+
+// rot replaces a file by another with other bytes.
+func rot(t *testing.T, path string) {
+	t.Helper()
+	st, err := os.Stat(path)
+	if err == nil {
+		err = errors.Join(os.Remove(path), os.WriteFile(path, make([]byte, st.Size()), st.Mode()), os.Chtimes(path, st.ModTime(), st.ModTime()))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (h *held) renew() {
+	h.Helper()
+	n, err := h.engine.Renew(h.Context(), h.store, h.image.Image, h.image.Layers[2:])
+	if err != nil || n != 1 {
+		h.Errorf("renewed %d layers, %v", n, err)
+	}
+}
+
+// beside are what there is next to the topmost layer's directory.
+func (h *held) beside() (names []string) {
+	h.Helper()
+	list, err := os.ReadDir(filepath.Dir(h.top))
+	if err != nil {
+		h.Fatal(err)
+	}
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestVerifyAndRenew(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		harm func(*testing.T, string)
+		want []string
+	}{
+		{"content", func(t *testing.T, dir string) { rot(t, dir+"/a/h") }, []string{"a/h content"}},
+		{"a file gone", func(t *testing.T, dir string) { _ = os.Remove(dir + "/a/h") }, []string{"a/h missing"}},
+		{"all gone", func(t *testing.T, dir string) { _ = os.RemoveAll(dir + "/a") }, []string{"a/h missing"}},
+		{"a mode", func(t *testing.T, dir string) { rot(t, dir+"/a/h"); _ = os.Chmod(dir+"/a/h", 0o7) }, []string{"a/h content", "a/h mode"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := hold(t, GiveOptions{})
+			if found, read := h.differences(); found != nil || read != 0 {
+				t.Errorf("what was given differs: %q, and %d bytes were read", found, read)
+			}
+			c.harm(t, h.top)
+			found, _ := h.differences()
+			if slices.Sort(found); !slices.Equal(found, c.want) {
+				t.Errorf("found %q, want %q", found, c.want)
+			}
+			h.renew()
+			if found, read := h.differences(); found != nil || read != 0 {
+				t.Errorf("what was renewed differs: %q, and %d bytes were read", found, read)
+			}
+			if st, err := os.Stat(h.top + "/a"); err != nil || st.Mode().Perm() != 0o711 {
+				t.Errorf("an implied directory is %v, %v", st.Mode(), err)
+			}
+			if got := h.beside(); !slices.Equal(got, []string{"fs"}) {
+				t.Errorf("beside it are %q", got)
+			}
+		})
+	}
+}
+
+// TestVerifyWhatWasHandedOver: the store has the journals, and nothing else.
+func TestVerifyWhatWasHandedOver(t *testing.T) {
+	h := hold(t, GiveOptions{HandOver: true})
+	if _, err := h.store.Prune(t.Context(), overlaystore.PruneOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if has, err := h.store.HasLayer(h.image.Layers[2]); err != nil || has {
+		t.Fatalf("the store has its layers: %v, %v", has, err)
+	}
+	if found, read := h.differences(); found != nil || read == 0 {
+		t.Errorf("what was handed over differs: %q, and %d bytes were read", found, read)
+	}
+	rot(t, h.top+"/a/h")
+	if found, _ := h.differences(); !slices.Equal(found, []string{"a/h content"}) {
+		t.Errorf("found %q", found)
+	}
+	h.image = threeLayers(t, h.store)
+	h.renew()
+	if found, _ := h.differences(); found != nil {
+		t.Errorf("what was renewed differs: %q", found)
+	}
+	records, err := given.Open(t.Context(), h.store.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer records.Close()
+	list, err := recordsOf(h.store)
+	if err == nil {
+		err = records.Forget(t.Context(), h.store.Dir(), list[0])
+	}
+	if left, _ := os.ReadDir(filepath.Join(h.store.Path(), "engines/journals")); err != nil || len(left) > 0 {
+		t.Errorf("journals %v are left, %v", left, err)
+	}
+}
+
+// TestRenewFaults: whatever step fails, a layer is the old one or the new one,
+// and the next renewal ends well.
+func TestRenewFaults(t *testing.T) {
+	for n := 1; ; n++ {
+		h := hold(t, GiveOptions{})
+		rot(t, h.top+"/a/h")
+		ctx, failed := durable.WithFaultAt(t.Context(), n, func() error { return unix.EIO })
+		_, err := h.engine.Renew(ctx, h.store, h.image.Image, h.image.Layers[2:])
+		if *failed == "" {
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d operations", n-1)
+			return
+		}
+		if !errors.Is(err, unix.EIO) {
+			t.Errorf("step %d (%s): error %v", n, *failed, err)
+		}
+		if found, _ := h.differences(); found != nil && !slices.Equal(found, []string{"a/h content"}) {
+			t.Errorf("step %d (%s): found %q", n, *failed, found)
+		}
+		h.renew()
+		if found, _ := h.differences(); found != nil || !slices.Equal(h.beside(), []string{"fs"}) {
+			t.Errorf("step %d (%s): the next renewal leaves %q, and %q beside it", n, *failed, found, h.beside())
+		}
+	}
+}
+
+func TestIsBelow(t *testing.T) {
+	for _, c := range []struct {
+		lower, upper string
+		want         bool
+	}{
+		{"/r/snapshots/3/fs", "", true},
+		{"/other/snapshots/3/fs", "", false},
+		{"3/fs", "/r/snapshots/9/fs", true},
+		{"3/fs", "/other/snapshots/9/fs", false},
+		{"3/fs", "", true},
+	} {
+		m := mounts.Entry{Type: mounts.OverlayType}
+		if c.upper != "" {
+			m.SuperOptions = []string{"upperdir=" + c.upper}
+		}
+		if got := isBelow("/r/snapshots", m, c.lower); got != c.want {
+			t.Errorf("%s of a mount with %q above: %v", c.lower, c.upper, got)
+		}
+	}
+}
