@@ -34,6 +34,8 @@ type Options struct {
 	// Kinds are those that are wanted; nil means all. What could be one of them
 	// is read to see.
 	Kinds []Kind
+	// Places are those that are looked at; nil means all.
+	Places []Place
 	// Brief leaves it at what the lists of attachments say: no manifest is read.
 	Brief bool
 	// Below looks for signatures of what is found, one level down; it costs two
@@ -132,9 +134,14 @@ func (f *Finder) wants(kinds ...Kind) bool {
 	return f.options.Kinds == nil || slices.ContainsFunc(kinds, func(k Kind) bool { return slices.Contains(f.options.Kinds, k) })
 }
 
+// visits says whether one of the places is looked at.
+func (f *Finder) visits(places ...Place) bool {
+	return f.options.Places == nil || slices.ContainsFunc(places, func(p Place) bool { return slices.Contains(f.options.Places, p) })
+}
+
 // inIndex finds BuildKit's attestations, which are of every kind but signatures.
 func (s *search) inIndex(ctx context.Context, index []ocispec.Descriptor) error {
-	if !s.wants(SBOM, Provenance, Attestation) {
+	if !s.wants(SBOM, Provenance, Attestation) || !s.visits(InIndex) {
 		return nil
 	}
 	for _, desc := range index {
@@ -151,6 +158,9 @@ func (s *search) inIndex(ctx context.Context, index []ocispec.Descriptor) error 
 // listed finds what names the digest as its subject: by the API, or else in the
 // index that the fallback tag names.
 func (s *search) listed(ctx context.Context) error {
+	if !s.visits(ByAPI, ByFallback) {
+		return nil
+	}
 	if err := s.spend(0); err != nil {
 		return err
 	}
@@ -200,7 +210,7 @@ func (s *search) fallback(ctx context.Context) error {
 // kinds. Where all are wanted most are not there: a HEAD tells.
 func (s *search) tagged(ctx context.Context, suffix string, kinds ...Kind) error {
 	tag := manifest.CosignTag(s.of, suffix)
-	if tag == "" || !s.wants(kinds...) {
+	if tag == "" || !s.wants(kinds...) || !s.visits(ByTag) {
 		return nil
 	}
 	if err := s.spend(0); err != nil {

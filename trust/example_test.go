@@ -21,7 +21,7 @@ func Example() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		_, err = policy.Judge(context.Background(), trust.Image{Reference: ref}, nil)
+		_, err = policy.Judge(context.Background(), trust.Image{Reference: ref})
 		fmt.Println(name, err)
 	}
 	// Output:

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/trust/internal/policy"
 	"github.com/layerctl/layerctl/trust/internal/sigstore"
@@ -74,8 +75,9 @@ type Accepted struct {
 const maxSignatures = 1000
 
 // Judge lets an image in, or says in a [*RefusedError] why not. Signatures are
-// looked for only where the policy asks for some.
-func (p *Policy) Judge(ctx context.Context, image Image, find Finder) (Verdict, error) {
+// looked for only where the policy asks for some, by one finder after the other
+// until all that it asks for is met, of one subject after the other.
+func (p *Policy) Judge(ctx context.Context, image Image, find ...Finder) (Verdict, error) {
 	list, err := p.demands(image.Reference)
 	if err != nil {
 		return Verdict{}, err
@@ -115,13 +117,15 @@ type court struct {
 }
 
 // sit looks at the signatures of one subject after the other until all is met.
-func (c *court) sit(ctx context.Context, find Finder) error {
+func (c *court) sit(ctx context.Context, find []Finder) error {
 	for _, s := range c.image.Subjects {
-		if len(c.open) == 0 {
-			return nil
-		}
-		if err := c.hear(ctx, s, find); err != nil {
-			return err
+		for _, f := range find {
+			if len(c.open) == 0 {
+				return nil
+			}
+			if err := c.hear(ctx, s, f); err != nil {
+				return err
+			}
 		}
 	}
 	if len(c.open) == 0 {
@@ -190,6 +194,9 @@ func (c *court) read(ctx context.Context, s Signature, had map[digest.Digest][]b
 	}
 	switch raw, ok := had[s.Blob.Digest]; {
 	case s.Err != nil:
+		if errkind.Of(s.Err) == errkind.Network {
+			c.failed = append(c.failed, s.Err)
+		}
 		return nil, s.Err
 	case limit == 0:
 		return nil, fmt.Errorf("its form is not understood here: %.60s", s.Form)
