@@ -21,7 +21,7 @@ const module = "github.com/layerctl/layerctl"
 // internal/disktest, and those at the root mount what they pulled.
 var floors = []map[string][]string{
 	{
-		"cmd/layerctl": {"", "bundle", "cmd/layerctl/internal/args", "cmd/layerctl/internal/copying", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/indexes", "cmd/layerctl/internal/inspection", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/serving", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/syncing", "cmd/layerctl/internal/terminal", "errkind", "internal/cmdline", "internal/mounts", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
+		"cmd/layerctl": {"", "bundle", "cmd/layerctl/internal/args", "cmd/layerctl/internal/copying", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/indexes", "cmd/layerctl/internal/inspection", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/serving", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/signatures", "cmd/layerctl/internal/syncing", "cmd/layerctl/internal/terminal", "errkind", "internal/cmdline", "internal/mounts", "internal/trusted", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
 	{
 		"cmd/layerctl/internal/serving": {"cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "internal/cacheserver"},
@@ -30,23 +30,26 @@ var floors = []map[string][]string{
 	{
 		"cmd/layerctl/internal/indexes":    {"cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "errkind", "internal/durable", "internal/fsat", "manifest", "multiarch", "platform", "progress", "registry", "transfer"},
 		"cmd/layerctl/internal/copying":    {"cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "errkind", "progress", "registry", "transfer"},
-		"cmd/layerctl/internal/inspection": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "inspect", "overlaystore", "platform"},
-		"cmd/layerctl/internal/engines":    {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "engine/containerd", "engine/containersstorage", "errkind", "internal/given", "internal/storageconf", "layer", "overlaymount", "overlaystore", "platform", "registry"},
+		"cmd/layerctl/internal/inspection": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "inspect", "internal/trusted", "overlaystore", "platform"},
+		"cmd/layerctl/internal/engines":    {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/signatures", "cmd/layerctl/internal/terminal", "engine/containerd", "engine/containersstorage", "errkind", "internal/given", "internal/storageconf", "layer", "overlaymount", "overlaystore", "platform", "registry"},
 	},
 	{
-		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/fsat", "internal/userns", "internal/words", "layer", "overlaystore", "platform", "progress", "registry", "unpack"},
+		"cmd/layerctl/internal/signatures": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "overlaystore", "trust"},
 	},
 	{
-		"cmd/layerctl/internal/failure": {"", "cache", "cmd/layerctl/internal/host", "errkind", "inspect", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "unpack"},
+		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/fsat", "internal/userns", "internal/words", "layer", "overlaystore", "platform", "progress", "registry", "trust", "unpack"},
+	},
+	{
+		"cmd/layerctl/internal/failure": {"", "cache", "cmd/layerctl/internal/host", "errkind", "inspect", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "trust", "unpack"},
 	},
 	{
 		"cmd/layerctl/internal/help": {"internal/cmdline"},
 		"cmd/layerctl/internal/host": {"", "internal/userns", "overlaymount", "registry", "unpack"},
 		"internal/reconcile":         {"", "cache", "errkind", "internal/durable", "internal/fsat", "internal/given", "internal/imagelist", "internal/syncreport", "manifest", "overlaystore", "platform", "registry"},
-		"cmd/layerctl/internal/show": {"", "cmd/layerctl/internal/terminal", "inspect", "internal/given", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
+		"cmd/layerctl/internal/show": {"", "cmd/layerctl/internal/terminal", "inspect", "internal/given", "internal/trusted", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
 	{
-		"": {"archive", "cache", "errkind", "inspect", "internal/cacheprune", "internal/durable", "internal/export", "internal/fetch", "internal/flatten", "internal/pull", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "platform", "progress", "referrers", "registry", "rootfs", "unpack"},
+		"": {"archive", "cache", "errkind", "inspect", "internal/cacheprune", "internal/durable", "internal/export", "internal/fetch", "internal/flatten", "internal/pull", "internal/source", "internal/stackview", "internal/stored", "internal/trusted", "layer", "manifest", "overlaystore", "platform", "progress", "referrers", "registry", "rootfs", "trust", "unpack"},
 	},
 	{
 		"internal/export": {"archive", "internal/fetch", "internal/flatten", "internal/scratch", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "registry", "unpack"},
@@ -61,6 +64,7 @@ var floors = []map[string][]string{
 		"inspect":                  {"errkind", "internal/source", "manifest", "platform", "referrers", "registry"},
 		"internal/cacheprune":      {"cache", "internal/fsat", "internal/source", "manifest", "overlaystore", "registry"},
 		"transfer":                 {"archive", "cache", "errkind", "internal/source", "manifest", "platform", "progress", "referrers", "registry"},
+		"internal/trusted":         {"internal/durable", "internal/fsat", "internal/source", "referrers", "trust"},
 		"internal/fetch":           {"cache", "internal/source", "layer", "manifest", "progress", "unpack"},
 	},
 	{

@@ -17,6 +17,7 @@ import (
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/trust"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -40,6 +41,10 @@ type Options struct {
 	// Host is what the machine is detected from; the zero value reads the
 	// machine itself.
 	Host platform.Inputs
+	// Trust lets images in, or not, before anything of a layer is asked for; nil
+	// lets all in. What only looks, [Client.Resolve] and [Client.Inspect], does not
+	// ask it.
+	Trust *trust.Policy
 	// Strict turns every leniency, and every warning about the choice of a
 	// platform, into an error.
 	Strict bool
@@ -161,7 +166,7 @@ func (c *Client) open(ctx context.Context, ref string) (*source.Source, error) {
 	return source.Open(ctx, parsed, source.Options{
 		Name: ref, Registry: c.registry, Wanted: c.wanted, AnyPlatform: c.options.AnyPlatform, Strict: c.options.Strict,
 		Cache: c.options.Cache, KeepBlobs: c.options.KeepBlobs, Offline: c.options.Offline,
-		Documents: c.options.Documents, Logger: c.log,
+		Documents: c.options.Documents, Logger: c.log, Guarded: c.options.Trust != nil,
 	})
 }
 

@@ -79,6 +79,7 @@ func (c *Client) repairLayer(ctx context.Context, store *overlaystore.Store, ima
 func (c *Client) refetch(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, name overlaystore.Name, diffID digest.Digest, number, of int) error {
 	c = c.For(platform.Format(name.Platform))
 	return c.with(ctx, name.Ref, func(s *source.Source) error {
+		s.Admit() // it is the layer of an image that was let in
 		paths := unpack.NewPaths(c.options.Memory, c.options.Windows)
 		defer paths.Release()
 		return c.pull(store, s, paths).Refetch(ctx, img, diffID, number, of)

@@ -114,10 +114,13 @@ func (c *Client) findLayers(ctx context.Context, s *source.Source, store *overla
 			image, err = store.Image(pinned)
 		}
 		if err == nil && complete(store, image) {
-			return storedLayers(image), nil
+			return storedLayers(image), c.JudgeStored(ctx, store, s.Reference().String(), image)
 		}
 	}
 	r, err := s.Resolve(ctx)
+	if err == nil {
+		err = c.admit(ctx, s, r, store)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,9 @@ func (e *exporter) contents(ctx context.Context) (archive.Contents, error) {
 		return archive.Contents{}, err
 	}
 	e.done.Resolution = source.Resolution{Reference: e.source.Reference(), Root: root, Manifest: root}
+	if err := e.admit(ctx); err != nil {
+		return archive.Contents{}, err
+	}
 	if err := e.all(ctx, root, raw); err != nil {
 		return archive.Contents{}, fmt.Errorf("export %s: %w", e.source.Reference(), err)
 	}
@@ -68,12 +71,23 @@ func (e *exporter) image(ctx context.Context) (source.Image, error) {
 		return source.Image{}, err // names the reference
 	}
 	e.done.Resolution = resolution
+	if err := e.admit(ctx); err != nil {
+		return source.Image{}, err
+	}
 	i, err := e.source.Image(ctx, resolution)
 	if err != nil {
 		return source.Image{}, fmt.Errorf("export %s: %w", resolution.Reference, err)
 	}
 	e.done.Warnings = append(e.done.Warnings, i.Warnings...)
 	return i, nil
+}
+
+// admit asks whoever lets images in.
+func (e *exporter) admit(ctx context.Context) error {
+	if e.options.Admit == nil {
+		return nil
+	}
+	return e.options.Admit(ctx, e.done.Resolution)
 }
 
 // tellAgain tells what is fetched though it is on this machine, unpacked: an

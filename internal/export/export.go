@@ -47,6 +47,8 @@ type Options struct {
 	// Again hears how many bytes those are, before the first; nil for none.
 	Known *overlaystore.Store
 	Again func(bytes int64)
+	// Admit lets an image in, before a layer is asked for; nil lets all in.
+	Admit func(context.Context, source.Resolution) error
 	// Owner is whose everything in a Tar is; nil leaves the image's owners.
 	Owner *archive.Owner
 	// SourceDate is the time of an archive's entries, and the latest one in a

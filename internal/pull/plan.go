@@ -53,7 +53,7 @@ type Before struct {
 
 // Plan says what [Pull.Run] would do after what is before, and does none of it.
 func (p *Pull) Plan(ctx context.Context, before Before) (Plan, error) {
-	resolution, err := p.source.Resolve(ctx)
+	resolution, err := p.resolve(ctx, p.options.Judge)
 	if err != nil {
 		return Plan{}, err
 	}

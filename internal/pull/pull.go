@@ -37,6 +37,9 @@ type Options struct {
 	// admits all.
 	Admit  func(context.Context, source.Resolution, []digest.Digest) error
 	Logger *slog.Logger
+	// Trust lets an image in, before a layer is asked for, and Judge says for a
+	// plan whether it would; nil lets all in.
+	Trust, Judge func(context.Context, source.Resolution) error
 	// Patience is how long another process may take over a layer; 0 goes by
 	// the layer's size.
 	Patience time.Duration
@@ -74,7 +77,7 @@ func New(f *fetch.Fetcher, store *overlaystore.Store, o Options) *Pull {
 
 // Run brings the image into the store: all of it, durable, or nothing.
 func (p *Pull) Run(ctx context.Context) (Result, error) {
-	resolution, err := p.source.Resolve(ctx)
+	resolution, err := p.resolve(ctx, p.options.Trust)
 	if err != nil {
 		return Result{}, err // names the reference
 	}
@@ -83,6 +86,15 @@ func (p *Pull) Run(ctx context.Context) (Result, error) {
 		return Result{}, fmt.Errorf("pull %s: %w", resolution.Reference, err)
 	}
 	return pulled, nil
+}
+
+// resolve chooses the image and asks whether it is let in.
+func (p *Pull) resolve(ctx context.Context, admit func(context.Context, source.Resolution) error) (source.Resolution, error) {
+	r, err := p.source.Resolve(ctx)
+	if err == nil && admit != nil {
+		err = admit(ctx, r)
+	}
+	return r, err
 }
 
 func (p *Pull) resolved(ctx context.Context, resolution source.Resolution) (pulled Result, err error) {

@@ -46,6 +46,8 @@ type Options struct {
 	AnyPlatform bool
 	// Strict makes an error of every warning about the choice.
 	Strict bool
+	// Guarded gives no bytes of a layer away before [Source.Admit].
+	Guarded bool
 	// Documents bounds the bytes of all manifests and configs that are read,
 	// each once; 0 means MaxDocuments.
 	Documents int64
@@ -68,6 +70,7 @@ type Source struct {
 	tagged    bool                          // the cache shall know what the reference names
 	beside    map[string]ocispec.Descriptor // what other tags of the repository stand for, by their names in the cache
 	read      map[digest.Digest]struct{}    // what is counted in held
+	admitted  bool                          // layers may be read
 	held      int64                         // bytes of the documents that were read
 }
 
@@ -114,6 +117,23 @@ func (s *Source) Name() string { return s.options.Name }
 // Wanted is what images are chosen for.
 func (s *Source) Wanted() (platform.Wanted, error) { return s.options.Wanted() }
 
+// Admit says that what was opened is let in: its layers may be read.
+func (s *Source) Admit() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.admitted = true
+}
+
+// guard keeps layers from whoever forgets to ask a policy.
+func (s *Source) guard() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.options.Guarded && !s.admitted {
+		return errkind.New(errkind.Denied, "nobody has let this image in")
+	}
+	return nil
+}
+
 // Traffic is [registry.Source.Traffic].
 func (s *Source) Traffic() []registry.Traffic { return s.remote.Traffic() }
 
@@ -122,6 +142,9 @@ func (s *Source) Requests(desc ocispec.Descriptor) int { return s.remote.Request
 
 // Part is [registry.Source.Part], and offline an error.
 func (s *Source) Part(ctx context.Context, desc ocispec.Descriptor, off int64, n int) ([]byte, error) {
+	if err := s.guard(); err != nil {
+		return nil, err
+	}
 	if s.options.Offline {
 		return nil, fmt.Errorf("%s: %w", desc.Digest, ErrOffline)
 	}
@@ -314,6 +337,9 @@ func (s *Source) tag(ctx context.Context) {
 // Blob is [registry.Source.Blob]. It is kept where that was asked for; the
 // cache's own may end in [cache.ErrMiss].
 func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	if err := s.guard(); err != nil {
+		return nil, err
+	}
 	if blob, ok := held(desc); ok {
 		return blob, nil
 	}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trusted
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/trust"
+)
+
+// Record says by what an image was let in under a name.
+type Record struct {
+	Reference string        `json:"reference"`
+	Root      digest.Digest `json:"root"`
+	Manifest  digest.Digest `json:"manifest"`
+	// Policy, Line and Scope are where it was asked for, and Asked is the digest
+	// over all that was.
+	Policy string        `json:"policy"`
+	Line   int           `json:"line,omitempty"`
+	Scope  string        `json:"scope,omitempty"`
+	Asked  digest.Digest `json:"asked"`
+	// Signatures are what met it.
+	Signatures []trust.Accepted `json:"signatures"`
+	Time       time.Time        `json:"time"`
+}
+
+// NewRecord is what is kept of a verdict.
+func NewRecord(reference string, root, manifest digest.Digest, v trust.Verdict) Record {
+	return Record{
+		Reference: reference, Root: root, Manifest: manifest, Policy: v.Policy, Line: v.Line, Scope: v.Scope,
+		Asked: v.Digest, Signatures: v.Accepted, Time: time.Now().UTC().Truncate(time.Second),
+	}
+}
+
+// Where is what asked for it, for messages.
+func (r Record) Where() string {
+	if r.Line == 0 {
+		return r.Policy
+	}
+	return fmt.Sprintf("%s line %d", r.Policy, r.Line)
+}
+
+const (
+	folder    = "trust"
+	suffix    = ".json"
+	maxRecord = 1 << 20
+	// fresh is how long a record is kept whose image is not in the store: it may
+	// be on its way.
+	fresh = 24 * time.Hour
+)
+
+func fileOf(reference string, manifest digest.Digest) string {
+	sum := sha256.Sum256([]byte(reference + "\x00" + manifest.String()))
+	return hex.EncodeToString(sum[:]) + suffix
+}
+
+// Put writes a record into the store whose directory is root, durably, and
+// removes those of images that are long gone.
+func Put(ctx context.Context, root *os.File, rec Record, has func(manifest digest.Digest) bool) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("record by what an image was let in: %w", err)
+		}
+	}()
+	dir, err := durable.OpenDirAt(root, folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = durable.Mkdir(ctx, root, folder, 0o700)
+		if err == nil || errors.Is(err, fs.ErrExist) {
+			err = durable.SyncDir(ctx, root)
+		}
+		if err == nil {
+			dir, err = durable.OpenDirAt(root, folder)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	raw, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(ctx, dir, fileOf(rec.Reference, rec.Manifest), append(raw, '\n'), 0o600); err != nil {
+		return err
+	}
+	return sweep(ctx, dir, has)
+}
+
+func sweep(ctx context.Context, dir *os.File, has func(manifest digest.Digest) bool) error {
+	list, _ := list(dir) // what cannot be read stays
+	for _, r := range list {
+		if time.Since(r.Time) < fresh || has(r.Manifest) {
+			continue
+		}
+		if err := durable.Remove(ctx, dir, fileOf(r.Reference, r.Manifest)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Find is the record of a reference and a manifest; found is false where there
+// is none, or none that can be read.
+func Find(root *os.File, reference string, manifest digest.Digest) (_ Record, found bool) {
+	dir, err := durable.OpenDirAt(root, folder)
+	if err != nil {
+		return Record{}, false
+	}
+	defer dir.Close()
+	rec, err := read(dir, fileOf(reference, manifest))
+	return rec, err == nil
+}
+
+// List reads the records of the store whose directory is root. Those that cannot
+// be read are left out, and the error names them.
+func List(root *os.File) ([]Record, error) {
+	dir, err := durable.OpenDirAt(root, folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list by what images were let in: %w", err)
+	}
+	defer dir.Close()
+	return list(dir)
+}
+
+// Of are the records of one image.
+func Of(root *os.File, manifest digest.Digest) ([]Record, error) {
+	all, err := List(root)
+	return For(all, manifest), err
+}
+
+// For are those of one image among others.
+func For(all []Record, manifest digest.Digest) []Record {
+	own := []Record{}
+	for _, r := range all {
+		if r.Manifest == manifest {
+			own = append(own, r)
+		}
+	}
+	return own
+}
+
+func list(dir *os.File) ([]Record, error) {
+	names, err := fsat.Names(dir)
+	if err != nil {
+		return nil, fmt.Errorf("list by what images were let in: %w", err)
+	}
+	var list []Record
+	var errs []error
+	for _, name := range names {
+		if !strings.HasSuffix(name, suffix) || strings.HasPrefix(name, durable.TempPrefix) {
+			continue
+		}
+		rec, err := read(dir, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("record %s of by what an image was let in: %w", name, err))
+			continue
+		}
+		list = append(list, rec)
+	}
+	return list, errors.Join(errs...)
+}
+
+func read(dir *os.File, name string) (Record, error) {
+	var rec Record
+	raw, err := fsat.ReadFile(dir, name, maxRecord)
+	if err == nil {
+		err = json.Unmarshal(raw, &rec)
+	}
+	if err == nil && (fileOf(rec.Reference, rec.Manifest) != name || rec.Manifest.Validate() != nil) {
+		err = errors.New("it is not what its name says")
+	}
+	return rec, err
+}
