@@ -76,7 +76,7 @@ func (c *Client) Export(ctx context.Context, ref string, to io.Writer, o ExportO
 	err := c.with(ctx, ref, func(s *source.Source) (err error) {
 		done, err = export.Write(ctx, to, s, c.fetcher(s), export.Options{
 			Format: export.Format(o.Format), Name: o.Name, AllPlatforms: o.AllPlatforms, Store: o.Store, Known: o.Known, Again: o.Again,
-			Admit: func(ctx context.Context, r source.Resolution) error { return c.admit(ctx, s, r, o.Store) },
+			Admit: func(ctx context.Context, r source.Resolution) error { return c.judge().Admit(ctx, s, r, o.Store) },
 			Owner: o.Owner, SourceDate: o.SourceDate, Strict: c.options.Strict, Logger: c.log,
 			Jobs: c.options.Jobs, Limits: c.options.Limits, Windows: c.options.Windows, Memory: c.options.Memory,
 		})

@@ -64,7 +64,7 @@ var floors = []map[string][]string{
 		"inspect":                  {"errkind", "internal/source", "manifest", "platform", "referrers", "registry"},
 		"internal/cacheprune":      {"cache", "internal/fsat", "internal/source", "manifest", "overlaystore", "registry"},
 		"transfer":                 {"archive", "cache", "errkind", "internal/source", "manifest", "platform", "progress", "referrers", "registry"},
-		"internal/trusted":         {"internal/durable", "internal/fsat", "internal/source", "referrers", "trust"},
+		"internal/trusted":         {"errkind", "internal/durable", "internal/fsat", "internal/source", "overlaystore", "referrers", "registry", "trust"},
 		"internal/fetch":           {"cache", "internal/source", "layer", "manifest", "progress", "unpack"},
 	},
 	{

@@ -119,7 +119,7 @@ func (c *Client) findLayers(ctx context.Context, s *source.Source, store *overla
 	}
 	r, err := s.Resolve(ctx)
 	if err == nil {
-		err = c.admit(ctx, s, r, store)
+		err = c.judge().Admit(ctx, s, r, store)
 	}
 	if err != nil {
 		return nil, err

@@ -102,7 +102,7 @@ func (c *Client) Unpack(ctx context.Context, ref, dir string, o UnpackOptions) (
 		if err != nil {
 			return err // names the reference
 		}
-		if err := c.admit(ctx, s, r, o.Store); err != nil {
+		if err := c.judge().Admit(ctx, s, r, o.Store); err != nil {
 			return err
 		}
 		unpacked, err = c.unpack(ctx, s, r, place, choice, o)

@@ -28,7 +28,7 @@ func bundleCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "read-only", Usage: "let the container write nothing into its root filesystem"},
 			&cli.BoolFlag{Name: "volumes", Usage: "mount an empty tmpfs at each of the image's volumes"},
-		}, mountFlags()...),
+		}, append(mountFlags(), setup.TrustFlags()...)...),
 		Action: runBundle,
 	}
 }
@@ -55,7 +55,7 @@ func runBundle(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	config, err := imageConfig(c, args[0], image)
+	config, err := imageConfig(c, store, args[0], image)
 	if err != nil {
 		return err
 	}
@@ -93,8 +93,11 @@ func runBundle(c *cli.Context) (err error) {
 
 // imageConfig reads the config of a stored image from where it came: by the
 // image's digest, which the cache mostly has, else by what ref names now.
-func imageConfig(c *cli.Context, ref string, image overlaystore.Image) (config []byte, err error) {
+func imageConfig(c *cli.Context, store *overlaystore.Store, ref string, image overlaystore.Image) (config []byte, err error) {
 	err = setup.WithClient(c, []string{ref}, func(l *layerctl.Client) (err error) {
+		if err := l.JudgeStored(c.Context, store, ref, image); err != nil {
+			return err
+		}
 		if parsed, err := registry.Parse(ref); err == nil && parsed.Transport() == registry.Docker {
 			config, err = l.Config(c.Context, parsed.WithDigest(image.Manifest).String())
 			if err == nil {

@@ -20,7 +20,7 @@ func catCommand() *cli.Command {
 		Name:      "cat",
 		Usage:     "print a file of an image without unpacking it",
 		ArgsUsage: "REF:PATH",
-		Flags:     setup.ReadFlags(),
+		Flags:     append(setup.ReadFlags(), setup.TrustFlags()...),
 		Action:    runCat,
 	}
 }

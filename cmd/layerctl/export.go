@@ -19,7 +19,7 @@ func exportCommand() *cli.Command {
 		Name:      "export",
 		Usage:     "write an image as one tar file: flat, or as other programs load it",
 		ArgsUsage: "REF",
-		Flags: append(setup.LimitFlags(),
+		Flags: append(append(setup.LimitFlags(), setup.TrustFlags()...),
 			&cli.StringFlag{Name: "as", Value: "tar", Usage: "write a `tar|oci-archive|docker-archive`"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "-", DefaultText: "standard output, -", Usage: "write to `FILE`"},
 			&cli.StringFlag{Name: "name", DefaultText: "REF where it has a tag", Usage: "call the image `NAME:TAG` in the archive"},

@@ -10,6 +10,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/internal/trusted"
 )
 
 func imagesCommand() *cli.Command {
@@ -38,9 +39,13 @@ func runImages(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	trust, err := trusted.List(store.Dir())
+	if err != nil {
+		return err
+	}
 	list := []show.Listed{}
 	for _, i := range images {
-		list = append(list, show.NewListed(i, held[i.Manifest]))
+		list = append(list, show.NewListed(i, held[i.Manifest], trust))
 	}
 	for _, r := range engines.HandedOver(held, images) {
 		list = append(list, show.NewHandedOver(r))

@@ -21,7 +21,7 @@ func lsCommand() *cli.Command {
 		Usage:                  "list the files of an image without unpacking it",
 		ArgsUsage:              "REF[:PATH]",
 		UseShortOptionHandling: true,
-		Flags: append(setup.ReadFlags(),
+		Flags: append(append(setup.ReadFlags(), setup.TrustFlags()...),
 			&cli.BoolFlag{Name: "long", Aliases: []string{"l"}, Usage: "show mode, owner, size and time too"},
 			&cli.BoolFlag{Name: "recursive", Aliases: []string{"R"}, Usage: "list all that is below PATH"},
 			&cli.BoolFlag{Name: "directory", Aliases: []string{"d"}, Usage: "list PATH itself, not what is in it"},

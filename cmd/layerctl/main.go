@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/signatures"
 	"github.com/layerctl/layerctl/internal/userns"
 )
 
@@ -14,5 +15,5 @@ func main() {
 	if words, ok := args.MountHelperArgs(os.Args); ok {
 		os.Exit(runMountHelper(words, os.Stdin, os.Stdout, os.Stderr))
 	}
-	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(signatures.VerifierArgs(os.Args), os.Stdin, os.Stdout, os.Stderr))
 }

@@ -57,7 +57,8 @@ func full() bool { return os.Getenv("LAYERCTL_FULL") == "1" }
 // TestScripts runs the command as its users do. In a script HELLO is the
 // hello image's layout, STORE an empty place for a store, and REGISTRY the
 // address of a registry over plain HTTP that has the same image as hello:latest.
-// FOREIGN has an image without its layer, see serveForeign.
+// FOREIGN has an image without its layer, see serveForeign, and SIGNED images
+// that are signed by KEYS, see serveSigned.
 func TestScripts(t *testing.T) { runScripts(t, false) }
 
 // TestMountScripts runs those that want nobody else to have a copy of their
@@ -96,6 +97,7 @@ func runScripts(t *testing.T, mounts bool) {
 	served := serve(t, nil)
 	push(t, served, "hello", "latest", hello)
 	foreign, elsewhere := serveForeign(t)
+	signed, keys := serveSigned(t)
 	testscript.Run(t, testscript.Params{
 		Files: scripts,
 		Setup: func(env *testscript.Env) error {
@@ -103,6 +105,8 @@ func runScripts(t *testing.T, mounts bool) {
 			env.Setenv("REGISTRY", served.host)
 			env.Setenv("FOREIGN", foreign)
 			env.Setenv("ELSEWHERE", elsewhere)
+			env.Setenv("SIGNED", signed)
+			env.Setenv("KEYS", keys)
 			env.Setenv("STORE", filepath.Join(env.WorkDir, "store"))
 			env.Setenv("LAYERCTL_STORE", filepath.Join(env.WorkDir, "store"))
 			env.Setenv("DOCKER_CONFIG", env.WorkDir)

@@ -28,7 +28,7 @@ func pullCommand() *cli.Command {
 		Name:      "pull",
 		Usage:     "fetch, unpack and commit images, and print the mount line of one",
 		ArgsUsage: "REF…",
-		Flags: append(append(setup.LimitFlags(), engines.GiveFlags()...),
+		Flags: append(slices.Concat(setup.LimitFlags(), engines.GiveFlags(), setup.TrustFlags()),
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "pull what `LIST` names, - for standard input"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "fetch no layer, tell what would be fetched"},
 			&cli.BoolFlag{Name: "keep-blobs", Usage: "keep the compressed layers in the cache too, DIR/blobs of the store"},

@@ -26,6 +26,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/inspection"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/serving"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/signatures"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/syncing"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaymount"
@@ -183,6 +184,8 @@ func commands() []*cli.Command {
 		rmCommand(),
 		pruneCommand(),
 		verifyCommand(),
+		signatures.VerifyCommand(),
+		signatures.VerifierCommand(),
 		dfCommand(),
 		loginCommand(),
 		logoutCommand(),

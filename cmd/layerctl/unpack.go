@@ -24,7 +24,7 @@ func unpackCommand() *cli.Command {
 		Name:      "unpack",
 		Usage:     "make a directory the root filesystem of an image, without a mount or privilege",
 		ArgsUsage: "REF DIR",
-		Flags: append(setup.LimitFlags(),
+		Flags: append(append(setup.LimitFlags(), setup.TrustFlags()...),
 			&cli.StringSliceFlag{Name: "path", Usage: "take only what matches `PATH` (repeatable)"},
 			&cli.StringSliceFlag{Name: "exclude", Usage: "leave out what matches `PATH` (repeatable)"},
 			&cli.IntFlag{Name: "strip", DefaultText: "none", Usage: "take `N` leading components off each path"},

@@ -13,6 +13,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/signatures"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -24,6 +25,8 @@ func verifyCommand() *cli.Command {
 		ArgsUsage: "[REF…]",
 		Flags: append(setup.LimitFlags(),
 			&cli.BoolFlag{Name: "quick", Usage: "look at names, types, sizes, modes, owners and times only"},
+			&cli.StringFlag{Name: "policy", DefaultText: "asks none", Usage: "ask the policy.json `FILE` whether it would let the images in now"},
+			&cli.StringSliceFlag{Name: "verify-key", Usage: "ask whether a key of the PEM `FILE` has signed the images (repeatable: one of the keys)"},
 			&cli.BoolFlag{Name: "repair", Usage: "fetch what is damaged again"},
 			&cli.IntFlag{Name: "jobs", DefaultText: "one a processor", Usage: "read `N` files at a time"},
 		),
@@ -57,6 +60,11 @@ func runVerify(c *cli.Context) (err error) {
 			terminal.NewConsole(c.App.ErrWriter).Say("verifying %d/%d %s", number, of, terminal.Short(layer))
 		}
 	}
+	if c.IsSet("policy") || c.IsSet("verify-key") {
+		if err := judgeAll(c, store); err != nil {
+			return err
+		}
+	}
 	report, err := store.Verify(c.Context, options)
 	if err != nil && len(report.Differences) == 0 {
 		return err // it did not come to a verdict
@@ -74,6 +82,22 @@ func runVerify(c *cli.Context) (err error) {
 		return err
 	}
 	return repair(c, store, show, report, given, options)
+}
+
+// judgeAll asks the policy about the images that are named, or about all, by
+// each of their names.
+func judgeAll(c *cli.Context, store *overlaystore.Store) error {
+	refs := c.Args().Slice()
+	if len(refs) == 0 {
+		images, err := store.Images()
+		if err != nil {
+			return err
+		}
+		for _, i := range images {
+			refs = append(refs, i.Refs...)
+		}
+	}
+	return signatures.JudgeStored(c, store, refs)
 }
 
 // repair mends what the reports name, and looks again.

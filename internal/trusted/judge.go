@@ -16,11 +16,11 @@ import (
 	"github.com/layerctl/layerctl/trust"
 )
 
-// Judge asks a policy about the image that s opened. Where it wants a signature
+// judge asks a policy about the image that s opened. Where it wants a signature
 // that is one request for the list of what refers to the index or manifest, one
 // for a bundle's manifest and one for the bundle; or else one for cosign's tag,
 // and one for the payload. A registry without that list costs one more.
-func Judge(ctx context.Context, s *source.Source, r source.Resolution, policy *trust.Policy) (trust.Verdict, error) {
+func judge(ctx context.Context, s *source.Source, r source.Resolution, policy *trust.Policy) (trust.Verdict, error) {
 	i := trust.Image{Reference: r.Reference}
 	read := func(desc ocispec.Descriptor) func(context.Context) ([]byte, error) {
 		return func(ctx context.Context) ([]byte, error) { return s.Manifest(ctx, desc) }

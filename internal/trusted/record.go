@@ -37,8 +37,8 @@ type Record struct {
 	Time       time.Time        `json:"time"`
 }
 
-// NewRecord is what is kept of a verdict.
-func NewRecord(reference string, root, manifest digest.Digest, v trust.Verdict) Record {
+// newRecord is what is kept of a verdict.
+func newRecord(reference string, root, manifest digest.Digest, v trust.Verdict) Record {
 	return Record{
 		Reference: reference, Root: root, Manifest: manifest, Policy: v.Policy, Line: v.Line, Scope: v.Scope,
 		Asked: v.Digest, Signatures: v.Accepted, Time: time.Now().UTC().Truncate(time.Second),
@@ -67,9 +67,9 @@ func fileOf(reference string, manifest digest.Digest) string {
 	return hex.EncodeToString(sum[:]) + suffix
 }
 
-// Put writes a record into the store whose directory is root, durably, and
+// put writes a record into the store whose directory is root, durably, and
 // removes those of images that are long gone.
-func Put(ctx context.Context, root *os.File, rec Record, has func(manifest digest.Digest) bool) (err error) {
+func put(ctx context.Context, root *os.File, rec Record, has func(manifest digest.Digest) bool) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("record by what an image was let in: %w", err)
@@ -112,9 +112,9 @@ func sweep(ctx context.Context, dir *os.File, has func(manifest digest.Digest) b
 	return nil
 }
 
-// Find is the record of a reference and a manifest; found is false where there
+// find is the record of a reference and a manifest; found is false where there
 // is none, or none that can be read.
-func Find(root *os.File, reference string, manifest digest.Digest) (_ Record, found bool) {
+func find(root *os.File, reference string, manifest digest.Digest) (_ Record, found bool) {
 	dir, err := durable.OpenDirAt(root, folder)
 	if err != nil {
 		return Record{}, false

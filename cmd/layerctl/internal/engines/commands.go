@@ -12,6 +12,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/signatures"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/engine/containerd"
 	"github.com/layerctl/layerctl/errkind"
@@ -23,7 +24,7 @@ import (
 func GiveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "give", Usage: "give images of the store to an engine of this node", ArgsUsage: "REF…",
-		Flags: GiveFlags(), Action: runGive,
+		Flags: append(GiveFlags(), setup.TrustFlags()...), Action: runGive,
 	}
 }
 
@@ -56,6 +57,9 @@ func runGive(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, g) }()
+	if err := signatures.JudgeStored(c, store, refs); err != nil {
+		return err
+	}
 	// What was pulled is in the cache, as a rule, and no registry needs asking.
 	err = g.giveAll(refs, true)
 	if errors.Is(err, layerctl.ErrOffline) && !c.Bool("offline") {

@@ -21,6 +21,7 @@ import (
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/rootfs"
+	"github.com/layerctl/layerctl/trust"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -34,7 +35,7 @@ func Hint(err error) string {
 	if errors.As(err, &h) {
 		return h.Hint()
 	}
-	for _, hint := range []func(error) string{limitHint, imageHint, mountHint, damageHint} {
+	for _, hint := range []func(error) string{policyHint, limitHint, imageHint, mountHint, damageHint} {
 		if text := hint(err); text != "" {
 			return text
 		}
@@ -51,6 +52,23 @@ func Hint(err error) string {
 	default:
 		return ""
 	}
+}
+
+// policyHint is for what a policy does not let in.
+func policyHint(err error) string {
+	var refused *trust.RefusedError
+	var broken *trust.PolicyError
+	switch {
+	case errors.As(err, &broken):
+		return "nothing is let in by a policy that cannot be read; --policy FILE names another, and none is none"
+	case !errors.As(err, &refused):
+		return ""
+	case refused.Unsigned:
+		return "'layerctl inspect --referrers' lists what belongs to the image"
+	case errors.Is(err, errkind.Mismatch):
+		return "nothing of it was kept; somebody else has signed it, or it is not what was signed"
+	}
+	return "--policy FILE names another policy, and none is none"
 }
 
 // limitHint is for images that are bigger than what was allowed them.

@@ -10,6 +10,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
+	"github.com/layerctl/layerctl/internal/trusted"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -31,7 +32,11 @@ func printStored(c *cli.Context, ref, form string) (err error) {
 	if err != nil {
 		return err
 	}
-	details := show.Stored{Reference: name, Image: image, Layers: []overlaystore.LayerRecord{}}
+	trust, err := trusted.Of(store.Dir(), image.Manifest)
+	if err != nil {
+		return err
+	}
+	details := show.Stored{Reference: name, Image: image, Layers: []overlaystore.LayerRecord{}, Trust: trust}
 	for _, diffID := range image.Layers {
 		record, err := store.Layer(diffID)
 		if err != nil {

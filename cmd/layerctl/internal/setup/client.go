@@ -57,7 +57,12 @@ func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layer
 	if err != nil {
 		return err
 	}
+	policy, err := policyOf(c)
+	if err != nil {
+		return err
+	}
 	o := layerctl.Options{
+		Trust:       policy,
 		Registry:    RegistryOptions(c, logins),
 		Platform:    c.String("platform"),
 		AnyPlatform: c.Bool("any-platform"),

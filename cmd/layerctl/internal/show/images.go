@@ -14,6 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/internal/trusted"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 )
@@ -39,11 +40,14 @@ type Listed struct {
 	// Stored is false where only an engine has it, which it was handed over to.
 	Stored  bool           `json:"stored"`
 	Engines []given.Record `json:"engines"`
+	// Trust says by what each reference was let in, where a policy was asked.
+	Trust []trusted.Record `json:"trust"`
 }
 
-// NewListed is an image of the store that was given to engines.
-func NewListed(i overlaystore.Image, engines []given.Record) Listed {
-	return Listed{newImage(i), true, append([]given.Record{}, engines...)}
+// NewListed is an image of the store that was given to engines, with the records
+// of what let images in.
+func NewListed(i overlaystore.Image, engines []given.Record, trust []trusted.Record) Listed {
+	return Listed{newImage(i), true, append([]given.Record{}, engines...), trusted.For(trust, i.Manifest)}
 }
 
 // NewHandedOver is an image that the store has forgotten, for an engine owns it.
@@ -54,7 +58,7 @@ func NewHandedOver(r given.Record) Listed {
 		i.Platform, name.Platform = p, p
 	}
 	i.Names = []overlaystore.Name{name}
-	return Listed{newImage(i), false, []given.Record{r}}
+	return Listed{newImage(i), false, []given.Record{r}, []trusted.Record{}}
 }
 
 // enginesOf are the engines that have an image, for a table.

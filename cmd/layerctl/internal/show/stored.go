@@ -9,7 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/internal/trusted"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 )
@@ -20,6 +23,8 @@ type Stored struct {
 	Image     overlaystore.Image `json:"image"`
 	// Layers are the records of the image's layers, the lowest first.
 	Layers []overlaystore.LayerRecord `json:"layers"`
+	// Trust says by what each reference was let in, where a policy was asked.
+	Trust []trusted.Record `json:"trust"`
 }
 
 // JSON prints one object.
@@ -34,6 +39,11 @@ func (d Stored) Text(w io.Writer) error {
 	table.Row("config", d.Image.Config)
 	if d.Image.Fix != "" {
 		table.Row("fix layer", d.Image.Fix)
+	}
+	for _, r := range d.Trust {
+		for _, s := range r.Signatures {
+			table.Row("trust", fmt.Sprintf("signed by key %s (%s), asked for by %s as %s", terminal.Short(digest.Digest(s.Key)), s.Form, r.Where(), r.Reference))
+		}
 	}
 	for i, l := range d.Layers {
 		table.Row(fmt.Sprintf("layer %d/%d", i+1, len(d.Layers)), fmt.Sprintf("%s  %s", l.DiffID, terminal.Bytes(l.DiskSize)))

@@ -29,7 +29,7 @@ func Command() *cli.Command {
 	return &cli.Command{
 		Name:  "sync",
 		Usage: "make the store, and engines, equal to a list of images",
-		Flags: append(setup.LimitFlags(),
+		Flags: append(append(setup.LimitFlags(), setup.TrustFlags()...),
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "bring what `LIST` names: a file, - for standard input, or docker://REF and oci:DIR for a list in a registry or layout"},
 			&cli.StringSliceFlag{Name: "into", Usage: "give all images to `ENGINE`, save those whose line names others: containerd[=SOCKET], k3s, rke2, docker, containers-storage[=DIR] (repeatable)"},
 			&cli.StringFlag{Name: "namespace", EnvVars: []string{"CONTAINERD_NAMESPACE"}, DefaultText: "k8s.io where the engine serves Kubernetes, else default", Usage: "use `NAMESPACE` of containerd"},

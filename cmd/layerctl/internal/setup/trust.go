@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package setup
+
+import (
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl/trust"
+)
+
+const (
+	policyFlag = "policy"
+	keyFlag    = "verify-key"
+)
+
+// TrustFlags are those of a command that lets images in.
+func TrustFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: keyFlag, Usage: "let in only what a key of the PEM `FILE` has signed, beside what the policy asks (repeatable: one of the keys)"},
+		&cli.StringFlag{Name: policyFlag, DefaultText: "~/.config/containers/policy.json, or else /etc/containers/policy.json", Usage: "let in what the policy.json `FILE` does, none for no policy"},
+	}
+}
+
+// policyOf is what the command lets in: by the policy that is named, or else by
+// that of the user or the machine, and by the keys that are named. It is nil for
+// a command without these flags: that brings nothing in.
+func policyOf(c *cli.Context) (policy *trust.Policy, err error) {
+	if c.Command == nil || !slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), policyFlag) }) {
+		return nil, nil
+	}
+	switch file := c.String(policyFlag); file {
+	case "none":
+	case "":
+		policy, err = trust.Usual()
+	default:
+		policy, err = trust.ReadFile(file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	files := c.StringSlice(keyFlag)
+	if len(files) == 0 {
+		return policy, nil
+	}
+	keys, err := trust.ByKeys(files...)
+	if err != nil {
+		return nil, err
+	}
+	return policy.And(keys), nil
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signatures
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/urfave/cli/v2"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/trust"
+)
+
+// VerifyCommand asks about an image, and fetches no layer.
+func VerifyCommand() *cli.Command {
+	return &cli.Command{
+		Name: "verify-signature", Usage: "say whether a policy or keys let an image in, and by whose signature", ArgsUsage: "REF",
+		Flags: setup.TrustFlags(), Action: runVerify,
+	}
+}
+
+func runVerify(c *cli.Context) error {
+	refs, err := setup.Arguments(c, 1, 1, "one REF")
+	if err != nil {
+		return err
+	}
+	return setup.WithClient(c, refs, func(client *layerctl.Client) error {
+		if !client.HasPolicy() {
+			return &args.UsageError{Problem: "there is nothing to go by", Advice: "--verify-key FILE names a key, --policy FILE a policy.json"}
+		}
+		j, err := client.Judge(c.Context, refs[0], "")
+		if err != nil {
+			return err
+		}
+		if c.Bool("json") {
+			return terminal.WriteJSON(c.App.Writer, newVerdict(j))
+		}
+		return print(c.App.Writer, j)
+	})
+}
+
+// verdict is a Judged as JSON, which docs/verify-signature.schema.json
+// describes.
+type verdict struct {
+	Reference  string           `json:"reference"`
+	Root       digest.Digest    `json:"root"`
+	Manifest   digest.Digest    `json:"manifest"`
+	Policy     string           `json:"policy"`
+	Line       int              `json:"line,omitempty"`
+	Scope      string           `json:"scope,omitempty"`
+	Signatures []trust.Accepted `json:"signatures"`
+}
+
+func newVerdict(j layerctl.Judged) verdict {
+	return verdict{
+		Reference: j.Reference.String(), Root: j.Root.Digest, Manifest: j.Resolution.Manifest.Digest,
+		Policy: j.Policy, Line: j.Line, Scope: j.Scope, Signatures: append([]trust.Accepted{}, j.Accepted...),
+	}
+}
+
+func print(w io.Writer, j layerctl.Judged) error {
+	err := terminal.Printf(w, "%s  %s\n", j.Reference, j.Resolution.Manifest.Digest)
+	if len(j.Accepted) == 0 {
+		err = errors.Join(err, terminal.Printf(w, "  no signature is asked for\n"))
+	}
+	for _, a := range j.Accepted {
+		what := "index"
+		if a.Subject == j.Resolution.Manifest.Digest {
+			what = "image"
+		}
+		called := "without a name for it"
+		if a.Reference != "" {
+			called = fmt.Sprintf("which it calls %q", a.Reference)
+		}
+		err = errors.Join(err, terminal.Printf(w, "  signed by %s\n  %s of the %s %s, %s\n", a.Key, a.Form, what, a.Subject, called))
+	}
+	if j.Line > 0 {
+		return errors.Join(err, terminal.Printf(w, "  policy %s, line %d (%s)\n", j.Policy, j.Line, j.Scope))
+	}
+	return err
+}
+
+// JudgeStored asks the policy that the command goes by about images of the
+// store, by names that it knows.
+func JudgeStored(c *cli.Context, store *overlaystore.Store, refs []string) error {
+	return setup.WithClient(c, refs, func(client *layerctl.Client) error {
+		var errs []error
+		for _, ref := range refs {
+			img, name, err := setup.LookupToRead(c, store, ref)
+			if err == nil {
+				err = client.JudgeStored(c.Context, store, name, img)
+			}
+			errs = append(errs, failure.Concerns(ref, err))
+		}
+		return errors.Join(errs...)
+	})
+}

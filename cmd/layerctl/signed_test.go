@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/internal/imagetest"
+)
+
+// serveSigned starts a registry whose tags are images: "simple" and "bundle" are
+// signed by the key good.pub, in the two forms, "stranger" by another, other.pub,
+// and "unsigned" by none. keys is the directory of the keys.
+func serveSigned(t *testing.T) (host, keys string) {
+	t.Helper()
+	r := imagetest.NewRegistry()
+	t.Cleanup(r.Close)
+	r.ListReferrers()
+	keys = t.TempDir()
+	good, other := imagetest.NewSigner(), imagetest.NewSigner()
+	for name, s := range map[string]imagetest.Signer{"good.pub": good, "other.pub": other} {
+		if err := os.WriteFile(filepath.Join(keys, name), s.PEM(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	simple := func(s imagetest.Signer, image ocispec.Descriptor, raw []byte) {
+		payload := imagetest.SimplePayload(raw, r.Host+"/app:simple")
+		blob := r.Add("application/vnd.dev.cosign.simplesigning.v1+json", []byte(payload))
+		blob.Annotations = map[string]string{"dev.cosignproject.cosign/signature": s.Sign([]byte(payload))}
+		r.Attachment(nil, "", []string{imagetest.CosignTag(image, ".sig")}, nil, blob)
+	}
+	image, raw := addImage(r, "simple")
+	simple(good, image, raw)
+	image, raw = addImage(r, "stranger")
+	simple(other, image, raw)
+	const bundle = "application/vnd.dev.sigstore.bundle.v0.3+json"
+	image, raw = addImage(r, "bundle")
+	blob := r.Add(bundle, []byte(good.EnvelopeBundle(imagetest.Statement(raw, imagetest.SignPredicate))))
+	r.Attachment(&image, bundle, nil, nil, blob)
+	addImage(r, "unsigned")
+	return r.Host, keys
+}
+
+// addImage adds an image of one file, which says its tag.
+func addImage(r *imagetest.Registry, tag string) (ocispec.Descriptor, []byte) {
+	tarball := imagetest.Tar(imagetest.File("etc/motd", tag+"\n"))
+	image := ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}}
+	image.RootFS = ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromBytes(tarball)}}
+	m := ocispec.Manifest{
+		MediaType: ocispec.MediaTypeImageManifest, Config: r.Add(ocispec.MediaTypeImageConfig, imagetest.JSON(image)),
+		Layers: []ocispec.Descriptor{r.Add(ocispec.MediaTypeImageLayer, tarball)},
+	}
+	m.SchemaVersion = 2
+	raw := imagetest.JSON(m)
+	return r.Add(ocispec.MediaTypeImageManifest, raw, tag), raw
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trusted
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/trust"
+)
+
+// Judge lets images in by a policy; without one all.
+type Judge struct {
+	Policy *trust.Policy
+	// With opens a reference for one use.
+	With func(ctx context.Context, ref string, use func(*source.Source) error) error
+}
+
+// Stored asks the policy about an image that the store has by the name ref. What
+// met all that the policy asks when the image came meets it now: then nobody is
+// asked.
+func (j Judge) Stored(ctx context.Context, store *overlaystore.Store, ref string, img overlaystore.Image) error {
+	if j.Policy == nil {
+		return nil
+	}
+	name, err := registry.Parse(ref)
+	if err != nil {
+		return err
+	}
+	asked, err := j.Policy.Asks(name)
+	if err != nil {
+		return err
+	}
+	rec, found := find(store.Dir(), name.String(), img.Manifest)
+	if asked.Nothing || found && rec.Asked == asked.Digest {
+		return nil
+	}
+	var at []digest.Digest
+	if found && rec.Root != img.Manifest {
+		at = append(at, rec.Root)
+	}
+	if err = j.named(ctx, store, ref, img.Manifest); !errors.Is(err, errMoved) && errkind.Of(err) != errkind.NotFound {
+		return err
+	}
+	return j.pinned(ctx, name, append(at, img.Manifest))
+}
+
+// errMoved says that a name means another image by now.
+var errMoved = errors.New("the name means another image now")
+
+// named judges what ref means, if that is still the image.
+func (j Judge) named(ctx context.Context, store *overlaystore.Store, ref string, manifest digest.Digest) error {
+	return j.With(ctx, ref, func(s *source.Source) error {
+		r, err := s.Resolve(ctx)
+		if err == nil && r.Manifest.Digest != manifest {
+			err = errMoved
+		}
+		if err != nil {
+			return err
+		}
+		return j.AdmitInto(ctx, s, r, store)
+	})
+}
+
+// pinned judges an index and a manifest by their digests, or a manifest
+// alone, under the name that the image has.
+func (j Judge) pinned(ctx context.Context, name registry.Reference, at []digest.Digest) error {
+	r := source.Resolution{Reference: name}
+	for _, d := range at[:len(at)-1] {
+		err := j.With(ctx, name.WithDigest(d).String(), func(s *source.Source) (err error) {
+			r.Root, _, err = s.Root(ctx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return j.With(ctx, name.WithDigest(at[len(at)-1]).String(), func(s *source.Source) (err error) {
+		r.Manifest, _, err = s.Root(ctx)
+		if err == nil && r.Root.Digest == "" {
+			r.Root = r.Manifest
+		}
+		if err == nil {
+			_, err = j.Ask(ctx, s, r)
+		}
+		return err
+	})
+}
+
+// Ask asks the policy; the error names the reference.
+func (j Judge) Ask(ctx context.Context, s *source.Source, r source.Resolution) (trust.Verdict, error) {
+	v, err := judge(ctx, s, r, j.Policy)
+	if err != nil {
+		err = fmt.Errorf("judge %s: %w", r.Reference, err)
+	}
+	return v, err
+}
+
+// Admit lets what s opened and resolved in, or not. What a store, nil for none,
+// has a record of need not be judged again.
+func (j Judge) Admit(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) error {
+	_, err := j.admitted(ctx, s, r, store)
+	return err
+}
+
+// AdmitInto is Admit for what is put into the store, which is told.
+func (j Judge) AdmitInto(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) error {
+	v, err := j.admitted(ctx, s, r, store)
+	if err != nil || len(v.Accepted) == 0 {
+		return err
+	}
+	rec := newRecord(r.Reference.String(), r.Root.Digest, r.Manifest.Digest, v)
+	return put(ctx, store.Dir(), rec, func(d digest.Digest) bool { _, err := store.Image(d); return err == nil })
+}
+
+// admitted is the verdict, the zero one where nobody had to judge.
+func (j Judge) admitted(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) (v trust.Verdict, err error) {
+	if j.Policy == nil {
+		return v, nil
+	}
+	known := false
+	if store != nil {
+		asked, err := j.Policy.Asks(r.Reference)
+		if err != nil {
+			return v, err
+		}
+		rec, found := find(store.Dir(), r.Reference.String(), r.Manifest.Digest)
+		known = found && rec.Asked == asked.Digest
+	}
+	if !known {
+		v, err = j.Ask(ctx, s, r)
+	}
+	if err == nil {
+		s.Admit()
+	}
+	return v, err
+}
