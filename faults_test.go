@@ -327,6 +327,9 @@ func child(spec []string) error {
 		kill := func() error { return unix.Kill(os.Getpid(), unix.SIGKILL) }
 		return pullSix(afterFour(context.Background(), kill), spec[2], spec[3])
 	}
+	if spec[0] == "blobs" {
+		return pullBlobs(context.Background(), spec[2], spec[3])
+	}
 	f := &field{images: spec[3]}
 	if f.store, err = overlaystore.Open(context.Background(), spec[2], overlaystore.Options{}); err != nil {
 		return err

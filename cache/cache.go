@@ -3,6 +3,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	_ "crypto/sha256" // go-digest finds its algorithms by these imports
 	_ "crypto/sha512"
@@ -11,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/durable"
@@ -29,7 +31,10 @@ var algorithms = []digest.Algorithm{digest.SHA256, digest.SHA512}
 type Cache struct {
 	dir   *os.File
 	blobs map[digest.Algorithm]*os.File
+	every time.Duration // between checkpoints, for tests
 }
+
+func (c *Cache) checkpointEvery() time.Duration { return cmp.Or(c.every, checkpointEvery) }
 
 // Open opens the cache in dir, which is made with mode 0700 if it is missing,
 // and removes what processes that died have left behind. A directory that

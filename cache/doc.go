@@ -9,7 +9,7 @@
 //	c, err := cache.Open(ctx, dir)
 //	…
 //	defer c.Close()
-//	blob = c.Keep(ctx, desc, blob)       // in the cache once it was read to io.EOF
+//	blob = c.Keep(ctx, desc, blob)       // or Resume; in the cache once it was read to io.EOF
 //	…
 //	blob, err := c.Blob(desc)            // cache.ErrMiss: fetch it
 //	err = c.Tag(ctx, "docker.io/library/alpine:3.20", root)
@@ -25,6 +25,11 @@
 //	blobs/<algorithm>/<hex>   verified blobs
 //	lock                      held while index.json is changed
 //	.tmp-*                    in progress while a flock(2) is held on it, else rubbish
+//	.partial-<algorithm>-<hex>
+//	                          the beginning of a blob of 1 MiB or more, see [Cache.Resume]; flocked
+//	                          by who goes on with it
+//	.partial-….json           {"boot":…,"size":…,"digest":…}: its first bytes, which were on the
+//	                          disk by then, and their digest; in the same boot all of it counts
 //
 // # Not promised
 //

@@ -12,7 +12,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -35,7 +39,7 @@ func (c *Cache) Keep(ctx context.Context, desc ocispec.Descriptor, r io.ReadClos
 		k.kept = true
 		return k
 	}
-	k.failed = k.begin()
+	k.failed = k.begin(false)
 	return k
 }
 
@@ -66,9 +70,20 @@ type keeper struct {
 	n      int64
 	kept   bool
 	failed error
+
+	// Of a blob that may outlive its stream: begun is how much of it was there.
+	partial bool
+	begun   int64
+	last    time.Time // of a checkpoint's beginning
+	work    sync.WaitGroup
+	saving  sync.Mutex
+	saved   atomic.Int64
+	unsaved atomic.Bool // a sync has failed
 }
 
-func (k *keeper) begin() (err error) {
+// begin opens the file that the blob is written to; with resume one that another
+// stream has begun, or that the next may go on with.
+func (k *keeper) begin(resume bool) (err error) {
 	if _, _, err := k.c.place(k.want); err != nil {
 		return err
 	}
@@ -80,12 +95,18 @@ func (k *keeper) begin() (err error) {
 	if err := durable.Fault(k.ctx, "create temporary blob"); err != nil {
 		return err
 	}
+	k.hash, k.last = k.want.Digest.Algorithm().Hash(), time.Now()
+	if resume && k.want.Size >= smallestPartial {
+		if k.partial, err = k.continues(); err != nil || k.partial {
+			return err
+		}
+	}
 	k.name = durable.TempPrefix + rand.Text()
 	f, err := os.OpenFile(filepath.Join(k.c.dir.Name(), k.name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
-	k.temp, k.hash = f, k.want.Digest.Algorithm().Hash()
+	k.temp = f
 	if _, err := durable.TryFlock(f, durable.Exclusive); err != nil {
 		return errors.Join(err, k.drop())
 	}
@@ -96,7 +117,11 @@ func (k *keeper) begin() (err error) {
 func (k *keeper) Read(p []byte) (int, error) {
 	n, err := k.ReadCloser.Read(p)
 	if k.temp != nil {
-		if werr := k.take(p[:n], err == io.EOF); werr != nil {
+		werr := k.take(p[:n], err == io.EOF)
+		if errors.Is(err, errkind.Mismatch) {
+			werr = errors.Join(err, werr) // nobody shall go on with these bytes
+		}
+		if werr != nil {
 			k.failed = werr
 			if k.temp != nil {
 				k.failed = errors.Join(werr, k.drop())
@@ -112,13 +137,17 @@ func (k *keeper) take(p []byte, end bool) error {
 	if k.n > k.want.Size {
 		return fmt.Errorf("keep %s: more than its %d bytes", k.want.Digest, k.want.Size)
 	}
-	if err := durable.Fault(k.ctx, "write temporary blob"); err != nil {
-		return err
-	}
-	if _, err := k.temp.Write(p); err != nil {
-		return err
+	// What was begun is in the file.
+	if p = p[min(max(k.begun-(k.n-int64(len(p))), 0), int64(len(p))):]; len(p) > 0 {
+		if err := durable.Fault(k.ctx, "write temporary blob"); err != nil {
+			return err
+		}
+		if _, err := k.temp.Write(p); err != nil {
+			return err
+		}
 	}
 	if !end {
+		k.progress()
 		return nil
 	}
 	return k.commit()
@@ -126,6 +155,7 @@ func (k *keeper) take(p []byte, end bool) error {
 
 // commit makes the blob visible: verified, then durable, then named.
 func (k *keeper) commit() error {
+	k.work.Wait()
 	if got := digest.NewDigest(k.want.Digest.Algorithm(), k.hash); got != k.want.Digest || k.n != k.want.Size {
 		return fmt.Errorf("keep %s: came %s of %d bytes", k.want.Digest, got, k.n)
 	}
@@ -154,21 +184,26 @@ func (k *keeper) commit() error {
 	}
 	err = errors.Join(durable.SyncDir(k.ctx, dir), k.temp.Close())
 	k.temp, k.kept = nil, err == nil
+	if k.partial {
+		err = errors.Join(err, removeExisting(k.ctx, k.c.dir, k.name+checkpointSuffix))
+	}
 	return err
 }
 
 // drop gives the temporary file up.
 func (k *keeper) drop() error {
-	err := errors.Join(k.temp.Close(), os.Remove(filepath.Join(k.c.dir.Name(), k.name)))
+	k.work.Wait()
+	path := filepath.Join(k.c.dir.Name(), k.name)
+	err := errors.Join(k.temp.Close(), os.Remove(path))
 	k.temp = nil
-	return err
-}
-
-// Close closes the stream. What was not read to its end is not kept.
-func (k *keeper) Close() error {
-	err := k.ReadCloser.Close()
-	if k.temp != nil {
-		err = errors.Join(err, k.drop())
+	if k.partial {
+		if err2 := os.Remove(path + checkpointSuffix); !errors.Is(err2, fs.ErrNotExist) {
+			err = errors.Join(err, err2)
+		}
 	}
 	return err
 }
+
+// Close closes the stream. What was not read to its end is not kept, but for the
+// next [Cache.Resume].
+func (k *keeper) Close() error { return errors.Join(k.ReadCloser.Close(), k.leave()) }

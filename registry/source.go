@@ -190,6 +190,23 @@ func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadClos
 	return b, nil
 }
 
+// BlobAfter is [Source.Blob] for a blob of which the first n bytes, as far as
+// anybody knows, come from begun: the rest is asked for. Where the whole is not
+// what desc says the error tells, as for one that came in several responses, that
+// a new try may succeed. The error matches errors.ErrUnsupported for layouts and
+// archives.
+func (s *Source) BlobAfter(ctx context.Context, desc ocispec.Descriptor, begun io.Reader, n int64) (io.ReadCloser, error) {
+	r, ok := s.origin.(*remote.Repository)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	b, err := r.BlobAfter(ctx, desc, begun, n)
+	if err != nil {
+		return nil, about("open blob", desc, err)
+	}
+	return b, nil
+}
+
 // Requests is how many requests [Source.Blob] takes for a blob, if all of them
 // are answered with what was asked for and none by a redirect; 0 for layouts
 // and archives.

@@ -73,6 +73,6 @@ func runPrune(c *cli.Context) (err error) {
 	if c.Bool("dry-run") {
 		verb = "would free"
 	}
-	terminal.NewConsole(c.App.ErrWriter).Say("%s %s", verb, terminal.Bytes(pruned.Bytes+pruned.Left+pruned.Partial+blobs.Bytes))
+	terminal.NewConsole(c.App.ErrWriter).Say("%s %s", verb, terminal.Bytes(pruned.Bytes+pruned.Left+pruned.Partial+blobs.Bytes+blobs.Partial))
 	return nil
 }

@@ -25,6 +25,8 @@ type Gone struct {
 	Names []string // references that the cache no longer answers
 	Blobs []ocispec.Descriptor
 	Bytes int64
+	// Partial is the same of blobs that interrupted pulls have begun.
+	Partial int64
 }
 
 // Prune removes the names that are no reference in the store, and all blobs that
@@ -54,8 +56,8 @@ func Prune(ctx context.Context, store *overlaystore.Store, c *cache.Cache, o ove
 			p.gone.Bytes += b.Size
 		}
 	}
-	if o.DryRun {
-		return p.gone, nil
+	if err := p.partials(ctx, o); err != nil || o.DryRun {
+		return p.gone, err
 	}
 	// The names first: what has one should be there.
 	for _, name := range p.gone.Names {
@@ -76,6 +78,23 @@ type pruner struct {
 	fresh map[digest.Digest]bool // too young to go
 	kept  map[digest.Digest]bool // something leads to it
 	gone  Gone
+}
+
+// partialAge is how long the beginning of a blob waits for the next pull.
+const partialAge = 24 * time.Hour
+
+func (p *pruner) partials(ctx context.Context, o overlaystore.PruneOptions) error {
+	begun, err := p.cache.Partials()
+	for _, b := range begun {
+		if !o.Partial && time.Since(b.Grown) < max(partialAge, o.OlderThan) {
+			continue
+		}
+		p.gone.Partial += b.Size
+		if !o.DryRun {
+			err = errors.Join(err, p.cache.Forget(ctx, b))
+		}
+	}
+	return err
 }
 
 // names tells the names that stay, and follows them, from those that go.

@@ -180,7 +180,7 @@ func (p *Pull) count(plan *Plan, layers []manifest.Layer, missing []fetch.Layer,
 		}
 		plan.Layers = append(plan.Layers, planned)
 		if remote := p.source.Reference().Transport() == registry.Docker; remote && !planned.Cached && !planned.Earlier && (!planned.Present && !planned.Partial || p.source.KeepsBlobs()) {
-			plan.Fetch += l.Descriptor.Size
+			plan.Fetch += l.Descriptor.Size - p.source.Begun(l.Descriptor)
 			plan.Requests += p.source.Requests(l.Descriptor)
 		}
 	}

@@ -351,11 +351,37 @@ func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadClos
 	if s.options.Offline {
 		return nil, fmt.Errorf("%s: %w", desc.Digest, ErrOffline)
 	}
-	blob, err := s.remote.Blob(ctx, desc)
-	if err != nil || !s.options.KeepBlobs {
-		return blob, err
+	if !s.options.KeepBlobs {
+		return s.remote.Blob(ctx, desc)
 	}
-	return s.options.Cache.Keep(ctx, desc, blob), nil
+	if !s.resumes(desc) {
+		blob, err := s.remote.Blob(ctx, desc)
+		if err != nil {
+			return nil, err
+		}
+		return s.options.Cache.Keep(ctx, desc, blob), nil
+	}
+	return s.options.Cache.Resume(ctx, desc, func(begun io.Reader, n int64) (io.ReadCloser, error) {
+		if n == 0 {
+			return s.remote.Blob(ctx, desc)
+		}
+		s.options.Logger.Info("go on with a blob of an interrupted pull", "digest", desc.Digest, "bytes", n)
+		return s.remote.BlobAfter(ctx, desc, begun, n)
+	})
+}
+
+// resumes reports whether a blob that has not come whole can be gone on with: the
+// rest can be asked for, and of one place.
+func (s *Source) resumes(desc ocispec.Descriptor) bool {
+	return s.options.KeepBlobs && s.Reference().Transport() == registry.Docker && len(desc.URLs) == 0
+}
+
+// Begun is how many bytes of a blob an interrupted pull has kept.
+func (s *Source) Begun(desc ocispec.Descriptor) int64 {
+	if !s.resumes(desc) {
+		return 0
+	}
+	return s.options.Cache.Begun(desc)
 }
 
 // Damaged says that bytes of several responses do not make the blob, or that

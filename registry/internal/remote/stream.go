@@ -70,12 +70,37 @@ func (r *Repository) Blob(ctx context.Context, desc ocispec.Descriptor) (*conten
 	return v, nil
 }
 
+// BlobAfter is [Repository.Blob] for a blob of which the first n bytes are known,
+// or not yet known to be wrong: they come from begun. The rest is asked for only
+// then, by one stream; a host that sends no parts has the known bytes compared.
+func (r *Repository) BlobAfter(ctx context.Context, desc ocispec.Descriptor, begun io.Reader, n int64) (*content.Reader, error) {
+	if err := content.Check(desc, 0); err != nil {
+		return nil, err
+	}
+	v := content.VerifyLater(desc)
+	s := r.stream(ctx, desc, newRangings())
+	s.sum, s.off = v.Sum, n
+	body := struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(io.LimitReader(begun, n), s), s}
+	v.Attach(body, r.noted(func() (host string, resumed bool) {
+		if s.from != nil {
+			host = s.from.peer.host
+		}
+		return host, true
+	}))
+	return v, nil
+}
+
 // noted remembers who sent bytes that are not a digest's, when a reader asks from
 // for it.
 func (r *Repository) noted(from func() (host string, resumed bool)) func() (string, bool) {
 	return func() (string, bool) {
 		host, resumed := from()
-		r.lied.Store(host, true)
+		if host != "" {
+			r.lied.Store(host, true)
+		}
 		return host, resumed
 	}
 }
@@ -92,6 +117,9 @@ func (r *Repository) stream(ctx context.Context, desc ocispec.Descriptor, known 
 // Read implements io.Reader.
 func (s *stream) Read(p []byte) (int, error) {
 	for {
+		if s.body == nil && s.off >= s.end && s.responses == 0 {
+			return 0, io.EOF // all of it is known
+		}
 		if s.body == nil {
 			if err := s.connect(); err != nil {
 				return 0, err

@@ -16,7 +16,7 @@ import (
 
 // PrunedJSON prints what a prune removed as one object.
 func PrunedJSON(w io.Writer, p overlaystore.Pruned, blobs layerctl.PrunedBlobs) error {
-	out := prunedJSON{Images: []Image{}, Layers: append([]digest.Digest{}, p.Layers...), Fixes: append([]digest.Digest{}, p.Fixes...), Blobs: []digest.Digest{}, Left: p.Left, Partial: p.Partial, Bytes: p.Bytes + p.Left + p.Partial + blobs.Bytes}
+	out := prunedJSON{Images: []Image{}, Layers: append([]digest.Digest{}, p.Layers...), Fixes: append([]digest.Digest{}, p.Fixes...), Blobs: []digest.Digest{}, Left: p.Left, Partial: p.Partial + blobs.Partial, Bytes: p.Bytes + p.Left + p.Partial + blobs.Bytes + blobs.Partial}
 	for _, b := range blobs.Blobs {
 		out.Blobs = append(out.Blobs, b.Digest)
 	}
@@ -44,8 +44,8 @@ func Pruned(w io.Writer, p overlaystore.Pruned, blobs layerctl.PrunedBlobs) erro
 	if p.Left > 0 {
 		fmt.Fprintf(&b, "left by processes that died %s\n", terminal.Bytes(p.Left))
 	}
-	if p.Partial > 0 {
-		fmt.Fprintf(&b, "layers of interrupted pulls %s\n", terminal.Bytes(p.Partial))
+	if partial := p.Partial + blobs.Partial; partial > 0 {
+		fmt.Fprintf(&b, "layers of interrupted pulls %s\n", terminal.Bytes(partial))
 	}
 	return terminal.Printf(w, "%s", b.String())
 }
