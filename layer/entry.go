@@ -64,4 +64,15 @@ type Entry struct {
 	// no entry for: its attributes are not this layer's to say.
 	Implied bool
 	Opaque  Opaque
+	// At is where a regular file's content begins in the layer's tar, in bytes,
+	// where the store keeps that; 0 elsewhere, and where it is all zeros that do
+	// not stand there.
+	At int64
+	// Fragments are the parts of a sparse file whose data stands at At, one
+	// behind the other, in their order; what lies between them are zeros. nil
+	// means that all of the content stands there.
+	Fragments []Fragment
 }
+
+// Fragment is a part of a file's content.
+type Fragment struct{ Offset, Size int64 }

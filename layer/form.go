@@ -48,12 +48,25 @@ const (
 // Squashed reports whether everything belongs to the caller.
 func (i IDs) Squashed() bool { return i == SquashedIDs || i == RecordedIDs }
 
+// Lower says what a layer becomes on disk. The values stand in store.json
+// (format 2) and never change; "" means [Directories].
+type Lower string
+
+// What a layer becomes.
+const (
+	Directories Lower = "dir" // a directory with its files, a lower directory of overlayfs
+	Tars        Lower = "tar" // one file with its uncompressed tar, which an EROFS index of the image points into
+)
+
 // Form is how layers lie on a disk: what was probed when a store was made. The
 // zero value is the form that suits a store of root.
 type Form struct {
 	Whiteouts Whiteouts `json:"whiteouts"`
 	Xattrs    Xattrs    `json:"xattrs"`
 	IDs       IDs       `json:"ids"`
+	// Lower is not in the store.json of a store of directories, which is of
+	// format 1.
+	Lower Lower `json:"lower,omitempty"`
 }
 
 // OrDefaults is the form with each field that is "" said in full.

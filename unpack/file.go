@@ -31,6 +31,12 @@ func (u *unpacker) file(path string, e layer.Entry) error {
 	if err := u.meter.fits(u.h.Name, u.h.Size, u.h.Data, u.stream.Size()); err != nil {
 		return err
 	}
+	if u.copy != nil && u.h.Data > 0 {
+		e.At = u.tar.Offset()
+		for _, f := range u.tar.Fragments() {
+			e.Fragments = append(e.Fragments, layer.Fragment(f))
+		}
+	}
 	fd, err := u.create(parent, base, e.Path)
 	if err != nil {
 		return err

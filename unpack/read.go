@@ -37,6 +37,8 @@ type ReadOptions struct {
 	// file that nobody wants. Later entries may replace the file. A nil Content
 	// wants none. Until Read returns without an error nothing is verified.
 	Content func(layer.Entry) (io.Writer, error)
+	// Tar receives the uncompressed tar, and entries say where their content is.
+	Tar io.Writer
 	// Keep is asked before so many more bytes are kept in memory until Read
 	// returns, in its goroutine; an error ends it. nil is not asked.
 	Keep func(bytes int64) error
@@ -72,7 +74,7 @@ func Read(ctx context.Context, blob io.Reader, want Source, o ReadOptions) (Resu
 			return o.Keep(u.meter.recorded - before)
 		}
 	}
-	u.content = o.Content
+	u.content, u.copy = o.Content, o.Tar
 	if u.content == nil {
 		u.content = func(layer.Entry) (io.Writer, error) { return nil, nil }
 	}

@@ -44,7 +44,7 @@ func (u *unpacker) readBlob(ctx context.Context, blob io.Reader, want Source) (R
 	stream := layerstream.Options{
 		MediaType: want.MediaType, Size: want.Size, Algorithm: digest.Canonical,
 		MaxSize: u.o.Limits.Bytes, MaxRatio: u.o.Limits.Ratio,
-		Windows: u.o.Windows.shared(), Buffers: u.o.Buffers.shared(), Serial: u.o.Serial,
+		Windows: u.o.Windows.shared(), Buffers: u.o.Buffers.shared(), Serial: u.o.Serial, Tar: u.copy,
 	}
 	if want.DiffID != "" {
 		if err := want.DiffID.Validate(); err != nil {
@@ -112,6 +112,7 @@ type unpacker struct {
 	// content takes the content of files in place of the disk; nil leaves it
 	// to the disk.
 	content func(layer.Entry) (io.Writer, error)
+	copy    io.Writer // of the tar; nil makes none
 	// writer takes files; nil has them written where they are made.
 	writer *writer
 }

@@ -196,6 +196,11 @@ func (d *fieldReader) entry(last string) layer.Entry {
 	if flags&flagXattrs != 0 {
 		e.Xattrs = d.xattrs()
 	}
+	if flags&flagAt != 0 {
+		e.At = int64(d.uint(1<<63 - 1))
+		e.Fragments = d.fragments(e.Size)
+		d.bad = d.bad || e.At == 0 || e.Type != layer.Regular
+	}
 	if flags&^flagKnown != 0 || e.Path == "" || !slices.Contains(knownTypes, e.Type) {
 		d.bad = true
 	}
@@ -221,6 +226,22 @@ func (d *fieldReader) xattrs() map[string]string {
 		d.bad = true
 	}
 	return x
+}
+
+// fragments are in order, apart from each other, and within a file of so many
+// bytes.
+func (d *fieldReader) fragments(size int64) (list []layer.Fragment) {
+	end := int64(0)
+	for range d.uint(maxEntry) {
+		f := layer.Fragment{Offset: int64(d.uint(1<<63 - 1)), Size: int64(d.uint(1<<63 - 1))}
+		if d.bad || f.Offset < end || f.Size == 0 || f.Offset > size || f.Size > size-f.Offset {
+			d.bad = true
+			return nil
+		}
+		end = f.Offset + f.Size
+		list = append(list, f)
+	}
+	return list
 }
 
 func (d *fieldReader) take(n int) []byte {

@@ -37,7 +37,8 @@ const (
 	flagMarked   = 1 << 1
 	flagReplaced = 1 << 2
 	flagXattrs   = 1 << 3
-	flagKnown    = flagImplied | flagMarked | flagReplaced | flagXattrs
+	flagAt       = 1 << 4 // only in stores that keep tars (format 2)
+	flagKnown    = flagImplied | flagMarked | flagReplaced | flagXattrs | flagAt
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -121,6 +122,9 @@ func appendEntry(b []byte, e *layer.Entry, last string) ([]byte, error) {
 	if len(e.Xattrs) > 0 {
 		flags |= flagXattrs
 	}
+	if e.At > 0 {
+		flags |= flagAt
+	}
 	shared := commonPrefix(last, e.Path)
 	b = append(b, byte(e.Type), flags)
 	b = binary.AppendUvarint(b, uint64(shared))
@@ -142,10 +146,24 @@ func appendEntry(b []byte, e *layer.Entry, last string) ([]byte, error) {
 			b = appendString(b, e.Xattrs[name])
 		}
 	}
+	if e.At > 0 {
+		b = appendPlace(b, e)
+	}
 	if len(b) > maxEntry || len(e.Xattrs) > maxFields {
 		return nil, fmt.Errorf("record %.100q: %d bytes and %d attributes are too many", e.Path, len(b), len(e.Xattrs))
 	}
 	return b, nil
+}
+
+// appendPlace appends where the content is.
+func appendPlace(b []byte, e *layer.Entry) []byte {
+	b = binary.AppendUvarint(b, uint64(e.At))
+	b = binary.AppendUvarint(b, uint64(len(e.Fragments)))
+	for _, f := range e.Fragments {
+		b = binary.AppendUvarint(b, uint64(f.Offset))
+		b = binary.AppendUvarint(b, uint64(f.Size))
+	}
+	return b
 }
 
 func appendString(b []byte, s string) []byte {

@@ -33,6 +33,9 @@ type Options struct {
 	// Buffers is memory that was used for other streams before; nil takes new
 	// memory.
 	Buffers *Buffers
+	// Tar receives the uncompressed tar, all of it, before who reads the stream
+	// does; nil keeps none.
+	Tar io.Writer
 	// Serial does all work in the caller's goroutine, one step after the other.
 	Serial bool
 }
@@ -194,6 +197,11 @@ func (s *Stream) fill() error {
 		return err
 	}
 	s.unread = p.data
+	if s.o.Tar != nil {
+		if _, err := s.o.Tar.Write(p.data); err != nil {
+			return err
+		}
+	}
 	return p.err
 }
 

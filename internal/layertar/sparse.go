@@ -211,6 +211,19 @@ func (r *Reader) setSparse(list []fragment, size int64) error {
 	return nil
 }
 
+// Fragment is a part of a sparse file's content that stands in the tar.
+type Fragment struct{ Offset, Size int64 }
+
+// Fragments are the parts of the current entry, a sparse file, that stand in the
+// tar from [Reader.Offset] on, one behind the other, before any is read. Of
+// other files there are none, for all stands there.
+func (r *Reader) Fragments() (list []Fragment) {
+	for _, f := range r.fragments {
+		list = append(list, Fragment{f.at, f.size})
+	}
+	return list
+}
+
 // Hole goes over the zeros with which the content of a sparse file goes on and
 // which do not stand in the tar, and returns how many there are. Other files
 // have none. It is called before each call of Content, and after the last one.
