@@ -12,7 +12,10 @@ import (
 
 // Context is a filesystem being configured by the mount API of Linux 5.2
 // (fsopen(2), fsconfig(2), fsmount(2)).
-type Context struct{ fd int }
+type Context struct {
+	fd     int
+	fstype string
+}
 
 // OpenContext begins a filesystem of a type.
 func OpenContext(fstype string) (*Context, error) {
@@ -20,7 +23,7 @@ func OpenContext(fstype string) (*Context, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fsopen %s: %w", fstype, err)
 	}
-	return &Context{fd}, nil
+	return &Context{fd, fstype}, nil
 }
 
 // Close ends the context; what was mounted by it stays.
@@ -52,7 +55,7 @@ func (c *Context) Mount(flags uintptr) (*os.File, error) {
 	if err != nil {
 		return nil, c.explain("fsmount", err)
 	}
-	return os.NewFile(uintptr(fd), "overlay"), nil
+	return os.NewFile(uintptr(fd), c.fstype), nil
 }
 
 // explain adds the kernel's own words to err: a filesystem context is also a
@@ -75,9 +78,9 @@ func (c *Context) explain(what string, err error) error {
 		words = append(words, line)
 	}
 	if len(words) == 0 {
-		return fmt.Errorf("overlay %s: %w", what, err)
+		return fmt.Errorf("%s %s: %w", c.fstype, what, err)
 	}
-	return fmt.Errorf("overlay %s: %w (%s)", what, err, strings.Join(words, "; "))
+	return fmt.Errorf("%s %s: %w (%s)", c.fstype, what, err, strings.Join(words, "; "))
 }
 
 // Option sets "key" or "key=value".

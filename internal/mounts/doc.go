@@ -6,10 +6,11 @@
 // Mounts by fuse-overlayfs are known by the arguments of its process.
 package mounts
 
-// The filesystem types of an overlay, as mountinfo shows them, and the program
-// that mounts the second.
+// The filesystem types of an image's mount, as mountinfo shows them, and the
+// program that mounts the second: an overlay, or an index over tars.
 const (
 	OverlayType = "overlay"
+	EROFSType   = "erofs"
 	FUSEType    = "fuse." + FUSEProgram
 	FUSEProgram = "fuse-overlayfs"
 )

@@ -20,7 +20,7 @@ import (
 // namespace. What a command does not get to see of them is theirs to lose.
 const forStrangers = 5 * time.Second
 
-// Each calls f for the overlay mounts of every mount namespace that
+// Each calls f for the overlay and EROFS mounts of every mount namespace that
 // /proc shows, the caller's first. Of those of other users it calls f for what
 // can be read in 5 seconds.
 func Each(ctx context.Context, f func(proc string, e Entry)) error {
@@ -60,7 +60,7 @@ func each(ctx, strangers context.Context, f func(proc string, e Entry)) error {
 			return err
 		}
 		for _, e := range list {
-			if e.Type == OverlayType {
+			if e.Type == OverlayType || e.Type == EROFSType {
 				f(proc, e)
 			}
 		}

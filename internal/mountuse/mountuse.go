@@ -28,6 +28,8 @@ type Index struct {
 	Links map[string]string
 	// Manifests are those of the images of the store.
 	Manifests []digest.Digest
+	// Chains are the directories in fix/ and the manifests of an image with each.
+	Chains map[string]digest.Digest
 	// Whole is true where every image's record could be read.
 	Whole bool
 	// Logger hears of mounts that name layers and show none of them.
@@ -88,6 +90,9 @@ func (ix *Index) has(id mounts.Identity) bool {
 // mount is in doubt, so it is not ours to unmount, but its layers are not ours
 // to remove either.
 func (ix *Index) claimed(e mounts.Entry) Use {
+	if e.Type == mounts.EROFSType {
+		return ix.index(e.Source)
+	}
 	if e.Type != mounts.OverlayType && e.Type != mounts.FUSEType {
 		return Use{}
 	}
@@ -106,6 +111,25 @@ func (ix *Index) claimed(e mounts.Entry) Use {
 	}
 	// Another store can hold the same image; its path tells.
 	u.Ours = u.Ours || u.Manifest != "" && !elsewhere
+	return u
+}
+
+// index recognises the mount of an index by its file, or by that of its loop
+// device.
+func (ix *Index) index(source string) Use {
+	if name, ok := strings.CutPrefix(source, "/dev/loop"); ok {
+		file, _ := os.ReadFile("/sys/block/loop" + name + "/loop/backing_file")
+		source = strings.TrimSpace(string(file))
+	}
+	dir, file := path.Split(source)
+	name := strings.TrimPrefix(path.Base(dir), "fix-")
+	if file != storedirs.Index || len(name) != digest.SHA256.Size()*2 {
+		return Use{}
+	}
+	u := Use{Ours: strings.HasPrefix(dir, ix.Path+"/"), Dirs: []string{path.Join(storedirs.Fix, name)}}
+	if u.Ours {
+		u.Manifest = ix.Chains[name]
+	}
 	return u
 }
 

@@ -21,7 +21,7 @@ import (
 // returns its store.json as encode has it. Of two processes that do so at once
 // one waits, and finds the other's.
 func Create(ctx context.Context, root *os.File, wanted layer.Form, encode func(layer.Form) ([]byte, error)) ([]byte, error) {
-	if err := onlyOurs(root); err != nil {
+	if err := errors.Join(onlyOurs(root), allowed(wanted)); err != nil {
 		return nil, err
 	}
 	unlock, err := durable.Lock(ctx, root, LockFile, durable.Exclusive, nil)
@@ -57,6 +57,14 @@ func Create(ctx context.Context, root *os.File, wanted layer.Form, encode func(l
 		return nil, err
 	}
 	return raw, durable.WriteFile(ctx, root, FormatFile, append(raw, '\n'), 0o600)
+}
+
+// allowed refuses a form that the caller could not mount.
+func allowed(wanted layer.Form) error {
+	if wanted.Lower == layer.Tars && (os.Geteuid() != 0 || !probe.AllIDs()) {
+		return fmt.Errorf("%w: layers as tars are for root, for no user may mount EROFS; a store of directories is for everybody", probe.ErrUnsupported)
+	}
+	return nil
 }
 
 // onlyOurs refuses to turn a directory that is in use for something else into

@@ -43,8 +43,12 @@ const (
 	Empty      = "empty" // made when first needed
 )
 
-// LowerDir is the lower dir in a layer's directory.
-const LowerDir = "fs"
+// LowerDir is the lower dir in a layer's directory, and Index the file of an
+// image's index in one in fix/.
+const (
+	LowerDir = "fs"
+	Index    = "index.erofs"
+)
 
 // blobsDir is kept by package cache.
 const blobsDir = "blobs"

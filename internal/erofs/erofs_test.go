@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package erofs_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/disktest"
+	"github.com/layerctl/layerctl/internal/erofs"
+	"github.com/layerctl/layerctl/internal/layertest"
+	"github.com/layerctl/layerctl/layer"
+)
+
+func TestMain(m *testing.M) { os.Exit(disktest.Apart(m.Run)) }
+
+// image is a filesystem to be made: its entries, and the data on two devices.
+type image struct {
+	devices [2][]byte
+	entries []entry
+}
+
+type entry struct {
+	path string
+	erofs.Inode
+	content []byte // of a regular file
+	link    string // the first path of the same file
+}
+
+func (i *image) add(path string, n erofs.Inode) {
+	i.entries = append(i.entries, entry{path: path, Inode: n})
+}
+
+// file adds a file with its content on a device, from a block on where aligned.
+func (i *image) file(path string, device int, content []byte, n erofs.Inode) {
+	n.Type, n.Size, n.Device = layer.Regular, int64(len(content)), device
+	d := &i.devices[device]
+	for len(*d)%erofs.BlockSize != 0 {
+		*d = append(*d, 0xee)
+	}
+	if len(content) > 0 {
+		n.Extents = []erofs.Extent{{Size: n.Size, At: int64(len(*d))}}
+	}
+	*d = append(*d, content...)
+	i.entries = append(i.entries, entry{path: path, Inode: n, content: content})
+}
+
+func (i *image) build(t testing.TB) []byte {
+	t.Helper()
+	var devices []erofs.Device
+	for _, d := range i.devices {
+		devices = append(devices, erofs.Device{Size: int64(len(d)), ReadAt: bytes.NewReader(d).ReadAt})
+	}
+	b, err := erofs.NewBuilder(devices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]erofs.ID{}
+	for _, e := range i.entries {
+		if e.link != "" {
+			err = b.Link(e.path, ids[e.link])
+		} else {
+			ids[e.path], err = b.Add(e.path, e.Inode)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	n, err := b.WriteTo(&out)
+	if err != nil || n != int64(out.Len()) || n%erofs.BlockSize != 0 {
+		t.Fatalf("wrote %d of %d bytes: %v", out.Len(), n, err)
+	}
+	return out.Bytes()
+}
+
+// mount writes the index and its devices and mounts them.
+func (i *image) mount(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	index := filepath.Join(dir, "index")
+	if err := os.WriteFile(index, i.build(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var options []string
+	for n, d := range i.devices {
+		path := filepath.Join(dir, fmt.Sprint("device", n))
+		if err := os.WriteFile(path, d, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, (int64(len(d))+511)/512*512); err != nil {
+			t.Fatal(err)
+		}
+		options = append(options, "device="+path)
+	}
+	check(t, dir)
+	target := filepath.Join(dir, "mnt")
+	if err := os.Mkdir(target, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	err := unix.Mount(index, target, "erofs", unix.MS_RDONLY, strings.Join(options, ","))
+	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOTBLK) {
+		t.Skip("needs a kernel that mounts EROFS from files (Linux 6.12): ", err)
+	}
+	if err != nil {
+		t.Fatal("mount: ", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(target, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return target
+}
+
+// check has fsck.erofs look at an index, where it knows such blocks.
+func check(t testing.TB, dir string) {
+	fsck, err := exec.LookPath("fsck.erofs")
+	if err != nil {
+		return
+	}
+	version, _ := exec.Command(fsck, "--version").CombinedOutput()
+	if !bytes.Contains(version, []byte(" 1.8")) {
+		return // 1.5 knows blocks of 4096 bytes only
+	}
+	args := []string{"--device=" + filepath.Join(dir, "device0"), "--device=" + filepath.Join(dir, "device1"), filepath.Join(dir, "index")}
+	if out, err := exec.Command(fsck, args...).CombinedOutput(); err != nil {
+		t.Errorf("fsck.erofs: %v\n%s", err, out)
+	}
+}
+
+// everything has one of each kind, and what lies at the edges of the format.
+func everything() *image {
+	i := &image{}
+	at := time.Unix(1_700_000_000, 123_456_789)
+	i.add(".", erofs.Inode{Type: layer.Directory, Mode: 0o1755, UID: 3, ModTime: at})
+	label := map[string]string{"security.selinux": "system_u:object_r:usr_t:s0\x00"}
+	i.add("a", erofs.Inode{Type: layer.Directory, Mode: 0o755, ModTime: at, Xattrs: label})
+	i.file("a/empty", 0, nil, erofs.Inode{Mode: 0o600, ModTime: at})
+	i.file("a/hello", 1, []byte("hello\n"), erofs.Inode{Mode: 0o4755, UID: 70000, GID: 4294967294, ModTime: at, Xattrs: label})
+	i.entries = append(i.entries, entry{path: "a/hello-again", link: "a/hello"})
+	i.file("a/large", 0, bytes.Repeat([]byte("0123456789"), 300_001), erofs.Inode{Mode: 0o644, ModTime: time.Unix(-5, 7)})
+	i.add("char", erofs.Inode{Type: layer.CharDevice, Mode: 0o666, Major: 5, Minor: 0x12345, ModTime: at})
+	i.add("fifo", erofs.Inode{Type: layer.FIFO, Mode: 0o622, ModTime: at})
+	i.add("link", erofs.Inode{Type: layer.Symlink, Mode: 0o777, Linkname: "../a/hello", ModTime: at})
+	i.add("link-long", erofs.Inode{Type: layer.Symlink, Mode: 0o777, Linkname: strings.Repeat("x/", 1500), ModTime: at})
+	i.add("link-with-attributes", erofs.Inode{Type: layer.Symlink, Mode: 0o777, Linkname: strings.Repeat("y", 300), ModTime: at, Xattrs: map[string]string{"trusted.t": strings.Repeat("z", 200), "security.selinux": label["security.selinux"]}})
+	i.add("many", erofs.Inode{Type: layer.Directory, Mode: 0o700, ModTime: at})
+	var names []string
+	for n := range 3000 {
+		names = append(names, fmt.Sprintf("%c%0*d", "!-.~"[n%4], 1+n%250, n))
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		i.file("many/"+name, 0, []byte(name), erofs.Inode{Mode: 0o644, ModTime: at})
+	}
+	i.sparse("sparse", 1<<20+3, []erofs.Extent{{Offset: 0, Size: 512}, {Offset: 4096, Size: 4096}, {Offset: 1000_000, Size: 7}, {Offset: 1 << 20, Size: 3}})
+	i.sparse("sparse-hole", 9<<30, nil)
+	i.file("xattrs", 1, []byte("x"), erofs.Inode{Mode: 0o644, ModTime: at, Xattrs: map[string]string{
+		"user.empty": "", "user.big": strings.Repeat("v", 5000), "trusted.b\x01\xff": "\x00\x01", "security.capability": "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+	}})
+	return i
+}
+
+// sparse adds a file of extents, whose data stands together on a device as in a
+// tar.
+func (i *image) sparse(path string, size int64, extents []erofs.Extent) {
+	d := &i.devices[0]
+	for len(*d)%erofs.BlockSize != 0 {
+		*d = append(*d, 0xee)
+	}
+	var content []byte
+	if size < 1<<30 {
+		content = make([]byte, size)
+	}
+	for n := range extents {
+		e := &extents[n]
+		e.At = int64(len(*d))
+		part := bytes.Repeat([]byte{byte('A' + n)}, int(e.Size))
+		*d = append(*d, part...)
+		copy(content[e.Offset:], part)
+	}
+	i.entries = append(i.entries, entry{path: path, Inode: erofs.Inode{Type: layer.Regular, Mode: 0o644, Size: size, Extents: extents, ModTime: time.Unix(1, 0)}, content: content})
+}
+
+func TestMountedIndexIsWhatWasAdded(t *testing.T) {
+	layertest.NeedsMount(t)
+	compare(t, everything())
+}
+
+// A tree of any shape is what was added.
+func TestRandomTrees(t *testing.T) {
+	layertest.NeedsMount(t)
+	for seed := range uint64(10) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { compare(t, random(rand.New(rand.NewPCG(seed, 1)))) })
+	}
+}
+
+func random(r *rand.Rand) *image {
+	i := &image{}
+	i.add(".", erofs.Inode{Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(0, 0)})
+	i.below(r, "", 2)
+	return i
+}
+
+func (i *image) below(r *rand.Rand, dir string, depth int) {
+	seen := map[string]bool{}
+	for range r.IntN(25) {
+		name := strings.Repeat(string(rune("!-.ab~"[r.IntN(6)])), 1+r.IntN(3)*r.IntN(60)) + fmt.Sprint(r.IntN(99))
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		n := erofs.Inode{Mode: r.Uint32() & 0o7777, UID: r.Uint32N(1 << 31), GID: r.Uint32N(9), ModTime: time.Unix(r.Int64N(1<<33), r.Int64N(1e9))}
+		for range r.IntN(4) * r.IntN(2) {
+			if n.Xattrs == nil {
+				n.Xattrs = map[string]string{}
+			}
+			n.Xattrs[fmt.Sprint("trusted.", r.IntN(4))] = strings.Repeat("v", r.IntN(3)*r.IntN(200))
+		}
+		switch path := dir + name; r.IntN(4) {
+		case 0:
+			n.Type, n.Linkname = layer.Symlink, strings.Repeat("t", 1+r.IntN(600))
+			i.add(path, n)
+		case 1:
+			n.Type = layer.Directory
+			i.add(path, n)
+			if depth > 0 {
+				i.below(r, path+"/", depth-1)
+			}
+		default:
+			i.file(path, r.IntN(2), bytes.Repeat([]byte(name), r.IntN(200)), n)
+		}
+	}
+}
+
+// compare mounts the image and looks at every attribute and byte.
+func compare(t *testing.T, i *image) {
+	t.Helper()
+	root := i.mount(t)
+	seen := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(root, path)
+		seen[rel] = true
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != len(i.entries) {
+		t.Errorf("%d paths, want %d", len(seen), len(i.entries))
+	}
+	byPath := map[string]*entry{}
+	for n := range i.entries {
+		e := &i.entries[n]
+		byPath[e.path] = e
+		if e.link != "" {
+			e = byPath[e.link]
+		}
+		if err := e.compare(filepath.Join(root, i.entries[n].path)); err != nil {
+			t.Errorf("%.80q: %v", i.entries[n].path, err)
+		}
+	}
+}
+
+func (e *entry) compare(path string) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return err
+	}
+	types := map[layer.Type]uint32{layer.Regular: unix.S_IFREG, layer.Directory: unix.S_IFDIR, layer.Symlink: unix.S_IFLNK, layer.CharDevice: unix.S_IFCHR, layer.FIFO: unix.S_IFIFO}
+	if got, want := fmt.Sprintf("%o %d:%d %d", st.Mode, st.Uid, st.Gid, time.Unix(st.Mtim.Unix()).UnixNano()), fmt.Sprintf("%o %d:%d %d", types[e.Type]|e.Mode, e.UID, e.GID, e.ModTime.UnixNano()); got != want {
+		return fmt.Errorf("is %s, want %s", got, want)
+	}
+	if e.Type == layer.CharDevice && (unix.Major(st.Rdev) != e.Major || unix.Minor(st.Rdev) != e.Minor) {
+		return fmt.Errorf("device %d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev))
+	}
+	if e.Type == layer.Symlink {
+		if got, err := os.Readlink(path); err != nil || got != e.Linkname {
+			return fmt.Errorf("leads to %.80q, %v", got, err)
+		}
+	}
+	if e.Type == layer.Regular {
+		if st.Size != e.Size {
+			return fmt.Errorf("%d bytes, want %d", st.Size, e.Size)
+		}
+		if e.content != nil {
+			if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, e.content) {
+				return fmt.Errorf("another content, %v", err)
+			}
+		}
+	}
+	names := make([]byte, 4096)
+	n, err := unix.Llistxattr(path, names)
+	if err != nil {
+		return err
+	}
+	if got := bytes.Count(names[:n], []byte{0}); got != len(e.Xattrs) {
+		return fmt.Errorf("%d attributes (%q), want %d", got, names[:n], len(e.Xattrs))
+	}
+	for name, want := range e.Xattrs {
+		value := make([]byte, 1<<16)
+		n, err := unix.Lgetxattr(path, name, value)
+		if err != nil || string(value[:n]) != want {
+			return fmt.Errorf("%q is %.40q, %v", name, value[:max(n, 0)], err)
+		}
+	}
+	return nil
+}
+
+func TestEqualCallsMakeEqualBytes(t *testing.T) {
+	if !bytes.Equal(everything().build(t), everything().build(t)) {
+		t.Error("two indexes of one tree differ")
+	}
+}
+
+func TestWhatTheFormatHasNoRoomFor(t *testing.T) {
+	dir := erofs.Inode{Type: layer.Directory}
+	for _, c := range []struct {
+		name, path string
+		erofs.Inode
+	}{
+		{"a whiteout", "a", erofs.Inode{Type: layer.Whiteout}},
+		{"a long name", strings.Repeat("n", 256), dir},
+		{"a path out of order", "x/y", dir},
+		{"dots", "..", dir},
+		{"a long target", "a", erofs.Inode{Type: layer.Symlink, Linkname: strings.Repeat("t", 4096)}},
+		{"a device number", "a", erofs.Inode{Type: layer.BlockDevice, Major: 1 << 12}},
+		{"another namespace", "a", erofs.Inode{Type: layer.FIFO, Xattrs: map[string]string{"system.other": ""}}},
+		{"content behind its device", "a", erofs.Inode{Type: layer.Regular, Size: 9, Extents: []erofs.Extent{{Size: 9, At: 1 << 20}}}},
+		{"content behind its file", "a", erofs.Inode{Type: layer.Regular, Size: 9, Extents: []erofs.Extent{{Size: 10}}}},
+	} {
+		b, err := erofs.NewBuilder([]erofs.Device{{Size: 1 << 20}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Add(".", dir); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Add(c.path, c.Inode); !errors.Is(err, erofs.ErrUnsupported) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	b, err := erofs.NewBuilder(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.WriteTo(io.Discard); !errors.Is(err, erofs.ErrUnsupported) {
+		t.Errorf("no root: %v", err)
+	}
+}

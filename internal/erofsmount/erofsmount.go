@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package erofsmount mounts an EROFS index with the files that it points into:
+// from the files themselves (Linux 6.12), or by loop devices, which go with the
+// mount.
+package erofsmount
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/mounts"
+)
+
+// Options are how to mount. The zero value is right for most.
+type Options struct {
+	// Attributes are flags MOUNT_ATTR_*, beside that it is read-only.
+	Attributes uintptr
+	// Options are options of the kernel's, such as "context=…".
+	Options []string
+	// Loop uses loop devices where files would do, too.
+	Loop bool
+}
+
+// Open mounts the index, a path below root, an open directory, with devices,
+// more such paths, in their order. It returns the root of the mount, attached
+// nowhere: it lives as long as it is attached or open.
+//
+// The mount's source is the index's path below that of root, or its loop device.
+func Open(root *os.File, index string, devices []string, o Options) (*os.File, error) {
+	path, err := os.Readlink(mounts.DirPath(root))
+	if err != nil {
+		return nil, err
+	}
+	f, err := openAll(root, append([]string{index}, devices...))
+	defer f.close()
+	if err != nil {
+		return nil, err
+	}
+	if !o.Loop {
+		mounted, err := mount(filepath.Join(path, index), f.paths()[1:], o)
+		if !errors.Is(err, unix.ENOTBLK) {
+			return mounted, err
+		}
+	}
+	loops, err := f.loops()
+	defer loops.close()
+	if err != nil {
+		return nil, err
+	}
+	names := loops.names()
+	return mount(names[0], names[1:], o)
+}
+
+// mount mounts source with devices, by their paths.
+func mount(source string, devices []string, o Options) (*os.File, error) {
+	c, err := mounts.OpenContext(mounts.EROFSType)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if err := c.Set("source", source); err != nil {
+		return nil, err
+	}
+	for _, d := range devices {
+		if err := c.Set("device", d); err != nil {
+			return nil, err
+		}
+	}
+	for _, option := range append([]string{"ro"}, o.Options...) {
+		if err := c.Option(option); err != nil {
+			return nil, err
+		}
+	}
+	return c.Mount(o.Attributes | unix.MOUNT_ATTR_RDONLY)
+}
+
+// files are open.
+type files []*os.File
+
+func openAll(root *os.File, paths []string) (list files, err error) {
+	for _, p := range paths {
+		f, err := fsat.OpenFile(root, p)
+		if err != nil {
+			return list, err
+		}
+		list = append(list, f)
+	}
+	return list, nil
+}
+
+func (l files) close() {
+	for _, f := range l {
+		f.Close() // only read
+	}
+}
+
+// paths are such that they need no escaping and fit into what the kernel takes.
+func (l files) paths() (paths []string) {
+	for _, f := range l {
+		paths = append(paths, mounts.DirPath(f))
+	}
+	return paths
+}
+
+func (l files) names() (names []string) {
+	for _, f := range l {
+		names = append(names, f.Name())
+	}
+	return names
+}
+
+// loops are loop devices of the files. They end when they are closed here and
+// nothing is mounted from them.
+func (l files) loops() (loops files, err error) {
+	control, err := os.Open("/dev/loop-control")
+	if err != nil {
+		return nil, fmt.Errorf("make loop devices: %w", err)
+	}
+	defer control.Close()
+	for _, f := range l {
+		d, err := loop(control, f)
+		if err != nil {
+			return loops, fmt.Errorf("make a loop device of %q: %w", f.Name(), err)
+		}
+		loops = append(loops, d)
+	}
+	return loops, nil
+}
+
+// loop makes one loop device: another process may take the free one first.
+func loop(control, f *os.File) (*os.File, error) {
+	const tries = 100
+	var last error
+	for range tries {
+		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			return nil, err
+		}
+		d, err := os.OpenFile(fmt.Sprintf("/dev/loop%d", n), os.O_RDONLY, 0)
+		if err != nil {
+			return nil, err
+		}
+		config := unix.LoopConfig{Fd: uint32(f.Fd()), Size: 512}
+		config.Info.Flags = unix.LO_FLAGS_READ_ONLY | unix.LO_FLAGS_AUTOCLEAR
+		copy(config.Info.File_name[:len(config.Info.File_name)-1], f.Name())
+		last = unix.IoctlLoopConfigure(int(d.Fd()), &config)
+		if last == nil {
+			return d, nil
+		}
+		if err := d.Close(); err != nil || !errors.Is(last, unix.EBUSY) {
+			return nil, errors.Join(last, err)
+		}
+	}
+	return nil, last
+}
