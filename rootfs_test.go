@@ -18,6 +18,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/internal/stackview"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/rootfs"
 	"github.com/layerctl/layerctl/unpack"
@@ -156,11 +157,11 @@ func TestOpenFileVerifies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := mount.Open("a")
+	f, err := mount.Open(layer.Entry{Path: "a", Type: layer.Regular})
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.(*os.File).Fd()))
 	if err = errors.Join(err, f.Close(), mount.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func readStored(store *overlaystore.Store, diffID digest.Digest, path string) (s
 		return "", err
 	}
 	defer dir.Close()
-	f, err := dir.Open(path)
+	f, err := dir.Open(layer.Entry{Path: path, Type: layer.Regular})
 	if err != nil {
 		return "", err
 	}

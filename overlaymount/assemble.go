@@ -21,7 +21,8 @@ type Mount struct {
 	source      string
 	ref         string   // a reference to the image in this store, or its digest
 	platform    string   // the one by which ref names it, or ""
-	paths       []string // of the lower dirs under the store, the topmost first
+	paths       []string // of the lower dirs under the store, the topmost first; of an index and its devices
+	indexed     bool     // the image is an index over tars
 	names       []string // the same as names in l/
 	upper, work string   // absolute; "" mounts read-only
 	pair        string   // the name in writable/ of upper and work, or ""
@@ -35,13 +36,9 @@ type Mount struct {
 // overlaystore.ErrNotFound when a layer or the fix layer is not in the store, an *OptionError for options
 // that do not go, and else says what is wrong with the upper and work named.
 func Assemble(ctx context.Context, s *overlaystore.Store, img overlaystore.Image, o Options) (*Mount, error) {
-	dirs, err := s.LowerDirs(ctx, img)
-	if err != nil {
-		return nil, fmt.Errorf("assemble image %s: %w", img.Manifest, err)
-	}
 	m := &Mount{store: s}
-	for _, d := range dirs {
-		m.paths, m.names = append(m.paths, d.Path), append(m.names, d.Link)
+	if err := m.assemble(ctx, img); err != nil {
+		return nil, fmt.Errorf("assemble image %s: %w", img.Manifest, err)
 	}
 	name := o.Name
 	if name == "" && len(img.Refs) > 0 {
@@ -51,16 +48,34 @@ func Assemble(ctx context.Context, s *overlaystore.Store, img overlaystore.Image
 	if slices.Contains(img.Refs, name) {
 		m.ref, m.platform = name, o.Platform
 	}
-	err = m.configure(o)
+	err := m.configure(o)
+	if err == nil {
+		err = m.checkIndex(o)
+	}
 	if err == nil {
 		err = m.chooseDriver(ctx, o.Driver)
 	}
 	if err == nil && o.Writable {
 		err = m.makeWritable(ctx, o)
 	}
+	if err == nil {
+		err = m.sourceIndex()
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("assemble image %s: %w", img.Manifest, err), m.Discard(ctx))
 	}
 	s.Touch(img.Manifest)
 	return m, nil
+}
+
+// assemble takes what the image is made of.
+func (m *Mount) assemble(ctx context.Context, img overlaystore.Image) error {
+	if showsTars(m.store, img) {
+		return m.assembleIndex(img)
+	}
+	dirs, err := m.store.LowerDirs(ctx, img)
+	for _, d := range dirs {
+		m.paths, m.names = append(m.paths, d.Path), append(m.names, d.Link)
+	}
+	return err
 }

@@ -103,6 +103,9 @@ var errAsked = errors.New("it was asked for")
 // fitsFSTab says why a line cannot be of overlayfs's own type.
 func (m *Mount) fitsFSTab() error {
 	dir := m.LinkDir()
+	if m.indexed {
+		return errTars
+	}
 	if len(m.idmap) > 0 {
 		return m.noIDMap("a line of the type overlay")
 	}

@@ -45,6 +45,9 @@ func (m *Mount) Type() string {
 	if m.fuse() {
 		return mounts.FUSEType
 	}
+	if m.indexed && !m.writable() {
+		return mounts.EROFSType
+	}
 	return mounts.OverlayType
 }
 
@@ -56,6 +59,9 @@ func (m *Mount) chooseDriver(ctx context.Context, wanted Driver) error {
 		return nil
 	case AutoDriver:
 		m.driver = KernelDriver
+		if m.indexed {
+			return nil
+		}
 		if _, err := exec.LookPath(string(FUSEDriver)); err != nil || m.kernelMounts() {
 			return nil
 		}

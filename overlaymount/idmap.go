@@ -80,21 +80,29 @@ func (m *Mount) shift(uid, gid uint32) (uint32, uint32) {
 func (m *Mount) mappedStore() (*os.File, error) { return mappedDir(m.store.Dir(), m.idmap) }
 
 func mappedDir(dir *os.File, list []IDMapping) (*os.File, error) {
-	ns, err := userNamespace(list)
-	if err != nil {
-		return nil, err
-	}
-	defer ns.Close()
 	fd, err := unix.OpenTree(int(dir.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
 	if err != nil {
 		return nil, unmappable("clone the store's mount (open_tree)", err)
 	}
 	root := os.NewFile(uintptr(fd), dir.Name())
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())}
-	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr); err != nil {
-		return nil, errors.Join(unmappable("map the store's mount (mount_setattr)", err), root.Close())
+	if err := mapMount(root, list); err != nil {
+		return nil, errors.Join(err, root.Close())
 	}
 	return root, nil
+}
+
+// mapMount maps the owners of a mount that is attached nowhere.
+func mapMount(root *os.File, list []IDMapping) error {
+	ns, err := userNamespace(list)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())}
+	if err := unix.MountSetattr(int(root.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		return unmappable("map the store's mount (mount_setattr)", err)
+	}
+	return nil
 }
 
 // unmappable says what to do instead.

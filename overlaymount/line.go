@@ -24,6 +24,9 @@ func (m *Mount) Options() (string, error) {
 	if m.fuse() {
 		return m.fuseOptions()
 	}
+	if m.indexed && !m.writable() {
+		return strings.Join(m.indexOptions(), ","), nil
+	}
 	o := strings.Join(append([]string{"lowerdir=" + strings.Join(m.names, ":")}, m.otherOptions()...), ",")
 	return o, fits(strings.Join(m.Flags(), ",") + "," + o)
 }
@@ -116,6 +119,9 @@ func (m *Mount) Line(target string) (string, error) {
 	}
 	if err != nil {
 		return "", fmt.Errorf("print the mount line: %w", err)
+	}
+	if m.indexed {
+		return m.indexLine(abs)
 	}
 	options, err := m.Options()
 	if err != nil {

@@ -116,7 +116,7 @@ func (m *Mount) check(ctx context.Context, target string) error {
 	switch {
 	case e.Type != m.Type():
 		return wrong("the type", e.Type, m.Type())
-	case e.Source != m.source:
+	case e.Source != m.source && !(m.indexed && strings.HasPrefix(e.Source, "/dev/loop")):
 		return wrong("the source", e.Source, m.source)
 	}
 	if err := m.checkWrites(e); err != nil {
@@ -127,16 +127,7 @@ func (m *Mount) check(ctx context.Context, target string) error {
 			return wrong("the flag "+flag, "off", "on")
 		}
 	}
-	lower := e.Lower()
-	if len(lower) != len(m.paths) {
-		return wrong("the number of layers", len(lower), len(m.paths))
-	}
-	for i, dir := range lower {
-		if dir != m.names[i] && !strings.HasSuffix(dir, "/"+m.names[i]) && !strings.HasSuffix(dir, "/"+m.paths[i]) {
-			return wrong(fmt.Sprintf("layer %d from the top", i), dir, m.paths[i])
-		}
-	}
-	return nil
+	return m.checkLower(e.Lower())
 }
 
 // checkWrites compares what concerns writing. A work dir that the kernel

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -26,6 +27,12 @@ func (m *Mount) Spec() (Spec, error) {
 	}
 	if m.fuse() {
 		return Spec{}, m.noFUSE("a list of mounts")
+	}
+	if m.indexed && m.writable() {
+		return Spec{}, fmt.Errorf("%w: a list of mounts cannot say a writable mount of layers that are tars: it is two; print the line for sh, or mount by layerctl", overlaystore.ErrUnsupported)
+	}
+	if m.indexed {
+		return Spec{mounts.EROFSType, m.source, append(m.Flags(), m.indexOptions()...)}, nil
 	}
 	lower := make([]string, len(m.names))
 	for i, name := range m.names {

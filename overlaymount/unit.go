@@ -32,7 +32,7 @@ func (m *Mount) unit(target string) (Unit, error) {
 	if err != nil {
 		return Unit{}, err
 	}
-	options, err := m.Options()
+	what, kind, directory, options, err := m.unitMount()
 	if err != nil {
 		return Unit{}, err
 	}
@@ -53,16 +53,27 @@ RequiresMountsFor=%s
 [Mount]
 What=%s
 Where=%s
-Type=overlay
+Type=%s
 Options=%s
 WorkingDirectory=%s
 Environment=LIBMOUNT_FORCE_MOUNT2=always
 
 [Install]
 WantedBy=local-fs.target
-`, name, percent(m.source), unitWords(m.needed()), percent(m.source), percent(abs),
-		percent(strings.Join(m.Flags(), ",")+","+options), percent(m.LinkDir()))
+`, name, percent(what), unitWords(m.needed()), percent(what), percent(abs), kind,
+		percent(options), percent(directory))
 	return Unit{name, text}, nil
+}
+
+// unitMount is what a unit has mounted, of which type, with which options, and
+// the directory where mount(8) runs.
+func (m *Mount) unitMount() (what, kind, directory, options string, err error) {
+	flags := m.Flags()
+	if m.indexed {
+		return m.ref, HelperType, m.store.Path(), strings.Join(append(flags[:1], m.helperOptions(flags[1:])...), ","), nil
+	}
+	options, err = m.Options()
+	return m.source, "overlay", m.LinkDir(), strings.Join(flags, ",") + "," + options, err
 }
 
 func percent(s string) string { return strings.ReplaceAll(s, "%", "%%") }

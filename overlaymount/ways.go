@@ -24,6 +24,9 @@ func (m *Mount) mountSomehow(ctx context.Context, point *os.File, target string)
 	if m.fuse() {
 		return m.mountByFUSE(ctx, target)
 	}
+	if m.indexed {
+		return m.mountIndex(point)
+	}
 	err := m.mountByDescriptor(point)
 	if errors.Is(err, errNotThisWay) {
 		err = m.mountByPath(point)
@@ -108,8 +111,8 @@ func (m *Mount) mountByContext(point *os.File, setDirs func(*mounts.Context) err
 	return errors.Join(mounts.Attach(root, point), root.Close())
 }
 
-// setDirs hands over the layers, seen from the store's directory, and upper
-// and work.
+// setDirs hands over the layers, seen from the store's directory, and upper and
+// work.
 func (m *Mount) setDirs(c *mounts.Context, store *os.File) error {
 	for i, path := range m.paths {
 		dir, err := fsat.Find(store, path)
@@ -125,6 +128,11 @@ func (m *Mount) setDirs(c *mounts.Context, store *os.File) error {
 			return err
 		}
 	}
+	return m.setWritable(c)
+}
+
+// setWritable hands over upper and work.
+func (m *Mount) setWritable(c *mounts.Context) error {
 	if !m.writable() {
 		return nil
 	}

@@ -137,7 +137,7 @@ func (m *Mount) fillPair(ctx context.Context, pair *os.File) error {
 // dressUpper gives a new upper dir the attributes of the image's root: those
 // of a merged directory are its topmost layer's.
 func (m *Mount) dressUpper(pair *os.File) error {
-	top, err := fsat.OpenDir(m.store.Dir(), m.paths[0])
+	top, err := m.openTop()
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/internal/tarlayer"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -25,7 +27,7 @@ import (
 type LayerDir struct {
 	diffID digest.Digest
 	dir    *os.File
-	fs     *os.File
+	fs     *os.File // nil where the store keeps tars
 }
 
 // OpenLayer opens a layer's directory, or ends with ErrNotFound. The caller
@@ -34,6 +36,9 @@ func (s *Store) OpenLayer(diffID digest.Digest) (*LayerDir, error) {
 	dir, _, err := s.openLayer(diffID)
 	if err != nil {
 		return nil, err
+	}
+	if s.tars() {
+		return &LayerDir{diffID, dir, nil}, nil
 	}
 	fs, err := durable.OpenDirAt(dir, storedirs.LowerDir)
 	if err != nil {
@@ -65,10 +70,23 @@ func (d *LayerDir) Entries(ctx context.Context) iter.Seq2[layer.Entry, error] {
 	}
 }
 
-// Open opens a regular file of the layer for reading, by its path in the
-// layer, whatever mode the layer gave it. No symbolic link is followed. The
-// content is as the disk has it; the entry's size and sum tell whether it is what was committed.
-func (d *LayerDir) Open(path string) (*os.File, error) {
+// Open opens a regular file of the layer for reading, by its entry, whose path
+// is that in the layer, and whatever mode the layer gave it. No symbolic link is
+// followed. The content is as the disk has it; the entry's size and sum tell
+// whether it is what was committed. In a store of directories it is an
+// [os.File].
+func (d *LayerDir) Open(e layer.Entry) (io.ReadSeekCloser, error) {
+	if d.fs != nil {
+		return d.open(e.Path)
+	}
+	content, err := tarlayer.Open(d.dir, e)
+	if err != nil {
+		return nil, fmt.Errorf("layer %s: %w", d.diffID, err)
+	}
+	return content, nil
+}
+
+func (d *LayerDir) open(path string) (*os.File, error) {
 	found, err := fsat.FindOwned(d.fs, path)
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: %w", d.diffID, err)
@@ -85,4 +103,9 @@ func (d *LayerDir) Open(path string) (*os.File, error) {
 }
 
 // Close closes the directory.
-func (d *LayerDir) Close() error { return errors.Join(d.dir.Close(), d.fs.Close()) }
+func (d *LayerDir) Close() error {
+	if d.fs == nil {
+		return d.dir.Close()
+	}
+	return errors.Join(d.dir.Close(), d.fs.Close())
+}

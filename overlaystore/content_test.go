@@ -13,6 +13,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/layer"
 )
 
 func TestLayerDir(t *testing.T) {
@@ -38,11 +39,11 @@ func TestLayerDir(t *testing.T) {
 		t.Errorf("the journal has %q, want %q", paths, want)
 	}
 	for _, path := range []string{"s/f", "d/out", "d", "../layer.json", "/etc/passwd"} {
-		if f, err := d.Open(path); err == nil {
-			t.Errorf("%s was opened as %s", path, f.Name())
+		if _, err := d.Open(layer.Entry{Path: path, Type: layer.Regular}); err == nil {
+			t.Errorf("%s was opened", path)
 		}
 	}
-	f, err := d.Open("d/f")
+	f, err := d.Open(layer.Entry{Path: "d/f", Type: layer.Regular})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@
 // in or that the caller may not look into, nor lazily unmounted ones; those of
 // fuse-overlayfs it knows by the arguments of that process.
 //
-// # The store on disk, format 1
+// # The store on disk, formats 1 and 2
 //
 // This is the specification. The directory has mode 0700 and belongs to the
 // one user who uses it. Names in <> stand for: hex, a sha256 in 64 hexadecimal
@@ -40,7 +40,7 @@
 //	layers/<hex>/                 one layer, by its diffID, never changed
 //	    fs/                       the lower dir
 //	    layer.json                a LayerRecord
-//	    files.zst                 every path, see below
+//	    files.zst                 every path, see internal/journal
 //	fix/<hex>/                    one fix layer, by the chainID of the layers it goes on; the same three
 //	l/<number>                    symbolic link to ../layers/<hex>/fs and the like, base 36, given once
 //	l/0/                          an empty directory
@@ -85,35 +85,15 @@
 // when they prune, and know by name the first alone; pruning for room they may
 // leave a reference to an image that is gone, which the next prune removes.
 //
+// Format 2 has "lower":"tar" beside them, and differs in two things: a layer is
+// layer.erofs in the place of fs/, its tar as internal/tarlayer has it, and fix/
+// has an index for each stack of layers, index.erofs in the place of fs/, whose
+// digest is in its layer.json. It has no links but l/0. Programs that know
+// format 1 alone refuse such a store.
+//
 // An opaque directory has overlay.opaque "y". The root of a layer never has a
 // mark that counts: layer.json says rootOpaque, and mounts leave out what lies
 // below.
-//
-// files.zst is one zstd frame, with a window of at most 1 MiB, around:
-//
-//	magic    "lcfiles", 0x01
-//	records  each: its length (uvarint, 1 to 4 MiB), then its fields
-//	end      0x00, the number of records (uvarint), and the CRC-32C of all
-//	         bytes before it, 4 bytes, little endian
-//
-// The fields of a record, without names or padding; a varint is Go's
-// encoding/binary, u unsigned, s zigzag; a string is its length (u) and bytes:
-//
-//	type     1 byte, a layer.Type
-//	flags    1 byte: 1 implied, 2 opaque by mark, 4 replaced, 8 has xattrs
-//	path     u, how many bytes it shares with the record's before; the rest, a string
-//	mode u, uid u, gid u
-//	time     seconds s, nanoseconds u
-//	size     u
-//	sum      CRC-32C of the content, 4 bytes, little endian
-//	device   major u, minor u
-//	linkname string
-//	xattrs   if flagged: how many u, then name and value strings, sorted by name
-//
-// Records are a journal: a later one for a path replaces an earlier one, one of
-// type 'r' removes the path and all below it, one of type 'o' makes a
-// directory opaque. A record that replaces a directory with something else
-// removes what was in it.
 //
 // # The order of writing
 //

@@ -32,6 +32,9 @@ func (s *Store) ensureFix(ctx context.Context, img Image, stack []stackLayer) (d
 	if has, err := s.hasFix(chain); err != nil || has {
 		return chain, err
 	}
+	if s.tars() {
+		return chain, s.makeFix(ctx, chain, func(g *Staging) error { return s.fillIndex(ctx, g, img) })
+	}
 	p, err := s.planFix(img, stack)
 	if err != nil {
 		return "", fmt.Errorf("plan the fix layer: %w", err)
@@ -45,7 +48,7 @@ func (s *Store) ensureFix(ctx context.Context, img Image, stack []stackLayer) (d
 		return "", fmt.Errorf("%w: the image has %d layers, all that the kernel mounts, and needs one more that mends what a layer cannot say alone (%s); rebuild it with one layer less",
 			ErrUnsupported, len(stack), p.Reason())
 	}
-	if err := s.makeFix(ctx, chain, p); err != nil {
+	if err := s.makeFix(ctx, chain, func(g *Staging) error { return s.fillFix(ctx, g, p) }); err != nil {
 		return "", fmt.Errorf("make the fix layer: %w", err)
 	}
 	return chain, nil
@@ -76,9 +79,9 @@ func (s *Store) openFix(chain digest.Digest) (dir *os.File, rel string, err erro
 	return nil, "", fmt.Errorf("fix layer %s: %w: %w", chain, ErrNotFound, errPullAgain)
 }
 
-// makeFix makes the fix layer that is planned, unless another process does so
+// makeFix makes the fix layer that fill says, unless another process does so
 // first.
-func (s *Store) makeFix(ctx context.Context, chain digest.Digest, p *fixlayer.Plan) error {
+func (s *Store) makeFix(ctx context.Context, chain digest.Digest, fill func(*Staging) error) error {
 	g, err := s.stage(ctx, chain, fixPrefix, takeLock, s.hasFix)
 	if errors.Is(err, ErrExists) {
 		return nil
@@ -87,7 +90,7 @@ func (s *Store) makeFix(ctx context.Context, chain digest.Digest, p *fixlayer.Pl
 		return err
 	}
 	defer g.Discard()
-	if err := s.fillFix(ctx, g, p); err != nil {
+	if err := fill(g); err != nil {
 		return err
 	}
 	return s.commit(ctx, s.dirs[storedirs.Fix], fixPrefix, []*Staging{g})

@@ -73,7 +73,12 @@ func (s *Store) putImage(ctx context.Context, name string, img Image) (Image, er
 	}
 	defer unlock()
 	// Now nobody can prune the layers; their links must be there as well.
-	if _, err := s.LowerDirs(ctx, img); err != nil {
+	if s.tars() && img.Fix != "" {
+		_, err = s.Index(img)
+	} else {
+		_, err = s.LowerDirs(ctx, img)
+	}
+	if err != nil {
 		return img, err
 	}
 	img.Pulled = time.Now().UTC().Truncate(time.Second)

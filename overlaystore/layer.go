@@ -29,6 +29,8 @@ type LayerRecord struct {
 	Blobs    []layer.Blob `json:"blobs,omitempty"`
 	Counts   layer.Counts `json:"counts"`
 	layer.Facts
+	// Index is the digest of an image's index, in a store that keeps tars.
+	Index digest.Digest `json:"index,omitempty"`
 	// Notes count, by kind, what was dropped or mended while unpacking.
 	Notes map[string]int64 `json:"notes,omitempty"`
 }

@@ -96,7 +96,7 @@ func (s *Store) mountIndex() (*mountuse.Index, []Image, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	ix := &mountuse.Index{Path: path, Logger: s.log, Links: map[string]string{}}
+	ix := &mountuse.Index{Path: path, Logger: s.log, Links: map[string]string{}, Chains: map[string]digest.Digest{}}
 	for target, name := range byTarget {
 		ix.Links[name] = strings.TrimPrefix(target, "../")
 	}
@@ -104,6 +104,9 @@ func (s *Store) mountIndex() (*mountuse.Index, []Image, error) {
 	ix.Whole = err == nil
 	for _, img := range images {
 		ix.Manifests = append(ix.Manifests, img.Manifest)
+		if s.tars() && img.Fix != "" {
+			ix.Chains[img.Fix.Encoded()] = img.Manifest
+		}
 	}
 	if errors.Is(err, ErrDamaged) {
 		err = nil // a record that cannot be read recognises no mount

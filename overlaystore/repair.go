@@ -147,21 +147,25 @@ func (s *Store) RepairFix(ctx context.Context, img Image) error {
 }
 
 func (s *Store) repairFix(ctx context.Context, img Image) error {
-	stack, err := s.stack(img)
-	if err != nil {
-		return err
+	fill := func(g *Staging) error { return s.fillIndex(ctx, g, img) }
+	if !s.tars() {
+		stack, err := s.stack(img)
+		if err != nil {
+			return err
+		}
+		p, err := s.planFix(img, stack)
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		fill = func(g *Staging) error { return s.fillFix(ctx, g, p) }
 	}
-	p, err := s.planFix(img, stack)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
 	absent := func(digest.Digest) (bool, error) { return false, nil }
 	g, err := s.stage(ctx, img.Fix, fixPrefix, takeLock, absent)
 	if err != nil {
 		return err
 	}
-	if err := s.fillFix(ctx, g, p); err != nil {
+	if err := fill(g); err != nil {
 		return errors.Join(err, g.Discard())
 	}
 	return errors.Join(s.replace(ctx, g, s.dirs[storedirs.Fix]), g.Discard())

@@ -32,6 +32,9 @@ type LowerDir struct {
 // it, for the kernel wants two, and so may one with whiteouts by attribute. The
 // error is ErrNotFound when a layer or the fix layer is not in the store.
 func (s *Store) LowerDirs(ctx context.Context, img Image) ([]LowerDir, error) {
+	if s.tars() && len(img.Layers) > 0 {
+		return nil, fmt.Errorf("%w: the store keeps layers as tars, which are no lower dirs", ErrUnsupported)
+	}
 	stack, err := s.stack(img)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/stagingdir"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/internal/tarlayer"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -31,7 +33,8 @@ type Staging struct {
 	name   string   // in it
 	unlock func() error
 	dir    *os.File // staging/<name>, flocked; opened before the first byte is written, so that its syncfs hears of every error
-	fs     *os.File // the lower dir
+	fs     *os.File // the lower dir; nil where the store keeps tars
+	tar    *tarlayer.Writer
 	files  *os.File
 	record *journal.Writer
 	opened time.Time
@@ -141,6 +144,9 @@ func (g *Staging) open(ctx context.Context) (err error) {
 		return err
 	}
 	g.opened = time.Now()
+	if s.tars() {
+		return g.openTar()
+	}
 	if err := durable.Mkdir(ctx, g.dir, storedirs.LowerDir, 0o755); err != nil {
 		return err
 	}
@@ -149,6 +155,14 @@ func (g *Staging) open(ctx context.Context) (err error) {
 	}
 	// The umask may have taken bits that others need to see the mount's root.
 	return g.fs.Chmod(0o755)
+}
+
+// openTar begins the file of a layer; an index makes its own.
+func (g *Staging) openTar() (err error) {
+	if g.isLayer {
+		g.tar, err = tarlayer.Create(g.dir, func(bytes uint64) error { return g.store.Room(bytes+g.store.reserve, 0) })
+	}
+	return err
 }
 
 // mostWriters is how many layers are filled at a time, mostly.
@@ -173,8 +187,18 @@ func (g *Staging) openRecord() (err error) {
 	return g.record.Begin(g.files)
 }
 
-// Dir is the lower dir to fill: empty, mode 0755. The staging owns it.
+// Dir is the lower dir to fill: empty, mode 0755. The staging owns it. It is nil
+// where Tar is to be filled.
 func (g *Staging) Dir() *os.File { return g.fs }
+
+// Tar takes the layer's tar, in a store that keeps those; else it is nil. The
+// entries that are recorded say where in it their content is.
+func (g *Staging) Tar() io.Writer {
+	if g.tar == nil {
+		return nil
+	}
+	return g.tar
+}
 
 // DiffID is the layer that is being staged.
 func (g *Staging) DiffID() digest.Digest { return g.diffID }
@@ -200,6 +224,9 @@ func (g *Staging) Seal(ctx context.Context, rec LayerRecord) error {
 		return fmt.Errorf("seal layer %s: the staging is closed", g.diffID)
 	}
 	rec.DiffID = g.diffID
+	if g.tar != nil {
+		rec.DiskSize = rec.Size
+	}
 	if rec.DiskSize == 0 {
 		rec.DiskSize = g.disk
 	}
@@ -214,6 +241,11 @@ func (g *Staging) Seal(ctx context.Context, rec LayerRecord) error {
 }
 
 func (g *Staging) seal(ctx context.Context, rec LayerRecord) (err error) {
+	if g.tar != nil {
+		if err := errors.Join(durable.Fault(ctx, "write layer.erofs"), g.tar.End()); err != nil {
+			return err
+		}
+	}
 	if err := durable.Fault(ctx, "write files.zst"); err != nil {
 		return err
 	}
@@ -261,6 +293,9 @@ func (g *Staging) close() error {
 	var errs []error
 	if g.record != nil {
 		g.record.Close()
+	}
+	if g.tar != nil {
+		errs = append(errs, g.tar.Close())
 	}
 	for _, f := range []*os.File{g.files, g.fs, g.dir} {
 		if f == nil {

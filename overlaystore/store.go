@@ -4,7 +4,6 @@ package overlaystore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,6 +43,10 @@ type Options struct {
 	// layer.XattrMarks are for filesystems that refuse devices 0:0, as overlayfs does
 	// itself; they take Linux 6.8.
 	Whiteouts layer.Whiteouts
+	// Lower is what layers become in such a store, in the same way; empty means
+	// directories where one is made, and what is there. layer.Tars takes root and
+	// Linux 6.12 to be mounted.
+	Lower layer.Lower
 	// Reserve is the space in bytes that stays free on the store's filesystem
 	// when a fix layer is made; 0 means 64 MiB, less than zero none. Layers
 	// have their own, see unpack.Limits.
@@ -86,7 +89,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", dir, err)
 	}
-	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, existing: o.Existing, keep: o.KeepLeftovers, wanted: layer.Form{IDs: o.IDs, Whiteouts: o.Whiteouts}, dirs: map[string]*os.File{}, writers: make(spare.List[*journal.Writer], mostWriters)}
+	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, existing: o.Existing, keep: o.KeepLeftovers, wanted: layer.Form{IDs: o.IDs, Whiteouts: o.Whiteouts, Lower: o.Lower}, dirs: map[string]*os.File{}, writers: make(spare.List[*journal.Writer], mostWriters)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -124,10 +127,12 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.format, err = parseFormat(raw); err != nil {
+	format, err := storedirs.Parse(raw)
+	if err != nil {
 		return err
 	}
-	if err := checkWanted(s.wanted, s.format); err != nil {
+	s.format = Format(format)
+	if err := storedirs.CheckWanted(s.wanted, s.format.Form); err != nil {
 		return err
 	}
 	if err := storedirs.OpenAll(s.root, s.dirs); err != nil {
@@ -146,7 +151,8 @@ func (s *Store) open(ctx context.Context) (err error) {
 // create makes a store of the opened root and returns its store.json.
 func (s *Store) create(ctx context.Context) ([]byte, error) {
 	return storedirs.Create(ctx, s.root, s.wanted, func(form layer.Form) ([]byte, error) {
-		return json.Marshal(Format{formatVersion, form})
+		form.Lower = s.wanted.Lower
+		return storedirs.Encode(form)
 	})
 }
 

@@ -121,7 +121,7 @@ func TestOpenRefuses(t *testing.T) {
 		says    string
 	}{
 		{"a newer format", func(t *testing.T, dir string) {
-			writeFile(t, filepath.Join(dir, "store.json"), `{"format":2}`)
+			writeFile(t, filepath.Join(dir, "store.json"), `{"format":3}`)
 		}, ErrFormat, "use a newer one"},
 		{"format 0", func(t *testing.T, dir string) {
 			writeFile(t, filepath.Join(dir, "store.json"), `{}`)

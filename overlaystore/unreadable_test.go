@@ -48,7 +48,7 @@ func TestModesThatForbidTheirOwner(t *testing.T) {
 	}
 	defer l.Close()
 	for name, want := range map[string]string{"shut/secret": "s", "half/f": "h", "note": "n"} {
-		f, err := l.Open(name)
+		f, err := l.Open(layer.Entry{Path: name, Type: layer.Regular})
 		if err != nil {
 			t.Errorf("open %s: %v", name, err)
 			continue

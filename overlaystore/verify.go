@@ -211,7 +211,7 @@ func (s *Store) verifyOne(ctx context.Context, t verifyTarget, o VerifyOptions, 
 			return err
 		}
 		c := layercheck.New(layercheck.Options{Form: s.format.Form, Quick: o.Quick, Jobs: o.Jobs})
-		err = s.check(ctx, t, c, dir)
+		err = s.check(ctx, t, c, dir, o.Quick)
 		moved := s.moved(t, dir)
 		dir.Close() // only read
 		if ctx.Err() == nil && moved {
@@ -227,13 +227,16 @@ func (s *Store) verifyOne(ctx context.Context, t verifyTarget, o VerifyOptions, 
 }
 
 // check compares a layer that is open with its records.
-func (s *Store) check(ctx context.Context, t verifyTarget, c *layercheck.Check, dir *os.File) error {
+func (s *Store) check(ctx context.Context, t verifyTarget, c *layercheck.Check, dir *os.File, quick bool) error {
 	rec, err := readRecord(dir)
 	if err != nil {
 		return err
 	}
 	if rec.DiffID != t.id {
 		c.Differ("", "record", "that of "+string(rec.DiffID), string(t.id))
+	}
+	if s.tars() {
+		return s.checkTar(ctx, t, c, dir, rec, quick)
 	}
 	root, err := durable.OpenDirAt(dir, storedirs.LowerDir)
 	if err != nil {

@@ -56,7 +56,7 @@ func (e *exporter) tree(ctx context.Context, layers []manifest.Layer, to io.Writ
 
 // Contents opens the regular files of a view.
 type Contents interface {
-	Open(f stackview.File) (*os.File, error)
+	Open(f stackview.File) (io.ReadSeekCloser, error)
 }
 
 // writeTree writes what a view shows.

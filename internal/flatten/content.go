@@ -21,7 +21,7 @@ import (
 // content is where the files of one layer are.
 type content interface {
 	// open opens a regular file.
-	open(f stackview.File) (*os.File, error)
+	open(f stackview.File) (io.ReadSeekCloser, error)
 	// put makes f, which is no directory, at name in dir; where it may not be
 	// made made is false.
 	put(m *maker, dir *os.File, name string, f stackview.File) (made bool, err error)
@@ -50,7 +50,7 @@ func (s staged) put(m *maker, dir *os.File, name string, f stackview.File) (bool
 
 // open opens a regular file of the layer, also one whose mode forbids its
 // owner to: it is nobody else's, and its mode is in the journal.
-func (s staged) open(f stackview.File) (*os.File, error) {
+func (s staged) open(f stackview.File) (io.ReadSeekCloser, error) {
 	found, err := fsat.FindOwned(s.dir, f.From)
 	if err != nil {
 		return nil, err
@@ -63,14 +63,17 @@ func (s staged) open(f stackview.File) (*os.File, error) {
 		}
 		file, err = fsat.Reopen(found)
 	}
-	return file, err
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
 }
 
 // inStore is a layer whose files stay where they are: they are copied, and the
 // attributes are the entry's.
 type inStore struct{ files stored.Files }
 
-func (s inStore) open(f stackview.File) (*os.File, error) { return s.files.Open(f) }
+func (s inStore) open(f stackview.File) (io.ReadSeekCloser, error) { return s.files.Open(f) }
 
 func (s inStore) put(m *maker, dir *os.File, name string, f stackview.File) (bool, error) {
 	fd := int(dir.Fd())
@@ -119,7 +122,7 @@ func (s inStore) copy(m *maker, dir *os.File, name string, f stackview.File) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	if unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) != nil {
+	if whole, ok := in.(*os.File); !ok || unix.IoctlFileClone(int(out.Fd()), int(whole.Fd())) != nil {
 		// io.Copy lets the kernel copy between two files (copy_file_range(2)).
 		if _, err := io.Copy(out, in); err != nil {
 			return fmt.Errorf("copy %.200q: %w", f.Path, err)

@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"os"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -138,7 +138,7 @@ func (i *Image) Close() error {
 func (i *Image) View() *stackview.View { return i.view }
 
 // Open opens a regular file of the view.
-func (i *Image) Open(f stackview.File) (*os.File, error) {
+func (i *Image) Open(f stackview.File) (io.ReadSeekCloser, error) {
 	return i.layers[i.all[i.unread+f.Layer].DiffID].content.open(f)
 }
 

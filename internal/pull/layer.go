@@ -62,11 +62,23 @@ func (p *Pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Lay
 	if !p.options.Unrecorded {
 		options.Record = counting(&counts, st.Record)
 	}
-	result, err := b.Unpack(ctx, st.Dir(), options)
+	result, err := fill(ctx, st, b, options)
 	if err != nil {
 		return err
 	}
 	return st.Seal(ctx, layerRecord(l.Layer, result, counts))
+}
+
+// fill unpacks the blob into a staging, or keeps its tar there.
+func fill(ctx context.Context, st *overlaystore.Staging, b *fetch.Blob, o unpack.Options) (unpack.Result, error) {
+	tar := st.Tar()
+	if tar == nil {
+		return b.Unpack(ctx, st.Dir(), o)
+	}
+	return b.Entries(ctx, unpack.ReadOptions{
+		Strict: o.Strict, Limits: o.Limits, Windows: o.Windows, Serial: o.Serial, Record: o.Record, Logger: o.Logger,
+		Tar: tar,
+	})
 }
 
 // keepPresent brings the blobs of layers that the store had before into the

@@ -10,12 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/filesum"
 	"github.com/layerctl/layerctl/internal/stackview"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -30,16 +30,16 @@ func Layer(ctx context.Context, stack *stackview.Stack, store *overlaystore.Stor
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	layer := stack.Layer()
+	read := stack.Layer()
 	for e, err := range dir.Entries(ctx) {
 		if err == nil {
-			err = layer.Record(e)
+			err = read.Record(e)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read the journal of layer %s: %w", diffID, err)
 		}
 	}
-	return layer, layer.End(record.Facts)
+	return read, read.End(record.Facts)
 }
 
 // Has is true for a layer that the store has; a nil store has none.
@@ -55,14 +55,17 @@ func Has(store *overlaystore.Store, diffID digest.Digest) bool {
 type Files struct{ *overlaystore.LayerDir }
 
 // Open opens a regular file, which is as long as its entry says.
-func (s Files) Open(f stackview.File) (*os.File, error) {
-	file, err := s.LayerDir.Open(f.From)
+func (s Files) Open(f stackview.File) (io.ReadSeekCloser, error) {
+	file, err := s.LayerDir.Open(inLayer(f))
 	if err != nil {
 		return nil, err
 	}
-	info, err := file.Stat()
-	if err == nil && info.Size() != f.Size {
-		err = fmt.Errorf("%w: %.200q has %d bytes, and %d are recorded", overlaystore.ErrDamaged, f.From, info.Size(), f.Size)
+	size, err := file.Seek(0, io.SeekEnd)
+	if err == nil && size != f.Size {
+		err = fmt.Errorf("%w: %.200q has %d bytes, and %d are recorded", overlaystore.ErrDamaged, f.From, size, f.Size)
+	}
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -70,14 +73,21 @@ func (s Files) Open(f stackview.File) (*os.File, error) {
 	return file, nil
 }
 
+// inLayer is the entry of a file as its layer has it.
+func inLayer(f stackview.File) layer.Entry {
+	e := f.Entry
+	e.Path = f.From
+	return e
+}
+
 // OpenVerified opens a regular file once its content has the sum that was
 // recorded when the layer was verified.
-func OpenVerified(store *overlaystore.Store, diffID digest.Digest, f stackview.File) (*os.File, error) {
+func OpenVerified(store *overlaystore.Store, diffID digest.Digest, f stackview.File) (io.ReadSeekCloser, error) {
 	dir, err := store.OpenLayer(diffID)
 	if err != nil {
 		return nil, err
 	}
-	content, err := dir.Open(f.From)
+	content, err := dir.Open(inLayer(f))
 	if err = errors.Join(err, dir.Close()); err != nil {
 		return nil, err
 	}

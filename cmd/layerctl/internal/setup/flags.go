@@ -44,6 +44,7 @@ func GlobalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "userland", Value: "auto", Usage: "on a 64-bit machine choose for its 32-bit or 64-bit programs: `32|64|auto`"},
 		idsFlag(),
 		whiteoutsFlag(),
+		lowerFlag(),
 		&cli.BoolFlag{Name: "no-sync", Usage: "do not wait until layers are on the disk: they count until the next boot only (for CI)"},
 	}
 }

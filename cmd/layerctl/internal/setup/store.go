@@ -34,6 +34,23 @@ func wantedWhiteouts(c *cli.Context) (layer.Whiteouts, error) {
 	}
 }
 
+// lowerFlag is what layers become in a store that is made now.
+func lowerFlag() cli.Flag {
+	return &cli.StringFlag{Name: "lower", EnvVars: []string{"LAYERCTL_LOWER"}, Value: "auto", Usage: "in a new store keep a layer as `auto|dir|tar`: a directory of its files, or one file, its tar, which an EROFS index for each image points into: new, for root, Linux 6.12"}
+}
+
+// wantedLower is the flag's value; "" leaves it to the store, or to the default.
+func wantedLower(c *cli.Context) (layer.Lower, error) {
+	switch l := layer.Lower(c.String("lower")); l {
+	case "auto", "":
+		return "", nil
+	case layer.Directories, layer.Tars:
+		return l, nil
+	default:
+		return "", &args.UsageError{Problem: fmt.Sprintf("there is no --lower %q", l), Advice: "it is one of auto, dir or tar"}
+	}
+}
+
 // OpenStore opens the store, and makes it where there is none, see OpenExisting.
 func OpenStore(c *cli.Context) (*overlaystore.Store, error) {
 	return openStore(c, overlaystore.Options{})
@@ -62,6 +79,9 @@ func openStore(c *cli.Context, o overlaystore.Options) (*overlaystore.Store, err
 	}
 	whiteouts, err := wantedWhiteouts(c)
 	if err != nil {
+		return nil, err
+	}
+	if o.Lower, err = wantedLower(c); err != nil {
 		return nil, err
 	}
 	if _, err := overlaystore.FormatOf(dir); o.Existing && errors.Is(err, fs.ErrNotExist) {

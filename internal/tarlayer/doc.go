@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package tarlayer keeps a layer as one file, its uncompressed tar, and makes
+// the index that shows an image over the files of its layers.
+//
+// # The file of a layer
+//
+//	0      4096 bytes of zeros: room for the superblock of a filesystem of this layer alone
+//	4096   the tar as it came, byte for byte: its SHA-256 is the diffID
+//	       zeros up to a multiple of 512
+//
+// The tar begins at a block, so the content of each file does. Whoever mounts
+// one layer by itself, as containerd does with files of its content cache, needs
+// the superblock at 1024 and its metadata in the same file: the one has room in
+// front, the other behind the tar, and both can be written later without moving
+// a byte of the tar.
+//
+// # The index of an image
+//
+// It is a filesystem of package erofs that shows what the layers come to, with
+// the file of each layer as a device, in the order of [Index.Layers]. Whiteouts,
+// opaque directories, implied directories and links into lower layers are
+// resolved by package stackview: none of them is in it.
+package tarlayer
+
+// Name is the file in a layer's directory. That of an index is
+// [storedirs.Index].
+const Name = "layer.erofs"
+
+// headSize is how many bytes come before the tar.
+const headSize = 4096

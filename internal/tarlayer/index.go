@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tarlayer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/erofs"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/stackview"
+	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/layer"
+)
+
+// Layer is one layer of an image.
+type Layer struct {
+	Dir   *os.File // the layer's directory; it stays open, and the caller's
+	Facts layer.Facts
+}
+
+// Distinct is each diffID once, the lowest first, and for each layer which of
+// these it is: the devices and the stack of [CreateIndex].
+func Distinct(layers []digest.Digest) (unique []digest.Digest, stack []int) {
+	seen := map[digest.Digest]int{}
+	for _, diffID := range layers {
+		at, ok := seen[diffID]
+		if !ok {
+			at = len(unique)
+			seen[diffID] = at
+			unique = append(unique, diffID)
+		}
+		stack = append(stack, at)
+	}
+	return unique, stack
+}
+
+// writeIndex writes the index of an image whose layers are stack, the lowest
+// first, as numbers in devices: an image may have a layer several times.
+// It returns how many entries the image has, and the index's size in bytes.
+func writeIndex(ctx context.Context, w io.Writer, devices []Layer, stack []int) (entries, size int64, err error) {
+	files := make([]erofs.Device, len(devices))
+	for i, l := range devices {
+		f, err := fsat.OpenFile(l.Dir, Name)
+		if err != nil {
+			return 0, 0, err
+		}
+		defer f.Close()
+		st, err := f.Stat()
+		if err != nil {
+			return 0, 0, err
+		}
+		files[i] = erofs.Device{Size: st.Size(), ReadAt: f.ReadAt}
+	}
+	view, err := merge(ctx, devices, stack)
+	if err != nil {
+		return 0, 0, err
+	}
+	b, err := erofs.NewBuilder(files)
+	if err != nil {
+		return 0, 0, err
+	}
+	if entries, err = add(b, view, stack); err != nil {
+		return 0, 0, err
+	}
+	size, err = b.WriteTo(w)
+	return entries, size, err
+}
+
+// merge is what the layers come to.
+func merge(ctx context.Context, devices []Layer, stack []int) (*stackview.View, error) {
+	s := stackview.NewStack(stackview.Options{})
+	layers := make([]*stackview.Layer, len(stack))
+	for i, n := range stack {
+		layers[i] = s.Layer()
+		if err := read(ctx, devices[n], layers[i]); err != nil {
+			return nil, fmt.Errorf("read the journal of layer %d: %w", i+1, err)
+		}
+	}
+	return s.Merge(layers...)
+}
+
+func read(ctx context.Context, from Layer, to *stackview.Layer) error {
+	r, err := journal.Open(from.Dir)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for e, err := range r.All() {
+		if err = cmp.Or(err, ctx.Err()); err != nil {
+			return err
+		}
+		if err := to.Record(e); err != nil {
+			return err
+		}
+	}
+	return to.End(from.Facts)
+}
+
+// add adds every path of the view.
+func add(b *erofs.Builder, view *stackview.View, stack []int) (entries int64, err error) {
+	several := map[string]erofs.ID{} // files with several names, by the first
+	for f := range view.All() {
+		entries++
+		if f.Link != "" {
+			if err := b.Link(f.Path, several[f.Link]); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		id, err := b.Add(f.Path, inode(&f, stack))
+		if err != nil {
+			return 0, err
+		}
+		if f.Names > 1 {
+			several[f.Path] = id
+		}
+	}
+	return entries, nil
+}
+
+func inode(f *stackview.File, stack []int) erofs.Inode {
+	i := erofs.Inode{
+		Type: f.Type, Mode: f.Mode, UID: f.UID, GID: f.GID, ModTime: f.ModTime,
+		Size: f.Size, Major: f.Major, Minor: f.Minor, Linkname: f.Linkname, Xattrs: f.Xattrs,
+	}
+	if f.Type == layer.Regular && f.Layer >= 0 {
+		i.Device, i.Extents = stack[f.Layer], extents(&f.Entry)
+	}
+	return i
+}
+
+// CreateIndex makes the file of an index in the directory dir, see [writeIndex],
+// and tells its digest.
+func CreateIndex(ctx context.Context, dir *os.File, devices []Layer, stack []int) (made Index, err error) {
+	f, err := fsat.Create(dir, storedirs.Index, 0o600)
+	if err != nil {
+		return Index{}, err
+	}
+	sum := digest.SHA256.Digester()
+	made.Entries, made.Size, err = writeIndex(ctx, io.MultiWriter(f, sum.Hash()), devices, stack)
+	made.Digest = sum.Digest()
+	return made, errors.Join(err, f.Close())
+}
+
+// Index is what was made.
+type Index struct {
+	Entries, Size int64
+	Digest        digest.Digest
+}

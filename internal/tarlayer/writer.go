@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tarlayer
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/erofs"
+	"github.com/layerctl/layerctl/internal/fsat"
+)
+
+const (
+	// behind is how much is written before the device is told to begin with it:
+	// the sync at the end has less to do then.
+	behind = 8 << 20
+	// spaceEvery is how often the free space is asked for.
+	spaceEvery = 32 << 20
+)
+
+// Writer writes the file of a layer: what is written to it is the tar.
+type Writer struct {
+	f       *os.File
+	room    func(bytes uint64) error
+	size    int64 // of the tar so far
+	begun   int64 // the device was told of
+	checked int64 // there is room up to here
+}
+
+// Create makes the file in a layer's directory. room is asked for so many more
+// bytes before they are written; nil is not asked.
+func Create(dir *os.File, room func(bytes uint64) error) (*Writer, error) {
+	f, err := fsat.Create(dir, Name, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Seek(headSize, 0); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &Writer{f: f, room: room}, nil
+}
+
+// Write implements io.Writer.
+func (w *Writer) Write(p []byte) (int, error) {
+	if w.room != nil && w.size+int64(len(p)) > w.checked {
+		if err := w.room(spaceEvery); err != nil {
+			return 0, err
+		}
+		w.checked = w.size + spaceEvery
+	}
+	n, err := w.f.Write(p)
+	w.size += int64(n)
+	if err == nil && w.size-w.begun >= behind {
+		// Whether it does is of no matter: a sync follows.
+		_ = unix.SyncFileRange(int(w.f.Fd()), headSize+w.begun, w.size-w.begun, unix.SYNC_FILE_RANGE_WRITE)
+		w.begun = w.size
+	}
+	return n, err
+}
+
+// End makes the file whole blocks long, which is what a device has, and closes
+// it.
+func (w *Writer) End() error {
+	end := headSize + (w.size+erofs.BlockSize-1)/erofs.BlockSize*erofs.BlockSize
+	return errors.Join(w.f.Truncate(end), w.Close())
+}
+
+// Close closes the file. A second time it does nothing.
+func (w *Writer) Close() error {
+	if err := w.f.Close(); !errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlaymount
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/erofsmount"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// An image of a store of tars is one EROFS mount, of its index with its layers'
+// files as devices: m.paths are these files, the index first. A writable one is
+// an overlay over it.
+
+// errTars is why a form has to be for mount.layerctl.
+var errTars = fmt.Errorf("%w: the layers are tars, and no mount(8) before util-linux 2.42 hands files to EROFS as devices", overlaystore.ErrUnsupported)
+
+// assembleIndex takes the files of an image's index in the place of lower dirs.
+func (m *Mount) assembleIndex(img overlaystore.Image) error {
+	ix, err := m.store.Index(img)
+	if err != nil {
+		return err
+	}
+	m.indexed = true
+	m.paths = append([]string{ix.Path}, ix.Devices...)
+	return nil
+}
+
+// sourceIndex is the source of a mount that is the index itself: its file, by
+// which the mount is known again.
+func (m *Mount) sourceIndex() error {
+	if !m.indexed || m.writable() {
+		return nil
+	}
+	store, err := m.store.RealPath()
+	m.source = filepath.Join(store, m.paths[0])
+	return err
+}
+
+// checkIndex refuses what an index cannot do.
+func (m *Mount) checkIndex(o Options) error {
+	switch {
+	case !m.indexed:
+		return nil
+	case o.Driver == FUSEDriver:
+		return fmt.Errorf("%w: fuse-overlayfs puts directories together, and the store keeps layers as tars", overlaystore.ErrUnsupported)
+	case o.Writable:
+		return nil
+	}
+	for _, option := range m.chosen.overlay {
+		if key, _, _ := strings.Cut(option, "="); !slices.Contains(labels(), key) {
+			return &OptionError{Option: option, Reason: "it is one of overlayfs's, and a read-only mount of layers that are tars is no overlay"}
+		}
+	}
+	return nil
+}
+
+// openIndex mounts the index, attached nowhere, with its owners shifted.
+func (m *Mount) openIndex(o erofsmount.Options) (*os.File, error) {
+	root, err := erofsmount.Open(m.store.Dir(), m.paths[0], m.paths[1:], o)
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		return nil, fmt.Errorf("%w: this kernel has no EROFS (modprobe erofs): %w", overlaystore.ErrUnsupported, err)
+	case errors.Is(err, unix.EINVAL):
+		return nil, fmt.Errorf("%w: the kernel does not mount the index: %w (blocks of 512 bytes take Linux 6.4)", overlaystore.ErrUnsupported, err)
+	case err != nil:
+		return nil, err
+	}
+	if len(m.idmap) == 0 {
+		return root, nil
+	}
+	if err := mapMount(root, m.idmap); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
+}
+
+// mountIndex mounts the index at point, or an overlay over it.
+func (m *Mount) mountIndex(point *os.File) error {
+	o := erofsmount.Options{}
+	if !m.writable() {
+		o.Attributes, o.Options = m.flagBits().attr, m.chosen.overlay // of which only labels are there
+	}
+	root, err := m.openIndex(o)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if !m.writable() {
+		return mounts.Attach(root, point)
+	}
+	err = m.mountByContext(point, func(c *mounts.Context) error {
+		if err := c.SetDir("lowerdir+", root); err != nil {
+			return errors.Join(errNotThisWay, err)
+		}
+		return m.setWritable(c)
+	})
+	if errors.Is(err, errNotThisWay) {
+		return fmt.Errorf("%w: a writable mount of layers that are tars takes Linux 6.13: %w", overlaystore.ErrUnsupported, err)
+	}
+	return err
+}
+
+// openTop opens the directory that shows the attributes of the image's root.
+func (m *Mount) openTop() (*os.File, error) {
+	if !m.indexed {
+		return fsat.OpenDir(m.store.Dir(), m.paths[0])
+	}
+	root, err := m.openIndex(erofsmount.Options{})
+	if err != nil {
+		return nil, err
+	}
+	// A mount's root is open as a path only.
+	defer root.Close()
+	return fsat.OpenDir(root, ".")
+}
+
+// checkLower compares the lower dirs that the kernel shows with what was asked.
+func (m *Mount) checkLower(lower []string) error {
+	wrong := func(what string, got, want any) error {
+		return fmt.Errorf("%w: the kernel mounted something else: %s is %v instead of %v", overlaystore.ErrUnsupported, what, got, want)
+	}
+	if m.indexed {
+		want := 0
+		if m.writable() {
+			want = 1
+		}
+		if len(lower) != want {
+			return wrong("the number of layers", len(lower), want)
+		}
+		return nil
+	}
+	if len(lower) != len(m.paths) {
+		return wrong("the number of layers", len(lower), len(m.paths))
+	}
+	for i, dir := range lower {
+		if dir != m.names[i] && !strings.HasSuffix(dir, "/"+m.names[i]) && !strings.HasSuffix(dir, "/"+m.paths[i]) {
+			return wrong(fmt.Sprintf("layer %d from the top", i), dir, m.paths[i])
+		}
+	}
+	return nil
+}
+
+// indexOptions are the options of a mount that is the index itself.
+func (m *Mount) indexOptions() []string {
+	var o []string
+	for _, d := range m.paths[1:] {
+		o = append(o, "device="+filepath.Join(m.store.Path(), d))
+	}
+	return append(o, m.chosen.overlay...)
+}
+
+// indexLine is a shell command that mounts the index by loop devices, which end
+// with the mount. A writable one has the index mounted beside for a moment.
+func (m *Mount) indexLine(target string) (string, error) {
+	if len(m.idmap) > 0 {
+		return "", m.noIDMap("a line for layers that are tars")
+	}
+	var b strings.Builder
+	b.WriteString("(set -e; l=; trap 'test -z \"$l\" || losetup -d $l' EXIT; ")
+	options := []string{}
+	for i, p := range m.paths {
+		fmt.Fprintf(&b, "d%d=$(losetup -r -f --show %s); l=\"$l $d%d\"; ", i, shellQuote(filepath.Join(m.store.Path(), p)), i)
+		if i > 0 {
+			options = append(options, fmt.Sprintf("device=$d%d", i))
+		}
+	}
+	if !m.writable() {
+		options = append(m.Flags(), append(options, m.chosen.overlay...)...)
+		fmt.Fprintf(&b, "mount -t erofs -o \"%s\" $d0 %s)", strings.Join(options, ","), shellQuote(target))
+		return b.String(), nil
+	}
+	overlay := strings.Join(append(m.Flags(), m.absolute(m.otherOptions())...), ",")
+	fmt.Fprintf(&b, "d=$(mktemp -d); mount -t erofs -o \"%s\" $d0 \"$d\"; r=0; LIBMOUNT_FORCE_MOUNT2=always mount -t overlay %s -o \"lowerdir=$d\",%s %s || r=$?; umount -l \"$d\"; rmdir \"$d\"; exit $r)",
+		strings.Join(append([]string{"ro"}, options...), ","), shellQuote(m.source), shellQuote(overlay), shellQuote(target))
+	return b.String(), nil
+}
+
+// showsTars reports whether the image has an index in its store.
+func showsTars(s *overlaystore.Store, img overlaystore.Image) bool {
+	return s.Format().Lower == layer.Tars && img.Fix != ""
+}
