@@ -104,7 +104,7 @@ var floors = []map[string][]string{
 		"internal/leftovers":      {"internal/durable", "internal/fsat", "internal/stagingdir", "internal/storedirs", "internal/trash"},
 		"internal/mountuse":       {"internal/mounts", "internal/storedirs"},
 		"internal/shortlink":      {"internal/durable", "internal/fsat", "internal/storedirs"},
-		"internal/tarlayer":       {"internal/erofs", "internal/fsat", "internal/journal", "internal/stackview", "internal/storedirs", "layer"},
+		"internal/tarlayer":       {"internal/erofs", "internal/fsat", "internal/journal", "internal/layercheck", "internal/stackview", "internal/storedirs", "layer"},
 		"registry/internal/auth":  {"registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"registry/internal/local": {"errkind", "internal/fsat", "internal/inflate", "internal/layertar", "internal/scratch", "internal/shortname", "manifest", "registry/internal/content", "registry/internal/failure"},
 	},

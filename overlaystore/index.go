@@ -12,7 +12,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/layercheck"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/internal/tarlayer"
 	"github.com/layerctl/layerctl/layer"
@@ -37,78 +36,32 @@ func (s *Store) Index(img Image) (Index, error) {
 		return Index{}, fmt.Errorf("%w: image %s has no index", ErrUnsupported, img.Manifest)
 	}
 	dir, rel, err := s.openFix(img.Fix)
-	if err != nil {
-		return Index{}, err
-	}
 	ix := Index{Path: path.Join(rel, storedirs.Index)}
-	if err := dir.Close(); err != nil {
-		return Index{}, err
-	}
-	unique, _ := tarlayer.Distinct(img.Layers)
-	for _, diffID := range unique {
-		dir, rel, err := s.openLayer(diffID)
-		if err != nil {
+	for _, diffID := range tarlayer.Devices(img.Layers) {
+		if err = errors.Join(err, dir.Close()); err != nil {
 			return Index{}, err
 		}
+		dir, rel, err = s.openLayer(diffID)
 		ix.Devices = append(ix.Devices, path.Join(rel, tarlayer.Name))
-		if err := dir.Close(); err != nil {
-			return Index{}, err
-		}
 	}
-	return ix, nil
+	return ix, errors.Join(err, dir.Close())
 }
 
 // fillIndex makes the index of an image in a staging.
-func (s *Store) fillIndex(ctx context.Context, g *Staging, img Image) (err error) {
+func (s *Store) fillIndex(ctx context.Context, g *Staging, img Image) error {
 	if err := durable.Fault(ctx, "write index"); err != nil {
 		return err
 	}
-	unique, stack := tarlayer.Distinct(img.Layers)
-	var layers []tarlayer.Layer
-	defer func() {
-		for _, l := range layers {
-			err = errors.Join(err, l.Dir.Close())
-		}
-	}()
-	for _, diffID := range unique {
+	made, err := tarlayer.CreateIndex(ctx, g.dir, img.Layers, func(diffID digest.Digest) (*os.File, layer.Facts, error) {
 		dir, _, err := s.openLayer(diffID)
 		if err != nil {
-			return err
+			return nil, layer.Facts{}, err
 		}
-		layers = append(layers, tarlayer.Layer{Dir: dir})
 		rec, err := readRecord(dir)
-		if err != nil {
-			return fmt.Errorf("layer %s: %w", diffID, err)
-		}
-		layers[len(layers)-1].Facts = rec.Facts
-	}
-	made, err := tarlayer.CreateIndex(ctx, g.dir, layers, stack)
+		return dir, rec.Facts, err
+	})
 	if err != nil {
 		return fmt.Errorf("make the index: %w", err)
 	}
 	return g.Seal(ctx, LayerRecord{Size: made.Size, DiskSize: made.Size, Index: made.Digest})
-}
-
-// checkTar compares the tar of a layer with its diffID, and an index with what
-// its record says.
-func (s *Store) checkTar(ctx context.Context, t verifyTarget, c *layercheck.Check, dir *os.File, rec LayerRecord, quick bool) error {
-	paths, err := c.Journal(ctx, dir)
-	if err != nil || quick {
-		return err
-	}
-	want, got := t.id, digest.Digest("")
-	if t.fix {
-		want = rec.Index
-		got, err = tarlayer.IndexDigest(ctx, dir)
-	} else {
-		got, err = tarlayer.Digest(ctx, dir, rec.Size)
-	}
-	if err != nil {
-		return err
-	}
-	c.Compared(paths, rec.Size)
-	if got != want {
-		c.Differ("", "content", got.String(), want.String())
-	}
-	return nil
 }

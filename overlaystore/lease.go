@@ -11,7 +11,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/leases"
 	"github.com/layerctl/layerctl/internal/storedirs"
 )
@@ -67,21 +66,4 @@ func (l *Lease) Release() error {
 	f := l.f
 	l.f = nil
 	return leases.End(l.store.dirs[storedirs.Leases], l.name, f)
-}
-
-// reapLeases removes the leases of processes that died.
-func (s *Store) reapLeases(ctx context.Context) error {
-	names, err := fsat.Names(s.dirs[storedirs.Leases])
-	if err != nil || len(names) == 0 {
-		return err
-	}
-	// Nobody writes a lease while the store is ours; when it is not, somebody
-	// else will reap.
-	unlock, err := durable.TryLock(ctx, s.root, storedirs.LockFile, durable.Exclusive)
-	if err != nil || unlock == nil {
-		return err
-	}
-	defer unlock()
-	_, err = leases.Living(ctx, s.dirs[storedirs.Leases])
-	return err
 }

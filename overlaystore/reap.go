@@ -6,7 +6,9 @@ import (
 	"context"
 	"os"
 
+	"github.com/layerctl/layerctl/internal/leases"
 	"github.com/layerctl/layerctl/internal/leftovers"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // leftovers are what processes that died have left.
@@ -21,7 +23,7 @@ func (s *Store) reap(ctx context.Context) error {
 	if err := s.leftovers().Clear(ctx); err != nil {
 		return err
 	}
-	return s.reapLeases(ctx)
+	return leases.Reap(ctx, s.root, s.dirs[storedirs.Leases])
 }
 
 // Trash removes name in dir, one of the store's directories or below one:

@@ -16,6 +16,7 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/layercheck"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/internal/tarlayer"
 )
 
 // VerifyOptions are how to verify. The zero value compares everything.
@@ -236,7 +237,7 @@ func (s *Store) check(ctx context.Context, t verifyTarget, c *layercheck.Check, 
 		c.Differ("", "record", "that of "+string(rec.DiffID), string(t.id))
 	}
 	if s.tars() {
-		return s.checkTar(ctx, t, c, dir, rec, quick)
+		return tarlayer.Check(ctx, c, dir, tarlayer.Recorded{DiffID: t.id, Size: rec.Size, Index: rec.Index}, quick)
 	}
 	root, err := durable.OpenDirAt(dir, storedirs.LowerDir)
 	if err != nil {

@@ -123,3 +123,20 @@ func read(dir *os.File, name string) (rec Record, alive bool, err error) {
 	}
 	return rec, true, nil
 }
+
+// Reap removes the leases in dir of processes that died. root is that of the
+// store: nobody writes a lease while its lock is held, and when another process
+// has it, that one will reap.
+func Reap(ctx context.Context, root, dir *os.File) error {
+	names, err := fsat.Names(dir)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	unlock, err := durable.TryLock(ctx, root, storedirs.LockFile, durable.Exclusive)
+	if err != nil || unlock == nil {
+		return err
+	}
+	defer unlock()
+	_, err = Living(ctx, dir)
+	return err
+}

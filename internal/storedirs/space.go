@@ -22,6 +22,38 @@ func Free(root *os.File) (bytes, inodes uint64, limited bool, err error) {
 	return uint64(space.Bytes), space.Inodes, space.Limited, nil
 }
 
+// SpaceError says that the store's filesystem lacks room. It matches ENOSPC
+// with errors.Is.
+type SpaceError struct {
+	Path   string // the store
+	What   string // "bytes" or "inodes"
+	Needed uint64
+	Free   uint64
+}
+
+func (e *SpaceError) Error() string {
+	return fmt.Sprintf("the filesystem of %s has %d %s free and %d are needed at the least: prune the store, or use one on a larger filesystem", e.Path, e.Free, e.What, e.Needed)
+}
+
+// Unwrap says that it is a full disk.
+func (e *SpaceError) Unwrap() error { return unix.ENOSPC }
+
+// Room checks that the filesystem of root, the store at path, has so many bytes
+// and inodes free for the caller. The error is a [*SpaceError].
+func Room(root *os.File, path string, bytes, inodes uint64) error {
+	free, files, limited, err := Free(root)
+	if err != nil {
+		return err
+	}
+	if free < bytes {
+		return &SpaceError{Path: path, What: "bytes", Needed: bytes, Free: free}
+	}
+	if limited && files < inodes {
+		return &SpaceError{Path: path, What: "inodes", Needed: inodes, Free: files}
+	}
+	return nil
+}
+
 // nearlyFull is what a filesystem can still have free while it refuses a
 // write: blocks that are reserved or promised to other files.
 const nearlyFull = 1 << 20

@@ -18,7 +18,7 @@
 // # The index of an image
 //
 // It is a filesystem of package erofs that shows what the layers come to, with
-// the file of each layer as a device, in the order of [Index.Layers]. Whiteouts,
+// the file of each layer as a device, in the order of [Devices]. Whiteouts,
 // opaque directories, implied directories and links into lower layers are
 // resolved by package stackview: none of them is in it.
 package tarlayer

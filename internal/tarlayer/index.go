@@ -20,15 +20,15 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// Layer is one layer of an image.
-type Layer struct {
-	Dir   *os.File // the layer's directory; it stays open, and the caller's
-	Facts layer.Facts
+// device is one layer of an image.
+type device struct {
+	dir   *os.File // the layer's directory
+	facts layer.Facts
 }
 
-// Distinct is each diffID once, the lowest first, and for each layer which of
-// these it is: the devices and the stack of [CreateIndex].
-func Distinct(layers []digest.Digest) (unique []digest.Digest, stack []int) {
+// distinct is each diffID once, the lowest first, and for each layer which of
+// these it is: the devices and the stack of writeIndex.
+func distinct(layers []digest.Digest) (unique []digest.Digest, stack []int) {
 	seen := map[digest.Digest]int{}
 	for _, diffID := range layers {
 		at, ok := seen[diffID]
@@ -45,10 +45,10 @@ func Distinct(layers []digest.Digest) (unique []digest.Digest, stack []int) {
 // writeIndex writes the index of an image whose layers are stack, the lowest
 // first, as numbers in devices: an image may have a layer several times.
 // It returns how many entries the image has, and the index's size in bytes.
-func writeIndex(ctx context.Context, w io.Writer, devices []Layer, stack []int) (entries, size int64, err error) {
+func writeIndex(ctx context.Context, w io.Writer, devices []device, stack []int) (entries, size int64, err error) {
 	files := make([]erofs.Device, len(devices))
 	for i, l := range devices {
-		f, err := fsat.OpenFile(l.Dir, Name)
+		f, err := fsat.OpenFile(l.dir, Name)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -75,7 +75,7 @@ func writeIndex(ctx context.Context, w io.Writer, devices []Layer, stack []int) 
 }
 
 // merge is what the layers come to.
-func merge(ctx context.Context, devices []Layer, stack []int) (*stackview.View, error) {
+func merge(ctx context.Context, devices []device, stack []int) (*stackview.View, error) {
 	s := stackview.NewStack(stackview.Options{})
 	layers := make([]*stackview.Layer, len(stack))
 	for i, n := range stack {
@@ -87,8 +87,8 @@ func merge(ctx context.Context, devices []Layer, stack []int) (*stackview.View, 
 	return s.Merge(layers...)
 }
 
-func read(ctx context.Context, from Layer, to *stackview.Layer) error {
-	r, err := journal.Open(from.Dir)
+func read(ctx context.Context, from device, to *stackview.Layer) error {
+	r, err := journal.Open(from.dir)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func read(ctx context.Context, from Layer, to *stackview.Layer) error {
 			return err
 		}
 	}
-	return to.End(from.Facts)
+	return to.End(from.facts)
 }
 
 // add adds every path of the view.
@@ -137,9 +137,26 @@ func inode(f *stackview.File, stack []int) erofs.Inode {
 	return i
 }
 
-// CreateIndex makes the file of an index in the directory dir, see [writeIndex],
-// and tells its digest.
-func CreateIndex(ctx context.Context, dir *os.File, devices []Layer, stack []int) (made Index, err error) {
+// CreateIndex makes the file of an index in the directory dir. open opens the
+// directory of a layer, which CreateIndex closes, and says the layer's facts;
+// it is asked once for each of the [Devices].
+func CreateIndex(ctx context.Context, dir *os.File, layers []digest.Digest, open func(digest.Digest) (*os.File, layer.Facts, error)) (made Index, err error) {
+	unique, stack := distinct(layers)
+	var devices []device
+	defer func() {
+		for _, d := range devices {
+			err = errors.Join(err, d.dir.Close())
+		}
+	}()
+	for _, diffID := range unique {
+		from, facts, err := open(diffID)
+		if from != nil {
+			devices = append(devices, device{from, facts})
+		}
+		if err != nil {
+			return Index{}, fmt.Errorf("layer %s: %w", diffID, err)
+		}
+	}
 	f, err := fsat.Create(dir, storedirs.Index, 0o600)
 	if err != nil {
 		return Index{}, err
@@ -148,6 +165,13 @@ func CreateIndex(ctx context.Context, dir *os.File, devices []Layer, stack []int
 	made.Entries, made.Size, err = writeIndex(ctx, io.MultiWriter(f, sum.Hash()), devices, stack)
 	made.Digest = sum.Digest()
 	return made, errors.Join(err, f.Close())
+}
+
+// Devices are the layers whose files an index of such a stack points into, in
+// their order: each once, the lowest first.
+func Devices(layers []digest.Digest) []digest.Digest {
+	unique, _ := distinct(layers)
+	return unique
 }
 
 // Index is what was made.
