@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/layerctl/layerctl/internal/disktest"
 	. "github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack"
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 	if o := os.Getenv(helper); o != "" {
 		os.Exit(help(o))
 	}
-	os.Exit(m.Run())
+	os.Exit(disktest.InMemory(m.Run))
 }
 
 // helperForm is what of the options goes to another process.

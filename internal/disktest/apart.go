@@ -15,10 +15,13 @@ const apartEnv = "LAYERCTL_TEST_APART"
 
 // Apart runs tests, those of root, in a mount namespace of their own and returns
 // their exit code. Other tests at the same time make namespaces too, with copies
-// of all the mounts there are; a copy keeps busy what is unmounted here.
+// of all the mounts there are; a copy keeps busy what is unmounted here. Their
+// temporary directories are those of [InMemory].
 //
 // It belongs in TestMain, around m.Run.
-func Apart(run func() int) int {
+func Apart(run func() int) int { return InMemory(func() int { return apart(run) }) }
+
+func apart(run func() int) int {
 	if os.Geteuid() != 0 || os.Getenv(apartEnv) != "" {
 		return run()
 	}

@@ -11,7 +11,11 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/disktest"
 )
+
+func TestMain(m *testing.M) { os.Exit(disktest.Apart(m.Run)) }
 
 // tree makes a directory with something of each type in it, beside a secret
 // that must not be reached.
