@@ -146,6 +146,7 @@ var floors = []map[string][]string{
 		"trust/internal/sigstore":       {"trust/internal/jsontree", "trust/internal/keys"},
 	},
 	{
+		"bench/fleet":                    {},
 		"cmd/layerctl/internal/terminal": {},
 		"errkind":                        {},
 		"internal/cmdline":               {},

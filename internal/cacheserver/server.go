@@ -149,30 +149,11 @@ func parseDigest(text string) (digest.Digest, error) {
 
 // manifest serves an index or a manifest, by tag or by digest.
 func (s *Server) manifest(w http.ResponseWriter, r *http.Request, name, reference string) error {
-	var desc ocispec.Descriptor
-	var err error
-	if strings.Contains(reference, ":") {
-		d, bad := parseDigest(reference)
-		if bad != nil {
-			return bad
-		}
-		if !s.knows(name) {
-			return errName
-		}
-		desc, err = s.cache.Find(d)
-	} else {
-		desc, err = s.tagged(name, reference, r.URL.Query().Get("ns"))
+	desc, err := s.find(name, reference, r.URL.Query().Get("ns"))
+	var raw []byte
+	if err == nil && desc.Size <= manifest.MaxManifestSize {
+		raw, err = s.cache.Bytes(desc, manifest.MaxManifestSize)
 	}
-	if errors.Is(err, cache.ErrMiss) {
-		return errManifest
-	}
-	if err != nil {
-		return err
-	}
-	if desc.Size > manifest.MaxManifestSize {
-		return errManifest
-	}
-	raw, err := s.cache.Bytes(desc, manifest.MaxManifestSize)
 	if errors.Is(err, cache.ErrMiss) {
 		return errManifest
 	}
@@ -192,6 +173,21 @@ func (s *Server) manifest(w http.ResponseWriter, r *http.Request, name, referenc
 	s.extend(w)
 	_, err = w.Write(raw)
 	return gone(err)
+}
+
+// find finds what a reference of a repository means.
+func (s *Server) find(name, reference, ns string) (ocispec.Descriptor, error) {
+	if !strings.Contains(reference, ":") {
+		return s.tagged(name, reference, ns)
+	}
+	d, err := parseDigest(reference)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if !s.knows(name) {
+		return ocispec.Descriptor{}, errName
+	}
+	return s.cache.Find(d)
 }
 
 // describe writes the headers of what is served.
