@@ -94,7 +94,7 @@ var floors = []map[string][]string{
 		"unpack":                   {"errkind", "internal/durable", "internal/entryname", "internal/filesum", "internal/layerdisk", "internal/layerstream", "internal/layertar", "internal/layerxattr", "layer"},
 	},
 	{
-		"overlaystore/internal/partial": {"internal/durable", "internal/fsat", "internal/journal", "internal/layercheck", "internal/leftovers", "internal/storedirs", "layer"},
+		"overlaystore/internal/partial": {"internal/durable", "internal/fsat", "internal/journal", "internal/layercheck", "internal/leftovers", "internal/storedirs", "internal/tarlayer", "layer"},
 	},
 	{
 		"internal/imageref":       {"internal/durable", "internal/fsat", "internal/journal", "internal/storedirs", "platform"},

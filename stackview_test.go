@@ -25,7 +25,7 @@ func (b *bench) merged(diffIDs []digest.Digest) ([]string, error) {
 		return nil, err
 	}
 	return listView(view, func(f stackview.File) (string, error) {
-		return readStored(b.store, diffIDs[f.Layer], f.From)
+		return readStored(b.store, diffIDs[f.Layer], f)
 	})
 }
 
@@ -56,13 +56,15 @@ func listView(view *stackview.View, content func(stackview.File) (string, error)
 
 var typeflags = map[layer.Type]byte{layer.Regular: tar.TypeReg, layer.Directory: tar.TypeDir, layer.Symlink: tar.TypeSymlink}
 
-func readStored(store *overlaystore.Store, diffID digest.Digest, path string) (string, error) {
+func readStored(store *overlaystore.Store, diffID digest.Digest, file stackview.File) (string, error) {
 	dir, err := store.OpenLayer(diffID)
 	if err != nil {
 		return "", err
 	}
 	defer dir.Close()
-	f, err := dir.Open(layer.Entry{Path: path, Type: layer.Regular})
+	e := file.Entry
+	e.Path = file.From
+	f, err := dir.Open(e)
 	if err != nil {
 		return "", err
 	}

@@ -83,7 +83,7 @@ func (g *Staging) TakeUp(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	// The empty one goes; the layer's lock stays.
-	err = errors.Join(fsat.RemoveAll(g.in, g.name), g.fs.Close(), g.dir.Close())
+	err = errors.Join(fsat.RemoveAll(g.in, g.name), g.closeLower(), g.dir.Close())
 	g.in, g.name, g.dir, g.fs, g.kept, g.sealed = l.In, l.Name, l.Dir, l.FS, true, true
 	var rec LayerRecord
 	if err := errors.Join(err, json.Unmarshal(l.Record, &rec)); err != nil {

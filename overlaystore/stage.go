@@ -165,6 +165,17 @@ func (g *Staging) openTar() (err error) {
 	return err
 }
 
+// closeLower closes what a layer is filled into.
+func (g *Staging) closeLower() (err error) {
+	if g.tar != nil {
+		err, g.tar = g.tar.Close(), nil
+	}
+	if g.fs != nil {
+		err = errors.Join(err, g.fs.Close())
+	}
+	return err
+}
+
 // mostWriters is how many layers are filled at a time, mostly.
 const mostWriters = 4
 

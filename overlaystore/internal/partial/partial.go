@@ -9,6 +9,7 @@ package partial
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,6 +26,7 @@ import (
 	"github.com/layerctl/layerctl/internal/layercheck"
 	"github.com/layerctl/layerctl/internal/leftovers"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/internal/tarlayer"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -136,14 +138,14 @@ func (l Layers) examine(ctx context.Context, found *Layer) (err error) {
 		if err := durable.SyncFS(ctx, found.Dir); err != nil {
 			return err
 		}
-		found.FS, err = durable.OpenDirAt(found.Dir, storedirs.LowerDir)
+		found.FS, err = l.openLower(found.Dir)
 	}
 	c := layercheck.New(layercheck.Options{Form: l.Form, Uncached: true})
 	if err == nil {
 		found.Record, err = storedirs.ReadFile(found.Dir, l.Record, l.MaxRecord)
 	}
 	if err == nil {
-		err = c.Run(ctx, found.Dir, found.FS)
+		err = l.compare(ctx, c, found)
 	}
 	_, sum, _ := strings.Cut(found.Name, separator)
 	switch differ := c.Result().Differences; {
@@ -156,6 +158,30 @@ func (l Layers) examine(ctx context.Context, found *Layer) (err error) {
 		err = fmt.Errorf("%w: %.200q: %s is %s, was %s", journal.ErrDamaged, differ[0].Path, differ[0].Field, differ[0].Got, differ[0].Want)
 	}
 	return err
+}
+
+// openLower opens the lower dir, where the store has those.
+func (l Layers) openLower(dir *os.File) (*os.File, error) {
+	if l.Form.Lower == layer.Tars {
+		return nil, nil
+	}
+	return durable.OpenDirAt(dir, storedirs.LowerDir)
+}
+
+// compare compares the files of a layer with the journal, or its tar with the
+// diffID.
+func (l Layers) compare(ctx context.Context, c *layercheck.Check, found *Layer) error {
+	if l.Form.Lower != layer.Tars {
+		return c.Run(ctx, found.Dir, found.FS)
+	}
+	var rec struct {
+		DiffID digest.Digest `json:"diffID"`
+		Size   int64         `json:"size"`
+	}
+	if err := json.Unmarshal(found.Record, &rec); err != nil {
+		return err
+	}
+	return tarlayer.Check(ctx, c, found.Dir, tarlayer.Recorded{DiffID: rec.DiffID, Size: rec.Size}, false)
 }
 
 // Found is one of them that no process holds.
