@@ -27,6 +27,9 @@ type RootFSOptions struct {
 	// read from its journal, in which devices that were not made are missing.
 	// nil asks none.
 	Store *overlaystore.Store
+	// Journals have a layer that several images share fetched once; see
+	// [rootfs.Journals].
+	Journals *rootfs.Journals
 }
 
 // RootFS reads the root filesystem of the image that ref means for the client's
@@ -34,7 +37,7 @@ type RootFSOptions struct {
 //
 // Errors are those of [Client.Pull] and of [rootfs.Read].
 func (c *Client) RootFS(ctx context.Context, ref string, o RootFSOptions) (*RootFS, error) {
-	s, layers, err := c.rootfsLayers(ctx, ref, o)
+	s, layers, image, err := c.rootfsLayers(ctx, ref, o)
 	if err != nil {
 		return nil, err
 	}
@@ -43,13 +46,26 @@ func (c *Client) RootFS(ctx context.Context, ref string, o RootFSOptions) (*Root
 		return nil, errors.Join(fmt.Errorf("look into %s: %w", s.Reference(), err), s.Close())
 	}
 	s.Keep(ctx)
-	return &RootFS{fsys, s}, nil
+	return &RootFS{fsys, s, image}, nil
 }
 
 // RootFS is the root filesystem of an image.
 type RootFS struct {
 	*rootfs.FS
 	source *source.Source
+	image  source.Image // what was read of it, if it was
+}
+
+// Image is the manifest and the config of the image. Where all layers are in a
+// store they are read now, from the cache or where the image came from.
+func (r *RootFS) Image(ctx context.Context) (_ *manifest.Image, _ *manifest.Config, err error) {
+	if r.image.Manifest == nil {
+		var chosen source.Resolution
+		if chosen, err = r.source.Resolve(ctx); err == nil {
+			r.image, err = r.source.AnyImage(ctx, chosen)
+		}
+	}
+	return r.image.Manifest, r.image.Config, err
 }
 
 // Close lets go of what contents are fetched from.
@@ -58,7 +74,7 @@ func (r *RootFS) Close() error { return r.source.Close() }
 // OpenFile opens the regular file at path in the root filesystem of the image
 // that ref means for the client's platform; see [rootfs.Open].
 func (c *Client) OpenFile(ctx context.Context, ref, path string, o RootFSOptions) (*rootfs.OpenedFile, error) {
-	s, layers, err := c.rootfsLayers(ctx, ref, o)
+	s, layers, _, err := c.rootfsLayers(ctx, ref, o)
 	if err != nil {
 		return nil, err
 	}
@@ -75,46 +91,47 @@ func (c *Client) OpenFile(ctx context.Context, ref, path string, o RootFSOptions
 
 func (c *Client) rootfsOptions(o RootFSOptions) rootfs.Options {
 	return rootfs.Options{
-		Store: o.Store, Jobs: fetch.Jobs(c.options.Jobs), Strict: c.options.Strict, Limits: c.options.Limits,
+		Store: o.Store, Journals: o.Journals, Jobs: fetch.Jobs(c.options.Jobs), Strict: c.options.Strict, Limits: c.options.Limits,
 		Windows: c.options.Windows, Buffers: c.buffers, Memory: c.options.Memory, Logger: c.log,
 	}
 }
 
 // rootfsLayers opens ref and lists its layers, the lowest first.
-func (c *Client) rootfsLayers(ctx context.Context, ref string, o RootFSOptions) (*source.Source, []rootfs.Layer, error) {
+func (c *Client) rootfsLayers(ctx context.Context, ref string, o RootFSOptions) (*source.Source, []rootfs.Layer, source.Image, error) {
 	s, err := c.open(ctx, ref)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, source.Image{}, err
 	}
 	found, err := c.findLayers(ctx, s, o.Store)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("look into %s: %w", s.Reference(), err), s.Close())
+		return nil, nil, found, errors.Join(fmt.Errorf("look into %s: %w", s.Reference(), err), s.Close())
 	}
 	f := c.fetcher(s)
 	var layers []rootfs.Layer
-	for _, l := range fetch.Number(found) {
+	for _, l := range fetch.Number(found.Layers) {
 		layers = append(layers, rootfs.Layer{Layer: l.Layer, Fetch: func(ctx context.Context, use func(io.Reader) error) error {
 			f.Tell(l.Event(progress.LayerMissing))
 			return f.Layer(ctx, l, func(b *fetch.Blob) error { return use(b) })
 		}})
 	}
-	return s, layers, nil
+	return s, layers, found, nil
 }
 
 // findLayers lists an image's layers, the lowest first. Of an image that the
-// store has only its manifest's digest is asked for, and offline nothing.
-func (c *Client) findLayers(ctx context.Context, s *source.Source, store *overlaystore.Store) ([]manifest.Layer, error) {
+// store has only its manifest's digest is asked for, and offline nothing: then
+// no more is known of it.
+func (c *Client) findLayers(ctx context.Context, s *source.Source, store *overlaystore.Store) (source.Image, error) {
 	if c.options.Offline && store != nil {
 		wanted, err := s.Wanted()
 		if err != nil {
-			return nil, err
+			return source.Image{}, err
 		}
 		image, err := store.LookupToRead(s.Reference().String(), wanted)
 		if pinned := s.Reference().Digest(); errors.Is(err, overlaystore.ErrNotFound) && pinned != "" {
 			image, err = store.Image(pinned)
 		}
 		if err == nil && complete(store, image) {
-			return storedLayers(image), c.JudgeStored(ctx, store, s.Reference().String(), image)
+			return source.Image{Layers: storedLayers(image)}, c.JudgeStored(ctx, store, s.Reference().String(), image)
 		}
 	}
 	r, err := s.Resolve(ctx)
@@ -122,16 +139,15 @@ func (c *Client) findLayers(ctx context.Context, s *source.Source, store *overla
 		err = c.judge().Admit(ctx, s, r, store)
 	}
 	if err != nil {
-		return nil, err
+		return source.Image{}, err
 	}
 	if store != nil {
 		image, err := store.Image(r.Manifest.Digest)
 		if err == nil && complete(store, image) {
-			return storedLayers(image), nil
+			return source.Image{Layers: storedLayers(image)}, nil
 		}
 	}
-	image, err := s.AnyImage(ctx, r)
-	return image.Layers, err
+	return s.AnyImage(ctx, r)
 }
 
 func complete(store *overlaystore.Store, i overlaystore.Image) bool {

@@ -61,42 +61,48 @@ func (i *inspector) attachments(ctx context.Context) error {
 	for _, m := range i.leaves {
 		entries = append(entries, m.entry)
 	}
-	type answer struct {
-		of  digest.Digest
-		err error
-	}
-	var answers []*answer
-	ask := func(of digest.Digest, into *[]Referrer) {
-		a := &answer{of: of}
-		answers = append(answers, a)
+	asked := i.askedAbout()
+	errs := make([]error, len(asked))
+	for n, about := range asked {
 		group.Go(func() error {
 			var found []referrers.Attachment
-			found, a.err = finder.Of(groupCtx, of, entries)
-			*into = newReferrers(found)
+			found, errs[n] = finder.Of(groupCtx, about.digest, entries)
+			*about.into = newReferrers(found)
 			return groupCtx.Err()
 		})
-	}
-	if !i.single {
-		ask(i.found.Digest, &i.found.Referrers)
-	}
-	named := (i.wanted.Named || i.options.Document != "") && i.found.Chosen != ""
-	for _, m := range i.leaves {
-		if m.Kind != kindAttestation && (!named || m.Chosen) {
-			ask(m.Digest, &m.Referrers)
-		}
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	for _, a := range answers {
+	for n, err := range errs {
 		switch {
-		case a.err != nil && i.options.Strict:
-			return fmt.Errorf("look for what belongs to %s: %w", a.of, a.err)
-		case a.err != nil:
-			i.found.Warnings = append(i.found.Warnings, fmt.Sprintf("not all that belongs to %s could be found: %s", a.of, strings.ReplaceAll(a.err.Error(), "\n", "; ")))
+		case err != nil && i.options.Strict:
+			return fmt.Errorf("look for what belongs to %s: %w", asked[n].digest, err)
+		case err != nil:
+			i.found.Warnings = append(i.found.Warnings, fmt.Sprintf("not all that belongs to %s could be found: %s", asked[n].digest, strings.ReplaceAll(err.Error(), "\n", "; ")))
 		}
 	}
 	return nil
+}
+
+// about is a digest, and where what belongs to it is to stand.
+type about struct {
+	digest digest.Digest
+	into   *[]Referrer
+}
+
+func (i *inspector) askedAbout() []about {
+	var asked []about
+	if !i.single {
+		asked = append(asked, about{i.found.Digest, &i.found.Referrers})
+	}
+	named := (i.wanted.Named || i.options.Document != "") && i.found.Chosen != ""
+	for _, m := range i.leaves {
+		if m.Kind != kindAttestation && (!named || m.Chosen) {
+			asked = append(asked, about{m.Digest, &m.Referrers})
+		}
+	}
+	return asked
 }
 
 func newReferrers(found []referrers.Attachment) []Referrer {

@@ -47,6 +47,9 @@ type Options struct {
 	// Memory bounds the bytes that the paths of all layers may take; 0 means
 	// 512 MiB, and a negative number no limit.
 	Memory int64
+	// Journals remember what layers said that were fetched, and are asked before
+	// one is; nil remembers nothing.
+	Journals *Journals
 	// Logger hears of leniencies; nil is silent.
 	Logger *slog.Logger
 }
@@ -119,16 +122,27 @@ func (r *reader) read(ctx context.Context, i int, w watcher) (*stackview.Layer, 
 		read, err := stored.Layer(ctx, r.stack, r.options.Store, l.DiffID)
 		return read, r.failed(i, err)
 	}
+	if w == nil {
+		if read, known, err := r.options.Journals.replay(r.stack, l.DiffID); known {
+			return read, r.failed(i, err)
+		}
+	}
 	var read *stackview.Layer
 	err := l.Fetch(ctx, func(blob io.Reader) error {
 		read = r.stack.Layer()
 		if w != nil {
 			w.begin(read)
 		}
-		result, err := r.stream(ctx, l, blob, read.Record, w)
+		said := r.options.Journals.begin()
+		record := func(e layer.Entry) error {
+			said.note(r.stack, e)
+			return read.Record(e)
+		}
+		result, err := r.stream(ctx, l, blob, record, w)
 		if err != nil {
 			return err
 		}
+		r.options.Journals.keep(l.DiffID, said, result.Facts)
 		return read.End(result.Facts)
 	})
 	return read, r.failed(i, err)

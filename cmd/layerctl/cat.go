@@ -36,7 +36,7 @@ func runCat(c *cli.Context) error {
 			Advice:  "write it as REF:/PATH, such as alpine:3.20:/etc/os-release",
 		}
 	}
-	return readRootFS(c, ref, func(l *layerctl.Client, o layerctl.RootFSOptions) error {
+	return setup.ReadRootFS(c, []string{ref}, func(l *layerctl.Client, o layerctl.RootFSOptions) error {
 		file, err := l.OpenFile(c.Context, ref, path, o)
 		if err != nil {
 			return err

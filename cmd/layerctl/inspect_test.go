@@ -53,10 +53,12 @@ func recorded(t *testing.T) (*imagetest.Registry, map[string]ocispec.Descriptor)
 }
 
 // exactShape is the schema, with no key but those that it describes.
-func exactShape(t *testing.T) *jsonschema.Resolved {
+func exactShape(t *testing.T) *jsonschema.Resolved { return exactShapeOf(t, "inspect") }
+
+func exactShapeOf(t *testing.T, name string) *jsonschema.Resolved {
 	t.Helper()
 	var decoded any
-	if err := json.Unmarshal(readFile(t, "../../docs/inspect.schema.json"), &decoded); err != nil {
+	if err := json.Unmarshal(readFile(t, "../../docs/"+name+".schema.json"), &decoded); err != nil {
 		t.Fatal(err)
 	}
 	var forbidOthers func(any)

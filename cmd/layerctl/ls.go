@@ -40,7 +40,7 @@ func runLs(c *cli.Context) error {
 	if path == "" {
 		path = "/"
 	}
-	return readRootFS(c, ref, func(l *layerctl.Client, o layerctl.RootFSOptions) (err error) {
+	return setup.ReadRootFS(c, []string{ref}, func(l *layerctl.Client, o layerctl.RootFSOptions) (err error) {
 		image, err := l.RootFS(c.Context, ref, o)
 		if err != nil {
 			return err

@@ -20,6 +20,7 @@ import (
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/copying"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/diff"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/help"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/indexes"
@@ -64,7 +65,7 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		// The reader has what it wanted: as with other commands, no message.
 		return exitSignal + int(syscall.SIGPIPE)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, diff.ErrDiffer) {
 		fail(terminal.NewConsole(stderr), err, isVerbose(ordered))
 	}
 	return exitCode(err)
@@ -175,6 +176,7 @@ func commands() []*cli.Command {
 		exportCommand(),
 		lsCommand(),
 		catCommand(),
+		diff.Command(),
 		copying.CopyCommand(),
 		copying.TagsCommand(),
 		indexes.Command(),

@@ -14,8 +14,8 @@ import (
 	"github.com/layerctl/layerctl/rootfs"
 )
 
-// lsObject is a path in the output of ls --json.
-type lsObject struct {
+// FileObject is a path in the output of ls --json.
+type FileObject struct {
 	Path    layer.Path            `json:"path"`
 	Type    string                `json:"type"`
 	Mode    string                `json:"mode"`
@@ -33,13 +33,13 @@ type lsObject struct {
 
 // FilesJSON prints them as an array of objects.
 func FilesJSON(w io.Writer, list []rootfs.File) error {
-	return terminal.WriteJSON(w, lsObjects(list))
+	return terminal.WriteJSON(w, FileObjects(list))
 }
 
 // FileLines prints an object a line.
 func FileLines(w io.Writer, list []rootfs.File) error {
 	out := bufio.NewWriter(w)
-	for _, o := range lsObjects(list) {
+	for _, o := range FileObjects(list) {
 		if err := terminal.WriteJSONLine(out, o); err != nil {
 			return err
 		}
@@ -47,10 +47,11 @@ func FileLines(w io.Writer, list []rootfs.File) error {
 	return out.Flush()
 }
 
-func lsObjects(list []rootfs.File) []lsObject {
-	objects := make([]lsObject, 0, len(list))
+// FileObjects are paths as ls --json prints them.
+func FileObjects(list []rootfs.File) []FileObject {
+	objects := make([]FileObject, 0, len(list))
 	for _, f := range list {
-		o := lsObject{
+		o := FileObject{
 			Path: layer.Path(f.Path), Type: typeWords[f.Mode.Type()], Mode: fmt.Sprintf("%04o", permissions(f.Mode)),
 			UID: f.UID, GID: f.GID, Size: f.Size, ModTime: f.ModTime.UTC(), Target: layer.Path(f.Target),
 		}
