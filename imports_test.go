@@ -29,13 +29,13 @@ var floors = []map[string][]string{
 	},
 	{
 		"cmd/layerctl/internal/indexes":    {"cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "errkind", "internal/durable", "internal/fsat", "manifest", "multiarch", "platform", "progress", "registry", "transfer"},
-		"cmd/layerctl/internal/copying":    {"cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "errkind", "progress", "registry", "transfer"},
+		"cmd/layerctl/internal/copying":    {"cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/signatures", "cmd/layerctl/internal/terminal", "errkind", "progress", "registry", "transfer"},
 		"cmd/layerctl/internal/diff":       {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "imagediff", "layer", "platform", "rootfs"},
 		"cmd/layerctl/internal/inspection": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "inspect", "internal/trusted", "overlaystore", "platform"},
 		"cmd/layerctl/internal/engines":    {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/signatures", "cmd/layerctl/internal/terminal", "engine/containerd", "engine/containersstorage", "errkind", "internal/given", "internal/storageconf", "layer", "overlaymount", "overlaystore", "platform", "registry"},
 	},
 	{
-		"cmd/layerctl/internal/signatures": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "overlaystore", "trust"},
+		"cmd/layerctl/internal/signatures": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "overlaystore", "registry", "trust"},
 	},
 	{
 		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/fsat", "internal/userns", "internal/words", "layer", "overlaystore", "platform", "progress", "registry", "trust", "unpack"},

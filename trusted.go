@@ -25,21 +25,33 @@ type Judged struct {
 // HasPolicy says that the client goes by one.
 func (c *Client) HasPolicy() bool { return c.options.Trust != nil }
 
-// Judge asks the client's policy about the image that ref means, or at gives
-// under that name if it is not "", without fetching a layer. The error is a
-// [*trust.RefusedError] where it does not let the image in.
-func (c *Client) Judge(ctx context.Context, ref string, at digest.Digest) (j Judged, err error) {
+// JudgeOptions say what of a reference is judged; the zero value the image for
+// the client's platform.
+type JudgeOptions struct {
+	// At is the digest that the reference was resolved to before; "" resolves it.
+	At digest.Digest
+	// Whole judges what the reference names, all of an index, and not the image
+	// that is chosen from it.
+	Whole bool
+}
+
+// Judge asks the client's policy about what ref means, without fetching a layer.
+// The error is a [*trust.RefusedError] where it does not let it in.
+func (c *Client) Judge(ctx context.Context, ref string, o JudgeOptions) (j Judged, err error) {
 	name, err := registry.Parse(ref)
 	if err != nil {
 		return j, err
 	}
-	if at != "" {
-		ref = name.WithDigest(at).String()
+	if o.At != "" {
+		ref = name.WithDigest(o.At).String()
 	}
 	err = c.with(ctx, ref, func(s *source.Source) error {
-		r, err := s.Resolve(ctx)
+		r, err := source.Resolution{}, error(platform.ErrNoMatch)
+		if !o.Whole {
+			r, err = s.Resolve(ctx)
+		}
 		r.Reference = name
-		if errors.Is(err, platform.ErrNoMatch) && at != "" {
+		if errors.Is(err, platform.ErrNoMatch) && (o.Whole || o.At != "") {
 			r.Root, _, err = s.Root(ctx) // whoever names it takes another of its images
 			r.Manifest = r.Root
 		}

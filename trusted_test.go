@@ -191,7 +191,7 @@ func TestRefusedImageLeavesNothing(t *testing.T) {
 			_, err := g.client.OpenFile(t.Context(), g.ref, "/etc/hello", RootFSOptions{})
 			return err
 		},
-		"judge": func() error { _, err := g.client.Judge(t.Context(), g.ref, ""); return err },
+		"judge": func() error { _, err := g.client.Judge(t.Context(), g.ref, JudgeOptions{}); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			g.Requests()

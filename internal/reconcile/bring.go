@@ -45,7 +45,8 @@ func (r *run) lookAt(ctx context.Context, w *row) error {
 	}
 	w.out.Root, w.out.Wanted = d.Root.Digest, d.Manifest.Digest
 	missing, err := r.sizes(w, d)
-	w.ready = err == nil && missing == 0 && w.stored.Manifest == d.Manifest.Digest
+	w.ready = err == nil && missing == 0 && w.stored.Manifest == d.Manifest.Digest &&
+		w.client.JudgeStored(ctx, r.Store, w.asked.Reference, w.stored) == nil // by a policy that may be another now
 	if w.ready {
 		w.has(w.stored, d.Root.Digest)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/progress"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/signatures"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	steps "github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
@@ -22,13 +23,13 @@ import (
 func CopyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "copy", Usage: "copy images between registries, layouts and archives", ArgsUsage: "SOURCE DESTINATION",
-		Flags: []cli.Flag{
+		Flags: append(setup.TrustFlags(),
 			&cli.StringSliceFlag{Name: "platform", Usage: "copy only the image for `OS/ARCH[/VARIANT]` (repeatable: an index of those)"},
 			&cli.BoolFlag{Name: "referrers", Usage: "copy signatures, SBOMs and attestations that refer to the images too"},
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "copy what the lines 'SOURCE DESTINATION' of `LIST` name; - is standard input"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "send nothing, and tell what would be sent"},
 			&cli.IntFlag{Name: "jobs", DefaultText: "three", Usage: "have `N` blobs on their way at a time"},
-		},
+		),
 		Action: runCopy,
 	}
 }
@@ -56,6 +57,10 @@ func runCopy(c *cli.Context) error {
 	}
 	o := setup.RegistryOptions(c, logins)
 	o.OnRetry = show.Retry
+	policy, err := setup.Policy(c)
+	if err != nil {
+		return err
+	}
 	client := registry.New(o)
 	if pairs, err = expand(c, client, pairs); err != nil {
 		return err
@@ -63,7 +68,10 @@ func runCopy(c *cli.Context) error {
 	var errs []error
 	var all []copied
 	for _, p := range pairs {
-		one, err := copyOne(c, client, p, show)
+		admit := func(from registry.Reference) (registry.Reference, error) {
+			return signatures.Pin(c.Context, o, policy, from)
+		}
+		one, err := copyOne(c, client, p, show, admit)
 		if err != nil {
 			errs = append(errs, failure.Concerns(p.from, err))
 			continue
@@ -79,8 +87,11 @@ func runCopy(c *cli.Context) error {
 	return errors.Join(errs...)
 }
 
-func copyOne(c *cli.Context, client *registry.Client, p pair, show progress.Display) (copied, error) {
+func copyOne(c *cli.Context, client *registry.Client, p pair, show progress.Display, admit func(registry.Reference) (registry.Reference, error)) (copied, error) {
 	from, err := registry.Parse(p.from)
+	if err == nil {
+		from, err = admit(from)
+	}
 	if err != nil {
 		return copied{}, err
 	}

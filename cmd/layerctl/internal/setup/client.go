@@ -57,7 +57,7 @@ func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layer
 	if err != nil {
 		return err
 	}
-	policy, err := policyOf(c)
+	policy, err := Policy(c)
 	if err != nil {
 		return err
 	}

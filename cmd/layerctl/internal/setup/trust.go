@@ -23,10 +23,10 @@ func TrustFlags() []cli.Flag {
 	}
 }
 
-// policyOf is what the command lets in: by the policy that is named, or else by
+// Policy is what the command lets in: by the policy that is named, or else by
 // that of the user or the machine, and by the keys that are named. It is nil for
 // a command without these flags: that brings nothing in.
-func policyOf(c *cli.Context) (policy *trust.Policy, err error) {
+func Policy(c *cli.Context) (policy *trust.Policy, err error) {
 	if c.Command == nil || !slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), policyFlag) }) {
 		return nil, nil
 	}

@@ -64,7 +64,7 @@ func runVerifier(c *cli.Context) error {
 	}
 	var j layerctl.Judged
 	err := setup.WithoutCache(c, []string{name}, func(client *layerctl.Client) (err error) {
-		j, err = client.Judge(c.Context, name, at)
+		j, err = client.Judge(c.Context, name, layerctl.JudgeOptions{At: at})
 		return err
 	})
 	if err != nil {

@@ -36,7 +36,7 @@ func runVerify(c *cli.Context) error {
 		if !client.HasPolicy() {
 			return &args.UsageError{Problem: "there is nothing to go by", Advice: "--verify-key FILE names a key, --policy FILE a policy.json"}
 		}
-		j, err := client.Judge(c.Context, refs[0], "")
+		j, err := client.Judge(c.Context, refs[0], layerctl.JudgeOptions{})
 		if err != nil {
 			return err
 		}
