@@ -30,7 +30,7 @@
 //
 // # Not promised
 //
-// Signatures are not checked. Nothing is said about what an image's programs
-// do. The store's mounts are the kernel's: a program that runs from one needs
+// Signatures are read where [Options.Trust] asks for them, and by public keys
+// only; see package trust. Nothing is said about what an image's programs do. The store's mounts are the kernel's: a program that runs from one needs
 // the isolation that a container runtime gives.
 package layerctl
