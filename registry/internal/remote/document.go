@@ -36,12 +36,11 @@ func (r *Repository) head(ctx context.Context, rt *route, absent bool) (ocispec.
 	desc := ocispec.Descriptor{
 		MediaType: manifest.Telling(resp.Header.Get("Content-Type")), Digest: r.name.Digest, Size: resp.ContentLength,
 	}
-	said, err := saidDigest(resp)
 	if desc.Digest == "" {
-		desc.Digest = said
+		desc.Digest = saidDigest(resp)
 	}
 	known := manifest.IsIndex(desc.MediaType) || manifest.IsManifest(desc.MediaType)
-	if err != nil || desc.Digest == "" || desc.Size <= 0 || !known || encoding(resp) != "" ||
+	if desc.Digest == "" || desc.Size <= 0 || !known || encoding(resp) != "" ||
 		content.Check(desc, content.MaxManifest) != nil {
 		desc, _, err = r.get(ctx, rt)
 		return desc, err
@@ -66,9 +65,7 @@ func (r *Repository) get(ctx context.Context, rt *route) (ocispec.Descriptor, []
 	defer resp.Body.Close()
 	want := r.name.Digest
 	if want == "" {
-		if want, err = saidDigest(resp); err != nil {
-			return ocispec.Descriptor{}, nil, err
-		}
+		want = saidDigest(resp)
 	}
 	raw, err := readDocument(ctx, resp, want, rt.peer.host)
 	if err != nil {

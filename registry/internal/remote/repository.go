@@ -140,14 +140,12 @@ func checkFrom(resp *http.Response, err error) error {
 	return fmt.Errorf("%s %s: %w", resp.Request.Method, transport.Redact(resp.Request.URL), err)
 }
 
-// saidDigest is what the registry says the digest is, "" if it does not.
-func saidDigest(resp *http.Response) (digest.Digest, error) {
+// saidDigest is what the registry says the digest is, "" if it does not, or
+// what it says is none: then the bytes tell.
+func saidDigest(resp *http.Response) digest.Digest {
 	d := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
-	if d == "" {
-		return "", nil
+	if content.CheckDigest(d) != nil {
+		return ""
 	}
-	if err := content.CheckDigest(d); err != nil {
-		return "", failure.Final(checkFrom(resp, failure.New(failure.Network, "Docker-Content-Digest: %w", err)))
-	}
-	return d, nil
+	return d
 }
