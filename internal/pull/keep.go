@@ -13,7 +13,7 @@ import (
 
 // settleAfter is how long a finished layer waits before it is written to the
 // disk by itself: a pull that takes seconds has one sync, at its end.
-const settleAfter = 5 * time.Second
+const settleAfter = 15 * time.Second
 
 // settleShare bounds what the syncs of finished layers take of a pull's time:
 // one waits so many times as long as the one before it took.

@@ -44,7 +44,7 @@ type Options struct {
 	// the layer's size.
 	Patience time.Duration
 	// Settle is how long a finished layer waits for the others of its image before
-	// it is written to the disk by itself; 0 means 5 seconds.
+	// it is written to the disk by itself; 0 means 15 seconds.
 	Settle time.Duration
 	// Unrecorded and Serial are to measure what they cost: no record of each
 	// path, no stages that work beside each other.
