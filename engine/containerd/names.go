@@ -153,12 +153,22 @@ func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest d
 		if err := e.clear(ctx, owner); err != nil {
 			return taken, err
 		}
+		r.Names = slices.DeleteFunc(r.Names, func(name string) bool { return shared(list, r, name) })
 		if taken, err = e.unname(ctx, owner, r); err != nil {
 			return taken, err
 		}
 		return taken, records.Remove(ctx, r)
 	}
 	return nil, nil
+}
+
+// shared says whether a name is one of another image too that was given to the
+// same engine: of the same index, for another platform.
+func shared(list []given.Record, r given.Record, name string) bool {
+	return slices.ContainsFunc(list, func(other given.Record) bool {
+		return other.Kind == r.Kind && other.Address == r.Address && other.Namespace == r.Namespace &&
+			other.Manifest != r.Manifest && other.Root == r.Root && other.Complete && slices.Contains(other.Names, name)
+	})
 }
 
 // unname removes the records of names that are the store's, the last made

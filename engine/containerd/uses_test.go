@@ -3,12 +3,15 @@
 package containerd
 
 import (
+	"encoding/json"
 	"errors"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	containers "github.com/containerd/containerd/api/services/containers/v1"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/layertest"
 )
@@ -49,5 +52,32 @@ func TestUsers(t *testing.T) {
 	f.call = func(int) (before, after error) { return errors.New("broken"), nil }
 	if _, err := e.Users(t.Context(), s, img.Image); err == nil {
 		t.Error("no error of an engine that does not answer")
+	}
+}
+
+// TestTakeLeavesASharedName: of two images of one index, for two platforms, the one
+// that is taken leaves the name to the other.
+func TestTakeLeavesASharedName(t *testing.T) {
+	path := layertest.MemoryDir(t)
+	f, s := newFake(t, path, false), openStore(t, filepath.Join(path, "store"))
+	one := threeLayers(t, s)
+	two := anImage(t, s, "two:1", one.Layers[:2]...)
+	index, err := json.Marshal(ocispec.Index{Manifests: []ocispec.Descriptor{{Digest: one.Image.Manifest}, {Digest: two.Image.Manifest}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := connectTo(t, f)
+	for _, i := range []*Image{&one, &two} {
+		i.Names, i.RootBytes = []string{"docker.io/library/both:1"}, index
+		i.Root = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(index), Size: int64(len(index))}
+		if _, err := e.Give(t.Context(), s, *i, GiveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := e.Take(t.Context(), s, two.Image.Manifest); err != nil || f.images["docker.io/library/both:1"] == nil {
+		t.Errorf("images %v, %v", f.images, err)
+	}
+	if _, err := e.Take(t.Context(), s, one.Image.Manifest); err != nil || f.images["docker.io/library/both:1"] != nil {
+		t.Errorf("images %v, %v", f.images, err)
 	}
 }
