@@ -26,7 +26,7 @@ var ErrDiffer = errors.New("the images differ")
 func Command() *cli.Command {
 	return &cli.Command{
 		Name: "diff", Usage: "show what differs between two images, or two platforms of one", ArgsUsage: "REF [REF]",
-		Flags: append(setup.ReadFlags(),
+		Flags: append(append(setup.ReadFlags(), setup.TrustFlags()...),
 			&cli.StringFlag{Name: "other-platform", Usage: "compare with the image for `PLATFORM` of the second REF, or of the same one"},
 			&cli.BoolFlag{Name: "exit-code", Usage: "exit with 1 where files or configs differ"},
 			&cli.BoolFlag{Name: "times", Usage: "compare the times of files too"},
