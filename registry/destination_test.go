@@ -137,6 +137,24 @@ func forgetsUpload() func(*imagetest.Pushed) {
 	}
 }
 
+// TestPutGivesUp: what a registry takes and loses again, time after time, is no
+// progress.
+func TestPutGivesUp(t *testing.T) {
+	p := pushed(t)
+	p.CutAt, p.Forgets = 256<<10, true
+	p.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		later := r.Method == http.MethodPatch && r.Header.Get("Content-Range") != "" && !strings.HasPrefix(r.Header.Get("Content-Range"), "0-")
+		if later {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(http.StatusNotFound)
+		}
+		return later
+	}
+	var opened int
+	_, err := destination(t, p, Options{Retries: 8}, "x").Put(t.Context(), uploadOf(noise(3<<20), &opened))
+	wantError(t, err, ErrNetwork, "404")
+}
+
 func TestMount(t *testing.T) {
 	body := noise(1000)
 	for _, c := range []struct {

@@ -89,6 +89,7 @@ type upload struct {
 
 	at    *url.URL // where it goes on; nil where it has to begin
 	off   int64    // how much the registry has
+	best  int64    // the most that it ever had: what is lost again is no progress
 	asks  bool     // the registry is to be asked how much it has
 	done  bool     // it has the blob
 	chunk int64    // the most that one request has; 0 is all that is left
@@ -204,6 +205,11 @@ func (u *upload) patch(ctx context.Context, progressed func(int)) error {
 	if u.off > 0 || n < u.desc.Size {
 		h.Set("Content-Range", fmt.Sprintf("%d-%d", u.off, u.off+n-1))
 	}
+	if u.chunk > 0 && u.chunk < window {
+		// Where connections last for so many bytes only, each chunk gets its own:
+		// one that is cut off may end the upload.
+		h.Set("Connection", "close")
+	}
 	off := u.off
 	resp, err := u.r.w.Send(ctx, remote.Sending{
 		Method: http.MethodPatch, At: u.at, Header: h, Size: n,
@@ -216,10 +222,16 @@ func (u *upload) patch(ctx context.Context, progressed func(int)) error {
 	if err := u.took(resp, off+n); err != nil {
 		return u.broke(err)
 	}
-	if u.off-off >= worthIt {
-		progressed(int(u.off - off))
-	}
+	u.progress(progressed)
 	return nil
+}
+
+// progress tells that the registry has more than ever.
+func (u *upload) progress(progressed func(int)) {
+	if gained := u.off - u.best; gained >= worthIt || gained > 0 && u.off == u.desc.Size {
+		u.best = u.off
+		progressed(int(gained))
+	}
 }
 
 // took takes note of how much the registry has now; expect is what it should
@@ -269,7 +281,7 @@ func (u *upload) ask(ctx context.Context, progressed func(int)) (err error) {
 	u.asks = false
 	switch gained := u.off - had; {
 	case gained >= worthIt:
-		progressed(int(gained))
+		u.progress(progressed)
 		fallthrough
 	case u.chunk == 0:
 		// What one request brings can be sent again without being read again.
