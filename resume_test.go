@@ -169,7 +169,7 @@ func resumable(size int) (tree []byte, forms map[string][]byte) {
 func TestKilledPullGoesOn(t *testing.T) {
 	size, kills := 3<<20, 3
 	if full() {
-		size, kills = 96<<20, 20
+		size, kills = 64<<20, 20
 	}
 	tree, forms := resumable(size)
 	for name, blob := range forms {
