@@ -78,7 +78,7 @@ deb=$work/one/dist/layerctl_linux_amd64.deb
 dpkg -c "$deb"
 dpkg-deb -x "$deb" "$work/root"
 for file in bin/layerctl share/bash-completion/completions/layerctl share/zsh/vendor-completions/_layerctl \
-  share/fish/vendor_completions.d/layerctl.fish share/man/man1/layerctl.1.gz share/man/man1/layerctl-pull.1.gz share/doc/layerctl/copyright share/doc/layerctl/THIRD-PARTY-NOTICES; do
+  share/fish/vendor_completions.d/layerctl.fish share/man/man1/layerctl.1.gz share/man/man1/layerctl-pull.1.gz lib/systemd/system/layerctl-{sync,serve}.service lib/systemd/system/layerctl-sync.timer lib/tmpfiles.d/layerctl.conf share/doc/layerctl/copyright share/doc/layerctl/THIRD-PARTY-NOTICES; do
   [ -s "$work/root/usr/$file" ] || fail "the package has no /usr/$file"
 done
 "$work/root/usr/bin/layerctl" version
