@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -16,6 +17,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/trust"
 )
 
@@ -91,6 +93,21 @@ func print(w io.Writer, j layerctl.Judged) error {
 // JudgeStored asks the policy that the command goes by about images of the
 // store, by names that it knows.
 func JudgeStored(c *cli.Context, store *overlaystore.Store, refs []string) error {
+	policy, err := setup.Policy(c)
+	if err != nil {
+		return err
+	}
+	asks := func(ref string) bool { // what is not known to ask nothing asks
+		name, err := registry.Parse(ref)
+		if err != nil {
+			return true
+		}
+		asked, err := policy.Asks(name)
+		return err != nil || !asked.Nothing
+	}
+	if !slices.ContainsFunc(refs, asks) {
+		return nil
+	}
 	return setup.WithClient(c, refs, func(client *layerctl.Client) error {
 		var errs []error
 		for _, ref := range refs {
