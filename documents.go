@@ -4,10 +4,13 @@ package layerctl
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 )
@@ -34,6 +37,35 @@ func (c *Client) Documents(ctx context.Context, ref string) (Documents, error) {
 		return Documents{}, err
 	}
 	return d, nil
+}
+
+// Blobs hands the compressed layers of the image that ref means for the client's
+// platform to use, the lowest first: from the cache where that has
+// them. Their bytes are verified as they are read; the last read has the verdict.
+func (c *Client) Blobs(ctx context.Context, ref string, use func(ocispec.Descriptor, io.Reader) error) error {
+	return c.with(ctx, ref, func(s *source.Source) error {
+		r, err := s.Resolve(ctx)
+		if err != nil {
+			return err
+		}
+		image, err := s.Image(ctx, r)
+		if err != nil {
+			return err
+		}
+		for _, l := range fetch.Number(image.Layers) {
+			if l.Descriptor.Digest == "" {
+				continue // an image without layers has an empty one here
+			}
+			blob, err := s.Blob(ctx, l.Descriptor)
+			if err == nil {
+				err = errors.Join(use(l.Descriptor, blob), blob.Close())
+			}
+			if err != nil {
+				return fmt.Errorf("layer %d/%d %s: %w", l.Number, l.Of, l.Descriptor.Digest, err)
+			}
+		}
+		return nil
+	})
 }
 
 func readDocuments(ctx context.Context, s *source.Source) (d Documents, err error) {

@@ -189,6 +189,14 @@ crictl rmi docker.io/library/alpine:3.20 >/dev/null
 "$layerctl" prune --quiet >/dev/null
 [ -z "$(ls "$LAYERCTL_STORE/engines/journals")" ] || fail 'journals of what was handed over are left'
 
+say '-- with its compressed layers'
+"$layerctl" pull --quiet --platform linux/amd64 --into "$into" --engine-name localhost/blobs:1 --keep-blobs "oci:$work/mended"
+"$ctr" -a "$work/c.sock" -n k8s.io images check name==localhost/blobs:1 2>/dev/null | grep -q 'complete (7/7)' || { "$ctr" -a "$work/c.sock" -n k8s.io images check name==localhost/blobs:1; fail 'the compressed layers are not all there'; }
+"$ctr" -a "$work/c.sock" -n k8s.io images export --platform linux/amd64 "$work/exported.tar" localhost/blobs:1
+"$layerctl" ls --platform linux/amd64 "oci-archive:$work/exported.tar" >/dev/null || fail 'what the engine exports is no image'
+"$layerctl" rm --quiet --platform linux/amd64 "oci:$work/mended"
+[ "$("$ctr" -a "$work/c.sock" -n k8s.io content ls -q | wc -l)" -le 3 ] || fail 'compressed layers are left'
+
 say '-- an engine that is not there'
 stop
 rm -f "$work/c.sock"

@@ -31,7 +31,7 @@ func pullCommand() *cli.Command {
 		Flags: append(slices.Concat(setup.LimitFlags(), engines.GiveFlags(), setup.TrustFlags()),
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "pull what `LIST` names, - for standard input"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "fetch no layer, tell what would be fetched"},
-			&cli.BoolFlag{Name: "keep-blobs", Usage: "keep the compressed layers in the cache too, DIR/blobs of the store"},
+			&cli.BoolFlag{Name: "keep-blobs", Usage: "keep the compressed layers in the cache too, DIR/blobs of the store, and give them to containerd with --into"},
 			&cli.BoolFlag{Name: "print-line", Usage: "print the mount line of each, with --quiet too"},
 			targetFlag(),
 			setup.JobsFlag(),

@@ -3,11 +3,13 @@
 package containerd
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	content "github.com/containerd/containerd/api/services/content/v1"
 	"github.com/opencontainers/go-digest"
@@ -16,8 +18,8 @@ import (
 )
 
 // documents writes config, manifest and index, each with the labels by which
-// the engine's collector knows what it needs: the layers' blobs are not among
-// that, as in an engine that discards them once they are unpacked.
+// the engine's collector knows what it needs: the layers' blobs are among that
+// only where they were written, too.
 func (g *giving) documents(ctx context.Context) error {
 	config := map[string]string{}
 	if chains := chainIDs(g.image.Layers); len(chains) > 0 {
@@ -26,9 +28,11 @@ func (g *giving) documents(ctx context.Context) error {
 	if err := g.write(ctx, g.image.Image.Config, g.image.ConfigBytes, config); err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
-	err := g.write(ctx, g.image.Image.Manifest, g.image.ManifestBytes, g.origin(map[string]string{
-		"containerd.io/gc.ref.content.config": g.image.Image.Config.String(),
-	}))
+	labels := map[string]string{"containerd.io/gc.ref.content.config": g.image.Image.Config.String()}
+	for i, l := range g.written {
+		labels[fmt.Sprintf("containerd.io/gc.ref.content.l.%d", i)] = l.String()
+	}
+	err := g.write(ctx, g.image.Image.Manifest, g.image.ManifestBytes, g.origin(labels))
 	if err != nil {
 		return fmt.Errorf("manifest: %w", err)
 	}
@@ -78,7 +82,13 @@ func (g *giving) write(ctx context.Context, d digest.Digest, b []byte, labels ma
 	if got := d.Algorithm().FromBytes(b); got != d {
 		return fmt.Errorf("the bytes of %s hash to %s", d, got)
 	}
-	err := g.send(ctx, d, b, labels)
+	return g.writeFrom(ctx, ocispec.Descriptor{Digest: d, Size: int64(len(b))}, bytes.NewReader(b), labels)
+}
+
+// writeFrom is write of what is read.
+func (g *giving) writeFrom(ctx context.Context, desc ocispec.Descriptor, r io.Reader, labels map[string]string) error {
+	d := desc.Digest
+	err := g.send(ctx, desc, r, labels)
 	if err != nil && !isExists(err) {
 		return explain(err)
 	}
@@ -105,20 +115,50 @@ func (g *giving) write(ctx context.Context, d digest.Digest, b []byte, labels ma
 	return nil
 }
 
-func (g *giving) send(ctx context.Context, d digest.Digest, b []byte, labels map[string]string) error {
-	ctx, cancel := context.WithTimeout(g.in(ctx, g.lease), patience)
-	defer cancel()
+// blobs writes the compressed layers where they are wanted. A blob that the
+// engine has is not read to its end.
+func (g *giving) blobs(ctx context.Context) error {
+	if g.image.Blobs == nil {
+		return nil
+	}
+	diffIDs := g.image.Layers
+	return g.image.Blobs(ctx, func(desc ocispec.Descriptor, r io.Reader) error {
+		labels := map[string]string{}
+		if i := len(g.written); i < len(diffIDs) {
+			labels["containerd.io/uncompressed"] = diffIDs[i].String()
+		}
+		g.written = append(g.written, desc.Digest)
+		return g.writeFrom(ctx, desc, r, g.origin(labels))
+	})
+}
+
+// send writes one blob in pieces. An engine that takes none for long is given
+// up.
+func (g *giving) send(ctx context.Context, desc ocispec.Descriptor, r io.Reader, labels map[string]string) error {
+	ctx, cancel := context.WithCancelCause(g.in(ctx, g.lease))
+	defer cancel(nil)
+	slow := time.AfterFunc(patience, func() { cancel(context.DeadlineExceeded) })
+	defer slow.Stop()
 	stream, err := g.content.Write(ctx)
 	if err != nil {
 		return err
 	}
 	request := &content.WriteContentRequest{
-		Ref: "layerctl-" + g.lease + "-" + d.String(), Total: int64(len(b)), Expected: d.String(), Labels: labels,
+		Ref: "layerctl-" + g.lease + "-" + desc.Digest.String(), Total: desc.Size, Expected: desc.Digest.String(), Labels: labels,
 	}
-	for offset := 0; ; offset += piece {
-		end := min(offset+piece, len(b))
-		request.Action, request.Offset, request.Data = content.WriteAction_WRITE, int64(offset), b[offset:end]
-		if end == len(b) {
+	buffer := make([]byte, min(piece, max(desc.Size, 1)))
+	for offset := int64(0); ; {
+		n, err := io.ReadFull(r, buffer[:min(int64(len(buffer)), desc.Size-offset)])
+		if err != nil && desc.Size > 0 {
+			return fmt.Errorf("read: %w", err)
+		}
+		slow.Reset(patience)
+		request.Action, request.Offset, request.Data = content.WriteAction_WRITE, offset, buffer[:n]
+		offset += int64(n)
+		if offset == desc.Size {
+			if err := verdict(r); err != nil {
+				return err
+			}
 			request.Action = content.WriteAction_COMMIT
 		}
 		if err := stream.Send(request); err != nil && !errors.Is(err, io.EOF) {
@@ -127,8 +167,20 @@ func (g *giving) send(ctx context.Context, d digest.Digest, b []byte, labels map
 		if _, err := stream.Recv(); err != nil {
 			return err
 		}
-		if end == len(b) {
+		if offset == desc.Size {
 			return stream.CloseSend()
 		}
 	}
+}
+
+// verdict reads the end: a reader that verifies says there whether it was right.
+func verdict(r io.Reader) error {
+	n, err := io.Copy(io.Discard, io.LimitReader(r, 1))
+	if err == nil && n > 0 {
+		err = errors.New("it is longer than its descriptor says")
+	}
+	if err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"time"
@@ -34,6 +35,10 @@ type Image struct {
 	Root ocispec.Descriptor
 	// RootBytes, ManifestBytes and ConfigBytes are the exact bytes.
 	RootBytes, ManifestBytes, ConfigBytes []byte
+	// Blobs hands each compressed layer to use; nil leaves them out, as an engine
+	// does that discards what it has unpacked: then nobody pushes or saves the
+	// image from there.
+	Blobs func(ctx context.Context, use func(ocispec.Descriptor, io.Reader) error) error
 	// Reference and ReferencePlatform are what it was pulled as, for a repair of
 	// what was handed over.
 	Reference, ReferencePlatform string
@@ -101,6 +106,7 @@ type giving struct {
 	owner   string // the store's path, by which its records are told from others
 	lease   string
 	made    int
+	written []digest.Digest // compressed layers, the lowest first
 }
 
 func (g *giving) give(ctx context.Context) (err error) {
@@ -206,6 +212,9 @@ func (g *giving) leased(ctx context.Context) (err error) {
 		}
 	}()
 	if err := g.layers(ctx); err != nil {
+		return err
+	}
+	if err := g.blobs(ctx); err != nil {
 		return err
 	}
 	if err := g.documents(ctx); err != nil {

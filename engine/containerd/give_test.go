@@ -3,14 +3,17 @@
 package containerd
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	images "github.com/containerd/containerd/api/services/images/v1"
 	introspection "github.com/containerd/containerd/api/services/introspection/v1"
@@ -215,6 +218,57 @@ func TestGive(t *testing.T) {
 			t.Errorf("records %v, %v", list, err)
 		}
 	})
+}
+
+// TestGiveBlobs: the compressed layers stay as long as the image, and a damaged
+// one ends the give.
+func TestGiveBlobs(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
+	path := layertest.MemoryDir(t)
+	f, s := newFake(t, path, true), openStore(t, filepath.Join(path, "store"))
+	e := connectTo(t, f)
+	img := threeLayers(t, s)
+	blobs := [][]byte{make([]byte, 2*piece+7), []byte("second"), {}}
+	given := func(damage bool) error {
+		img.Blobs = func(_ context.Context, use func(ocispec.Descriptor, io.Reader) error) error {
+			for _, b := range blobs {
+				r := io.Reader(bytes.NewReader(b))
+				if damage {
+					r = io.MultiReader(r, iotest.ErrReader(errkind.Mismatch))
+				}
+				if err := use(ocispec.Descriptor{Digest: digest.FromBytes(b), Size: int64(len(b))}, r); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		_, err := e.Give(f.watched(t.Context()), s, img, GiveOptions{})
+		return err
+	}
+	if err := given(true); !errors.Is(err, errkind.Mismatch) {
+		t.Errorf("damaged: %v", err)
+	}
+	if left := f.leftovers(); left != nil {
+		t.Errorf("left after a damaged one: %q", left)
+	}
+	for range 2 {
+		if err := given(false); err != nil {
+			t.Fatal(err)
+		}
+		f.collect()
+		for i, b := range blobs {
+			got := f.blobs[digest.FromBytes(b).String()]
+			if got == nil || !bytes.Equal(got.bytes, b) || got.labels["containerd.io/uncompressed"] != img.Layers[i].String() {
+				t.Errorf("blob %d is not there, or another", i)
+			}
+		}
+	}
+	if _, err := e.Take(t.Context(), s, img.Image.Manifest); err != nil {
+		t.Fatal(err)
+	}
+	if left := f.leftovers(); left != nil {
+		t.Errorf("left: %q", left)
+	}
 }
 
 // TestGiveOnLayersThatAreThere: a chain's lowest layers came with another image.

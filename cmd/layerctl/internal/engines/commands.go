@@ -24,7 +24,9 @@ import (
 func GiveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "give", Usage: "give images of the store to an engine of this node", ArgsUsage: "REF…",
-		Flags: append(GiveFlags(), setup.TrustFlags()...), Action: runGive,
+		Flags: append(append(GiveFlags(), setup.TrustFlags()...),
+			&cli.BoolFlag{Name: "keep-blobs", Usage: "give containerd the compressed layers too, so that it can push and save the image"}),
+		Action: runGive,
 	}
 }
 

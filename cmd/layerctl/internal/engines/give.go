@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
@@ -44,6 +46,8 @@ type gift struct {
 	// namesIt says that the root of the documents is the manifest, or an index
 	// that names it, and no index of indexes.
 	namesIt bool
+	// blobs hands out the compressed layers; nil where they are not wanted.
+	blobs func(context.Context, func(ocispec.Descriptor, io.Reader) error) error
 }
 
 // NewGiver reaches the engine, before anything is fetched for it. It is nil,
@@ -113,6 +117,9 @@ func (g *Giver) GiveAs(client *layerctl.Client, ref, word string, img overlaysto
 		return err
 	}
 	found := gift{image: img, ref: parsed, name: name, documents: d}
+	if g.c.Bool("keep-blobs") {
+		found.blobs = g.blobs(client, parsed, img)
+	}
 	found.namesIt = containerd.Image{Image: img, Root: d.Root, RootBytes: d.RootBytes}.RootNamesIt()
 	if err := g.engine.give(g.c.Context, found); err != nil {
 		return err
@@ -122,6 +129,19 @@ func (g *Giver) GiveAs(client *layerctl.Client, ref, word string, img overlaysto
 		return g.store.Remove(g.c.Context, parsed.String(), img.Manifest)
 	}
 	return nil
+}
+
+// blobs hands out the compressed layers of img.
+func (g *Giver) blobs(client *layerctl.Client, ref registry.Reference, img overlaystore.Image) func(context.Context, func(ocispec.Descriptor, io.Reader) error) error {
+	if img.Platform.OS != "" {
+		client = client.For(platform.Format(img.Platform))
+	}
+	if ref.Transport() == registry.Docker {
+		ref = ref.WithDigest(img.Manifest)
+	}
+	return func(ctx context.Context, use func(ocispec.Descriptor, io.Reader) error) error {
+		return client.Blobs(ctx, ref.String(), use)
+	}
 }
 
 // Admit has images that the engine could not serve refused before a layer of
@@ -239,7 +259,7 @@ func (d *daemon) give(ctx context.Context, g gift) error {
 	image := containerd.Image{
 		Image: g.image, Root: g.documents.Root, RootBytes: g.documents.RootBytes,
 		ManifestBytes: g.documents.ManifestBytes, ConfigBytes: g.documents.ConfigBytes,
-		Reference: g.ref.String(), ReferencePlatform: platform.Format(g.image.Platform),
+		Blobs: g.blobs, Reference: g.ref.String(), ReferencePlatform: platform.Format(g.image.Platform),
 	}
 	if !g.namesIt {
 		// An index of indexes, which engines do not follow.
