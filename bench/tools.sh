@@ -80,6 +80,56 @@ containerd_pull() {
 	return $status
 }
 
+tool_layerctl_into() { cri_pull "$1" 3 into; }
+
+tool_crictl_tuned() { cri_pull "$1" 4 crictl; }
+
+tool_crictl_plain() { CONTAINERD_DISABLE_IGZIP=1 CONTAINERD_DISABLE_PIGZ=1 cri_pull "$1" 1 crictl; }
+
+# cri_pull brings the image to a containerd with its CRI plugin, by crictl or by
+# layerctl, and adds what the daemon takes. max_concurrent_unpacks is $2.
+cri_pull() {
+	local run=$target/containerd pid before after status=0
+	mkdir -p "$run/certs.d/$REGISTRY"
+	printf 'server = "http://%s"\n' "$REGISTRY" >"$run/certs.d/$REGISTRY/hosts.toml"
+	cat >"$run/config.toml" <<-END
+		version = 3
+		root = "$run/root"
+		state = "$run/state"
+		[grpc]
+		address = "$run/sock"
+		[ttrpc]
+		address = "$run/ttrpc"
+		[plugins."io.containerd.transfer.v1.local"]
+		max_concurrent_unpacks = $2
+		[plugins."io.containerd.cri.v1.images".registry]
+		config_path = "$run/certs.d"
+		[plugins."io.containerd.cri.v1.runtime".cni]
+		conf_dir = "$run/cni"
+	END
+	"$BENCH_BIN/containerd" -c "$run/config.toml" -l error >&2 &
+	pid=$!
+	local crictl=("$BENCH_BIN/crictl" --image-endpoint "unix://$run/sock" --runtime-endpoint "unix://$run/sock" --timeout 3600s)
+	until "${crictl[@]}" images >/dev/null 2>&1; do
+		kill -0 "$pid" || return
+		sleep 0.1
+	done
+	before=$(usage "$pid")
+	if [[ $3 == into ]]; then
+		timed "$BENCH_DIR/layerctl" --quiet --plain-http "$REGISTRY" --store "$target/store" pull --into "containerd=$run/sock" "$REGISTRY/$1" >"$run/pull" || status=$?
+	else
+		timed "${crictl[@]}" pull "$REGISTRY/$1" >"$run/pull" || status=$?
+	fi
+	after=$(usage "$pid")
+	# Both must have brought the image.
+	"${crictl[@]}" images -o json | jq -e --arg n "$REGISTRY/$1" 'any(.images[]; .repoTags | index($n))' >/dev/null || status=1
+	[[ $status -ne 0 ]] || paste -d' ' <(echo "$before") <(echo "$after") <(tail -n 1 "$run/pull") |
+		awk -v hz="$(getconf CLK_TCK)" '{ printf "%s\t%.2f\t%.1f\t%.1f", $(NF-3), ($4 - $1) / hz + $(NF-2), ($6 / 1024 > $(NF-1) ? $6 / 1024 : $(NF-1)), ($5 - $2) / 1048576 + $NF }'
+	kill "$pid"
+	wait "$pid" || true
+	return $status
+}
+
 # usage is ticks of CPU, its children's too, bytes written, and KiB resident at
 # most.
 usage() {
