@@ -13,6 +13,7 @@ import (
 	"github.com/layerctl/layerctl/internal/fetch"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 // Documents are the exact, verified bytes of all that describes an image.
@@ -42,10 +43,14 @@ func (c *Client) Documents(ctx context.Context, ref string) (Documents, error) {
 // Blobs hands the compressed layers of the image that ref means for the client's
 // platform to use, the lowest first: from the cache where that has
 // them. Their bytes are verified as they are read; the last read has the verdict.
-func (c *Client) Blobs(ctx context.Context, ref string, use func(ocispec.Descriptor, io.Reader) error) error {
+// store, nil for none, has what was let in before.
+func (c *Client) Blobs(ctx context.Context, store *overlaystore.Store, ref string, use func(ocispec.Descriptor, io.Reader) error) error {
 	return c.with(ctx, ref, func(s *source.Source) error {
 		r, err := s.Resolve(ctx)
 		if err != nil {
+			return err
+		}
+		if err := c.judge().Admit(ctx, s, r, store); err != nil {
 			return err
 		}
 		image, err := s.Image(ctx, r)

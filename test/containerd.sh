@@ -120,8 +120,8 @@ done
 "$layerctl" images --json | jq -e 'length == 4 and all(.[]; .engines[0].namespace == "k8s.io" and .engines[0].complete)' >/dev/null || fail 'images does not name the engine'
 [ "$("$ctr" -a "$work/c.sock" -n k8s.io leases ls -q | wc -l)" = 0 ] || fail 'a lease is left'
 compare "$ctr" k8s.io
-linked=$(find "$work/root/io.containerd.snapshotter.v1.overlayfs" -type f -links +1 -path '*/bin/busybox' | wc -l)
-[ "$linked" -gt 0 ] || fail 'the files are not linked'
+linked=$(find "$work/root/io.containerd.snapshotter.v1.overlayfs" -type f -links +1 -path '*/bin/busybox' 2>/dev/null || true)
+[ -n "$linked" ] || fail 'the files are not linked'
 
 say '-- pods of them'
 pod one docker.io/library/alpine:3.20
@@ -133,9 +133,11 @@ released "$ctr" k8s.io
 
 say '-- rot, and its repair'
 runs() { "$ctr" -a "$work/c.sock" -n k8s.io task exec --exec-id "e$RANDOM" "$1" cat /data/keep/implied; }
+# The engine removes directories meanwhile.
+found() { { find "$work/root/io.containerd.snapshotter.v1.overlayfs" -path "*/fs/$1" 2>/dev/null || true; } | head -n 1; }
 rotten() { # of a file that the store may have, too
   local file time
-  file=$(find "$work/root/io.containerd.snapshotter.v1.overlayfs" -path '*/fs/data/keep/implied' -newermt '2020-09-13 UTC' ! -newermt '2020-09-14 UTC' | head -n 1)
+  file=$(found data/keep/implied)
   time=$(stat -c %y "$file")
   printf '?\n' >"$file"
   touch -d "$time" "$file"
@@ -176,7 +178,7 @@ sleep 1
 listed docker.io/library/alpine || fail 'what was handed over is gone with the store'
 "$layerctl" images --json | jq -e 'any(.[]; .stored == false and .engines[0].handedOver)' >/dev/null || fail 'images does not name what was handed over'
 pod four docker.io/library/alpine:3.20
-rm "$(find "$work/root/io.containerd.snapshotter.v1.overlayfs" -path '*/fs/etc/motd' | head -n 1)"
+rm "$(found etc/motd)"
 [ "$(code "$layerctl" verify)" = 6 ] || fail "rot of what was handed over is not named"
 grep -q "etc/motd.*missing" "$work/out" || fail "rot of what was handed over is not named"
 [ "$(code "$layerctl" verify --repair)" = 0 ] || { cat "$work/err"; fail 'no repair of what was handed over'; }

@@ -140,7 +140,7 @@ func (g *Giver) blobs(client *layerctl.Client, ref registry.Reference, img overl
 		ref = ref.WithDigest(img.Manifest)
 	}
 	return func(ctx context.Context, use func(ocispec.Descriptor, io.Reader) error) error {
-		return client.Blobs(ctx, ref.String(), use)
+		return client.Blobs(ctx, g.store, ref.String(), use)
 	}
 }
 
