@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 
@@ -33,14 +34,16 @@ var foreign = map[string]string{
 }
 
 // behindPort is what follows the colon of a host with a port.
-var behindPort = regexp.MustCompile(`^[0-9]{1,5}/`)
+var behindPort = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[0-9]{1,5}/`)
+})
 
 // refuseTransport says what is wrong with a reference that begins with the
 // name of a transport which is none here, or is such a name. "docker:27" is the
 // image of that name, and "dir:5000/app" one on a host.
 func refuseTransport(s string) error {
 	name, rest, found := strings.Cut(s, ":")
-	if behindPort.MatchString(rest) {
+	if behindPort().MatchString(rest) {
 		return nil
 	}
 	instead, known := foreign[name]
@@ -60,15 +63,19 @@ func invalid(s, format string, args ...any) error {
 }
 
 // imageID is what 'docker images' prints with all digits.
-var imageID = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var imageID = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[0-9a-f]{64}$`)
+})
 
 // archiveName is how a file is called that is an archive for certain.
-var archiveName = regexp.MustCompile(`\.(tar|tar\.[a-z0-9]+|tgz|tbz2?|txz|tzst)$`)
+var archiveName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\.(tar|tar\.[a-z0-9]+|tgz|tbz2?|txz|tzst)$`)
+})
 
 // refuseFile says so where a file's name stands alone that is a name at Docker
 // Hub as well.
 func refuseFile(s string) error {
-	if archiveName.MatchString(s) && isFile(s) {
+	if archiveName().MatchString(s) && isFile(s) {
 		return invalid(s, "%s", asFile(s))
 	}
 	return nil
@@ -104,7 +111,7 @@ func why(s string, err error) string {
 		return "it is the path of a file that is not there; archives are oci-archive:FILE or docker-archive:FILE"
 	case tagged && tag == "":
 		return "the tag is empty"
-	case tagged && !dockerTag.MatchString(tag):
+	case tagged && !dockerTag().MatchString(tag):
 		return fmt.Sprintf("the tag %q is not 1 to 128 letters, digits and _ . -", tag)
 	case pinned:
 		if fault := digestFault(digest.Digest(dgst)); fault != "" {
@@ -139,7 +146,7 @@ func whyName(name string, err error) string {
 		return "a name is of small letters, digits and . _ - /"
 	case strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":"):
 		return "there is more than one colon behind the name"
-	case imageID.MatchString(name):
+	case imageID().MatchString(name):
 		return "that is an image's ID, and registries know names"
 	case strings.HasSuffix(err.Error(), "invalid reference format"):
 		return "a name begins and ends with a letter or digit, and so does each part of it"

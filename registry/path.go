@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/layerctl/layerctl/internal/shortname"
 	"github.com/layerctl/layerctl/registry/internal/local"
@@ -16,11 +17,13 @@ import (
 )
 
 // dockerTag is the grammar of Docker's tags, which are names in an archive too.
-var dockerTag = regexp.MustCompile(`^[\w][\w.-]{0,127}$`)
+var dockerTag = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[\w][\w.-]{0,127}$`)
+})
 
 // isName says whether a name can be one of an image in a layout or an archive.
 func isName(s string) bool {
-	if refName.MatchString(s) || dockerTag.MatchString(s) {
+	if refName().MatchString(s) || dockerTag().MatchString(s) {
 		return true
 	}
 	_, err := shortname.Parse(s)
@@ -29,7 +32,9 @@ func isName(s string) bool {
 
 // refName is the grammar of org.opencontainers.image.ref.name, see
 // https://github.com/opencontainers/image-spec/blob/v1.1.1/annotations.md
-var refName = regexp.MustCompile(`^[A-Za-z0-9]+(?:(?:[-._:@+/]|--)[A-Za-z0-9]+)*$`)
+var refName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9]+(?:(?:[-._:@+/]|--)[A-Za-z0-9]+)*$`)
+})
 
 // parsePath reads what follows "oci:" and its like: PATH[:TAG][@DIGEST].
 func parsePath(t Transport, whole, rest string) (Reference, error) {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -204,10 +205,12 @@ func rewrite(repository string, rules map[string]string) (string, error) {
 }
 
 // repositoryName is the grammar of the distribution specification.
-var repositoryName = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+var repositoryName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+})
 
 func safeRepository(name string) (string, error) {
-	if len(name) > 255 || !repositoryName.MatchString(name) {
+	if len(name) > 255 || !repositoryName().MatchString(name) {
 		return "", fmt.Errorf("repository %q is no name of one", name)
 	}
 	return name, nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/layerctl/layerctl/registry/internal/failure"
 )
@@ -110,7 +111,9 @@ func named(images []image, name string) []int {
 }
 
 // typeable is a name that a reference can have behind the path of an archive.
-var typeable = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$`)
+var typeable = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$`)
+})
 
 // listed says in a line's length what those of the images are called, each by
 // the best name that is good for it alone.
@@ -156,7 +159,7 @@ func goodNames(images []image) map[string]string {
 	good := map[string]string{}
 	for _, im := range images {
 		for _, n := range im.names {
-			if good[im.id] == "" && owners[n] == im.id && typeable.MatchString(n) {
+			if good[im.id] == "" && owners[n] == im.id && typeable().MatchString(n) {
 				good[im.id] = failure.OneLine(n)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -64,7 +65,9 @@ func named(c *cli.Context, arg string, in func(string, platform.Wanted) (overlay
 
 // shortDigest is a digest or its beginning: six digits at the least, which no
 // store has twice by chance.
-var shortDigest = regexp.MustCompile(`^(?:sha256:|sha512:)?([0-9a-f]{6,128})$`)
+var shortDigest = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:sha256:|sha512:)?([0-9a-f]{6,128})$`)
+})
 
 // byDigest finds an image by its manifest's digest. Of several the error names
 // each; of none the image is the zero one.
@@ -73,7 +76,7 @@ func byDigest(store *overlaystore.Store, arg string) (overlaystore.Image, string
 	if ref, err := registry.Parse(arg); err == nil && ref.Digest() != "" {
 		repository, begin = repositoryOf(ref), string(ref.Digest())
 	}
-	m := shortDigest.FindStringSubmatch(begin)
+	m := shortDigest().FindStringSubmatch(begin)
 	if m == nil {
 		return overlaystore.Image{}, "", nil
 	}
@@ -103,7 +106,7 @@ func byDigest(store *overlaystore.Store, arg string) (overlaystore.Image, string
 // digest: one of the image's references with that digest. All else stays as it
 // is.
 func Pinned(c *cli.Context, store *overlaystore.Store, arg string) string {
-	if store == nil || !shortDigest.MatchString(arg) {
+	if store == nil || !shortDigest().MatchString(arg) {
 		return arg
 	}
 	image, name, err := LookupToRead(c, store, arg)
