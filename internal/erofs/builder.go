@@ -5,6 +5,7 @@ package erofs
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -149,7 +150,7 @@ func (b *Builder) name(path string, id ID) error {
 	for len(b.path) > 0 && b.path[len(b.path)-1].path != parent {
 		b.path = b.path[:len(b.path)-1]
 	}
-	if len(b.path) == 0 || base == "" || base == "." || base == ".." || len(base) > 255 || len(b.names)+len(base) > 1<<32-1 {
+	if len(b.path) == 0 || base == "" || base == "." || base == ".." || len(base) > 255 || int64(len(b.names)+len(base)) > math.MaxUint32 {
 		return fmt.Errorf("add %.200q: %w: it is out of order, or no name", path, ErrUnsupported)
 	}
 	at := int32(len(b.nodes))

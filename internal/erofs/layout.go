@@ -17,7 +17,6 @@ type layout struct {
 	sharedAt   int64
 	inodesAt   int64
 	order      []int32 // nodes whose inodes are written, in their order
-	sorted     map[int32][]int32
 	dataAt     int64
 }
 
