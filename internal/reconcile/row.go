@@ -50,7 +50,7 @@ func (r *run) add(image imagelist.Image) {
 		w.client = r.Client.For(image.Platform)
 		w.wanted, w.err = platform.ParseWanted(image.Platform)
 	}
-	w.held = held{Reference: w.ref.String(), Platform: image.Platform, Seen: now(r.Options)}
+	w.held = held{Reference: w.ref.String(), Platform: image.Platform, Seen: r.report.Began}
 	for _, h := range r.known {
 		if h.Reference == w.held.Reference && h.Platform == w.held.Platform {
 			w.held.Manifest, w.held.Root, w.held.Verified = h.Manifest, h.Root, h.Verified
