@@ -120,7 +120,7 @@ func TestNoStageStaysBehind(t *testing.T) {
 		}
 		late.over = true
 		// One that has done its work may still be on its way out.
-		for tries := 0; runtime.NumGoroutine() > before && tries < 1000; tries++ {
+		for tries := 0; runtime.NumGoroutine() > before && tries < 60_000; tries++ {
 			time.Sleep(time.Millisecond)
 		}
 		if got := runtime.NumGoroutine(); got > before {
