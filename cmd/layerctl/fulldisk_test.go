@@ -85,7 +85,7 @@ func TestNewerStoreIsRefused(t *testing.T) {
 	if err := os.Mkdir(store, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(store, "store.json"), []byte(`{"format":2,"new":"thing"}`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(store, "store.json"), []byte(`{"format":3,"new":"thing"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"images"}, {"verify"}, {"prune"}, {"pull", "oci:" + helloLayout}} {
@@ -93,7 +93,7 @@ func TestNewerStoreIsRefused(t *testing.T) {
 		if code := c.code(t); code != exitFilesystem {
 			t.Errorf("%s: exit %d, want %d", args, code, exitFilesystem)
 		}
-		checkFailure(t, c, []string{"unknown store format 2", "use a newer one", store})
+		checkFailure(t, c, []string{"unknown store format 3", "use a newer one", store})
 	}
 	if got := entries(t, store); len(got) != 1 {
 		t.Errorf("the refused store has %q, want store.json alone", got)

@@ -61,8 +61,10 @@ func full() bool { return os.Getenv("LAYERCTL_FULL") == "1" }
 // that are signed by KEYS, see serveSigned.
 func TestScripts(t *testing.T) { runScripts(t, false) }
 
-// TestMountScripts runs those that want nobody else to have a copy of their
-// mounts, after all others: several of those make namespaces.
+// TestMountScripts runs those that mount, one after the other and after all
+// others, several of which make namespaces: where the kernel shows no path of a
+// store, a mount of the same image from another one is in doubt, and nothing of
+// the image is removed.
 func TestMountScripts(t *testing.T) { runScripts(t, true) }
 
 // slow are the scripts that take seconds; LAYERCTL_FULL=1 runs them too.
@@ -79,6 +81,11 @@ func needsFull(t *testing.T) {
 	}
 }
 
+// mounting says whether a script mounts an image.
+func mounting(name string) bool {
+	return strings.HasPrefix(name, "mount") || name == "bundle.txtar" || name == "unshare.txtar"
+}
+
 func runScripts(t *testing.T, mounts bool) {
 	var scripts []string
 	all, err := filepath.Glob("testdata/script/*.txtar")
@@ -86,7 +93,7 @@ func runScripts(t *testing.T, mounts bool) {
 		t.Fatal(err)
 	}
 	for _, script := range all {
-		if name := filepath.Base(script); strings.HasPrefix(name, "mount") == mounts && (full() || !slow[name]) {
+		if name := filepath.Base(script); mounting(name) == mounts && (full() || !slow[name]) {
 			scripts = append(scripts, script)
 		}
 	}
@@ -98,7 +105,7 @@ func runScripts(t *testing.T, mounts bool) {
 	push(t, served, "hello", "latest", hello)
 	foreign, elsewhere := serveForeign(t)
 	signed, keys := serveSigned(t)
-	testscript.Run(t, testscript.Params{
+	params := testscript.Params{
 		Files: scripts,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HELLO", hello)
@@ -126,7 +133,16 @@ func runScripts(t *testing.T, mounts bool) {
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"corrupt": corrupt, "asline": asLine},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-	})
+	}
+	if !mounts {
+		testscript.Run(t, params)
+		return
+	}
+	for _, script := range scripts {
+		params.Files = []string{script}
+		// It returns when the script has ended.
+		t.Run("scripts", func(t *testing.T) { testscript.Run(t, params) })
+	}
 }
 
 // corrupt FILE flips a bit in the middle of a file.
