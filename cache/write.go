@@ -26,7 +26,11 @@ import (
 func (c *Cache) Put(ctx context.Context, desc ocispec.Descriptor, r io.Reader) error {
 	k := c.Keep(ctx, desc, io.NopCloser(r)).(*keeper)
 	_, err := io.Copy(io.Discard, struct{ io.Reader }{k})
-	return errors.Join(err, k.Close(), k.failed)
+	closed := k.Close()
+	if err != nil {
+		return err // why nothing was kept, too
+	}
+	return errors.Join(closed, k.failed)
 }
 
 // Keep passes a stream on and keeps what it passed, once it has ended with

@@ -113,7 +113,11 @@ func (l layout) put(ctx context.Context, u registry.Upload) (registry.Outcome, e
 		return 0, err
 	}
 	err = l.Put(ctx, u.Descriptor, &counted{blob, 0, u.Sent})
-	return registry.Sent, errors.Join(err, blob.Close())
+	// One that could not be read says the same again.
+	if closed := blob.Close(); err == nil {
+		err = closed
+	}
+	return registry.Sent, err
 }
 
 // counted tells how much was read.
