@@ -71,7 +71,7 @@ func (e *Engine) Admit(ctx context.Context, layers []digest.Digest) error {
 // probe makes a snapshot for a moment, and returns its directory.
 func (e *Engine) probe(ctx context.Context) (string, error) {
 	key := "layerctl-probe-" + rand.Text()
-	answer, err := e.snapshots.Prepare(e.in(ctx, ""), &snapshots.PrepareSnapshotRequest{Snapshotter: Snapshotter, Key: key})
+	answer, err := e.prepare(ctx, "", &snapshots.PrepareSnapshotRequest{Snapshotter: Snapshotter, Key: key})
 	if err != nil {
 		return "", explain(err)
 	}

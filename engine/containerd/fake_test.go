@@ -31,10 +31,11 @@ import (
 // fake is an engine in memory, with snapshots on the disk and a collector that
 // comes whenever a lease or an image goes.
 type fake struct {
-	dir     string         // of the socket
-	disk    string         // of the snapshots
-	mounts  []*types.Mount // instead of those of new snapshots
-	plugins []*introspection.Plugin
+	leftBehind bool           // a directory of a snapshot without a record is there
+	dir        string         // of the socket
+	disk       string         // of the snapshots
+	mounts     []*types.Mount // instead of those of new snapshots
+	plugins    []*introspection.Plugin
 	// call is asked before each call with its number; an error before it acts is
 	// a call that did not come, one after it an answer that got lost.
 	call func(n int) (before, after error)
@@ -387,6 +388,8 @@ func (f fakeSnapshots) Stat(_ context.Context, r *snapshots.StatSnapshotRequest)
 // make makes a snapshot and its mounts.
 func (f fakeSnapshots) make(ctx context.Context, key, parent string, labels map[string]string, view bool) ([]*types.Mount, error) {
 	switch {
+	case f.leftBehind:
+		return nil, status.Error(codes.Unknown, "failed to rename: rename snapshots/new-1 snapshots/1: file exists")
 	case f.snapshots[key] != nil || f.snapshots[labels["containerd.io/snapshot.ref"]] != nil:
 		return nil, exists(key)
 	case parent != "" && (f.snapshots[parent] == nil || !f.snapshots[parent].committed):
@@ -415,6 +418,11 @@ func (f fakeSnapshots) make(ctx context.Context, key, parent string, labels map[
 		return []*types.Mount{{Type: "bind", Source: s.dir, Options: []string{"rw", "rbind"}}}, nil
 	}
 	return []*types.Mount{{Type: "overlay", Source: "overlay", Options: []string{"workdir=/nowhere", "upperdir=" + s.dir, "lowerdir=" + strings.Join(lower, ":")}}}, nil
+}
+
+func (f fakeSnapshots) Cleanup(context.Context, *snapshots.CleanupRequest) (*emptypb.Empty, error) {
+	f.leftBehind = false
+	return &emptypb.Empty{}, nil
 }
 
 func (f fakeSnapshots) Prepare(ctx context.Context, r *snapshots.PrepareSnapshotRequest) (*snapshots.PrepareSnapshotResponse, error) {

@@ -222,6 +222,21 @@ func TestGive(t *testing.T) {
 
 // TestGiveBlobs: the compressed layers stay as long as the image, and a damaged
 // one ends the give.
+// TestGiveToAnEngineThatDied: one that was killed while it made a snapshot makes
+// none before it is told to remove what has no record.
+func TestGiveToAnEngineThatDied(t *testing.T) {
+	eachWay(t, func(t *testing.T, rebase bool) {
+		path := layertest.MemoryDir(t)
+		f, s := newFake(t, path, rebase), openStore(t, filepath.Join(path, "store"))
+		f.leftBehind = true
+		given, err := connectTo(t, f).Give(f.watched(t.Context()), s, threeLayers(t, s), GiveOptions{})
+		if err != nil || given.Made != 3 {
+			t.Fatalf("given %+v, %v", given, err)
+		}
+		f.check(t, "given")
+	})
+}
+
 func TestGiveBlobs(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
 	path := layertest.MemoryDir(t)

@@ -102,7 +102,12 @@ func (g *giving) directories(ctx context.Context, chains []digest.Digest) (dirs 
 		return nil, nil
 	}
 	key := "layerctl-view-" + rand.Text()
-	answer, err := g.snapshots.View(g.in(ctx, g.lease), &snapshots.ViewSnapshotRequest{Snapshotter: Snapshotter, Key: key, Parent: chains[len(chains)-1].String()})
+	request := &snapshots.ViewSnapshotRequest{Snapshotter: Snapshotter, Key: key, Parent: chains[len(chains)-1].String()}
+	var answer *snapshots.ViewSnapshotResponse
+	err = g.cleaned(ctx, func() error {
+		answer, err = g.snapshots.View(g.in(ctx, g.lease), request)
+		return err
+	})
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -143,7 +148,7 @@ func (g *giving) layer(ctx context.Context, i int, chains []digest.Digest, below
 	if !g.rebase {
 		request.Parent = a.parent.String()
 	}
-	answer, err := g.snapshots.Prepare(g.in(ctx, g.lease), request)
+	answer, err := g.prepare(ctx, g.lease, request)
 	if isExists(err) {
 		return nil, nil
 	}

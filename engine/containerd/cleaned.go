@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"context"
+	"strings"
+
+	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// prepare makes a snapshot to fill.
+func (e *Engine) prepare(ctx context.Context, lease string, request *snapshots.PrepareSnapshotRequest) (answer *snapshots.PrepareSnapshotResponse, err error) {
+	err = e.cleaned(ctx, func() error {
+		answer, err = e.snapshots.Prepare(e.in(ctx, lease), request)
+		return err
+	})
+	return answer, err
+}
+
+// cleaned has a snapshot made. An engine that was killed while it made one has
+// left a directory without a record, and no snapshot can be made until it is
+// gone, for the next one gets its number again: then the engine is asked to
+// remove what has no record, and once more.
+func (e *Engine) cleaned(ctx context.Context, make func() error) error {
+	err := make()
+	if !isLeftBehind(err) {
+		return err
+	}
+	if _, failed := e.snapshots.Cleanup(e.in(ctx, ""), &snapshots.CleanupRequest{Snapshotter: Snapshotter}); failed != nil {
+		e.log.Info("have the engine remove what has no record", "error", failed)
+		return err
+	}
+	return make()
+}
+
+// isLeftBehind knows the error by its words, for it has no code of its own
+// (plugins/snapshots/overlay, createSnapshot).
+func isLeftBehind(err error) bool {
+	s := status.Convert(err)
+	return s.Code() == codes.Unknown && strings.Contains(s.Message(), "failed to rename") && strings.Contains(s.Message(), "file exists")
+}
