@@ -3,7 +3,7 @@
 #
 # What containerd has of an image when a give, a take or a hand-over is killed,
 # or the engine is; tags that move, namespaces, many layers: engine-breaks.sh
-# LAYERCTL. $LAYERCTL_KILLS is how many of each on each filesystem, 2 where
+# LAYERCTL. $LAYERCTL_KILLS is how many of each on each filesystem, 1 where
 # nothing is said. Needs root, Go, runc, e2fsprogs, xfsprogs, jq and python3, and
 # in $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20.
 set -euo pipefail
@@ -80,7 +80,7 @@ for kind in ext4 xfs; do
   engine_config "$work/$kind/engine"
   start "$bin/containerd"
   pull "$image"
-  kills=${LAYERCTL_KILLS:-2} hits=0
+  kills=${LAYERCTL_KILLS:-1} hits=0
   long=$(microseconds give)
   for ((i = 0; i < kills; i++)); do
     take

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # fuzz.sh TIME [PACKAGE…]: runs each fuzz target of the packages, or of all,
-# for TIME, such as 60s or 1h; three times as many at once as there are processors,
+# for TIME, such as 60s or 1h; four times as many at once as there are processors,
 # each with one worker. What is found to be new is kept where go test keeps it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -51,4 +51,4 @@ for package; do
     printf '%s\0%s\0%s\0%s\0' "$binary" "$package" "$name" "$time" >>"$bin/targets"
   done
 done
-xargs -0 -n 4 -P "$((3 * $(nproc)))" test/fuzz.sh --target <"$bin/targets"
+xargs -0 -n 4 -P "$((4 * $(nproc)))" test/fuzz.sh --target <"$bin/targets"
