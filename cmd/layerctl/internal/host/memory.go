@@ -29,6 +29,9 @@ const (
 	// layerMemory is what the buffers of one layer take, a zstd window of 8 MiB
 	// and the least buffer of HTTP/2 among them, and what waits to be collected.
 	layerMemory = 13 << 20
+	// writeMemory is what a layer takes beside them while its files and its record
+	// are written, as measured with zstd.
+	writeMemory = 2 << 20
 	// programMemory is what the program holds in its heap when it does nothing.
 	programMemory = 4 << 20
 	// leastPaths is for some ten thousand paths, however little memory there is.
@@ -101,7 +104,7 @@ func Divide(memory int64, jobs, ranges int) Share {
 func ArchiveWindow(memory int64) int64 { return max(memory-restMemory-archiveMemory, 1) }
 
 // layerShare is the memory of one layer.
-func layerShare(ranges int) int64 { return layerMemory + registry.RangeMemory(ranges) }
+func layerShare(ranges int) int64 { return layerMemory + writeMemory + registry.RangeMemory(ranges) }
 
 // WindowHint says what would be enough for a layer with such a zstd window.
 func WindowHint(window int64) string {

@@ -83,16 +83,16 @@ func TestDivide(t *testing.T) {
 		want         Share
 	}{
 		{24 * mib, 0, 0, Share{1, 0, 1 * mib, 0}},
-		{51 * mib, 2, 0, Share{2, 0, 2 * mib, 6 * mib}},
-		{256 * mib, 0, 0, Share{most, 0, 4 * mib, int64(239-16*most) * mib}},
-		{256 * mib, 9, 0, Share{9, 0, 4 * mib, 95 * mib}},
+		{51 * mib, 2, 0, Share{2, 0, 3 * mib / 2, 3 * mib}},
+		{256 * mib, 0, 0, Share{most, 0, 4 * mib, int64(239-18*most) * mib}},
+		{256 * mib, 9, 0, Share{9, 0, 4077795, 81788933}},
 		{1, 0, 0, Share{1, 0, 1 * mib, 0}},
 		// Each range takes 4 MiB, and one more is passed on.
-		{54 * mib, 0, 4, Share{1, 4, 2 * mib, 3 * mib}},
-		{54 * mib, 0, 16, Share{1, 5, 1 * mib, 0}},
-		{51 * mib, 2, 4, Share{2, 1, 2 * mib, 6 * mib}},
+		{54 * mib, 0, 4, Share{1, 4, 3 * mib / 2, 3 * mib / 2}},
+		{54 * mib, 0, 16, Share{1, 4, 3 * mib / 2, 3 * mib / 2}},
+		{51 * mib, 2, 4, Share{2, 1, 3 * mib / 2, 3 * mib}},
 		{24 * mib, 0, 4, Share{1, 1, 1 * mib, 0}},
-		{256 * mib, 2, 4, Share{2, 4, 4 * mib, 167 * mib}},
+		{256 * mib, 2, 4, Share{2, 4, 4 * mib, 163 * mib}},
 	}
 	for _, test := range tests {
 		if got := Divide(test.memory, test.jobs, test.ranges); got != test.want {
