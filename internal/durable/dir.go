@@ -4,7 +4,9 @@ package durable
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -47,6 +49,28 @@ func Mkdir(ctx context.Context, dir *os.File, name string, perm os.FileMode) err
 		return &os.PathError{Op: "mkdir", Path: filepath.Join(dir.Name(), name), Err: err}
 	}
 	return nil
+}
+
+// MakeDirAt opens the directory name in dir, which is made where it is missing,
+// and makes its name durable.
+func MakeDirAt(ctx context.Context, dir *os.File, name string, perm os.FileMode) (*os.File, error) {
+	err := Mkdir(ctx, dir, name, perm)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		err = SyncDir(ctx, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return OpenDirAt(dir, name)
+}
+
+// OpenOrMakeDirAt is [OpenDirAt], and [MakeDirAt] where there is none yet.
+func OpenOrMakeDirAt(ctx context.Context, dir *os.File, name string, perm os.FileMode) (*os.File, error) {
+	f, err := OpenDirAt(dir, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return MakeDirAt(ctx, dir, name, perm)
+	}
+	return f, err
 }
 
 // Remove unlinks the file name in dir. It is not durable before the next

@@ -178,3 +178,37 @@ func TestLockGivesUpWithItsContext(t *testing.T) {
 		t.Errorf("error %v, want context.DeadlineExceeded", err)
 	}
 }
+
+// TestMakeDirAt: what is there already is opened, and is no error.
+func TestMakeDirAt(t *testing.T) {
+	dir := openTemp(t)
+	for _, c := range []struct {
+		name  string
+		open  func(context.Context, *os.File, string, os.FileMode) (*os.File, error)
+		steps []string
+	}{
+		{"made", OpenOrMakeDirAt, []string{"mkdir", "fsync dir"}},
+		{"there", OpenOrMakeDirAt, nil},
+		{"there, and its name may not be durable", MakeDirAt, []string{"mkdir", "fsync dir"}},
+	} {
+		var steps []string
+		ctx := WithFault(t.Context(), func(op string) error {
+			steps = append(steps, op)
+			return nil
+		})
+		f, err := c.open(ctx, dir, "folder", 0o700)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if st, err := f.Stat(); err != nil || st.Mode().Perm() != 0o700 || !slices.Equal(steps, c.steps) {
+			t.Errorf("%s: %v, %v after %q, want %q", c.name, st.Mode(), err, steps, c.steps)
+		}
+		f.Close()
+	}
+	if err := os.WriteFile(filepath.Join(dir.Name(), "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenOrMakeDirAt(t.Context(), dir, "file", 0o700); !errors.Is(err, unix.ENOTDIR) {
+		t.Errorf("a file: got %v, want %v", err, unix.ENOTDIR)
+	}
+}

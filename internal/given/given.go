@@ -81,16 +81,7 @@ type Records struct {
 // Open opens the records of the store whose directory is root, makes the folder
 // where it is missing, and waits until nobody else has them open.
 func Open(ctx context.Context, root *os.File) (*Records, error) {
-	dir, err := durable.OpenDirAt(root, folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = durable.Mkdir(ctx, root, folder, 0o700)
-		if err == nil || errors.Is(err, fs.ErrExist) {
-			err = durable.SyncDir(ctx, root)
-		}
-		if err == nil {
-			dir, err = durable.OpenDirAt(root, folder)
-		}
-	}
+	dir, err := durable.OpenOrMakeDirAt(ctx, root, folder, 0o700)
 	if err != nil {
 		return nil, fmt.Errorf("open the records of engines: %w", err)
 	}

@@ -29,12 +29,12 @@ func (r *Records) KeepJournal(ctx context.Context, diffID digest.Digest, layer *
 }
 
 func (r *Records) keepJournal(ctx context.Context, diffID digest.Digest, layer *os.File) (err error) {
-	all, err := made(ctx, r.dir, journals)
+	all, err := durable.MakeDirAt(ctx, r.dir, journals, 0o700)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, all.Close()) }()
-	to, err := made(ctx, all, diffID.Encoded())
+	to, err := durable.MakeDirAt(ctx, all, diffID.Encoded(), 0o700)
 	if err != nil {
 		return err
 	}
@@ -47,18 +47,6 @@ func (r *Records) keepJournal(ctx context.Context, diffID digest.Digest, layer *
 		return &os.LinkError{Op: "link", Old: layer.Name() + "/" + journal.Name, New: to.Name(), Err: err}
 	}
 	return durable.SyncDir(ctx, to)
-}
-
-// made opens a directory that is made where it is missing, durably.
-func made(ctx context.Context, in *os.File, name string) (*os.File, error) {
-	err := durable.Mkdir(ctx, in, name, 0o700)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		err = durable.SyncDir(ctx, in)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return durable.OpenDirAt(in, name)
 }
 
 // OpenJournal opens the directory that has the journal of a layer which was

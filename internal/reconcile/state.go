@@ -52,7 +52,7 @@ type state struct {
 // openState locks the store for one run. wait says whether it waits for
 // another one, and else is ErrRunning; waiting is told before it does.
 func openState(ctx context.Context, root *os.File, wait bool, waiting func()) (_ *state, err error) {
-	dir, err := openFolder(ctx, root)
+	dir, err := durable.OpenOrMakeDirAt(ctx, root, folder, 0o700)
 	if err != nil {
 		return nil, fmt.Errorf("open what runs of sync have noted: %w", err)
 	}
@@ -71,21 +71,6 @@ func openState(ctx context.Context, root *os.File, wait bool, waiting func()) (_
 		return nil, err
 	}
 	return s, s.read()
-}
-
-func openFolder(ctx context.Context, root *os.File) (*os.File, error) {
-	dir, err := durable.OpenDirAt(root, folder)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return dir, err
-	}
-	err = durable.Mkdir(ctx, root, folder, 0o700)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		err = durable.SyncDir(ctx, root)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return durable.OpenDirAt(root, folder)
 }
 
 // close lets the next run begin.

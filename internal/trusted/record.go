@@ -75,16 +75,7 @@ func put(ctx context.Context, root *os.File, rec Record, has func(manifest diges
 			err = fmt.Errorf("record by what an image was let in: %w", err)
 		}
 	}()
-	dir, err := durable.OpenDirAt(root, folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = durable.Mkdir(ctx, root, folder, 0o700)
-		if err == nil || errors.Is(err, fs.ErrExist) {
-			err = durable.SyncDir(ctx, root)
-		}
-		if err == nil {
-			dir, err = durable.OpenDirAt(root, folder)
-		}
-	}
+	dir, err := durable.OpenOrMakeDirAt(ctx, root, folder, 0o700)
 	if err != nil {
 		return err
 	}

@@ -42,10 +42,7 @@ const separator = "."
 // The caller closes the directory. Nothing is synced but the directory itself
 // when it is made.
 func Add(ctx context.Context, root, staging *os.File, name string, id digest.Digest, record []byte) (*os.File, string, error) {
-	dir, err := durable.OpenDirAt(root, dirName)
-	if errors.Is(err, fs.ErrNotExist) {
-		dir, err = create(ctx, root)
-	}
+	dir, err := durable.OpenOrMakeDirAt(ctx, root, dirName, 0o700)
 	if err != nil {
 		return nil, "", err
 	}
@@ -54,16 +51,6 @@ func Add(ctx context.Context, root, staging *os.File, name string, id digest.Dig
 		return nil, "", errors.Join(err, dir.Close())
 	}
 	return dir, kept, nil
-}
-
-func create(ctx context.Context, root *os.File) (*os.File, error) {
-	if err := durable.Mkdir(ctx, root, dirName, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	if err := durable.SyncDir(ctx, root); err != nil {
-		return nil, err
-	}
-	return durable.OpenDirAt(root, dirName)
 }
 
 // Find opens the directory and says which name in it is that of a layer. The
