@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/layerctl/layerctl/registry"
@@ -18,31 +19,44 @@ type Listed struct{ Ref, Platform string }
 // ReadList reads "REF [PLATFORM]" lines. # begins a comment where a word
 // could begin.
 func ReadList(r io.Reader) (list []Listed, err error) {
+	err = EachLine(r, func(number int, words []string) error {
+		one := Listed{Ref: words[0]}
+		switch len(words) {
+		case 1:
+		case 2:
+			one.Platform = words[1]
+		default:
+			return &UsageError{Problem: fmt.Sprintf("line %d has %d words", number, len(words)), Advice: "a line is REF, or REF and a platform such as linux/arm/v7"}
+		}
+		if err := one.check(); err != nil {
+			return inLine(number, err)
+		}
+		list = append(list, one)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// EachLine calls do with the number of each line, from 1, that has words, and
+// these, until an error. # begins a comment where a word could begin.
+func EachLine(r io.Reader, do func(number int, words []string) error) error {
 	lines := bufio.NewScanner(r)
 	for number := 1; lines.Scan(); number++ {
-		var words []string
-		for _, word := range strings.Fields(lines.Text()) {
-			if strings.HasPrefix(word, "#") {
-				break
-			}
-			words = append(words, word)
+		words := strings.Fields(lines.Text())
+		if at := slices.IndexFunc(words, func(word string) bool { return strings.HasPrefix(word, "#") }); at >= 0 {
+			words = words[:at]
 		}
-		switch len(words) {
-		case 0:
-		case 1, 2:
-			one := Listed{Ref: words[0]}
-			if len(words) == 2 {
-				one.Platform = words[1]
-			}
-			if err := one.check(); err != nil {
-				return nil, inLine(number, err)
-			}
-			list = append(list, one)
-		default:
-			return nil, &UsageError{Problem: fmt.Sprintf("line %d has %d words", number, len(words)), Advice: "a line is REF, or REF and a platform such as linux/arm/v7"}
+		if len(words) == 0 {
+			continue
+		}
+		if err := do(number, words); err != nil {
+			return err
 		}
 	}
-	return list, lines.Err()
+	return lines.Err()
 }
 
 // check refuses what no image can be: the first of a list would be pulled before

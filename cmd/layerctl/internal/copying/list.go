@@ -3,7 +3,6 @@
 package copying
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -59,30 +58,23 @@ func pairs(c *cli.Context) ([]pair, error) {
 // readPairs reads lines of two words; # begins a comment where a word could
 // begin.
 func readPairs(r io.Reader) (list []pair, err error) {
-	lines := bufio.NewScanner(r)
-	for number := 1; lines.Scan(); number++ {
-		var words []string
-		for _, word := range strings.Fields(lines.Text()) {
-			if strings.HasPrefix(word, "#") {
-				break
-			}
-			words = append(words, word)
-		}
-		switch len(words) {
-		case 0:
-		case 2:
-			if err := checkPair(words[0], words[1]); err != nil {
-				return nil, fmt.Errorf("line %d: %w", number, err)
-			}
-			list = append(list, pair{words[0], words[1]})
-		default:
-			return nil, &args.UsageError{
+	err = args.EachLine(r, func(number int, words []string) error {
+		if len(words) != 2 {
+			return &args.UsageError{
 				Problem: fmt.Sprintf("line %d has %s", number, terminal.Count(len(words), "word")),
 				Advice:  "a line is SOURCE DESTINATION",
 			}
 		}
+		if err := checkPair(words[0], words[1]); err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		list = append(list, pair{words[0], words[1]})
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return list, lines.Err()
+	return list, nil
 }
 
 // checkPair refuses what no image can be, before the first is copied.
