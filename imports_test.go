@@ -66,7 +66,7 @@ var floors = []map[string][]string{
 		"inspect":                  {"errkind", "internal/source", "manifest", "platform", "referrers", "registry"},
 		"internal/cacheprune":      {"cache", "internal/fsat", "internal/source", "manifest", "overlaystore", "registry"},
 		"transfer":                 {"archive", "cache", "errkind", "internal/source", "manifest", "platform", "progress", "referrers", "registry"},
-		"internal/trusted":         {"errkind", "internal/durable", "internal/fsat", "internal/source", "overlaystore", "referrers", "registry", "trust"},
+		"internal/trusted":         {"errkind", "internal/durable", "internal/recordfile", "internal/source", "overlaystore", "referrers", "registry", "trust"},
 		"internal/fetch":           {"cache", "internal/source", "layer", "manifest", "progress", "unpack"},
 	},
 	{
@@ -112,7 +112,7 @@ var floors = []map[string][]string{
 	},
 	{
 		"cache":                       {"errkind", "internal/durable", "internal/fsat", "manifest"},
-		"internal/given":              {"internal/durable", "internal/fsat", "internal/journal"},
+		"internal/given":              {"internal/durable", "internal/fsat", "internal/journal", "internal/recordfile"},
 		"internal/fixlayer":           {"errkind", "internal/filesum", "internal/fsat", "internal/journal", "internal/lowerdir", "layer"},
 		"internal/layercheck":         {"internal/filesum", "internal/fsat", "internal/journal", "internal/lowerdir", "layer"},
 		"internal/layerdisk":          {"internal/entryname", "internal/fsat"},
@@ -137,6 +137,7 @@ var floors = []map[string][]string{
 		"internal/storageconf":          {"internal/fsat"},
 		"internal/scratch":              {"internal/fsat"},
 		"internal/probe":                {"errkind", "internal/durable", "internal/fsat", "internal/mounts", "layer"},
+		"internal/recordfile":           {"internal/durable", "internal/fsat"},
 		"internal/stagingdir":           {"internal/durable", "internal/fsat"},
 		"internal/trash":                {"internal/durable", "internal/fsat"},
 		"overlaystore/internal/sweep":   {"internal/durable", "internal/fsat"},

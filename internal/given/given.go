@@ -11,21 +11,17 @@ package given
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/recordfile"
 )
 
 // The kinds of engines.
@@ -61,15 +57,12 @@ type Record struct {
 
 // file is the name of a record's file.
 func (r Record) file() string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{r.Kind, r.Address, r.Namespace, r.Manifest.String()}, "\x00")))
-	return hex.EncodeToString(sum[:]) + suffix
+	return recordfile.Name(r.Kind, r.Address, r.Namespace, r.Manifest.String())
 }
 
 const (
-	folder    = "engines"
-	lockFile  = "lock"
-	suffix    = ".json"
-	maxRecord = 1 << 20
+	folder   = "engines"
+	lockFile = "lock"
 )
 
 // Records are those of one store, locked: nobody else gives or takes meanwhile.
@@ -97,11 +90,7 @@ func (r *Records) Close() error { return errors.Join(r.unlock(), r.dir.Close()) 
 
 // Put writes a record, durably.
 func (r *Records) Put(ctx context.Context, rec Record) error {
-	raw, err := json.Marshal(rec)
-	if err == nil {
-		err = durable.WriteFile(ctx, r.dir, rec.file(), append(raw, '\n'), 0o600)
-	}
-	if err != nil {
+	if err := recordfile.Write(ctx, r.dir, rec.file(), rec); err != nil {
 		return fmt.Errorf("record what an engine was given: %w", err)
 	}
 	return nil
@@ -130,39 +119,11 @@ func List(root *os.File) ([]Record, error) {
 		return nil, fmt.Errorf("list what engines were given: %w", err)
 	}
 	defer dir.Close()
-	names, err := fsat.Names(dir)
-	if err != nil {
-		return nil, fmt.Errorf("list what engines were given: %w", err)
-	}
-	var list []Record
-	var errs []error
-	for _, name := range names {
-		if !strings.HasSuffix(name, suffix) || strings.HasPrefix(name, durable.TempPrefix) {
-			continue
-		}
-		rec, err := read(dir, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("record %s of what an engine was given: %w", name, err))
-			continue
-		}
-		list = append(list, rec)
-	}
-	return list, errors.Join(errs...)
+	return recordfile.List(dir, "what an engine was given", belongs)
 }
 
-func read(dir *os.File, name string) (Record, error) {
-	var rec Record
-	raw, err := fsat.ReadFile(dir, name, maxRecord)
-	if err == nil {
-		err = json.Unmarshal(raw, &rec)
-	}
-	if err == nil && (rec.file() != name || rec.Manifest.Validate() != nil || !valid(rec.Layers)) {
-		err = errors.New("it is not what its name says")
-	}
-	return rec, err
+func belongs(rec Record, name string) bool {
+	return rec.file() == name && rec.Manifest.Validate() == nil && valid(rec.Layers)
 }
 
 func valid(list []digest.Digest) bool {

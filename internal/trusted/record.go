@@ -4,20 +4,16 @@ package trusted
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/recordfile"
 	"github.com/layerctl/layerctl/trust"
 )
 
@@ -54,17 +50,14 @@ func (r Record) Where() string {
 }
 
 const (
-	folder    = "trust"
-	suffix    = ".json"
-	maxRecord = 1 << 20
+	folder = "trust"
 	// fresh is how long a record is kept whose image is not in the store: it may
 	// be on its way.
 	fresh = 24 * time.Hour
 )
 
 func fileOf(reference string, manifest digest.Digest) string {
-	sum := sha256.Sum256([]byte(reference + "\x00" + manifest.String()))
-	return hex.EncodeToString(sum[:]) + suffix
+	return recordfile.Name(reference, manifest.String())
 }
 
 // put writes a record into the store whose directory is root, durably, and
@@ -80,11 +73,7 @@ func put(ctx context.Context, root *os.File, rec Record, has func(manifest diges
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	raw, err := json.Marshal(rec)
-	if err != nil {
-		return err
-	}
-	if err := durable.WriteFile(ctx, dir, fileOf(rec.Reference, rec.Manifest), append(raw, '\n'), 0o600); err != nil {
+	if err := recordfile.Write(ctx, dir, fileOf(rec.Reference, rec.Manifest), rec); err != nil {
 		return err
 	}
 	return sweep(ctx, dir, has)
@@ -111,7 +100,7 @@ func find(root *os.File, reference string, manifest digest.Digest) (_ Record, fo
 		return Record{}, false
 	}
 	defer dir.Close()
-	rec, err := read(dir, fileOf(reference, manifest))
+	rec, err := recordfile.Read(dir, fileOf(reference, manifest), belongs)
 	return rec, err == nil
 }
 
@@ -147,37 +136,9 @@ func For(all []Record, manifest digest.Digest) []Record {
 }
 
 func list(dir *os.File) ([]Record, error) {
-	names, err := fsat.Names(dir)
-	if err != nil {
-		return nil, fmt.Errorf("list by what images were let in: %w", err)
-	}
-	var list []Record
-	var errs []error
-	for _, name := range names {
-		if !strings.HasSuffix(name, suffix) || strings.HasPrefix(name, durable.TempPrefix) {
-			continue
-		}
-		rec, err := read(dir, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("record %s of by what an image was let in: %w", name, err))
-			continue
-		}
-		list = append(list, rec)
-	}
-	return list, errors.Join(errs...)
+	return recordfile.List(dir, "by what an image was let in", belongs)
 }
 
-func read(dir *os.File, name string) (Record, error) {
-	var rec Record
-	raw, err := fsat.ReadFile(dir, name, maxRecord)
-	if err == nil {
-		err = json.Unmarshal(raw, &rec)
-	}
-	if err == nil && (fileOf(rec.Reference, rec.Manifest) != name || rec.Manifest.Validate() != nil) {
-		err = errors.New("it is not what its name says")
-	}
-	return rec, err
+func belongs(rec Record, name string) bool {
+	return fileOf(rec.Reference, rec.Manifest) == name && rec.Manifest.Validate() == nil
 }

@@ -69,7 +69,7 @@ func FuzzRecord(f *testing.F) {
 		if err := os.Mkdir(filepath.Join(dir.Name(), folder), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir.Name(), folder, strings.Repeat("a", 64)+suffix), raw, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir.Name(), folder, strings.Repeat("a", 64)+".json"), raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if list, err := List(dir); err == nil || list != nil {
