@@ -19,6 +19,7 @@ import (
 // TestUsers: containers hold an image by its names and by its layers, and by no
 // others.
 func TestUsers(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
 	path := layertest.MemoryDir(t)
 	f, s := newFake(t, path, false), openStore(t, filepath.Join(path, "store"))
 	img := threeLayers(t, s)
@@ -58,6 +59,7 @@ func TestUsers(t *testing.T) {
 // TestTakeLeavesASharedName: of two images of one index, for two platforms, the one
 // that is taken leaves the name to the other.
 func TestTakeLeavesASharedName(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
 	path := layertest.MemoryDir(t)
 	f, s := newFake(t, path, false), openStore(t, filepath.Join(path, "store"))
 	one := threeLayers(t, s)
