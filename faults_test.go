@@ -88,8 +88,7 @@ func damageApp(ctx context.Context, f *field) error {
 			return err
 		}
 	}
-	unix.Sync()
-	return nil
+	return disktest.Sync(f.store.Path())
 }
 
 func repairAll(ctx context.Context, f *field) error {

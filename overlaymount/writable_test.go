@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"golang.org/x/sys/unix"
 )
@@ -235,7 +236,9 @@ func TestVolatileUnmountDoesNotWait(t *testing.T) {
 	}
 	dirty := func(volatile bool) time.Duration {
 		t.Helper()
-		unix.Sync()
+		if err := disktest.Sync(p.upper); err != nil {
+			t.Fatal(err)
+		}
 		o := p.options()
 		o.Volatile = volatile
 		if err := p.mount(t, o); err != nil {

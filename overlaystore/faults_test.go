@@ -133,8 +133,7 @@ func damageApp(ctx context.Context, s *Store) error {
 			return err
 		}
 	}
-	unix.Sync() // so that it is the damage that a power cut leaves
-	return nil
+	return disktest.Sync(s.Path()) // so that it is the damage that a power cut leaves
 }
 
 func repairApp(ctx context.Context, s *Store) error {
