@@ -5,9 +5,14 @@
 package filesum
 
 import (
+	"errors"
 	"hash"
 	"hash/crc32"
+	"io"
 	"math/bits"
+	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // castagnoli makes the sums; the standard library makes its table once.
@@ -53,4 +58,56 @@ func multiply(a, b uint32) (product uint32) {
 		product ^= term
 	}
 	return product
+}
+
+// OfFile is the sum of a file's content, and how long that is. Holes are not
+// read where the filesystem says which they are (SEEK_DATA of lseek(2)): a layer
+// of a few bytes may have a file of as many as the filesystem allows.
+func OfFile(f *os.File) (sum uint32, n int64, err error) {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, 0, err
+	}
+	for n < size {
+		begin, end, err := nextData(f, n, size)
+		if err != nil {
+			return sum, n, err
+		}
+		sum, n = AddZeros(sum, begin-n), begin
+		if _, err := f.Seek(begin, io.SeekStart); err != nil {
+			return sum, n, err
+		}
+		to := adder(sum)
+		read, err := io.Copy(&to, io.LimitReader(f, end-begin))
+		sum, n = uint32(to), n+read
+		if err != nil || n < end { // an error, or it became shorter meanwhile
+			return sum, n, err
+		}
+	}
+	return sum, n, nil
+}
+
+// nextData is the first range of f with data at or behind the offset.
+func nextData(f *os.File, offset, size int64) (begin, end int64, err error) {
+	begin, err = f.Seek(offset, unix.SEEK_DATA)
+	switch {
+	case errors.Is(err, unix.ENXIO): // nothing but a hole
+		return size, size, nil
+	case errors.Is(err, unix.EINVAL):
+		return offset, size, nil // it does not tell
+	case err != nil:
+		return 0, 0, err
+	}
+	if end, err = f.Seek(begin, unix.SEEK_HOLE); err != nil {
+		return 0, 0, err
+	}
+	return min(begin, size), min(end, size), nil
+}
+
+// adder is the sum of what was written to it.
+type adder uint32
+
+func (a *adder) Write(b []byte) (int, error) {
+	*a = adder(Add(uint32(*a), b))
+	return len(b), nil
 }

@@ -2,7 +2,11 @@
 
 package filesum
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
 
 func TestZeros(t *testing.T) {
 	sum := Of([]byte("head"))
@@ -14,5 +18,62 @@ func TestZeros(t *testing.T) {
 	}
 	if got, want := AddZeros(AddZeros(sum, 1<<40), 1<<40), AddZeros(sum, 1<<41); got != want {
 		t.Errorf("twice 2^40 zeros: %08x, want %08x", got, want)
+	}
+}
+
+func TestOfFile(t *testing.T) {
+	const gap = 1<<20 + 7
+	zeros := make([]byte, gap)
+	for _, c := range []struct {
+		name   string
+		pieces []string // "" is a gap
+	}{
+		{"empty", nil},
+		{"data", []string{"data"}},
+		{"hole", []string{""}},
+		{"hole first", []string{"", "data"}},
+		{"hole last", []string{"data", ""}},
+		{"holes between", []string{"data", "", "more", "", "", "end"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			want, size := uint32(0), int64(0)
+			for _, p := range c.pieces {
+				if p == "" {
+					want, size = Add(want, zeros), size+gap
+					continue
+				}
+				if _, err := f.WriteAt([]byte(p), size); err != nil {
+					t.Fatal(err)
+				}
+				want, size = Add(want, []byte(p)), size+int64(len(p))
+			}
+			if err := f.Truncate(size); err != nil {
+				t.Fatal(err)
+			}
+			if got, n, err := OfFile(f); err != nil || got != want || n != size {
+				t.Errorf("%08x of %d bytes, %v; want %08x of %d", got, n, err, want, size)
+			}
+		})
+	}
+}
+
+// What takes time in proportion to a hole would not end here.
+func TestOfLargeHole(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const size = 1 << 42
+	if err := f.Truncate(size); err != nil {
+		t.Skipf("needs a filesystem with files of 4 TiB: %v", err)
+	}
+	if got, n, err := OfFile(f); err != nil || n != size || got != AddZeros(0, size) {
+		t.Errorf("%08x of %d bytes, %v", got, n, err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -246,13 +245,12 @@ func (c *Check) checkContent(f *os.File, e *expected, st unix.Stat_t) error {
 	if c.o.Uncached {
 		_ = unix.Fadvise(int(in.Fd()), 0, 0, unix.FADV_DONTNEED) // advice
 	}
-	sum := filesum.New()
-	n, err := io.Copy(sum, in)
+	got, n, err := filesum.OfFile(in)
 	c.bytes.Add(n)
 	if err != nil && !errors.Is(err, unix.EIO) {
 		return err
 	}
-	if got := sum.Sum32(); err != nil || got != e.Sum {
+	if err != nil || got != e.Sum {
 		what := fmt.Sprintf("CRC-32C %08x", got)
 		if err != nil {
 			what = err.Error()
