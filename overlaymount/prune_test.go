@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -18,6 +19,10 @@ func TestPruneSparesWhatIsMounted(t *testing.T) {
 	for _, how := range []string{"by descriptor", "by line", "by line from an unknown source", "by descriptor from an unknown source"} {
 		t.Run(how, func(t *testing.T) {
 			s := openStore(t)
+			// A mount from an unknown source keeps its numbers in every store.
+			if err := disktest.NumberLinks(s.Path()); err != nil {
+				t.Fatal(err)
+			}
 			id := addLayer(t, s, "a", regular("f", "some bytes"))
 			m, err := Assemble(t.Context(), s, putImage(t, s, "a", id), Options{})
 			if err != nil {

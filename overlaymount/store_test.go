@@ -79,10 +79,12 @@ func stage(t testing.TB, s *overlaystore.Store, diffID digest.Digest, facts laye
 	return g
 }
 
-// putImage puts an image of the layers, the lowest first, and tags it.
+// putImage puts an image of the layers, the lowest first, and tags it. No test of
+// another package has the same image: what is mounted here would keep it there,
+// for a mount by relative names does not say whose it is.
 func putImage(t testing.TB, s *overlaystore.Store, ref string, layers ...digest.Digest) overlaystore.Image {
 	t.Helper()
-	img := overlaystore.Image{Manifest: digest.FromString("manifest " + ref), Config: digest.FromString("config " + ref), Layers: layers}
+	img := overlaystore.Image{Manifest: digest.FromString("manifest of overlaymount " + ref), Config: digest.FromString("config " + ref), Layers: layers}
 	img, err := s.PutImage(t.Context(), img)
 	if err == nil {
 		err = s.Tag(t.Context(), ref, img.Manifest, overlaystore.TagOptions{})

@@ -435,6 +435,9 @@ func TestChunksWaitForASlowReader(t *testing.T) {
 	if _, err := io.CopyN(io.Discard, b, testChunk/2); err != nil {
 		t.Fatal(err)
 	}
+	for end := time.Now().Add(never); h.requests.Load() < 5 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	time.Sleep(1500 * time.Millisecond)
 	if n := h.requests.Load(); n != 5 {
 		t.Errorf("got %d requests for the first chunk, want one for each connection and one ahead", n)
@@ -495,8 +498,9 @@ func TestChunksKeepToTheLimit(t *testing.T) {
 	if _, err := h.fetch(t, inRanges(Options{LimitRate: testSize}, 4)); err != nil {
 		t.Fatal(err)
 	}
-	if d := time.Since(start); d < 900*time.Millisecond || d > 5*time.Second {
-		t.Errorf("took %v, want about a second", d)
+	// That it is no slower, TestLimit says on a clock of its own.
+	if d := time.Since(start); d < 900*time.Millisecond {
+		t.Errorf("took %v, want a second", d)
 	}
 }
 
@@ -583,7 +587,10 @@ func TestStreamBuffer(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer b.Close()
-		for last := int64(-1); last != h.sent.Load() || last == 0; time.Sleep(200 * time.Millisecond) {
+		for end := time.Now().Add(never); h.sent.Load() < want*3/4 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		for last := int64(-1); last != h.sent.Load(); time.Sleep(200 * time.Millisecond) {
 			last = h.sent.Load()
 		}
 		if sent := h.sent.Load(); sent < want*3/4 || sent > want*5/4 {

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/layerctl/layerctl/internal/imagetest"
 )
 
 // forward is a proxy that brings all requests to one server, for those who
@@ -179,12 +181,8 @@ func wantNoSecret(t *testing.T, text string) {
 
 func TestProxiesThatFail(t *testing.T) {
 	plainHTTP, encrypted := serve(t, nil), serveWith(t, nil, (*httptest.Server).StartTLS)
-	down, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := down.Addr().String()
-	down.Close()
+	nobody, release := imagetest.ClosedPort()
+	defer release()
 	tests := []struct {
 		name  string
 		proxy func(*forward) string

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -181,13 +182,9 @@ func TestRemoteErrors(t *testing.T) {
 }
 
 func TestNobodyThere(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := l.Addr().String()
-	l.Close()
-	_, _, err = open(t, New(quick(Options{})), host+"/a").Root(t.Context())
+	host, release := imagetest.ClosedPort()
+	defer release()
+	_, _, err := open(t, New(quick(Options{})), host+"/a").Root(t.Context())
 	wantError(t, err, ErrNetwork, "GET https://"+host, "connection refused")
 }
 

@@ -377,8 +377,17 @@ func TestCancelInTheMiddle(t *testing.T) {
 	}}
 	s := serve(t, func(http.Handler) http.Handler { return h })
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(100*time.Millisecond, cancel)
-	_, err := readAll(ctx, open(t, New(plain(s)), s.host+"/library/hello"), describe(h.body))
+	defer cancel()
+	b, err := open(t, New(plain(s)), s.host+"/library/hello").Blob(ctx, describe(h.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if _, err := io.CopyN(io.Discard, b, 1000); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	_, err = io.Copy(io.Discard, b)
 	if !errors.Is(err, context.Canceled) || errors.Is(err, ErrNetwork) {
 		t.Errorf("got %v, want %v alone", err, context.Canceled)
 	}
@@ -404,7 +413,8 @@ func TestLimitedPull(t *testing.T) {
 	if err != nil || len(got) != len(h.body) {
 		t.Fatalf("got %d bytes, %v", len(got), err)
 	}
-	if d := time.Since(start); d < 900*time.Millisecond || d > 5*time.Second {
-		t.Errorf("took %v, want about a second", d)
+	// That it is no slower, TestLimit says on a clock of its own.
+	if d := time.Since(start); d < 900*time.Millisecond {
+		t.Errorf("took %v, want a second", d)
 	}
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"archive/tar"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -174,12 +173,9 @@ func servedHello(t *testing.T) string {
 
 // closedPort is an address of this machine that nothing listens at.
 func closedPort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	host, release := imagetest.ClosedPort()
+	t.Cleanup(release)
+	return host
 }
 
 // layerOf makes an image of one layer with these entries.
