@@ -127,6 +127,34 @@ func TestForeignLayers(t *testing.T) {
 	}
 }
 
+// A url that sent other bytes is asked last by who tries again.
+func TestForeignURLThatLies(t *testing.T) {
+	body := noise(testSize)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := &hostile{body: body}
+		if r.URL.Path == "/layer" {
+			h.honest(w, r)
+		} else {
+			h.whole(w, make([]byte, testSize))
+		}
+	}))
+	t.Cleanup(elsewhere.Close)
+	s := serve(t, before(func(http.ResponseWriter, *http.Request) bool { return false }))
+	o := plain(s)
+	o.Foreign, o.Retries = true, -1
+	src := open(t, New(o), s.host+"/library/hello")
+	desc := foreignOf(body, elsewhere.URL+"/one", elsewhere.URL+"/two", elsewhere.URL+"/layer")
+	for range 2 {
+		var mismatch *MismatchError
+		if _, err := readAll(t.Context(), src, desc); !errors.As(err, &mismatch) || !mismatch.Others {
+			t.Fatalf("got %+v, %v", mismatch, err)
+		}
+	}
+	if got, err := readAll(t.Context(), src, desc); err != nil || !bytes.Equal(got, body) {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+}
+
 // TestForeignFromThePublic: what a public registry's image names is public.
 func TestForeignFromThePublic(t *testing.T) {
 	body := noise(10)

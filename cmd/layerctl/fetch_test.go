@@ -344,6 +344,42 @@ func TestPullOverMirrorsThatDie(t *testing.T) {
 	}
 }
 
+// A mirror whose disk rots, or one that was taken over, does not stop a pull
+// while there is another host; where all lie nothing is believed.
+func TestPullOverMirrorsThatLie(t *testing.T) {
+	layout, noise := noisy(t, 1<<16)
+	lies := func(at int) *served {
+		h := &hostile{answer: func(_ int, _ http.ResponseWriter, _ *http.Request, part []byte) []byte {
+			part = bytes.Clone(part)
+			part[at*(len(part)-1)] ^= 1
+			return part
+		}}
+		s := serve(t, h.wrap)
+		push(t, s, "noise", "latest", layout)
+		return s
+	}
+	first, last, honest := lies(0), lies(1), serve(t, (&hostile{}).wrap)
+	push(t, honest, "noise", "latest", layout)
+	for _, c := range []struct {
+		name   string
+		origin *served
+		code   int
+	}{{"honest registry", honest, exitOK}, {"the registry too", lies(0), exitMismatch}} {
+		t.Run(c.name, func(t *testing.T) {
+			hosts, store := t.TempDir(), filepath.Join(t.TempDir(), "store")
+			writeHosts(t, hosts, c.origin.host, fmt.Sprintf("[host.\"http://%s\"]\n[host.\"http://%s\"]\n", first.host, last.host))
+			var stdout, stderr bytes.Buffer
+			args := []string{"layerctl", "pull", "--store", store, "--hosts-dir", hosts, "--plain-http", c.origin.host, "--platform", "linux/amd64", c.origin.host + "/noise"}
+			if code := run(args, nil, &stdout, &stderr); code != c.code {
+				t.Fatalf("exit %d, want %d: %s", code, c.code, &stderr)
+			}
+			if got := files(t, store, "noise"); c.code == exitOK && (len(got) != 1 || !bytes.Equal(got[0], noise)) || c.code != exitOK && len(got) != 0 {
+				t.Errorf("%d files", len(got))
+			}
+		})
+	}
+}
+
 func writeHosts(t *testing.T, dir, host, toml string) {
 	t.Helper()
 	if err := os.Mkdir(filepath.Join(dir, host), 0o755); err != nil {

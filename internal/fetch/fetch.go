@@ -69,14 +69,18 @@ func (f *Fetcher) Warnings() []string {
 	return f.warnings
 }
 
+// maxLiars is how many hosts may send other bytes than a layer's before the
+// layer is given up.
+const maxLiars = 4
+
 // Layer opens the layer's blob for use. Where bytes of several responses do
-// not make the blob, or the cache's are damaged, it opens it once more: use
-// must then forget all that it had from the first one.
+// not make the blob, the cache's are damaged, or a host sent others and there is
+// one more, it opens it again: use must then forget all that it had before.
 func (f *Fetcher) Layer(ctx context.Context, l Layer, use func(*Blob) error) error {
 	high := int64(0)
 	f.Tell(l.Event(progress.LayerProgress))
 	err := f.once(ctx, l, &high, use)
-	if source.Damaged(err) {
+	for n := 0; n == 0 && source.Damaged(err) || n < maxLiars && source.Elsewhere(err); n++ {
 		f.options.Logger.Warn("fetch the layer again", "digest", l.Descriptor.Digest, "error", err)
 		f.Tell(l.Event(progress.LayerAgain))
 		err = f.once(ctx, l, &high, use)

@@ -390,3 +390,10 @@ func Damaged(err error) bool {
 	var mismatch *registry.MismatchError
 	return errors.As(err, &mismatch) && mismatch.Resumed || errors.Is(err, cache.ErrMiss)
 }
+
+// Elsewhere says that a host sent other bytes than the blob's, and that another,
+// which has not, is asked first by who fetches it once more.
+func Elsewhere(err error) bool {
+	var mismatch *registry.MismatchError
+	return errors.As(err, &mismatch) && mismatch.Others
+}

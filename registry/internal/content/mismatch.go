@@ -19,6 +19,15 @@ type MismatchError struct {
 	// Resumed is true where the bytes came in more than one response: a whole
 	// new try may then succeed.
 	Resumed bool
+	// Others is true where a mirror, the registry or a url has not sent wrong
+	// bytes yet: a new try asks it first.
+	Others bool
+}
+
+// Sender is what a [MismatchError] says of where bytes came from.
+type Sender struct {
+	Host            string
+	Resumed, Others bool
 }
 
 // Error names what was wanted, what came, and from where.

@@ -20,14 +20,14 @@ type Reader struct {
 	hash hash.Hash
 	n    int64
 	err  error
-	from func() (host string, resumed bool)
+	from func() Sender
 }
 
 // Verify reads body, which came from a host or a file named from.
 func Verify(body io.ReadCloser, want ocispec.Descriptor, from string) *Reader {
 	return &Reader{
 		body: body, want: want, hash: want.Digest.Algorithm().Hash(),
-		from: func() (string, bool) { return from, false },
+		from: func() Sender { return Sender{Host: from} },
 	}
 }
 
@@ -35,9 +35,9 @@ func Verify(body io.ReadCloser, want ocispec.Descriptor, from string) *Reader {
 // the first read.
 func VerifyLater(want ocispec.Descriptor) *Reader { return Verify(nil, want, "") }
 
-// Attach gives the reader its body. from says who sent the last bytes, and
-// whether they came in more than one response.
-func (v *Reader) Attach(body io.ReadCloser, from func() (host string, resumed bool)) {
+// Attach gives the reader its body. from says who sent the last bytes; it is
+// asked once they are known to be wrong.
+func (v *Reader) Attach(body io.ReadCloser, from func() Sender) {
 	v.body, v.from = body, from
 }
 
@@ -90,10 +90,10 @@ func (v *Reader) Sum() digest.Digest {
 }
 
 func (v *Reader) mismatch(got digest.Digest, size int64) error {
-	host, resumed := v.from()
+	from := v.from()
 	return &MismatchError{
 		Want: v.want.Digest, Got: got, WantSize: v.want.Size, GotSize: size,
-		Host: host, Resumed: resumed,
+		Host: from.Host, Resumed: from.Resumed, Others: from.Others,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/layerctl/layerctl/registry/internal/content"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -168,11 +169,11 @@ func (c *chunks) goOnWhole(why error) {
 }
 
 // from is who sent the last bytes. They never came in one response.
-func (c *chunks) from() (host string, resumed bool) {
+func (c *chunks) from() content.Sender {
 	if c.whole != nil && c.whole.from != nil {
-		return c.whole.from.peer.host, true
+		return content.Sender{Host: c.whole.from.peer.host, Resumed: true}
 	}
-	return c.host, true
+	return content.Sender{Host: c.host, Resumed: true}
 }
 
 func (c *chunks) end() {

@@ -44,6 +44,8 @@ type Client struct {
 
 	mu    sync.Mutex
 	peers map[string]*peer
+	// lied are the urls of foreign layers that sent other bytes than a digest's.
+	lied sync.Map
 }
 
 // New returns a client.

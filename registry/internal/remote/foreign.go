@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -42,13 +43,25 @@ func (r *Repository) foreign(ctx context.Context, desc ocispec.Descriptor, led *
 		s.cancel()
 		return nil, err
 	}
-	v.Attach(s, func() (string, bool) { return s.from.peer.host, s.responses > 1 })
+	v.Attach(s, func() content.Sender {
+		from := s.sender()
+		r.c.lied.Store(s.from.at.String(), true)
+		from.Others = slices.ContainsFunc(routes, func(rt *route) bool { return !r.c.hasLied(rt.at) })
+		return from
+	})
 	return v, nil
 }
 
-// elsewhere are the urls that are any, without a user and a password.
+// hasLied reports whether a foreign layer's url has sent other bytes.
+func (c *Client) hasLied(at *url.URL) bool {
+	_, lied := c.lied.Load(at.String())
+	return lied
+}
+
+// elsewhere are the urls that are any, without a user and a password. Those come
+// last that sent other bytes before.
 func (c *Client) elsewhere(urls []string, led *http.Client) []*route {
-	var routes []*route
+	var routes, last []*route
 	for _, text := range urls {
 		at, err := url.Parse(text)
 		if err != nil || at.Hostname() == "" {
@@ -61,9 +74,13 @@ func (c *Client) elsewhere(urls []string, led *http.Client) []*route {
 			agent: c.o.UserAgent, warn: c.o.Warn, pace: transport.Pace{Stall: c.o.StallTimeout, Limit: c.limit},
 		}
 		p.auth = c.authoriser(p, fixed(credentials.Login{}))
-		routes = append(routes, &route{peer: p, at: at, pull: true})
+		if rt := (&route{peer: p, at: at, pull: true}); c.hasLied(at) {
+			last = append(last, rt)
+		} else {
+			routes = append(routes, rt)
+		}
 	}
-	return routes
+	return append(routes, last...)
 }
 
 // follow sends q to where it leads, with nothing that is only for registries.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/layerctl/layerctl/registry/internal/content"
@@ -65,7 +66,7 @@ func (r *Repository) Blob(ctx context.Context, desc ocispec.Descriptor) (*conten
 		c := startChunks(ctx, s)
 		v.Attach(c, r.noted(c.from))
 	} else {
-		v.Attach(s, r.noted(func() (string, bool) { return s.from.peer.host, s.responses > 1 }))
+		v.Attach(s, r.noted(s.sender))
 	}
 	return v, nil
 }
@@ -84,25 +85,37 @@ func (r *Repository) BlobAfter(ctx context.Context, desc ocispec.Descriptor, beg
 		io.Reader
 		io.Closer
 	}{io.MultiReader(io.LimitReader(begun, n), s), s}
-	v.Attach(body, r.noted(func() (host string, resumed bool) {
-		if s.from != nil {
-			host = s.from.peer.host
-		}
-		return host, true
+	v.Attach(body, r.noted(func() content.Sender {
+		from := s.sender()
+		from.Resumed = true
+		return from
 	}))
 	return v, nil
 }
 
 // noted remembers who sent bytes that are not a digest's, when a reader asks from
 // for it.
-func (r *Repository) noted(from func() (host string, resumed bool)) func() (string, bool) {
-	return func() (string, bool) {
-		host, resumed := from()
-		if host != "" {
-			r.lied.Store(host, true)
+func (r *Repository) noted(from func() content.Sender) func() content.Sender {
+	return func() content.Sender {
+		f := from()
+		if f.Host == "" {
+			return f
 		}
-		return host, resumed
+		r.lied.Store(f.Host, true)
+		f.Others = slices.ContainsFunc(r.routes, func(rt *route) bool {
+			_, lied := r.lied.Load(rt.peer.host)
+			return rt.pull && !lied
+		})
+		return f
 	}
+}
+
+// sender is who sent the last bytes.
+func (s *stream) sender() content.Sender {
+	if s.from == nil {
+		return content.Sender{}
+	}
+	return content.Sender{Host: s.from.peer.host, Resumed: s.responses > 1}
 }
 
 // stream is one of the whole blob, not connected yet.
