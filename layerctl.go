@@ -14,6 +14,7 @@ import (
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/internal/pull"
 	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/internal/trusted"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
@@ -96,6 +97,7 @@ type Client struct {
 	buffers  *unpack.Buffers
 	log      *slog.Logger
 	host     func() platform.Host
+	memory   *trusted.Memory
 
 	// measured are options of a pull for tests and measurements.
 	measured pull.Options
@@ -111,6 +113,7 @@ func New(o Options) *Client {
 		options:  o,
 		registry: registry.New(o.Registry),
 		buffers:  unpack.NewBuffers(),
+		memory:   &trusted.Memory{},
 		log:      log,
 		host:     sync.OnceValue(func() platform.Host { return platform.Detect(o.Host) }),
 	}

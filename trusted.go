@@ -72,4 +72,6 @@ func (c *Client) JudgeStored(ctx context.Context, store *overlaystore.Store, ref
 }
 
 // judge lets images in by the client's policy.
-func (c *Client) judge() trusted.Judge { return trusted.Judge{Policy: c.options.Trust, With: c.with} }
+func (c *Client) judge() trusted.Judge {
+	return trusted.Judge{Policy: c.options.Trust, Memory: c.memory, With: c.with}
+}

@@ -34,7 +34,9 @@ type Options struct {
 	// Kinds are those that are wanted; nil means all. What could be one of them
 	// is read to see.
 	Kinds []Kind
-	// Places are those that are looked at; nil means all.
+	// Places are those that are looked at; nil means all. ByAPI without ByFallback
+	// has an error that matches errors.ErrUnsupported where nobody keeps a list,
+	// and ByFallback without ByAPI asks for no list first.
 	Places []Place
 	// Brief leaves it at what the lists of attachments say: no manifest is read.
 	Brief bool
@@ -161,12 +163,15 @@ func (s *search) listed(ctx context.Context) error {
 	if !s.visits(ByAPI, ByFallback) {
 		return nil
 	}
+	if !s.visits(ByAPI) {
+		return s.fallback(ctx)
+	}
 	if err := s.spend(0); err != nil {
 		return err
 	}
 	list, err := s.from.Referrers(ctx, s.of)
 	switch {
-	case errors.Is(err, errors.ErrUnsupported):
+	case errors.Is(err, errors.ErrUnsupported) && s.visits(ByFallback):
 		return s.fallback(ctx)
 	case err != nil:
 		return err

@@ -7,7 +7,7 @@
 //	…
 //	policy, err = policy.And(trust.ByKeys("cosign.pub"))
 //	…
-//	verdict, err := policy.Judge(ctx, image, signatures)
+//	verdict, err := policy.Judge(ctx, image)
 //
 // A [Policy] is a containers-policy.json(5), the file that podman, skopeo and
 // CRI-O go by, a list of public keys, or both; then both must say yes. Signatures

@@ -21,22 +21,27 @@ import (
 type Image struct {
 	// Reference is what was asked for.
 	Reference registry.Reference
-	// Subjects are what may be signed, in the order in which it is looked for: the
-	// index that the reference names, the manifest that was chosen from it.
+	// Subjects are what may be signed, and where its signatures are looked for, in
+	// that order: the index that the reference names, the manifest that was chosen
+	// from it, each as often as there are places.
 	Subjects []Subject
 }
 
-// Subject is an index or a manifest.
+// Subject is an index or a manifest, and one place for its signatures.
 type Subject struct {
 	Digest digest.Digest
 	// Read reads its bytes, which hash to Digest.
 	Read func(context.Context) ([]byte, error)
+	// Find finds signatures of it; nil finds none.
+	Find Finder
 }
 
 // Signature is one that was found beside a subject, not believed yet.
 type Signature struct {
 	// Form is what it is called in messages where it is not understood.
 	Form string
+	// Place is where it was found, which [Accepted] repeats.
+	Place string
 	// Blob is the payload of a simple signing, with its annotations, or a bundle.
 	Blob ocispec.Descriptor
 	// Read reads the blob, verified.
@@ -62,8 +67,9 @@ type Accepted struct {
 	// Key is the key's fingerprint: "sha256:" and the hash of its
 	// SubjectPublicKeyInfo.
 	Key string `json:"key"`
-	// Form is "simple signing" or "bundle".
-	Form string `json:"form"`
+	// Form is "simple signing" or "bundle", Place where it was found.
+	Form  string `json:"form"`
+	Place string `json:"place,omitempty"`
 	// Subject is what it is a signature of, Signature the blob that it lies in.
 	Subject   digest.Digest `json:"subject"`
 	Signature digest.Digest `json:"signature"`
@@ -75,9 +81,9 @@ type Accepted struct {
 const maxSignatures = 1000
 
 // Judge lets an image in, or says in a [*RefusedError] why not. Signatures are
-// looked for only where the policy asks for some, by one finder after the other
-// until all that it asks for is met, of one subject after the other.
-func (p *Policy) Judge(ctx context.Context, image Image, find ...Finder) (Verdict, error) {
+// looked for only where the policy asks for some, of one subject after the other
+// until all that it asks for is met.
+func (p *Policy) Judge(ctx context.Context, image Image) (Verdict, error) {
 	list, err := p.demands(image.Reference)
 	if err != nil {
 		return Verdict{}, err
@@ -95,7 +101,7 @@ func (p *Policy) Judge(ctx context.Context, image Image, find ...Finder) (Verdic
 		}
 	}
 	c.demands = list
-	if err := c.sit(ctx, find); err != nil {
+	if err := c.sit(ctx); err != nil {
 		return Verdict{}, err
 	}
 	for i := range list {
@@ -117,15 +123,16 @@ type court struct {
 }
 
 // sit looks at the signatures of one subject after the other until all is met.
-func (c *court) sit(ctx context.Context, find []Finder) error {
+func (c *court) sit(ctx context.Context) error {
 	for _, s := range c.image.Subjects {
-		for _, f := range find {
-			if len(c.open) == 0 {
-				return nil
-			}
-			if err := c.hear(ctx, s, f); err != nil {
-				return err
-			}
+		if len(c.open) == 0 {
+			return nil
+		}
+		if s.Find == nil {
+			continue
+		}
+		if err := c.hear(ctx, s); err != nil {
+			return err
 		}
 	}
 	if len(c.open) == 0 {
@@ -138,12 +145,12 @@ func (c *court) sit(ctx context.Context, find []Finder) error {
 	return refuseAll(c.demands[first], c.refusals[first])
 }
 
-func (c *court) hear(ctx context.Context, s Subject, find Finder) error {
+func (c *court) hear(ctx context.Context, s Subject) error {
 	manifest, err := s.Read(ctx)
 	if err != nil {
 		return err
 	}
-	signatures, err := find(ctx, s.Digest)
+	signatures, err := s.Find(ctx, s.Digest)
 	if err != nil {
 		c.failed = append(c.failed, err)
 	}
@@ -168,7 +175,8 @@ func (c *court) hear(ctx context.Context, s Subject, find Finder) error {
 				return false
 			}
 			c.accepted[i] = Accepted{
-				Key: claim.Key.Fingerprint(), Form: form, Subject: s.Digest, Signature: signature.Blob.Digest, Reference: claim.Reference,
+				Key: claim.Key.Fingerprint(), Form: form, Place: signature.Place,
+				Subject: s.Digest, Signature: signature.Blob.Digest, Reference: claim.Reference,
 			}
 			return true
 		})

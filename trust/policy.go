@@ -163,6 +163,9 @@ type Asks struct {
 	Policy string
 	Line   int
 	Scope  string
+	// Names says that it asks what the signature calls the image: a bundle, which
+	// calls it nothing, does not meet that.
+	Names bool
 	// Digest is over all that is asked, keys included: what met it once meets it
 	// as long as this is the same.
 	Digest digest.Digest
@@ -182,6 +185,7 @@ func asks(list []demand) Asks {
 	hash := sha256.New()
 	for _, d := range list {
 		a.Nothing = a.Nothing && d.Kind == policy.Accept
+		a.Names = a.Names || d.Kind == policy.Signed && !d.Identity.Any()
 		a.Policy, a.Line, a.Scope = d.policy, cmp.Or(d.Line, d.rule.Line), d.rule.Scope
 		fmt.Fprintf(hash, "%v\n", d.Requirement)
 		for _, k := range d.keys {

@@ -102,7 +102,7 @@ func policyOf(t testing.TB, text string) *trust.Policy {
 	return p
 }
 
-func image(t testing.TB, name string) trust.Image {
+func image(t testing.TB, name string, find trust.Finder) trust.Image {
 	t.Helper()
 	ref, err := registry.Parse(name)
 	if err != nil {
@@ -111,7 +111,7 @@ func image(t testing.TB, name string) trust.Image {
 	i := trust.Image{Reference: ref}
 	for _, text := range []string{index, child} {
 		i.Subjects = append(i.Subjects, trust.Subject{
-			Digest: digest.FromString(text), Read: func(context.Context) ([]byte, error) { return []byte(text), nil },
+			Digest: digest.FromString(text), Read: func(context.Context) ([]byte, error) { return []byte(text), nil }, Find: find,
 		})
 	}
 	return i
@@ -172,7 +172,7 @@ func TestJudge(t *testing.T) {
 			if c.policy != nil {
 				policy = c.policy(t, w)
 			}
-			v, err := policy.Judge(t.Context(), image(t, "example.com/app:1"), w.find)
+			v, err := policy.Judge(t.Context(), image(t, "example.com/app:1", w.find))
 			if c.kind != 0 {
 				if errkind.Of(err) != c.kind || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("got %v (%v), want %v: %s", err, errkind.Of(err), c.kind, c.want)
@@ -206,11 +206,11 @@ func TestTwoRequirements(t *testing.T) {
 	w, second := newWorld(), newWorld()
 	policy := w.requiring(t, byRepository).And(second.byKey(t))
 	w.simple(index, w.signer, index, "example.com/app")
-	if _, err := policy.Judge(t.Context(), image(t, "example.com/app:1"), w.find); errkind.Of(err) != errkind.Mismatch {
+	if _, err := policy.Judge(t.Context(), image(t, "example.com/app:1", w.find)); errkind.Of(err) != errkind.Mismatch {
 		t.Errorf("by one of two: %v", err)
 	}
 	w.simple(child, second.signer, child, "x")
-	v, err := policy.Judge(t.Context(), image(t, "example.com/app:1"), w.find)
+	v, err := policy.Judge(t.Context(), image(t, "example.com/app:1", w.find))
 	if err != nil || len(v.Accepted) != 2 || v.Accepted[0].Key == v.Accepted[1].Key || v.Accepted[0].Reference != "example.com/app" {
 		t.Errorf("by both: %v, %v", v, err)
 	}
@@ -219,12 +219,12 @@ func TestTwoRequirements(t *testing.T) {
 // A refusal names the line that decided.
 func TestRefusalNamesTheLine(t *testing.T) {
 	w := newWorld()
-	_, err := w.requiring(t, "").Judge(t.Context(), image(t, "example.com/app:1"), w.find)
+	_, err := w.requiring(t, "").Judge(t.Context(), image(t, "example.com/app:1", w.find))
 	var refused *trust.RefusedError
 	if !errors.As(err, &refused) || refused.Line != 2 || refused.Scope != "docker:example.com" || !refused.Unsigned || !strings.HasSuffix(refused.Policy, "/policy.json") {
 		t.Errorf("got %+v", refused)
 	}
-	_, err = w.requiring(t, "").Judge(t.Context(), image(t, "other.example/app:1"), w.find)
+	_, err = w.requiring(t, "").Judge(t.Context(), image(t, "other.example/app:1", w.find))
 	if !errors.As(err, &refused) || refused.Line != 1 || refused.Scope != "default" || refused.Unsigned {
 		t.Errorf("got %+v", refused)
 	}
@@ -236,12 +236,12 @@ func TestWhatIsAskedFor(t *testing.T) {
 	for name, p := range map[string]*trust.Policy{
 		"no policy": nil, "anything": policyOf(t, `{"default":[{"type":"insecureAcceptAnything"}]}`), "nothing": policyOf(t, `{"default":[{"type":"reject"}]}`),
 	} {
-		if _, err := p.Judge(t.Context(), image(t, "example.com/app:1"), w.find); (err == nil) == (name == "nothing") || w.asked != nil {
+		if _, err := p.Judge(t.Context(), image(t, "example.com/app:1", w.find)); (err == nil) == (name == "nothing") || w.asked != nil {
 			t.Errorf("%s: %v, asked for %v", name, err, w.asked)
 		}
 	}
 	w.simple(index, w.signer, index, "x")
-	if _, err := w.byKey(t).Judge(t.Context(), image(t, "example.com/app:1"), w.find); err != nil || len(w.asked) != 1 {
+	if _, err := w.byKey(t).Judge(t.Context(), image(t, "example.com/app:1", w.find)); err != nil || len(w.asked) != 1 {
 		t.Errorf("%v, asked for %v", err, w.asked)
 	}
 }
@@ -259,12 +259,12 @@ func TestManySignatures(t *testing.T) {
 	w.signatures[digest.FromString(index)][998].Blob.Size = 100 << 20
 	w.simple(index, w.signer, index, "x")
 	policy := w.byKey(t)
-	if v, err := policy.Judge(t.Context(), image(t, "example.com/app:1"), w.find); err != nil || len(v.Accepted) != 1 || w.reads != 1 {
+	if v, err := policy.Judge(t.Context(), image(t, "example.com/app:1", w.find)); err != nil || len(v.Accepted) != 1 || w.reads != 1 {
 		t.Errorf("the last of a thousand: %v, %v after %d reads", v, err, w.reads)
 	}
 	of := digest.FromString(index)
 	w.signatures[of] = append([]trust.Signature{w.signatures[of][0]}, w.signatures[of]...)
-	_, err := policy.Judge(t.Context(), image(t, "example.com/app:1"), w.find)
+	_, err := policy.Judge(t.Context(), image(t, "example.com/app:1", w.find))
 	if err == nil || !strings.Contains(err.Error(), "more than 1000") || !strings.Contains(err.Error(), "larger than") || len(err.Error()) > 500 {
 		t.Errorf("the last of one more: %v", err)
 	}
@@ -272,7 +272,7 @@ func TestManySignatures(t *testing.T) {
 	for n := range 40 {
 		w.simple(index, stranger, index, fmt.Sprint(n))
 	}
-	if _, err := w.byKey(t).Judge(t.Context(), image(t, "example.com/app:1"), w.find); err == nil || w.reads != 32 {
+	if _, err := w.byKey(t).Judge(t.Context(), image(t, "example.com/app:1", w.find)); err == nil || w.reads != 32 {
 		t.Errorf("forty payloads: %v after %d reads", err, w.reads)
 	}
 }
@@ -282,11 +282,11 @@ func TestFailuresOfTheRegistry(t *testing.T) {
 	w := newWorld()
 	w.fails = errkind.New(errkind.Network, "no answer")
 	policy := w.byKey(t)
-	if _, err := policy.Judge(t.Context(), image(t, "example.com/app:1"), w.find); errkind.Of(err) != errkind.Network {
+	if _, err := policy.Judge(t.Context(), image(t, "example.com/app:1", w.find)); errkind.Of(err) != errkind.Network {
 		t.Errorf("got %v", err)
 	}
 	w.simple(child, w.signer, child, "x")
-	if _, err := policy.Judge(t.Context(), image(t, "example.com/app:1"), w.find); err != nil {
+	if _, err := policy.Judge(t.Context(), image(t, "example.com/app:1", w.find)); err != nil {
 		t.Errorf("though one is there: %v", err)
 	}
 }
@@ -295,7 +295,7 @@ func TestFailuresOfTheRegistry(t *testing.T) {
 func TestAsks(t *testing.T) {
 	w := newWorld()
 	ask := func(p *trust.Policy, name string) trust.Asks {
-		a, err := p.Asks(image(t, name).Reference)
+		a, err := p.Asks(image(t, name, nil).Reference)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ package trusted
 
 import (
 	"context"
+	"errors"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -16,39 +17,80 @@ import (
 	"github.com/layerctl/layerctl/trust"
 )
 
-// judge asks a policy about the image that s opened. Where it wants a signature
-// that is one request for the list of what refers to the index or manifest, one
-// for a bundle's manifest and one for the bundle; or else one for cosign's tag,
-// and one for the payload. A registry without that list costs one more.
-func judge(ctx context.Context, s *source.Source, r source.Resolution, policy *trust.Policy) (trust.Verdict, error) {
-	i := trust.Image{Reference: r.Reference}
-	read := func(desc ocispec.Descriptor) func(context.Context) ([]byte, error) {
-		return func(ctx context.Context) ([]byte, error) { return s.Manifest(ctx, desc) }
-	}
-	for n, desc := range []ocispec.Descriptor{r.Root, r.Manifest} {
-		if n == 0 || desc.Digest != r.Root.Digest {
-			i.Subjects = append(i.Subjects, trust.Subject{Digest: desc.Digest, Read: read(desc)})
-		}
-	}
-	return policy.Judge(ctx, i, finder(s, referrers.ByAPI, referrers.ByFallback), finder(s, referrers.ByTag))
+// hearing is the judging of one image.
+type hearing struct {
+	source *source.Source
+	// listed says that the registry was asked for a list of referrers, and has
+	// one: then the fallback tag stands for nothing. unlisted says that it has none.
+	listed, unlisted bool
 }
 
-// finder finds signatures in some of the places where they lie.
-func finder(s *source.Source, places ...referrers.Place) trust.Finder {
-	f := referrers.New(s, referrers.Options{
-		Kinds: []referrers.Kind{referrers.Signature}, Places: places, Max: maxSignatures, Requests: maxRequests, Bytes: maxBytes,
+// judge asks a policy about the image that s opened, and looks for signatures in
+// that order; what is known of the repository grows by it. Where the policy wants
+// none nobody is asked. A list of referrers costs one request, and a bundle in it
+// one for its manifest and one for itself, as by the fallback tag; cosign's tag
+// costs one request, and one for the payload.
+func judge(ctx context.Context, s *source.Source, r source.Resolution, policy *trust.Policy, order []look, known experience) (trust.Verdict, experience, error) {
+	h := &hearing{source: s}
+	find := map[referrers.Place]trust.Finder{}
+	for _, place := range []referrers.Place{referrers.ByAPI, referrers.ByFallback, referrers.ByTag} {
+		find[place] = h.finder(place)
+	}
+	i := trust.Image{Reference: r.Reference}
+	for _, look := range order {
+		desc := r.Root
+		if look.child {
+			desc = r.Manifest
+		}
+		if look.child && desc.Digest == r.Root.Digest {
+			continue
+		}
+		i.Subjects = append(i.Subjects, trust.Subject{
+			Digest: desc.Digest, Find: find[look.place],
+			Read: func(ctx context.Context) ([]byte, error) { return s.Manifest(ctx, desc) },
+		})
+	}
+	v, err := policy.Judge(ctx, i)
+	if h.unlisted && !s.Offline() {
+		known.unlisted = true
+	}
+	if err == nil && len(v.Accepted) > 0 {
+		a := v.Accepted[0]
+		known = known.with(look{a.Subject != r.Root.Digest, referrers.Place(a.Place)})
+	}
+	return v, known, err
+}
+
+// finder finds signatures in one of the places where they lie.
+func (h *hearing) finder(place referrers.Place) trust.Finder {
+	f := referrers.New(h.source, referrers.Options{
+		Kinds: []referrers.Kind{referrers.Signature}, Places: []referrers.Place{place}, Max: maxSignatures, Requests: maxRequests, Bytes: maxBytes,
 	})
 	return func(ctx context.Context, of digest.Digest) ([]trust.Signature, error) {
+		if place == referrers.ByFallback && h.listed {
+			return nil, nil
+		}
 		found, err := f.Of(ctx, of, nil)
+		if place == referrers.ByAPI {
+			h.unlisted = errors.Is(err, errors.ErrUnsupported)
+			h.listed = !h.unlisted
+			if h.unlisted {
+				err = nil
+			}
+		}
 		var list []trust.Signature
 		for _, a := range found {
-			list = append(list, trust.Signature{Form: a.Form, Blob: a.Blob, Read: s.Config, Err: a.Err})
+			list = append(list, trust.Signature{Form: a.Form, Place: string(a.Place), Blob: a.Blob, Read: h.read, Err: a.Err})
 		}
 		return list, err
 	}
 }
 
-// What an image's signatures may cost, beside their payloads.
+func (h *hearing) read(ctx context.Context, blob ocispec.Descriptor) ([]byte, error) {
+	return h.source.Config(ctx, blob)
+}
+
+// What an image's signatures may cost in one place, beside their payloads.
 const (
 	maxSignatures = 1000
 	maxRequests   = 64

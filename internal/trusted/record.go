@@ -30,7 +30,9 @@ type Record struct {
 	Asked  digest.Digest `json:"asked"`
 	// Signatures are what met it.
 	Signatures []trust.Accepted `json:"signatures"`
-	Time       time.Time        `json:"time"`
+	// Unlisted says that the registry had no list of referrers then.
+	Unlisted bool      `json:"unlisted,omitempty"`
+	Time     time.Time `json:"time"`
 }
 
 // newRecord is what is kept of a verdict.

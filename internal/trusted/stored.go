@@ -19,6 +19,8 @@ import (
 // Judge lets images in by a policy; without one all.
 type Judge struct {
 	Policy *trust.Policy
+	// Memory must be set.
+	Memory *Memory
 	// With opens a reference for one use.
 	With func(ctx context.Context, ref string, use func(*source.Source) error) error
 }
@@ -49,7 +51,7 @@ func (j Judge) Stored(ctx context.Context, store *overlaystore.Store, ref string
 	if err = j.named(ctx, store, ref, img.Manifest); !errors.Is(err, errMoved) && errkind.Of(err) != errkind.NotFound {
 		return err
 	}
-	return j.pinned(ctx, name, append(at, img.Manifest))
+	return j.pinned(ctx, store, name, append(at, img.Manifest))
 }
 
 // errMoved says that a name means another image by now.
@@ -71,7 +73,7 @@ func (j Judge) named(ctx context.Context, store *overlaystore.Store, ref string,
 
 // pinned judges an index and a manifest by their digests, or a manifest
 // alone, under the name that the image has.
-func (j Judge) pinned(ctx context.Context, name registry.Reference, at []digest.Digest) error {
+func (j Judge) pinned(ctx context.Context, store *overlaystore.Store, name registry.Reference, at []digest.Digest) error {
 	r := source.Resolution{Reference: name}
 	for _, d := range at[:len(at)-1] {
 		err := j.With(ctx, name.WithDigest(d).String(), func(s *source.Source) (err error) {
@@ -88,7 +90,7 @@ func (j Judge) pinned(ctx context.Context, name registry.Reference, at []digest.
 			r.Root = r.Manifest
 		}
 		if err == nil {
-			_, err = j.Ask(ctx, s, r)
+			_, _, err = j.ask(ctx, s, r, store)
 		}
 		return err
 	})
@@ -96,49 +98,67 @@ func (j Judge) pinned(ctx context.Context, name registry.Reference, at []digest.
 
 // Ask asks the policy; the error names the reference.
 func (j Judge) Ask(ctx context.Context, s *source.Source, r source.Resolution) (trust.Verdict, error) {
-	v, err := judge(ctx, s, r, j.Policy)
+	v, _, err := j.ask(ctx, s, r, nil)
+	return v, err
+}
+
+// ask asks by what is known of the repository, also to a store, nil for none, and
+// remembers what is known by now.
+func (j Judge) ask(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) (trust.Verdict, experience, error) {
+	var known experience
+	asked, err := j.Policy.Asks(r.Reference)
+	if err != nil {
+		return trust.Verdict{}, known, err
+	}
+	if !asked.Nothing {
+		known = j.Memory.of(r.Reference, store)
+	}
+	v, known, err := judge(ctx, s, r, j.Policy, known.order(asked.Names), known)
+	j.Memory.keep(r.Reference, known)
 	if err != nil {
 		err = fmt.Errorf("judge %s: %w", r.Reference, err)
 	}
-	return v, err
+	return v, known, err
 }
 
 // Admit lets what s opened and resolved in, or not. What a store, nil for none,
 // has a record of need not be judged again.
 func (j Judge) Admit(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) error {
-	_, err := j.admitted(ctx, s, r, store)
+	_, _, err := j.admitted(ctx, s, r, store)
 	return err
 }
 
 // AdmitInto is Admit for what is put into the store, which is told.
 func (j Judge) AdmitInto(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) error {
-	v, err := j.admitted(ctx, s, r, store)
+	v, known, err := j.admitted(ctx, s, r, store)
 	if err != nil || len(v.Accepted) == 0 {
 		return err
 	}
 	rec := newRecord(r.Reference.String(), r.Root.Digest, r.Manifest.Digest, v)
+	rec.Unlisted = known.unlisted
 	return put(ctx, store.Dir(), rec, func(d digest.Digest) bool { _, err := store.Image(d); return err == nil })
 }
 
-// admitted is the verdict, the zero one where nobody had to judge.
-func (j Judge) admitted(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) (v trust.Verdict, err error) {
+// admitted is the verdict, the zero one where nobody had to judge, and what is
+// known of the repository by now.
+func (j Judge) admitted(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) (v trust.Verdict, known experience, err error) {
 	if j.Policy == nil {
-		return v, nil
+		return v, known, nil
 	}
-	known := false
+	asked, err := j.Policy.Asks(r.Reference)
+	if err != nil {
+		return v, known, err
+	}
+	had := false
 	if store != nil {
-		asked, err := j.Policy.Asks(r.Reference)
-		if err != nil {
-			return v, err
-		}
 		rec, found := find(store.Dir(), r.Reference.String(), r.Manifest.Digest)
-		known = found && rec.Asked == asked.Digest
+		had = found && rec.Asked == asked.Digest
 	}
-	if !known {
-		v, err = j.Ask(ctx, s, r)
+	if !had {
+		v, known, err = j.ask(ctx, s, r, store)
 	}
 	if err == nil {
 		s.Admit()
 	}
-	return v, err
+	return v, known, err
 }
