@@ -19,6 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -28,7 +29,7 @@ var crowdImages = []string{"one", "two", "three"}
 func makeCrowdImages(t *testing.T) string {
 	t.Helper()
 	dir := disktest.Memory(t)
-	layer := func(name string, more ...imagetest.Entry) []byte {
+	tar := func(name string, more ...imagetest.Entry) []byte {
 		entries := []imagetest.Entry{imagetest.Dir("d/", 0o711), imagetest.File(name+"/.wh..wh..opq", "")}
 		for i := range 20 {
 			entries = append(entries, imagetest.File(fmt.Sprintf("d/%s-%d", name, i), strings.Repeat(name, 1000*i)))
@@ -36,7 +37,7 @@ func makeCrowdImages(t *testing.T) string {
 		entries = append(entries, more...)
 		return imagetest.Tar(append(entries, imagetest.File("etc/who", name))...)
 	}
-	a, b, c, d := layer("a", imagetest.Dir("etc/", 0o700)), layer("b"), layer("c"), layer("d")
+	a, b, c, d := tar("a", imagetest.Dir("etc/", 0o700)), tar("b"), tar("c"), tar("d")
 	for name, layers := range map[string][][]byte{"one": {a, b, c}, "two": {c, b, d}, "three": {d, a}} {
 		layout := imagetest.NewLayout(filepath.Join(dir, name))
 		layout.Tag(layout.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, layers...), "latest")
@@ -68,8 +69,14 @@ func crowd(ctx context.Context, f *field, name string) error {
 func TestManyProcesses(t *testing.T) {
 	more := crowdGoesOn(t)
 	images := makeCrowdImages(t)
+	lowers(t, func(t *testing.T, lower layer.Lower) {
+		t.Parallel()
+		crowdOn(t, &field{images: images, lower: lower}, more)
+	})
+}
+
+func crowdOn(t *testing.T, first *field, more func(n int) bool) {
 	dir := newStoreDir(t)
-	first := &field{images: images}
 	first.open(t, dir)
 	if err := disktest.NumberLinks(dir); err != nil {
 		t.Fatal(err)
@@ -81,7 +88,7 @@ func TestManyProcesses(t *testing.T) {
 		wg.Go(func() {
 			for n := 0; more(n) && !t.Failed(); n++ {
 				mortal := i < 3 || i == 6 && n%4 == 0
-				if runInCrowd(t, name, mortal, dir, images) {
+				if runInCrowd(t, name, mortal, dir, first.images) {
 					kills.Add(1)
 				}
 				runs.Add(1)
@@ -93,7 +100,7 @@ func TestManyProcesses(t *testing.T) {
 	if long := os.Getenv(crowdEnv) != ""; long && (kills.Load() == 0 || kills.Load() == runs.Load()) {
 		t.Errorf("%d of %d runs were killed, want some", kills.Load(), runs.Load())
 	}
-	checkCrowd(t, dir, images)
+	first.checkCrowd(t, dir)
 }
 
 // crowdEnv says for how long the crowd goes on.
@@ -134,9 +141,9 @@ func runInCrowd(t *testing.T, name string, mortal bool, dir, images string) bool
 	return killed
 }
 
-func checkCrowd(t *testing.T, dir, images string) {
+func (f *field) checkCrowd(t *testing.T, dir string) {
 	t.Helper()
-	quiet, tired := &field{images: images}, &field{images: images}
+	quiet, tired := &field{images: f.images, lower: f.lower}, &field{images: f.images, lower: f.lower}
 	quiet.open(t, newStoreDir(t))
 	defer quiet.close(t)
 	tired.open(t, dir)

@@ -20,6 +20,8 @@ import (
 	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/layertest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 )
@@ -48,8 +50,33 @@ var trials = []trial{
 // share their lowest layer, and app needs a fix layer.
 type field struct {
 	images string
+	lower  layer.Lower // of a store that is made; "" is directories
 	store  *overlaystore.Store
 }
+
+// lowers are the forms of a store that trials run on.
+func lowers(t *testing.T, each func(t *testing.T, lower layer.Lower)) {
+	t.Helper()
+	for _, lower := range []layer.Lower{layer.Directories, layer.Tars} {
+		t.Run(string(lower), func(t *testing.T) {
+			if lower == layer.Tars {
+				layertest.NeedsRoot(t, "it makes a store of tars")
+			}
+			each(t, lower)
+		})
+	}
+}
+
+// trials are those on the form: where some are left out, it is with tars.
+func (f *field) trials() []trial {
+	if f.tars() && !full() {
+		return []trial{trials[0], trials[2]}
+	}
+	return trials
+}
+
+// tars says that layers are tars, and images indexes over them.
+func (f *field) tars() bool { return f.lower == layer.Tars }
 
 func (f *field) ref(name string) string { return "oci:" + filepath.Join(f.images, name) + ":latest" }
 
@@ -79,7 +106,15 @@ func damageApp(ctx context.Context, f *field) error {
 	if err := pullBoth(ctx, f); err != nil {
 		return err
 	}
-	for _, pattern := range []string{"layers/*/fs/d/app", "fix/*/files.zst"} {
+	img, err := f.store.Lookup(f.ref("app"), platform.Wanted{})
+	if err != nil {
+		return err
+	}
+	top, file := "layers/"+img.Layers[len(img.Layers)-1].Encoded(), "fs/d/app"
+	if f.tars() {
+		file = "layer.erofs"
+	}
+	for _, pattern := range []string{top + "/" + file, "fix/" + img.Fix.Encoded() + "/files.zst"} {
 		damaged, err := filepath.Glob(filepath.Join(f.store.Path(), pattern))
 		if err != nil || len(damaged) != 1 {
 			return fmt.Errorf("found %q to damage: %v", damaged, err)
@@ -157,7 +192,7 @@ func newStoreDir(t *testing.T) string {
 func (f *field) open(t *testing.T, dir string) {
 	t.Helper()
 	var err error
-	if f.store, err = overlaystore.Open(t.Context(), dir, overlaystore.Options{}); err != nil {
+	if f.store, err = overlaystore.Open(t.Context(), dir, overlaystore.Options{Lower: f.lower}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -189,7 +224,11 @@ func (f *field) listLayer(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return listTree(t, filepath.Join(f.store.Path(), "layers", img.Layers[0].Encoded(), "fs"))
+	what := "fs"
+	if f.tars() {
+		what = "layer.erofs"
+	}
+	return listTree(t, filepath.Join(f.store.Path(), "layers", img.Layers[0].Encoded(), what))
 }
 
 // checkSound opens the store as the next process does and looks whether every
@@ -234,6 +273,9 @@ func (f *field) checkSound(t *testing.T, dir string, c trial, when string, want 
 func (f *field) checkNames(t *testing.T, when string) {
 	t.Helper()
 	want := map[string]int{"staging": 0, "trash": 0, "leases": 0, "unsynced": 0, "partial": 0, "layers": 3, "fix": 1, "images": 2, "refs": 2}
+	if f.tars() {
+		want["fix"] = 2 // each image has an index
+	}
 	for name, n := range want {
 		list, err := os.ReadDir(filepath.Join(f.store.Path(), name))
 		if name == "partial" && errors.Is(err, os.ErrNotExist) {
@@ -258,28 +300,30 @@ func every() int {
 
 func TestEveryOperationFails(t *testing.T) {
 	images := makeImages(t)
-	for i, c := range trials {
-		for j, errno := range []unix.Errno{unix.EIO, unix.ENOSPC, unix.EMFILE, unix.EINTR} {
-			if !full() && i%4 != j {
-				continue // each command with one error, each error with a command
-			}
-			t.Run(c.name+"/"+unix.ErrnoName(errno), func(t *testing.T) {
-				t.Parallel()
-				dir, tried := newStoreDir(t), 0
-				for n := int(errno) % every(); failOnce(t, dir, images, c, n, errno); n += every() {
-					tried++
+	lowers(t, func(t *testing.T, lower layer.Lower) {
+		for i, c := range trials {
+			for j, errno := range []unix.Errno{unix.EIO, unix.ENOSPC, unix.EMFILE, unix.EINTR} {
+				if (lower == layer.Tars || !full()) && i%4 != j {
+					continue // each command with one error, each error with a command
 				}
-				t.Logf("%d operations", tried)
-			})
+				t.Run(c.name+"/"+unix.ErrnoName(errno), func(t *testing.T) {
+					t.Parallel()
+					dir, tried := newStoreDir(t), 0
+					f := &field{images: images, lower: lower}
+					for n := int(errno) % every(); failOnce(t, f, dir, c, n, errno); n += every() {
+						tried++
+					}
+					t.Logf("%d operations", tried)
+				})
+			}
 		}
-	}
+	})
 }
 
 // failOnce is false when the command has no n-th operation.
-func failOnce(t *testing.T, dir, images string, c trial, n int, errno unix.Errno) bool {
+func failOnce(t *testing.T, f *field, dir string, c trial, n int, errno unix.Errno) bool {
 	t.Helper()
 	defer os.RemoveAll(dir)
-	f := &field{images: images}
 	f.begin(t, dir, c)
 	f.open(t, dir)
 	want := f.listLayer(t)
@@ -336,6 +380,7 @@ func child(spec []string) error {
 	if f.store, err = overlaystore.Open(context.Background(), spec[2], overlaystore.Options{}); err != nil {
 		return err
 	}
+	f.lower = f.store.Format().Lower
 	i := slices.IndexFunc(trials, func(c trial) bool { return c.name == spec[0] })
 	if i < 0 {
 		return crowd(ctx, f, spec[0])
@@ -356,27 +401,29 @@ func childCommand(ctx context.Context, t *testing.T, name string, n int, store, 
 
 func TestKilledAtEveryOperation(t *testing.T) {
 	images := makeImages(t)
-	for _, c := range trials {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			dir, kills := newStoreDir(t), 0
-			for n := 0; killOnce(t, dir, images, c, n); n += every() {
-				kills++
-			}
-			t.Logf("%d kills", kills)
-		})
-	}
+	lowers(t, func(t *testing.T, lower layer.Lower) {
+		for _, c := range (&field{lower: lower}).trials() {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				dir, kills := newStoreDir(t), 0
+				f := &field{images: images, lower: lower}
+				for n := 0; killOnce(t, f, dir, c, n); n += every() {
+					kills++
+				}
+				t.Logf("%d kills", kills)
+			})
+		}
+	})
 }
 
-func killOnce(t *testing.T, dir, images string, c trial, n int) bool {
+func killOnce(t *testing.T, f *field, dir string, c trial, n int) bool {
 	t.Helper()
 	defer os.RemoveAll(dir)
-	f := &field{images: images}
 	f.begin(t, dir, c)
 	f.open(t, dir)
 	want := f.listLayer(t)
 	f.close(t)
-	cmd := childCommand(t.Context(), t, c.name, n, dir, images)
+	cmd := childCommand(t.Context(), t, c.name, n, dir, f.images)
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return false
