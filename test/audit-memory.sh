@@ -8,7 +8,7 @@
 #   test/audit-memory.sh LAYERCTL
 #
 #   SIZES="48 128 512"  the cgroups in MB
-#   SECONDS_EACH=60     how long a command may take
+#   SECONDS_EACH=300    how long a command may take
 #
 # Prints the most resident memory (the program's own pages, some 20 MiB of file,
 # among it), the seconds and the exit code of each, and then the table of
@@ -151,7 +151,7 @@ measure() {
   : >"$work/peak"
   # The shell joins the group, and what it becomes stays in it.
   bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' measure "$group" \
-    timeout -k 5 "${SECONDS_EACH:-60}" /usr/bin/time -q -f '%M %e' -o "$work/peak" \
+    timeout -k 5 "${SECONDS_EACH:-300}" /usr/bin/time -q -f '%M %e' -o "$work/peak" \
     "$layerctl" --store "$work/store" --platform linux/amd64 --authfile "$work/auth.json" --quiet "$@" \
     <<<password >/dev/null 2>"$work/stderr" || code=$?
   read -r peak seconds < <(tail -n 1 "$work/peak"; echo) || true
@@ -230,7 +230,7 @@ for mb in ${SIZES:-48 128 512}; do
       measure "$mb" "$image" export "${global[@]}" -o "$work/flat.tar" "$ref"
     fi
     measure "$mb" "$image" pull "${global[@]}" "$ref"
-    if "$layerctl" --store "$work/store" --quiet images --format '{{.manifest}}' 2>/dev/null | grep -q .; then
+    if "$layerctl" --store "$work/store" --quiet images --format '{{.manifest}}' 2>/dev/null | grep . >/dev/null; then
       stored "$ref"
     fi
     rm -rf "$work/store" "$work/tree"

@@ -73,14 +73,14 @@ image() { crictl images -o json | jq -c --arg n "$1:" '.images[] | select(any(.r
 
 # The runtime sees a little later what changes in its engine.
 listed() {
-  for _ in $(seq 25); do
+  for _ in $(seq 300); do
     [ -z "$(image "$1")" ] || return 0
     sleep 0.2
   done
   return 1
 }
 unlisted() {
-  for _ in $(seq 25); do
+  for _ in $(seq 300); do
     [ -n "$(image "$1")" ] || return 0
     sleep 0.2
   done
@@ -96,7 +96,7 @@ pod() {
   sandbox=$(crictl runp "$work/pod.json")
   container=$(crictl create "$sandbox" "$work/container.json" "$work/pod.json")
   crictl start "$container" >/dev/null
-  for _ in $(seq 50); do ! crictl logs "$container" 2>/dev/null | grep -qx started || break; sleep 0.2; done
+  for _ in $(seq 300); do ! crictl logs "$container" 2>/dev/null | grep -x started >/dev/null || break; sleep 0.2; done
   crictl logs "$container" >"$work/log"
   if ! grep -q '^3\.20\.' "$work/log" || ! grep -qx started "$work/log"; then
     cat "$work/log"
@@ -171,7 +171,7 @@ before=$(snapshots)
 unlisted localhost/mended || fail 'what was removed is listed'
 [ "$(snapshots)" -lt "$before" ] || fail 'and its snapshots are there'
 "$layerctl" give --quiet --platform linux/amd64 --into "$into" --engine-name alpine:3.20 --hand-over "oci:$images/alpine-3.20"
-sleep 1
+for _ in $(seq 300); do pinned docker.io/library/alpine || break; sleep 0.2; done
 ! pinned docker.io/library/alpine || fail 'what was handed over is pinned'
 "$layerctl" rm --quiet --platform linux/amd64 "oci:$work/foreign"
 "$layerctl" prune --quiet >/dev/null
@@ -182,7 +182,7 @@ rm "$(found etc/motd)"
 [ "$(code "$layerctl" verify)" = 6 ] || fail "rot of what was handed over is not named"
 grep -q "etc/motd.*missing" "$work/out" || fail "rot of what was handed over is not named"
 [ "$(code "$layerctl" verify --repair)" = 0 ] || { cat "$work/err"; fail 'no repair of what was handed over'; }
-"$layerctl" pull --platform linux/amd64 --into "$into" --engine-name alpine:3.20 --hand-over "oci:$images/alpine-3.20" 2>&1 | grep -q 'has it already' || fail 'what the engine has is pulled again'
+"$layerctl" pull --platform linux/amd64 --into "$into" --engine-name alpine:3.20 --hand-over "oci:$images/alpine-3.20" 2>&1 | grep 'has it already' >/dev/null || fail 'what the engine has is pulled again'
 crictl rm -af >/dev/null
 crictl rmp -af >/dev/null
 crictl rmi docker.io/library/alpine:3.20 >/dev/null
@@ -193,7 +193,7 @@ crictl rmi docker.io/library/alpine:3.20 >/dev/null
 
 say '-- with its compressed layers'
 "$layerctl" pull --quiet --platform linux/amd64 --into "$into" --engine-name localhost/blobs:1 --keep-blobs "oci:$work/mended"
-"$ctr" -a "$work/c.sock" -n k8s.io images check name==localhost/blobs:1 2>/dev/null | grep -q 'complete (7/7)' || { "$ctr" -a "$work/c.sock" -n k8s.io images check name==localhost/blobs:1; fail 'the compressed layers are not all there'; }
+"$ctr" -a "$work/c.sock" -n k8s.io images check name==localhost/blobs:1 2>/dev/null | grep -F 'complete (7/7)' >/dev/null || { "$ctr" -a "$work/c.sock" -n k8s.io images check name==localhost/blobs:1; fail 'the compressed layers are not all there'; }
 "$ctr" -a "$work/c.sock" -n k8s.io images export --platform linux/amd64 "$work/exported.tar" localhost/blobs:1
 "$layerctl" ls --platform linux/amd64 "oci-archive:$work/exported.tar" >/dev/null || fail 'what the engine exports is no image'
 "$layerctl" rm --quiet --platform linux/amd64 "oci:$work/mended"
@@ -233,6 +233,6 @@ pull "oci:$images/alpine-3.20" alpine:3.20
 compare /usr/bin/ctr default
 released /usr/bin/ctr default
 for image in docker.io/library/alpine:3.20 localhost/mended:1; do
-  /usr/bin/ctr -a "$work/c.sock" run --rm --platform linux/amd64 "$image" "layerctl-test-$$" cat /etc/alpine-release | grep -q '^3\.20\.' || fail "$image does not run"
+  /usr/bin/ctr -a "$work/c.sock" run --rm --platform linux/amd64 "$image" "layerctl-test-$$" cat /etc/alpine-release | grep '^3\.20\.' >/dev/null || fail "$image does not run"
 done
 say '-- done'

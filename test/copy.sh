@@ -17,6 +17,8 @@ work=$(mktemp -d)
 pids=()
 # shellcheck source=test/compare.sh
 . test/compare.sh
+# shellcheck source=test/registry.sh
+. test/registry.sh
 stop() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; rm -rf "$work"; }
 trap stop EXIT
 
@@ -25,28 +27,19 @@ is() { [ "$2" = "$3" ] || fail "$1: got '$2', want '$3'"; } # WHAT GOT WANT
 export LAYERCTL_STORE=$work/store XDG_STATE_HOME=$work/state DOCKER_CONFIG=$work/docker
 mkdir "$work/docker"
 
-listens() { # PORT
-  for _ in $(seq 100); do
-    if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return; fi
-    sleep 0.1
-  done
-  fail "nothing answers at $1"
-}
-
 # serve NAME PROGRAM [LINE]: starts a registry that any port will do for; its
 # address is in $address.
 serve() {
   local name=$1 program=$2 port
   for _ in 1 2 3 4 5; do
-    port=$(shuf -i 20000-32000 -n 1)
+    port=$(any_port)
     printf '%s\n' 'version: 0.1' 'log: {level: error, accesslog: {disabled: true}}' \
       "storage: {filesystem: {rootdirectory: $work/$name}, maintenance: {readonly: {enabled: ${readonly:-false}}}}" \
       "http: {addr: '127.0.0.1:$port'}" "${3:-}" >"$work/$name.yml"
     "$program" serve "$work/$name.yml" >"$work/$name.log" 2>&1 &
     pids+=($!)
     address=127.0.0.1:$port
-    sleep 0.3
-    if kill -0 $!; then listens "$port" && return; fi
+    ! listens "$port" $! || return 0
   done
   fail "$program did not start: $(cat "$work/$name.log")"
 }
@@ -80,7 +73,7 @@ for n in "${!places[@]}"; do
     case $from$to in 127.*127.*) is 'requests of a second copy' "$requests" 2 ;; esac
   done
 done
-skopeo inspect --raw --tls-verify=false "docker://$registry/to0:1" | sha256sum | grep -q "^${root#*:}" || fail 'skopeo reads another index'
+skopeo inspect --raw --tls-verify=false "docker://$registry/to0:1" | sha256sum | grep "^${root#*:}" >/dev/null || fail 'skopeo reads another index'
 skopeo copy -q --all --src-tls-verify=false "docker://$registry/to0:1" "oci:$work/skopeo:1"
 skopeo copy -q --all "oci:$work/to0:1" "oci:$work/skopeo2:1"
 skopeo copy -q --all "oci-archive:$work/to0.tar:1" "oci:$work/skopeo3:1"
@@ -128,7 +121,7 @@ PYTHON
 for ((n = 0; n < ${#plain[@]}; n += 2)); do
   python3 "$work/cut.py" "${plain[$n+1]}" >"$work/cut.port" &
   pids+=($!)
-  for _ in $(seq 100); do [ -s "$work/cut.port" ] && break; sleep 0.1; done
+  for _ in $(seq 600); do [ -s "$work/cut.port" ] && break; sleep 0.1; done
   cut=127.0.0.1:$(cat "$work/cut.port")
   rm "$work/cut.port"
   "$layerctl" -q --plain-http "$cut" copy --platform linux/amd64 "oci:$images/alpine-3.20" "$cut/cut:1" >"$work/cut.out"

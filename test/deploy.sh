@@ -70,7 +70,7 @@ mkdir -p "$LAYERCTL_STORE/blobs"
 read -ra run < <(sed -n 's/^ExecStart=//p' "$work/units/layerctl-serve.service" | sed 's,--quiet,,; s,$LAYERCTL_SERVE,--listen 127.0.0.1:0,')
 become="exec" confined layerctl-serve.service "$LAYERCTL_STORE/blobs" "${run[@]}" 2>"$work/serve.log" &
 server=$!
-for _ in $(seq 100); do ! grep -q serving "$work/serve.log" || break; sleep 0.1; done
+for _ in $(seq 600); do ! grep -q serving "$work/serve.log" || break; sleep 0.1; done
 python3 - "$(sed -n 's/.*serving at //p' "$work/serve.log")" <<'PY' || { cat "$work/serve.log"; fail 'serve does not serve'; }
 import sys, urllib.request
 assert urllib.request.urlopen(sys.argv[1] + "/v2/").read() == b"{}\n"

@@ -50,7 +50,7 @@ start_docker() {
 answers() {
   local log=$1
   shift
-  for _ in $(seq 300); do
+  for _ in $(seq 900); do
     if "$@" >/dev/null 2>&1; then return; fi
     kill -0 "${docker_pids[-1]}" 2>/dev/null || break
     sleep 0.1

@@ -56,7 +56,7 @@ state = "$work/state"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = "localhost/pause:1"
 TOML
-  printf 'runtime-endpoint: unix://%s\nimage-endpoint: unix://%s\ntimeout: 30\n' "$work/c.sock" "$work/c.sock" >"$work/crictl.yaml"
+  printf 'runtime-endpoint: unix://%s\nimage-endpoint: unix://%s\ntimeout: 120\n' "$work/c.sock" "$work/c.sock" >"$work/crictl.yaml"
 }
 crictl() { "$bin/crictl" --config "$work/crictl.yaml" "$@"; }
 
@@ -65,7 +65,7 @@ start() {
   # Its shim is the one beside it.
   PATH=${1%/*}:$PATH "$1" --config "$work/config.toml" >"$work/engine.log" 2>&1 &
   engine=$!
-  for _ in $(seq 100); do
+  for _ in $(seq 300); do
     [ ! -S "$work/c.sock" ] || ! "${1%containerd}ctr" -a "$work/c.sock" version >/dev/null 2>&1 || return 0
     sleep 0.2
   done

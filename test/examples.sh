@@ -15,6 +15,8 @@ work=$(mktemp -d)
 pids=()
 # shellcheck source=test/compare.sh
 . test/compare.sh
+# shellcheck source=test/registry.sh
+. test/registry.sh
 # shellcheck source=test/docker.sh
 . test/docker.sh
 cleanup() {
@@ -26,21 +28,20 @@ cleanup() {
 trap cleanup EXIT
 say() { echo "examples: $*"; }
 
-# start_registry NAME [AUTH]: sets port; requests are in $work/NAME.log.
-start_registry() {
-  port=$(shuf -i 20000-40000 -n 1)
-  cat >"$work/$1.yml" <<CONFIG
+# serve NAME [AUTH]: sets port; requests are in $work/NAME.log.
+serve() {
+  for _ in 1 2 3 4 5; do
+    port=$(any_port)
+    cat >"$work/$1.yml" <<CONFIG
 version: 0.1
 log: {level: error}
 storage: {filesystem: {rootdirectory: $work/registry}}
 http: {addr: '127.0.0.1:$port'}
 ${2:-}
 CONFIG
-  docker-registry serve "$work/$1.yml" >"$work/$1.log" 2>&1 &
-  pids+=($!)
-  for _ in $(seq 100); do
-    if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then return; fi
-    sleep 0.1
+    docker-registry serve "$work/$1.yml" >"$work/$1.log" 2>&1 &
+    pids+=($!)
+    ! listens "$port" $! || return 0
   done
   fail "the registry $1 does not answer: $(cat "$work/$1.log")"
 }
@@ -48,9 +49,9 @@ CONFIG
 # Of one storage: a registry for all, and one for those who know a password.
 password=correct-horse-battery-staple
 htpasswd -Bbn alice "$password" >"$work/htpasswd"
-start_registry open
+serve open
 open=127.0.0.1:$port
-start_registry private "auth: {htpasswd: {realm: test, path: $work/htpasswd}}"
+serve private "auth: {htpasswd: {realm: test, path: $work/htpasswd}}"
 private=127.0.0.1:$port
 skopeo copy -q --all --dest-tls-verify=false "oci:$images/alpine-3.20" "docker://$open/alpine:3.20"
 

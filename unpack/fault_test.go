@@ -70,7 +70,8 @@ func withFault(t *testing.T, o unpack.Options, at int, ops map[string]int) error
 	}
 	_, err = unpack.Layer(ctx, f, bytes.NewReader(everything), unpack.Source{}, o)
 	f.Close()
-	if got := openFiles(t); got != before {
+	// Fewer are right: the collector closes what an earlier test has dropped.
+	if got := openFiles(t); got > before {
 		t.Errorf("operation %d left %d files open, want %d", at, got, before)
 	}
 	return err

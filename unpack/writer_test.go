@@ -74,7 +74,7 @@ func TestWriterFails(t *testing.T) {
 			if want := fmt.Sprintf("f%02d", from-1); !strings.Contains(got, want) || !strings.Contains(got, unix.EIO.Error()) {
 				t.Errorf("%s %d failed: error = %q, want EIO of %s", op, from, got, want)
 			}
-			if got := openFiles(t); got != files {
+			if got := openFiles(t); got > files {
 				t.Errorf("%s %d failed: %d files open, before %d", op, from, got, files)
 			}
 		}

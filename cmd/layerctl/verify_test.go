@@ -5,6 +5,8 @@ package main
 import (
 	"bytes"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -12,8 +14,8 @@ import (
 	"time"
 )
 
-// interrupts sends the signal of ^C to this process when a line comes, and
-// gives it time to arrive.
+// interrupts sends the signal of ^C to this process when a line comes, and waits
+// until it has arrived and whoever hears of it has had a turn.
 type interrupts struct {
 	bytes.Buffer
 	once sync.Once
@@ -21,8 +23,14 @@ type interrupts struct {
 
 func (i *interrupts) Write(b []byte) (int, error) {
 	i.once.Do(func() {
+		arrived := make(chan os.Signal, 1)
+		signal.Notify(arrived, syscall.SIGINT)
+		defer signal.Stop(arrived)
 		_ = syscall.Kill(syscall.Getpid(), syscall.SIGINT)
-		time.Sleep(100 * time.Millisecond)
+		<-arrived
+		for range 20 {
+			time.Sleep(5 * time.Millisecond)
+		}
 	})
 	return i.Buffer.Write(b)
 }
