@@ -19,7 +19,11 @@ pids=()
 . test/compare.sh
 # shellcheck source=test/registry.sh
 . test/registry.sh
-stop() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; rm -rf "$work"; }
+stop() {
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+  rm -rf "$work"
+}
 trap stop EXIT
 
 say() { echo "copy: $*"; }
@@ -162,7 +166,7 @@ http {
 NGINX
 nginx -c "$work/nginx.conf" -p "$work" 2>"$work/nginx.err" &
 pids+=($!)
-listens "$limited"
+listens "$limited" $! || { cat "$work/nginx.err"; fail 'nginx did not start'; }
 refuses 4 'a quota or a limit of size' "$layerctl" "${push[@]}" --plain-http "127.0.0.1:$limited" "127.0.0.1:$limited/quota:1"
 refuses 4 'does not let the tag fixed be changed' "$layerctl" copy -q --plain-http "127.0.0.1:$limited" "127.0.0.1:$limited/from:1" "127.0.0.1:$limited/from:fixed"
 

@@ -70,6 +70,6 @@ stop_docker() {
     wait "$pid" 2>/dev/null || true
   done
   docker_pids=()
-  while read -r mounted; do umount -l "$mounted"; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
+  while read -r mounted; do umount -l "$mounted" || true; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
   unset DOCKER_HOST DOCKER_CONFIG CONTAINERD_ADDRESS
 }

@@ -173,6 +173,7 @@ echo "fetch: $size bytes at 2 MB/s a connection in $one ms, with --ranges 4 in $
 store=$work/throttled
 # It dies when two megabytes have come.
 (until [ "$(du -sb "$store" 2>/dev/null | cut -f 1)" -gt 2000000 ] 2>/dev/null; do sleep 0.05; done; kill "$nginx") &
+pids+=($!)
 expect 0 pull --hosts-dir "$work/mirrored" "$host/ten:1"
 grep -E "layerctl: $host/ten:1: [0-9.]+ MB from 127.0.0.1:$front, [0-9.]+ MB from $host$" "$work/said" | sed 's/^layerctl/fetch: over an nginx that throttles and dies/' ||
   { cat "$work/said"; fail 'nginx and the registry have not both sent something'; }

@@ -13,9 +13,9 @@ work=$(mktemp -d)
 cleanup() {
   # podman leaves a process that holds the user's namespace.
   ! [ -s "$work/user/run/libpod/tmp/pause.pid" ] || kill "$(cat "$work/user/run/libpod/tmp/pause.pid")" || true
-  while read -r mounted; do umount -l "$mounted"; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
-  ! id lc-podman >/dev/null 2>&1 || userdel lc-podman
-  rm -rf "$work"
+  while read -r mounted; do umount -l "$mounted" || true; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
+  ! id lc-podman >/dev/null 2>&1 || userdel -f lc-podman || true # its last process may be about to end
+  rm -rf --one-file-system "$work" || true
 }
 trap cleanup EXIT
 # shellcheck source=test/compare.sh

@@ -17,8 +17,8 @@ work=$(mktemp -d)
 pids=()
 cleanup() {
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; wait "$pid" || true; done
-  while read -r mounted; do umount -l "$mounted"; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
-  rm -rf "$work"
+  while read -r mounted; do umount -l "$mounted" || true; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
+  rm -rf --one-file-system "$work" || true
 }
 trap cleanup EXIT
 say() { echo "signatures: $* (${SECONDS}s)"; }

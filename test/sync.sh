@@ -25,9 +25,9 @@ cleanup() {
     kill "$pid" 2>/dev/null || true
     wait "$pid" || true
   done
-  while read -r mounted; do umount -l "$mounted"; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
+  while read -r mounted; do umount -l "$mounted" || true; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
   [ -z "$group" ] || rmdir "$group" || true
-  rm -rf "$work"
+  rm -rf --one-file-system "$work" || true
 }
 trap cleanup EXIT
 say() { echo "sync: $* (${SECONDS}s)"; }
