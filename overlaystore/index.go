@@ -12,7 +12,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/internal/tarlayer"
 	"github.com/layerctl/layerctl/layer"
 )
@@ -36,7 +35,7 @@ func (s *Store) Index(img Image) (Index, error) {
 		return Index{}, fmt.Errorf("%w: image %s has no index", ErrUnsupported, img.Manifest)
 	}
 	dir, rel, err := s.openFix(img.Fix)
-	ix := Index{Path: path.Join(rel, storedirs.Index)}
+	ix := Index{Path: path.Join(rel, tarlayer.NameFor(dir, img.Manifest))}
 	for _, diffID := range tarlayer.Devices(img.Layers) {
 		if err = errors.Join(err, dir.Close()); err != nil {
 			return Index{}, err

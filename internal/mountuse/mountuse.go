@@ -117,17 +117,21 @@ func (ix *Index) claimed(e mounts.Entry) Use {
 // index recognises the mount of an index by its file, or by that of its loop
 // device.
 func (ix *Index) index(source string) Use {
-	if name, ok := strings.CutPrefix(source, "/dev/loop"); ok {
+	if name, isLoop := strings.CutPrefix(source, "/dev/loop"); isLoop {
 		file, _ := os.ReadFile("/sys/block/loop" + name + "/loop/backing_file")
 		source = strings.TrimSpace(string(file))
 	}
 	dir, file := path.Split(source)
 	name := strings.TrimPrefix(path.Base(dir), "fix-")
-	if file != storedirs.Index || len(name) != digest.SHA256.Size()*2 {
+	digits, ok := storedirs.IndexDigits(file)
+	if !ok || len(name) != digest.SHA256.Size()*2 {
 		return Use{}
 	}
 	u := Use{Ours: strings.HasPrefix(dir, ix.Path+"/"), Dirs: []string{path.Join(storedirs.Fix, name)}}
-	if u.Ours {
+	if !u.Ours {
+		return u
+	}
+	if u.Manifest = ix.byDigits(digits); u.Manifest == "" {
 		u.Manifest = ix.Chains[name]
 	}
 	return u
@@ -174,7 +178,12 @@ func (ix *Index) bySource(source string) digest.Digest {
 	if !ok {
 		return ""
 	}
-	i := slices.IndexFunc(ix.Manifests, func(manifest digest.Digest) bool { return strings.HasPrefix(manifest.Encoded(), id) })
+	return ix.byDigits(id)
+}
+
+// byDigits is the manifest that begins with them, or "".
+func (ix *Index) byDigits(id string) digest.Digest {
+	i := slices.IndexFunc(ix.Manifests, func(manifest digest.Digest) bool { return id != "" && strings.HasPrefix(manifest.Encoded(), id) })
 	if i < 0 {
 		return ""
 	}

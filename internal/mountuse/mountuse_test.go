@@ -20,7 +20,9 @@ func TestUse(t *testing.T) {
 		Path: "/store", Links: map[string]string{"1": "layers/" + hex + "/fs"},
 		Manifests: []digest.Digest{manifest}, Whole: true, Logger: slog.New(slog.DiscardHandler),
 	}
-	dirs := []string{"layers/" + hex}
+	dirs, chain, same := []string{"layers/" + hex}, digest.FromString("a stack").Encoded(), digest.FromString("one with the same layers")
+	ix.Manifests, ix.Chains = append(ix.Manifests, same), map[string]digest.Digest{chain: same}
+	fix := []string{"fix/" + chain}
 	for _, c := range []struct {
 		name, fstype, source string
 		lower                []string
@@ -33,6 +35,11 @@ func TestUse(t *testing.T) {
 		{"by source", "overlay", mounts.Source("a", manifest), []string{"1"}, Use{Ours: true, Manifest: manifest, Dirs: dirs}},
 		{"another store's by source", "overlay", mounts.Source("a", other), []string{"1"}, Use{}},
 		{"another store's by path", "overlay", mounts.Source("a", manifest), []string{"/elsewhere/l/7"}, Use{Manifest: manifest}},
+		{"an index by its link", "erofs", "/store/fix/" + chain + "/" + manifest.Encoded()[:12] + ".erofs", nil, Use{Ours: true, Manifest: manifest, Dirs: fix}},
+		{"an index, unsynced", "erofs", "/store/unsynced/boot/fix-" + chain + "/index.erofs", nil, Use{Ours: true, Manifest: same, Dirs: fix}},
+		{"an index by the link of what is gone", "erofs", "/store/fix/" + chain + "/0123456789ab.erofs", nil, Use{Ours: true, Manifest: same, Dirs: fix}},
+		{"another store's index", "erofs", "/elsewhere/fix/" + chain + "/index.erofs", nil, Use{Dirs: fix}},
+		{"another file", "erofs", "/store/fix/" + chain + "/other.erofs", nil, Use{}},
 		{"no overlay", "tmpfs", mounts.Source("a", manifest), nil, Use{}},
 	} {
 		e := mounts.Entry{Type: c.fstype, Source: c.source, SuperOptions: []string{"lowerdir=" + strings.Join(c.lower, ":")}}

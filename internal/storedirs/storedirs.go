@@ -63,7 +63,8 @@
 // Format 2 has "lower":"tar" beside them, and differs in two things: a layer is
 // layer.erofs in the place of fs/, its tar as internal/tarlayer has it, and fix/
 // has an index for each stack of layers, index.erofs in the place of fs/, whose
-// digest is in its layer.json. It has no links but l/0. Programs that know
+// digest is in its layer.json; <first 12 of a manifest's hex>.erofs beside it is a
+// link to it, made when that image is first used and of no other meaning. It has no links but l/0. Programs that know
 // format 1 alone refuse such a store.
 //
 // An opaque directory has overlay.opaque "y". The root of a layer never has a

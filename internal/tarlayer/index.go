@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/erofs"
 	"github.com/layerctl/layerctl/internal/fsat"
@@ -165,6 +166,17 @@ func CreateIndex(ctx context.Context, dir *os.File, layers []digest.Digest, open
 	made.Entries, made.Size, err = writeIndex(ctx, io.MultiWriter(f, sum.Hash()), devices, stack)
 	made.Digest = sum.Digest()
 	return made, errors.Join(err, f.Close())
+}
+
+// NameFor is the name in an index's directory by which an image is mounted: a
+// link to the index, which is made unless it is there, or the index itself where
+// it cannot be.
+func NameFor(dir *os.File, manifest digest.Digest) string {
+	name := storedirs.IndexOf(manifest)
+	if err := unix.Linkat(int(dir.Fd()), storedirs.Index, int(dir.Fd()), name, 0); err != nil && !errors.Is(err, unix.EEXIST) {
+		return storedirs.Index
+	}
+	return name
 }
 
 // Devices are the layers whose files an index of such a stack points into, in
