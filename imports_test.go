@@ -29,7 +29,7 @@ var floors = []map[string][]string{
 	},
 	{
 		"cmd/layerctl/internal/indexes":    {"cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "errkind", "internal/durable", "internal/fsat", "manifest", "multiarch", "platform", "progress", "registry", "transfer"},
-		"cmd/layerctl/internal/copying":    {"cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/signatures", "cmd/layerctl/internal/terminal", "errkind", "progress", "registry", "transfer"},
+		"cmd/layerctl/internal/copying":    {"cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/signatures", "cmd/layerctl/internal/terminal", "errkind", "manifest", "progress", "registry", "transfer"},
 		"cmd/layerctl/internal/diff":       {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "imagediff", "layer", "platform", "rootfs"},
 		"cmd/layerctl/internal/inspection": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "inspect", "internal/trusted", "overlaystore", "platform"},
 		"cmd/layerctl/internal/engines":    {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/signatures", "cmd/layerctl/internal/terminal", "engine/containerd", "engine/containersstorage", "errkind", "internal/given", "internal/storageconf", "layer", "overlaymount", "overlaystore", "platform", "registry"},
@@ -65,7 +65,7 @@ var floors = []map[string][]string{
 		"imagediff":                {"manifest", "rootfs"},
 		"inspect":                  {"errkind", "internal/source", "manifest", "platform", "referrers", "registry"},
 		"internal/cacheprune":      {"cache", "internal/fsat", "internal/source", "manifest", "overlaystore", "registry"},
-		"transfer":                 {"archive", "cache", "errkind", "internal/source", "manifest", "platform", "progress", "referrers", "registry"},
+		"transfer":                 {"archive", "cache", "errkind", "internal/layerstream", "internal/scratch", "internal/source", "manifest", "platform", "progress", "referrers", "registry"},
 		"internal/trusted":         {"errkind", "internal/durable", "internal/recordfile", "internal/source", "overlaystore", "referrers", "registry", "trust"},
 		"internal/fetch":           {"cache", "internal/source", "layer", "manifest", "progress", "unpack"},
 	},

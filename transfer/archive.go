@@ -99,7 +99,7 @@ func (c *copier) contents(ctx context.Context, docs []document) (archive.Content
 			continue
 		}
 		config := d.blobs[0]
-		raw, err := d.from.Config(ctx, config)
+		raw, err := config.from.Config(ctx, config.Descriptor)
 		if err != nil {
 			return contents, err
 		}
@@ -107,10 +107,17 @@ func (c *copier) contents(ctx context.Context, docs []document) (archive.Content
 			return contents, &manifest.BudgetError{Max: source.MaxDocuments}
 		}
 		contents.Images = append(contents.Images, archive.Image{
-			Manifest: doc, Config: archive.Document{Descriptor: config, Raw: raw}, Layers: d.blobs[1:],
+			Manifest: doc, Config: archive.Document{Descriptor: config.Descriptor, Raw: raw}, Layers: descriptors(d.blobs[1:]),
 		})
 	}
 	return contents, nil
+}
+
+func descriptors(of []blob) (all []ocispec.Descriptor) {
+	for _, b := range of {
+		all = append(all, b.Descriptor)
+	}
+	return all
 }
 
 // names are what the archive calls the image: by the destination's tag, or else

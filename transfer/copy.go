@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -40,14 +41,18 @@ type copier struct {
 
 	mu   sync.Mutex
 	done Done
+	made []*made // layers that were packed anew
 }
 
 func (c *copier) copy(ctx context.Context, from, to registry.Reference) (err error) {
-	opened, err := c.client.Open(ctx, from)
+	if c.options.Referrers && c.converts() {
+		return errkind.With(errkind.Usage, errors.New("what refers to an image names its digest, and a converted image has another"))
+	}
+	opened, err := c.from(ctx, from)
 	if err != nil {
 		return err
 	}
-	c.source = &reader{Source: opened}
+	c.source = &reader{Origin: opened}
 	defer func() { err = errors.Join(err, opened.Close()) }()
 	inRegistry := to.Transport() == registry.Docker
 	if inRegistry {
@@ -62,6 +67,11 @@ func (c *copier) copy(ctx context.Context, from, to registry.Reference) (err err
 	if err != nil {
 		return err
 	}
+	if c.converts() {
+		if docs, err = c.convert(ctx, docs, to); err != nil {
+			return err
+		}
+	}
 	if err := c.send(ctx, docs, to, tagFor(from, to)); err != nil {
 		return err
 	}
@@ -69,6 +79,14 @@ func (c *copier) copy(ctx context.Context, from, to registry.Reference) (err err
 		return c.referrers(ctx, docs)
 	}
 	return nil
+}
+
+// from opens what is copied from.
+func (c *copier) from(ctx context.Context, ref registry.Reference) (Origin, error) {
+	if c.options.Open != nil {
+		return c.options.Open(ctx, ref)
+	}
+	return c.client.Open(ctx, ref)
 }
 
 // send has the destination hold the documents, and the last of them under the
@@ -95,12 +113,16 @@ func (c *copier) send(ctx context.Context, docs []document, to registry.Referenc
 	return c.images(ctx, docs)
 }
 
-// close releases the destination.
+// close releases the destination, and what was made for it.
 func (c *copier) close() error {
-	if c.target == nil {
-		return nil
+	var errs []error
+	for _, m := range c.made {
+		errs = append(errs, m.Close())
 	}
-	return c.target.close()
+	if c.target != nil {
+		errs = append(errs, c.target.close())
+	}
+	return errors.Join(errs...)
 }
 
 // open opens the destination.
@@ -126,7 +148,7 @@ func tagFor(from, to registry.Reference) string {
 // unchanged says that the destination's tag stands for what is to be copied
 // already: then nothing is read. A layout may lack what its manifests name.
 func (c *copier) unchanged(ctx context.Context, tag string) (bool, error) {
-	if _, ok := c.target.(repository); !ok || tag == "" || len(c.options.Platforms) > 0 || c.options.Referrers {
+	if _, ok := c.target.(repository); !ok || tag == "" || len(c.options.Platforms) > 0 || c.options.Referrers || c.converts() {
 		return false, nil
 	}
 	is, err := c.target.named(ctx, tag)
@@ -176,19 +198,20 @@ func (c *copier) missing(ctx context.Context, docs []document) ([]document, erro
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	var missing []document
+	var missing, there []document
 	for n, d := range docs {
-		switch {
-		case lacks[n]:
+		if lacks[n] {
 			missing = append(missing, d)
-		case len(d.tags) > 0:
+			continue
+		}
+		there = append(there, d)
+		if len(d.tags) > 0 {
 			d.blobs = nil
 			missing = append(missing, d)
-			fallthrough
-		default:
-			c.done.There += len(docs[n].blobs)
 		}
 	}
+	sends := len(left(distinct(missing)))
+	c.done.There += len(left(distinct(slices.Concat(missing, there)))) - sends
 	return missing, nil
 }
 
@@ -201,7 +224,7 @@ func (c *copier) group(ctx context.Context) (*errgroup.Group, context.Context) {
 // blobs has the destination hold all of them.
 func (c *copier) blobs(ctx context.Context, all []blob) error {
 	g, ctx := c.group(ctx)
-	for n, b := range all {
+	for n, b := range left(all) {
 		e := progress.Event{Reference: c.done.Source.String(), Layer: b.Descriptor, Number: n + 1, Of: len(all)}
 		g.Go(func() error { return c.blob(ctx, b, e) })
 	}

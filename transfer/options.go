@@ -3,9 +3,13 @@
 package transfer
 
 import (
+	"context"
+	"io"
+
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -23,6 +27,16 @@ type Options struct {
 	// attestations, by the referrers API or its fallback tag, and the tags that
 	// cosign gives.
 	Referrers bool
+	// Form makes the images those of OCI or of Docker: media types change, and
+	// with them the digests of manifests and indexes; configs and layers stay.
+	Form manifest.Form
+	// Compress is how layers are to be packed; Uncompressed leaves them as they
+	// are. A layer that has to be packed anew is unpacked while it comes, held to
+	// its diffID, and kept in a file without a name in $TMPDIR until it was
+	// sent, for its digest is what the destination is asked by.
+	Compress manifest.Compression
+	// Open opens what is copied from; nil is [registry.Client.Open].
+	Open func(context.Context, registry.Reference) (Origin, error)
 	// DryRun sends nothing, and tells what would be sent.
 	DryRun bool
 	// Jobs is how many blobs are on their way at a time; 0 means three.
@@ -37,6 +51,9 @@ type Done struct {
 	Source, Destination registry.Reference
 	// Root is what the destination names now.
 	Root ocispec.Descriptor
+	// Was is what the source names, where the copy has another digest because it
+	// was converted; else it has none.
+	Was ocispec.Descriptor
 	// Manifests is how many manifests and indexes were sent.
 	Manifests int
 	// Sent, Mounted and There are how many blobs were sent, mounted from another
@@ -54,16 +71,36 @@ type Done struct {
 type document struct {
 	desc  ocispec.Descriptor
 	raw   []byte
-	blobs []ocispec.Descriptor // of a manifest
-	from  *registry.Source     // has the blobs
+	blobs []blob // of a manifest, its config first
 	index bool
 	tags  []string // that it gets; none for its digest only
+}
+
+// Origin is an image that was opened, to be copied: a [*registry.Source], or
+// what reads one from elsewhere with the same promises. Its methods may be
+// called concurrently.
+type Origin interface {
+	// Reference is where it lies; blobs of one registry can be mounted.
+	Reference() registry.Reference
+	Describe(ctx context.Context) (ocispec.Descriptor, error)
+	Root(ctx context.Context) (ocispec.Descriptor, []byte, error)
+	Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
+	Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
+	Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error)
+	Close() error
+}
+
+// blobs are where layers and configs come from.
+type blobs interface {
+	Reference() registry.Reference
+	Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
+	Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error)
 }
 
 // blob is what documents name, and where it comes from.
 type blob struct {
 	ocispec.Descriptor
-	from *registry.Source
+	from blobs
 }
 
 // distinct are the blobs of the documents, each once, in their order.
@@ -74,7 +111,7 @@ func distinct(docs []document) []blob {
 		for _, b := range d.blobs {
 			if !seen[b.Digest] {
 				seen[b.Digest] = true
-				all = append(all, blob{b, d.from})
+				all = append(all, b)
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/referrers"
 	"github.com/layerctl/layerctl/registry"
@@ -23,7 +24,11 @@ const levels = 2
 
 // referrers copies what refers to the documents.
 func (c *copier) referrers(ctx context.Context, docs []document) error {
-	finder := referrers.New(c.source.Source, referrers.Options{Brief: true})
+	from, ok := c.source.Origin.(referrers.Source)
+	if !ok {
+		return errkind.With(errkind.Usage, fmt.Errorf("%s keeps nothing that refers to an image", c.done.Source))
+	}
+	finder := referrers.New(from, referrers.Options{Brief: true})
 	seen := map[digest.Digest]bool{}
 	for _, d := range docs {
 		seen[d.desc.Digest] = true

@@ -14,12 +14,11 @@ import (
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/platform"
-	"github.com/layerctl/layerctl/registry"
 )
 
 // reader reads what is copied, and counts the documents that stay in memory.
 type reader struct {
-	*registry.Source
+	Origin
 	held int64
 }
 
@@ -187,5 +186,9 @@ func (r *reader) parse(desc ocispec.Descriptor, raw []byte) (document, error) {
 		return document{}, fmt.Errorf("manifest %s: %w", desc.Digest, err)
 	}
 	desc = ocispec.Descriptor{MediaType: m.MediaType, Digest: desc.Digest, Size: int64(len(raw))}
-	return document{desc: desc, raw: raw, from: r.Source, blobs: append([]ocispec.Descriptor{m.Config}, m.Layers...)}, nil
+	d := document{desc: desc, raw: raw}
+	for _, b := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
+		d.blobs = append(d.blobs, blob{b, r.Origin})
+	}
+	return d, nil
 }

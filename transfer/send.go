@@ -24,8 +24,8 @@ type Document struct {
 
 // Send has to hold the documents with all that they name, manifests before the
 // indexes that list them. The last of them gets the tag of to, and those of tags,
-// for repositories and layouts. Of the options Platforms and Referrers mean
-// nothing here.
+// for repositories and layouts. Of the options Platforms, Referrers, Form and
+// Compress mean nothing here.
 func Send(ctx context.Context, client *registry.Client, all []Document, to registry.Reference, tags []string, o Options) (_ Done, err error) {
 	c := &copier{client: client, options: o, done: Done{Source: to, Destination: to}}
 	opened := map[registry.Reference]*reader{}
@@ -44,11 +44,11 @@ func Send(ctx context.Context, client *registry.Client, all []Document, to regis
 		}
 		r := opened[d.From]
 		if r == nil {
-			s, err := client.Open(ctx, d.From)
+			s, err := c.from(ctx, d.From)
 			if err != nil {
 				return c.done, err
 			}
-			r = &reader{Source: s}
+			r = &reader{Origin: s}
 			opened[d.From] = r
 		}
 		doc, err := r.parse(desc, d.Raw)

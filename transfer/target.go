@@ -93,7 +93,7 @@ func (l layout) complete(_ context.Context, d document) (bool, error) {
 		return false, nil
 	}
 	for _, b := range d.blobs {
-		if !l.Has(b) {
+		if !l.Has(b.Descriptor) {
 			return false, nil
 		}
 	}

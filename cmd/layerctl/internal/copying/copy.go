@@ -5,6 +5,7 @@ package copying
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -14,17 +15,21 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/signatures"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/manifest"
 	steps "github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/transfer"
 )
 
-// CopyCommand copies images as they are.
+// CopyCommand copies images, as they are or converted.
 func CopyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "copy", Usage: "copy images between registries, layouts and archives", ArgsUsage: "SOURCE DESTINATION",
 		Flags: append(setup.TrustFlags(),
 			&cli.StringSliceFlag{Name: "platform", Usage: "copy only the image for `OS/ARCH[/VARIANT]` (repeatable: an index of those)"},
+			&cli.BoolFlag{Name: "oci", Usage: "make OCI manifests of Docker's: their digests change, configs and layers stay"},
+			&cli.BoolFlag{Name: "docker", Usage: "make Docker manifests of OCI's: their digests change, configs and layers stay"},
+			&cli.StringFlag{Name: "compress", Usage: "pack layers that are packed in another way as `gzip|zstd`: digests change, diffIDs stay"},
 			&cli.BoolFlag{Name: "referrers", Usage: "copy signatures, SBOMs and attestations that refer to the images too"},
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "copy what the lines 'SOURCE DESTINATION' of `LIST` name; - is standard input"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "send nothing, and tell what would be sent"},
@@ -43,6 +48,10 @@ func runCopy(c *cli.Context) error {
 	if err := setup.CheckJobs(c); err != nil {
 		return err
 	}
+	o, err := options(c)
+	if err != nil {
+		return err
+	}
 	pairs, err := pairs(c)
 	if err != nil {
 		return err
@@ -55,13 +64,13 @@ func runCopy(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	o := setup.RegistryOptions(c, logins)
-	o.OnRetry = show.Retry
+	ro := setup.RegistryOptions(c, logins)
+	ro.OnRetry = show.Retry
 	policy, err := setup.Policy(c)
 	if err != nil {
 		return err
 	}
-	client := registry.New(o)
+	client := registry.New(ro)
 	if pairs, err = expand(c, client, pairs); err != nil {
 		return err
 	}
@@ -69,9 +78,9 @@ func runCopy(c *cli.Context) error {
 	var all []copied
 	for _, p := range pairs {
 		admit := func(from registry.Reference) (registry.Reference, error) {
-			return signatures.Pin(c.Context, o, policy, from)
+			return signatures.Pin(c.Context, ro, policy, from)
 		}
-		one, err := copyOne(c, client, p, show, admit)
+		one, err := copyOne(c, client, p, show, admit, o)
 		if err != nil {
 			errs = append(errs, failure.Concerns(p.from, err))
 			continue
@@ -87,7 +96,34 @@ func runCopy(c *cli.Context) error {
 	return errors.Join(errs...)
 }
 
-func copyOne(c *cli.Context, client *registry.Client, p pair, show progress.Display, admit func(registry.Reference) (registry.Reference, error)) (copied, error) {
+// options are what the flags say of each copy.
+func options(c *cli.Context) (transfer.Options, error) {
+	o := transfer.Options{Platforms: c.StringSlice("platform"), Referrers: c.Bool("referrers"), DryRun: c.Bool("dry-run"), Jobs: c.Int("jobs")}
+	switch compress := c.String("compress"); compress {
+	case "":
+	case "gzip":
+		o.Compress = manifest.Gzip
+	case "zstd":
+		o.Compress = manifest.Zstd
+	default:
+		return o, &args.UsageError{Problem: fmt.Sprintf("there is no --compress %q", compress), Advice: "it is gzip or zstd"}
+	}
+	switch {
+	case c.Bool("oci") && c.Bool("docker"):
+		return o, &args.UsageError{Problem: "--oci and --docker exclude each other"}
+	case c.Bool("docker") && o.Compress == manifest.Zstd:
+		return o, &args.UsageError{Problem: "Docker's manifests have no layers of zstd that all programs know", Advice: "--compress zstd goes with --oci"}
+	case o.Referrers && (c.Bool("oci") || c.Bool("docker") || o.Compress != manifest.Uncompressed):
+		return o, &args.UsageError{Problem: "what refers to an image names its digest, and a converted image has another", Advice: "copy without --referrers, and sign what was made"}
+	case c.Bool("oci"):
+		o.Form = manifest.OCI
+	case c.Bool("docker"):
+		o.Form = manifest.Docker
+	}
+	return o, nil
+}
+
+func copyOne(c *cli.Context, client *registry.Client, p pair, show progress.Display, admit func(registry.Reference) (registry.Reference, error), o transfer.Options) (copied, error) {
 	from, err := registry.Parse(p.from)
 	if err == nil {
 		from, err = admit(from)
@@ -99,11 +135,13 @@ func copyOne(c *cli.Context, client *registry.Client, p pair, show progress.Disp
 	if err != nil {
 		return copied{}, err
 	}
-	done, err := transfer.Copy(c.Context, client, from, to, transfer.Options{
-		Platforms: c.StringSlice("platform"), Referrers: c.Bool("referrers"), DryRun: c.Bool("dry-run"), Jobs: c.Int("jobs"),
-		Progress: func(e steps.Event) { show.Event(p.from, e) },
-	})
+	o.Progress = func(e steps.Event) { show.Event(p.from, e) }
+	done, err := transfer.Copy(c.Context, client, from, to, o)
 	show.Finish()
+	var form *transfer.FormError
+	if errors.As(err, &form) && strings.Contains(form.Type, "zstd") {
+		return copied{}, &args.UsageError{Problem: err.Error(), Advice: "--compress gzip packs them as all programs know"}
+	}
 	if err != nil {
 		return copied{}, err
 	}
@@ -121,6 +159,7 @@ type copied struct {
 	Source      string `json:"source"`
 	Destination string `json:"destination"`
 	Digest      string `json:"digest"`
+	Was         string `json:"was,omitempty"` // the source's digest, where the copy was converted
 	DryRun      bool   `json:"dryRun"`
 	Manifests   int    `json:"manifests"`
 	Referrers   int    `json:"referrers"`
@@ -135,7 +174,7 @@ type copied struct {
 
 func result(d transfer.Done, dry bool) copied {
 	r := copied{
-		Source: d.Source.String(), Destination: d.Destination.String(), Digest: d.Root.Digest.String(), DryRun: dry,
+		Source: d.Source.String(), Destination: d.Destination.String(), Digest: d.Root.Digest.String(), Was: d.Was.Digest.String(), DryRun: dry,
 		Manifests: d.Manifests, Referrers: d.Referrers, Bytes: d.Bytes, Warnings: append([]string{}, d.Warnings...),
 	}
 	r.Blobs.Sent, r.Blobs.Mounted, r.Blobs.There = d.Sent, d.Mounted, d.There
