@@ -162,9 +162,10 @@ func TestIDMapIsFast(t *testing.T) {
 	}
 	began := time.Now()
 	p.run(t, `chown -R 100000:100000 "$T"`)
-	t.Logf("50,000 files: mount --idmap %v, chown -R through a mount %v", mapped, time.Since(began))
+	changed := time.Since(began)
+	t.Logf("50,000 files: mount --idmap %v, chown -R through a mount %v", mapped, changed)
 	p.unmount(t)
-	if mapped > 50*time.Millisecond {
-		t.Errorf("mounting with an id map took %v, want 50 ms at most", mapped)
+	if mapped*20 > changed {
+		t.Errorf("mounting with an id map took %v, want a twentieth of %v at most", mapped, changed)
 	}
 }
