@@ -84,7 +84,7 @@ var floors = []map[string][]string{
 	{
 		"internal/stored":   {"internal/filesum", "internal/stackview", "layer", "overlaystore"},
 		"engine/containerd": {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/layercheck", "internal/linkedcopy", "internal/mounts", "layer", "overlaystore"},
-		"overlaymount":      {"errkind", "internal/durable", "internal/erofsmount", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/stagingdir", "internal/storedirs", "internal/words", "layer", "overlaystore"},
+		"overlaymount":      {"errkind", "internal/durable", "internal/erofsmount", "internal/erofstrial", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/stagingdir", "internal/storedirs", "internal/words", "layer", "overlaystore"},
 		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/pushing", "registry/internal/remote", "registry/internal/transport"},
 	},
 	{
@@ -106,6 +106,7 @@ var floors = []map[string][]string{
 		"internal/leftovers":      {"internal/durable", "internal/fsat", "internal/stagingdir", "internal/storedirs", "internal/trash"},
 		"internal/mountuse":       {"internal/mounts", "internal/storedirs"},
 		"internal/shortlink":      {"internal/durable", "internal/fsat", "internal/storedirs"},
+		"internal/erofstrial":     {"internal/durable", "internal/erofs", "internal/erofsmount", "internal/fsat", "internal/mounts", "internal/probe", "layer"},
 		"internal/tarlayer":       {"internal/erofs", "internal/fsat", "internal/journal", "internal/layercheck", "internal/stackview", "internal/storedirs", "layer"},
 		"registry/internal/auth":  {"registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"registry/internal/local": {"errkind", "internal/fsat", "internal/inflate", "internal/layertar", "internal/scratch", "internal/shortname", "manifest", "registry/internal/content", "registry/internal/failure"},

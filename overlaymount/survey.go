@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/erofstrial"
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/layer"
@@ -36,6 +37,7 @@ func Survey(ctx context.Context, dir string) []Check {
 	list := surveyKernel()
 	near, store := nearest(dir)
 	list = append(list, surveyFilesystem(ctx, near, store)...)
+	list = append(list, surveyTars(near)...)
 	return append(list, surveyIDMap(near))
 }
 
@@ -185,4 +187,42 @@ func surveyIDMap(near string) Check {
 		check = Check{Name: check.Name, Value: "no", Hint: err.Error()}
 	}
 	return check
+}
+
+// surveyTars tries a mount of a few kilobytes as one of layers that are tars.
+func surveyTars(near string) []Check {
+	const stay = "layers stay directories (--lower dir)"
+	tars := Check{Name: "layers as tars", Hint: stay}
+	if os.Geteuid() != 0 || !probe.AllIDs() {
+		tars.Value, tars.Hint = "for root only", "the kernel mounts EROFS for root alone: "+stay
+		return []Check{tars}
+	}
+	dir, err := durable.OpenDir(near)
+	if err != nil {
+		tars.Value = err.Error()
+		return []Check{tars}
+	}
+	defer dir.Close()
+	found, err := erofstrial.Try(dir)
+	switch {
+	case err != nil:
+		tars.Value = err.Error()
+		return []Check{tars}
+	case found.Kernel != nil:
+		tars.Value, tars.Hint = found.Kernel.Error(), "modprobe erofs, or a kernel with EROFS; else "+stay
+		return []Check{tars}
+	case found.Mount != nil:
+		tars.Value, tars.Hint = found.Mount.Error(), "EROFS with blocks of 512 bytes takes Linux 6.4; else "+stay
+		return []Check{tars}
+	}
+	tars.OK, tars.Value = true, "EROFS with blocks of 512 bytes, data on other devices"
+	files := Check{Name: "EROFS from files", OK: true, Value: "no loop devices are needed"}
+	if found.Files != nil {
+		files = Check{Name: files.Name, Value: found.Files.Error(), Hint: "loop devices are used instead; Linux 6.12 takes files that are on ext4, xfs or btrfs"}
+	}
+	over := Check{Name: "overlay on EROFS", OK: true, Value: "for mount --rw of layers as tars"}
+	if found.Overlay != nil {
+		over = Check{Name: over.Name, Value: found.Overlay.Error(), Hint: "mount --rw of layers as tars takes Linux 6.13"}
+	}
+	return []Check{tars, files, over}
 }

@@ -25,6 +25,8 @@ type Options struct {
 	Options []string
 	// Loop uses loop devices where files would do, too.
 	Loop bool
+	// Files uses files alone, also where only loop devices would do.
+	Files bool
 }
 
 // Open mounts the index, a path below root, an open directory, with devices,
@@ -44,7 +46,7 @@ func Open(root *os.File, index string, devices []string, o Options) (*os.File, e
 	}
 	if !o.Loop {
 		mounted, err := mount(filepath.Join(path, index), f.paths()[1:], o)
-		if !errors.Is(err, unix.ENOTBLK) {
+		if !errors.Is(err, unix.ENOTBLK) || o.Files {
 			return mounted, err
 		}
 	}
