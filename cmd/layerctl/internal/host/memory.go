@@ -56,8 +56,11 @@ func quarter(available int64) int64 { return min(mostMemory, max(available/4, Le
 
 // Paths is the part of the memory that the paths of an image's layers may take.
 // The rest is for the layers on their way, and for what the garbage collector
-// has not found yet.
-func Paths(memory int64) int64 { return max((memory-restMemory)/2, leastPaths) }
+// has not found yet: a layer and the program itself have room beside the paths.
+func Paths(memory int64) int64 {
+	left := memory - restMemory
+	return max(min(left/2, left-layerMemory-programMemory), leastPaths)
+}
 
 // Documents is the part in bytes that the manifests and configs of one command
 // may have: what is parsed and written again takes a dozen times its text.

@@ -58,7 +58,8 @@ func TestBudgets(t *testing.T) {
 	tests := []struct{ available, memory, paths, documents, limit int64 }{
 		{16 * mib, 24 * mib, 5 * mib, 2 * mib, 22 * mib},
 		{48 * mib, 24 * mib, 5 * mib, 2 * mib, 22 * mib},
-		{128 * mib, 32 * mib, 15 * mib / 2, 32 * mib / 12, 49 * mib / 2},
+		{128 * mib, 32 * mib, 5 * mib, 32 * mib / 12, 22 * mib},
+		{192 * mib, 48 * mib, 14 * mib, 4 * mib, 31 * mib},
 		{512 * mib, 128 * mib, 111 * mib / 2, 128 * mib / 12, 111 * mib},
 		{24 << 30, 256 * mib, 239 * mib / 2, 256 * mib / 12, 239 * mib},
 	}
