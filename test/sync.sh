@@ -154,7 +154,8 @@ for n in $(seq "$kills"); do
   tag=$((n % 2 + 1))
   printf "localhost:$port/%s\n" web:1 "app:$tag" >"$work/list"
   [ $tag = 1 ] || echo "localhost:$port/tools:1" >>"$work/list"
-  sync >"$work/err" 2>&1 &
+  # The process itself, not a shell that waits for it: that would live on.
+  "$layerctl" sync --quiet --platform linux/amd64 --plain-http "localhost:$port" --into "containerd=$work/c.sock" -f "$work/list" >"$work/err" 2>&1 &
   pid=$!
   sleep "0.$((RANDOM % 45 + 3))"
   kill -9 "$pid" 2>/dev/null || true
