@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -64,27 +63,55 @@ func (i *image) build(t testing.TB) []byte {
 	for _, d := range i.devices {
 		devices = append(devices, erofs.Device{Size: int64(len(d)), ReadAt: bytes.NewReader(d).ReadAt})
 	}
-	b, err := erofs.NewBuilder(devices)
-	if err != nil {
-		t.Fatal(err)
+	var out memory
+	n, err := erofs.Write(&out, devices, i.tree)
+	if err != nil || n != int64(len(out)) || n%erofs.BlockSize != 0 {
+		t.Fatalf("wrote %d of %d bytes: %v", len(out), n, err)
 	}
-	ids := map[string]erofs.ID{}
-	for _, e := range i.entries {
+	return out
+}
+
+// tree gives the entries sorted as they must be, names of one file with its
+// inode and number.
+func (i *image) tree(add func(erofs.Entry) error) error {
+	list := slices.Clone(i.entries)
+	slices.SortStableFunc(list, func(a, b entry) int {
+		return strings.Compare(sortable(a.path), sortable(b.path))
+	})
+	numbers, files := map[string]uint64{}, map[string]entry{}
+	for n, e := range i.entries {
+		files[e.path] = e
 		if e.link != "" {
-			err = b.Link(e.path, ids[e.link])
-		} else {
-			ids[e.path], err = b.Add(e.path, e.Inode)
-		}
-		if err != nil {
-			t.Fatal(err)
+			numbers[e.link] = uint64(n)
 		}
 	}
-	var out bytes.Buffer
-	n, err := b.WriteTo(&out)
-	if err != nil || n != int64(out.Len()) || n%erofs.BlockSize != 0 {
-		t.Fatalf("wrote %d of %d bytes: %v", out.Len(), n, err)
+	for _, e := range list {
+		file := e
+		if e.link != "" {
+			file = files[e.link]
+		}
+		if err := add(erofs.Entry{Path: e.path, Inode: file.Inode, File: numbers[file.path]}); err != nil {
+			return err
+		}
 	}
-	return out.Bytes()
+	return nil
+}
+
+func sortable(path string) string {
+	if path == "." {
+		return ""
+	}
+	return strings.ReplaceAll(path, "/", "\x00")
+}
+
+// memory is a file in memory.
+type memory []byte
+
+func (m *memory) WriteAt(p []byte, at int64) (int, error) {
+	if more := at + int64(len(p)) - int64(len(*m)); more > 0 {
+		*m = append(*m, make([]byte, more)...)
+	}
+	return copy((*m)[at:], p), nil
 }
 
 // mount writes the index and its devices and mounts them.
@@ -343,22 +370,24 @@ func TestWhatTheFormatHasNoRoomFor(t *testing.T) {
 		{"content behind its device", "a", erofs.Inode{Type: layer.Regular, Size: 9, Extents: []erofs.Extent{{Size: 9, At: 1 << 20}}}},
 		{"content behind its file", "a", erofs.Inode{Type: layer.Regular, Size: 9, Extents: []erofs.Extent{{Size: 10}}}},
 	} {
-		b, err := erofs.NewBuilder([]erofs.Device{{Size: 1 << 20}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := b.Add(".", dir); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := b.Add(c.path, c.Inode); !errors.Is(err, erofs.ErrUnsupported) {
+		_, err := erofs.Write(new(memory), []erofs.Device{{Size: 1 << 20}}, func(add func(erofs.Entry) error) error {
+			if err := add(erofs.Entry{Path: ".", Inode: dir}); err != nil {
+				return err
+			}
+			return add(erofs.Entry{Path: c.path, Inode: c.Inode})
+		})
+		if !errors.Is(err, erofs.ErrUnsupported) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	b, err := erofs.NewBuilder(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.WriteTo(io.Discard); !errors.Is(err, erofs.ErrUnsupported) {
+	none := func(func(erofs.Entry) error) error { return nil }
+	if _, err := erofs.Write(new(memory), nil, none); !errors.Is(err, erofs.ErrUnsupported) {
 		t.Errorf("no root: %v", err)
+	}
+	twice := func(add func(erofs.Entry) error) error {
+		return errors.Join(add(erofs.Entry{Path: ".", Inode: dir}), add(erofs.Entry{Path: "b", Inode: dir}), add(erofs.Entry{Path: "a", Inode: dir}))
+	}
+	if _, err := erofs.Write(new(memory), nil, twice); !errors.Is(err, erofs.ErrUnsupported) {
+		t.Errorf("names that are not sorted: %v", err)
 	}
 }

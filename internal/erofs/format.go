@@ -21,6 +21,7 @@ const (
 	xattrHead  = 12
 	chunkIndex = 8
 	maxBlocks  = 1<<32 - 2 // the last number means a hole
+	rootSlot   = 2         // not 0: programs pass over a name whose inode has that number
 
 	magic            = 0xE0F5E1E2
 	compatMTime      = 0x2
@@ -50,12 +51,13 @@ const (
 const (
 	typeMask      = 0o170000
 	typeDirectory = 0o040000
+	typeSymlink   = 0o120000
 )
 
 // types are the types of stat(2).
 func types() map[layer.Type]uint16 {
 	return map[layer.Type]uint16{
-		layer.Regular: 0o100000, layer.Directory: typeDirectory, layer.Symlink: 0o120000,
+		layer.Regular: 0o100000, layer.Directory: typeDirectory, layer.Symlink: typeSymlink,
 		layer.CharDevice: 0o020000, layer.BlockDevice: 0o060000, layer.FIFO: 0o010000,
 	}
 }
@@ -115,21 +117,22 @@ func xattrEntry(name, value string) (string, error) {
 // super is the superblock with all devices' slots. It has no checksum: that is
 // defined for blocks larger than the place of the superblock, and fsck.erofs 1.8
 // does not survive one here.
-func (b *Builder) super() []byte {
-	buf := make([]byte, superAt+superSize+deviceSlot*len(b.devices))
+func (w *writer) super(blocks int64) []byte {
+	buf := make([]byte, superAt+superSize+deviceSlot*len(w.devices))
 	sb := buf[superAt:]
 	le := binary.LittleEndian
 	le.PutUint32(sb[0:], magic)
 	le.PutUint32(sb[8:], compatMTime)
 	sb[12] = 9 // the logarithm of BlockSize
-	le.PutUint16(sb[14:], uint16(b.inodes[0].slot))
-	le.PutUint64(sb[16:], uint64(len(b.inodes)))
-	le.PutUint32(sb[36:], uint32(b.blocks))
-	le.PutUint32(sb[44:], b.xattrBlock)
+	le.PutUint16(sb[14:], rootSlot)
+	le.PutUint64(sb[16:], uint64(w.numbers))
+	le.PutUint32(sb[36:], uint32(blocks))
+	le.PutUint32(sb[40:], uint32(w.inodesAt/BlockSize))
+	le.PutUint32(sb[44:], uint32(w.sharedAt/BlockSize))
 	le.PutUint32(sb[80:], incompatChunked|incompatDevices)
-	le.PutUint16(sb[86:], uint16(len(b.devices)))
+	le.PutUint16(sb[86:], uint16(len(w.devices)))
 	le.PutUint16(sb[88:], (superAt+superSize)/deviceSlot)
-	for i, d := range b.devices {
+	for i, d := range w.devices {
 		slot := sb[superSize+i*deviceSlot:]
 		le.PutUint32(slot[64:], uint32(blocksOf(d.Size)))
 	}
@@ -138,9 +141,9 @@ func (b *Builder) super() []byte {
 
 func blocksOf(size int64) int64 { return (size + BlockSize - 1) / BlockSize }
 
-// appendInode appends an inode as it stands on the disk, without what follows.
-func (b *Builder) appendInode(to []byte, id ID) []byte {
-	n := &b.inodes[id]
+// appendInode appends an inode as it stands on the disk, with attributes of so
+// many bytes behind it, but without what follows.
+func appendInode(to []byte, n *inode, attributes int) []byte {
 	le := binary.LittleEndian
 	var d [inodeSize]byte
 	data, value := layoutPlain, n.value
@@ -150,14 +153,16 @@ func (b *Builder) appendInode(to []byte, id ID) []byte {
 	case shapeChunk:
 		data, value = layoutChunks, chunkWithIndexes|uint32(chunkBits(n.size))
 	case shapeMapped:
-		data, value = layoutChunks, chunkWithIndexes|uint32(b.sparse[id].bits)
+		data, value = layoutChunks, chunkWithIndexes|uint32(n.mapped.bits)
 	}
 	le.PutUint16(d[0:], uint16(1|data<<1))
-	le.PutUint16(d[2:], b.xattrCount(n))
+	if attributes > 0 {
+		le.PutUint16(d[2:], uint16((attributes-xattrHead)/4+1))
+	}
 	le.PutUint16(d[4:], n.mode)
 	le.PutUint64(d[8:], uint64(n.size))
 	le.PutUint32(d[16:], value)
-	le.PutUint32(d[20:], uint32(id)+1)
+	le.PutUint32(d[20:], n.number)
 	le.PutUint32(d[24:], n.uid)
 	le.PutUint32(d[28:], n.gid)
 	le.PutUint64(d[32:], uint64(n.seconds))
@@ -178,41 +183,4 @@ func chunkBits(size int64) (bits int) {
 func appendChunk(to []byte, device uint16, block uint32) []byte {
 	to = append(to, 0, 0, byte(device), byte(device>>8))
 	return binary.LittleEndian.AppendUint32(to, block)
-}
-
-// xattrCount is how long the attributes behind an inode are, as it says that.
-func (b *Builder) xattrCount(n *inode) uint16 {
-	if size := b.xattrSize(n); size > 0 {
-		return uint16((size-xattrHead)/4 + 1)
-	}
-	return 0
-}
-
-// xattrSize is how many bytes of attributes follow an inode.
-func (b *Builder) xattrSize(n *inode) int64 {
-	if n.xattrs < 0 {
-		return 0
-	}
-	s := &b.xattrs[n.xattrs]
-	size := int64(xattrHead + 4*len(s.shared))
-	for _, e := range s.inline {
-		size += int64(len(e))
-	}
-	return size
-}
-
-// appendXattrs appends the attributes behind an inode.
-func (b *Builder) appendXattrs(to []byte, n *inode) []byte {
-	if n.xattrs < 0 {
-		return to
-	}
-	s := &b.xattrs[n.xattrs]
-	to = append(to, 0, 0, 0, 0, byte(len(s.shared)), 0, 0, 0, 0, 0, 0, 0)
-	for _, id := range s.shared {
-		to = binary.LittleEndian.AppendUint32(to, id)
-	}
-	for _, e := range s.inline {
-		to = append(to, e...)
-	}
-	return to
 }

@@ -15,7 +15,6 @@ type mapped struct {
 	bits    int // logarithm of the blocks of a chunk
 	size    int64
 	extents []Extent
-	first   uint32 // block of the first copied chunk
 }
 
 func newMapped(size int64, extents []Extent) *mapped {
@@ -67,9 +66,8 @@ func (m *mapped) copied() (n int64) {
 	return n
 }
 
-// appendMap appends the map.
-func (m *mapped) appendMap(to []byte, device uint16) []byte {
-	next := m.first
+// appendMap appends the map; the copied chunks stand from the block next on.
+func (m *mapped) appendMap(to []byte, device uint16, next uint32) []byte {
 	_ = m.each(func(_ int64, parts []Extent, at int64) error { // f has no error
 		switch {
 		case len(parts) == 0:
@@ -85,8 +83,8 @@ func (m *mapped) appendMap(to []byte, device uint16) []byte {
 	return to
 }
 
-// copyTo writes the chunks that are copied. Their holes are zeros.
-func (m *mapped) copyTo(w io.Writer, d Device) error {
+// copyTo writes the chunks that are copied from a place on. Their holes are zeros.
+func (m *mapped) copyTo(w io.WriterAt, place int64, d Device) error {
 	buf := make([]byte, 0)
 	return m.each(func(c int64, parts []Extent, at int64) error {
 		if len(parts) == 0 || at >= 0 {
@@ -103,7 +101,8 @@ func (m *mapped) copyTo(w io.Writer, d Device) error {
 				return err
 			}
 		}
-		_, err := w.Write(buf)
+		_, err := w.WriteAt(buf, place)
+		place += m.chunkSize()
 		return err
 	})
 }

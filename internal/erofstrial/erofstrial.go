@@ -73,27 +73,24 @@ func Try(root *os.File) (found Found, err error) {
 func fill(dir *os.File) error {
 	device := make([]byte, 2*erofs.BlockSize)
 	copy(device[erofs.BlockSize:], content)
-	b, err := erofs.NewBuilder([]erofs.Device{{Size: int64(len(device))}})
-	if err != nil {
-		return err
-	}
 	now := time.Unix(1, 0)
-	if _, err := b.Add(".", erofs.Inode{Type: layer.Directory, Mode: 0o755, ModTime: now}); err != nil {
-		return err
-	}
-	file := erofs.Inode{Type: layer.Regular, Mode: 0o644, ModTime: now, Size: int64(len(content)), Extents: []erofs.Extent{{Size: int64(len(content)), At: erofs.BlockSize}}}
-	if _, err := b.Add(name, file); err != nil {
-		return err
+	tree := func(add func(erofs.Entry) error) error {
+		return errors.Join(
+			add(erofs.Entry{Path: ".", Inode: erofs.Inode{Type: layer.Directory, Mode: 0o755, ModTime: now}}),
+			add(erofs.Entry{Path: name, Inode: erofs.Inode{Type: layer.Regular, Mode: 0o644, ModTime: now, Size: int64(len(content)), Extents: []erofs.Extent{{Size: int64(len(content)), At: erofs.BlockSize}}}}))
 	}
 	if err := unix.Mkdirat(int(dir.Fd()), empty, 0o755); err != nil {
 		return err
 	}
 	return errors.Join(
-		write(dir, deviceFile, func(w io.Writer) error { _, err := w.Write(device); return err }),
-		write(dir, indexFile, func(w io.Writer) error { _, err := b.WriteTo(w); return err }))
+		write(dir, deviceFile, func(f *os.File) error { _, err := f.Write(device); return err }),
+		write(dir, indexFile, func(f *os.File) error {
+			_, err := erofs.Write(f, []erofs.Device{{Size: int64(len(device))}}, tree)
+			return err
+		}))
 }
 
-func write(dir *os.File, name string, fill func(io.Writer) error) error {
+func write(dir *os.File, name string, fill func(*os.File) error) error {
 	f, err := fsat.Create(dir, name, 0o600)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@
 // It is a filesystem of package erofs that shows what the layers come to, with
 // the file of each layer as a device, in the order of [Devices]. Whiteouts,
 // opaque directories, implied directories and links into lower layers are
-// resolved by package stackview: none of them is in it.
+// resolved by package sortedview: none of them is in it.
 package tarlayer
 
 // Name is the file in a layer's directory. That of an index is

@@ -3,11 +3,11 @@
 package tarlayer
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 
 	"github.com/opencontainers/go-digest"
@@ -16,7 +16,7 @@ import (
 	"github.com/layerctl/layerctl/internal/erofs"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
-	"github.com/layerctl/layerctl/internal/stackview"
+	"github.com/layerctl/layerctl/internal/sortedview"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 )
@@ -44,9 +44,10 @@ func distinct(layers []digest.Digest) (unique []digest.Digest, stack []int) {
 }
 
 // writeIndex writes the index of an image whose layers are stack, the lowest
-// first, as numbers in devices: an image may have a layer several times.
+// first, as numbers in devices: an image may have a layer several times. What is
+// too much for memory meanwhile goes to files without a name in dir.
 // It returns how many entries the image has, and the index's size in bytes.
-func writeIndex(ctx context.Context, w io.Writer, devices []device, stack []int) (entries, size int64, err error) {
+func writeIndex(ctx context.Context, to io.WriterAt, dir string, devices []device, stack []int) (entries, size int64, err error) {
 	files := make([]erofs.Device, len(devices))
 	for i, l := range devices {
 		f, err := fsat.OpenFile(l.dir, Name)
@@ -60,74 +61,38 @@ func writeIndex(ctx context.Context, w io.Writer, devices []device, stack []int)
 		}
 		files[i] = erofs.Device{Size: st.Size(), ReadAt: f.ReadAt}
 	}
-	view, err := merge(ctx, devices, stack)
-	if err != nil {
-		return 0, 0, err
+	view := sortedview.New(sortedview.Options{Dir: dir})
+	defer view.Close()
+	for i, n := range stack {
+		if err := view.Add(ctx, records(devices[n].dir), devices[n].facts); err != nil {
+			return 0, 0, fmt.Errorf("read the journal of layer %d: %w", i+1, err)
+		}
 	}
-	b, err := erofs.NewBuilder(files)
-	if err != nil {
-		return 0, 0, err
-	}
-	if entries, err = add(b, view, stack); err != nil {
-		return 0, 0, err
-	}
-	size, err = b.WriteTo(w)
+	size, err = erofs.Write(to, files, func(add func(erofs.Entry) error) error {
+		entries = 0
+		return view.All(ctx, func(f sortedview.File) error {
+			entries++
+			return add(erofs.Entry{Path: f.Path, Inode: inode(&f, stack), File: f.File})
+		})
+	})
 	return entries, size, err
 }
 
-// merge is what the layers come to.
-func merge(ctx context.Context, devices []device, stack []int) (*stackview.View, error) {
-	s := stackview.NewStack(stackview.Options{})
-	layers := make([]*stackview.Layer, len(stack))
-	for i, n := range stack {
-		layers[i] = s.Layer()
-		if err := read(ctx, devices[n], layers[i]); err != nil {
-			return nil, fmt.Errorf("read the journal of layer %d: %w", i+1, err)
-		}
-	}
-	return s.Merge(layers...)
-}
-
-func read(ctx context.Context, from device, to *stackview.Layer) error {
-	r, err := journal.Open(from.dir)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	for e, err := range r.All() {
-		if err = cmp.Or(err, ctx.Err()); err != nil {
-			return err
-		}
-		if err := to.Record(e); err != nil {
-			return err
-		}
-	}
-	return to.End(from.facts)
-}
-
-// add adds every path of the view.
-func add(b *erofs.Builder, view *stackview.View, stack []int) (entries int64, err error) {
-	several := map[string]erofs.ID{} // files with several names, by the first
-	for f := range view.All() {
-		entries++
-		if f.Link != "" {
-			if err := b.Link(f.Path, several[f.Link]); err != nil {
-				return 0, err
-			}
-			continue
-		}
-		id, err := b.Add(f.Path, inode(&f, stack))
+// records are those of the journal in a layer's directory, which is opened each
+// time they are gone through.
+func records(dir *os.File) iter.Seq2[layer.Entry, error] {
+	return func(yield func(layer.Entry, error) bool) {
+		r, err := journal.Open(dir)
 		if err != nil {
-			return 0, err
+			yield(layer.Entry{}, err)
+			return
 		}
-		if f.Names > 1 {
-			several[f.Path] = id
-		}
+		defer r.Close()
+		r.All()(yield)
 	}
-	return entries, nil
 }
 
-func inode(f *stackview.File, stack []int) erofs.Inode {
+func inode(f *sortedview.File, stack []int) erofs.Inode {
 	i := erofs.Inode{
 		Type: f.Type, Mode: f.Mode, UID: f.UID, GID: f.GID, ModTime: f.ModTime,
 		Size: f.Size, Major: f.Major, Minor: f.Minor, Linkname: f.Linkname, Xattrs: f.Xattrs,
@@ -162,9 +127,10 @@ func CreateIndex(ctx context.Context, dir *os.File, layers []digest.Digest, open
 	if err != nil {
 		return Index{}, err
 	}
-	sum := digest.SHA256.Digester()
-	made.Entries, made.Size, err = writeIndex(ctx, io.MultiWriter(f, sum.Hash()), devices, stack)
-	made.Digest = sum.Digest()
+	made.Entries, made.Size, err = writeIndex(ctx, f, fmt.Sprintf("/proc/self/fd/%d", dir.Fd()), devices, stack)
+	if err == nil {
+		made.Digest, err = indexDigest(ctx, dir)
+	}
 	return made, errors.Join(err, f.Close())
 }
 
