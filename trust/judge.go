@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/shortname"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/trust/internal/policy"
 	"github.com/layerctl/layerctl/trust/internal/sigstore"
@@ -84,12 +85,13 @@ const maxSignatures = 1000
 // looked for only where the policy asks for some, of one subject after the other
 // until all that it asks for is met.
 func (p *Policy) Judge(ctx context.Context, image Image) (Verdict, error) {
-	list, err := p.demands(image.Reference)
+	name := nameOf(image.Reference)
+	list, err := p.demands(name)
 	if err != nil {
 		return Verdict{}, err
 	}
 	v := Verdict{Asks: asks(list)}
-	c := &court{image: image, refusals: map[int][]error{}, accepted: map[int]Accepted{}}
+	c := &court{image: image, called: name.Image, refusals: map[int][]error{}, accepted: map[int]Accepted{}}
 	for i, d := range list {
 		switch d.Kind {
 		case policy.Reject:
@@ -115,7 +117,8 @@ func (p *Policy) Judge(ctx context.Context, image Image) (Verdict, error) {
 // court holds the signatures against what is asked.
 type court struct {
 	image    Image
-	demands  []demand
+	called   *shortname.Name
+	demands  []*demand
 	open     []int // of demands that no signature has met yet
 	accepted map[int]Accepted
 	refusals map[int][]error // why each signature does not meet a demand
@@ -155,7 +158,8 @@ func (c *court) hear(ctx context.Context, s Subject) error {
 		c.failed = append(c.failed, err)
 	}
 	read := map[digest.Digest][]byte{}
-	for n, signature := range signatures {
+	for n := range signatures {
+		signature := &signatures[n]
 		if len(c.open) == 0 || ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -192,7 +196,7 @@ func (c *court) refuseOpen(err error) {
 
 // read reads a signature's blob, each once: a thousand signatures of one image
 // may share a payload.
-func (c *court) read(ctx context.Context, s Signature, had map[digest.Digest][]byte) ([]byte, error) {
+func (c *court) read(ctx context.Context, s *Signature, had map[digest.Digest][]byte) ([]byte, error) {
 	limit := int64(0)
 	switch s.Blob.MediaType {
 	case sigstore.SimpleType:
@@ -231,17 +235,17 @@ const maxBlobs = 32
 var errNamesNothing = errors.New("it holds, but a bundle names no image")
 
 // meets says whether a signature meets a demand.
-func (c *court) meets(d demand, s Signature, raw, manifest []byte) (claim sigstore.Claim, form string, err error) {
+func (c *court) meets(d *demand, s *Signature, raw, manifest []byte) (claim sigstore.Claim, form string, err error) {
 	if s.Blob.MediaType == sigstore.BundleType {
 		claim, err = sigstore.Bundle(raw, manifest, d.keys)
 		if err == nil && !d.Identity.Any() {
-			err = fmt.Errorf("%w, and the policy asks for a name, %s", errNamesNothing, d.Identity)
+			err = fmt.Errorf("%w, and the policy asks for a name, %s", errNamesNothing, &d.Identity)
 		}
 		return claim, "bundle", err
 	}
 	claim, err = sigstore.Simple(raw, s.Blob.Annotations, manifest, d.keys)
-	if err == nil && !d.Identity.Accepts(nameOf(c.image.Reference).Image, claim.Reference) {
-		err = fmt.Errorf("it is for %.200q, and the policy asks for another name, %s", claim.Reference, d.Identity)
+	if err == nil && !d.Identity.Accepts(c.called, claim.Reference) {
+		err = fmt.Errorf("it is for %.200q, and the policy asks for another name, %s", claim.Reference, &d.Identity)
 	}
 	return claim, "simple signing", err
 }

@@ -36,7 +36,7 @@ type Policy struct{ parts []part }
 type part struct {
 	name string
 	file *policy.Policy // nil for keys alone
-	keys policy.Rule
+	keys *policy.Rule
 }
 
 // PolicyError says that a policy, or a file of keys, cannot be read. It
@@ -94,7 +94,7 @@ func Usual() (*Policy, error) {
 // files has signed it, whatever the signature calls the image. A file may hold
 // several keys as PEM.
 func ByKeys(files ...string) (*Policy, error) {
-	p := part{name: "the keys that were named", keys: policy.Rule{Requirements: []policy.Requirement{policy.ByKeys(files)}}}
+	p := part{name: "the keys that were named", keys: &policy.Rule{Requirements: []*policy.Requirement{policy.ByKeys(files)}}}
 	if _, err := p.keys.Requirements[0].Keys(); err != nil {
 		return nil, &PolicyError{p.name, err}
 	}
@@ -114,25 +114,25 @@ func (p *Policy) And(other *Policy) *Policy {
 
 // demand is one requirement of a rule with the keys that meet it.
 type demand struct {
-	policy.Requirement
+	*policy.Requirement
 	policy string
-	rule   policy.Rule
-	keys   []keys.Key
+	rule   *policy.Rule
+	keys   []*keys.Key
 }
 
-// demands are all requirements that ref must meet.
-func (p *Policy) demands(ref registry.Reference) ([]demand, error) {
+// demands are all requirements that an image must meet.
+func (p *Policy) demands(name *policy.Name) ([]*demand, error) {
 	if p == nil {
 		return nil, nil
 	}
-	var list []demand
+	var list []*demand
 	for _, part := range p.parts {
 		rule := part.keys
 		if part.file != nil {
-			rule = part.file.For(nameOf(ref))
+			rule = part.file.For(name)
 		}
 		for _, r := range rule.Requirements {
-			d := demand{Requirement: r, policy: part.name, rule: rule}
+			d := &demand{Requirement: r, policy: part.name, rule: rule}
 			if r.Kind == policy.Signed {
 				var err error
 				if d.keys, err = r.Keys(); err != nil {
@@ -146,8 +146,8 @@ func (p *Policy) demands(ref registry.Reference) ([]demand, error) {
 }
 
 // nameOf is ref as policies know images.
-func nameOf(ref registry.Reference) policy.Name {
-	n := policy.Name{Transport: string(ref.Transport()), Path: ref.Path(), Tag: ref.Tag()}
+func nameOf(ref registry.Reference) *policy.Name {
+	n := &policy.Name{Transport: string(ref.Transport()), Path: ref.Path(), Tag: ref.Tag()}
 	if ref.Transport() == registry.Docker {
 		n.Image = &shortname.Name{Host: ref.Host(), Repository: ref.Repository(), Tag: ref.Tag(), Digest: ref.Digest()}
 	}
@@ -173,14 +173,14 @@ type Asks struct {
 
 // Asks says what is asked of ref, and asks nobody.
 func (p *Policy) Asks(ref registry.Reference) (Asks, error) {
-	list, err := p.demands(ref)
+	list, err := p.demands(nameOf(ref))
 	if err != nil {
 		return Asks{}, err
 	}
 	return asks(list), nil
 }
 
-func asks(list []demand) Asks {
+func asks(list []*demand) Asks {
 	a := Asks{Nothing: true}
 	hash := sha256.New()
 	for _, d := range list {

@@ -38,12 +38,12 @@ func (e *RefusedError) Error() string {
 // Unwrap is the kind.
 func (e *RefusedError) Unwrap() error { return e.kind }
 
-func refuse(d demand, reason string) *RefusedError {
+func refuse(d *demand, reason string) *RefusedError {
 	return &RefusedError{Policy: d.policy, Line: d.Line, Scope: d.rule.Scope, Reason: reason, kind: errkind.Denied}
 }
 
 // refuseAll says why no signature meets a demand, each reason once.
-func refuseAll(d demand, reasons []error) error {
+func refuseAll(d *demand, reasons []error) error {
 	if len(reasons) == 0 {
 		e := refuse(d, "a signature is asked for, and there is none")
 		e.Unsigned = true

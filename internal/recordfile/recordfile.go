@@ -43,38 +43,50 @@ func Write(ctx context.Context, dir *os.File, name string, rec any) error {
 // Read reads one record of at most 1 MiB; belongs says whether it is what the
 // name says.
 func Read[T any](dir *os.File, name string, belongs func(rec T, name string) bool) (rec T, err error) {
+	err = read(dir, name, &rec, func() bool { return belongs(rec, name) })
+	return rec, err
+}
+
+// read is not generic, and List neither but for what it must be: each kind of
+// record would have the code once more.
+func read(dir *os.File, name string, into any, belongs func() bool) error {
 	raw, err := fsat.ReadFile(dir, name, maxSize)
 	if err == nil {
-		err = json.Unmarshal(raw, &rec)
+		err = json.Unmarshal(raw, into)
 	}
-	if err == nil && !belongs(rec, name) {
+	if err == nil && !belongs() {
 		err = errors.New("it is not what its name says")
 	}
-	return rec, err
+	return err
 }
 
 // List reads all records of a folder. Those that cannot be read are left out,
 // and the error names them; of says what they are records of.
-func List[T any](dir *os.File, of string, belongs func(rec T, name string) bool) ([]T, error) {
+func List[T any](dir *os.File, of string, belongs func(rec T, name string) bool) (list []T, err error) {
+	err = each(dir, of, func(name string) error {
+		rec, err := Read(dir, name, belongs)
+		if err == nil {
+			list = append(list, rec)
+		}
+		return err
+	})
+	return list, err
+}
+
+func each(dir *os.File, of string, take func(name string) error) error {
 	names, err := fsat.Names(dir)
 	if err != nil {
-		return nil, fmt.Errorf("list records of %s: %w", of, err)
+		return fmt.Errorf("list records of %s: %w", of, err)
 	}
-	var list []T
 	var errs []error
 	for _, name := range names {
 		if !strings.HasSuffix(name, suffix) || strings.HasPrefix(name, durable.TempPrefix) {
 			continue
 		}
-		rec, err := Read(dir, name, belongs)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed meanwhile
-		}
-		if err != nil {
+		err := take(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed meanwhile
 			errs = append(errs, fmt.Errorf("record %s of %s: %w", name, of, err))
-			continue
 		}
-		list = append(list, rec)
 	}
-	return list, errors.Join(errs...)
+	return errors.Join(errs...)
 }

@@ -3,8 +3,8 @@
 package trusted
 
 import (
-	"slices"
 	"sync"
+	"time"
 
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/referrers"
@@ -72,24 +72,28 @@ type Memory struct {
 // of is what is known of a repository, also by the records of a store, nil for
 // none.
 func (m *Memory) of(ref registry.Reference, store *overlaystore.Store) experience {
+	host, repository := ref.Host(), ref.Repository()
 	m.mu.Lock()
-	e := experience{m.unlisted[ref.Host()], m.last[ref.Host()+"/"+ref.Repository()]}
+	e := experience{m.unlisted[host], m.last[host+"/"+repository]}
 	m.mu.Unlock()
 	if e.last.place != "" || store == nil {
 		return e
 	}
 	records, _ := List(store.Dir()) // those that cannot be read tell nothing
-	slices.SortStableFunc(records, func(a, b Record) int { return a.Time.Compare(b.Time) })
-	for _, rec := range records {
+	var told, last time.Time        // of the newest that counted
+	for i := range records {
+		rec := &records[i]
 		of, err := registry.Parse(rec.Reference)
-		if err != nil || of.Host() != ref.Host() || len(rec.Signatures) == 0 {
+		if err != nil || of.Host() != host || len(rec.Signatures) == 0 {
 			continue
 		}
-		a := rec.Signatures[0]
+		a := &rec.Signatures[0]
 		at := look{a.Subject != rec.Root, referrers.Place(a.Place)}
-		e.unlisted = (e.unlisted || rec.Unlisted) && at.place != referrers.ByAPI
-		if of.Repository() == ref.Repository() {
-			e.last = at
+		if (rec.Unlisted || at.place == referrers.ByAPI) && !rec.Time.Before(told) {
+			e.unlisted, told = at.place != referrers.ByAPI, rec.Time
+		}
+		if of.Repository() == repository && !rec.Time.Before(last) {
+			e.last, last = at, rec.Time
 		}
 	}
 	return e

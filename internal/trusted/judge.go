@@ -30,24 +30,24 @@ type hearing struct {
 // none nobody is asked. A list of referrers costs one request, and a bundle in it
 // one for its manifest and one for itself, as by the fallback tag; cosign's tag
 // costs one request, and one for the payload.
-func judge(ctx context.Context, s *source.Source, r source.Resolution, policy *trust.Policy, order []look, known experience) (trust.Verdict, experience, error) {
+func judge(ctx context.Context, s *source.Source, r *source.Resolution, policy *trust.Policy, order []look, known experience) (trust.Verdict, experience, error) {
 	h := &hearing{source: s}
 	find := map[referrers.Place]trust.Finder{}
-	for _, place := range []referrers.Place{referrers.ByAPI, referrers.ByFallback, referrers.ByTag} {
-		find[place] = h.finder(place)
-	}
 	i := trust.Image{Reference: r.Reference}
 	for _, look := range order {
-		desc := r.Root
+		desc := &r.Root
 		if look.child {
-			desc = r.Manifest
+			desc = &r.Manifest
 		}
 		if look.child && desc.Digest == r.Root.Digest {
 			continue
 		}
+		if find[look.place] == nil {
+			find[look.place] = h.finder(look.place)
+		}
 		i.Subjects = append(i.Subjects, trust.Subject{
 			Digest: desc.Digest, Find: find[look.place],
-			Read: func(ctx context.Context) ([]byte, error) { return s.Manifest(ctx, desc) },
+			Read: func(ctx context.Context) ([]byte, error) { return s.Manifest(ctx, *desc) },
 		})
 	}
 	v, err := policy.Judge(ctx, i)
@@ -79,7 +79,8 @@ func (h *hearing) finder(place referrers.Place) trust.Finder {
 			}
 		}
 		var list []trust.Signature
-		for _, a := range found {
+		for i := range found {
+			a := &found[i]
 			list = append(list, trust.Signature{Form: a.Form, Place: string(a.Place), Blob: a.Blob, Read: h.read, Err: a.Err})
 		}
 		return list, err

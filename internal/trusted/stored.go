@@ -90,7 +90,7 @@ func (j Judge) pinned(ctx context.Context, store *overlaystore.Store, name regis
 			r.Root = r.Manifest
 		}
 		if err == nil {
-			_, _, err = j.ask(ctx, s, r, store)
+			_, _, err = j.ask(ctx, s, &r, store)
 		}
 		return err
 	})
@@ -98,13 +98,13 @@ func (j Judge) pinned(ctx context.Context, store *overlaystore.Store, name regis
 
 // Ask asks the policy; the error names the reference.
 func (j Judge) Ask(ctx context.Context, s *source.Source, r source.Resolution) (trust.Verdict, error) {
-	v, _, err := j.ask(ctx, s, r, nil)
+	v, _, err := j.ask(ctx, s, &r, nil)
 	return v, err
 }
 
 // ask asks by what is known of the repository, also to a store, nil for none, and
 // remembers what is known by now.
-func (j Judge) ask(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) (trust.Verdict, experience, error) {
+func (j Judge) ask(ctx context.Context, s *source.Source, r *source.Resolution, store *overlaystore.Store) (trust.Verdict, experience, error) {
 	var known experience
 	asked, err := j.Policy.Asks(r.Reference)
 	if err != nil {
@@ -124,13 +124,13 @@ func (j Judge) ask(ctx context.Context, s *source.Source, r source.Resolution, s
 // Admit lets what s opened and resolved in, or not. What a store, nil for none,
 // has a record of need not be judged again.
 func (j Judge) Admit(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) error {
-	_, _, err := j.admitted(ctx, s, r, store)
+	_, _, err := j.admitted(ctx, s, &r, store)
 	return err
 }
 
 // AdmitInto is Admit for what is put into the store, which is told.
 func (j Judge) AdmitInto(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) error {
-	v, known, err := j.admitted(ctx, s, r, store)
+	v, known, err := j.admitted(ctx, s, &r, store)
 	if err != nil || len(v.Accepted) == 0 {
 		return err
 	}
@@ -141,7 +141,7 @@ func (j Judge) AdmitInto(ctx context.Context, s *source.Source, r source.Resolut
 
 // admitted is the verdict, the zero one where nobody had to judge, and what is
 // known of the repository by now.
-func (j Judge) admitted(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) (v trust.Verdict, known experience, err error) {
+func (j Judge) admitted(ctx context.Context, s *source.Source, r *source.Resolution, store *overlaystore.Store) (v trust.Verdict, known experience, err error) {
 	if j.Policy == nil {
 		return v, known, nil
 	}

@@ -16,12 +16,14 @@ import (
 )
 
 // Value is one value of a document: an object, a list, a string or another
-// scalar.
+// scalar. What is wrong with one, [Value.Err] of any tells in the end; nil is a
+// value that is not there, of which nothing is wrong.
 type Value struct {
 	Line    int // where it begins, the first is 1
 	members []member
 	items   []*Value
-	scalar  any // string, json.Number, bool, nil; or one of the delimiters { and [
+	scalar  any    // string, json.Number, bool, nil; or one of the delimiters { and [
+	fault   *error // the first of the document
 }
 
 type member struct {
@@ -35,8 +37,15 @@ const (
 	maxValues = 100_000
 )
 
-// Errorf says what is wrong with the value, and in which line.
-func (v *Value) Errorf(format string, args ...any) error { return errorAt(v.Line, format, args...) }
+// Fail says what is wrong with the value; the error names the line.
+func (v *Value) Fail(format string, args ...any) {
+	if *v.fault == nil {
+		*v.fault = errorAt(v.Line, format, args...)
+	}
+}
+
+// Err is the first thing that was wrong in the document.
+func (v *Value) Err() error { return *v.fault }
 
 func errorAt(line int, format string, args ...any) error {
 	return fmt.Errorf("line %d: %w", line, fmt.Errorf(format, args...))
@@ -64,6 +73,7 @@ func Parse(raw []byte, limit int) (*Value, error) {
 
 type parser struct {
 	decoder *json.Decoder
+	first   error // see Value
 	raw     []byte
 	offset  int // up to which lines are counted
 	line    int
@@ -97,7 +107,7 @@ func (p *parser) value(depth int) (*Value, error) {
 	if p.values++; p.values > maxValues || depth > maxDepth {
 		return nil, p.fault("it holds more than %d values, or nests deeper than %d", maxValues, maxDepth)
 	}
-	v := &Value{Line: p.line, scalar: t}
+	v := &Value{Line: p.line, scalar: t, fault: &p.first}
 	switch t {
 	case json.Delim('{'):
 		return v, p.object(v, depth)
@@ -142,52 +152,59 @@ func (p *parser) list(v *Value, depth int) error {
 }
 
 // Text is a string.
-func (v *Value) Text() (string, error) {
+func (v *Value) Text() string {
+	if v == nil {
+		return ""
+	}
 	s, ok := v.scalar.(string)
 	if !ok {
-		return "", v.Errorf("it is no string")
+		v.Fail("it is no string")
 	}
-	return s, nil
+	return s
 }
 
-// IsNull says that it is null.
-func (v *Value) IsNull() bool { return v.scalar == nil }
+// IsNull says that it is null, or not there.
+func (v *Value) IsNull() bool { return v == nil || v.scalar == nil }
 
-// IsInteger says that it is a whole number.
-func (v *Value) IsInteger() bool {
-	n, ok := v.scalar.(json.Number)
-	if !ok {
-		return false
+// Integer is a whole number.
+func (v *Value) Integer() {
+	n, _ := v.scalar.(json.Number)
+	if f, err := n.Float64(); err != nil || f != float64(int64(f)) {
+		v.Fail("it is no whole number")
 	}
-	f, err := n.Float64()
-	return err == nil && f == float64(int64(f))
 }
 
 // List is an array.
-func (v *Value) List() ([]*Value, error) {
-	if v.scalar != json.Delim('[') {
-		return nil, v.Errorf("it is no list")
+func (v *Value) List() []*Value {
+	if v == nil {
+		return nil
 	}
-	return v.items, nil
+	if v.scalar != json.Delim('[') {
+		v.Fail("it is no list")
+	}
+	return v.items
 }
 
 // Each calls use for each member of an object, in their order.
-func (v *Value) Each(use func(name string, value *Value) error) error {
+func (v *Value) Each(use func(name string, value *Value)) {
+	if v == nil {
+		return
+	}
 	if v.scalar != json.Delim('{') {
-		return v.Errorf("it is no object")
+		v.Fail("it is no object")
 	}
 	for _, m := range v.members {
-		if err := use(m.name, m.value); err != nil {
-			return err
-		}
+		use(m.name, m.value)
 	}
-	return nil
 }
 
 // Get is a member of an object; nil where there is none of that name, and
 // where this is no object.
 func (v *Value) Get(names ...string) *Value {
 	for _, name := range names {
+		if v == nil {
+			return nil
+		}
 		i := slices.IndexFunc(v.members, func(m member) bool { return m.name == name })
 		if i < 0 {
 			return nil
@@ -207,24 +224,20 @@ func (v *Value) TextAt(names ...string) string {
 }
 
 // Only refuses what is no object and an object with other members than these.
-func (v *Value) Only(names ...string) error {
-	return v.Each(func(name string, value *Value) error {
+func (v *Value) Only(names ...string) {
+	v.Each(func(name string, value *Value) {
 		if !slices.Contains(names, name) {
-			return value.Errorf("the member %.100q is not known", name)
+			value.Fail("the member %.100q is not known", name)
 		}
-		return nil
 	})
 }
 
 // Exactly is Only, where each of them must be there.
-func (v *Value) Exactly(names ...string) error {
-	if err := v.Only(names...); err != nil {
-		return err
-	}
+func (v *Value) Exactly(names ...string) {
+	v.Only(names...)
 	for _, name := range names {
-		if v.Get(name) == nil {
-			return v.Errorf("the member %q is missing", name)
+		if v.Get(name) == nil && v != nil {
+			v.Fail("the member %q is missing", name)
 		}
 	}
-	return nil
 }

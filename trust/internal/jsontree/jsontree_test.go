@@ -11,23 +11,44 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	v, err := jsontree.Parse([]byte("{\"a\": {\n\"b\": \"x\"},\n\"list\": [1,\n null]}"), 100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	items, err := v.Get("list").List()
-	if err != nil || len(items) != 2 || items[1].Line != 4 || !items[1].IsNull() || !items[0].IsInteger() {
-		t.Errorf("list %v, %v", items, err)
-	}
-	if v.TextAt("a", "b") != "x" || v.TextAt("a") != "" || v.TextAt("list", "b") != "" || v.Get("a", "c") != nil {
-		t.Error("members are not found")
-	}
-	for what, err := range map[string]error{
-		"missing": v.Exactly("a", "list", "more"), "more": v.Only("a"), "no object": v.Get("list").Only(),
-	} {
-		if err == nil {
-			t.Errorf("%s: no error", what)
+	const text = "{\"a\": {\n\"b\": \"x\"},\n\"list\": [1,\n null]}"
+	read := func(use func(v *jsontree.Value)) error {
+		v, err := jsontree.Parse([]byte(text), 100)
+		if err != nil {
+			t.Fatal(err)
 		}
+		use(v)
+		return v.Err()
+	}
+	if err := read(func(v *jsontree.Value) {
+		items := v.Get("list").List()
+		if len(items) != 2 || items[1].Line != 4 || !items[1].IsNull() {
+			t.Errorf("list %v", items)
+		}
+		items[0].Integer()
+		v.Exactly("a", "list")
+		if v.TextAt("a", "b") != "x" || v.TextAt("a") != "" || v.TextAt("list", "b") != "" || v.Get("a", "c", "d") != nil {
+			t.Error("members are not found")
+		}
+		gone := v.Get("a", "c")
+		gone.Exactly("x")
+		if gone.Text() != "" || gone.List() != nil || !gone.IsNull() {
+			t.Error("there is something in what is not there")
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+	for what, use := range map[string]func(v *jsontree.Value){
+		"missing": func(v *jsontree.Value) { v.Exactly("a", "list", "more") }, "more": func(v *jsontree.Value) { v.Only("a") },
+		"no object": func(v *jsontree.Value) { v.Get("list").Only() }, "no list": func(v *jsontree.Value) { v.Get("a").List() },
+		"no string": func(v *jsontree.Value) { v.Get("a").Text() }, "no number": func(v *jsontree.Value) { v.Get("list").List()[1].Integer() },
+	} {
+		if err := read(use); err == nil || !strings.Contains(err.Error(), "line ") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := read(func(v *jsontree.Value) { v.Get("list").Fail("first"); v.Fail("second") }); err == nil || err.Error() != "line 3: first" {
+		t.Errorf("of two: %v", err)
 	}
 }
 

@@ -27,7 +27,7 @@ type Key struct {
 
 // Fingerprint is "sha256:" and the hash of the key's SubjectPublicKeyInfo, as
 // "openssl pkey -pubin -outform der | sha256sum" computes it.
-func (k Key) Fingerprint() string { return k.fingerprint }
+func (k *Key) Fingerprint() string { return k.fingerprint }
 
 // What a file of keys may hold.
 const (
@@ -37,8 +37,8 @@ const (
 
 // ParsePEM reads all keys of a file; one that is none, or of a kind that is
 // not read here, refuses the file.
-func ParsePEM(raw []byte) ([]Key, error) {
-	var list []Key
+func ParsePEM(raw []byte) ([]*Key, error) {
+	var list []*Key
 	for {
 		block, rest := pem.Decode(raw)
 		if block == nil {
@@ -59,33 +59,47 @@ func ParsePEM(raw []byte) ([]Key, error) {
 	return list, nil
 }
 
-func parse(block *pem.Block) (Key, error) {
-	var public any
-	var err error
+func parse(block *pem.Block) (*Key, error) {
+	info := block.Bytes
 	switch block.Type {
 	case "PUBLIC KEY":
-		public, err = x509.ParsePKIXPublicKey(block.Bytes)
 	case "RSA PUBLIC KEY":
-		public, err = x509.ParsePKCS1PublicKey(block.Bytes)
+		info = rsaInfo(info)
 	case "CERTIFICATE":
-		return Key{}, errors.New("it is a certificate, and only public keys are read")
+		return nil, errors.New("it is a certificate, and only public keys are read")
 	case "PGP PUBLIC KEY BLOCK":
-		return Key{}, errors.New("it is an OpenPGP key, and those are not read")
+		return nil, errors.New("it is an OpenPGP key, and those are not read")
 	default:
-		return Key{}, fmt.Errorf("it is %.60q, no public key", block.Type)
+		return nil, fmt.Errorf("it is %.60q, no public key", block.Type)
 	}
-	if err != nil {
-		return Key{}, err
+	public, err := x509.ParsePKIXPublicKey(info)
+	if err == nil {
+		err = fit(public)
 	}
-	if err := fit(public); err != nil {
-		return Key{}, err
+	sum := sha256.Sum256(info)
+	return &Key{public, "sha256:" + hex.EncodeToString(sum[:])}, err
+}
+
+// rsaInfo is the SubjectPublicKeyInfo of a key as PKCS #1 has it (RFC 3279,
+// 2.3.1).
+func rsaInfo(key []byte) []byte {
+	algorithm := []byte{0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1, 5, 0} // rsaEncryption, NULL
+	return der(0x30, algorithm, der(3, []byte{0}, key))
+}
+
+// der is an element of DER; it begins with as few bytes of length as it can.
+func der(tag byte, parts ...[]byte) []byte {
+	body := bytes.Join(parts, nil)
+	head := []byte{tag, byte(len(body))}
+	switch n := len(body); {
+	case n > 0xffff: // which no key has: it will not be read
+		head = nil
+	case n > 0xff:
+		head = []byte{tag, 0x82, byte(n >> 8), byte(n)}
+	case n > 0x7f:
+		head = []byte{tag, 0x81, byte(n)}
 	}
-	der, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		return Key{}, err
-	}
-	sum := sha256.Sum256(der)
-	return Key{public, "sha256:" + hex.EncodeToString(sum[:])}, nil
+	return append(head, body...)
 }
 
 // fit refuses keys that are weak, or costly.
@@ -108,7 +122,7 @@ func fit(public any) error {
 
 // Verify says whether signature is the key's over message, in any of the ways
 // that sigstore's signers have for such a key.
-func (k Key) Verify(message, signature []byte) bool {
+func (k *Key) Verify(message, signature []byte) bool {
 	switch public := k.public.(type) {
 	case ed25519.PublicKey:
 		sum := sha512.Sum512(message)

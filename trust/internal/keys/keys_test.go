@@ -28,7 +28,7 @@ func publicPEM(t testing.TB, public crypto.PublicKey) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
-func read(t testing.TB, raw []byte) []keys.Key {
+func read(t testing.TB, raw []byte) []*keys.Key {
 	t.Helper()
 	list, err := keys.ParsePEM(raw)
 	if err != nil {

@@ -3,7 +3,7 @@
 package policy
 
 import (
-	"fmt"
+	"errors"
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/shortname"
@@ -31,56 +31,53 @@ const (
 )
 
 // String names the kind.
-func (i Identity) String() string { return i.kind }
+func (i *Identity) String() string { return i.kind }
 
 // Any says that no name is asked for.
-func (i Identity) Any() bool { return i.kind == anyName }
+func (i *Identity) Any() bool { return i.kind == anyName }
 
-func parseIdentity(v *jsontree.Value) (Identity, error) {
+func parseIdentity(v *jsontree.Value) Identity {
 	if v == nil {
-		return Identity{kind: matchRepoDigest}, nil
+		return Identity{kind: matchRepoDigest}
 	}
 	i := Identity{kind: v.TextAt("type")}
 	switch i.kind {
 	case matchExact, matchRepoDigest, matchRepository:
-		return i, v.Exactly("type")
+		v.Exactly("type")
 	case exactReference:
-		return i, i.parseName(v, "dockerReference")
+		i.parseName(v, "dockerReference")
 	case exactRepository:
-		return i, i.parseName(v, "dockerRepository")
+		i.parseName(v, "dockerRepository")
 	case remapIdentity:
-		if err := v.Exactly("type", "prefix", "signedPrefix"); err != nil {
-			return i, err
-		}
+		v.Exactly("type", "prefix", "signedPrefix")
 		i.prefix, i.signed = v.TextAt("prefix"), v.TextAt("signedPrefix")
 		for _, prefix := range []string{i.prefix, i.signed} {
 			if !shortname.IsPrefix(prefix) {
-				return i, v.Errorf("the prefix %.200q is no host and no repository in full", prefix)
+				v.Fail("the prefix %.200q is no host and no repository in full", prefix)
 			}
 		}
-		return i, nil
+	default:
+		v.Fail("the identity %.100q is not known", i.kind)
 	}
-	return i, v.Errorf("the identity %.100q is not known", i.kind)
+	return i
 }
 
-func (i *Identity) parseName(v *jsontree.Value, member string) (err error) {
-	if err := v.Exactly("type", member); err != nil {
-		return err
-	}
+func (i *Identity) parseName(v *jsontree.Value, member string) {
+	v.Exactly("type", member)
 	text := v.TextAt(member)
-	i.name, err = shortname.ParseBare(text)
-	if err == nil && i.kind == exactReference && i.name.IsBare() {
-		err = fmt.Errorf("it has neither a tag nor a digest")
+	name, err := shortname.ParseBare(text)
+	if err == nil && i.kind == exactReference && name.IsBare() {
+		err = errors.New("it has neither a tag nor a digest")
 	}
 	if err != nil {
-		return v.Errorf("%s %.200q: %v", member, text, err)
+		v.Fail("%s %.200q: %v", member, text, err)
 	}
-	return nil
+	i.name = name
 }
 
 // Accepts says whether a signature that calls the image claimed may speak for
 // image, nil for one that has no name.
-func (i Identity) Accepts(image *shortname.Name, claimed string) bool {
+func (i *Identity) Accepts(image *shortname.Name, claimed string) bool {
 	if i.kind == anyName {
 		return true
 	}
@@ -90,52 +87,47 @@ func (i Identity) Accepts(image *shortname.Name, claimed string) bool {
 	}
 	switch i.kind {
 	case exactReference:
-		return exact(i.name, signed)
+		return exact(&i.name, &signed)
 	case exactRepository:
-		return i.name.Bare() == signed.Bare()
+		image = &i.name
 	}
 	if image == nil {
 		return false
 	}
 	switch i.kind {
 	case matchExact:
-		return exact(*image, signed)
-	case matchRepository:
+		return exact(image, &signed)
+	case matchRepository, exactRepository:
 		return image.Bare() == signed.Bare()
-	case matchRepoDigest:
-		return repoDigestOrExact(*image, signed)
 	case remapIdentity:
-		mapped, ok := i.remap(*image)
-		return ok && repoDigestOrExact(mapped, signed)
+		mapped, ok := i.remap(image)
+		return ok && repoDigestOrExact(mapped, &signed)
 	}
-	return false
+	return i.kind == matchRepoDigest && repoDigestOrExact(image, &signed)
 }
 
-func exact(image, signed shortname.Name) bool {
-	return !image.IsBare() && image == signed
+func exact(image, signed *shortname.Name) bool {
+	return !image.IsBare() && *image == *signed
 }
 
 // repoDigestOrExact compares all where there is a tag. A digest has been
 // compared with the image itself.
-func repoDigestOrExact(image, signed shortname.Name) bool {
+func repoDigestOrExact(image, signed *shortname.Name) bool {
 	if image.Tag != "" {
-		return image == signed
+		return *image == *signed
 	}
 	return image.Digest != "" && !signed.IsBare() && image.Bare() == signed.Bare()
 }
 
 // remap is the image's name with another beginning; not ok where that is no
 // name in full.
-func (i Identity) remap(image shortname.Name) (_ shortname.Name, ok bool) {
+func (i *Identity) remap(image *shortname.Name) (_ *shortname.Name, ok bool) {
 	rest, found := strings.CutPrefix(image.Bare(), i.prefix)
 	if !found || rest != "" && rest[0] != '/' {
 		return image, true
 	}
 	bare := i.signed + rest
 	mapped, err := shortname.ParseBare(bare)
-	if err != nil || mapped.String() != bare {
-		return image, false
-	}
 	mapped.Tag, mapped.Digest = image.Tag, image.Digest
-	return mapped, true
+	return &mapped, err == nil && mapped.Bare() == bare
 }

@@ -61,17 +61,17 @@ func pairs() []pair {
 	}
 }
 
-func identity(t testing.TB, text string) Identity {
+func identity(t testing.TB, text string) *Identity {
 	t.Helper()
 	v, err := jsontree.Parse([]byte(text), 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := parseIdentity(v)
-	if err != nil {
-		t.Fatal(err)
+	i := parseIdentity(v)
+	if v.Err() != nil {
+		t.Fatal(v.Err())
 	}
-	return i
+	return &i
 }
 
 func bare(t testing.TB, text string) shortname.Name {
@@ -109,8 +109,8 @@ func TestIdentities(t *testing.T) {
 			t.Errorf("%s: %s signed as %s: %v", remap, p.image, p.signed, got)
 		}
 	}
-	if got, err := parseIdentity(nil); err != nil || got.kind != matchRepoDigest {
-		t.Errorf("where nothing is said: %v, %v", got, err)
+	if got := parseIdentity(nil); got.kind != matchRepoDigest {
+		t.Errorf("where nothing is said: %v", got)
 	}
 }
 
@@ -153,7 +153,8 @@ func TestRemap(t *testing.T) {
 		{"mirror.example/ns/image", "notlocalhost", "mirror.example/ns/image:tag", ""},
 		{"mirror.example", "busybox", "mirror.example/x:1", ""},
 	} {
-		got, ok := Identity{kind: remapIdentity, prefix: c.prefix, signed: c.signed}.remap(bare(t, c.image))
+		image := bare(t, c.image)
+		got, ok := (&Identity{kind: remapIdentity, prefix: c.prefix, signed: c.signed}).remap(&image)
 		if text := got.String(); ok != (c.want != "") || ok && text != c.want {
 			t.Errorf("%s for %s: %s becomes %s, %v, want %s", c.signed, c.prefix, c.image, text, ok, c.want)
 		}

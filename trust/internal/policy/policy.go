@@ -3,6 +3,7 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -13,8 +14,8 @@ import (
 
 // Policy is a file.
 type Policy struct {
-	fallback   Rule
-	transports map[string]map[string]Rule // by transport and scope
+	fallback   *Rule
+	transports map[string]map[string]*Rule // by transport and scope
 }
 
 // Rule is what is asked of the images of one scope: all of the requirements.
@@ -23,7 +24,7 @@ type Rule struct {
 	// Scope is "docker:example.com/app" and the like, "docker:" for all of a
 	// transport and "default" for all that nothing else is said of.
 	Scope        string
-	Requirements []Requirement
+	Requirements []*Requirement
 }
 
 // maxFile bounds a policy.
@@ -35,36 +36,28 @@ func Parse(raw []byte) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := doc.Only("default", "transports"); err != nil {
-		return nil, err
-	}
-	p := &Policy{transports: map[string]map[string]Rule{}}
+	doc.Only("default", "transports")
+	p := &Policy{transports: map[string]map[string]*Rule{}}
 	fallback := doc.Get("default")
 	if fallback == nil {
-		return nil, errors.New(`the member "default" is missing`)
+		return nil, cmp.Or(doc.Err(), errors.New(`the member "default" is missing`))
 	}
-	if p.fallback, err = parseRule("default", fallback); err != nil {
-		return nil, err
+	p.fallback = parseRule("default", fallback)
+	if transports := doc.Get("transports"); !transports.IsNull() {
+		transports.Each(func(name string, scopes *jsontree.Value) { p.transports[name] = parseScopes(name, scopes) })
 	}
-	transports := doc.Get("transports")
-	if transports == nil || transports.IsNull() {
-		return p, nil
-	}
-	return p, transports.Each(func(name string, scopes *jsontree.Value) (err error) {
-		p.transports[name], err = parseScopes(name, scopes)
-		return err
-	})
+	return p, doc.Err()
 }
 
-func parseScopes(transport string, v *jsontree.Value) (map[string]Rule, error) {
-	scopes := map[string]Rule{}
-	return scopes, v.Each(func(scope string, rule *jsontree.Value) (err error) {
+func parseScopes(transport string, v *jsontree.Value) map[string]*Rule {
+	scopes := map[string]*Rule{}
+	v.Each(func(scope string, rule *jsontree.Value) {
 		if fault := scopeFault(transport, scope); scope != "" && fault != "" {
-			return rule.Errorf("the scope %.200q %s", scope, fault)
+			rule.Fail("the scope %.200q %s", scope, fault)
 		}
-		scopes[scope], err = parseRule(transport+":"+scope, rule)
-		return err
+		scopes[scope] = parseRule(transport+":"+scope, rule)
 	})
+	return scopes
 }
 
 // scopeFault says what is wrong with a scope of a transport, for those whose
@@ -86,27 +79,20 @@ func scopeFault(transport, scope string) string {
 	return ""
 }
 
-func parseRule(scope string, v *jsontree.Value) (Rule, error) {
-	list, err := v.List()
-	if err != nil {
-		return Rule{}, err
-	}
+func parseRule(scope string, v *jsontree.Value) *Rule {
+	list := v.List()
 	if len(list) == 0 {
-		return Rule{}, v.Errorf("the list of requirements of %.200q is empty", scope)
+		v.Fail("the list of requirements of %.200q is empty", scope)
 	}
-	r := Rule{Line: v.Line, Scope: scope}
+	r := &Rule{Line: v.Line, Scope: scope}
 	for _, item := range list {
-		requirement, err := parseRequirement(item)
-		if err != nil {
-			return Rule{}, err
-		}
-		r.Requirements = append(r.Requirements, requirement)
+		r.Requirements = append(r.Requirements, parseRequirement(item))
 	}
-	return r, nil
+	return r
 }
 
 // For is what is asked of an image: the rule of its narrowest scope.
-func (p *Policy) For(name Name) Rule {
+func (p *Policy) For(name *Name) *Rule {
 	scopes, known := p.transports[name.Transport]
 	if !known {
 		return p.fallback
@@ -123,4 +109,4 @@ func (p *Policy) For(name Name) Rule {
 }
 
 // String is the scope, for messages.
-func (r Rule) String() string { return fmt.Sprintf("line %d (%s)", r.Line, r.Scope) }
+func (r *Rule) String() string { return fmt.Sprintf("line %d (%s)", r.Line, r.Scope) }

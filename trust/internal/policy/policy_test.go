@@ -16,9 +16,9 @@ import (
 
 const accepts = `[{"type":"insecureAcceptAnything"}]`
 
-func image(t testing.TB, text string) Name {
+func image(t testing.TB, text string) *Name {
 	n := bare(t, text)
-	return Name{Transport: "docker", Image: &n}
+	return &Name{Transport: "docker", Image: &n}
 }
 
 // The scope that decides is the one that containers/image 5.36 takes.
@@ -47,7 +47,7 @@ func TestNarrowestScope(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
-	for _, n := range []Name{{Transport: "atomic", Path: "/x"}, {Transport: "dir", Path: "/what/ever"}} {
+	for _, n := range []*Name{{Transport: "atomic", Path: "/x"}, {Transport: "dir", Path: "/what/ever"}} {
 		if got := p.For(n); got.Scope != "default" || got.Requirements[0].Kind != Reject {
 			t.Errorf("%v: %v", n, got)
 		}
@@ -75,11 +75,11 @@ func TestScopesOfNames(t *testing.T) {
 	if err := os.Symlink(dir, filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	got := Name{Transport: "oci", Path: filepath.Join(dir, "link"), Tag: "1"}.scopes()
+	got := (&Name{Transport: "oci", Path: filepath.Join(dir, "link"), Tag: "1"}).scopes()
 	if got[0] != dir+":1" || got[1] != dir || got[2] != filepath.Dir(dir) || slices.Contains(got, "/") {
 		t.Errorf("of a link: %v", got)
 	}
-	for _, n := range []Name{{Transport: "oci-archive", Path: "-"}, {Transport: "docker-archive", Path: "/x"}} {
+	for _, n := range []*Name{{Transport: "oci-archive", Path: "-"}, {Transport: "docker-archive", Path: "/x"}} {
 		if got := n.scopes(); got != nil {
 			t.Errorf("%v: %v", n, got)
 		}
@@ -182,7 +182,7 @@ func TestWhatIsNotUnderstood(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := p.For(Name{}).Requirements[0]; r.Kind != Foreign || !strings.Contains(r.What, want) {
+		if r := p.For(&Name{}).Requirements[0]; r.Kind != Foreign || !strings.Contains(r.What, want) {
 			t.Errorf("%s: %v", requirement, r)
 		}
 	}
@@ -194,9 +194,9 @@ func TestLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := shortname.Name{Host: "a.example", Repository: "x", Tag: "1"}
-	r := p.For(Name{Transport: "docker", Image: &n})
-	if p.For(Name{}).Requirements[0].Line != 3 || r.Line != 7 || r.Requirements[1].Line != 9 {
-		t.Errorf("default %v, rule %v", p.For(Name{}), r)
+	r := p.For(&Name{Transport: "docker", Image: &n})
+	if p.For(&Name{}).Requirements[0].Line != 3 || r.Line != 7 || r.Requirements[1].Line != 9 {
+		t.Errorf("default %v, rule %v", p.For(&Name{}), r)
 	}
 	_, err = Parse([]byte("{\n\"default\": [\n{\"type\": \"reject\", \"x\": 1}]}"))
 	if err == nil || !strings.HasPrefix(err.Error(), "line 3: ") {
@@ -213,7 +213,7 @@ func FuzzPolicy(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, n := range []Name{image(t, "alpine:1"), {Transport: "oci", Path: "/no/such", Tag: "1"}, {}} {
+		for _, n := range []*Name{image(t, "alpine:1"), {Transport: "oci", Path: "/no/such", Tag: "1"}, {}} {
 			r := p.For(n)
 			if len(r.Requirements) == 0 {
 				t.Fatalf("nothing is asked of %v", n)

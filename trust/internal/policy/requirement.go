@@ -4,7 +4,6 @@ package policy
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,83 +41,70 @@ type Requirement struct {
 
 // ByKeys asks for a signature by one of the keys in files, whatever it calls
 // the image.
-func ByKeys(files []string) Requirement { return Requirement{Kind: Signed, paths: files} }
+func ByKeys(files []string) *Requirement { return &Requirement{Kind: Signed, paths: files} }
 
 // String says all that the requirement asks for, save the keys themselves.
-func (r Requirement) String() string {
-	i := r.Identity
+func (r *Requirement) String() string {
+	i := &r.Identity
 	return fmt.Sprintf("%d %q %s %q %q %q", r.Kind, r.What, i.kind, i.name, i.prefix, i.signed)
 }
 
 // Keys reads the keys.
-func (r Requirement) Keys() ([]keys.Key, error) {
-	var list []keys.Key
-	for _, path := range r.paths {
-		raw, err := fsat.ReadNamed(path, keys.MaxFile)
+func (r *Requirement) Keys() ([]*keys.Key, error) {
+	var list []*keys.Key
+	for i, raw := range slices.Concat(make([][]byte, len(r.paths)), r.datas) {
+		name, err := "in the policy", error(nil)
+		if i < len(r.paths) {
+			name = "file " + r.paths[i]
+			raw, err = fsat.ReadNamed(r.paths[i], keys.MaxFile)
+		}
 		if err != nil {
 			return nil, err
 		}
 		found, err := keys.ParsePEM(raw)
 		if err != nil {
-			return nil, fmt.Errorf("key file %s: %w", path, err)
-		}
-		list = append(list, found...)
-	}
-	for _, raw := range r.datas {
-		found, err := keys.ParsePEM(raw)
-		if err != nil {
-			return nil, fmt.Errorf("key in the policy: %w", err)
+			return nil, fmt.Errorf("key %s: %w", name, err)
 		}
 		list = append(list, found...)
 	}
 	return list, nil
 }
 
-func parseRequirement(v *jsontree.Value) (Requirement, error) {
-	r := Requirement{Line: v.Line}
+func parseRequirement(v *jsontree.Value) *Requirement {
+	r := &Requirement{Line: v.Line}
 	switch kind := v.TextAt("type"); kind {
 	case "insecureAcceptAnything":
-		return r, v.Exactly("type")
+		v.Exactly("type")
 	case "reject":
 		r.Kind = Reject
-		return r, v.Exactly("type")
+		v.Exactly("type")
 	case "signedBy":
 		r.Kind, r.What = Foreign, "signedBy, a signature by OpenPGP"
-		return r, parseSignedBy(v)
+		parseSignedBy(v)
 	case "signedBaseLayer":
 		r.Kind, r.What = Foreign, kind
-		if err := v.Exactly("type", "baseLayerIdentity"); err != nil {
-			return r, err
-		}
-		_, err := parseIdentity(v.Get("baseLayerIdentity"))
-		return r, err
+		v.Exactly("type", "baseLayerIdentity")
+		parseIdentity(v.Get("baseLayerIdentity"))
 	case "sigstoreSigned":
 		r.Kind = Signed
-		return r, r.parseSigstore(v)
+		r.parseSigstore(v)
 	default:
-		return r, v.Errorf("the requirement %.100q is not known", kind)
+		v.Fail("the requirement %.100q is not known", kind)
 	}
+	return r
 }
 
 // parseSignedBy checks what is not understood: a file that makes no sense is
 // refused whoever reads it.
-func parseSignedBy(v *jsontree.Value) error {
-	if err := v.Only("type", "keyType", "keyPath", "keyPaths", "keyData", "signedIdentity"); err != nil {
-		return err
-	}
+func parseSignedBy(v *jsontree.Value) {
+	v.Only("type", "keyType", "keyPath", "keyPaths", "keyData", "signedIdentity")
 	known := []string{"GPGKeys", "signedByGPGKeys", "X509Certificates", "signedByX509CAs"}
 	if t := v.TextAt("keyType"); !slices.Contains(known, t) {
-		return v.Errorf("the keyType %.100q is not known", t)
+		v.Fail("the keyType %.100q is not known", t)
 	}
-	if _, err := one(v, "keyPath", "keyPaths", "keyData"); err != nil {
-		return err
-	}
-	var unused Requirement
-	if err := unused.parseKeys(v); err != nil {
-		return err
-	}
-	_, err := parseIdentity(v.Get("signedIdentity"))
-	return err
+	one(v, "keyPath", "keyPaths", "keyData")
+	new(Requirement).parseKeys(v)
+	parseIdentity(v.Get("signedIdentity"))
 }
 
 // rekor are the members that ask for an entry in a transparency log.
@@ -126,125 +112,99 @@ func rekor() []string {
 	return []string{"rekorPublicKeyPath", "rekorPublicKeyPaths", "rekorPublicKeyData", "rekorPublicKeyDatas"}
 }
 
-func (r *Requirement) parseSigstore(v *jsontree.Value) (err error) {
+func (r *Requirement) parseSigstore(v *jsontree.Value) {
 	sources := []string{"keyPath", "keyPaths", "keyData", "keyDatas", "fulcio", "pki"}
-	if err := v.Only(slices.Concat([]string{"type", "signedIdentity"}, sources, rekor())...); err != nil {
-		return err
-	}
-	if r.Identity, err = parseIdentity(v.Get("signedIdentity")); err != nil {
-		return err
-	}
-	source, err := one(v, sources...)
-	if err != nil {
-		return err
-	}
-	logged := ""
-	for _, name := range rekor() {
-		if v.Get(name) == nil {
-			continue
-		}
-		if logged != "" {
-			return v.Errorf("there are %s and %s, of which there may be one", logged, name)
-		}
-		logged = name
-	}
+	v.Only(slices.Concat([]string{"type", "signedIdentity"}, sources, rekor())...)
+	r.Identity = parseIdentity(v.Get("signedIdentity"))
+	source, logged := one(v, sources...), atMostOne(v, rekor()...)
 	switch {
-	case source == "fulcio" && logged == "":
-		return v.Errorf("fulcio goes with a rekorPublicKey only")
-	case source == "pki" && logged != "":
-		return v.Errorf("pki and %s do not go together", logged)
 	case source == "fulcio":
+		if logged == "" {
+			v.Fail("fulcio goes with a rekorPublicKey only")
+		}
 		r.Kind, r.What = Foreign, "fulcio, a keyless signature"
-		return parseFulcio(v.Get(source))
+		parseFulcio(v.Get(source))
 	case source == "pki":
+		if logged != "" {
+			v.Fail("pki and %s do not go together", logged)
+		}
 		r.Kind, r.What = Foreign, "pki, a signature by a certificate"
-		return parsePKI(v.Get(source))
-	case logged != "":
-		r.Kind, r.What = Foreign, logged+", an entry in a transparency log"
+		parsePKI(v.Get(source))
+	default:
+		if logged != "" {
+			r.Kind, r.What = Foreign, logged+", an entry in a transparency log"
+		}
+		r.parseKeys(v)
 	}
-	return r.parseKeys(v)
 }
 
 // one is the member that is there, of which there must be exactly one.
-func one(v *jsontree.Value, names ...string) (string, error) {
+func one(v *jsontree.Value, names ...string) string {
 	there := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return v.Get(name) == nil })
 	if len(there) != 1 {
-		return "", v.Errorf("there must be exactly one of %s", strings.Join(names, ", "))
+		v.Fail("there must be exactly one of %s", strings.Join(names, ", "))
+		return ""
 	}
-	return there[0], nil
+	return there[0]
 }
 
-func (r *Requirement) parseKeys(v *jsontree.Value) error {
-	paths, err := texts(v, "keyPath", "keyPaths")
-	if err != nil {
-		return err
+// atMostOne is the member that is there; "" where there is none.
+func atMostOne(v *jsontree.Value, names ...string) (there string) {
+	for _, name := range names {
+		switch {
+		case v.Get(name) == nil:
+		case there != "":
+			v.Fail("there are %s and %s, of which there may be one", there, name)
+		default:
+			there = name
+		}
 	}
-	datas, err := texts(v, "keyData", "keyDatas")
-	if err != nil {
-		return err
-	}
-	r.paths = paths
-	for _, text := range datas {
+	return there
+}
+
+func (r *Requirement) parseKeys(v *jsontree.Value) {
+	r.paths = texts(v, "keyPath", "keyPaths")
+	for _, text := range texts(v, "keyData", "keyDatas") {
 		raw, err := base64.StdEncoding.DecodeString(text)
 		if err != nil || len(raw) == 0 {
-			return v.Errorf("keyData is no base64")
+			v.Fail("keyData is no base64")
 		}
 		r.datas = append(r.datas, raw)
 	}
-	return nil
 }
 
 // texts are a string by one name, or a list of some by the other.
-func texts(v *jsontree.Value, single, several string) ([]string, error) {
-	if s := v.Get(single); s != nil {
-		text, err := s.Text()
-		if err == nil && text == "" {
-			err = s.Errorf("%s is empty", single)
-		}
-		return []string{text}, err
-	}
-	l := v.Get(several)
-	if l == nil {
-		return nil, nil
-	}
-	items, err := l.List()
-	if err == nil && len(items) == 0 {
-		err = l.Errorf("%s is empty", several)
-	}
+func texts(v *jsontree.Value, single, several string) []string {
 	var list []string
-	for _, item := range items {
-		text, textErr := item.Text()
-		err = errors.Join(err, textErr)
-		list = append(list, text)
+	if s := v.Get(single); s != nil {
+		list = append(list, s.Text())
+	} else if l := v.Get(several); l != nil {
+		for _, item := range l.List() {
+			list = append(list, item.Text())
+		}
+		single = several
+	} else {
+		return nil
 	}
-	return list, err
+	if len(list) == 0 || list[0] == "" {
+		v.Get(single).Fail("%s is empty", single)
+	}
+	return list
 }
 
-func parseFulcio(v *jsontree.Value) error {
-	if err := v.Only("caPath", "caData", "oidcIssuer", "subjectEmail"); err != nil {
-		return err
-	}
-	if _, err := one(v, "caPath", "caData"); err != nil {
-		return err
-	}
+func parseFulcio(v *jsontree.Value) {
+	v.Only("caPath", "caData", "oidcIssuer", "subjectEmail")
+	one(v, "caPath", "caData")
 	if v.TextAt("oidcIssuer") == "" || v.TextAt("subjectEmail") == "" {
-		return v.Errorf("oidcIssuer and subjectEmail must be there")
+		v.Fail("oidcIssuer and subjectEmail must be there")
 	}
-	return nil
 }
 
-func parsePKI(v *jsontree.Value) error {
-	if err := v.Only("caRootsPath", "caRootsData", "caIntermediatesPath", "caIntermediatesData", "subjectHostname", "subjectEmail"); err != nil {
-		return err
-	}
-	if _, err := one(v, "caRootsPath", "caRootsData"); err != nil {
-		return err
-	}
-	if v.Get("caIntermediatesPath") != nil && v.Get("caIntermediatesData") != nil {
-		return v.Errorf("there are caIntermediatesPath and caIntermediatesData, of which there may be one")
-	}
+func parsePKI(v *jsontree.Value) {
+	v.Only("caRootsPath", "caRootsData", "caIntermediatesPath", "caIntermediatesData", "subjectHostname", "subjectEmail")
+	one(v, "caRootsPath", "caRootsData")
+	atMostOne(v, "caIntermediatesPath", "caIntermediatesData")
 	if v.TextAt("subjectHostname") == "" && v.TextAt("subjectEmail") == "" {
-		return v.Errorf("subjectHostname or subjectEmail must be there")
+		v.Fail("subjectHostname or subjectEmail must be there")
 	}
-	return nil
 }

@@ -22,10 +22,10 @@ type Name struct {
 
 // scopes are what a policy may say of the image, the narrowest first, without
 // that of the whole transport.
-func (n Name) scopes() []string {
+func (n *Name) scopes() []string {
 	switch {
 	case n.Image != nil:
-		return imageScopes(*n.Image)
+		return imageScopes(n.Image)
 	case n.Transport == "docker-archive" || !filepath.IsAbs(n.Path):
 		return nil
 	}
@@ -42,7 +42,7 @@ func (n Name) scopes() []string {
 
 // imageScopes are an image by its digest and its tag, its repository, what that
 // is below, its host, and the domains that the host is below.
-func imageScopes(image shortname.Name) []string {
+func imageScopes(image *shortname.Name) []string {
 	var list []string
 	name := image.Bare()
 	if image.Digest != "" {

@@ -37,7 +37,7 @@ const MaxBundle = 1 << 20
 var errNoSignature = errors.New("it is no signature of the image but attests something of it")
 
 // Bundle verifies a bundle beside the manifest with these bytes.
-func Bundle(raw, manifest []byte, by []keys.Key) (Claim, error) {
+func Bundle(raw, manifest []byte, by []*keys.Key) (Claim, error) {
 	doc, err := jsontree.Parse(raw, MaxBundle)
 	if err != nil {
 		return Claim{}, fmt.Errorf("its bundle is malformed: %w", err)
@@ -45,7 +45,7 @@ func Bundle(raw, manifest []byte, by []keys.Key) (Claim, error) {
 	if kind := doc.TextAt("mediaType"); kind != BundleType {
 		return Claim{}, fmt.Errorf("its bundle is of the type %.100q, which is not known", kind)
 	}
-	var key keys.Key
+	var key *keys.Key
 	message, envelope := doc.Get("messageSignature"), doc.Get("dsseEnvelope")
 	switch {
 	case message != nil && envelope == nil:
@@ -62,51 +62,47 @@ func Bundle(raw, manifest []byte, by []keys.Key) (Claim, error) {
 }
 
 // byMessage verifies a signature over the manifest itself.
-func byMessage(message *jsontree.Value, manifest []byte, by []keys.Key) (keys.Key, error) {
+func byMessage(message *jsontree.Value, manifest []byte, by []*keys.Key) (*keys.Key, error) {
 	if sum := message.Get("messageDigest"); sum != nil && sum.TextAt("algorithm") == "SHA2_256" {
 		said, err := base64.StdEncoding.DecodeString(sum.TextAt("digest"))
 		want, _ := hex.DecodeString(digest.FromBytes(manifest).Encoded())
 		if err != nil || !bytes.Equal(said, want) {
-			return keys.Key{}, fmt.Errorf("%w, sha256:%.64x", errOtherDigest, said)
+			return nil, fmt.Errorf("%w, sha256:%.64x", errOtherDigest, said)
 		}
 	}
 	signature, err := decode(message.TextAt("signature"))
 	if err != nil {
-		return keys.Key{}, err
+		return nil, err
 	}
 	return signer(manifest, signature, by)
 }
 
 // byEnvelope verifies a statement about the manifest's digest. Of several
 // signatures on it one must hold.
-func byEnvelope(envelope *jsontree.Value, manifest []byte, by []keys.Key) (keys.Key, error) {
+func byEnvelope(envelope *jsontree.Value, manifest []byte, by []*keys.Key) (*keys.Key, error) {
 	kind := envelope.TextAt("payloadType")
 	if kind != inTotoType {
-		return keys.Key{}, fmt.Errorf("its payload is of the type %.100q, which is not known", kind)
+		return nil, fmt.Errorf("its payload is of the type %.100q, which is not known", kind)
 	}
 	payload, err := base64.StdEncoding.DecodeString(envelope.TextAt("payload"))
 	if err != nil {
-		return keys.Key{}, fmt.Errorf("its payload is no base64: %w", err)
+		return nil, fmt.Errorf("its payload is no base64: %w", err)
 	}
-	signatures := envelope.Get("signatures")
-	if signatures == nil {
-		return keys.Key{}, errors.New("it has no signature")
-	}
-	list, err := signatures.List()
-	if err != nil || len(list) == 0 || len(list) > maxSignatures {
-		return keys.Key{}, fmt.Errorf("it has no signatures, or more than %d", maxSignatures)
+	list := envelope.Get("signatures").List()
+	if len(list) == 0 || len(list) > maxSignatures {
+		return nil, fmt.Errorf("it has no signatures, or more than %d", maxSignatures)
 	}
 	signed := authenticated(kind, payload)
 	for _, s := range list {
 		signature, err := decode(s.TextAt("sig"))
 		if err != nil {
-			return keys.Key{}, err
+			return nil, err
 		}
 		if key, err := signer(signed, signature, by); err == nil {
 			return key, readStatement(payload, manifest)
 		}
 	}
-	return keys.Key{}, errOtherKey
+	return nil, errOtherKey
 }
 
 const maxSignatures = 16
@@ -132,13 +128,9 @@ func readStatement(raw, manifest []byte) error {
 	if predicate := doc.TextAt("predicateType"); predicate != SignPredicate {
 		return fmt.Errorf("%w: %.100q", errNoSignature, predicate)
 	}
-	subjects := doc.Get("subject")
-	if subjects == nil {
+	list := doc.Get("subject").List()
+	if len(list) == 0 {
 		return errors.New("its statement has no subject")
-	}
-	list, err := subjects.List()
-	if err != nil {
-		return fmt.Errorf("its statement is malformed: %w", err)
 	}
 	other := ""
 	for _, s := range list {

@@ -26,7 +26,7 @@ func recorded(t *testing.T, name string) []byte {
 // image and by no other key.
 func TestByCosign(t *testing.T) {
 	kinds := []string{"p256", "p384", "p521", "ed25519", "rsa"}
-	byKind := map[string][]keys.Key{}
+	byKind := map[string][]*keys.Key{}
 	for _, kind := range kinds {
 		list, err := keys.ParsePEM(recorded(t, kind+".pub"))
 		if err != nil {
@@ -39,11 +39,11 @@ func TestByCosign(t *testing.T) {
 	for _, kind := range kinds {
 		payload := recorded(t, kind+"-simple.json")
 		annotations := annotated(strings.TrimSpace(string(recorded(t, kind+"-simple.sig"))))
-		for form, verify := range map[string]func(manifest []byte, by []keys.Key) (sigstore.Claim, error){
-			"simple": func(m []byte, by []keys.Key) (sigstore.Claim, error) {
+		for form, verify := range map[string]func(manifest []byte, by []*keys.Key) (sigstore.Claim, error){
+			"simple": func(m []byte, by []*keys.Key) (sigstore.Claim, error) {
 				return sigstore.Simple(payload, annotations, m, by)
 			},
-			"bundle": func(m []byte, by []keys.Key) (sigstore.Claim, error) {
+			"bundle": func(m []byte, by []*keys.Key) (sigstore.Claim, error) {
 				return sigstore.Bundle(recorded(t, kind+"-bundle.json"), m, by)
 			},
 		} {

@@ -17,7 +17,7 @@ import (
 
 const image = `{"schemaVersion":2}`
 
-func newMaker(t testing.TB) (imagetest.Signer, []keys.Key) {
+func newMaker(t testing.TB) (imagetest.Signer, []*keys.Key) {
 	t.Helper()
 	s := imagetest.NewSigner()
 	list, err := keys.ParsePEM(s.PEM())
@@ -96,7 +96,7 @@ func TestSimpleSignatures(t *testing.T) {
 	stranger, strangers := newMaker(t)
 	good := []byte(payload(image, "example.com/app"))
 	signature := m.Sign(good)
-	both := append(append([]keys.Key{}, strangers...), public...)
+	both := append(append([]*keys.Key{}, strangers...), public...)
 	if claim, err := sigstore.Simple(good, annotated(signature), []byte(image), both); err != nil || claim.Key.Fingerprint() != public[0].Fingerprint() {
 		t.Errorf("by the second of two keys: %v, %v", claim, err)
 	}

@@ -41,14 +41,14 @@ var (
 
 // Claim is what a signature that holds says of the image.
 type Claim struct {
-	Key keys.Key
+	Key *keys.Key
 	// Reference is what the image was called when it was signed, "" where the
 	// form has no place for it.
 	Reference string
 }
 
 // Simple verifies a simple signing of the manifest with these bytes.
-func Simple(payload []byte, annotations map[string]string, manifest []byte, by []keys.Key) (Claim, error) {
+func Simple(payload []byte, annotations map[string]string, manifest []byte, by []*keys.Key) (Claim, error) {
 	signature, err := decode(annotations[SignatureAnnotation])
 	if err != nil {
 		return Claim{}, err
@@ -71,13 +71,13 @@ func Simple(payload []byte, annotations map[string]string, manifest []byte, by [
 }
 
 // signer is the key that made the signature.
-func signer(message, signature []byte, by []keys.Key) (keys.Key, error) {
+func signer(message, signature []byte, by []*keys.Key) (*keys.Key, error) {
 	for _, k := range by {
 		if k.Verify(message, signature) {
 			return k, nil
 		}
 	}
-	return keys.Key{}, errOtherKey
+	return nil, errOtherKey
 }
 
 func decode(text string) ([]byte, error) {
@@ -97,67 +97,45 @@ func decode(text string) ([]byte, error) {
 // readPayload reads exactly what the form has: a member that is not known could
 // be meant to restrict it.
 func readPayload(raw []byte) (manifest digest.Digest, reference string, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("its payload is malformed: %w", err)
-		}
-	}()
 	doc, err := jsontree.Parse(raw, MaxPayload)
-	if err != nil {
-		return "", "", err
-	}
-	if err := doc.Exactly("critical", "optional"); err != nil {
-		return "", "", err
-	}
-	if err := readOptional(doc.Get("optional")); err != nil {
-		return "", "", err
-	}
-	critical := doc.Get("critical")
-	if err := critical.Exactly("type", "image", "identity"); err != nil {
-		return "", "", err
-	}
-	kind, err := critical.Get("type").Text()
-	if err == nil && kind != "cosign container image signature" {
-		err = critical.Errorf("the type %.100q is not known", kind)
+	if err == nil {
+		doc.Exactly("critical", "optional")
+		readOptional(doc.Get("optional"))
+		critical := doc.Get("critical")
+		critical.Exactly("type", "image", "identity")
+		if kind := critical.Get("type"); kind.Text() != "cosign container image signature" {
+			doc.Fail("the type %.100q is not known", kind.TextAt())
+		}
+		text := onlyText(critical.Get("image"), "docker-manifest-digest")
+		reference = onlyText(critical.Get("identity"), "docker-reference")
+		if err = doc.Err(); err == nil {
+			manifest, err = digest.Parse(text)
+		}
 	}
 	if err != nil {
-		return "", "", err
+		return "", "", fmt.Errorf("its payload is malformed: %w", err)
 	}
-	text, err := onlyText(critical.Get("image"), "docker-manifest-digest")
-	if err != nil {
-		return "", "", err
-	}
-	if manifest, err = digest.Parse(text); err != nil {
-		return "", "", err
-	}
-	reference, err = onlyText(critical.Get("identity"), "docker-reference")
-	return manifest, reference, err
+	return manifest, reference, nil
 }
 
 // onlyText is the only member of an object, a string.
-func onlyText(v *jsontree.Value, name string) (string, error) {
-	if err := v.Exactly(name); err != nil {
-		return "", err
-	}
+func onlyText(v *jsontree.Value, name string) string {
+	v.Exactly(name)
 	return v.Get(name).Text()
 }
 
 // readOptional looks at what says nothing about trust, and has a type all the
 // same.
-func readOptional(v *jsontree.Value) error {
+func readOptional(v *jsontree.Value) {
 	if v.IsNull() {
-		return nil
+		return
 	}
-	return v.Each(func(name string, value *jsontree.Value) error {
+	v.Each(func(name string, value *jsontree.Value) {
 		switch name {
 		case "creator":
-			_, err := value.Text()
-			return err
+			value.Text()
 		case "timestamp":
-			if !value.IsInteger() {
-				return value.Errorf("the timestamp is no whole number")
-			}
+			value.Integer()
 		}
-		return nil
 	})
 }

@@ -43,9 +43,9 @@ func runVerify(c *cli.Context) error {
 			return err
 		}
 		if c.Bool("json") {
-			return terminal.WriteJSON(c.App.Writer, newVerdict(j))
+			return terminal.WriteJSON(c.App.Writer, newVerdict(&j))
 		}
-		return print(c.App.Writer, j)
+		return print(c.App.Writer, &j)
 	})
 }
 
@@ -61,33 +61,34 @@ type verdict struct {
 	Signatures []trust.Accepted `json:"signatures"`
 }
 
-func newVerdict(j layerctl.Judged) verdict {
+func newVerdict(j *layerctl.Judged) verdict {
 	return verdict{
 		Reference: j.Reference.String(), Root: j.Root.Digest, Manifest: j.Resolution.Manifest.Digest,
 		Policy: j.Policy, Line: j.Line, Scope: j.Scope, Signatures: append([]trust.Accepted{}, j.Accepted...),
 	}
 }
 
-func print(w io.Writer, j layerctl.Judged) error {
-	err := terminal.Printf(w, "%s  %s\n", j.Reference, j.Resolution.Manifest.Digest)
+func print(w io.Writer, j *layerctl.Judged) error {
+	image := j.Resolution.Manifest.Digest
+	text := fmt.Appendf(nil, "%s  %s\n", j.Reference, image)
 	if len(j.Accepted) == 0 {
-		err = errors.Join(err, terminal.Printf(w, "  no signature is asked for\n"))
+		text = fmt.Append(text, "  no signature is asked for\n")
 	}
-	for _, a := range j.Accepted {
-		what := "index"
-		if a.Subject == j.Resolution.Manifest.Digest {
+	for i := range j.Accepted {
+		a := &j.Accepted[i]
+		what, called := "index", "without a name for it"
+		if a.Subject == image {
 			what = "image"
 		}
-		called := "without a name for it"
 		if a.Reference != "" {
 			called = fmt.Sprintf("which it calls %q", a.Reference)
 		}
-		err = errors.Join(err, terminal.Printf(w, "  signed by %s\n  %s of the %s %s, %s\n", a.Key, a.Form, what, a.Subject, called))
+		text = fmt.Appendf(text, "  signed by %s\n  %s of the %s %s, %s\n", a.Key, a.Form, what, a.Subject, called)
 	}
 	if j.Line > 0 {
-		return errors.Join(err, terminal.Printf(w, "  policy %s, line %d (%s)\n", j.Policy, j.Line, j.Scope))
+		text = fmt.Appendf(text, "  policy %s, line %d (%s)\n", j.Policy, j.Line, j.Scope)
 	}
-	return err
+	return terminal.Printf(w, "%s", text)
 }
 
 // JudgeStored asks the policy that the command goes by about images of the
