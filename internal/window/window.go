@@ -6,6 +6,7 @@
 //	w, err := window.Parse("02:00-05:00")
 //	if end, open := w.Open(time.Now()); open { … }
 //	offset := window.Splay(machineID, 30*time.Minute)
+//	err = window.Schedule{Window: w, Splay: offset, Repeat: 24 * time.Hour}.Run(ctx, once, failed)
 package window
 
 import (

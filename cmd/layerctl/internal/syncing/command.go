@@ -21,6 +21,7 @@ import (
 	"github.com/layerctl/layerctl/internal/imagelist"
 	"github.com/layerctl/layerctl/internal/reconcile"
 	"github.com/layerctl/layerctl/internal/syncreport"
+	"github.com/layerctl/layerctl/internal/window"
 	"github.com/layerctl/layerctl/unpack"
 )
 
@@ -54,7 +55,7 @@ func Command() *cli.Command {
 // job is what the command line asks for.
 type job struct {
 	*cli.Context
-	schedule schedule
+	schedule window.Schedule
 	devices  unpack.Devices
 	wait     bool
 }
@@ -69,7 +70,7 @@ func runSync(c *cli.Context) (err error) {
 			return err
 		}
 	}
-	return j.schedule.run(c.Context, j.once, func(err error) {
+	return j.schedule.Run(c.Context, j.once, func(err error) {
 		terminal.NewConsole(c.App.ErrWriter).Fail(failure.Line(err, c.Bool("verbose")), failure.Hint(err))
 	})
 }

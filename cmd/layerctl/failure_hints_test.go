@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package failure
+package main
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -34,15 +36,15 @@ func TestFailureText(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			err := errors.New(test.text)
 			if test.typed != "" {
-				err = Concerns(test.typed, err)
+				err = failure.Concerns(test.typed, err)
 			}
-			if got := Line(fmt.Errorf("%w", err), false); got != test.want {
+			if got := failure.Line(fmt.Errorf("%w", err), false); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
 	}
-	long := Concerns("h.io/x", errors.New("layer "+a))
-	if got, want := Line(long, true), "h.io/x: layer "+a; got != want {
+	long := failure.Concerns("h.io/x", errors.New("layer "+a))
+	if got, want := failure.Line(long, true), "h.io/x: layer "+a; got != want {
 		t.Errorf("verbose: got %s, want %s", got, want)
 	}
 }
@@ -56,7 +58,7 @@ func TestHintFitsTheCause(t *testing.T) {
 		"--stall-timeout": network(&net.OpError{Op: "read", Err: syscall.ETIMEDOUT}),
 		"HTTPS_PROXY":     network(&net.OpError{Op: "dial", Err: syscall.ENETUNREACH}),
 	} {
-		if got := Hint(err); !strings.Contains(got, want) {
+		if got := failure.Hint(err); !strings.Contains(got, want) {
 			t.Errorf("%v: got %q, want %q", err, got, want)
 		}
 	}
@@ -70,18 +72,20 @@ func TestNoHintWithoutACause(t *testing.T) {
 		&fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC},
 		&fs.PathError{Op: "read", Path: "x", Err: syscall.EIO},
 	} {
-		if got := Hint(err); got != "" {
+		if got := failure.Hint(err); got != "" {
 			t.Errorf("%v: got %q, want none", err, got)
 		}
 	}
 }
 
-func TestInWords(t *testing.T) {
+// A time to wait is rounded up, in the unit that people would take.
+func TestHintOfARateLimit(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		time.Second: "1 second", 90 * time.Second: "90 seconds", 35 * time.Minute: "35 minutes",
 		119*time.Minute + time.Second: "120 minutes", 5*time.Hour + time.Minute: "6 hours",
 	} {
-		if got := inWords(d); got != want {
+		err := fmt.Errorf("%w: %w", registry.ErrNetwork, &registry.StatusError{Status: http.StatusTooManyRequests, RetryAfter: d})
+		if got := failure.Hint(err); !strings.Contains(got, "takes more in "+want+"; ") {
 			t.Errorf("%v: got %q, want %q", d, got, want)
 		}
 	}

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package args
+package main
 
-import "testing"
+import (
+	"testing"
 
-func TestParseSize(t *testing.T) {
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+)
+
+func TestSize(t *testing.T) {
 	tests := []struct {
 		text string
 		want int64
@@ -25,9 +29,10 @@ func TestParseSize(t *testing.T) {
 		{text: "NaN", bad: true},
 	}
 	for _, test := range tests {
-		got, err := parseSize(test.text)
-		if (err != nil) != test.bad || got != test.want {
-			t.Errorf("ParseSize(%q) = %d, %v; want %d, bad %v", test.text, got, err, test.want, test.bad)
+		var f args.Size
+		err := f.Set(test.text)
+		if (err != nil) != test.bad || f.Bytes != test.want {
+			t.Errorf("%q: got %d, %v; want %d, bad %v", test.text, f.Bytes, err, test.want, test.bad)
 		}
 	}
 }

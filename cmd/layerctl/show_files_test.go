@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package show
+package main
 
 import (
 	"io/fs"
+	"strings"
 	"testing"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
+	"github.com/layerctl/layerctl/rootfs"
 )
 
-func TestModeWord(t *testing.T) {
+// A line begins with the type and the permissions as ls(1) shows them.
+func TestLongFilesBeginWithTheMode(t *testing.T) {
 	for mode, want := range map[fs.FileMode]string{
 		0o755:                              "-rwxr-xr-x",
 		0:                                  "----------",
@@ -19,8 +24,10 @@ func TestModeWord(t *testing.T) {
 		fs.ModeNamedPipe | 0o644:                   "prw-r--r--",
 		fs.ModeSymlink | 0o777:                     "lrwxrwxrwx",
 	} {
-		if got := modeWord(mode); got != want {
-			t.Errorf("%o: %s, want %s", mode, got, want)
+		var line strings.Builder
+		err := show.LongFiles(&line, []rootfs.File{{Path: "x", Mode: mode}})
+		if got, _, _ := strings.Cut(line.String(), " "); err != nil || got != want {
+			t.Errorf("%o: %s, %v, want %s", mode, got, err, want)
 		}
 	}
 }

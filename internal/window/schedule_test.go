@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package syncing
+package window
 
 import (
 	"context"
@@ -9,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/layerctl/layerctl/internal/window"
 )
 
 // TestSchedule plays days by a clock that is nobody's: it begins at midnight of
@@ -32,13 +30,12 @@ func TestSchedule(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := schedule{splay: c.splay, repeat: c.repeat, say: func(string, ...any) {}}
+				s := Schedule{Splay: c.splay, Repeat: c.repeat}
 				if c.window != "" {
 					var err error
-					if s.window, err = window.Parse(c.window); err != nil {
+					if s.Window, err = Parse(c.window); err != nil {
 						t.Fatal(err)
 					}
-					s.bounds = true
 				}
 				now := time.Now()
 				year, month, day := now.Date()
@@ -48,7 +45,7 @@ func TestSchedule(t *testing.T) {
 				ended := errors.New("told to end")
 				var got []string
 				failed := 0
-				err := s.run(ctx, func(_ context.Context, until time.Time) error {
+				err := s.Run(ctx, func(_ context.Context, until time.Time) error {
 					end := "the end"
 					if !until.IsZero() {
 						end = until.Format("15:04")
@@ -56,7 +53,7 @@ func TestSchedule(t *testing.T) {
 					days := int(time.Since(midnight)/(24*time.Hour)) + 1
 					got = append(got, string(rune('0'+days))+time.Now().Format(" 15:04")+" to "+end)
 					time.Sleep(time.Minute)
-					if len(got) == max(len(c.want), 1) && s.repeat > 0 {
+					if len(got) == max(len(c.want), 1) && s.Repeat > 0 {
 						stop(ended)
 					}
 					return errors.New("a run that failed")

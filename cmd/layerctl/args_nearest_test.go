@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package args
+package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+)
 
 func TestNearest(t *testing.T) {
 	words := []string{"platform", "plain-http", "progress", "pull", "prune"}
@@ -11,7 +15,7 @@ func TestNearest(t *testing.T) {
 		"pul": "pull", "plul": "pull", "prun": "prune", "plainhttp": "plain-http",
 		"nonsense": "", "": "", "x": "", "form": "",
 	} {
-		if got := Nearest(word, words); got != want {
+		if got := args.Nearest(word, words); got != want {
 			t.Errorf("%q: got %q, want %q", word, got, want)
 		}
 	}

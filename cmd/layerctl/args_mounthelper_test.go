@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package args
+package main
 
 import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 )
 
 func TestMountHelperArgs(t *testing.T) {
@@ -31,7 +33,7 @@ func TestMountHelperArgs(t *testing.T) {
 		{"alpine /mnt -q", "", "no flag -q"},
 		{"alpine /mnt -o", "", "-o needs a value"},
 	} {
-		call, err := ParseMountHelper(strings.Fields(c.args))
+		call, err := args.ParseMountHelper(strings.Fields(c.args))
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s: error %v, want %q", c.args, err, c.err)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package setup
+package main
 
 import (
 	"errors"
@@ -12,6 +12,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 )
 
 // Until an output is whole its directory has nothing of it, so that whoever
@@ -39,7 +41,7 @@ func TestOutputHasNoNameUntilItIsWhole(t *testing.T) {
 		return list
 	}
 	for n, text := range []string{"one", "another"} {
-		err := WriteOutput(c, func(w io.Writer) error {
+		err := setup.WriteOutput(c, func(w io.Writer) error {
 			_, err := io.WriteString(w, text)
 			if got := names(); len(got) != n {
 				t.Errorf("while it is written there are %v", got)
@@ -52,7 +54,7 @@ func TestOutputHasNoNameUntilItIsWhole(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken")
-	if err := WriteOutput(c, func(io.Writer) error { return broken }); !errors.Is(err, broken) {
+	if err := setup.WriteOutput(c, func(io.Writer) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	if raw, err := os.ReadFile(file); err != nil || string(raw) != "another" || len(names()) != 1 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package args
+package main
 
 import (
 	"errors"
@@ -8,12 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/errkind"
 )
 
 func TestReadList(t *testing.T) {
-	got, err := ReadList(strings.NewReader("# a lab\n\nalpine:3.20\t# and\n  oci:/srv/x linux/arm/v7\nreg.test:5000/a@sha256:" + strings.Repeat("0", 64)))
-	want := []Listed{{Ref: "alpine:3.20"}, {Ref: "oci:/srv/x", Platform: "linux/arm/v7"}, {Ref: "reg.test:5000/a@sha256:" + strings.Repeat("0", 64)}}
+	got, err := args.ReadList(strings.NewReader("# a lab\n\nalpine:3.20\t# and\n  oci:/srv/x linux/arm/v7\nreg.test:5000/a@sha256:" + strings.Repeat("0", 64)))
+	want := []args.Listed{{Ref: "alpine:3.20"}, {Ref: "oci:/srv/x", Platform: "linux/arm/v7"}, {Ref: "reg.test:5000/a@sha256:" + strings.Repeat("0", 64)}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -29,7 +30,7 @@ func TestReadListRefuses(t *testing.T) {
 		"alpine\nalpine arm/nonsense/x/y": "line 2: ",
 		"a b c":                           "line 1 has 3 words",
 	} {
-		got, err := ReadList(strings.NewReader(list))
+		got, err := args.ReadList(strings.NewReader(list))
 		if !errors.Is(err, errkind.Usage) || !strings.Contains(err.Error(), says) || got != nil {
 			t.Errorf("%q: got %v, %v, want %q", list, got, err, says)
 		}
