@@ -130,7 +130,7 @@ func runScripts(t *testing.T, mounts bool) {
 			}
 			return false, fmt.Errorf("there is no condition %q", condition)
 		},
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"corrupt": corrupt, "asline": asLine},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"corrupt": corrupt, "asline": asLine, "exits": exits},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	}
@@ -155,6 +155,18 @@ func corrupt(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	b[len(b)/2] ^= 1
 	ts.Check(os.WriteFile(name, b, 0o644))
+}
+
+// exits CODE COMMAND asserts with what code a command ends; what it wrote is for
+// stdout and stderr.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG ...]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	if code, ok := err.(*exec.ExitError); !ok || fmt.Sprint(code.ExitCode()) != args[0] {
+		ts.Fatalf("got %v, want exit code %s", err, args[0])
+	}
 }
 
 // asLine asserts that the last command wrote one line of error to standard
