@@ -38,7 +38,7 @@ var floors = []map[string][]string{
 		"cmd/layerctl/internal/signatures": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "overlaystore", "registry", "trust"},
 	},
 	{
-		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/fsat", "internal/userns", "internal/words", "layer", "overlaystore", "platform", "progress", "registry", "trust", "unpack"},
+		"cmd/layerctl/internal/setup": {"", "cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/terminal", "internal/fsat", "internal/userns", "internal/words", "layer", "overlaystore", "platform", "progress", "registry", "transfer", "trust", "unpack"},
 	},
 	{
 		"cmd/layerctl/internal/failure": {"", "cache", "cmd/layerctl/internal/host", "errkind", "inspect", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs", "trust", "unpack"},
@@ -50,7 +50,7 @@ var floors = []map[string][]string{
 		"cmd/layerctl/internal/show": {"", "cmd/layerctl/internal/terminal", "inspect", "internal/given", "internal/trusted", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
 	{
-		"": {"archive", "cache", "errkind", "inspect", "internal/cacheprune", "internal/durable", "internal/export", "internal/fetch", "internal/flatten", "internal/pull", "internal/source", "internal/stackview", "internal/stored", "internal/trusted", "layer", "manifest", "overlaystore", "platform", "progress", "referrers", "registry", "rootfs", "trust", "unpack"},
+		"": {"archive", "cache", "errkind", "inspect", "internal/cacheprune", "internal/durable", "internal/export", "internal/fetch", "internal/flatten", "internal/pull", "internal/source", "internal/stackview", "internal/stored", "internal/trusted", "layer", "manifest", "overlaystore", "platform", "progress", "referrers", "registry", "rootfs", "transfer", "trust", "unpack"},
 	},
 	{
 		"internal/export": {"archive", "internal/fetch", "internal/flatten", "internal/scratch", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "registry", "unpack"},

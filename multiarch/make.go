@@ -69,6 +69,14 @@ type entry struct {
 	from string // who brings it, for errors
 }
 
+// open opens an index or an image.
+func (m *maker) open(ctx context.Context, ref registry.Reference) (transfer.Origin, error) {
+	if m.options.Open != nil {
+		return m.options.Open(ctx, ref)
+	}
+	return m.client.Open(ctx, ref)
+}
+
 func (m *maker) warn(format string, args ...any) {
 	m.made.Warnings = append(m.made.Warnings, fmt.Sprintf(format, args...))
 }
@@ -76,7 +84,7 @@ func (m *maker) warn(format string, args ...any) {
 // base takes the entries of the index that there is, without those that are to
 // be removed.
 func (m *maker) base(ctx context.Context) (err error) {
-	s, err := m.client.Open(ctx, m.options.Base)
+	s, err := m.open(ctx, m.options.Base)
 	if err != nil {
 		return err
 	}
@@ -140,7 +148,7 @@ func same(a, b ocispec.Platform) bool {
 
 // member adds an image, or what an index lists.
 func (m *maker) member(ctx context.Context, member Member) (err error) {
-	s, err := m.client.Open(ctx, member.Ref)
+	s, err := m.open(ctx, member.Ref)
 	if err != nil {
 		return err
 	}
@@ -148,6 +156,9 @@ func (m *maker) member(ctx context.Context, member Member) (err error) {
 	root, raw, err := s.Root(ctx)
 	if err != nil {
 		return err
+	}
+	if root.MediaType == "" { // a cache knows digests alone
+		root.MediaType = manifest.MediaTypeOf(raw)
 	}
 	m.made.Digests[member.Ref] = root.Digest
 	kind, err := manifest.Classify(root.MediaType, raw)
@@ -188,7 +199,7 @@ func (m *maker) member(ctx context.Context, member Member) (err error) {
 }
 
 // nested adds an index as one entry, with all that it lists.
-func (m *maker) nested(ctx context.Context, s *registry.Source, index *source.Index, as entry) error {
+func (m *maker) nested(ctx context.Context, s transfer.Origin, index *source.Index, as entry) error {
 	for desc := range index.Leaves() {
 		raw, err := s.Manifest(ctx, desc)
 		if err == nil {
@@ -217,7 +228,7 @@ func emptyPlatform(p ocispec.Platform) bool {
 }
 
 // image adds one image with its platform.
-func (m *maker) image(ctx context.Context, s *registry.Source, desc ocispec.Descriptor, raw []byte, member Member) error {
+func (m *maker) image(ctx context.Context, s transfer.Origin, desc ocispec.Descriptor, raw []byte, member Member) error {
 	p, err := m.platform(ctx, s, desc, raw, member)
 	if err != nil {
 		return err
@@ -238,7 +249,7 @@ func (m *maker) image(ctx context.Context, s *registry.Source, desc ocispec.Desc
 
 // platform is what the image runs on: by its config, or by the index that lists
 // it where that says so, and above both by what the member says.
-func (m *maker) platform(ctx context.Context, s *registry.Source, desc ocispec.Descriptor, raw []byte, member Member) (*ocispec.Platform, error) {
+func (m *maker) platform(ctx context.Context, s transfer.Origin, desc ocispec.Descriptor, raw []byte, member Member) (*ocispec.Platform, error) {
 	p := ocispec.Platform{}
 	config, err := readConfig(ctx, s, desc, raw)
 	switch {
@@ -266,7 +277,7 @@ func (m *maker) platform(ctx context.Context, s *registry.Source, desc ocispec.D
 }
 
 // readConfig is what an image says of itself; nil for what is no image.
-func readConfig(ctx context.Context, s *registry.Source, desc ocispec.Descriptor, raw []byte) (*ocispec.Platform, error) {
+func readConfig(ctx context.Context, s transfer.Origin, desc ocispec.Descriptor, raw []byte) (*ocispec.Platform, error) {
 	image, err := manifest.ParseImage(raw, desc.MediaType)
 	if errors.Is(err, manifest.ErrUnsupported) {
 		return nil, nil
@@ -302,7 +313,7 @@ func overrule(p *ocispec.Platform, said ocispec.Platform) {
 }
 
 // add takes one entry, unless it is there.
-func (m *maker) add(ctx context.Context, s *registry.Source, desc ocispec.Descriptor, raw []byte, from string) error {
+func (m *maker) add(ctx context.Context, s transfer.Origin, desc ocispec.Descriptor, raw []byte, from string) error {
 	_, attests := manifest.IsAttestation(desc)
 	for _, had := range slices.Concat(m.images, m.attestations) {
 		if had.Digest == desc.Digest {
@@ -329,7 +340,7 @@ func (m *maker) add(ctx context.Context, s *registry.Source, desc ocispec.Descri
 }
 
 // document has a manifest sent with the index.
-func (m *maker) document(desc ocispec.Descriptor, raw []byte, s *registry.Source) error {
+func (m *maker) document(desc ocispec.Descriptor, raw []byte, s transfer.Origin) error {
 	if m.held += len(raw); m.held > source.MaxDocuments {
 		return &manifest.BudgetError{Max: source.MaxDocuments}
 	}

@@ -3,6 +3,8 @@
 package multiarch
 
 import (
+	"context"
+
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -43,6 +45,8 @@ type Options struct {
 	// Remove takes entries out of Base, with their attestations: digests, or
 	// platforms such as "linux/arm/v7".
 	Remove []string
+	// Open opens the members and Base; nil is [registry.Client.Open].
+	Open func(context.Context, registry.Reference) (transfer.Origin, error)
 }
 
 // Made is an index that was made.

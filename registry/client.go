@@ -300,6 +300,8 @@ func (c *Client) origin(ctx context.Context, ref Reference) (origin, error) {
 		return c.files().OCI(ctx, file)
 	case DockerArchive:
 		return c.files().Docker(ctx, file)
+	case Store:
+		return nil, failure.New(ErrReference, "copy and index read what is in the store, nothing else does")
 	}
 	return nil, failure.New(ErrReference, "a reference that names nothing")
 }

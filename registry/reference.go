@@ -21,6 +21,9 @@ const (
 	OCI           Transport = "oci"
 	OCIArchive    Transport = "oci-archive"
 	DockerArchive Transport = "docker-archive"
+	// Store is a store on this machine: no [Client] opens that, but what copies
+	// images from it.
+	Store Transport = "store"
 )
 
 // ErrReference is matched by the errors of [Parse].
@@ -34,8 +37,8 @@ const maxReference = 8192
 // canonically the same. The zero value names nothing.
 type Reference struct {
 	transport Transport
-	name      string // host of a Docker reference, else path of the layout or archive
-	repo      string // repository below the host, only of a Docker reference
+	name      string // host of a Docker reference or of what a store has, else path of the layout or archive
+	repo      string // repository below the host, of the first two
 	tag       string
 	digest    digest.Digest
 }
@@ -55,6 +58,8 @@ type Reference struct {
 // the longest path that exists is the path, and the rest is the tag; if none
 // exists the path ends at the first colon. The path is made absolute.
 //
+// "store:REFERENCE" is what a store has under a Docker reference.
+//
 // Errors match [ErrReference].
 func Parse(s string) (Reference, error) {
 	if len(s) > maxReference {
@@ -63,6 +68,11 @@ func Parse(s string) (Reference, error) {
 	prefix, rest, found := strings.Cut(s, ":")
 	if t := Transport(prefix); found && (t == OCI || t == OCIArchive || t == DockerArchive) {
 		return parsePath(t, s, rest)
+	}
+	if found && Transport(prefix) == Store && !behindPort().MatchString(rest) {
+		r, err := parseDocker(s, rest)
+		r.transport = Store
+		return r, err
 	}
 	if err := refuseTransport(s); err != nil {
 		return Reference{}, err
@@ -107,12 +117,26 @@ func (r Reference) Host() string {
 
 // Repository is the name below the host, as in "library/alpine", and "" for
 // the other transports.
-func (r Reference) Repository() string { return r.repo }
+func (r Reference) Repository() string {
+	if r.transport != Docker {
+		return ""
+	}
+	return r.repo
+}
+
+// InRegistry is what a store calls the image that a [Store] reference names: the
+// Docker reference in it. Any other stays the same.
+func (r Reference) InRegistry() Reference {
+	if r.transport == Store {
+		r.transport = Docker
+	}
+	return r
+}
 
 // Path is the absolute path of a layout or an archive, and "" for a Docker
-// reference; "-" is standard input.
+// reference and for what a store has; "-" is standard input.
 func (r Reference) Path() string {
-	if r.transport == Docker {
+	if r.transport == Docker || r.transport == Store {
 		return ""
 	}
 	return r.name

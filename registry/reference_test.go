@@ -113,3 +113,22 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestStoreReference(t *testing.T) {
+	r, err := Parse("store:alpine")
+	if err != nil || r.String() != "store:docker.io/library/alpine:latest" || r.Host() != "" || r.Repository() != "" || r.Path() != "" {
+		t.Fatalf("got %s, %v", r, err)
+	}
+	if again, err := Parse(r.String()); err != nil || again != r {
+		t.Errorf("reads as %s, %v", again, err)
+	}
+	if in := r.InRegistry(); in.String() != "docker.io/library/alpine:latest" || in.InRegistry() != in {
+		t.Errorf("in the registry it is %s", in)
+	}
+	if r, err := Parse("store:5000/app"); err != nil || r.Host() != "store:5000" {
+		t.Errorf("a host with a port: %s, %v", r, err)
+	}
+	if _, err := Parse("store:"); !errors.Is(err, ErrReference) {
+		t.Errorf("nothing: %v", err)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/registry"
@@ -255,7 +256,7 @@ func (c *copier) blob(ctx context.Context, b blob, e progress.Event) error {
 			c.options.Progress(e)
 		}
 	}
-	outcome, err := c.target.put(ctx, registry.Upload{
+	upload := registry.Upload{
 		Descriptor: desc, From: mountFrom(b.from.Reference(), c.done.Destination),
 		Open: func(ctx context.Context) (io.ReadCloser, error) {
 			mu.Lock()
@@ -268,7 +269,11 @@ func (c *copier) blob(ctx context.Context, b blob, e progress.Event) error {
 			return b.from.Blob(ctx, desc)
 		},
 		Sent: func(offset int64) { tell(progress.LayerProgress, offset) },
-	})
+	}
+	outcome, err := c.target.put(ctx, upload)
+	if err != nil && source.Damaged(err) {
+		outcome, err = c.target.put(ctx, upload) // from another host, or not from the cache
+	}
 	if err != nil {
 		return err
 	}

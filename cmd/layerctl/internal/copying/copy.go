@@ -39,7 +39,7 @@ func CopyCommand() *cli.Command {
 	}
 }
 
-func runCopy(c *cli.Context) error {
+func runCopy(c *cli.Context) (err error) {
 	for _, spec := range c.StringSlice("platform") {
 		if err := args.CheckPlatform(spec); err != nil {
 			return err
@@ -71,6 +71,12 @@ func runCopy(c *cli.Context) error {
 		return err
 	}
 	client := registry.New(ro)
+	from, err := setup.OpenOrigins(c, ro, named(pairs), o.Platforms)
+	if err != nil {
+		return err
+	}
+	defer func() { err = setup.Closing(err, from) }()
+	o.Open = from.Open
 	if pairs, err = expand(c, client, pairs); err != nil {
 		return err
 	}
@@ -78,6 +84,9 @@ func runCopy(c *cli.Context) error {
 	var all []copied
 	for _, p := range pairs {
 		admit := func(from registry.Reference) (registry.Reference, error) {
+			if from.Transport() == registry.Store { // it was let in when it was pulled
+				return from, nil
+			}
 			return signatures.Pin(c.Context, ro, policy, from)
 		}
 		one, err := copyOne(c, client, p, show, admit, o)

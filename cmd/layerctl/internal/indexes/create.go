@@ -5,6 +5,7 @@ package indexes
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -12,11 +13,12 @@ import (
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/multiarch"
 	"github.com/layerctl/layerctl/registry"
 )
 
-func create(c *cli.Context, words []string) error {
+func create(c *cli.Context, words []string) (err error) {
 	changes := c.Bool("append") || c.IsSet("remove")
 	if len(words) < 2 && (len(words) < 1 || !c.IsSet("remove")) {
 		return &args.UsageError{Problem: "index create needs a NAME and the images that it lists"}
@@ -54,6 +56,7 @@ func create(c *cli.Context, words []string) error {
 	if err != nil {
 		return err
 	}
+	defer func() { err = setup.Closing(err, job) }()
 	made, err := job.make(&l, o)
 	if err != nil {
 		return err
@@ -87,9 +90,24 @@ func (l *list) annotated(words, said []string) error {
 	return nil
 }
 
+// sayings splits "os=linux,arch=arm,annotation=K=V" at the commas before a key:
+// any other belongs to the value of an annotation.
+func sayings(text string) (all []string) {
+	for _, one := range strings.Split(text, ",") {
+		key, _, _ := strings.Cut(one, "=")
+		last := len(all) - 1
+		if last >= 0 && strings.HasPrefix(all[last], "annotation=") && !slices.Contains([]string{"os", "arch", "variant", "os-version", "os-features", "annotation"}, key) {
+			all[last] += "," + one
+			continue
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
 // say takes "os=linux,arch=arm,variant=v7,annotation=K=V".
 func (m *member) say(text string) error {
-	for _, one := range strings.Split(text, ",") {
+	for _, one := range sayings(text) {
 		key, value, ok := strings.Cut(one, "=")
 		if !ok || value == "" {
 			return &args.UsageError{Problem: fmt.Sprintf("--annotate: %q is no KEY=VALUE", one)}

@@ -23,6 +23,7 @@ type job struct {
 	client *registry.Client
 	show   progress.Display
 	asTool bool // print what manifest-tool does
+	from   *setup.Origins
 }
 
 // begin prepares to speak to the registries of the references.
@@ -37,11 +38,19 @@ func begin(c *cli.Context, refs []string) (*job, error) {
 	}
 	o := setup.RegistryOptions(c, logins)
 	o.OnRetry = show.Retry
-	return &job{c: c, client: registry.New(o), show: show}, nil
+	from, err := setup.OpenOrigins(c, o, refs, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &job{c: c, client: registry.New(o), show: show, from: from}, nil
 }
+
+// Close closes what the index was made of.
+func (j *job) Close() error { return j.from.Close() }
 
 // make makes the index of the list, and pins its members.
 func (j *job) make(l *list, o multiarch.Options) (*multiarch.Made, error) {
+	o.Open = j.from.Open
 	o.Docker, o.KeepNested, o.Annotations = l.Docker, l.KeepNested, l.Annotations
 	var members []multiarch.Member
 	for _, m := range l.Members {
@@ -72,7 +81,7 @@ func (j *job) make(l *list, o multiarch.Options) (*multiarch.Made, error) {
 // send writes the index to where its name says, and prints it.
 func (j *job) send(l list, made *multiarch.Made, to registry.Reference, tags []string) error {
 	_, err := transfer.Send(j.c.Context, j.client, made.Documents, to, tags, transfer.Options{
-		DryRun:   j.c.Bool("dry-run"),
+		DryRun: j.c.Bool("dry-run"), Open: j.from.Open,
 		Progress: func(e steps.Event) { j.show.Event(l.Name, e) },
 	})
 	j.show.Finish()

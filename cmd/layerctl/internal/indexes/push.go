@@ -16,12 +16,13 @@ import (
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/failure"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/multiarch"
 	"github.com/layerctl/layerctl/registry"
 )
 
 // pushList sends a list that is under way.
-func pushList(c *cli.Context, words []string) error {
+func pushList(c *cli.Context, words []string) (err error) {
 	if len(words) != 1 {
 		return &args.UsageError{Problem: "index push needs the NAME of a list under way", Advice: "or from-args, or from-spec FILE"}
 	}
@@ -37,6 +38,7 @@ func pushList(c *cli.Context, words []string) error {
 	if err != nil {
 		return err
 	}
+	defer func() { err = setup.Closing(err, j) }()
 	made, err := j.make(&l, multiarch.Options{})
 	if err != nil {
 		return err
@@ -151,7 +153,7 @@ func readSpec(name string) (s spec, err error) {
 }
 
 // push makes and sends what a specification says.
-func (s spec) push(c *cli.Context) error {
+func (s spec) push(c *cli.Context) (err error) {
 	kind := c.String("type")
 	if kind != "docker" && kind != "oci" {
 		return &args.UsageError{Problem: fmt.Sprintf("there is no --type %q", kind), Advice: "it is docker or oci"}
@@ -175,6 +177,7 @@ func (s spec) push(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer func() { err = setup.Closing(err, j) }()
 	j.asTool = true
 	made, err := j.make(&l, multiarch.Options{IgnoreMissing: c.Bool("ignore-missing")})
 	if err != nil {

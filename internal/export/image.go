@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/archive"
+	"github.com/layerctl/layerctl/internal/fetch"
+	"github.com/layerctl/layerctl/internal/source"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// Image is one image of a store, to be copied from there: layers that the cache
+// has are those of the registry, the others were compressed again. Its methods
+// may be called concurrently.
+type Image struct {
+	as    registry.Reference
+	e     *exporter
+	image archive.Image
+	root  ocispec.Descriptor
+}
+
+// Open makes the image ready that the source means, and takes the source over:
+// [Image.Close] closes it. as is what the image is called.
+func Open(ctx context.Context, as registry.Reference, s *source.Source, f *fetch.Fetcher, o Options) (*Image, error) {
+	o.Format, o.AllPlatforms = OCIArchive, false
+	e := &exporter{source: s, fetch: f, options: o, made: map[digest.Digest]*os.File{}}
+	i := &Image{as: as, e: e}
+	contents, err := e.contents(ctx)
+	if err != nil {
+		return nil, errors.Join(err, i.Close())
+	}
+	i.image, i.root = contents.Images[0], contents.Root
+	return i, nil
+}
+
+// Reference is what the image is called.
+func (i *Image) Reference() registry.Reference { return i.as }
+
+// Warnings are what a person should know of it, a line each.
+func (i *Image) Warnings() []string { return i.e.done.Warnings }
+
+// Describe is Root without the bytes.
+func (i *Image) Describe(context.Context) (ocispec.Descriptor, error) { return i.root, nil }
+
+// Root is the image's manifest.
+func (i *Image) Root(context.Context) (ocispec.Descriptor, []byte, error) {
+	return i.root, i.image.Manifest.Raw, nil
+}
+
+// Manifest is the same by its digest.
+func (i *Image) Manifest(_ context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	return i.document(i.image.Manifest, desc)
+}
+
+// Config is the image's config.
+func (i *Image) Config(_ context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	return i.document(i.image.Config, desc)
+}
+
+func (i *Image) document(d archive.Document, desc ocispec.Descriptor) ([]byte, error) {
+	if d.Descriptor.Digest != desc.Digest {
+		return nil, fmt.Errorf("%s: %w", desc.Digest, source.ErrOffline)
+	}
+	return d.Raw, nil
+}
+
+// Blob streams the config or a layer.
+func (i *Image) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	if desc.Digest == i.image.Config.Descriptor.Digest {
+		return io.NopCloser(bytes.NewReader(i.image.Config.Raw)), nil
+	}
+	if file, made := i.e.made[desc.Digest]; made {
+		return io.NopCloser(io.NewSectionReader(file, 0, desc.Size)), nil
+	}
+	return i.e.source.Blob(ctx, desc)
+}
+
+// Close frees what was made.
+func (i *Image) Close() error { return errors.Join(i.e.Close(), i.e.source.Close()) }
