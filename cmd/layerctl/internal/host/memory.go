@@ -24,8 +24,9 @@ const (
 	// LeastMemory is below what one layer takes.
 	LeastMemory = 24 << 20
 	// restMemory is what is not the garbage collector's to keep small: the
-	// program itself, stacks, what the kernel keeps for the process.
-	restMemory = 17 << 20
+	// program itself, of whose file 18 MiB are resident, stacks, what the kernel
+	// keeps for the process.
+	restMemory = 20 << 20
 	// layerMemory is what the buffers of one layer take, a zstd window of 8 MiB
 	// and the least buffer of HTTP/2 among them, and what waits to be collected.
 	layerMemory = 13 << 20

@@ -59,9 +59,9 @@ func TestBudgets(t *testing.T) {
 		{16 * mib, 24 * mib, 5 * mib, 2 * mib, 22 * mib},
 		{48 * mib, 24 * mib, 5 * mib, 2 * mib, 22 * mib},
 		{128 * mib, 32 * mib, 5 * mib, 32 * mib / 12, 22 * mib},
-		{192 * mib, 48 * mib, 14 * mib, 4 * mib, 31 * mib},
-		{512 * mib, 128 * mib, 111 * mib / 2, 128 * mib / 12, 111 * mib},
-		{24 << 30, 256 * mib, 239 * mib / 2, 256 * mib / 12, 239 * mib},
+		{192 * mib, 48 * mib, 11 * mib, 4 * mib, 28 * mib},
+		{512 * mib, 128 * mib, 54 * mib, 128 * mib / 12, 108 * mib},
+		{24 << 30, 256 * mib, 118 * mib, 256 * mib / 12, 236 * mib},
 	}
 	for _, test := range tests {
 		memory := quarter(test.available)
@@ -84,16 +84,16 @@ func TestDivide(t *testing.T) {
 		want         Share
 	}{
 		{24 * mib, 0, 0, Share{1, 0, 1 * mib, 0}},
-		{51 * mib, 2, 0, Share{2, 0, 3 * mib / 2, 3 * mib}},
-		{256 * mib, 0, 0, Share{most, 0, 4 * mib, int64(239-18*most) * mib}},
-		{256 * mib, 9, 0, Share{9, 0, 4077795, 81788933}},
+		{54 * mib, 2, 0, Share{2, 0, 3 * mib / 2, 3 * mib}},
+		{256 * mib, 0, 0, Share{most, 0, 4 * mib, int64(236-18*most) * mib}},
+		{256 * mib, 9, 0, Share{9, 0, 3990414, 79429634}},
 		{1, 0, 0, Share{1, 0, 1 * mib, 0}},
 		// Each range takes 4 MiB, and one more is passed on.
-		{54 * mib, 0, 4, Share{1, 4, 3 * mib / 2, 3 * mib / 2}},
-		{54 * mib, 0, 16, Share{1, 4, 3 * mib / 2, 3 * mib / 2}},
-		{51 * mib, 2, 4, Share{2, 1, 3 * mib / 2, 3 * mib}},
+		{57 * mib, 0, 4, Share{1, 4, 3 * mib / 2, 3 * mib / 2}},
+		{57 * mib, 0, 16, Share{1, 4, 3 * mib / 2, 3 * mib / 2}},
+		{54 * mib, 2, 4, Share{2, 1, 3 * mib / 2, 3 * mib}},
 		{24 * mib, 0, 4, Share{1, 1, 1 * mib, 0}},
-		{256 * mib, 2, 4, Share{2, 4, 4 * mib, 163 * mib}},
+		{256 * mib, 2, 4, Share{2, 4, 4 * mib, 160 * mib}},
 	}
 	for _, test := range tests {
 		if got := Divide(test.memory, test.jobs, test.ranges); got != test.want {
