@@ -1,0 +1,1 @@
+MEQCIFzE2wv37TCFOyo+uHf7hbH+MuE2rua2xaVHDugfQ8o9AiBzVe+9Gql+RTNB4iP8axxlLoSuGv2YXJFGpAKe/xCw5w==
