@@ -209,6 +209,9 @@ func TestCompletionInZsh(t *testing.T) {
 		if !found || !strings.Contains(text, "\n    '"+c.Name+":") {
 			t.Errorf("command %s is not in it", c.Name)
 		}
+		if c.Name == "help" {
+			continue // the cli package gives it flags when it first runs, for all the process
+		}
 		for _, flag := range flagsOf(c.VisibleFlags()) {
 			if !strings.Contains(block, "'*"+flag+"[") && !strings.Contains(block, "'*"+flag+"=[") {
 				t.Errorf("flag %s of %s is not in it", flag, c.Name)
