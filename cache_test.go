@@ -33,8 +33,14 @@ type cached struct {
 
 func newCached(t *testing.T, o Options) *cached {
 	t.Helper()
+	return newCachedIn(t, o, overlaystore.Options{})
+}
+
+// newCachedIn is newCached with options of the store.
+func newCachedIn(t *testing.T, o Options, in overlaystore.Options) *cached {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "store")
-	store, err := overlaystore.Open(t.Context(), dir, overlaystore.Options{})
+	store, err := overlaystore.Open(t.Context(), dir, in)
 	if err != nil {
 		t.Fatal(err)
 	}

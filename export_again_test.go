@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,8 +19,10 @@ import (
 	"github.com/layerctl/layerctl/archive"
 	"github.com/layerctl/layerctl/internal/export"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/internal/stored"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -105,6 +108,36 @@ func TestExportFromTheStore(t *testing.T) {
 				t.Errorf("left %q, %v", left, err)
 			}
 		})
+	}
+}
+
+// A store of tars has the layers' own bytes: the config stays, and so does the
+// image's id.
+func TestExportFromTars(t *testing.T) {
+	layertest.NeedsRoot(t, "it makes a store of tars")
+	s := newCachedIn(t, Options{}, overlaystore.Options{Lower: layer.Tars})
+	s.ref = s.add(s.layout.Image(linuxARMv7,
+		imagetest.Tar(imagetest.File("z", "z"), imagetest.Dir("d", 0o700), imagetest.File("d/f", "f"), imagetest.Hardlink("a", "z")),
+		imagetest.Tar(imagetest.File("b", "b"), imagetest.File("d/.wh.f", ""), imagetest.Hardlink("c", "a"))))
+	want, _ := s.pull(t, s.ref)
+	archive, done := s.exported(t, s.offline(), s.ref, ExportOptions{Format: OCIArchive, Name: "again", Store: s.store})
+	if len(done.Warnings) != 1 {
+		t.Errorf("warnings %q", done.Warnings)
+	}
+	into := newCached(t, Options{})
+	got, _ := into.pull(t, archive)
+	if got.Image.Config != want.Image.Config || !slices.Equal(got.Image.Layers, want.Image.Layers) {
+		t.Errorf("config %s and layers %s, want %s and %s", got.Image.Config, got.Image.Layers, want.Image.Config, want.Image.Layers)
+	}
+	file := filepath.Join(s.store.Path(), "layers", want.Image.Layers[1].Encoded(), "layer.erofs")
+	raw := readFile(t, file)
+	raw[4096+2] ^= 1
+	if err := os.WriteFile(file, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.offline().Export(t.Context(), s.ref, io.Discard, ExportOptions{Format: OCIArchive, Name: "again", Store: s.store})
+	if !errors.Is(err, overlaystore.ErrDamaged) {
+		t.Errorf("a tar that has changed: %v, want ErrDamaged", err)
 	}
 }
 

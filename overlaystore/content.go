@@ -102,6 +102,9 @@ func (d *LayerDir) open(path string) (*os.File, error) {
 	return f, nil
 }
 
+// Tar opens the tar, of size bytes, that a store of tars has of the layer.
+func (d *LayerDir) Tar(size int64) (io.ReadCloser, error) { return tarlayer.OpenTar(d.dir, size) }
+
 // Close closes the directory.
 func (d *LayerDir) Close() error {
 	if d.fs == nil {

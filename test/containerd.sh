@@ -123,6 +123,20 @@ compare "$ctr" k8s.io
 linked=$(find "$work/root/io.containerd.snapshotter.v1.overlayfs" -type f -links +1 -path '*/bin/busybox' 2>/dev/null || true)
 [ -n "$linked" ] || fail 'the files are not linked'
 
+say '-- the same from a store of tars'
+of_tars() { env LAYERCTL_STORE="$work/tars" CONTAINERD_NAMESPACE=tars "$layerctl" "$@"; }
+of_tars pull --quiet --lower tar --platform linux/amd64 --into "$into" --engine-name localhost/mended:1 "oci:$work/mended"
+mkdir "$work/tars-given" "$work/tars-mounted"
+"$ctr" -a "$work/c.sock" -n tars image mount --platform linux/amd64 localhost/mended:1 "$work/tars-given" >/dev/null
+of_tars mount --quiet --platform linux/amd64 "oci:$work/mended" "$work/tars-mounted"
+equal "$work/tars-mounted" "$work/tars-given" 'an image of tars shows something else than its mount' times
+of_tars verify --quiet || fail 'what tars were given as does not verify'
+"$ctr" -a "$work/c.sock" -n tars image unmount --rm "$work/tars-given" >/dev/null
+of_tars umount "$work/tars-mounted"
+[ -z "$(ls "$work/tars/staging")" ] || fail 'directories of the tars are left'
+of_tars take --platform linux/amd64 --into "$into" "oci:$work/mended"
+[ -z "$("$ctr" -a "$work/c.sock" -n tars images ls -q)" ] || fail 'what tars were given as is not taken'
+
 say '-- pods of them'
 pod one docker.io/library/alpine:3.20
 pod two localhost/mended:1

@@ -21,7 +21,7 @@ import (
 // it: the engine has no fix layers.
 func (g *giving) fill(ctx context.Context, dir *os.File, i int, below []*os.File) (err error) {
 	diffID := g.image.Layers[i]
-	record, err := g.store.Layer(diffID)
+	record, err := g.from.Layer(diffID)
 	if err != nil {
 		return err
 	}
@@ -68,12 +68,12 @@ func (g *giving) lowerDir(ctx context.Context, i int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return durable.OpenDirAt(g.store.Dir(), at)
+	return durable.OpenDirAt(g.from.Dir(), at)
 }
 
 // lowerPath is where the lower dir of the layer i is in the store.
 func (g *giving) lowerPath(ctx context.Context, i int) (string, error) {
-	dirs, err := g.store.LowerDirs(ctx, overlaystore.Image{Layers: g.image.Layers[i : i+1]})
+	dirs, err := g.from.LowerDirs(ctx, overlaystore.Image{Layers: g.image.Layers[i : i+1]})
 	if err != nil {
 		return "", err
 	}
@@ -88,7 +88,7 @@ func (g *giving) mend(ctx context.Context, dir *os.File, i int) (_ bool, err err
 	if err != nil {
 		return false, err
 	}
-	plan, err := fixlayer.New(stack, layers, g.store.Format().OrDefaults())
+	plan, err := fixlayer.New(stack, layers, g.from.Format().OrDefaults())
 	if err != nil {
 		return false, err
 	}
@@ -96,13 +96,13 @@ func (g *giving) mend(ctx context.Context, dir *os.File, i int) (_ bool, err err
 	if plan.Empty() {
 		return false, nil
 	}
-	_, err = plan.Build(mendedDir{dir, g.store})
+	_, err = plan.Build(mendedDir{dir, g.from})
 	return true, err
 }
 
 // stack opens the layers up to i as they are stacked, the topmost first.
 func (g *giving) stack(ctx context.Context, i int) (stack []fixlayer.Layer, err error) {
-	dirs, err := g.store.LowerDirs(ctx, overlaystore.Image{Layers: g.image.Layers[:i+1]})
+	dirs, err := g.from.LowerDirs(ctx, overlaystore.Image{Layers: g.image.Layers[:i+1]})
 	if err != nil {
 		return nil, err
 	}
@@ -120,15 +120,15 @@ func (g *giving) stack(ctx context.Context, i int) (stack []fixlayer.Layer, err 
 			continue
 		}
 		seen[diffID.String()] = true
-		record, err := g.store.Layer(diffID)
+		record, err := g.from.Layer(diffID)
 		if err != nil {
 			return stack, err
 		}
 		l := fixlayer.Layer{DiffID: diffID, Facts: record.Facts}
-		if l.Dir, err = durable.OpenDirAt(g.store.Dir(), path.Dir(dirs[0].Path)); err != nil {
+		if l.Dir, err = durable.OpenDirAt(g.from.Dir(), path.Dir(dirs[0].Path)); err != nil {
 			return stack, err
 		}
-		if l.FS, err = durable.OpenDirAt(g.store.Dir(), dirs[0].Path); err != nil {
+		if l.FS, err = durable.OpenDirAt(g.from.Dir(), dirs[0].Path); err != nil {
 			return stack, errors.Join(err, l.Dir.Close())
 		}
 		stack, dirs = append(stack, l), dirs[1:]

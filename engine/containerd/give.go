@@ -3,6 +3,7 @@
 package containerd
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -63,6 +64,9 @@ type GiveOptions struct {
 	// collector may remove it, and Take does nothing to it. The caller removes
 	// the store's reference; [Engine.Verify] reads the engine's files then.
 	HandOver bool
+	// From has the image's layers as directories where the store keeps them as
+	// tars; nil is the store itself.
+	From *overlaystore.Store
 	// Unlinked shares no file with the store, where the filesystem cannot clone
 	// files not even its blocks.
 	Unlinked bool
@@ -84,7 +88,7 @@ type Given struct {
 // Give makes img known to the engine. Where it ends with an error nothing is
 // named that is not whole, and another Give, or Take, ends well.
 func (e *Engine) Give(ctx context.Context, store *overlaystore.Store, img Image, o GiveOptions) (Given, error) {
-	g := &giving{Engine: e, store: store, image: img, options: o, copier: linkedcopy.New(linkedcopy.Options{Unlinked: o.Unlinked})}
+	g := &giving{Engine: e, store: store, from: cmp.Or(o.From, store), image: img, options: o, copier: linkedcopy.New(linkedcopy.Options{Unlinked: o.Unlinked})}
 	if err := g.give(ctx); err != nil {
 		return Given{}, fmt.Errorf("give %s to %s: %w", img.Names, e.at.Address, err)
 	}
@@ -100,6 +104,7 @@ func (e *Engine) Give(ctx context.Context, store *overlaystore.Store, img Image,
 type giving struct {
 	*Engine
 	store   *overlaystore.Store
+	from    *overlaystore.Store // has the layers as directories
 	image   Image
 	options GiveOptions
 	copier  *linkedcopy.Copier
@@ -110,7 +115,7 @@ type giving struct {
 }
 
 func (g *giving) give(ctx context.Context) (err error) {
-	if err := servable(g.store); err != nil {
+	if err := servable(g.from); err != nil {
 		return err
 	}
 	if g.owner, err = g.store.RealPath(); err != nil {
@@ -158,7 +163,7 @@ func (g *giving) keepJournals(ctx context.Context, records *given.Records) error
 		if err != nil {
 			return err
 		}
-		dir, err := durable.OpenDirAt(g.store.Dir(), path.Dir(at))
+		dir, err := durable.OpenDirAt(g.from.Dir(), path.Dir(at))
 		if err != nil {
 			return err
 		}
@@ -181,6 +186,8 @@ func (g *giving) record() given.Record {
 func servable(store *overlaystore.Store) error {
 	f := store.Format().OrDefaults()
 	switch {
+	case store.Format().Lower == layer.Tars:
+		return fmt.Errorf("store %q %w: it keeps layers as tars; take the image and give it again", store.Path(), ErrUnsupported)
 	case os.Geteuid() != 0:
 		return fmt.Errorf("store %q %w: only root gives files to containerd", store.Path(), ErrUnsupported)
 	case f.IDs != layer.HostIDs:

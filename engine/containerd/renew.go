@@ -26,7 +26,7 @@ import (
 // mounted of the layer, or the engine with the layer. It returns how many layers
 // were made.
 func (e *Engine) Renew(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, stale []digest.Digest) (renewed int, err error) {
-	g := &giving{Engine: e, store: store, image: Image{Image: img}, copier: linkedcopy.New(linkedcopy.Options{})}
+	g := &giving{Engine: e, store: store, from: store, image: Image{Image: img}, copier: linkedcopy.New(linkedcopy.Options{})}
 	if renewed, err = g.renew(ctx, stale); err != nil {
 		return renewed, fmt.Errorf("renew layers of %s in %s: %w", img.Manifest, e.at.Address, err)
 	}

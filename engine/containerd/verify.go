@@ -19,6 +19,8 @@ import (
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/layercheck"
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -56,7 +58,7 @@ func (e *Engine) Verify(ctx context.Context, store *overlaystore.Store, r given.
 }
 
 func (e *Engine) verify(ctx context.Context, store *overlaystore.Store, r given.Record, o overlaystore.VerifyOptions) (report overlaystore.Report, err error) {
-	g := &giving{Engine: e, store: store, image: Image{Image: overlaystore.Image{Layers: r.Layers}}}
+	g := &giving{Engine: e, store: store, from: store, image: Image{Image: overlaystore.Image{Layers: r.Layers}}}
 	chains := chainIDs(r.Layers)
 	have, err := g.has(ctx, chains)
 	if err != nil {
@@ -110,8 +112,14 @@ func (g *giving) verifyLayer(ctx context.Context, i int, dir *os.File, o overlay
 // openLayer opens the directory with the journal of layer i, and the lower dir
 // where the store has it.
 func (g *giving) openLayer(ctx context.Context, i int) (journal, known *os.File, err error) {
+	if g.store.Format().Lower == layer.Tars {
+		journal, err = durable.OpenDirAt(g.store.Dir(), storedirs.Layers+"/"+g.image.Layers[i].Encoded())
+		if !errors.Is(err, fs.ErrNotExist) {
+			return journal, nil, err
+		}
+	}
 	at, err := g.lowerPath(ctx, i)
-	if errors.Is(err, overlaystore.ErrNotFound) {
+	if errors.Is(err, overlaystore.ErrNotFound) || g.store.Format().Lower == layer.Tars {
 		journal, err = given.OpenJournal(g.store.Dir(), g.image.Layers[i])
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errors.Join(overlaystore.ErrNotFound, errNoJournal)

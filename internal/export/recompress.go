@@ -30,7 +30,8 @@ import (
 // A layer's tar cannot be had again from what was unpacked of it: the order of
 // its entries and how they were written are gone. What is made of the layer's
 // journal and files means the same and mostly has another digest, and so have
-// the config and the manifest that name it.
+// the config and the manifest that name it. A store of tars has the tar itself:
+// then only the manifest is another, for it names compressed blobs.
 
 // again compresses those layers of the image again that the store has and the
 // cache has not, and returns the image that they make with the others.
@@ -66,10 +67,6 @@ func (e *exporter) again(ctx context.Context, i source.Image) (source.Image, err
 // compressed makes the blob of one layer, in a file without a name beside the
 // store, whose filesystem is made for such sizes.
 func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest.Digest) (_ manifest.Layer, err error) {
-	layer, err := stored.Layer(ctx, stackview.NewStack(stackview.Options{Memory: e.options.Memory}), e.options.Store, diffID)
-	if err != nil {
-		return manifest.Layer{}, err
-	}
 	dir, err := e.options.Store.OpenLayer(diffID)
 	if err != nil {
 		return manifest.Layer{}, err
@@ -81,8 +78,7 @@ func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest
 	}
 	blob, plain := digest.SHA256.Digester(), digest.SHA256.Digester()
 	z := pgzip.NewWriter(io.MultiWriter(&scratch.Keeping{File: file, Reserve: e.options.Limits.Reserve}, blob.Hash()))
-	err = WriteLayer(ctx, archive.NewTreeWriter(io.MultiWriter(z, plain.Hash()), archive.TreeOptions{}), layer, stored.Files{LayerDir: dir})
-	err = errors.Join(err, z.Close())
+	err = errors.Join(e.writeTar(ctx, io.MultiWriter(z, plain.Hash()), diffID, dir), z.Close())
 	size, serr := file.Seek(0, io.SeekCurrent)
 	if err = errors.Join(err, serr); err != nil {
 		return manifest.Layer{}, errors.Join(err, file.Close())
@@ -93,6 +89,47 @@ func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest
 	}
 	e.made[desc.Digest] = file
 	return manifest.Layer{Descriptor: desc, DiffID: plain.Digest()}, nil
+}
+
+// writeTar writes a layer's tar: its own bytes from a store of tars, else such
+// as mean the same.
+func (e *exporter) writeTar(ctx context.Context, w io.Writer, diffID digest.Digest, dir *overlaystore.LayerDir) (err error) {
+	if e.options.Store.Format().Lower != layer.Tars {
+		l, err := stored.Layer(ctx, stackview.NewStack(stackview.Options{Memory: e.options.Memory}), e.options.Store, diffID)
+		if err != nil {
+			return err
+		}
+		return WriteLayer(ctx, archive.NewTreeWriter(w, archive.TreeOptions{}), l, stored.Files{LayerDir: dir})
+	}
+	rec, err := e.options.Store.Layer(diffID)
+	if err != nil {
+		return err
+	}
+	tar, err := dir.Tar(rec.Size)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tar.Close()) }()
+	sum := digest.SHA256.Digester()
+	_, err = io.Copy(io.MultiWriter(w, sum.Hash()), untilDone{ctx, tar})
+	if err == nil && sum.Digest() != diffID {
+		err = fmt.Errorf("%w: its tar is %s", overlaystore.ErrDamaged, sum.Digest())
+	}
+	return err
+}
+
+// untilDone ends with its context.
+type untilDone struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+// Read implements io.Reader.
+func (r untilDone) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.from.Read(p)
 }
 
 // WriteLayer writes one layer as a tar, whiteouts before what is in their

@@ -117,3 +117,15 @@ func (c *Content) Seek(offset int64, whence int) (int64, error) {
 
 // Close implements io.Closer.
 func (c *Content) Close() error { return c.f.Close() }
+
+// OpenTar opens the tar, of size bytes, in a layer's directory.
+func OpenTar(dir *os.File, size int64) (io.ReadCloser, error) {
+	f, err := fsat.OpenFile(dir, Name)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(f, headSize, size), f}, nil
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/engine/containerd"
 	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/internal/recast"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
@@ -46,6 +47,8 @@ type gift struct {
 	// namesIt says that the root of the documents is the manifest, or an index
 	// that names it, and no index of indexes.
 	namesIt bool
+	// beside has the layers as directories; nil where the store itself does.
+	beside *recast.Beside
 	// blobs hands out the compressed layers; nil where they are not wanted.
 	blobs func(context.Context, func(ocispec.Descriptor, io.Reader) error) error
 }
@@ -103,7 +106,7 @@ func (g *Giver) Give(client *layerctl.Client, ref string, img overlaystore.Image
 }
 
 // GiveAs is Give under a name of its own; "" is the reference's.
-func (g *Giver) GiveAs(client *layerctl.Client, ref, word string, img overlaystore.Image, root digest.Digest) error {
+func (g *Giver) GiveAs(client *layerctl.Client, ref, word string, img overlaystore.Image, root digest.Digest) (err error) {
 	parsed, err := registry.Parse(ref)
 	if err != nil {
 		return err
@@ -120,6 +123,12 @@ func (g *Giver) GiveAs(client *layerctl.Client, ref, word string, img overlaysto
 	if g.c.Bool("keep-blobs") {
 		found.blobs = g.blobs(client, parsed, img)
 	}
+	lease, beside, err := g.directories(img)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, beside.Close(), lease.Release()) }()
+	found.beside = beside
 	found.namesIt = containerd.Image{Image: img, Root: d.Root, RootBytes: d.RootBytes}.RootNamesIt()
 	if err := g.engine.give(g.c.Context, found); err != nil {
 		return err
@@ -129,6 +138,20 @@ func (g *Giver) GiveAs(client *layerctl.Client, ref, word string, img overlaysto
 		return g.store.Remove(g.c.Context, parsed.String(), img.Manifest)
 	}
 	return nil
+}
+
+// directories makes the layers of img such where the store keeps tars, with a
+// lease on what they are made of.
+func (g *Giver) directories(img overlaystore.Image) (*overlaystore.Lease, *recast.Beside, error) {
+	lease, err := g.store.Lease(g.c.Context, "make directories of "+img.Manifest.String(), img.Layers...)
+	if err != nil {
+		return nil, nil, err
+	}
+	beside, err := recast.Directories(g.c.Context, g.store, img, nil)
+	if err != nil {
+		return nil, nil, errors.Join(err, lease.Release())
+	}
+	return lease, beside, nil
 }
 
 // blobs hands out the compressed layers of img.
@@ -269,12 +292,20 @@ func (d *daemon) give(ctx context.Context, g gift) error {
 	if g.ref.Transport() == registry.Docker {
 		image.OriginHost, image.OriginRepository = g.ref.Host(), g.ref.Repository()
 	}
-	done, err := d.engine.Give(ctx, d.store, image, containerd.GiveOptions{HandOver: d.c.Bool("hand-over")})
+	done, err := d.engine.Give(ctx, d.store, image, containerd.GiveOptions{HandOver: d.c.Bool("hand-over"), From: g.from()})
 	if err != nil {
 		return &engineError{err}
 	}
 	d.tell(g.name, done)
 	return nil
+}
+
+// from is the store of directories beside that of tars, if there is one.
+func (g gift) from() *overlaystore.Store {
+	if g.beside == nil {
+		return nil
+	}
+	return g.beside.Store
 }
 
 // names are the records' names: the tag last, for who sees it takes the image

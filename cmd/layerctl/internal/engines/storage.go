@@ -160,7 +160,11 @@ func (s *storage) give(ctx context.Context, g gift) (err error) {
 	if g.namesIt && record.Root != g.image.Manifest {
 		img.Index = g.documents.RootBytes
 	}
-	done, err := s.to.Give(ctx, s.store, img)
+	from := s.store
+	if g.beside != nil {
+		from, img.Image = g.beside.Store, g.beside.Image
+	}
+	done, err := s.to.Give(ctx, from, img)
 	if err != nil {
 		return err
 	}
@@ -187,8 +191,12 @@ func (s *storage) tell(g gift, done containersstorage.Given) {
 	}
 }
 
-// Renew brings into the image stores for engines what a repair has mended.
+// Renew brings into the image stores for engines what a repair has mended. What
+// was given of a store of tars shares no file with it, and was never damaged.
 func Renew(c *cli.Context, store *overlaystore.Store, mended layerctl.Repaired) error {
+	if store.Format().Lower == layer.Tars {
+		return nil
+	}
 	list, err := given.List(store.Dir())
 	if err != nil {
 		return err

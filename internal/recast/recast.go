@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package recast makes the layers of an image of a store of tars into
+// directories, from the tars alone, for those who need directories: engines.
+package recast
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/stagingdir"
+	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/unpack"
+)
+
+// Beside is a store of directories in the staging of a store of tars: what
+// keeps its files links them, and it goes with Close, or as all staging does
+// that a process which died has left.
+type Beside struct {
+	*overlaystore.Store
+	// Image is the record of the image in it.
+	Image overlaystore.Image
+
+	staging, dir *os.File
+	name         string
+}
+
+// Directories unpacks the layers of img, each verified against its diffID. It is
+// nil where s is a store of directories. Hold a lease on the layers.
+func Directories(ctx context.Context, s *overlaystore.Store, img overlaystore.Image, log *slog.Logger) (*Beside, error) {
+	if s.Format().Lower != layer.Tars {
+		return nil, nil
+	}
+	b := &Beside{}
+	err := b.open(ctx, s, log)
+	if err == nil {
+		err = b.fill(ctx, s, img)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make directories of layers that are tars: %w", err), b.Close())
+	}
+	return b, nil
+}
+
+func (b *Beside) open(ctx context.Context, s *overlaystore.Store, log *slog.Logger) (err error) {
+	if b.staging, err = durable.OpenDirAt(s.Dir(), storedirs.Staging); err != nil {
+		return err
+	}
+	locks, err := durable.OpenDirAt(s.Dir(), storedirs.Locks)
+	if err != nil {
+		return err
+	}
+	defer locks.Close()
+	if b.name, b.dir, err = stagingdir.Make(ctx, b.staging, locks, "recast-"); err != nil {
+		return err
+	}
+	at := filepath.Join(s.Path(), storedirs.Staging, b.name, "store")
+	b.Store, err = overlaystore.Open(ctx, at, overlaystore.Options{Lower: layer.Directories, Logger: log})
+	return err
+}
+
+func (b *Beside) fill(ctx context.Context, s *overlaystore.Store, img overlaystore.Image) (err error) {
+	done := map[digest.Digest]bool{}
+	for i, diffID := range img.Layers {
+		if done[diffID] {
+			continue
+		}
+		done[diffID] = true
+		if err := unpackLayer(ctx, s, b.Store, diffID); err != nil {
+			return fmt.Errorf("layer %d/%d: %w", i+1, len(img.Layers), err)
+		}
+	}
+	img.Fix = ""
+	b.Image, err = b.PutImage(ctx, img)
+	b.Image.Names, b.Image.Refs = img.Names, img.Refs
+	return err
+}
+
+// unpackLayer unpacks one layer of a store of tars into one of directories.
+func unpackLayer(ctx context.Context, from, to *overlaystore.Store, diffID digest.Digest) (err error) {
+	rec, err := from.Layer(diffID)
+	if err != nil {
+		return err
+	}
+	dir, err := from.OpenLayer(diffID)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	tar, err := dir.Tar(rec.Size)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tar.Close()) }()
+	st, err := to.Stage(ctx, diffID)
+	if errors.Is(err, overlaystore.ErrExists) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Discard()) }()
+	source := unpack.Source{MediaType: ocispec.MediaTypeImageLayer, DiffID: diffID}
+	got, err := unpack.Layer(ctx, st.Dir(), tar, source, unpack.Options{Form: to.Format().Form, Record: st.Record})
+	if err != nil {
+		return err
+	}
+	rec.Size, rec.DiskSize, rec.Facts = got.Size, got.Content, got.Facts
+	if err := st.Seal(ctx, rec); err != nil {
+		return err
+	}
+	return to.Commit(ctx, st)
+}
+
+// Close removes all that nobody else has linked. On nil it does nothing.
+func (b *Beside) Close() error {
+	if b == nil {
+		return nil
+	}
+	var errs []error
+	if b.Store != nil {
+		errs = append(errs, b.Store.Close())
+	}
+	if b.name != "" {
+		errs = append(errs, fsat.RemoveAll(b.staging, b.name))
+	}
+	for _, f := range []*os.File{b.dir, b.staging} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
