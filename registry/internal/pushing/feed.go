@@ -14,6 +14,10 @@ import (
 // read again: more than what lies between here and a registry.
 const window = 2 << 20
 
+// ahead is how many bytes are read at a time where they are there: net/http asks
+// for 32 KiB, and reading as little costs calls.
+const ahead = 256 << 10
+
 // Open opens a blob from its first byte. Its stream ends with io.EOF only if
 // what it read was right.
 type Open func(ctx context.Context) (io.ReadCloser, error)
@@ -68,17 +72,18 @@ func (f *feed) restart(off int64) error {
 	}
 	f.pos = 0
 	for f.pos < off {
-		if _, err := f.more(off - f.pos); err != nil {
+		if _, err := f.more(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// more reads at most n bytes into what is kept. It must be called with mu held.
-func (f *feed) more(n int64) ([]byte, error) {
+// more reads into what is kept, and returns what came. It must be called with mu
+// held.
+func (f *feed) more() ([]byte, error) {
 	at := f.pos % int64(len(f.kept))
-	to := f.kept[at:min(int64(len(f.kept)), at+n)]
+	to := f.kept[at:min(int64(len(f.kept)), at+ahead)]
 	got, err := f.from.Read(to)
 	f.pos += int64(got)
 	switch {
@@ -170,9 +175,10 @@ func (p *piece) Read(b []byte) (int, error) {
 		got = f.kept[at:min(int64(len(f.kept)), at+n, at+f.pos-p.off)]
 	} else {
 		var err error
-		if got, err = f.more(n); err != nil {
+		if got, err = f.more(); err != nil {
 			return 0, err
 		}
+		got = got[:min(n, int64(len(got)))]
 	}
 	copy(b, got)
 	p.off += int64(len(got))
