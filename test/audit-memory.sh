@@ -24,7 +24,7 @@ clean() {
   done
   if [[ -n $server ]]; then kill "$server"; fi
   if [[ -n $group && -d $group ]]; then rmdir "$group" || true; fi
-  rm -rf "$work"
+  rm -rf "$work" || true
 }
 trap clean EXIT
 

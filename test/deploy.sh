@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 
 work=$(mktemp -d)
 cleanup() {
-  rm -rf "$work"
+  rm -rf "$work" || true
 }
 trap cleanup EXIT
 # shellcheck source=test/compare.sh

@@ -14,7 +14,7 @@ registry=
 cleanup() {
   while read -r mounted; do umount -l "$mounted" || true; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
   [ -z "$registry" ] || kill "$registry" 2>/dev/null || true
-  rm -rf "$work"
+  rm -rf "$work" || true
 }
 trap cleanup EXIT
 

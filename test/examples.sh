@@ -23,7 +23,7 @@ cleanup() {
   stop_docker
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
   wait
-  rm -rf "$work"
+  rm -rf "$work" || true
 }
 trap cleanup EXIT
 say() { echo "examples: $*"; }

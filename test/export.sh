@@ -21,7 +21,7 @@ stop_registry() {
   [ -z "$registry" ] || kill "$registry" 2>/dev/null || true
   registry=
 }
-trap 'stop_registry; stop_docker; rm -rf "$work"' EXIT
+trap 'stop_registry; stop_docker; rm -rf "$work" || true' EXIT
 
 say() { echo "export: $*"; }
 is() { [ "$2" = "$3" ] || fail "$1: got '$2', want '$3'"; } # WHAT GOT WANT

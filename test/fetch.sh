@@ -17,7 +17,7 @@ pids=()
 cleanup() {
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
   wait
-  rm -rf "$work"
+  rm -rf "$work" || true
 }
 trap cleanup EXIT
 fail() { echo "fetch: $*" >&2; exit 1; }

@@ -21,7 +21,7 @@ registry=
 cleanup() {
   stop_docker
   [ -z "$registry" ] || kill "$registry" 2>/dev/null || true
-  rm -rf "$work"
+  rm -rf "$work" || true
 }
 trap cleanup EXIT
 

@@ -14,7 +14,7 @@ registry=
 . test/registry.sh
 cleanup() {
   if [ -n "$registry" ]; then kill "$registry" 2>/dev/null || true; wait; fi
-  rm -rf "$work"
+  rm -rf "$work" || true
 }
 trap cleanup EXIT
 fail() { echo "referrers: $*" >&2; exit 1; }
