@@ -5,8 +5,8 @@
 # Needs Debian's docker-registry, apache2-utils, nginx-light, skopeo, docker.io,
 # python3 and jq, and in $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20. Each
 # REGISTRY is a program that is started as docker-registry is, such as one of
-# distribution v3, and copied to and from too; crane and regctl in $PATH make the
-# index that ours is compared with.
+# distribution v3, and copied to and from too; crane, regctl, manifest-tool and
+# buildx in $PATH make the index that ours is compared with.
 set -euo pipefail
 layerctl=$(realpath "$1")
 shift
@@ -88,6 +88,16 @@ is 'Docker archive' "$(skopeo inspect --format '{{.Architecture}}' "docker-archi
 ctl copy --platform linux/arm/v7 --platform linux/amd64 "$registry/from:1" "$registry/two:1" >/dev/null
 is 'two platforms' "$(ctl platforms --json "$registry/two:1" | jq -r '[.. | .platform? // empty] | length')" 2
 is tags "$(ctl tags "$registry/from")" 1
+
+say '-- converted: skopeo reads it, and the files stay the same'
+ctl copy --docker "$registry/from:1" "$registry/docker:1" >/dev/null
+is 'media type' "$(skopeo inspect --raw --tls-verify=false "docker://$registry/docker:1" | jq -r .mediaType)" application/vnd.docker.distribution.manifest.list.v2+json
+skopeo copy -q --all --src-tls-verify=false "docker://$registry/docker:1" "oci:$work/skopeo4:1"
+ctl copy --oci "$registry/docker:1" "$registry/back:1" >/dev/null
+ctl copy --oci --compress zstd --platform linux/amd64 "$registry/docker:1" "$registry/zstd:1" >/dev/null
+skopeo copy -q --src-tls-verify=false "docker://$registry/zstd:1" "oci:$work/skopeo5:1"
+is 'layers' "$(skopeo inspect --raw "oci:$work/skopeo5:1" | jq -r '.layers[].mediaType' | sort -u)" application/vnd.oci.image.layer.v1.tar+zstd
+for name in from docker back zstd; do ctl export --platform linux/amd64 "$registry/$name:1" | sha256sum; done | sort -u | wc -l | grep -qx 1 || fail 'a converted image has other files'
 
 say '-- cut at every 256 KiB'
 cat >"$work/cut.py" <<'PYTHON'
@@ -208,5 +218,24 @@ if command -v regctl >/dev/null; then
   is 'regctl index create' "$(regctl manifest get --format raw-body "$registry/app:regctl" | entries)" "$ours"
   regctl manifest get --format raw-body "$registry/app:regctl" >"$work/regctl.json"
   if cmp -s "$work/regctl.json" "$work/skopeo.json"; then say 'byte for byte that of regctl'; else say 'the entries of regctl, in other bytes'; fi
+fi
+if command -v manifest-tool >/dev/null; then
+  for type in oci docker; do
+    manifest-tool --plain-http push --type $type from-args --platforms linux/amd64,linux/arm/v6,linux/arm/v7,linux/arm64/v8 \
+      --template "$registry/app:ARCHVARIANT" --target "$registry/app:tool" >/dev/null
+    ctl index push --type $type from-args --platforms linux/amd64,linux/arm/v6,linux/arm/v7,linux/arm64/v8 \
+      --template "$registry/app:ARCHVARIANT" --target "$registry/app:like-tool" >/dev/null
+    diff <(ctl inspect --raw "$registry/app:tool" | jq -S .) <(ctl inspect --raw "$registry/app:like-tool" | jq -S .) || fail "manifest-tool makes another $type list"
+  done
+  manifest-tool --plain-http inspect "$registry/app:1" >"$work/tool.txt" 2>&1
+  ctl inspect --manifest-tool "$registry/app:1" | diff "$work/tool.txt" - || fail 'manifest-tool inspect prints something else'
+  say 'the lists of manifest-tool but for spaces, and byte for byte what it prints'
+fi
+if command -v buildx >/dev/null; then
+  buildx imagetools inspect --raw "$registry/app:1" | cmp - "$work/skopeo.json" || fail 'buildx reads another index'
+  buildx imagetools create -t "$registry/app:buildx" "${members[@]}" 2>/dev/null
+  # It takes the variant v8 of arm64 away, which means the same.
+  is 'buildx imagetools create' "$(ctl inspect --raw "$registry/app:buildx" | entries)" "$(sed 's/,"variant":"v8"//' <<<"$ours")"
+  say 'the entries of buildx, but for the variant v8 of arm64'
 fi
 say ok
