@@ -295,7 +295,7 @@ func every() int {
 	if full() {
 		return 1
 	}
-	return 29
+	return 53
 }
 
 func TestEveryOperationFails(t *testing.T) {
@@ -310,7 +310,7 @@ func TestEveryOperationFails(t *testing.T) {
 					t.Parallel()
 					dir, tried := newStoreDir(t), 0
 					f := &field{images: images, lower: lower}
-					for n := int(errno) % every(); failOnce(t, f, dir, c, n, errno); n += every() {
+					for n := int(errno) % min(every(), 3); failOnce(t, f, dir, c, n, errno); n += every() {
 						tried++
 					}
 					t.Logf("%d operations", tried)

@@ -52,7 +52,7 @@ func stacks() uint64 {
 	if full() {
 		return 200
 	}
-	return 40
+	return 24
 }
 
 func number(t *testing.T, variable string, otherwise uint64) uint64 {

@@ -91,5 +91,5 @@ func every() int {
 	if os.Getenv("LAYERCTL_FULL") == "1" {
 		return 1
 	}
-	return 29
+	return 53
 }

@@ -431,7 +431,7 @@ func TestRefusals(t *testing.T) {
 func TestGiveInterrupted(t *testing.T) {
 	eachWay(t, func(t *testing.T, rebase bool) {
 		for _, when := range []string{"before", "after"} {
-			for n := 1; ; n++ {
+			for n := 1; ; n += every(3) {
 				if !interrupted(t, rebase, when, n) {
 					t.Logf("%s: %d steps", when, n-1)
 					break
@@ -488,10 +488,18 @@ func interrupted(t *testing.T, rebase bool, when string, n int) bool {
 
 func recordsOf(s *overlaystore.Store) ([]given.Record, error) { return given.List(s.Dir()) }
 
+// every is 1 where each step of a kind is tried; else one of some is.
+func every(some int) int {
+	if os.Getenv("LAYERCTL_FULL") == "1" {
+		return 1
+	}
+	return some
+}
+
 // TestGiveFaults makes one step on the disk after the other fail.
 func TestGiveFaults(t *testing.T) {
 	eachWay(t, func(t *testing.T, rebase bool) {
-		for n := 1; ; n++ {
+		for n := 1; ; n += every(5) {
 			path := layertest.MemoryDir(t)
 			f, s := newFake(t, path, rebase), openStore(t, filepath.Join(path, "store"))
 			img := threeLayers(t, s)

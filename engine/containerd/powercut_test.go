@@ -35,17 +35,16 @@ func TestMain(m *testing.M) { os.Exit(disktest.Apart(m.Run)) }
 func TestPowerCut(t *testing.T) {
 	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
 		t.Run(kind[0], func(t *testing.T) {
-			disk := disktest.New(t, 320<<20, kind[0], kind[1:]...)
-			step := 9
-			if os.Getenv("LAYERCTL_FULL") == "1" {
-				step = 1
+			if kind[0] != "mkfs.ext4" && os.Getenv("LAYERCTL_FULL") != "1" {
+				t.Skip("LAYERCTL_FULL=1 runs it")
 			}
+			disk := disktest.New(t, 320<<20, kind[0], kind[1:]...)
 			cuts := 0
 			for _, c := range []struct {
 				what   string
 				rebase bool
 			}{{giveIt, true}, {giveIt, false}, {handOver, true}, {takeIt, true}} {
-				for n := 1; ; n += step {
+				for n := 1; ; n += every(9) {
 					reached, missing := cutAt(t, disk, c.what, c.rebase, n, nil)
 					for _, m := range missing {
 						t.Errorf("%s, cut before call %d: %s", c.what, n, m)
