@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package source
+package layerctl_test
 
 import (
 	"context"
@@ -14,8 +14,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 )
+
+// maxNested are the indexes that may be in an index.
+const maxNested = 12
 
 // documentsByDigest answer reads and count them.
 type documentsByDigest struct {
@@ -105,7 +109,7 @@ func TestWalk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := &documentsByDigest{raw: map[digest.Digest][]byte{}}
 			root := test.make(d)
-			_, err := Walk(t.Context(), root, d.raw[root.Digest], d.read, nil)
+			_, err := source.Walk(t.Context(), root, d.raw[root.Digest], d.read, nil)
 			if (err == nil) != (test.refused == "") || err != nil && !strings.Contains(err.Error(), test.refused) {
 				t.Errorf("got %v, want %q", err, test.refused)
 			}
@@ -123,7 +127,7 @@ func TestWalkKeepsErrors(t *testing.T) {
 	absent.MediaType = ocispec.MediaTypeImageIndex
 	keep := func(error) bool { return true }
 	root := d.index("", absent, entry("a"), d.index("nested", entry("b")))
-	x, err := Walk(t.Context(), root, d.raw[root.Digest], d.read, keep)
+	x, err := source.Walk(t.Context(), root, d.raw[root.Digest], d.read, keep)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +142,7 @@ func TestWalkKeepsErrors(t *testing.T) {
 		t.Errorf("leaves %v, want %v", leaves, want)
 	}
 	root = d.chain(3)
-	if _, err := Walk(t.Context(), root, d.raw[root.Digest], d.read, keep); !errors.Is(err, manifest.ErrMalformed) {
+	if _, err := source.Walk(t.Context(), root, d.raw[root.Digest], d.read, keep); !errors.Is(err, manifest.ErrMalformed) {
 		t.Errorf("got %v, want that it nests too deep", err)
 	}
 }
