@@ -167,7 +167,7 @@ func (u *unpacker) setDirectory(d *layerdisk.Dir, e layer.Entry) error {
 	if err := u.disk.Chmod(d.FD, e.Mode); err != nil {
 		return failed("chmod", d.Path, err)
 	}
-	d.ModTime, d.Dirty = timespec(e.ModTime), true
+	d.ModTime, d.Dirty = layerdisk.Timespec(e.ModTime), true
 	if !u.o.IDs.Squashed() {
 		d.GID = e.GID
 	}

@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/layerctl/layerctl/internal/entryname"
+	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/internal/layertar"
 	"github.com/layerctl/layerctl/layer"
 	"golang.org/x/sys/unix"
@@ -128,7 +129,7 @@ func (u *unpacker) modTime() (time.Time, error) {
 	if clamped != sec {
 		nsec = 0
 	}
-	stored, err := u.probeTime(timespec(time.Unix(clamped, nsec)))
+	stored, err := u.probeTime(layerdisk.Timespec(time.Unix(clamped, nsec)))
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -149,13 +150,3 @@ func (u *unpacker) probeTime(ts unix.Timespec) (time.Time, error) {
 	}
 	return time.Unix(int64(stored.Sec), int64(stored.Nsec)), nil
 }
-
-// timespec is t for a system call; unix.Timespec has 32-bit fields on some
-// machines.
-func timespec(t time.Time) (ts unix.Timespec) {
-	setInt(&ts.Sec, t.Unix())
-	setInt(&ts.Nsec, int64(t.Nanosecond()))
-	return ts
-}
-
-func setInt[T int32 | int64](to *T, n int64) { *to = T(n) }

@@ -196,5 +196,5 @@ func (u *unpacker) setFile(f newFile) error {
 	if err := u.readBackACL(fd, e, e.Mode, e.Path); err != nil {
 		return err
 	}
-	return failed("set times of", e.Path, u.disk.SetTimes(fd, timespec(e.ModTime)))
+	return failed("set times of", e.Path, u.disk.SetTimes(fd, layerdisk.Timespec(e.ModTime)))
 }

@@ -65,7 +65,7 @@ func (u *unpacker) setNode(parent *layerdisk.Dir, base string, e layer.Entry) er
 			return failed("chmod", e.Path, err)
 		}
 	}
-	return failed("set times of", e.Path, u.disk.SetTimesAt(parent.FD, base, timespec(e.ModTime)))
+	return failed("set times of", e.Path, u.disk.SetTimesAt(parent.FD, base, layerdisk.Timespec(e.ModTime)))
 }
 
 // hardlink gives a file of this layer another name. The entry's own mode and

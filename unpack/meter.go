@@ -15,6 +15,7 @@ type meter struct {
 	root     int
 	entries  int64
 	recorded int64
+	read     int64 // that Read keeps until it returns
 	paths    *Paths
 	holes    int64 // of sparse files
 	spent    int64 // bytes and entries since the filesystem was last asked; enough at the start to ask at once
@@ -79,12 +80,21 @@ func (m *meter) free(n int64) error {
 func (m *meter) keep(path string, more int) error {
 	const overhead = 160 // of a map's entry, as measured
 	n := int64(len(path) + more + overhead)
-	if m.recorded+n > m.limits.Recorded {
+	if m.recorded+m.read+n > m.limits.Recorded {
 		return &LimitError{Limit: "recorded", Max: m.limits.Recorded, Entry: path}
 	}
 	if !m.paths.take(n) {
 		return &LimitError{Limit: "recorded", Max: m.paths.size, Entry: path}
 	}
 	m.recorded += n
+	return nil
+}
+
+// keepBytes accounts for memory that [Read] keeps.
+func (m *meter) keepBytes(n int64) error {
+	if m.recorded+m.read+n > m.limits.Recorded || !m.paths.Take(n) {
+		return &LimitError{Limit: "recorded", Max: m.limits.Recorded}
+	}
+	m.read += n
 	return nil
 }

@@ -3,6 +3,7 @@
 package unpack
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -17,12 +18,15 @@ type ReadOptions struct {
 	// error.
 	Strict bool
 	// Limits bound what the layer may be; zero fields are defaults. Reserve is
-	// not looked at. Recorded bounds what is kept in memory, about 160 bytes
-	// and a name for each path.
+	// not looked at. Recorded bounds what is kept in memory, about 20 bytes for
+	// each path.
 	Limits Limits
 	// Windows is memory that zstd frames with a window above 8 MiB take from;
 	// nil lets each layer have a window of 128 MiB.
 	Windows *Windows
+	// Paths is memory that what is kept takes from, beside Windows; nil bounds it
+	// for each layer only.
+	Paths *Paths
 	// Buffers is memory that was used for other layers before; nil takes new
 	// memory.
 	Buffers *Buffers
@@ -47,32 +51,25 @@ type ReadOptions struct {
 	Logger *slog.Logger
 }
 
-// readRecorded is the default of Limits.Recorded for Read.
-const readRecorded = 512 << 20
-
 // Read reads one layer and writes nothing: its journal and its result are
 // those with which [Layer] would unpack it as root into a store with
 // whiteouts as devices, on a filesystem that takes all that a layer may have.
 //
 // The blob is read to its end, verified, and its errors are told as Layer does
-// it. In memory it keeps, besides what Layer does, each path of the layer with
-// its type and a symlink's target, until it returns.
+// it. In memory it keeps, besides what Layer does, a hash of each path of the layer
+// with its type, and the targets of symlinks, until it returns.
 func Read(ctx context.Context, blob io.Reader, want Source, o ReadOptions) (Result, error) {
-	if o.Limits.Recorded == 0 {
-		o.Limits.Recorded = readRecorded
-	}
+	o.Limits.Recorded = cmp.Or(o.Limits.Recorded, 512<<20)
 	limits := o.Limits.withDefaults()
 	m := layerdisk.NewMemory()
-	u := newUnpacker(m, layerdisk.MemoryRoot, Options{Strict: o.Strict, Limits: limits, Windows: o.Windows, Buffers: o.Buffers, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
-	m.Keep = u.meter.keep
-	if o.Keep != nil {
-		m.Keep = func(path string, more int) error {
-			before := u.meter.recorded
-			if err := u.meter.keep(path, more); err != nil {
-				return err
-			}
-			return o.Keep(u.meter.recorded - before)
+	defer m.Release()
+	u := newUnpacker(m, layerdisk.MemoryRoot, Options{Strict: o.Strict, Limits: limits, Windows: o.Windows, Buffers: o.Buffers, Paths: o.Paths, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
+	defer func() { o.Paths.Give(u.meter.read) }()
+	m.Keep = func(bytes int64) error {
+		if err := u.meter.keepBytes(bytes); err != nil || o.Keep == nil {
+			return err
 		}
+		return o.Keep(bytes)
 	}
 	u.content, u.copy = o.Content, o.Tar
 	if u.content == nil {

@@ -4,6 +4,7 @@ package layerdisk
 
 import (
 	"iter"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -74,3 +75,12 @@ type attributes interface {
 	Listxattr(fd int, names []byte) (int, error)
 	Removexattr(fd int, name string) error
 }
+
+// Timespec is t for a disk; unix.Timespec has 32-bit fields on some machines.
+func Timespec(t time.Time) (ts unix.Timespec) {
+	setInt(&ts.Sec, t.Unix())
+	setInt(&ts.Nsec, int64(t.Nanosecond()))
+	return ts
+}
+
+func setInt[T int32 | int64](to *T, n int64) { *to = T(n) }

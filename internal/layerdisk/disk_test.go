@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -83,23 +82,56 @@ func TestMemoryAnswersAsTheKernelDoes(t *testing.T) {
 			t.Errorf("%s: memory says %v, the kernel %v", s.name, got, want)
 		}
 	}
-	if got, want := listing(t, memory, layerdisk.MemoryRoot), listing(t, kernel, int(dir.Fd())); got != want {
-		t.Errorf("memory has %s, the kernel %s", got, want)
+	for name, err := range kernel.Names(int(dir.Fd())) {
+		want, kerr := kernel.Lstat(int(dir.Fd()), name)
+		got, merr := memory.Lstat(layerdisk.MemoryRoot, name)
+		if err = errors.Join(err, kerr, merr); err != nil || got.Mode&unix.S_IFMT != want.Mode&unix.S_IFMT {
+			t.Errorf("%s is %o in memory, %o to the kernel, %v", name, got.Mode, want.Mode, err)
+		}
 	}
 }
 
-func listing(t *testing.T, d layerdisk.Disk, root int) string {
-	t.Helper()
-	var list []string
-	for name, err := range d.Names(root) {
-		st, lerr := d.Lstat(root, name)
-		if err != nil || lerr != nil {
-			t.Fatal(err, lerr)
+// Many names are found again, those that were removed are not, and of all only
+// whiteouts are listed.
+func TestMemoryOfManyNames(t *testing.T) {
+	m := layerdisk.NewMemory()
+	defer m.Release()
+	kept := int64(0)
+	m.Keep = func(bytes int64) error { kept += bytes; return nil }
+	const many = 50_000
+	name := func(n int) string { return fmt.Sprint("name", n) }
+	for n := range many {
+		if err := m.Mknod(layerdisk.MemoryRoot, name(n), unix.S_IFREG, 0); err != nil {
+			t.Fatal(err)
 		}
-		list = append(list, fmt.Sprintf("%s %o", name, st.Mode&unix.S_IFMT))
+		if n%7 == 0 {
+			if err := errors.Join(m.Unlink(layerdisk.MemoryRoot, name(n), 0), m.Mknod(layerdisk.MemoryRoot, name(n), unix.S_IFCHR, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n%5 == 0 {
+			if err := m.Unlink(layerdisk.MemoryRoot, name(n), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	slices.Sort(list)
-	return strings.Join(list, ", ")
+	listed := 0
+	for range m.Names(layerdisk.MemoryRoot) {
+		listed++
+	}
+	whiteouts := 0
+	for n := range many {
+		st, err := m.Lstat(layerdisk.MemoryRoot, name(n))
+		if gone := n%5 == 0; gone != (err == unix.ENOENT) || !gone && (st.Mode == unix.S_IFCHR) != (n%7 == 0) {
+			t.Fatalf("%s: %o, %v", name(n), st.Mode, err)
+		}
+		if err == nil && n%7 == 0 {
+			whiteouts++
+		}
+	}
+	if listed != whiteouts || kept > 40*many {
+		t.Errorf("%d names listed, want %d; %d bytes kept", listed, whiteouts, kept)
+	}
 }
 
 // Each call that changes something can be made to fail.

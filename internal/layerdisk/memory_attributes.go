@@ -18,7 +18,6 @@ func (m *Memory) Lchown(int, string, uint32, uint32) error { return nil }
 // says more than a mode its owner, its mask and the others.
 func (m *Memory) Chmod(fd int, mode uint32) error {
 	n := m.open[fd]
-	n.mode = n.mode&unix.S_IFMT | mode
 	acl, ok := n.acls[AccessACL]
 	if !ok {
 		return nil
@@ -61,6 +60,9 @@ func (m *Memory) Setxattr(fd int, name, value string) error {
 	}
 	if n.acls == nil {
 		n.acls = make(map[string]string)
+		if n.is(directory) {
+			m.acls[n.number()] = n.acls
+		}
 	}
 	n.acls[name] = value
 	return nil

@@ -76,7 +76,7 @@ func fill(ctx context.Context, st *overlaystore.Staging, b *fetch.Blob, o unpack
 		return b.Unpack(ctx, st.Dir(), o)
 	}
 	return b.Entries(ctx, unpack.ReadOptions{
-		Strict: o.Strict, Limits: o.Limits, Windows: o.Windows, Serial: o.Serial, Record: o.Record, Logger: o.Logger,
+		Strict: o.Strict, Limits: o.Limits, Windows: o.Windows, Paths: o.Paths, Serial: o.Serial, Record: o.Record, Logger: o.Logger,
 		Tar: tar,
 	})
 }
