@@ -175,7 +175,7 @@ func (p *Pushed) upload(w http.ResponseWriter, req *http.Request, name string, r
 		fail(w, http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN")
 		return
 	}
-	if r := req.Header.Get("Content-Range"); r != "" && req.Method == http.MethodPatch {
+	if r := req.Header.Get("Content-Range"); r != "" {
 		if want := fmt.Sprintf("%d-%d", len(u.data), int64(len(u.data))+req.ContentLength-1); r != want {
 			fail(w, http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID")
 			return
@@ -199,6 +199,7 @@ func (p *Pushed) upload(w http.ResponseWriter, req *http.Request, name string, r
 		}
 		repo.blobs[d] = u.data
 		w.Header().Set("Docker-Content-Digest", d.String())
+		w.Header().Set("Location", "/v2/"+name+"/blobs/"+d.String())
 		w.WriteHeader(http.StatusCreated)
 	default:
 		u.where(w, name, id)
@@ -218,6 +219,7 @@ func (p *Pushed) begin(w http.ResponseWriter, req *http.Request, name string, re
 	d := digest.Digest(q.Get("mount"))
 	if had := p.repo(q.Get("from")).blobs[d]; p.Mounts && d != "" && had != nil {
 		repo.blobs[d] = had
+		w.Header().Set("Location", "/v2/"+name+"/blobs/"+d.String())
 		w.WriteHeader(http.StatusCreated)
 		return
 	}
@@ -283,6 +285,7 @@ func (p *Pushed) manifest(w http.ResponseWriter, req *http.Request, repo *pushed
 		w.Header().Set("OCI-Subject", doc.Subject.Digest.String())
 	}
 	w.Header().Set("Docker-Content-Digest", sum.String())
+	w.Header().Set("Location", strings.TrimSuffix(req.URL.Path, name)+sum.String())
 	w.WriteHeader(http.StatusCreated)
 }
 
