@@ -46,7 +46,9 @@ func (c *Client) Config(ctx context.Context, ref string) ([]byte, error) {
 }
 
 // Inspect says what ref holds, and what a pull for the client's platform would
-// take; see [inspect.Read]. Options.Strict and Options.Facts are the client's.
+// take; see [inspect.Read]. Options.Strict, Options.Facts and, where it has a
+// policy, Options.Check are the client's: the policy lets nothing in here, and says
+// of each signature whether it would do.
 func (c *Client) Inspect(ctx context.Context, ref string, o inspect.Options) (*inspect.Result, error) {
 	wanted, err := c.wanted()
 	if err != nil {
@@ -58,6 +60,10 @@ func (c *Client) Inspect(ctx context.Context, ref string, o inspect.Options) (*i
 	}
 	var found *inspect.Result
 	err = c.with(ctx, ref, func(s *source.Source) (err error) {
+		if c.options.Trust != nil {
+			s.Admit() // no layer is read
+			o.Check = c.judge().Checks(s)
+		}
 		found, err = inspect.Read(ctx, s, wanted, o)
 		return err
 	})

@@ -53,6 +53,10 @@ type Options struct {
 	// asked about. Four requests for each digest, and one for what is found; see
 	// [referrers.Finder].
 	Referrers bool
+	// Check says by whose key a signature of subject that was found holds, and what
+	// it calls the image; no key where there is nothing to go by, an error where it
+	// does not hold. nil checks none. Several goroutines call it at once.
+	Check func(ctx context.Context, subject ocispec.Descriptor, signature *referrers.Attachment) (key, reference string, err error)
 	// Document has one document read of what belongs to the chosen image, or else
 	// to the index: "sbom", "provenance", or the beginning of its digest. It asks
 	// as Referrers does, about that image only. None and several that fit are a

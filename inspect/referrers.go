@@ -34,6 +34,9 @@ type Referrer struct {
 	Created       string `json:"created"`
 	// Claimed is who says to have made it, which nobody verified.
 	Claimed string `json:"claimed"`
+	// Checked is what [Options.Check] says of a signature, nil where that was not
+	// asked or has nothing to go by.
+	Checked *Checked `json:"checked"`
 	// Place is where it was found: "index", "referrers", "fallback tag" or "tag",
 	// and Tag which tag that is.
 	Place string `json:"place"`
@@ -51,6 +54,27 @@ type Referrer struct {
 	Referrers []Referrer `json:"referrers"`
 }
 
+// Checked says whether a signature holds.
+type Checked struct {
+	Holds bool `json:"holds"`
+	// Key is the fingerprint of the key that made it, and Reference what it calls
+	// the image, "" where it cannot; both only where it holds.
+	Key       string `json:"key"`
+	Reference string `json:"reference"`
+	// Reason says why it does not hold.
+	Reason string `json:"reason"`
+}
+
+func newChecked(key, reference string, err error) *Checked {
+	switch {
+	case err != nil:
+		return &Checked{Reason: err.Error()}
+	case key == "":
+		return nil
+	}
+	return &Checked{Holds: true, Key: key, Reference: reference}
+}
+
 // attachments finds what belongs to the index, and to each image of it or to
 // the one that was chosen for a platform that somebody named.
 func (i *inspector) attachments(ctx context.Context) error {
@@ -66,8 +90,8 @@ func (i *inspector) attachments(ctx context.Context) error {
 	for n, about := range asked {
 		group.Go(func() error {
 			var found []referrers.Attachment
-			found, errs[n] = finder.Of(groupCtx, about.digest, entries)
-			*about.into = newReferrers(found)
+			found, errs[n] = finder.Of(groupCtx, about.Digest, entries)
+			*about.into = i.newReferrers(groupCtx, about.Descriptor, found)
 			return groupCtx.Err()
 		})
 	}
@@ -77,9 +101,9 @@ func (i *inspector) attachments(ctx context.Context) error {
 	for n, err := range errs {
 		switch {
 		case err != nil && i.options.Strict:
-			return fmt.Errorf("look for what belongs to %s: %w", asked[n].digest, err)
+			return fmt.Errorf("look for what belongs to %s: %w", asked[n].Digest, err)
 		case err != nil:
-			i.found.Warnings = append(i.found.Warnings, fmt.Sprintf("not all that belongs to %s could be found: %s", asked[n].digest, strings.ReplaceAll(err.Error(), "\n", "; ")))
+			i.found.Warnings = append(i.found.Warnings, fmt.Sprintf("not all that belongs to %s could be found: %s", asked[n].Digest, strings.ReplaceAll(err.Error(), "\n", "; ")))
 		}
 	}
 	return nil
@@ -87,27 +111,28 @@ func (i *inspector) attachments(ctx context.Context) error {
 
 // about is a digest, and where what belongs to it is to stand.
 type about struct {
-	digest digest.Digest
-	into   *[]Referrer
+	ocispec.Descriptor
+	into *[]Referrer
 }
 
 func (i *inspector) askedAbout() []about {
 	var asked []about
 	if !i.single {
-		asked = append(asked, about{i.found.Digest, &i.found.Referrers})
+		asked = append(asked, about{ocispec.Descriptor{MediaType: i.found.MediaType, Digest: i.found.Digest, Size: i.found.Size}, &i.found.Referrers})
 	}
 	named := (i.wanted.Named || i.options.Document != "") && i.found.Chosen != ""
 	for _, m := range i.leaves {
 		if m.Kind != kindAttestation && (!named || m.Chosen) {
-			asked = append(asked, about{m.Digest, &m.Referrers})
+			asked = append(asked, about{ocispec.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: m.Size}, &m.Referrers})
 		}
 	}
 	return asked
 }
 
-func newReferrers(found []referrers.Attachment) []Referrer {
+func (i *inspector) newReferrers(ctx context.Context, subject ocispec.Descriptor, found []referrers.Attachment) []Referrer {
 	list := make([]Referrer, len(found))
-	for n, a := range found {
+	for n := range found {
+		a := &found[n]
 		r := Referrer{
 			Kind: string(a.Kind), Form: a.Form, ArtifactType: a.Type, PredicateType: a.PredicateType,
 			Created: a.Created, Claimed: a.Claimed, Place: string(a.Place), Tag: a.Tag,
@@ -119,8 +144,11 @@ func newReferrers(found []referrers.Attachment) []Referrer {
 		if a.Err != nil {
 			r.Error = a.Err.Error()
 		}
-		if a.Kind != referrers.Signature {
-			r.Referrers = newReferrers(a.Below)
+		switch {
+		case a.Kind != referrers.Signature:
+			r.Referrers = i.newReferrers(ctx, a.Manifest, a.Below)
+		case i.options.Check != nil:
+			r.Checked = newChecked(i.options.Check(ctx, subject, a))
 		}
 		list[n] = r
 	}

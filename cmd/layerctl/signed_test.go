@@ -5,6 +5,8 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -58,4 +60,44 @@ func addImage(r *imagetest.Registry, tag string) (ocispec.Descriptor, []byte) {
 	m.SchemaVersion = 2
 	raw := imagetest.JSON(m)
 	return r.Add(ocispec.MediaTypeImageManifest, raw, tag), raw
+}
+
+// What verify-signature and inspect say of signatures as JSON is of the shapes
+// that are documented.
+func TestSignedShapes(t *testing.T) {
+	host, keys := serveSigned(t)
+	verdicts, inspections := exactShapeOf(t, "verify-signature"), exactShape(t)
+	about := func(command, tag, key string, more ...string) []string {
+		args := []string{command, host + "/app:" + tag, "--plain-http", host, "--platform", "linux/amd64"}
+		if key != "" {
+			args = append(args, "--policy", "none", "--verify-key", filepath.Join(keys, key))
+		}
+		return append(args, more...)
+	}
+	anything := filepath.Join(t.TempDir(), "policy.json")
+	if err := os.WriteFile(anything, []byte(`{"default":[{"type":"insecureAcceptAnything"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		about("verify-signature", "simple", "good.pub"), about("verify-signature", "bundle", "good.pub"),
+		about("verify-signature", "unsigned", "", "--policy", anything),
+	} {
+		checkShape(t, verdicts, output(t, append(args, "--json")...))
+	}
+	for _, c := range []struct{ tag, key, want string }{
+		{"simple", "good.pub", `checked: by key [0-9a-f]{12}, it\s+calls\s+the\s+image\s+".*/app:simple"`},
+		{"bundle", "good.pub", `checked: by key [0-9a-f]{12}\n`},
+		{"stranger", "good.pub", `checked: the keys that were named: no signature is good:\s+none\s+of\s+the\s+keys\s+made\s+it`},
+		{"simple", "", `not checked`},
+	} {
+		args := about("inspect", c.tag, c.key, "--referrers", "--quiet")
+		if got := output(t, args...); !regexp.MustCompile(c.want).MatchString(got) {
+			t.Errorf("%s by %q: %s", c.tag, c.key, got)
+		}
+		checkShape(t, inspections, output(t, append(args, "--json")...))
+	}
+	// Documents are read whatever the policy says.
+	if got := output(t, about("inspect", "unsigned", "good.pub", "--digest")...); !strings.HasPrefix(got, "sha256:") {
+		t.Errorf("the digest is %q", got)
+	}
 }

@@ -80,15 +80,32 @@ func (h *hearing) finder(place referrers.Place) trust.Finder {
 		}
 		var list []trust.Signature
 		for i := range found {
-			a := &found[i]
-			list = append(list, trust.Signature{Form: a.Form, Place: string(a.Place), Blob: a.Blob, Read: h.read, Err: a.Err})
+			list = append(list, signature(h.source, &found[i]))
 		}
 		return list, err
 	}
 }
 
-func (h *hearing) read(ctx context.Context, blob ocispec.Descriptor) ([]byte, error) {
-	return h.source.Config(ctx, blob)
+func signature(s *source.Source, a *referrers.Attachment) trust.Signature {
+	return trust.Signature{Form: a.Form, Place: string(a.Place), Blob: a.Blob, Read: s.Config, Err: a.Err}
+}
+
+// Checks says of a signature of what s opened by whose key it would do alone, and
+// what it calls the image; no key where the policy asks for none.
+func (j Judge) Checks(s *source.Source) func(context.Context, ocispec.Descriptor, *referrers.Attachment) (key, reference string, err error) {
+	return func(ctx context.Context, subject ocispec.Descriptor, a *referrers.Attachment) (key, reference string, err error) {
+		v, err := j.Policy.Judge(ctx, trust.Image{Reference: s.Reference(), Subjects: []trust.Subject{{
+			Digest: subject.Digest,
+			Read:   func(ctx context.Context) ([]byte, error) { return s.Manifest(ctx, subject) },
+			Find: func(context.Context, digest.Digest) ([]trust.Signature, error) {
+				return []trust.Signature{signature(s, a)}, nil
+			},
+		}}})
+		if err != nil || len(v.Accepted) == 0 {
+			return "", "", err
+		}
+		return v.Accepted[0].Key, v.Accepted[0].Reference, nil
+	}
 }
 
 // What an image's signatures may cost in one place, beside their payloads.

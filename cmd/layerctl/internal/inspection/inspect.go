@@ -23,7 +23,7 @@ func Command() *cli.Command {
 		Name:      "inspect",
 		Usage:     "show what an index or image holds, and what of it fits this machine",
 		ArgsUsage: "REF",
-		Flags: []cli.Flag{
+		Flags: append(setup.ClaimFlags(),
 			&cli.BoolFlag{Name: "layers", Usage: "print a tree: each image with its layers, and attestations"},
 			&cli.BoolFlag{Name: "configs", Usage: "print the tree with what configs say too: created, diffIDs"},
 			&cli.BoolFlag{Name: "referrers", Usage: "show what belongs to the index and its images: signatures, SBOMs, provenance; --json too"},
@@ -37,7 +37,7 @@ func Command() *cli.Command {
 			&cli.BoolFlag{Name: "docker", Usage: "print what 'docker manifest inspect' prints; -v for its long form"},
 			&cli.BoolFlag{Name: "manifest-tool", Usage: "print what 'manifest-tool inspect' prints"},
 			&cli.StringFlag{Name: "format", Usage: "print the Go `TEMPLATE` over the JSON shape"},
-		},
+		),
 		Action: runInspect,
 	}
 }

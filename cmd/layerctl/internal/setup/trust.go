@@ -23,6 +23,15 @@ func TrustFlags() []cli.Flag {
 	}
 }
 
+// ClaimFlags are those of a command that only looks: without them no policy is
+// read.
+func ClaimFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: keyFlag, Usage: "say of each signature whether a key of the PEM `FILE` made it (repeatable)"},
+		&cli.StringFlag{Name: policyFlag, Value: "none", Usage: "say of each signature whether it would do for the policy.json `FILE`"},
+	}
+}
+
 // Policy is what the command lets in: by the policy that is named, or else by
 // that of the user or the machine, and by the keys that are named. It is nil for
 // a command without these flags: that brings nothing in.

@@ -4,8 +4,11 @@ package show
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"strings"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/inspect"
@@ -60,8 +63,25 @@ func (t *tree) referrers(list []inspect.Referrer, below bool) {
 		if r.Error != "" {
 			t.text("not believed: %s", r.Error)
 		}
+		if r.Kind == "signature" {
+			t.text("%s", checked(r.Checked))
+		}
 		t.referrers(r.Referrers, true)
 	}
+}
+
+func checked(c *inspect.Checked) string {
+	switch {
+	case c == nil:
+		return "not checked"
+	case !c.Holds:
+		return "checked: " + c.Reason
+	}
+	text := "checked: by key " + terminal.Short(digest.Digest(c.Key))
+	if c.Reference != "" {
+		text += fmt.Sprintf(", it calls the image %q", c.Reference)
+	}
+	return text
 }
 
 // referrerWords is what it is, when it was made, and where it was found.
