@@ -42,6 +42,9 @@ func (s *sorter) add(r *record) error {
 			return err
 		}
 	}
+	if len(s.arena)+need > cap(s.arena) && cap(s.arena) >= s.most/16 { // once, or what it grew from would lie about
+		s.arena = append(make([]byte, 0, max(s.most, len(s.arena)+need)), s.arena...)
+	}
 	s.at = append(s.at, uint32(len(s.arena)))
 	le := binary.LittleEndian
 	b := le.AppendUint32(s.arena, uint32(len(r.key)))

@@ -30,7 +30,7 @@ var (
 type Options struct {
 	// Dir is where temporary files without a name are made.
 	Dir string
-	// Sorted is how many bytes are sorted at once; 0 means 4 MiB.
+	// Sorted is how many bytes are sorted at once; 0 means 2 MiB.
 	Sorted int
 	// Memory bounds the bytes that are kept of files with several names and of
 	// links into lower layers; 0 means 64 MiB.
@@ -53,7 +53,7 @@ type View struct {
 // New begins a view. Close it.
 func New(o Options) *View {
 	if o.Sorted == 0 {
-		o.Sorted = 4 << 20
+		o.Sorted = 2 << 20
 	}
 	if o.Memory == 0 {
 		o.Memory = 64 << 20
