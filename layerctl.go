@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -81,6 +82,11 @@ type Options struct {
 	// Admit is asked for each image that is pulled, with its diffIDs, before a
 	// layer of it is fetched; its error ends the pull. nil admits all.
 	Admit func(ctx context.Context, r Resolution, layers []digest.Digest) error
+	// Layers hears of the diffIDs of an image that is pulled before its layers
+	// come. What it returns hears of each that came, from several goroutines: its
+	// files are verified and in the lower dir that it gets, which is closed
+	// afterwards, but durable only once the image is pulled. nil hears nothing.
+	Layers func(ctx context.Context, layers []digest.Digest) func(diffID digest.Digest, lower *os.File)
 	// Progress hears of every step, from several goroutines at once, and must
 	// not block for long; nil hears nothing.
 	Progress func(progress.Event)

@@ -66,6 +66,7 @@ func (c *Client) pull(store *overlaystore.Store, s *source.Source, paths *unpack
 			return admit(ctx, Resolution(r), layers)
 		}
 	}
+	o.Layers = c.options.Layers
 	o.Judge = func(ctx context.Context, r source.Resolution) error { return c.judge().Admit(ctx, s, r, store) }
 	o.Trust = func(ctx context.Context, r source.Resolution) error { return c.judge().AdmitInto(ctx, s, r, store) }
 	return pull.New(c.fetcher(s), store, o)

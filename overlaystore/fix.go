@@ -151,7 +151,7 @@ func (s *Store) openForFix(l stackLayer) (fixlayer.Layer, error) {
 	if err != nil {
 		return fixlayer.Layer{}, err
 	}
-	rec, err := readRecord(dir)
+	rec, err := ReadRecord(dir)
 	if err != nil {
 		return fixlayer.Layer{}, errors.Join(fmt.Errorf("layer %s: %w", l.diffID, err), dir.Close())
 	}

@@ -56,7 +56,7 @@ func (s *Store) fillIndex(ctx context.Context, g *Staging, img Image) error {
 		if err != nil {
 			return nil, layer.Facts{}, err
 		}
-		rec, err := readRecord(dir)
+		rec, err := ReadRecord(dir)
 		return dir, rec.Facts, err
 	})
 	if err != nil {

@@ -81,7 +81,7 @@ func (s *Store) Layer(diffID digest.Digest) (LayerRecord, error) {
 	if err != nil {
 		return LayerRecord{}, err
 	}
-	rec, err := readRecord(dir)
+	rec, err := ReadRecord(dir)
 	if err == nil && rec.DiffID != diffID {
 		err = fmt.Errorf("%w: the record is that of %s", ErrDamaged, rec.DiffID)
 	}
@@ -91,7 +91,8 @@ func (s *Store) Layer(diffID digest.Digest) (LayerRecord, error) {
 	return rec, errors.Join(err, dir.Close())
 }
 
-func readRecord(dir *os.File) (LayerRecord, error) {
+// ReadRecord reads the record of a layer that is whole in the directory dir.
+func ReadRecord(dir *os.File) (LayerRecord, error) {
 	var rec LayerRecord
 	raw, err := storedirs.ReadFile(dir, recordFile, maxRecord)
 	if err != nil {

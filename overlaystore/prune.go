@@ -171,7 +171,7 @@ func (p *prune) look(ctx context.Context) (images []Image, err error) {
 // sizes are those of all directories that layers may be in, by their paths.
 func (s *Store) sizes() (map[string]sweep.Size, error) {
 	m := sweep.Measurer{Root: s.root, FixDir: storedirs.Fix, FixPrefix: fixPrefix, Bytes: func(dir *os.File) int64 {
-		rec, _ := readRecord(dir)
+		rec, _ := ReadRecord(dir)
 		return rec.DiskSize
 	}}
 	return m.Measure(storedirs.Layers, storedirs.Fix, storedirs.Unsynced+"/"+s.boot)

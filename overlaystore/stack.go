@@ -145,7 +145,7 @@ func (s *Store) readStackFacts(diffID digest.Digest, dir *os.File) (stackFacts, 
 	if facts, ok := s.facts.Load(diffID); ok {
 		return facts.(stackFacts), nil
 	}
-	rec, err := readRecord(dir)
+	rec, err := ReadRecord(dir)
 	if err != nil {
 		return stackFacts{}, err
 	}

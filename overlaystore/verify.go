@@ -229,7 +229,7 @@ func (s *Store) verifyOne(ctx context.Context, t verifyTarget, o VerifyOptions, 
 
 // check compares a layer that is open with its records.
 func (s *Store) check(ctx context.Context, t verifyTarget, c *layercheck.Check, dir *os.File, quick bool) error {
-	rec, err := readRecord(dir)
+	rec, err := ReadRecord(dir)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func runPull(c *cli.Context) (err error) {
 	return setup.WithClient(c, setup.References(list), func(l *layerctl.Client) error {
 		p := &puller{Context: c, client: l, store: store, show: show, giver: giver, target: target, lines: printsLines(c, list)}
 		return p.all(list)
-	}, setup.Resources(c, hear), setup.Retrying(show), giver.Admit(), func(o *layerctl.Options) { o.Devices = nodes })
+	}, setup.Resources(c, hear), setup.Retrying(show), giver.Admit(), giver.Ahead(), func(o *layerctl.Options) { o.Devices = nodes })
 }
 
 // puller pulls one image after the other.

@@ -13,9 +13,13 @@
 // running besides. What containerd has afterwards is what it has after a pull
 // of its own without the layers' blobs.
 //
+// [Engine.Ahead] gives the layers of an image while it is still being pulled.
+//
 // # Promises
 //
 //   - A snapshot is committed once its files are on the disk.
+//   - That holds ahead of the end of a pull too: what its end has not named the
+//     engine collects.
 //   - An image is named once all of it is there. Whatever an interrupted call
 //     has left is under a lease, which the next call ends, or its expiry.
 //   - Records of images that another client made are never changed or removed.

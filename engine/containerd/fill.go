@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"slices"
 
-	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fixlayer"
 	"github.com/layerctl/layerctl/internal/linkedcopy"
 	"github.com/layerctl/layerctl/layer"
@@ -19,27 +17,21 @@ import (
 
 // fill puts the image's layer i into dir, as it must be on top of those below
 // it: the engine has no fix layers.
-func (g *giving) fill(ctx context.Context, dir *os.File, i int, below []*os.File) (err error) {
-	diffID := g.image.Layers[i]
-	record, err := g.from.Layer(diffID)
+func (g *giving) fill(ctx context.Context, dir *os.File, i int, below []*os.File) error {
+	from, err := g.lower(ctx, i)
 	if err != nil {
 		return err
 	}
-	from, err := g.lowerDir(ctx, i)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, from.Close()) }()
-	l := linkedcopy.Layer{From: from, Below: below}
-	if len(below) > 0 && impliesRoot(record.Facts) {
+	l := linkedcopy.Layer{From: from.fs, Below: below}
+	if len(below) > 0 && impliesRoot(from.record.Facts) {
 		l.Root = below[0]
 	}
-	if needsMending(record.Facts) {
+	if needsMending(from.record.Facts) {
 		if l.Mended, err = g.mend(ctx, dir, i); err != nil {
 			return fmt.Errorf("mend: %w", err)
 		}
 	}
-	if record.RootOpaque {
+	if from.record.RootOpaque {
 		if err := g.copier.Cover(ctx, dir, l); err != nil {
 			return err
 		}
@@ -62,24 +54,6 @@ func impliesRoot(f layer.Facts) bool {
 	return slices.ContainsFunc(f.Implied, func(d layer.ImpliedDir) bool { return d.Path == "." })
 }
 
-// lowerDir opens the lower dir of the layer i.
-func (g *giving) lowerDir(ctx context.Context, i int) (*os.File, error) {
-	at, err := g.lowerPath(ctx, i)
-	if err != nil {
-		return nil, err
-	}
-	return durable.OpenDirAt(g.from.Dir(), at)
-}
-
-// lowerPath is where the lower dir of the layer i is in the store.
-func (g *giving) lowerPath(ctx context.Context, i int) (string, error) {
-	dirs, err := g.from.LowerDirs(ctx, overlaystore.Image{Layers: g.image.Layers[i : i+1]})
-	if err != nil {
-		return "", err
-	}
-	return dirs[0].Path, nil
-}
-
 // mend builds in dir the fix layer of an image that ends with layer i, and says
 // whether it needed one.
 func (g *giving) mend(ctx context.Context, dir *os.File, i int) (_ bool, err error) {
@@ -98,45 +72,6 @@ func (g *giving) mend(ctx context.Context, dir *os.File, i int) (_ bool, err err
 	}
 	_, err = plan.Build(mendedDir{dir, g.from})
 	return true, err
-}
-
-// stack opens the layers up to i as they are stacked, the topmost first.
-func (g *giving) stack(ctx context.Context, i int) (stack []fixlayer.Layer, err error) {
-	dirs, err := g.from.LowerDirs(ctx, overlaystore.Image{Layers: g.image.Layers[:i+1]})
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			for _, l := range stack {
-				err = errors.Join(err, l.Dir.Close(), l.FS.Close())
-			}
-		}
-	}()
-	seen := map[string]bool{}
-	for at := i; at >= 0 && len(dirs) > 0; at-- {
-		diffID := g.image.Layers[at]
-		if seen[diffID.String()] {
-			continue
-		}
-		seen[diffID.String()] = true
-		record, err := g.from.Layer(diffID)
-		if err != nil {
-			return stack, err
-		}
-		l := fixlayer.Layer{DiffID: diffID, Facts: record.Facts}
-		if l.Dir, err = durable.OpenDirAt(g.from.Dir(), path.Dir(dirs[0].Path)); err != nil {
-			return stack, err
-		}
-		if l.FS, err = durable.OpenDirAt(g.from.Dir(), dirs[0].Path); err != nil {
-			return stack, errors.Join(err, l.Dir.Close())
-		}
-		stack, dirs = append(stack, l), dirs[1:]
-		if record.RootOpaque {
-			break
-		}
-	}
-	return stack, nil
 }
 
 // mendedDir is a directory of the engine's in which a fix layer is built. Its

@@ -5,7 +5,6 @@ package containerd
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -70,6 +69,9 @@ type GiveOptions struct {
 	// Unlinked shares no file with the store, where the filesystem cannot clone
 	// files not even its blocks.
 	Unlinked bool
+	// Ahead has given layers while the image was pulled; Give waits for it. nil
+	// is none.
+	Ahead *Ahead
 }
 
 // Given is what was done.
@@ -88,11 +90,12 @@ type Given struct {
 // Give makes img known to the engine. Where it ends with an error nothing is
 // named that is not whole, and another Give, or Take, ends well.
 func (e *Engine) Give(ctx context.Context, store *overlaystore.Store, img Image, o GiveOptions) (Given, error) {
-	g := &giving{Engine: e, store: store, from: cmp.Or(o.From, store), image: img, options: o, copier: linkedcopy.New(linkedcopy.Options{Unlinked: o.Unlinked})}
+	g := &giving{Engine: e, store: store, from: cmp.Or(o.From, store), image: img, options: o, copier: linkedcopy.New(linkedcopy.Options{Unlinked: o.Unlinked}), open: lowers{}}
+	g.made, g.ahead = o.Ahead.finish()
 	if err := g.give(ctx); err != nil {
 		return Given{}, fmt.Errorf("give %s to %s: %w", img.Names, e.at.Address, err)
 	}
-	done := g.copier.Done()
+	done := g.done()
 	return Given{
 		Engine: e.at.Address, Namespace: e.at.Namespace, Names: img.Names,
 		Layers: len(img.Layers), Made: g.made,
@@ -109,10 +112,15 @@ type giving struct {
 	options GiveOptions
 	copier  *linkedcopy.Copier
 	owner   string // the store's path, by which its records are told from others
+	open    lowers
 	lease   string
 	made    int
+	ahead   linkedcopy.Done // what was done before
 	written []digest.Digest // compressed layers, the lowest first
 }
+
+// done is what all copies took.
+func (g *giving) done() linkedcopy.Done { return g.ahead.Plus(g.copier.Done()) }
 
 func (g *giving) give(ctx context.Context) (err error) {
 	if err := servable(g.from); err != nil {
@@ -130,8 +138,8 @@ func (g *giving) give(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, layers.Release()) }()
-	if err := g.clear(ctx, g.owner); err != nil {
+	defer func() { err = errors.Join(err, g.open.close(), layers.Release()) }()
+	if err := g.clear(ctx, g.owner, records); err != nil {
 		return err
 	}
 	// Before anything is done: a name that is another's ends it, and so do too
@@ -151,7 +159,7 @@ func (g *giving) give(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	record.Complete, record.HandedOver, record.Copied = true, g.options.HandOver, g.copier.Done().Bytes
+	record.Complete, record.HandedOver, record.Copied = true, g.options.HandOver, g.done().Bytes
 	return records.Put(ctx, record)
 }
 
@@ -201,13 +209,9 @@ func servable(store *overlaystore.Store) error {
 // leased gives the image under a lease, which keeps the engine's collector away
 // until the names do.
 func (g *giving) leased(ctx context.Context) (err error) {
-	g.lease = "layerctl-" + rand.Text()
-	_, err = g.leases.Create(g.in(ctx, ""), &leases.CreateRequest{ID: g.lease, Labels: map[string]string{
-		ownerLabel:                g.owner,
-		"containerd.io/gc.expire": time.Now().Add(leaseTime).UTC().Format(time.RFC3339),
-	}})
-	if err != nil {
-		return explain(err)
+	g.lease = newLease()
+	if err := g.begin(ctx); err != nil {
+		return err
 	}
 	defer func() {
 		// Also after an error, or when ctx has ended: what was made goes.
@@ -238,14 +242,18 @@ const leaseTime = 24 * time.Hour
 const ownerLabel = "io.github.layerctl/store"
 
 // clear ends the leases of a store's givings that died: no other is alive, for
-// each holds the lock of the records.
-func (e *Engine) clear(ctx context.Context, owner string) error {
+// each holds the lock of the records, but for those that give ahead.
+func (e *Engine) clear(ctx context.Context, owner string, records *given.Records) error {
+	living, err := records.Living(ctx)
+	if err != nil {
+		return err
+	}
 	list, err := e.leases.List(e.in(ctx, ""), &leases.ListRequest{})
 	if err != nil {
 		return explain(err)
 	}
 	for _, l := range list.Leases {
-		if l.Labels[ownerLabel] != owner {
+		if l.Labels[ownerLabel] != owner || living[l.ID] {
 			continue
 		}
 		e.log.Info("end the lease of a giving that was interrupted", "lease", l.ID)

@@ -28,15 +28,25 @@ type active struct {
 	dir           *os.File
 }
 
-// layers makes the snapshots that the engine lacks.
-func (g *giving) layers(ctx context.Context) (err error) {
+// layers makes the snapshots that the engine lacks. Where another client brings
+// one of them meanwhile it begins again.
+func (g *giving) layers(ctx context.Context) error {
+	for range 3 {
+		if err := g.lacking(ctx); !errors.Is(err, errMeanwhile) {
+			return err
+		}
+	}
+	return g.lacking(ctx)
+}
+
+func (g *giving) lacking(ctx context.Context) (err error) {
 	chains := chainIDs(g.image.Layers)
 	have, err := g.has(ctx, chains)
 	if err != nil {
 		return err
 	}
 	if have > 0 {
-		if err := g.keep(ctx, "snapshots/"+Snapshotter, chains[have-1].String()); err != nil {
+		if err := g.keep(ctx, snapshotsOf, chains[have-1].String()); err != nil {
 			return err
 		}
 	}
@@ -83,17 +93,18 @@ func closeAll(list []*os.File) error {
 // has says how many of the lowest layers the engine has. A snapshot's parents
 // are there as long as it is.
 func (g *giving) has(ctx context.Context, chains []digest.Digest) (int, error) {
-	for n := len(chains); n > 0; n-- {
-		answer, err := g.snapshots.Stat(g.in(ctx, g.lease), &snapshots.StatSnapshotRequest{Snapshotter: Snapshotter, Key: chains[n-1].String()})
-		switch {
-		case isNotFound(err):
-		case err != nil:
-			return 0, explain(err)
-		case answer.Info.GetKind() == snapshots.Kind_COMMITTED:
-			return n, nil
+	var failed error
+	have, _ := slices.BinarySearchFunc(chains, true, func(chain digest.Digest, _ bool) int {
+		answer, err := g.snapshots.Stat(g.in(ctx, g.lease), &snapshots.StatSnapshotRequest{Snapshotter: Snapshotter, Key: chain.String()})
+		if err != nil && !isNotFound(err) && failed == nil {
+			failed = explain(err)
 		}
-	}
-	return 0, nil
+		if err == nil && answer.Info.GetKind() == snapshots.Kind_COMMITTED {
+			return -1
+		}
+		return 1
+	})
+	return have, failed
 }
 
 // directories are those of the layers that the engine has, the topmost first.
@@ -199,9 +210,15 @@ func (g *giving) abandon(ctx context.Context, a *active) error {
 	return err
 }
 
+// snapshotsOf are the snapshots, as leases name their kind.
+const snapshotsOf = "snapshots/" + Snapshotter
+
 // commit makes what was filled durable, by one sync, and only then tells the
 // engine, the lowest layer first.
 func (g *giving) commit(ctx context.Context, filled []*active) error {
+	if len(filled) == 0 {
+		return nil
+	}
 	// The first directory was opened before anything was written.
 	if err := durable.SyncFS(ctx, filled[0].dir); err != nil {
 		return err

@@ -150,7 +150,7 @@ func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest d
 		if r.Kind != given.Containerd || r.Address != e.at.Address || r.Namespace != e.at.Namespace || r.Manifest != manifest {
 			continue
 		}
-		if err := e.clear(ctx, owner); err != nil {
+		if err := e.clear(ctx, owner, records); err != nil {
 			return taken, err
 		}
 		r.Names = slices.DeleteFunc(r.Names, func(name string) bool { return shared(list, r, name) })

@@ -20,11 +20,12 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// The three that change what an engine has.
+// Those that change what an engine has.
 const (
-	giveIt   = "give"
-	handOver = "hand over"
-	takeIt   = "take"
+	giveIt    = "give"
+	giveAhead = "give ahead"
+	handOver  = "hand over"
+	takeIt    = "take"
 )
 
 func TestMain(m *testing.M) { os.Exit(disktest.Apart(m.Run)) }
@@ -43,7 +44,7 @@ func TestPowerCut(t *testing.T) {
 			for _, c := range []struct {
 				what   string
 				rebase bool
-			}{{giveIt, true}, {giveIt, false}, {handOver, true}, {takeIt, true}} {
+			}{{giveIt, true}, {giveIt, false}, {giveAhead, true}, {handOver, true}, {takeIt, true}} {
 				for n := 1; ; n += every(9) {
 					reached, missing := cutAt(t, disk, c.what, c.rebase, n, nil)
 					for _, m := range missing {
@@ -108,8 +109,12 @@ func cutAt(t *testing.T, disk *disktest.FS, what string, rebase bool, n int, wit
 			_, err := e.Take(ctx, s, img.Image.Manifest)
 			return err
 		}
-		_, err := e.Give(ctx, s, img, GiveOptions{HandOver: what == handOver})
-		return err
+		var ahead *Ahead
+		if what == giveAhead {
+			ahead = e.Ahead(ctx, s, img.Layers)
+		}
+		_, err := e.Give(ctx, s, img, GiveOptions{HandOver: what == handOver, Ahead: ahead})
+		return errors.Join(err, ahead.End(ctx))
 	}
 	if what == takeIt {
 		if _, err := e.Give(t.Context(), s, img, GiveOptions{}); err != nil {

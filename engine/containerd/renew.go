@@ -26,7 +26,7 @@ import (
 // mounted of the layer, or the engine with the layer. It returns how many layers
 // were made.
 func (e *Engine) Renew(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, stale []digest.Digest) (renewed int, err error) {
-	g := &giving{Engine: e, store: store, from: store, image: Image{Image: img}, copier: linkedcopy.New(linkedcopy.Options{})}
+	g := &giving{Engine: e, store: store, from: store, image: Image{Image: img}, copier: linkedcopy.New(linkedcopy.Options{}), open: lowers{}}
 	if renewed, err = g.renew(ctx, stale); err != nil {
 		return renewed, fmt.Errorf("renew layers of %s in %s: %w", img.Manifest, e.at.Address, err)
 	}
@@ -53,7 +53,7 @@ func (g *giving) renew(ctx context.Context, stale []digest.Digest) (renewed int,
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, lease.Release()) }()
+	defer func() { err = errors.Join(err, g.open.close(), lease.Release()) }()
 	chains := chainIDs(g.image.Layers)
 	have, err := g.has(ctx, chains)
 	if err != nil {

@@ -25,6 +25,11 @@ type Layer struct {
 	Dir    *os.File // the layer's directory, with its journal; the plan closes it
 	FS     *os.File // its lower dir, likewise
 	Facts  layer.Facts
+	// Borrowed leaves both open when the plan is closed.
+	Borrowed bool
+	// Mended says that the directories of this layer show as they must where the
+	// layers above it say nothing of them.
+	Mended bool
 }
 
 // New plans the fix layer of an image. The stack is its layers as they are
@@ -51,7 +56,9 @@ func New(stack []Layer, all []digest.Digest, form layer.Form) (*Plan, error) {
 func (p *Plan) Close() error {
 	var errs []error
 	for _, l := range p.v {
-		errs = append(errs, l.Dir.Close(), l.FS.Close())
+		if !l.Borrowed {
+			errs = append(errs, l.Dir.Close(), l.FS.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -211,6 +218,9 @@ func (v view) shows(p place) (bool, error) {
 func (p *Plan) impliedDirs(v view) error {
 	dirs := map[string]bool{}
 	for _, l := range v {
+		if l.Mended {
+			continue
+		}
 		for dir := range l.implied {
 			dirs[dir] = true
 		}
@@ -310,6 +320,9 @@ func (l *layerView) attributes(p string) (fsat.Attributes, error) {
 
 func (p *Plan) hideWhiteouts(v view) error {
 	for i, l := range v {
+		if l.Mended {
+			continue
+		}
 		for _, dir := range l.Facts.WhiteoutParents {
 			// A root is always merged: an overlay has two layers.
 			if dir == "." || p.isAbsent(string(dir)) {

@@ -30,6 +30,19 @@ type Done struct {
 	Reason error
 }
 
+// Plus is both together.
+func (d Done) Plus(o Done) Done {
+	d.Directories += o.Directories
+	d.Links += o.Links
+	d.Clones += o.Clones
+	d.Copies += o.Copies
+	d.Bytes += o.Bytes
+	if d.Reason == nil {
+		d.Reason = o.Reason
+	}
+	return d
+}
+
 // Options say how copies are made. The zero value is right for a store of root.
 type Options struct {
 	// Form is how the lower dirs say what a filesystem cannot; a field that is
@@ -75,7 +88,7 @@ type Layer struct {
 // has.
 func (c *Copier) Fill(ctx context.Context, to *os.File, l Layer) error {
 	f := &filling{Copier: c, to: to, from: l.From, root: l.Root, below: l.Below, copied: map[inode]string{}}
-	f.pending = []directory{{".", l.Mended}}
+	f.pending = []directory{{path: ".", own: l.Mended, found: true}}
 	for len(f.pending) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -100,6 +113,8 @@ type directory struct {
 	path string
 	// own says that it has its attributes from a fix layer.
 	own bool
+	// found says that it was there, and may have an ACL for what is made in it.
+	found bool
 }
 
 // filling is one lower dir on its way.
@@ -120,6 +135,8 @@ type pair struct {
 	from, to *os.File
 	// hides says whether a whiteout in it hides anything; nil until it is asked.
 	hides *bool
+	// inherited says that what is made in the copy gets an ACL from it.
+	inherited bool
 }
 
 func (f *filling) directory(d directory) error {
@@ -139,6 +156,11 @@ func (f *filling) directory(d directory) error {
 		return err
 	}
 	p := &pair{path: d.path, from: from, to: to}
+	if d.found {
+		if p.inherited, err = fsat.HasXattrFD(int(to.Fd()), fsat.DefaultACL); err != nil {
+			return err
+		}
+	}
 	if d.own {
 		if err := f.passOpaque(p); err != nil {
 			return err
@@ -250,12 +272,8 @@ func (f *filling) enter(p *pair, name string) error {
 	at := path.Join(p.path, name)
 	err := unix.Mkdirat(int(p.to.Fd()), name, 0o700)
 	if err == nil {
-		made, err := fsat.OpenDir(p.to, name)
-		if err != nil {
-			return err
-		}
-		f.pending = append(f.pending, directory{at, false})
-		return errors.Join(fsat.RemoveACLs(made), made.Close())
+		f.pending = append(f.pending, directory{path: at})
+		return f.disinherit(p, name)
 	}
 	if err != unix.EEXIST {
 		return &os.PathError{Op: "mkdir", Path: at, Err: err}
@@ -266,7 +284,7 @@ func (f *filling) enter(p *pair, name string) error {
 	}
 	switch {
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
-		f.pending = append(f.pending, directory{at, true})
+		f.pending = append(f.pending, directory{path: at, own: true, found: true})
 	case isWhiteout(st): // the directory was made to hold whiteouts only
 		hides, err := f.whiteoutHides(p)
 		if err != nil || hides {
@@ -277,4 +295,17 @@ func (f *filling) enter(p *pair, name string) error {
 		}
 	}
 	return nil
+}
+
+// disinherit takes from a directory that was made the ACLs of the one that it
+// is in.
+func (f *filling) disinherit(p *pair, name string) error {
+	if !p.inherited {
+		return nil
+	}
+	made, err := fsat.OpenDir(p.to, name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fsat.RemoveACLs(made), made.Close())
 }

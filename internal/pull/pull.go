@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -35,7 +36,12 @@ type Options struct {
 	Devices unpack.Devices
 	// Admit is asked with the image's diffIDs before a layer is fetched; nil
 	// admits all.
-	Admit  func(context.Context, source.Resolution, []digest.Digest) error
+	Admit func(context.Context, source.Resolution, []digest.Digest) error
+	// Layers hears of an image's diffIDs before its layers come. What it returns
+	// hears of each that came, from several goroutines: its files are all there
+	// and verified, in the lower dir that it gets, and not yet durable. nil is for
+	// nobody.
+	Layers func(context.Context, []digest.Digest) func(diffID digest.Digest, lower *os.File)
 	Logger *slog.Logger
 	// Trust lets an image in, before a layer is asked for, and Judge says for a
 	// plan whether it would; nil lets all in.
@@ -68,11 +74,12 @@ type Pull struct {
 	options Options
 	mu      sync.Mutex
 	fetched map[digest.Digest]bool // diffIDs that this pull fetches
+	came    func(digest.Digest, *os.File)
 }
 
 // New prepares to bring what f fetches from into a store.
 func New(f *fetch.Fetcher, store *overlaystore.Store, o Options) *Pull {
-	return &Pull{source: f.Source(), fetch: f, store: store, options: o, fetched: map[digest.Digest]bool{}}
+	return &Pull{source: f.Source(), fetch: f, store: store, options: o, fetched: map[digest.Digest]bool{}, came: func(digest.Digest, *os.File) {}}
 }
 
 // Run brings the image into the store: all of it, durable, or nothing.
@@ -118,6 +125,9 @@ func (p *Pull) resolved(ctx context.Context, resolution source.Resolution) (pull
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, lease.Release()) }()
+	if p.options.Layers != nil {
+		p.came = p.options.Layers(ctx, image.DiffIDs())
+	}
 	if pulled.Fetched, err = p.layers(ctx, image.Layers); err != nil {
 		return Result{}, err
 	}
@@ -248,6 +258,7 @@ func (p *Pull) fillOne(ctx context.Context, st **overlaystore.Staging, l fetch.L
 	}
 	if taken {
 		p.fetch.Tell(l.Event(progress.LayerPresent))
+		p.came(l.DiffID, (*st).Dir())
 		return nil
 	}
 	p.mu.Lock()
@@ -256,7 +267,11 @@ func (p *Pull) fillOne(ctx context.Context, st **overlaystore.Staging, l fetch.L
 	if err := p.layer(ctx, st, l, again); err != nil {
 		return err
 	}
-	return k.keep(ctx, *st)
+	if err := k.keep(ctx, *st); err != nil {
+		return err
+	}
+	p.came(l.DiffID, (*st).Dir())
+	return nil
 }
 
 // leave gives the stagings up; those that are kept stay for the next pull.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -29,6 +30,7 @@ type Giver struct {
 	c      *cli.Context
 	engine engine
 	store  *overlaystore.Store
+	ahead  *containerd.Ahead // of the image that is being pulled; nil is none
 }
 
 // engine is one that images are given to.
@@ -49,6 +51,8 @@ type gift struct {
 	namesIt bool
 	// beside has the layers as directories; nil where the store itself does.
 	beside *recast.Beside
+	// ahead has given layers of it already; nil is none.
+	ahead *containerd.Ahead
 	// blobs hands out the compressed layers; nil where they are not wanted.
 	blobs func(context.Context, func(ocispec.Descriptor, io.Reader) error) error
 }
@@ -94,7 +98,33 @@ func (g *Giver) Close() error {
 	if g == nil {
 		return nil
 	}
-	return g.engine.Close()
+	return errors.Join(g.endAhead(), g.engine.Close())
+}
+
+func (g *Giver) endAhead() error {
+	ahead := g.ahead
+	g.ahead = nil
+	return ahead.End(g.c.Context)
+}
+
+// Ahead has the engine get layers of an image while others are still fetched.
+func (g *Giver) Ahead() setup.Option {
+	return func(o *layerctl.Options) {
+		if g == nil {
+			return
+		}
+		d, ok := g.engine.(*daemon)
+		if !ok {
+			return
+		}
+		o.Layers = func(_ context.Context, layers []digest.Digest) func(digest.Digest, *os.File) {
+			if err := g.endAhead(); err != nil { // of an image whose pull has failed
+				setup.Logger(g.c).Info("end what was given ahead", "error", err)
+			}
+			g.ahead = d.engine.Ahead(g.c.Context, g.store, layers)
+			return g.ahead.Ready
+		}
+	}
 }
 
 // Give gives img, which ref names, with the documents that client reads.
@@ -119,7 +149,7 @@ func (g *Giver) GiveAs(client *layerctl.Client, ref, word string, img overlaysto
 	if err != nil {
 		return err
 	}
-	found := gift{image: img, ref: parsed, name: name, documents: d}
+	found := gift{image: img, ref: parsed, name: name, documents: d, ahead: g.ahead}
 	if g.c.Bool("keep-blobs") {
 		found.blobs = g.blobs(client, parsed, img)
 	}
@@ -130,7 +160,7 @@ func (g *Giver) GiveAs(client *layerctl.Client, ref, word string, img overlaysto
 	defer func() { err = errors.Join(err, beside.Close(), lease.Release()) }()
 	found.beside = beside
 	found.namesIt = containerd.Image{Image: img, Root: d.Root, RootBytes: d.RootBytes}.RootNamesIt()
-	if err := g.engine.give(g.c.Context, found); err != nil {
+	if err := errors.Join(g.engine.give(g.c.Context, found), g.endAhead()); err != nil {
 		return err
 	}
 	if g.HandsOver() {
@@ -292,7 +322,7 @@ func (d *daemon) give(ctx context.Context, g gift) error {
 	if g.ref.Transport() == registry.Docker {
 		image.OriginHost, image.OriginRepository = g.ref.Host(), g.ref.Repository()
 	}
-	done, err := d.engine.Give(ctx, d.store, image, containerd.GiveOptions{HandOver: d.c.Bool("hand-over"), From: g.from()})
+	done, err := d.engine.Give(ctx, d.store, image, containerd.GiveOptions{HandOver: d.c.Bool("hand-over"), From: g.from(), Ahead: g.ahead})
 	if err != nil {
 		return &engineError{err}
 	}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	leases "github.com/containerd/containerd/api/services/leases/v1"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/internal/linkedcopy"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// Ahead is an image whose layers the engine gets while others of it are still
+// being fetched. It only saves time: what it has not done when it ends, or what
+// it has failed to do, [Engine.Give] does.
+type Ahead struct {
+	g       *giving
+	release func() error // of what says that it lives
+	stop    context.CancelFunc
+	done    chan struct{}
+	err     error // once done
+
+	mu    sync.Mutex
+	ready map[digest.Digest]*lower
+	more  chan struct{}
+	last  chan struct{} // closed when no more will come
+	ended sync.Once
+	over  bool
+}
+
+// Ahead begins to give the layers of an image that is being pulled into the
+// store, the lowest first. It is nil, and does nothing, where the engine or the
+// store could not be served so. Whoever begins it ends it.
+func (e *Engine) Ahead(ctx context.Context, store *overlaystore.Store, layers []digest.Digest) *Ahead {
+	if !e.rebase || servable(store) != nil {
+		return nil
+	}
+	g := &giving{
+		Engine: e, store: store, from: store, image: Image{Image: overlaystore.Image{Layers: layers}},
+		copier: linkedcopy.New(linkedcopy.Options{}), open: lowers{}, lease: newLease(),
+	}
+	a := &Ahead{g: g, done: make(chan struct{}), more: make(chan struct{}, 1), last: make(chan struct{}), ready: map[digest.Digest]*lower{}}
+	var err error
+	if g.owner, err = store.RealPath(); err == nil {
+		a.release, err = given.Begin(ctx, store.Dir(), g.lease)
+	}
+	if err != nil {
+		e.log.Info("give nothing ahead", "error", err)
+		return nil
+	}
+	ctx, a.stop = context.WithCancel(ctx)
+	go func() {
+		defer close(a.done)
+		a.err = a.run(ctx)
+	}()
+	return a
+}
+
+// Ready hears of a layer whose files are all there; fs is its lower dir, beside
+// its record. It may be called by several goroutines.
+func (a *Ahead) Ready(diffID digest.Digest, fs *os.File) {
+	if a == nil {
+		return
+	}
+	l := &lower{}
+	var err error
+	if l.fs, err = durable.OpenDirAt(fs, "."); err != nil {
+		return
+	}
+	if l.dir, err = durable.OpenDirAt(fs, ".."); err != nil {
+		l.fs.Close()
+		return
+	}
+	if l.record, err = overlaystore.ReadRecord(l.dir); err != nil {
+		l.close()
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over || a.ready[diffID] != nil {
+		l.close()
+		return
+	}
+	a.ready[diffID] = l
+	select {
+	case a.more <- struct{}{}:
+	default:
+	}
+}
+
+// finish waits until all has been given that was ready, and says what was made.
+func (a *Ahead) finish() (made int, done linkedcopy.Done) {
+	if a == nil {
+		return 0, done
+	}
+	a.ended.Do(func() { close(a.last) })
+	<-a.done
+	if a.err != nil {
+		a.g.log.Info("give layers ahead", "error", a.err)
+		return 0, done
+	}
+	return a.g.made, a.g.copier.Done()
+}
+
+// End gives up what was not given yet, and leaves to the engine what was not
+// named.
+func (a *Ahead) End(ctx context.Context) error {
+	if a == nil || a.over {
+		return nil
+	}
+	a.stop()
+	<-a.done
+	a.mu.Lock()
+	a.over = true
+	a.mu.Unlock()
+	var errs []error
+	for _, l := range a.ready { // those that were taken are closed
+		errs = append(errs, l.close())
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	_, err := a.g.leases.Delete(a.g.in(ctx, ""), &leases.DeleteRequest{ID: a.g.lease})
+	if err != nil && !isNotFound(err) {
+		a.g.log.Info("end a lease", "lease", a.g.lease, "error", err)
+	}
+	return errors.Join(append(errs, a.g.open.close(), a.release())...)
+}
+
+func (a *Ahead) run(ctx context.Context) (err error) {
+	g := a.g
+	layers, err := g.store.Lease(ctx, "give to "+g.at.Address, g.image.Layers...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, layers.Release()) }()
+	chains := chainIDs(g.image.Layers)
+	have, err := g.has(ctx, chains)
+	if err != nil || have == len(chains) {
+		return err
+	}
+	if err := g.begin(ctx); err != nil {
+		return err
+	}
+	if have > 0 {
+		if err := g.keep(ctx, snapshotsOf, chains[have-1].String()); err != nil {
+			return err
+		}
+	}
+	below, err := g.directories(ctx, chains[:have])
+	defer func() { err = errors.Join(err, closeAll(below)) }()
+	if err != nil {
+		return err
+	}
+	var filled []*active
+	for i := have; i < len(chains); i++ {
+		if !a.take(i) {
+			// What is there becomes durable while the next one comes.
+			if filled, err = nil, g.commit(ctx, filled); err != nil {
+				return err
+			}
+			if come, err := a.await(ctx, i); err != nil || !come {
+				return err
+			}
+		}
+		one, err := g.layer(ctx, i, chains, below)
+		if err != nil || one == nil {
+			return errors.Join(fmt.Errorf("layer %d/%d", i+1, len(chains)), err)
+		}
+		below = slices.Insert(below, 0, one.dir)
+		filled = append(filled, one)
+	}
+	return g.commit(ctx, filled)
+}
+
+// take opens the layer i, if it is ready or in the store.
+func (a *Ahead) take(i int) bool {
+	g, diffID := a.g, a.g.image.Layers[i]
+	if g.open[diffID] != nil {
+		return true
+	}
+	a.mu.Lock()
+	l := a.ready[diffID]
+	delete(a.ready, diffID)
+	a.mu.Unlock()
+	if l != nil {
+		g.open[diffID] = l
+		return true
+	}
+	has, err := g.store.HasLayer(diffID)
+	return has && err == nil
+}
+
+// await waits until the layer i is there, and says whether it came.
+func (a *Ahead) await(ctx context.Context, i int) (bool, error) {
+	for {
+		select {
+		case <-a.more:
+		case <-a.last:
+			return a.take(i), nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+		if a.take(i) {
+			return true, nil
+		}
+	}
+}
+
+func newLease() string { return "layerctl-" + rand.Text() }
+
+// begin takes a lease, which keeps the engine's collector away until the names
+// do.
+func (g *giving) begin(ctx context.Context) error {
+	_, err := g.leases.Create(g.in(ctx, ""), &leases.CreateRequest{ID: g.lease, Labels: map[string]string{
+		ownerLabel:                g.owner,
+		"containerd.io/gc.expire": time.Now().Add(leaseTime).UTC().Format(time.RFC3339),
+	}})
+	return explain(err)
+}

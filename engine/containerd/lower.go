@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fixlayer"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// lower is a layer of the image that is open: its directory, and the lower dir
+// in it.
+type lower struct {
+	dir, fs *os.File
+	record  overlaystore.LayerRecord
+}
+
+func (l *lower) close() error { return errors.Join(l.dir.Close(), l.fs.Close()) }
+
+// lowers are the layers that are open, each once: every layer that needs mending
+// looks at all below it.
+type lowers map[digest.Digest]*lower
+
+func (open lowers) close() error {
+	var errs []error
+	for _, l := range open {
+		errs = append(errs, l.close())
+	}
+	return errors.Join(errs...)
+}
+
+// lower opens the layer i of the image, which is closed with the others.
+func (g *giving) lower(ctx context.Context, i int) (*lower, error) {
+	diffID := g.image.Layers[i]
+	if l := g.open[diffID]; l != nil {
+		return l, nil
+	}
+	l := &lower{}
+	at, err := g.lowerPath(ctx, i)
+	if err == nil {
+		l.record, err = g.from.Layer(diffID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if l.dir, err = durable.OpenDirAt(g.from.Dir(), path.Dir(at)); err != nil {
+		return nil, err
+	}
+	if l.fs, err = durable.OpenDirAt(g.from.Dir(), at); err != nil {
+		return nil, errors.Join(err, l.dir.Close())
+	}
+	g.open[diffID] = l
+	return l, nil
+}
+
+// lowerPath is where the lower dir of the layer i is in the store.
+func (g *giving) lowerPath(ctx context.Context, i int) (string, error) {
+	dirs, err := g.from.LowerDirs(ctx, overlaystore.Image{Layers: g.image.Layers[i : i+1]})
+	if err != nil {
+		return "", err
+	}
+	return dirs[0].Path, nil
+}
+
+// stack has the layers up to i as they are stacked, the topmost first.
+func (g *giving) stack(ctx context.Context, i int) (stack []fixlayer.Layer, err error) {
+	seen := map[digest.Digest]bool{}
+	for at := i; at >= 0; at-- {
+		diffID := g.image.Layers[at]
+		if seen[diffID] {
+			continue
+		}
+		seen[diffID] = true
+		l, err := g.lower(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		stack = append(stack, fixlayer.Layer{DiffID: diffID, Dir: l.dir, FS: l.fs, Facts: l.record.Facts, Borrowed: true, Mended: at < i})
+		if l.record.RootOpaque {
+			break
+		}
+	}
+	return stack, nil
+}
