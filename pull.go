@@ -60,13 +60,10 @@ func (c *Client) Pull(ctx context.Context, store *overlaystore.Store, ref string
 func (c *Client) pull(store *overlaystore.Store, s *source.Source, paths *unpack.Paths) *pull.Pull {
 	o := c.measured
 	o.Jobs, o.Strict, o.Limits, o.Windows = c.options.Jobs, c.options.Strict, c.options.Limits, c.options.Windows
-	o.Devices, o.Paths, o.Logger = c.options.Devices, paths, c.log
+	o.Devices, o.Paths, o.Logger, o.Layers = c.options.Devices, paths, c.log, c.options.Layers
 	if admit := c.options.Admit; admit != nil {
-		o.Admit = func(ctx context.Context, r source.Resolution, layers []digest.Digest) error {
-			return admit(ctx, Resolution(r), layers)
-		}
+		o.Admit = func(ctx context.Context, r source.Resolution, l []digest.Digest) error { return admit(ctx, Resolution(r), l) }
 	}
-	o.Layers = c.options.Layers
 	o.Judge = func(ctx context.Context, r source.Resolution) error { return c.judge().Admit(ctx, s, r, store) }
 	o.Trust = func(ctx context.Context, r source.Resolution) error { return c.judge().AdmitInto(ctx, s, r, store) }
 	return pull.New(c.fetcher(s), store, o)
