@@ -62,7 +62,9 @@ func (c *Client) pull(store *overlaystore.Store, s *source.Source, paths *unpack
 	o.Jobs, o.Strict, o.Limits, o.Windows = c.options.Jobs, c.options.Strict, c.options.Limits, c.options.Windows
 	o.Devices, o.Paths, o.Logger, o.Layers = c.options.Devices, paths, c.log, c.options.Layers
 	if admit := c.options.Admit; admit != nil {
-		o.Admit = func(ctx context.Context, r source.Resolution, l []digest.Digest) error { return admit(ctx, Resolution(r), l) }
+		o.Admit = func(ctx context.Context, r source.Resolution, l []digest.Digest) error {
+			return admit(ctx, Resolution(r), l)
+		}
 	}
 	o.Judge = func(ctx context.Context, r source.Resolution) error { return c.judge().Admit(ctx, s, r, store) }
 	o.Trust = func(ctx context.Context, r source.Resolution) error { return c.judge().AdmitInto(ctx, s, r, store) }
