@@ -27,7 +27,7 @@ func (u *unpacker) aufs(path string) error {
 		if err != nil {
 			return err
 		}
-		u.stored, v.implied = true, true
+		u.stored, v.Implied = true, true
 		if err := u.imply(d, v); err != nil {
 			return err
 		}

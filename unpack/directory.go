@@ -10,6 +10,7 @@ import (
 	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/internal/layerdisk"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/unpack/internal/dirstate"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,15 +26,15 @@ func (u *unpacker) prepareRoot() error {
 	default:
 		return failed("remove the default ACL of", ".", err)
 	}
-	return u.imply(root, dirState{implied: true})
+	return u.imply(root, dirstate.State{Implied: true})
 }
 
 // imply gives a directory that has just been made the attributes of one
 // without an entry. They are the same on every machine and at every time, so
 // that a layer's directory is too.
-func (u *unpacker) imply(d *layerdisk.Dir, v dirState) error {
-	e := layer.Entry{Path: d.Path, Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true, Opaque: v.opaque}
-	if err := u.states.put(d.Path, v); err != nil {
+func (u *unpacker) imply(d *layerdisk.Dir, v dirstate.State) error {
+	e := layer.Entry{Path: d.Path, Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true, Opaque: v.Opaque}
+	if err := u.states.Put(d.Path, v); err != nil {
 		return err
 	}
 	if err := u.setDirectory(d, e); err != nil {
@@ -65,7 +66,7 @@ func (u *unpacker) directory(path string, e layer.Entry) error {
 	if err != nil {
 		return err
 	}
-	if err := u.states.put(e.Path, v); err != nil {
+	if err := u.states.Put(e.Path, v); err != nil {
 		return err
 	}
 	return u.applyDirectory(d, e)
@@ -75,8 +76,8 @@ func (u *unpacker) directory(path string, e layer.Entry) error {
 // has the name it goes, and the new directory is opaque: had the layers been
 // applied one by one, nothing of a lower directory would have been left. The
 // error is EEXIST where a directory has the name.
-func (u *unpacker) makeDirectory(parent *layerdisk.Dir, base, path string) (*layerdisk.Dir, dirState, error) {
-	var v dirState
+func (u *unpacker) makeDirectory(parent *layerdisk.Dir, base, path string) (*layerdisk.Dir, dirstate.State, error) {
+	var v dirstate.State
 	parent.Dirty = true
 	err := u.disk.Mkdir(parent.FD, base)
 	if err == unix.EEXIST {
@@ -87,7 +88,7 @@ func (u *unpacker) makeDirectory(parent *layerdisk.Dir, base, path string) (*lay
 		if was == aDirectory {
 			return nil, v, unix.EEXIST
 		}
-		v.opaque = layer.Replaced
+		v.Opaque = layer.Replaced
 		err = u.disk.Mkdir(parent.FD, base)
 	}
 	if err != nil {
@@ -98,14 +99,14 @@ func (u *unpacker) makeDirectory(parent *layerdisk.Dir, base, path string) (*lay
 		return nil, v, err
 	}
 	if linked {
-		v.opaque = layer.Replaced
+		v.Opaque = layer.Replaced
 	}
 	fd, err := u.disk.OpenDir(parent.FD, base)
 	if err != nil {
 		return nil, v, failed("open directory", path, err)
 	}
 	d, err := u.dirs.Hold(&layerdisk.Dir{Path: path, FD: fd})
-	if err == nil && v.opaque != layer.Transparent {
+	if err == nil && v.Opaque != layer.Transparent {
 		err = u.markOpaque(fd, path)
 	}
 	return d, v, err
@@ -114,8 +115,8 @@ func (u *unpacker) makeDirectory(parent *layerdisk.Dir, base, path string) (*lay
 // completeDirectory gives a directory that is there the attributes of an
 // entry that comes later than what lies in it.
 func (u *unpacker) completeDirectory(d *layerdisk.Dir, e layer.Entry) error {
-	v := u.states.at(d.Path)
-	if !v.implied {
+	v := u.states.At(d.Path)
+	if !v.Implied {
 		if err := u.note(layer.NoteDuplicate); err != nil {
 			return err
 		}
@@ -123,8 +124,8 @@ func (u *unpacker) completeDirectory(d *layerdisk.Dir, e layer.Entry) error {
 			return err
 		}
 	}
-	v = dirState{marked: v.marked, opaque: v.opaque}
-	if err := u.states.put(d.Path, v); err != nil {
+	v = dirstate.State{Marked: v.Marked, Opaque: v.Opaque}
+	if err := u.states.Put(d.Path, v); err != nil {
 		return err
 	}
 	e.Path = d.Path
@@ -134,16 +135,16 @@ func (u *unpacker) completeDirectory(d *layerdisk.Dir, e layer.Entry) error {
 // applyDirectory sets what can be set now, and notes what has to wait until
 // all that the directory holds is there.
 func (u *unpacker) applyDirectory(d *layerdisk.Dir, e layer.Entry) error {
-	v := u.states.at(d.Path)
-	e.Opaque = v.opaque
-	v.acl = e.Xattrs[defaultACL]
+	v := u.states.At(d.Path)
+	e.Opaque = v.Opaque
+	v.ACL = e.Xattrs[defaultACL]
 	now := e
 	if journalOnly := u.o.Whiteouts == layer.JournalOnly; (journalOnly || u.caller.uid != 0) && e.Mode&0o700 != 0o700 {
 		// Only root may write into a directory against its mode.
-		v.late, v.mode = !journalOnly, e.Mode
+		v.Late, v.Mode = !journalOnly, e.Mode
 		now.Mode |= 0o700
 	}
-	if err := u.states.put(d.Path, v); err != nil {
+	if err := u.states.Put(d.Path, v); err != nil {
 		return err
 	}
 	if err := u.setDirectory(d, now); err != nil {

@@ -42,7 +42,7 @@ func (u *unpacker) file(path string, e layer.Entry) error {
 		return err
 	}
 	f := newFile{fd: fd, entry: e, aboveGID: parent.GID}
-	if !u.h.Sparse && u.writer.takes(e) {
+	if !u.h.Sparse && u.writesLater(e) {
 		e.Sum, err = u.writeLater(f)
 	} else {
 		e.Sum, err = u.fill(fd, e)
@@ -135,7 +135,7 @@ func (u *unpacker) writeLater(f newFile) (sum uint32, err error) {
 	if err := u.meter.space(int64(len(f.content))); err != nil {
 		return 0, u.complete(f, err)
 	}
-	u.writer.put(f)
+	u.writer.Put(f)
 	return sum, nil
 }
 

@@ -22,13 +22,13 @@ func (u *unpacker) finish() error {
 	if err := u.hideLinks(); err != nil {
 		return err
 	}
-	paths := slices.Sorted(maps.Keys(u.states.byPath))
+	paths := slices.Sorted(maps.Keys(u.states.ByPath))
 	for _, step := range []func([]string) error{u.purge, u.removeBare, u.listImplied, u.listLinks, u.setLate} {
 		if err := step(paths); err != nil {
 			return err
 		}
 	}
-	u.result.RootOpaque = u.states.at(".").opaque != layer.Transparent
+	u.result.RootOpaque = u.states.At(".").Opaque != layer.Transparent
 	u.result.Notes = u.notes.sorted()
 	return u.dirs.CloseAll()
 }
@@ -39,7 +39,7 @@ func (u *unpacker) finish() error {
 // here keeps the kernel from merging it with a lower one.
 func (u *unpacker) hideLinks() error {
 	for _, path := range slices.Sorted(maps.Keys(u.links)) {
-		if u.states.hidden(path) {
+		if u.states.Hidden(path) {
 			continue
 		}
 		above, base := entryname.Split(path)
@@ -73,8 +73,8 @@ func (u *unpacker) openKnown(path string) (*layerdisk.Dir, error) {
 // included, and lists the directories that keep some.
 func (u *unpacker) purge(paths []string) error {
 	for _, path := range paths {
-		v := u.states.at(path)
-		if !v.marked {
+		v := u.states.At(path)
+		if !v.Marked {
 			continue
 		}
 		d, err := u.openKnown(path)
@@ -84,7 +84,7 @@ func (u *unpacker) purge(paths []string) error {
 		if d == nil {
 			continue
 		}
-		useless := v.opaque != layer.Transparent || u.states.hidden(path)
+		useless := v.Opaque != layer.Transparent || u.states.Hidden(path)
 		found, err := u.eachWhiteout(d, useless)
 		if err != nil {
 			return err
@@ -137,7 +137,7 @@ func (u *unpacker) removeWhiteout(d *layerdisk.Dir, name string) error {
 // whiteouts which an opaque directory has made useless.
 func (u *unpacker) removeBare(paths []string) error {
 	for _, path := range slices.Backward(paths) {
-		if !u.states.at(path).bare || !u.states.hidden(path) {
+		if !u.states.At(path).Bare || !u.states.Hidden(path) {
 			continue
 		}
 		d, err := u.openKnown(path)
@@ -163,8 +163,8 @@ func (u *unpacker) removeBare(paths []string) error {
 // keep their owner out, deepest first. After it nothing can be looked up.
 func (u *unpacker) setLate(paths []string) error {
 	for _, path := range slices.Backward(paths) {
-		v := u.states.at(path)
-		if v.acl == "" && !v.late {
+		v := u.states.At(path)
+		if v.ACL == "" && !v.Late {
 			continue
 		}
 		d, err := u.openKnown(path)
@@ -174,14 +174,14 @@ func (u *unpacker) setLate(paths []string) error {
 		if d == nil {
 			continue
 		}
-		if v.acl != "" {
+		if v.ACL != "" {
 			// That the filesystem takes ACLs is known from the root.
-			if _, err := u.setXattr(d.FD, defaultACL, v.acl, path); err != nil {
+			if _, err := u.setXattr(d.FD, defaultACL, v.ACL, path); err != nil {
 				return err
 			}
 		}
-		if v.late {
-			if err := u.disk.Chmod(d.FD, v.mode); err != nil {
+		if v.Late {
+			if err := u.disk.Chmod(d.FD, v.Mode); err != nil {
 				return failed("chmod", path, err)
 			}
 		}
@@ -192,8 +192,8 @@ func (u *unpacker) setLate(paths []string) error {
 // listImplied fills in the implied directories that are still there.
 func (u *unpacker) listImplied(paths []string) error {
 	for _, path := range paths {
-		v := u.states.at(path)
-		if !v.implied {
+		v := u.states.At(path)
+		if !v.Implied {
 			continue
 		}
 		d, err := u.openKnown(path)
@@ -201,7 +201,7 @@ func (u *unpacker) listImplied(paths []string) error {
 			return err
 		}
 		if d != nil {
-			u.result.Implied = append(u.result.Implied, layer.ImpliedDir{Path: layer.Path(path), Opaque: v.opaque, Bare: v.bare})
+			u.result.Implied = append(u.result.Implied, layer.ImpliedDir{Path: layer.Path(path), Opaque: v.Opaque, Bare: v.Bare})
 		}
 	}
 	return nil
@@ -234,7 +234,7 @@ func (u *unpacker) listLinks([]string) error {
 // touched says that the layer has come to have, delete or hide something at the
 // path of a lower layer's file, or where its directory was.
 func (u *unpacker) touched(path string) (bool, error) {
-	if u.states.hidden(path) {
+	if u.states.Hidden(path) {
 		return true, nil
 	}
 	above, base := entryname.Split(path)

@@ -156,7 +156,7 @@ func (u *unpacker) foreignLink(parent *layerdisk.Dir, base, path, target string)
 	if path == target {
 		return u.malformed("a hardlink to itself")
 	}
-	if u.states.hidden(target) {
+	if u.states.Hidden(target) {
 		return u.malformed("a hardlink to %s, which this layer hides", entryname.Quote(target))
 	}
 	if first, chained := u.links[target]; chained {

@@ -45,7 +45,7 @@ func (u *unpacker) parent(path string, p purpose) (*layerdisk.Dir, error) {
 	switch err {
 	case nil:
 		if p == forEntry || p == forOpaque {
-			u.states.real(path)
+			u.states.Real(path)
 		}
 		return d, nil
 	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
@@ -88,7 +88,7 @@ func (u *unpacker) walk(path string, p purpose) (*layerdisk.Dir, error) {
 	}
 	d, err := u.dirs.Open(w.at)
 	if err == nil && (p == forEntry || p == forOpaque) {
-		u.states.real(w.at)
+		u.states.Real(w.at)
 	}
 	return d, failed("open directory", w.at, err)
 }
@@ -170,9 +170,9 @@ func (w *walk) missing(d *layerdisk.Dir, name, path string) error {
 		return err
 	}
 	w.at = path
-	v.implied, v.bare = true, w.p == forWhiteout
-	if !v.bare {
-		u.states.real(d.Path)
+	v.Implied, v.Bare = true, w.p == forWhiteout
+	if !v.Bare {
+		u.states.Real(d.Path)
 	}
 	return u.imply(made, v)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/layerctl/layerctl/internal/layerstream"
 	"github.com/layerctl/layerctl/internal/layertar"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/unpack/internal/dirstate"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 )
@@ -74,7 +75,7 @@ func (u *unpacker) unpack(s *layerstream.Stream, want Source) error {
 	u.stream, u.tar = s, layertar.NewReader(s)
 	if s.Parallel() && u.content == nil {
 		u.writer = startWriter(u)
-		s.HandOver(u.writer.takeOver)
+		s.HandOver(u.writer.TakeOver)
 	}
 	return errors.Join(u.layer(want.DiffID), u.dirs.CloseCached())
 }
@@ -98,7 +99,7 @@ type unpacker struct {
 	tar    *layertar.Reader
 	h      *layertar.Header // the current entry
 	dirs   layerdisk.Directories
-	states dirStates
+	states dirstate.States
 	links  map[string]string // foreign hardlinks, by path
 	// skipped are the devices that were left out.
 	skipped map[string]bool
@@ -127,7 +128,7 @@ func newUnpacker(d layerdisk.Disk, root int, o Options) *unpacker {
 	return &unpacker{
 		o: o, disk: d, marks: marksOf(o),
 		dirs:   layerdisk.Directories{Disk: d, Root: &layerdisk.Dir{Path: ".", FD: root}},
-		states: dirStates{byPath: make(map[string]dirState), meter: m},
+		states: dirstate.States{ByPath: make(map[string]dirstate.State), Keep: m.keep},
 		links:  make(map[string]string), skipped: make(map[string]bool),
 		notes: &notes{strict: o.Strict, log: o.Logger},
 		meter: m,
@@ -136,7 +137,7 @@ func newUnpacker(d layerdisk.Disk, root int, o Options) *unpacker {
 
 func (u *unpacker) layer(diffID digest.Digest) error {
 	err := u.entries()
-	if werr := u.writer.end(); werr != nil {
+	if werr := u.writer.End(); werr != nil {
 		err = werr
 	}
 	if err == nil {

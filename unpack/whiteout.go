@@ -66,7 +66,7 @@ func (u *unpacker) checkForm() error {
 // whiteout hides what lower layers have at path. What the same layer has
 // there stays, whichever of the two comes first.
 func (u *unpacker) whiteout(path string) error {
-	if u.states.hidden(path) {
+	if u.states.Hidden(path) {
 		// An opaque directory hides it already, and the kernel wants no
 		// whiteout in one: its name would be listed.
 		return nil
@@ -91,7 +91,7 @@ func (u *unpacker) whiteout(path string) error {
 // whiteoutOver is a whiteout for a directory that the layer has made. One
 // that is there for whiteouts only is no reason to keep it.
 func (u *unpacker) whiteoutOver(parent *layerdisk.Dir, base, path string) error {
-	if u.states.at(path).bare {
+	if u.states.At(path).Bare {
 		if err := u.removeTree(parent, base, path); err != nil {
 			return err
 		}
@@ -112,10 +112,10 @@ func (u *unpacker) addWhiteout(parent *layerdisk.Dir, base, path string) error {
 }
 
 func (u *unpacker) placeWhiteout(parent *layerdisk.Dir, base, path string) error {
-	v := u.states.at(parent.Path)
-	if !v.marked {
-		v.marked = true
-		if err := u.states.put(parent.Path, v); err != nil {
+	v := u.states.At(parent.Path)
+	if !v.Marked {
+		v.Marked = true
+		if err := u.states.Put(parent.Path, v); err != nil {
 			return err
 		}
 	}
@@ -187,8 +187,8 @@ func (u *unpacker) makeOpaque(path string) error {
 // setOpaque marks a directory. Whiteouts that are in it already go at the
 // end, when it is known of all directories which are opaque.
 func (u *unpacker) setOpaque(d *layerdisk.Dir, why layer.Opaque) error {
-	v := u.states.at(d.Path)
-	if v.opaque == layer.Replaced || v.opaque == why {
+	v := u.states.At(d.Path)
+	if v.Opaque == layer.Replaced || v.Opaque == why {
 		return nil
 	}
 	if d.Path != "." { // overlayfs ignores it there; the caller cuts the stack
@@ -196,8 +196,8 @@ func (u *unpacker) setOpaque(d *layerdisk.Dir, why layer.Opaque) error {
 			return err
 		}
 	}
-	v.opaque = why
-	if err := u.states.put(d.Path, v); err != nil {
+	v.Opaque = why
+	if err := u.states.Put(d.Path, v); err != nil {
 		return err
 	}
 	return u.record(layer.Entry{Path: d.Path, Type: layer.OpaqueMark, Opaque: why})
