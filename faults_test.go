@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
@@ -372,6 +373,9 @@ func child(spec []string) error {
 	if spec[0] == "six" {
 		kill := func() error { return unix.Kill(os.Getpid(), unix.SIGKILL) }
 		return pullSix(afterFour(context.Background(), kill), spec[2], spec[3])
+	}
+	if spec[0] == "parts" {
+		return pullParts(context.Background(), spec[2], spec[3], time.Nanosecond)
 	}
 	if spec[0] == "blobs" {
 		return pullBlobs(context.Background(), spec[2], spec[3])

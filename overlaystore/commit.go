@@ -18,9 +18,8 @@ import (
 
 // Commit makes sealed layers visible, durably: one syncfs for them all, then
 // a rename of each, then an fsync of their directory. On an error, but for that
-// of the context, every one of them is discarded and the store is as before: what a failed sync has left
-// behind nobody can tell, so it is not tried again. A layer that is there
-// meanwhile is no error.
+// of the context, every one of them is discarded and the store is as before: nobody
+// can tell what a failed sync has left. A layer that is there meanwhile is no error.
 func (s *Store) Commit(ctx context.Context, layers ...*Staging) error {
 	if len(layers) == 0 {
 		return nil

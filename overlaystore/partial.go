@@ -20,7 +20,7 @@ import (
 // next staging of the layer can take it up. It outlives a power cut after
 // [Store.Settle]. Of two processes that fill a layer the one with its lock keeps it.
 func (g *Staging) Keep(ctx context.Context) error {
-	if !g.sealed || g.done || g.kept || g.beside {
+	if !g.sealed || g.done || g.kept && !g.record.OnItsWay() || g.beside {
 		return nil
 	}
 	in, name, err := partial.Add(ctx, g.store.root, g.in, g.name, g.diffID, g.raw)
@@ -30,18 +30,59 @@ func (g *Staging) Keep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if g.kept {
+		err = g.in.Close() // where it was on its way
+	}
 	g.in, g.name, g.kept = in, name, true
-	return nil
+	return err
 }
 
 // Leave is [Staging.Discard], but for a layer that is kept: that stays for the
 // next one who wants it.
 func (g *Staging) Leave() error {
-	if g.done || !g.kept {
+	if g.done || !g.kept || !g.sealed && !g.record.Settle() {
 		return g.Discard()
 	}
 	g.done = true
 	return g.close()
+}
+
+// Checkpoint has the layer as it is now, and state with it, outlive the process, for
+// [Staging.GoOn]; a power cut may leave an earlier one. The first offset bytes of the
+// blob are not needed any more; file is the path of one that is not whole, or "".
+func (g *Staging) Checkpoint(ctx context.Context, state []byte, offset int64, file string) error {
+	if g.beside || g.sealed || g.done || !g.isLayer {
+		return nil
+	}
+	if !g.kept {
+		in, name, err := partial.Begin(ctx, g.store.root, g.in, g.name, g.diffID)
+		if errors.Is(err, fs.ErrExist) {
+			return nil // of another one, which nobody has looked at
+		}
+		if err != nil {
+			return err
+		}
+		g.in, g.name, g.kept = in, name, true
+	}
+	return g.record.Save(ctx, g.dir, !g.store.noSync, &partial.Checkpoint{
+		Layer: g.diffID, Boot: g.store.boot, Content: g.disk, Offset: offset, File: []byte(file), State: state,
+	})
+}
+
+// GoOn puts a layer as it was at its last checkpoint into the place of the empty
+// staging, and returns that one's state; nil where none can be gone on with.
+func (g *Staging) GoOn(ctx context.Context) ([]byte, error) {
+	if g.beside || !g.isLayer || g.tar != nil {
+		return nil, nil
+	}
+	p, err := g.store.partials().OpenPart(ctx, g.diffID, &g.record, !g.store.noSync)
+	if err != nil || p == nil {
+		return nil, err
+	}
+	err = errors.Join(fsat.RemoveAll(g.in, g.name), g.closeLower(), g.dir.Close())
+	g.in, g.name, g.dir, g.fs, g.kept, g.opened = p.In, p.Name, p.Dir, p.FS, true, time.Now()
+	g.disk = p.Checkpoint.Content
+	return p.Checkpoint.State, err
 }
 
 // Settle writes kept layers to the disk. After an error they are discarded, for
@@ -96,7 +137,6 @@ func (g *Staging) TakeUp(ctx context.Context) (bool, error) {
 // partialAge is how long layers of interrupted pulls wait for the next pull.
 const partialAge = 24 * time.Hour
 
-// partials are the layers of interrupted pulls.
 func (s *Store) partials() partial.Layers {
 	return partial.Layers{Root: s.root, Left: s.leftovers(), Form: s.format.Form, Record: recordFile, MaxRecord: maxRecord}
 }

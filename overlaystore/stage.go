@@ -16,37 +16,32 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
-	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/stagingdir"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/internal/tarlayer"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore/internal/partial"
 )
 
 // Staging is a layer being filled. It is invisible until [Store.Commit], and
 // holds the layer's lock, so that no other process fetches the same layer.
 // Its methods are for one goroutine at a time.
 type Staging struct {
-	store  *Store
-	diffID digest.Digest
-	in     *os.File // staging/, or partial/ where it is kept
-	name   string   // in it
-	unlock func() error
-	dir    *os.File // staging/<name>, flocked; opened before the first byte is written, so that its syncfs hears of every error
-	fs     *os.File // the lower dir; nil where the store keeps tars
-	tar    *tarlayer.Writer
-	files  *os.File
-	record *journal.Writer
-	opened time.Time
-	final  string // its name when committed
-	disk   int64  // bytes of all files
-	// isLayer is false for a fix layer, whose id is a chainID.
-	isLayer bool
-	sealed  bool
-	done    bool
-	beside  bool   // without the layer's lock
-	kept    bool   // it is in partial/
-	raw     []byte // layer.json
+	store                 *Store
+	diffID                digest.Digest
+	in                    *os.File // staging/, or partial/ where it is kept
+	name                  string   // in it
+	unlock                func() error
+	dir                   *os.File // staging/<name>, flocked; opened before the first byte is written, so that its syncfs hears of every error
+	fs                    *os.File // the lower dir; nil where the store keeps tars
+	tar                   *tarlayer.Writer
+	record                partial.Journal
+	opened                time.Time
+	final                 string // its name when committed
+	disk                  int64  // bytes of all files
+	raw                   []byte // layer.json
+	isLayer, sealed, done bool   // isLayer is false for a fix layer, whose id is a chainID
+	beside, kept          bool   // without the layer's lock; in partial/
 }
 
 // Stage begins a layer. When another process is filling the same one, Stage
@@ -119,7 +114,7 @@ func (s *Store) stage(ctx context.Context, id digest.Digest, prefix string, lock
 	if err != nil {
 		return nil, err
 	}
-	g := &Staging{store: s, diffID: id, unlock: unlock, isLayer: prefix == ""}
+	g := &Staging{store: s, diffID: id, unlock: unlock, isLayer: prefix == "", record: partial.Journal{Writers: s.writers}}
 	exists, err := present(id)
 	if err == nil && exists {
 		err = ErrExists
@@ -179,25 +174,6 @@ func (g *Staging) closeLower() (err error) {
 // mostWriters is how many layers are filled at a time, mostly.
 const mostWriters = 4
 
-// openRecord begins files.zst at the first record: of the many layers that a
-// pull stages at once few are being filled, and an encoder takes memory.
-func (g *Staging) openRecord() (err error) {
-	if g.record != nil {
-		return nil
-	}
-	if g.files, err = fsat.Create(g.dir, journal.Name, 0o600); err != nil {
-		return err
-	}
-	w, ok := g.store.writers.Take()
-	if !ok {
-		if w, err = journal.NewWriter(); err != nil {
-			return err
-		}
-	}
-	g.record = w
-	return g.record.Begin(g.files)
-}
-
 // Dir is the lower dir to fill: empty, mode 0755. The staging owns it. It is nil
 // where Tar is to be filled.
 func (g *Staging) Dir() *os.File { return g.fs }
@@ -219,7 +195,7 @@ func (g *Staging) Record(e layer.Entry) error {
 	if g.sealed || g.done {
 		return fmt.Errorf("record %q: the staging of layer %s is closed", e.Path, g.diffID)
 	}
-	if err := g.openRecord(); err != nil {
+	if err := g.record.Begin(g.dir); err != nil {
 		return fmt.Errorf("record layer %s: %w", g.diffID, err)
 	}
 	if e.Type == layer.Regular {
@@ -260,14 +236,9 @@ func (g *Staging) seal(ctx context.Context, rec LayerRecord) (err error) {
 	if err := durable.Fault(ctx, "write files.zst"); err != nil {
 		return err
 	}
-	if err := g.openRecord(); err != nil {
+	if err := g.record.End(ctx, g.dir); err != nil {
 		return err
 	}
-	if err := errors.Join(g.record.End(), g.files.Close()); err != nil {
-		return err
-	}
-	g.store.writers.Keep(g.record)
-	g.record = nil
 	raw, err := json.Marshal(rec)
 	if err != nil {
 		return err
@@ -291,6 +262,7 @@ func (g *Staging) Discard() error {
 		return nil
 	}
 	g.done = true
+	g.record.Wait()
 	var errs []error
 	if g.name != "" {
 		// No fault point and no context: this is what follows a fault.
@@ -301,14 +273,11 @@ func (g *Staging) Discard() error {
 
 // close lets go of everything, the layer's lock last.
 func (g *Staging) close() error {
-	var errs []error
-	if g.record != nil {
-		g.record.Close()
-	}
+	errs := []error{g.record.Close()}
 	if g.tar != nil {
 		errs = append(errs, g.tar.Close())
 	}
-	for _, f := range []*os.File{g.files, g.fs, g.dir} {
+	for _, f := range []*os.File{g.fs, g.dir} {
 		if f == nil {
 			continue
 		}

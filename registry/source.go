@@ -207,6 +207,22 @@ func (s *Source) BlobAfter(ctx context.Context, desc ocispec.Descriptor, begun i
 	return b, nil
 }
 
+// BlobFrom is [Source.Blob] from byte n on, for a blob of whose first n bytes the
+// digest has the given state: the stream of Blob tells it, by its method
+// State(b []byte) (state []byte, n int64), which appends to b. Errors are those of
+// [Source.BlobAfter].
+func (s *Source) BlobFrom(ctx context.Context, desc ocispec.Descriptor, state []byte, n int64) (io.ReadCloser, error) {
+	r, ok := s.origin.(*remote.Repository)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	b, err := r.BlobFrom(ctx, desc, state, n)
+	if err != nil {
+		return nil, about("open blob", desc, err)
+	}
+	return b, nil
+}
+
 // Requests is how many requests [Source.Blob] takes for a blob, if all of them
 // are answered with what was asked for and none by a redirect; 0 for layouts
 // and archives.

@@ -26,6 +26,9 @@ func (u *unpacker) prepareRoot() error {
 	default:
 		return failed("remove the default ACL of", ".", err)
 	}
+	if u.from != nil {
+		return u.restore()
+	}
 	return u.imply(root, dirstate.State{Implied: true})
 }
 

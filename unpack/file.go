@@ -45,12 +45,25 @@ func (u *unpacker) file(path string, e layer.Entry) error {
 	if !u.h.Sparse && u.writesLater(e) {
 		e.Sum, err = u.writeLater(f)
 	} else {
-		e.Sum, err = u.fill(fd, e)
-		err = u.complete(f, err)
+		return u.fillOn(f, 0)
 	}
 	if err != nil {
 		return err
 	}
+	return u.made(e)
+}
+
+// fillOn writes what is left of a file, of which what is there has a sum.
+func (u *unpacker) fillOn(f newFile, sum uint32) (err error) {
+	f.entry.Sum, err = u.fill(f, sum)
+	if err := u.complete(f, err); err != nil {
+		return err
+	}
+	return u.made(f.entry)
+}
+
+// made counts and records a file.
+func (u *unpacker) made(e layer.Entry) error {
 	u.result.Files++
 	u.result.Content += e.Size
 	return u.record(e)
@@ -88,9 +101,10 @@ func (u *unpacker) create(parent *layerdisk.Dir, base, path string) (int, error)
 }
 
 // fill writes the content, as it comes out of the decompressor, and sums it up
-// as it passes.
-func (u *unpacker) fill(fd int, e layer.Entry) (sum uint32, err error) {
-	to, err := u.sink(fd, e)
+// as it passes, from the sum of what is there on.
+func (u *unpacker) fill(f newFile, sum uint32) (uint32, error) {
+	e := f.entry
+	to, err := u.sink(f.fd, e)
 	if err != nil {
 		return 0, err
 	}
@@ -99,7 +113,7 @@ func (u *unpacker) fill(fd int, e layer.Entry) (sum uint32, err error) {
 			if u.o.Record != nil {
 				sum = filesum.AddZeros(sum, n)
 			}
-			if err := writeHole(to, n); err != nil {
+			if err := layerdisk.WriteHole(to, n); err != nil {
 				return 0, failed("write", e.Path, err)
 			}
 		}
@@ -118,6 +132,11 @@ func (u *unpacker) fill(fd int, e layer.Entry) (sum uint32, err error) {
 		}
 		if _, err := to.Write(b); err != nil {
 			return 0, failed("write", e.Path, err)
+		}
+		if u.stream.Marked() && !u.h.Sparse {
+			if err := u.save(&f, sum); err != nil {
+				return 0, err
+			}
 		}
 	}
 }
@@ -157,7 +176,7 @@ func (u *unpacker) complete(f newFile, err error) error {
 // sink is where the content of e goes, open as fd on the disk.
 func (u *unpacker) sink(fd int, e layer.Entry) (io.Writer, error) {
 	if u.content == nil {
-		return descriptor{u.disk, fd}, nil
+		return layerdisk.File{Disk: u.disk, FD: fd}, nil
 	}
 	w, err := u.content(e)
 	if w == nil {
@@ -165,16 +184,6 @@ func (u *unpacker) sink(fd int, e layer.Entry) (io.Writer, error) {
 	}
 	return w, failed("take the content of", e.Path, err)
 }
-
-// descriptor is an open file of a disk.
-type descriptor struct {
-	disk layerdisk.Disk
-	fd   int
-}
-
-func (d descriptor) Write(b []byte) (int, error) { return len(b), d.disk.Write(d.fd, b) }
-
-func (d descriptor) writeHole(n int64) error { return d.disk.WriteHole(d.fd, n) }
 
 // setFile sets the attributes, in the order that keeps them: chown clears
 // set-id bits and capabilities, a mode may forbid to set attributes.

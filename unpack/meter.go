@@ -84,7 +84,7 @@ func (m *meter) keep(path string, more int) error {
 		return &LimitError{Limit: "recorded", Max: m.limits.Recorded, Entry: path}
 	}
 	if !m.paths.take(n) {
-		return &LimitError{Limit: "recorded", Max: m.paths.size, Entry: path}
+		return &LimitError{Limit: "recorded", Max: m.paths.memory.Size(), Entry: path}
 	}
 	m.recorded += n
 	return nil

@@ -21,6 +21,10 @@ type Source struct {
 	// Size is the length of the blob where it is states: small ones are
 	// unpacked without the stages that work beside each other.
 	Size int64
+	// From is a checkpoint of an earlier unpacking, whose blob goes on there; nil
+	// begins. The directory must be as it was then, but for the times of
+	// directories, which the journal has.
+	From *Checkpoint
 }
 
 // Devices says what becomes of device nodes. Those with number 0/0 never
@@ -64,6 +68,8 @@ type Options struct {
 	// that its content is not wanted: an empty file takes its place on disk, and
 	// the journal has it as the tar does, but for its sum. nil skips nothing.
 	Skip func(path string) bool
+	// Checkpoints has checkpoints made; nil makes none.
+	Checkpoints *Checkpoints
 	// Record receives the journal of what was made, from one goroutine at a
 	// time, in the order in which it took effect; nil keeps none. Its error
 	// ends the unpacking.

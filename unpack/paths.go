@@ -2,7 +2,7 @@
 
 package unpack
 
-import "sync"
+import "github.com/layerctl/layerctl/internal/layerstream"
 
 // Paths is memory for what layers keep of their paths: directories without an
 // entry, those that hold whiteouts, hard links into lower layers. The layers of
@@ -12,17 +12,7 @@ import "sync"
 // With [Windows] it is one budget: a window is lent only what paths have left,
 // and while windows are out paths get only what those have left, but for
 // 4 MiB that paths always have.
-type Paths struct {
-	size   int64
-	beside *Windows
-
-	mu    sync.Mutex
-	taken int64 // guarded by mu
-}
-
-// alwaysPaths is what windows cannot take: an honest image with a few thousand
-// such paths does not depend on how large the windows are that are out.
-const alwaysPaths = 4 << 20
+type Paths struct{ memory *layerstream.Paths }
 
 // NewPaths makes so many bytes of it, which are in one budget with beside; nil
 // is none. 0 means 512 MiB, and a negative number no limit.
@@ -33,7 +23,7 @@ func NewPaths(bytes int64, beside *Windows) *Paths {
 	case bytes == 0:
 		bytes = 512 << 20
 	}
-	return &Paths{size: bytes, beside: beside}
+	return &Paths{layerstream.NewPaths(bytes, beside.shared())}
 }
 
 // perPath is how many times what a layer accounts for is taken in the end, by
@@ -48,40 +38,14 @@ func (p *Paths) give(n int64) { p.Give(n * perPath) }
 
 // Take takes n bytes for something that is kept like paths are. It is false
 // where there is not enough left; a nil Paths has no end.
-func (p *Paths) Take(n int64) bool {
-	if p == nil {
-		return true
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.taken+n > p.size || !p.beside.shared().Keep(counted(p.taken+n)-counted(p.taken)) {
-		return false
-	}
-	p.taken += n
-	return true
-}
+func (p *Paths) Take(n int64) bool { return p == nil || p.memory.Take(n) }
 
 // Give gives back what Take took.
-func (p *Paths) Give(n int64) {
-	if p == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.beside.shared().Keep(counted(p.taken-n) - counted(p.taken))
-	p.taken -= n
-}
-
-// counted is how much of what was taken windows do without.
-func counted(taken int64) int64 { return max(taken-alwaysPaths, 0) }
+func (p *Paths) Give(n int64) { p.Take(-n) }
 
 // Release gives back all, when the image is complete or will not be.
 func (p *Paths) Release() {
-	if p == nil {
-		return
+	if p != nil {
+		p.memory.Release()
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.beside.shared().Keep(-counted(p.taken))
-	p.taken = 0
 }

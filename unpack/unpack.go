@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync/atomic"
+	"time"
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/entryname"
@@ -17,6 +19,7 @@ import (
 	"github.com/layerctl/layerctl/internal/layertar"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/unpack/internal/dirstate"
+	"github.com/layerctl/layerctl/unpack/internal/saved"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 )
@@ -53,6 +56,9 @@ func (u *unpacker) readBlob(ctx context.Context, blob io.Reader, want Source) (R
 		}
 		stream.Algorithm = want.DiffID.Algorithm()
 	}
+	if err := u.goOn(want.From, &stream); err != nil {
+		return Result{}, err
+	}
 	s, err := layerstream.Open(ctx, blob, stream)
 	if err != nil {
 		return Result{}, streamFault(err)
@@ -73,6 +79,9 @@ func (u *unpacker) unpack(s *layerstream.Stream, want Source) error {
 		}
 	}
 	u.stream, u.tar = s, layertar.NewReader(s)
+	if u.from != nil && !u.tar.Resume(u.from.Tar) {
+		return errCheckpoint
+	}
 	if s.Parallel() && u.content == nil {
 		u.writer = startWriter(u)
 		s.HandOver(u.writer.TakeOver)
@@ -116,6 +125,10 @@ type unpacker struct {
 	copy    io.Writer // of the tar; nil makes none
 	// writer takes files; nil has them written where they are made.
 	writer *writer
+	// from is the checkpoint that is gone on from; timer asks for the next one.
+	from  *saved.State
+	timer *time.Timer
+	due   atomic.Bool
 }
 
 // caller is who unpacks.
@@ -150,6 +163,7 @@ func (u *unpacker) layer(diffID digest.Digest) error {
 }
 
 func (u *unpacker) entries() error {
+	defer u.begin()()
 	if err := u.prepareRoot(); err != nil {
 		return err
 	}
@@ -164,6 +178,11 @@ func (u *unpacker) entries() error {
 		u.h = h
 		if err := u.entry(); err != nil {
 			return err
+		}
+		if u.stream.Marked() {
+			if err := u.save(nil, 0); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -196,6 +215,8 @@ func streamFault(err error) error {
 	switch {
 	case errors.As(err, &format):
 		return &MalformedError{Offset: format.Offset, Reason: format.Reason}
+	case errors.Is(err, layerstream.ErrMark):
+		return errCheckpoint
 	case errors.As(err, &limit):
 		return &LimitError{Limit: limit.Limit, Max: limit.Max, Asked: limit.Asked}
 	}

@@ -25,6 +25,19 @@ type Blob struct {
 	n       int64
 	high    *int64
 	report  func(n int64)
+	from    *unpack.Checkpoint // where it goes on; nil is the start
+}
+
+// State is what the source's stream says of the digest of the first n bytes; nil
+// where it says nothing. It appends to p.
+func (b *Blob) State(p []byte) (state []byte, n int64) {
+	s, ok := b.stream.(interface {
+		State(p []byte) ([]byte, int64)
+	})
+	if !ok {
+		return nil, b.n
+	}
+	return s.State(p)
 }
 
 // Read implements io.Reader.
@@ -69,7 +82,7 @@ func (b *Blob) Entries(ctx context.Context, o unpack.ReadOptions) (unpack.Result
 }
 
 func (b *Blob) source() unpack.Source {
-	return unpack.Source{MediaType: b.layer.Descriptor.MediaType, DiffID: b.layer.DiffID, Size: b.layer.Descriptor.Size}
+	return unpack.Source{MediaType: b.layer.Descriptor.MediaType, DiffID: b.layer.DiffID, Size: b.layer.Descriptor.Size, From: b.from}
 }
 
 // usage counts what unpacking takes of the disk.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -88,14 +89,31 @@ func (f *Fetcher) Layer(ctx context.Context, l Layer, use func(*Blob) error) err
 	return err
 }
 
+// LayerFrom is [Fetcher.Layer] from a checkpoint of the layer on, once.
+func (f *Fetcher) LayerFrom(ctx context.Context, l Layer, from *unpack.Checkpoint, use func(*Blob) error) error {
+	stream, err := f.source.BlobFrom(ctx, l.Descriptor, from.BlobState, from.Offset)
+	if err != nil {
+		return err
+	}
+	high := from.Offset
+	b := f.blob(l, stream, &high)
+	b.n, b.from = from.Offset, from
+	b.report(b.n)
+	return errors.Join(use(b), b.Close())
+}
+
+// blob is a layer whose stream was opened.
+func (f *Fetcher) blob(l Layer, stream io.ReadCloser, high *int64) *Blob {
+	e := l.Event(progress.LayerProgress)
+	return &Blob{layer: l, buffers: f.options.Buffers, stream: stream, high: high, report: func(n int64) { e.Offset = n; f.Tell(e) }}
+}
+
 func (f *Fetcher) once(ctx context.Context, l Layer, high *int64, use func(*Blob) error) error {
 	stream, err := f.source.Blob(ctx, l.Descriptor)
 	if err != nil {
 		return err
 	}
-	e := l.Event(progress.LayerProgress)
-	b := &Blob{layer: l, buffers: f.options.Buffers, stream: stream, high: high}
-	b.report = func(n int64) { e.Offset = n; f.Tell(e) }
+	b := f.blob(l, stream, high)
 	if err := errors.Join(use(b), b.Close()); err != nil {
 		return err
 	}

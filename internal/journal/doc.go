@@ -5,7 +5,7 @@
 //
 // # The format
 //
-// files.zst is one zstd frame, with a window of at most 1 MiB, around:
+// files.zst is one zstd frame or several, with windows of at most 1 MiB, around:
 //
 //	magic    "lcfiles", 0x01
 //	records  each: its length (uvarint, 1 to 4 MiB), then its fields

@@ -25,10 +25,10 @@ type lastRecord struct {
 	opaque layer.Opaque // by a later mark
 }
 
-// ReadIndex reads the journal in a layer's directory. It is the first of two
+// ReadIndex reads the journal in a layer's directory, up to a mark or all of it. It is the first of two
 // passes: what comes later decides which records hold.
-func ReadIndex(dir *os.File) (*Index, error) {
-	r, err := Open(dir)
+func ReadIndex(dir *os.File, until *Mark) (*Index, error) {
+	r, err := OpenUntil(dir, until)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +90,12 @@ func (j *Index) Holds(index uint32, p string) bool {
 		}
 		p = path.Dir(p)
 	}
+}
+
+// Has reports whether the journal says that there is something at the path.
+func (j *Index) Has(p string) bool {
+	r, known := j.last[j.hash(p)]
+	return known && j.Holds(r.index, p)
 }
 
 // Last is the number of the last record for a path, without those of the types

@@ -33,6 +33,7 @@ type Reader struct {
 	count uint64
 	last  string
 	buf   []byte
+	until *Mark // where it ends; nil where the journal does
 }
 
 // newReader begins to read the journal in r. Close the reader afterwards.
@@ -52,6 +53,16 @@ func newReader(r io.Reader) (*Reader, error) {
 		return nil, fmt.Errorf("%w: %s does not begin as it should", ErrDamaged, Name)
 	}
 	return f, nil
+}
+
+// OpenUntil opens the journal in a layer's directory, of which what comes after a
+// mark does not count; nil is [Open].
+func OpenUntil(dir *os.File, m *Mark) (*Reader, error) {
+	r, err := Open(dir)
+	if err == nil {
+		r.until = m
+	}
+	return r, err
 }
 
 // Open opens the journal in a layer's directory.
@@ -104,6 +115,12 @@ func (f *Reader) full(b []byte) error {
 
 // next returns the next record, and io.EOF after the last when the end holds.
 func (f *Reader) next() (layer.Entry, error) {
+	if f.until != nil && f.count >= f.until.Count {
+		if f.sum != f.until.Sum || f.last != string(f.until.Last) {
+			return layer.Entry{}, fmt.Errorf("%w: %s does not match its mark", ErrDamaged, Name)
+		}
+		return layer.Entry{}, io.EOF
+	}
 	size, err := binary.ReadUvarint(f)
 	if err != nil {
 		return layer.Entry{}, readError(err)

@@ -43,9 +43,18 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// Mark is a place in a journal that is being written.
+type Mark struct {
+	Bytes int64  // of the file
+	Count uint64 // of records
+	Sum   uint32 // CRC-32C of all in front of it
+	Last  []byte // path of the record before
+}
+
 // Writer writes journals, one after the other. It takes some 400 KiB of memory.
 type Writer struct {
 	out   *bufio.Writer
+	file  counter // below out
 	z     *zstd.Encoder
 	sum   uint32
 	count uint64
@@ -65,10 +74,37 @@ func NewWriter() (*Writer, error) {
 
 // Begin starts a new file.
 func (f *Writer) Begin(w io.Writer) error {
-	f.out.Reset(w)
-	f.z.Reset(f.out)
-	f.sum, f.count, f.last = 0, 0, ""
+	f.begin(w, Mark{})
 	return f.emit([]byte(magic))
+}
+
+// Resume goes on with a file that was cut at a mark; w appends to it.
+func (f *Writer) Resume(w io.Writer, m Mark) { f.begin(w, m) }
+
+func (f *Writer) begin(w io.Writer, m Mark) {
+	f.file = counter{w, m.Bytes}
+	f.out.Reset(&f.file)
+	f.z.Reset(f.out)
+	f.sum, f.count, f.last = m.Sum, m.Count, string(m.Last)
+}
+
+// Mark has all that was added in the file, which can be gone on with from there.
+func (f *Writer) Mark() (Mark, error) {
+	err := errors.Join(f.z.Close(), f.out.Flush())
+	f.z.Reset(f.out)
+	return Mark{f.file.n, f.count, f.sum, []byte(f.last)}, err
+}
+
+// counter counts what is written.
+type counter struct {
+	io.Writer
+	n int64
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.Writer.Write(b)
+	c.n += int64(n)
+	return n, err
 }
 
 func (f *Writer) emit(b []byte) error {

@@ -38,6 +38,8 @@ type Options struct {
 	// Known, where not nil, is a lower dir whose files were compared already:
 	// those that are one with a file there are not read again.
 	Known *os.File
+	// Until is where the journal of a layer on its way ends; nil is at its end.
+	Until *journal.Mark
 }
 
 // Difference is one thing in a layer that is not what was recorded.
@@ -95,7 +97,7 @@ func (c *Check) Result() Result {
 // directory. Its error is one of reading at all, such as
 // [journal.ErrDamaged]; what differs is in the result.
 func (c *Check) Run(ctx context.Context, dir, root *os.File) error {
-	j, err := journal.ReadIndex(dir)
+	j, err := journal.ReadIndex(dir, c.o.Until)
 	if err != nil {
 		return err
 	}

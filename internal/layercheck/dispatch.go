@@ -26,7 +26,7 @@ type expected struct {
 // dispatch is the second pass over files.zst: it hands the records that hold
 // to the group.
 func (c *Check) dispatch(ctx context.Context, group *errgroup.Group, dir, root *os.File, j *journal.Index) error {
-	r, err := journal.Open(dir)
+	r, err := journal.OpenUntil(dir, c.o.Until)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func (c *Check) extras(dir, root *os.File, j *journal.Index) error {
 	if count == c.live-missing {
 		return nil
 	}
-	known, err := livePaths(dir, j)
+	known, err := livePaths(dir, j, c.o.Until)
 	if err != nil {
 		return err
 	}
@@ -40,8 +40,8 @@ func (c *Check) extras(dir, root *os.File, j *journal.Index) error {
 	})
 }
 
-func livePaths(dir *os.File, j *journal.Index) (map[string]bool, error) {
-	r, err := journal.Open(dir)
+func livePaths(dir *os.File, j *journal.Index, until *journal.Mark) (map[string]bool, error) {
+	r, err := journal.OpenUntil(dir, until)
 	if err != nil {
 		return nil, err
 	}

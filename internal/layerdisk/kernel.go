@@ -65,6 +65,40 @@ func (d Kernel) Write(fd int, b []byte) error {
 	return nil
 }
 
+// Reopen opens a regular file of one name, to write on behind its first size
+// bytes, which are read; what comes after them goes. It is ESTALE for what is none,
+// or shorter.
+func (d Kernel) Reopen(dir int, name string, size int64, read func([]byte)) (int, error) {
+	fd, err := unix.Openat(dir, name, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, errors.Join(unix.ESTALE, err)
+	}
+	st, err := fsat.StatFD(fd)
+	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 || st.Size < size) {
+		err = unix.ESTALE
+	}
+	if err == nil {
+		err = d.do("write", func() error { return unix.Ftruncate(fd, size) })
+	}
+	b := make([]byte, 64<<10)
+	for left := size; left > 0 && err == nil; {
+		var n int
+		n, err = unix.Read(fd, b[:min(int64(len(b)), left)])
+		if n == 0 && err == nil {
+			err = unix.ESTALE
+		}
+		read(b[:max(n, 0)])
+		left -= int64(max(n, 0))
+		if err == unix.EINTR {
+			err = nil
+		}
+	}
+	if err != nil {
+		return -1, errors.Join(err, unix.Close(fd))
+	}
+	return fd, nil
+}
+
 // WriteHole goes over n bytes, and makes the file as long as that.
 func (d Kernel) WriteHole(fd int, n int64) error {
 	end, err := unix.Seek(fd, n, io.SeekCurrent)

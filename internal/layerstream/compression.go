@@ -25,6 +25,7 @@ type compression struct {
 type opening struct {
 	ctx     context.Context //nolint:containedctx // of the call that opens
 	in      *bufio.Reader
+	blob    *blobReader // below in
 	windows *Windows
 	buffers *Buffers
 }
@@ -34,25 +35,40 @@ type opening struct {
 // again.
 type decompressor interface {
 	Next(*inflate.Buffer) ([]byte, error)
+	// pause has Next return at the first place that can be gone on from.
+	pause()
+	// place is where the blob's next byte for that is, with the state of gzip. It
+	// is false at a place that cannot.
+	place() (in int64, state []byte, ok bool)
 	close()
 }
 
 // plainReader makes a decompressor of a reader.
 type plainReader struct {
 	io.Reader
-	free func()
-	err  error
+	opening
+	err   error
+	short bool // the next piece ends when there is something in it
 }
 
-func (r *plainReader) close() { r.free() }
+func (r *plainReader) close() {}
+
+func (r *plainReader) pause() { r.short = true }
+
+func (r *plainReader) place() (in int64, state []byte, ok bool) {
+	return offsetOf(r.blob, r.in), nil, r.err == nil
+}
 
 func (r *plainReader) Next(b *inflate.Buffer) ([]byte, error) {
 	mem, n := b.Bytes(), 0
 	for n < len(mem) && r.err == nil {
 		var m int
 		m, r.err = r.Read(mem[n:])
-		n += m
+		if n += m; n > 0 && r.short {
+			break
+		}
 	}
+	r.short = false
 	if n == 0 {
 		return nil, r.err
 	}
@@ -60,7 +76,7 @@ func (r *plainReader) Next(b *inflate.Buffer) ([]byte, error) {
 }
 
 var (
-	uncompressed = compression{"", func(o opening) (decompressor, error) { return &plainReader{Reader: o.in, free: func() {}}, nil }}
+	uncompressed = compression{"", func(o opening) (decompressor, error) { return &plainReader{Reader: o.in, opening: o}, nil }}
 	gzipped      = compression{"gzip", openGzip}
 	zstded       = compression{"zstd", openZstd}
 )

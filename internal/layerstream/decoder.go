@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync/atomic"
+	"time"
 )
 
 const cutShort = "the compressed layer is cut short"
@@ -18,14 +20,23 @@ type decoder struct {
 	in   decompressor
 	blob *blobReader
 	hash hash.Hash // of the diffID
+
+	ahead   *readAhead // that blob reads from; nil where it does not
+	asked   atomic.Bool
+	pausing bool
+	slow    bool  // pieces take long: each ends at the first place that it can
+	mark    *Mark // for the piece that comes next
 }
 
 // open finds out how the blob is compressed.
 func (d *decoder) open(ctx context.Context, o Options) (c compression, mistyped bool, err error) {
 	in := bufio.NewReaderSize(d.blob, 4096) // to see the start; large reads pass it by
-	c, mistyped, err = chooseCompression(o.MediaType, in)
-	if err == nil {
-		d.in, err = c.open(opening{ctx, in, o.Windows, o.Buffers})
+	at := opening{ctx, in, d.blob, o.Windows, o.Buffers}
+	if o.From != nil {
+		c, err = d.goOn(at, o.From)
+		mistyped = o.From.Mistyped
+	} else if c, mistyped, err = chooseCompression(o.MediaType, in); err == nil {
+		d.in, err = c.open(at)
 	}
 	if err != nil {
 		err = d.explain(err)
@@ -34,14 +45,27 @@ func (d *decoder) open(ctx context.Context, o Options) (c compression, mistyped 
 }
 
 func (d *decoder) decode(p *Piece) {
+	p.mark, d.mark = d.mark, nil
+	if d.asked.Swap(false) || d.slow {
+		d.pausing = true
+		d.in.pause()
+	}
+	begun := time.Now()
 	p.data, p.err = d.in.Next(p.buf)
+	d.slow = d.ahead != nil && time.Since(begun) > slowPiece
+	d.look()
 	p.read = d.blob.n
 	if p.err != nil && p.err != io.EOF {
 		p.err = d.explain(p.err)
 	}
 }
 
-func (d *decoder) sum(p *Piece) { _, _ = d.hash.Write(p.data) } // a hash's Write has no error
+func (d *decoder) sum(p *Piece) {
+	if p.mark != nil {
+		p.mark.TarState = stateOf(d.hash)
+	}
+	_, _ = d.hash.Write(p.data) // a hash's Write has no error
+}
 
 // explain makes of a decompressor's error what the caller should see.
 func (d *decoder) explain(err error) error {
@@ -50,7 +74,7 @@ func (d *decoder) explain(err error) error {
 	}
 	var format *FormatError
 	var limit *LimitError
-	if errors.As(err, &format) || errors.As(err, &limit) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.As(err, &format) || errors.As(err, &limit) || errors.Is(err, ErrMark) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF {

@@ -38,4 +38,15 @@ func (g gzipReader) Next(b *inflate.Buffer) ([]byte, error) {
 	return data, &FormatError{Offset: fault.Offset, Reason: reason}
 }
 
+func (g gzipReader) pause() { g.PauseAt(1) }
+
+func (g gzipReader) place() (in int64, state []byte, ok bool) {
+	c, ok := g.Checkpoint()
+	if !ok {
+		return 0, nil, false
+	}
+	state, err := c.MarshalBinary()
+	return c.In, state, err == nil
+}
+
 func (g gzipReader) close() { g.buffers.keepReader(g.Reader) }

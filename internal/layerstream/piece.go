@@ -21,10 +21,11 @@ type Piece struct {
 	data []byte        // in buf
 	read int64         // how much of the blob it took, from the start
 	err  error         // in place of data
+	mark *Mark         // of the place before data, if there is one
 }
 
 // Release gives the piece's memory back to the decompressor.
 func (p *Piece) Release() {
-	p.data, p.err = nil, nil
+	p.data, p.err, p.mark = nil, nil, nil
 	p.free <- p
 }

@@ -16,6 +16,12 @@ type readAhead struct {
 	why  func() error // why done is
 	got  part
 	left []byte // of got, not handed out yet
+	// The states of the blob's digest behind what was read last, where the blob
+	// tells them and somebody wants them: for the reader of readAhead. since is how
+	// much came after the one that was told last, for the other side.
+	telling bool
+	states  []blobState
+	since   int64
 }
 
 // part is some of the blob, and the error that came behind it.
@@ -23,6 +29,8 @@ type part struct {
 	mem []byte
 	n   int
 	err error
+	// state is that of the blob's digest behind it; nil where it was not told.
+	state blobState
 }
 
 // What a blob is read ahead by.
@@ -45,6 +53,7 @@ func (a *readAhead) run(blob io.Reader) {
 		select {
 		case mem := <-a.free:
 			p := a.read(blob, mem)
+			a.tell(blob, &p)
 			a.full <- p // has room for all
 			if p.err != nil {
 				return
@@ -79,6 +88,7 @@ func (a *readAhead) Read(b []byte) (int, error) {
 		select {
 		case a.got = <-a.full:
 			a.left = a.got.mem[:a.got.n]
+			a.keep(a.got.state)
 		case <-a.done:
 			return 0, a.why()
 		}

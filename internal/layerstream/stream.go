@@ -4,6 +4,7 @@ package layerstream
 
 import (
 	"context"
+	"hash"
 	"io"
 	"runtime"
 	"sync"
@@ -36,6 +37,11 @@ type Options struct {
 	// Tar receives the uncompressed tar, all of it, before who reads the stream
 	// does; nil keeps none.
 	Tar io.Writer
+	// Marks has the stream make marks when it is asked to, where the blob's reader
+	// tells the state of its digest; From goes on from one, with the blob from
+	// Mark.Blob on. The other options must be the same.
+	Marks bool
+	From  *Mark
 	// Serial does all work in the caller's goroutine, one step after the other.
 	Serial bool
 }
@@ -66,6 +72,8 @@ type Stream struct {
 	piece  *Piece
 	unread []byte // of piece
 	err    error
+	mark   *Mark     // that was passed last and was not taken
+	since  hash.Hash // SHA-256 of the tar from there on
 
 	// The reading ends after the decoding: when nothing is decoded any more,
 	// the blob may have to be read on, to see what its reader says at the end.
@@ -93,6 +101,9 @@ func Open(ctx context.Context, blob io.Reader, o Options) (*Stream, error) {
 	}
 	s := &Stream{o: o, done: ctx.Err, digester: o.Algorithm.Digester(), blob: &blobReader{r: blob}}
 	s.decoder = &decoder{blob: s.blob, hash: s.digester.Hash()}
+	if m := o.From; m != nil {
+		s.size, s.read, s.blob.n = m.Out, m.In, m.Blob
+	}
 	ctx, s.stopAll = context.WithCancel(ctx)
 	decoding, stop := context.WithCancel(ctx)
 	s.stopDecoding = stop
@@ -102,6 +113,7 @@ func Open(ctx context.Context, blob io.Reader, o Options) (*Stream, error) {
 	if !small {
 		s.readAhead = newReadAhead(ctx, o.Buffers)
 		s.blob.r = s.readAhead
+		s.remember()
 		s.reading.Go(func() { s.readAhead.run(blob) })
 	}
 	c, mistyped, err := s.decoder.open(decoding, o)
@@ -111,6 +123,11 @@ func Open(ctx context.Context, blob io.Reader, o Options) (*Stream, error) {
 	}
 	s.compression, s.mistyped = c.name, mistyped
 	s.start(decoding, !small && runtime.GOMAXPROCS(0) > 1)
+	if o.From != nil {
+		if err := s.resume(o.From); err != nil {
+			return nil, s.Close(err, false)
+		}
+	}
 	return s, nil
 }
 
@@ -175,6 +192,9 @@ func (s *Stream) Next(n int64) ([]byte, error) {
 	}
 	b := s.unread[:min(n, int64(len(s.unread)))]
 	s.unread = s.unread[len(b):]
+	if s.since != nil {
+		_, _ = s.since.Write(b) // a hash's Write has no error
+	}
 	return b, nil
 }
 
@@ -191,6 +211,7 @@ func (s *Stream) fill() error {
 		return err
 	}
 	s.piece = p
+	s.pass(p.mark)
 	s.size += int64(len(p.data))
 	s.read = p.read
 	if err := s.limit(); err != nil {

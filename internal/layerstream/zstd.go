@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/layerctl/layerctl/internal/inflate"
 )
 
 // openZstd takes memory for the window that the first frame asks for. Those
@@ -23,7 +25,8 @@ func openZstd(o opening) (decompressor, error) {
 		return nil, err
 	}
 	window = max(window, smallWindow)
-	z, err := zstd.NewReader(o.in,
+	f := &frames{in: o.in}
+	z, err := zstd.NewReader(f,
 		zstd.WithDecoderConcurrency(1),
 		zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(uint64(window)))
@@ -31,11 +34,42 @@ func openZstd(o opening) (decompressor, error) {
 		release()
 		return nil, err
 	}
-	free := func() {
-		z.Close()
-		release()
+	return &zstdFrames{plainReader{Reader: zstdReader{z, window}, opening: o}, f, z, release}, nil
+}
+
+// zstdFrames can pause between frames: inside one the state is nobody's to have.
+type zstdFrames struct {
+	plainReader
+	frames  *frames
+	z       *zstd.Decoder
+	release func()
+}
+
+func (f *zstdFrames) close() {
+	f.z.Close()
+	f.release()
+}
+
+func (f *zstdFrames) pause() { f.frames.stop = true }
+
+// place is true behind the last byte of a frame, once that was handed out.
+func (f *zstdFrames) place() (in int64, state []byte, ok bool) {
+	return offsetOf(f.blob, f.in), nil, f.frames.stopped
+}
+
+// Next decompresses the next piece, and begins the frame at which it has paused.
+func (f *zstdFrames) Next(b *inflate.Buffer) ([]byte, error) {
+	for {
+		f.frames.stopped = false
+		data, err := f.plainReader.Next(b)
+		if !f.frames.stopped {
+			return data, err
+		}
+		f.frames.stop, f.err = false, f.z.Reset(f.frames)
+		if len(data) > 0 || f.err != nil {
+			return data, f.err
+		}
 	}
-	return &plainReader{Reader: zstdReader{z, window}, free: free}, nil
 }
 
 // zstdReader says which window was exceeded.

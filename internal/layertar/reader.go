@@ -43,6 +43,34 @@ func NewReader(r io.Reader) *Reader {
 	return &Reader{r: r, pieces: p}
 }
 
+// Place is where a Reader is in its stream: all it takes to go on from there.
+type Place struct {
+	Offset        int64 // of the stream
+	Left, Padding int64 // of the current entry, to be read
+	Header        Header
+}
+
+// Place is where r is. It is false inside a sparse file, and after an error.
+func (r *Reader) Place() (Place, bool) {
+	h := r.h
+	h.Linkname, h.Xattrs = "", nil // who goes on knows
+	return Place{r.offset, r.left, r.padding, h}, r.err == nil && (!r.h.Sparse || r.left == 0 && r.hole() == 0)
+}
+
+// Left is how much of the current entry's data was not read yet.
+func (r *Reader) Left() int64 { return r.left }
+
+// Resume makes r, a new Reader, one that is at p; its stream gives what comes
+// from there on. It is false for what is no place.
+func (r *Reader) Resume(p Place) bool {
+	if p.Offset < 0 || p.Left < 0 || p.Padding < 0 || p.Padding >= blockSize || p.Header.Size < p.Left || p.Left > 0 && p.Header.Sparse {
+		return false
+	}
+	r.offset, r.left, r.padding, r.h = p.Offset, p.Left, p.Padding, p.Header
+	r.h.Sparse = false // all of it was read
+	return true
+}
+
 // Offset is the number of bytes that were read of the stream.
 func (r *Reader) Offset() int64 { return r.offset }
 

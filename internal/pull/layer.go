@@ -27,18 +27,16 @@ func (p *Pull) layer(ctx context.Context, st **overlaystore.Staging, l fetch.Lay
 	tried := false
 	err := p.fetch.Layer(ctx, l, func(b *fetch.Blob) error {
 		if tried {
-			if err := (*st).Discard(); err != nil {
+			if err := p.clean(ctx, st, l, stage); err != nil {
 				return err
 			}
-			clean, err := stage(ctx, l.DiffID)
-			if err != nil {
-				return err
-			}
-			*st = clean
 		}
 		tried = true
-		return p.unpack(ctx, *st, l, b)
+		return p.unpack(ctx, *st, l, b, layer.Counts{})
 	})
+	if err != nil && doubtful(ctx, err) {
+		err = errors.Join(err, (*st).Discard()) // nobody shall go on with it
+	}
 	if err != nil {
 		return p.explain(err)
 	}
@@ -55,10 +53,11 @@ func (p *Pull) explain(err error) error {
 	return p.store.Explain(err)
 }
 
-// unpack streams one blob into its staging.
-func (p *Pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Layer, b *fetch.Blob) error {
+// unpack streams one blob into its staging, of whose entries some are counted
+// already.
+func (p *Pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Layer, b *fetch.Blob, counts layer.Counts) error {
 	options := p.unpackOptions()
-	var counts layer.Counts
+	options.Checkpoints = p.checkpoints(ctx, st, l, &counts)
 	if !p.options.Unrecorded {
 		options.Record = counting(&counts, st.Record)
 	}

@@ -52,6 +52,9 @@ type Options struct {
 	// Settle is how long a finished layer waits for the others of its image before
 	// it is written to the disk by itself; 0 means 15 seconds.
 	Settle time.Duration
+	// Checkpoint is how far apart checkpoints of a layer on its way are, for the
+	// next pull to go on from; 0 makes none and takes none up.
+	Checkpoint time.Duration
 	// Unrecorded and Serial are to measure what they cost: no record of each
 	// path, no stages that work beside each other.
 	Unrecorded, Serial bool
@@ -250,7 +253,6 @@ func (p *Pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 }
 
 // fillOne fills one layer's staging, and has it kept.
-// is nothing to wait for.
 func (p *Pull) fillOne(ctx context.Context, st **overlaystore.Staging, l fetch.Layer, again stageFunc, k *keeper) error {
 	taken, err := (*st).TakeUp(ctx)
 	if err != nil {
@@ -264,7 +266,11 @@ func (p *Pull) fillOne(ctx context.Context, st **overlaystore.Staging, l fetch.L
 	p.mu.Lock()
 	p.fetched[l.DiffID] = true
 	p.mu.Unlock()
-	if err := p.layer(ctx, st, l, again); err != nil {
+	whole, err := p.goOn(ctx, st, l, again)
+	if err == nil && !whole {
+		err = p.layer(ctx, st, l, again)
+	}
+	if err != nil {
 		return err
 	}
 	if err := k.keep(ctx, *st); err != nil {

@@ -370,6 +370,22 @@ func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadClos
 	})
 }
 
+// BlobFrom is [registry.Source.BlobFrom], for a blob that [Source.GoesOn] is true
+// for.
+func (s *Source) BlobFrom(ctx context.Context, desc ocispec.Descriptor, state []byte, n int64) (io.ReadCloser, error) {
+	if err := s.guard(); err != nil {
+		return nil, err
+	}
+	return s.remote.BlobFrom(ctx, desc, state, n)
+}
+
+// GoesOn reports whether a later process can have the rest of a blob, and nothing
+// on this machine has or keeps the whole.
+func (s *Source) GoesOn(desc ocispec.Descriptor) bool {
+	return !s.options.KeepBlobs && !s.options.Offline && len(desc.URLs) == 0 && len(desc.Data) == 0 &&
+		s.Reference().Transport() == registry.Docker && !s.Has(desc)
+}
+
 // resumes reports whether a blob that has not come whole can be gone on with: the
 // rest can be asked for, and of one place.
 func (s *Source) resumes(desc ocispec.Descriptor) bool {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package partial keeps the layers of pulls that were interrupted, in a
+// Package partial keeps the layers of pulls that were interrupted, whole ones and
+// those that were on their way, in a
 // directory of the store, for the next pull: each under the name of its digest
 // and of the digest of its record. What is there need not have reached the
 // disk, so nothing of it counts before it was compared with its journal. Who
@@ -42,11 +43,15 @@ const separator = "."
 // The caller closes the directory. Nothing is synced but the directory itself
 // when it is made.
 func Add(ctx context.Context, root, staging *os.File, name string, id digest.Digest, record []byte) (*os.File, string, error) {
+	return move(ctx, root, staging, name, id.Encoded()+separator+digest.FromBytes(record).Encoded())
+}
+
+// move moves the directory name in staging into the partial layers.
+func move(ctx context.Context, root, staging *os.File, name, kept string) (*os.File, string, error) {
 	dir, err := durable.OpenOrMakeDirAt(ctx, root, dirName, 0o700)
 	if err != nil {
 		return nil, "", err
 	}
-	kept := id.Encoded() + separator + digest.FromBytes(record).Encoded()
 	if err := durable.RenameNoReplace(ctx, staging, name, dir, kept); err != nil {
 		return nil, "", errors.Join(err, dir.Close())
 	}
@@ -60,7 +65,9 @@ func Find(root *os.File, id digest.Digest) (dir *os.File, name string, err error
 		return nil, "", err
 	}
 	names, err := fsat.Names(dir)
-	i := slices.IndexFunc(names, func(name string) bool { return strings.HasPrefix(name, id.Encoded()+separator) })
+	i := slices.IndexFunc(names, func(name string) bool {
+		return name != id.Encoded()+partSuffix && strings.HasPrefix(name, id.Encoded()+separator)
+	})
 	if err == nil && i < 0 {
 		err = fs.ErrNotExist
 	}

@@ -3,7 +3,9 @@
 package content
 
 import (
+	"encoding"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 
@@ -39,6 +41,31 @@ func VerifyLater(want ocispec.Descriptor) *Reader { return Verify(nil, want, "")
 // asked once they are known to be wrong.
 func (v *Reader) Attach(body io.ReadCloser, from func() Sender) {
 	v.body, v.from = body, from
+}
+
+// State appends the state of the digest of all that was passed on so far, n
+// bytes, to b: what [Reader.Resume] takes. It is nil where the digest has none.
+func (v *Reader) State(b []byte) (state []byte, n int64) {
+	h, ok := v.hash.(encoding.BinaryAppender)
+	if !ok {
+		return nil, v.n
+	}
+	state, err := h.AppendBinary(b)
+	if err != nil {
+		return nil, v.n
+	}
+	return state, v.n
+}
+
+// Resume has the reader, which has read nothing yet, go on behind the first n
+// bytes of the blob, of which state is the state of the digest.
+func (v *Reader) Resume(state []byte, n int64) error {
+	h, ok := v.hash.(encoding.BinaryUnmarshaler)
+	if !ok || n < 0 || n > v.want.Size {
+		return fmt.Errorf("go on behind byte %d of %s: %w", n, v.want.Digest, errors.ErrUnsupported)
+	}
+	v.n = n
+	return h.UnmarshalBinary(state)
 }
 
 // Read implements io.Reader.

@@ -93,6 +93,26 @@ func (r *Repository) BlobAfter(ctx context.Context, desc ocispec.Descriptor, beg
 	return v, nil
 }
 
+// BlobFrom is [Repository.Blob] from byte n on, for a blob of which state is the
+// state of the digest of what comes before: see [content.Reader.State].
+func (r *Repository) BlobFrom(ctx context.Context, desc ocispec.Descriptor, state []byte, n int64) (*content.Reader, error) {
+	if err := content.Check(desc, 0); err != nil {
+		return nil, err
+	}
+	v := content.VerifyLater(desc)
+	if err := v.Resume(state, n); err != nil {
+		return nil, err
+	}
+	s := r.stream(ctx, desc, newRangings())
+	s.sum, s.off = v.Sum, n
+	v.Attach(s, r.noted(func() content.Sender {
+		from := s.sender()
+		from.Resumed = true
+		return from
+	}))
+	return v, nil
+}
+
 // noted remembers who sent bytes that are not a digest's, when a reader asks from
 // for it.
 func (r *Repository) noted(from func() content.Sender) func() content.Sender {

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pull
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/fetch"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/unpack"
+)
+
+// checkpointFrom is the size of the blob from which on there are checkpoints.
+const checkpointFrom = 1 << 20
+
+// begun is the state of a layer on its way, as the store keeps it.
+type begun struct {
+	Blob      digest.Digest
+	Size      int64
+	MediaType string
+	Counts    layer.Counts
+	Offset    int64
+	BlobState []byte
+	State     json.RawMessage
+}
+
+// checkpoints has the layer's state saved on its way, where a later process can
+// have the rest of the blob.
+func (p *Pull) checkpoints(ctx context.Context, st *overlaystore.Staging, l fetch.Layer, counts *layer.Counts) *unpack.Checkpoints {
+	if p.options.Checkpoint == 0 || l.Descriptor.Size < checkpointFrom || l.DiffID == "" || p.options.Unrecorded || !p.source.GoesOn(l.Descriptor) {
+		return nil
+	}
+	return &unpack.Checkpoints{Every: p.options.Checkpoint, Save: func(c unpack.Checkpoint) error {
+		raw, err := json.Marshal(begun{
+			Blob: l.Descriptor.Digest, Size: l.Descriptor.Size, MediaType: l.Descriptor.MediaType,
+			Counts: *counts, Offset: c.Offset, BlobState: c.BlobState, State: c.State,
+		})
+		if err != nil {
+			return err
+		}
+		return st.Checkpoint(ctx, raw, c.Offset, string(c.File))
+	}}
+}
+
+// goOn brings the rest of a layer that an interrupted pull has begun. It is false
+// where there is nothing to go on with, or what came of it is not the layer: then
+// the staging is a clean one.
+func (p *Pull) goOn(ctx context.Context, st **overlaystore.Staging, l fetch.Layer, stage stageFunc) (bool, error) {
+	if p.options.Checkpoint == 0 || p.options.Unrecorded || !p.source.GoesOn(l.Descriptor) {
+		return false, nil
+	}
+	raw, err := (*st).GoOn(ctx)
+	if err != nil || raw == nil {
+		return false, err
+	}
+	var b begun
+	err = json.Unmarshal(raw, &b)
+	if err != nil || b.Blob != l.Descriptor.Digest || b.Size != l.Descriptor.Size || b.MediaType != l.Descriptor.MediaType {
+		return false, p.clean(ctx, st, l, stage)
+	}
+	p.options.Logger.Info("go on with a layer of an interrupted pull", "layer", l.DiffID, "bytes", b.Offset)
+	from := &unpack.Checkpoint{Offset: b.Offset, BlobState: b.BlobState, State: b.State}
+	err = p.fetch.LayerFrom(ctx, l, from, func(blob *fetch.Blob) error {
+		return p.unpack(ctx, *st, l, blob, b.Counts)
+	})
+	if err == nil {
+		p.fetch.Done(l)
+		return true, nil
+	}
+	if !doubtful(ctx, err) {
+		return true, p.explain(err)
+	}
+	p.options.Logger.Warn("fetch the layer from its start", "layer", l.DiffID, "error", err)
+	return false, p.clean(ctx, st, l, stage)
+}
+
+// clean puts an empty staging in the place of one that is not to be gone on with.
+func (p *Pull) clean(ctx context.Context, st **overlaystore.Staging, l fetch.Layer, stage stageFunc) error {
+	if err := (*st).Discard(); err != nil {
+		return err
+	}
+	clean, err := stage(ctx, l.DiffID)
+	if err == nil {
+		*st = clean
+	}
+	return err
+}
+
+// doubtful says of an error that it speaks against what was unpacked, and not
+// only of an interruption.
+func doubtful(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && (errors.Is(err, errkind.Mismatch) || errors.Is(err, errkind.Malformed) || errors.Is(err, errors.ErrUnsupported))
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package partial
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/spare"
+	"github.com/layerctl/layerctl/layer"
+)
+
+// Journal is files.zst of a layer that is being filled. It is begun at the first
+// record: of the many layers that a pull stages at once few are being filled, and
+// an encoder takes memory.
+type Journal struct {
+	Writers spare.List[*journal.Writer]
+	file    *os.File
+	w       *journal.Writer
+	saver   *Saver // of checkpoints; nil before the first
+}
+
+// OnItsWay reports whether the layer has checkpoints.
+func (j *Journal) OnItsWay() bool { return j.saver != nil }
+
+// Save makes a checkpoint of the layer in dir, behind the last record. Where a
+// power cut does not count nothing is synced.
+func (j *Journal) Save(ctx context.Context, dir *os.File, sync bool, c *Checkpoint) (err error) {
+	if err := j.Begin(dir); err != nil {
+		return err
+	}
+	if j.saver == nil {
+		j.saver = &Saver{Dir: dir, Sync: sync}
+	}
+	if c.Journal, err = j.w.Mark(); err != nil {
+		return err
+	}
+	return j.saver.Save(ctx, c)
+}
+
+// Settle makes the last checkpoint durable, when the process will not go on. It is
+// false where nobody can go on with the layer.
+func (j *Journal) Settle() bool {
+	return j.saver != nil && j.saver.Settle(context.Background()) == nil
+}
+
+func (j *Journal) writer() (*journal.Writer, error) {
+	if w, ok := j.Writers.Take(); ok {
+		return w, nil
+	}
+	return journal.NewWriter()
+}
+
+// Begin begins the file in a layer's directory, where that was not done.
+func (j *Journal) Begin(dir *os.File) (err error) {
+	if j.w != nil {
+		return nil
+	}
+	if j.file, err = fsat.Create(dir, journal.Name, 0o600); err != nil {
+		return err
+	}
+	if j.w, err = j.writer(); err != nil {
+		return err
+	}
+	return j.w.Begin(j.file)
+}
+
+// resume goes on with the file at a mark; what comes after it goes.
+func (j *Journal) resume(dir *os.File, m journal.Mark) (err error) {
+	fd, err := unix.Openat(int(dir.Fd()), journal.Name, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	j.file = os.NewFile(uintptr(fd), journal.Name)
+	st, err := fsat.Stat(j.file)
+	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 || st.Size < m.Bytes) {
+		err = journal.ErrDamaged
+	}
+	if err == nil {
+		err = j.file.Truncate(m.Bytes)
+	}
+	if err == nil {
+		_, err = j.file.Seek(0, io.SeekEnd)
+	}
+	if err == nil {
+		j.w, err = j.writer()
+	}
+	if err == nil {
+		j.w.Resume(j.file, m)
+	}
+	return err
+}
+
+// Add appends one record.
+func (j *Journal) Add(e *layer.Entry) error { return j.w.Add(e) }
+
+// End completes the file of the layer in dir, and removes its checkpoints.
+func (j *Journal) End(ctx context.Context, dir *os.File) error {
+	if err := j.Begin(dir); err != nil {
+		return err
+	}
+	if j.saver != nil {
+		if err := j.saver.End(ctx); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(j.w.End(), j.file.Close()); err != nil {
+		return err
+	}
+	j.Writers.Keep(j.w)
+	j.w = nil
+	return nil
+}
+
+// Wait waits until no checkpoint is being written.
+func (j *Journal) Wait() {
+	if j.saver != nil {
+		j.saver.syncing.Wait()
+	}
+}
+
+// Close lets go of a file that nobody wants.
+func (j *Journal) Close() error {
+	j.Wait()
+	if j.w != nil {
+		j.w.Close()
+		j.w = nil
+	}
+	if j.file == nil {
+		return nil
+	}
+	if err := j.file.Close(); !errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return nil
+}

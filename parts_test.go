@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layerctl
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// pullParts pulls as a process without a cache does, with checkpoints so far
+// apart, and verifies what came.
+func pullParts(ctx context.Context, dir, ref string, every time.Duration) error {
+	store, err := overlaystore.Open(ctx, dir, overlaystore.Options{})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	client := New(Options{Platform: "linux/amd64", Registry: registry.Options{Retries: -1}})
+	client.measured.Checkpoint = every
+	if _, err = client.Pull(ctx, store, ref); err != nil {
+		return err
+	}
+	_, err = store.Verify(ctx, overlaystore.VerifyOptions{})
+	return err
+}
+
+// manyEntries is a tar of a large file among small files, links, directories
+// without entries and a whiteout.
+func manyEntries(size int) []byte {
+	entries := []imagetest.Entry{imagetest.Dir("d/", 0o750), imagetest.File("d/.wh.gone", "")}
+	for i := range 40 {
+		name := fmt.Sprintf("implied%d/f%d", i%5, i)
+		entries = append(entries, imagetest.File(name, imagetest.Noise(size/120)), imagetest.Hardlink(name+".link", name), imagetest.Symlink(name+".sym", "x"))
+		if i == 20 {
+			entries = append(entries, imagetest.File("d/large", imagetest.Noise(size/3)))
+		}
+	}
+	return imagetest.Tar(append(entries, imagetest.Dir("d/last/", 0o700))...)
+}
+
+// partForms are the forms of a layer that can be gone on with.
+func partForms(tree []byte) map[string][]byte {
+	var members, frames []byte
+	for at := 0; at < len(tree); at += len(tree)/17 + 1 {
+		part := tree[at:min(at+len(tree)/17+1, len(tree))]
+		members = append(members, imagetest.Gzip(part)...)
+		frames = append(frames, imagetest.StoredZstd(20, part)...)
+	}
+	return map[string][]byte{
+		ocispec.MediaTypeImageLayerGzip + " of members": members,
+		ocispec.MediaTypeImageLayerGzip:                 imagetest.Gzip(tree),
+		ocispec.MediaTypeImageLayerZstd + " of frames":  frames,
+		ocispec.MediaTypeImageLayer:                     tree,
+	}
+}
+
+// begin has a pull of p's layer interrupted, at the byte until, once it has a
+// checkpoint, and returns the directory of what it left.
+func (p *pausing) begin(t *testing.T, dir string, until int64) string {
+	t.Helper()
+	p.set(func() { p.until = until })
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- pullParts(ctx, dir, p.ref, time.Nanosecond) }()
+	part := waitForPart(t, dir)
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Fatalf("ended with %v", err)
+	}
+	p.asked()
+	return part
+}
+
+// waitForPart waits for a checkpoint.
+func waitForPart(t *testing.T, dir string) string {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		made, _ := filepath.Glob(filepath.Join(dir, "partial/*.part/resume.[01]"))
+		if len(made) > 0 {
+			return filepath.Dir(made[0])
+		}
+		if time.Now().After(end) {
+			t.Fatal("no checkpoint in a minute")
+		}
+	}
+}
+
+// listing is all that can be seen of the one layer of a store.
+func layerListing(t *testing.T, dir string) string {
+	t.Helper()
+	roots, _ := filepath.Glob(filepath.Join(dir, "layers/*/fs"))
+	if len(roots) != 1 {
+		t.Fatalf("layers: %v", roots)
+	}
+	var b strings.Builder
+	err := filepath.WalkDir(roots[0], func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil {
+			return err
+		}
+		content := []byte(nil)
+		if d.Type().IsRegular() {
+			if content, err = os.ReadFile(path); err != nil {
+				return err
+			}
+		}
+		if d.Type()&fs.ModeCharDevice != 0 {
+			st.Mtim = unix.Timespec{} // a whiteout's time is no layer's
+		}
+		link, _ := os.Readlink(path)
+		fmt.Fprintf(&b, "%s %o %d:%d %d.%d %d %d %s %x\n", strings.TrimPrefix(path, roots[0]), st.Mode, st.Uid, st.Gid, st.Mtim.Sec, st.Mtim.Nsec, st.Nlink, st.Rdev, link, sha256.Sum256(content))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// otherLines are the first that differ.
+func otherLines(got, want string) string {
+	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return fmt.Sprintf("line %d is %s, want %s", i, a[i], b[i])
+		}
+	}
+	return fmt.Sprintf("%d lines, want %d", len(a), len(b))
+}
+
+// A layer that is not whole goes on where the pull before had it, and is what a
+// quiet pull makes of it.
+func TestPartGoesOn(t *testing.T) {
+	tree := manyEntries(6 << 20)
+	var want string
+	for name, blob := range partForms(tree) {
+		t.Run(name, func(t *testing.T) {
+			mediaType, _, _ := strings.Cut(name, " ")
+			p := newPausing(t, tree, blob, mediaType)
+			dir := newStoreDir(t)
+			if want == "" {
+				quiet := newStoreDir(t)
+				if err := pullParts(t.Context(), quiet, p.ref, time.Hour); err != nil {
+					t.Fatal(err)
+				}
+				want = layerListing(t, quiet)
+			}
+			for _, tenths := range []int64{5, 7, 9} {
+				p.begin(t, dir, int64(len(blob))*tenths/10)
+			}
+			p.set(func() { p.until = int64(len(blob)) })
+			if err := pullParts(t.Context(), dir, p.ref, time.Nanosecond); err != nil {
+				t.Fatal(err)
+			}
+			if asked := p.asked(); len(asked) != 1 || !strings.HasPrefix(asked[0], "bytes=") {
+				t.Errorf("asked for %q", asked)
+			}
+			if got := layerListing(t, dir); got != want {
+				t.Error(otherLines(got, want))
+			}
+			if left, _ := filepath.Glob(filepath.Join(dir, "partial/*")); len(left) > 0 {
+				t.Errorf("left are %v", left)
+			}
+		})
+	}
+}
+
+// A process that is killed leaves its layer to the next one.
+func TestKilledPartGoesOn(t *testing.T) {
+	tree := manyEntries(3 << 20)
+	p := newPausing(t, tree, imagetest.Gzip(tree), ocispec.MediaTypeImageLayerGzip)
+	dir := newStoreDir(t)
+	for _, tenths := range []int64{5, 8} {
+		p.set(func() { p.until = p.layer.Size * tenths / 10 })
+		killed := childCommand(t.Context(), t, "parts", 0, dir, p.ref)
+		if err := killed.Start(); err != nil {
+			t.Fatal(err)
+		}
+		<-p.paused
+		waitForPart(t, dir)
+		_ = killed.Process.Kill()
+		_ = killed.Wait() // it was killed
+	}
+	p.asked()
+	p.set(func() { p.until = p.layer.Size })
+	if err := pullParts(t.Context(), dir, p.ref, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if asked := p.asked(); !strings.HasPrefix(asked[0], "bytes=") {
+		t.Errorf("asked for %q", asked)
+	}
+}
+
+// harms are what may have become of a layer on its way, and whether it goes on.
+var harms = []struct {
+	name string
+	harm func(part, outside string) error
+	on   bool
+}{
+	{"nothing", func(string, string) error { return nil }, true},
+	{"files that nobody knows", func(part, outside string) error {
+		return errors.Join(os.WriteFile(part+"/fs/d/more", nil, 0o600), os.MkdirAll(part+"/fs/x/y", 0o700), os.Symlink(outside, part+"/fs/z"))
+	}, true},
+	{"the last checkpoint flipped", func(part, _ string) error {
+		return eachState(part, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+	}, false},
+	{"checkpoints cut", func(part, _ string) error { return eachState(part, func(b []byte) []byte { return b[:len(b)-1] }) }, false},
+	{"checkpoints of another version", func(part, _ string) error {
+		return eachState(part, func(b []byte) []byte { return bytes.Replace(b, []byte(`"Version":1`), []byte(`"Version":9`), 1) })
+	}, false},
+	{"no checkpoints", func(part, _ string) error { return eachState(part, func([]byte) []byte { return nil }) }, false},
+	{"checkpoints elsewhere", func(part, outside string) error {
+		names, _ := filepath.Glob(part + "/resume.*")
+		for _, n := range names {
+			if err := errors.Join(os.Remove(n), os.Symlink(outside+"/file", n)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, false},
+	{"journal flipped", func(part, _ string) error {
+		return edit(part+"/files.zst", func(b []byte) []byte { b[20] ^= 1; return b })
+	}, false},
+	{"journal cut", func(part, _ string) error { return edit(part+"/files.zst", func(b []byte) []byte { return b[:20] }) }, false},
+	{"journal elsewhere", func(part, outside string) error {
+		return errors.Join(os.Rename(part+"/files.zst", outside+"/files.zst"), os.Symlink(outside+"/files.zst", part+"/files.zst"))
+	}, false},
+	{"file changed", func(part, _ string) error { return editFile(part, func(b []byte) []byte { b[0] ^= 1; return b }) }, false},
+	{"file cut", func(part, _ string) error { return editFile(part, func(b []byte) []byte { return b[1:] }) }, false},
+	{"file is a link", func(part, outside string) error {
+		return errors.Join(os.Remove(part+"/fs/implied0/f0"), os.Symlink(outside+"/file", part+"/fs/implied0/f0"))
+	}, false},
+	{"file gone", func(part, _ string) error { return os.Remove(part + "/fs/implied0/f0") }, false},
+	{"mode changed", func(part, _ string) error { return os.Chmod(part+"/fs/d", 0o777) }, false},
+	{"lower directory elsewhere", func(part, outside string) error {
+		return errors.Join(os.RemoveAll(part+"/fs"), os.Symlink(outside, part+"/fs"))
+	}, false},
+}
+
+func edit(name string, change func([]byte) []byte) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, change(b), 0o600)
+}
+
+func eachState(part string, change func([]byte) []byte) error {
+	names, _ := filepath.Glob(part + "/resume.*")
+	for _, n := range names {
+		if err := edit(n, change); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// editFile changes a file's content and neither its mode nor its time.
+func editFile(part string, change func([]byte) []byte) error {
+	name := part + "/fs/implied0/f0"
+	st, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(edit(name, change), os.Chtimes(name, st.ModTime(), st.ModTime()))
+}
+
+// Whatever became of a layer on its way, what comes is the layer: from its start
+// where anything of it is in doubt.
+func TestPartIsDoubted(t *testing.T) {
+	tree := manyEntries(3 << 20)
+	p := newPausing(t, tree, imagetest.Gzip(tree), ocispec.MediaTypeImageLayerGzip)
+	quiet := newStoreDir(t)
+	if err := pullParts(t.Context(), quiet, p.ref, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	want := layerListing(t, quiet)
+	for _, c := range harms {
+		dir, outside := newStoreDir(t), t.TempDir()
+		if err := os.WriteFile(outside+"/file", []byte("outside"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		part := p.begin(t, dir, p.layer.Size*6/10)
+		if err := c.harm(part, outside); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		p.set(func() { p.until = p.layer.Size })
+		if err := pullParts(t.Context(), dir, p.ref, time.Hour); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if asked := p.asked(); strings.HasPrefix(asked[0], "bytes=") != c.on {
+			t.Errorf("%s: asked for %q", c.name, asked)
+		}
+		if got := layerListing(t, dir); got != want {
+			t.Errorf("%s: %s", c.name, otherLines(got, want))
+		}
+		if b, err := os.ReadFile(outside + "/file"); err != nil || string(b) != "outside" {
+			t.Errorf("%s: outside became %q, %v", c.name, b, err)
+		}
+	}
+}
+
+// However the registry answers for the rest of a layer, what is not the blob is
+// not taken, and nothing of it is left.
+func TestPartIsVerified(t *testing.T) {
+	tree := manyEntries(3 << 20)
+	blob := imagetest.Gzip(tree)
+	other := bytes.Clone(blob)
+	other[len(other)-100] ^= 1
+	early := bytes.Clone(blob)
+	early[10_000] ^= 1
+	for _, c := range []struct {
+		name  string
+		blob  []byte
+		plain bool
+		want  error
+	}{
+		{"without ranges", blob, true, nil},
+		{"other bytes", other, false, errkind.Mismatch},
+		{"other bytes without ranges", other, true, errkind.Mismatch},
+		{"other bytes before the checkpoint", early, true, errkind.Mismatch},
+	} {
+		p := newPausing(t, tree, blob, ocispec.MediaTypeImageLayerGzip)
+		dir := newStoreDir(t)
+		p.begin(t, dir, p.layer.Size*6/10)
+		p.set(func() { p.blob, p.plain, p.until = c.blob, c.plain, p.layer.Size })
+		if err := pullParts(t.Context(), dir, p.ref, time.Nanosecond); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
+		if first := p.asked()[0]; !strings.HasPrefix(first, "bytes=") {
+			t.Errorf("%s: asked for %q", c.name, first)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "partial/*")); len(left) > 0 {
+			t.Errorf("%s: left are %v", c.name, left)
+		}
+		if layers, _ := filepath.Glob(filepath.Join(dir, "layers/*")); c.want != nil && len(layers) != 0 {
+			t.Errorf("%s: visible are %v", c.name, layers)
+		}
+	}
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unpack
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/entryname"
+	"github.com/layerctl/layerctl/internal/filesum"
+	"github.com/layerctl/layerctl/internal/layerdisk"
+	"github.com/layerctl/layerctl/internal/layerstream"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/unpack/internal/saved"
+)
+
+// Checkpoints has the state of a layer saved while it is unpacked, so that
+// another call of [Layer] can go on from there: between entries, and in large
+// files. Of a gzip blob there is a state at each block, of zstd where a frame
+// begins, of a tar anywhere; none while the attributes of a directory must wait
+// for the end (default ACLs; for users other than root also modes that keep them
+// out), and none of a blob whose reader has no method
+// State(b []byte) (state []byte, n int64), which appends the state of the digest of
+// the first n bytes to b.
+type Checkpoints struct {
+	// Every is how long after the one before it the next is made: no sooner than
+	// a hundred times of what one takes.
+	Every time.Duration
+	// Save takes one, when all that the journal has so far is in the directory,
+	// unsynced. Its error ends the unpacking.
+	Save func(Checkpoint) error
+}
+
+// Checkpoint is the state of a layer that is being unpacked.
+type Checkpoint struct {
+	// Offset is the byte of the blob from which on it is read when the layer is
+	// gone on with, and BlobState what its reader said of the digest up to there.
+	Offset    int64
+	BlobState []byte
+	// State is for Layer. Nothing in it is trusted before the diffID holds.
+	State []byte
+	// File is the path of a file that has no record yet, for it is not whole.
+	File layer.Path
+}
+
+// errCheckpoint is a checkpoint that does not fit the blob, the directory, or the
+// options.
+var errCheckpoint = errkind.New(errkind.Mismatch, "the layer cannot be gone on with")
+
+const share = 100 // times what a checkpoint takes the next one waits
+
+func (u *unpacker) begin() (stop func()) {
+	c := u.o.Checkpoints
+	if c == nil {
+		return func() {}
+	}
+	ask := func() {
+		u.due.Store(true)
+		u.stream.Ask()
+	}
+	if u.timer = time.AfterFunc(c.Every, ask); c.Every < time.Millisecond {
+		ask()
+	}
+	return func() { u.timer.Stop() }
+}
+
+// save makes a checkpoint of the place that was reached. f is the file that is
+// being written, if there is one, with the sum of what it has.
+func (u *unpacker) save(f *newFile, sum uint32) error {
+	if !u.due.Swap(false) {
+		return nil
+	}
+	c, begun := u.o.Checkpoints, time.Now()
+	defer func() { u.timer.Reset(max(c.Every, share*time.Since(begun))) }()
+	s := saved.State{Options: u.fingerprint(), Stream: *u.stream.TakeMark(), Stored: u.stored, Links: saved.Pairs(u.links)}
+	var whole, known bool
+	s.Tar, known = u.tar.Place()
+	if s.Dirs, whole = u.states.Save(); !whole || !known || s.Stream.TarState == nil {
+		return nil
+	}
+	if f != nil {
+		s.File = saved.FileOf(&f.entry, u.tar.Left(), sum, f.aboveGID)
+	}
+	for path := range u.skipped {
+		s.Skipped = append(s.Skipped, []byte(path))
+	}
+	for _, n := range u.notes.list {
+		s.Notes = append(s.Notes, saved.Note(n))
+	}
+	s.Entries, s.Recorded, s.Holes = u.meter.entries, u.meter.recorded, u.meter.holes
+	s.Files, s.Content = u.result.Files, u.result.Content
+	raw, err := saved.Encode(&s)
+	if err != nil || raw == nil {
+		return err
+	}
+	if err := u.writer.Drain(); err != nil {
+		return err
+	}
+	return c.Save(Checkpoint{Offset: s.Stream.Blob, BlobState: s.Stream.BlobState, State: raw, File: layer.Path(s.File.Name())})
+}
+
+// goOn has the stream go on from a checkpoint, or make some.
+func (u *unpacker) goOn(c *Checkpoint, stream *layerstream.Options) error {
+	stream.Marks = u.o.Checkpoints != nil && u.o.Record != nil && u.o.Skip == nil && u.content == nil
+	if c == nil {
+		return nil
+	}
+	s, err := saved.Decode(c.State)
+	if err != nil || s.Options != u.fingerprint() || s.Stream.Blob != c.Offset || !bytes.Equal(s.Stream.BlobState, c.BlobState) {
+		return errCheckpoint
+	}
+	u.from, stream.From = s, &s.Stream
+	return nil
+}
+
+// fingerprint is what must be the same when the layer is gone on with.
+func (u *unpacker) fingerprint() string {
+	limits := u.o.Limits
+	limits.Reserve = 0
+	return fmt.Sprintf("%+v %d %t %+v %+v", u.o.Form, u.o.Devices, u.o.Strict, limits, u.caller)
+}
+
+// restore brings the state of a checkpoint back; the stream and the tar are there
+// already.
+func (u *unpacker) restore() error {
+	s := u.from
+	st, err := u.disk.Fstat(u.dirs.Root.FD)
+	if err != nil {
+		return failed("stat", ".", err)
+	}
+	u.dirs.Root.ModTime, u.dirs.Root.GID = st.Mtim, st.Gid
+	if !u.states.Restore(s.Dirs) {
+		return errCheckpoint
+	}
+	saved.Map(u.links, s.Links)
+	for _, path := range s.Skipped {
+		u.skipped[string(path)] = true
+	}
+	u.notes.list = nil
+	for _, n := range s.Notes {
+		u.notes.list = append(u.notes.list, Note(n))
+	}
+	u.stored, u.h = s.Stored, &s.Tar.Header
+	m := u.meter
+	m.entries, m.holes, u.result.Files, u.result.Content = s.Entries, s.Holes, s.Files, s.Content
+	if s.Recorded > m.limits.Recorded || !m.paths.take(s.Recorded) {
+		return errCheckpoint
+	}
+	m.recorded = s.Recorded
+	if s.File == nil {
+		return nil
+	}
+	return u.reopen(s.File)
+}
+
+// reopen goes on with the file that was being written.
+func (u *unpacker) reopen(s *saved.File) error {
+	e := s.Entry()
+	above, base := entryname.Split(e.Path)
+	parent, err := u.dirs.Open(above)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errCheckpoint, failed("open directory", above, err))
+	}
+	sum := uint32(0)
+	fd, err := u.disk.(layerdisk.Kernel).Reopen(parent.FD, base, s.Written, func(b []byte) { sum = filesum.Add(sum, b) })
+	if errors.Is(err, unix.ESTALE) || err == nil && sum != s.Sum {
+		err = fmt.Errorf("%w: %s is not what it was", errCheckpoint, entryname.Quote(e.Path))
+	}
+	f := newFile{fd: fd, entry: e, aboveGID: s.AboveGID}
+	if err != nil && fd >= 0 {
+		return u.complete(f, err)
+	}
+	if err != nil {
+		return err
+	}
+	parent.Dirty = true
+	return u.fillOn(f, sum)
+}
