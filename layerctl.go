@@ -82,9 +82,8 @@ type Options struct {
 	// Admit is asked for each image that is pulled, with its diffIDs, before a
 	// layer of it is fetched; its error ends the pull. nil admits all.
 	Admit func(ctx context.Context, r Resolution, layers []digest.Digest) error
-	// Layers hears of the diffIDs of an image that is pulled, and what it returns
-	// of each layer that came, from several goroutines: its files are verified and
-	// in the lower dir, and durable only once the image is pulled. nil is nobody.
+	// Layers hears of a pull's diffIDs, and what it returns of each that came, from
+	// several goroutines: verified in its lower dir, durable later. nil is nobody.
 	Layers func(ctx context.Context, layers []digest.Digest) func(diffID digest.Digest, lower *os.File)
 	// Progress hears of every step, from several goroutines at once, and must
 	// not block for long; nil hears nothing.

@@ -55,15 +55,14 @@ func (c *Client) Pull(ctx context.Context, store *overlaystore.Store, ref string
 	}, nil
 }
 
-// pull prepares to bring what was opened into a store; paths is the memory for
-// those of its layers.
+// pull prepares to bring s into a store; paths is the memory for its paths.
 func (c *Client) pull(store *overlaystore.Store, s *source.Source, paths *unpack.Paths) *pull.Pull {
 	o := c.measured
 	o.Jobs, o.Strict, o.Limits, o.Windows = c.options.Jobs, c.options.Strict, c.options.Limits, c.options.Windows
 	o.Devices, o.Paths, o.Logger, o.Layers = c.options.Devices, paths, c.log, c.options.Layers
-	if admit := c.options.Admit; admit != nil {
+	if ask := c.options.Admit; ask != nil {
 		o.Admit = func(ctx context.Context, r source.Resolution, l []digest.Digest) error {
-			return admit(ctx, Resolution(r), l)
+			return ask(ctx, Resolution(r), l)
 		}
 	}
 	o.Judge = func(ctx context.Context, r source.Resolution) error { return c.judge().Admit(ctx, s, r, store) }
