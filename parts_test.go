@@ -244,7 +244,8 @@ var harms = []struct {
 	}, false},
 	{"journal cut", func(part, _ string) error { return edit(part+"/files.zst", func(b []byte) []byte { return b[:20] }) }, false},
 	{"journal elsewhere", func(part, outside string) error {
-		return errors.Join(os.Rename(part+"/files.zst", outside+"/files.zst"), os.Symlink(outside+"/files.zst", part+"/files.zst"))
+		raw, err := os.ReadFile(part + "/files.zst")
+		return errors.Join(err, os.WriteFile(outside+"/files.zst", raw, 0o600), os.Remove(part+"/files.zst"), os.Symlink(outside+"/files.zst", part+"/files.zst"))
 	}, false},
 	{"file changed", func(part, _ string) error { return editFile(part, func(b []byte) []byte { b[0] ^= 1; return b }) }, false},
 	{"file cut", func(part, _ string) error { return editFile(part, func(b []byte) []byte { return b[1:] }) }, false},

@@ -135,8 +135,7 @@ type Saver struct {
 
 	syncing sync.WaitGroup
 	mu      sync.Mutex
-	err     error         // of a sync
-	took    time.Duration // by the last sync
+	err     error // of a sync
 	busy    bool
 }
 
