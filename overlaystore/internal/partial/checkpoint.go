@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,8 +59,12 @@ func (c *Checkpoint) encode() ([]byte, error) {
 		return nil, err
 	}
 	body := append(append(head, '\n'), c.State...)
-	sum := sha256.Sum256(body)
-	return append(fmt.Appendf(nil, "%x %016x\n", sum, len(body)), body...), nil
+	return append([]byte(sumOf(body)), body...), nil
+}
+
+// sumOf is what stands before the body.
+func sumOf(body []byte) string {
+	return fmt.Sprintf("%x %016x\n", sha256.Sum256(body), len(body))
 }
 
 // headSize is what stands before the JSON.
@@ -78,8 +81,7 @@ func decodeCheckpoint(raw []byte) (*Checkpoint, error) {
 		return nil, bad
 	}
 	body := raw[headSize : headSize+size]
-	sum := sha256.Sum256(body)
-	if string(raw[:2*sha256.Size]) != hex.EncodeToString(sum[:]) {
+	if string(raw[:headSize]) != sumOf(body) {
 		return nil, bad
 	}
 	head, state, _ := bytes.Cut(body, []byte("\n"))
