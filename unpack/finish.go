@@ -29,7 +29,7 @@ func (u *unpacker) finish() error {
 		}
 	}
 	u.result.RootOpaque = u.states.At(".").Opaque != layer.Transparent
-	u.result.Notes = u.notes.sorted()
+	u.result.Notes = u.notes.list
 	return u.dirs.CloseAll()
 }
 

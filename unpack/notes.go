@@ -14,7 +14,7 @@ import (
 type notes struct {
 	strict bool
 	log    *slog.Logger
-	list   []Note
+	list   []Note // sorted by their keys
 }
 
 // add counts one leniency; under Strict it is an error instead.
@@ -27,18 +27,13 @@ func (n *notes) add(key, path string) error {
 }
 
 func (n *notes) count(key, path string) {
-	i := slices.IndexFunc(n.list, func(o Note) bool { return o.Key == key })
-	if i >= 0 {
+	i, found := slices.BinarySearchFunc(n.list, key, func(o Note, key string) int { return strings.Compare(o.Key, key) })
+	if found {
 		n.list[i].Count++
 		return
 	}
-	n.list = append(n.list, Note{Key: key, Count: 1, Example: path})
+	n.list = slices.Insert(n.list, i, Note{Key: key, Count: 1, Example: path})
 	if n.log != nil {
 		n.log.Debug("lenient", "note", key, "path", entryname.Quote(path))
 	}
-}
-
-func (n *notes) sorted() []Note {
-	slices.SortFunc(n.list, func(a, b Note) int { return strings.Compare(a.Key, b.Key) })
-	return n.list
 }

@@ -5,8 +5,8 @@
 package dirstate
 
 import (
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/layerctl/layerctl/internal/entryname"
 	"github.com/layerctl/layerctl/layer"
@@ -97,13 +97,13 @@ type Saved struct {
 // Save lists all states, for a checkpoint. It is false while something waits for
 // the end of the layer.
 func (n *States) Save() (all []Saved, ok bool) {
-	for path, v := range n.ByPath {
+	for _, path := range slices.Sorted(maps.Keys(n.ByPath)) {
+		v := n.ByPath[path]
 		if v.Late || v.ACL != "" {
 			return nil, false
 		}
 		all = append(all, Saved{[]byte(path), v.Implied, v.Bare, v.Marked, v.Opaque})
 	}
-	slices.SortFunc(all, func(a, b Saved) int { return strings.Compare(string(a.Path), string(b.Path)) })
 	return all, true
 }
 
