@@ -6,9 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -152,35 +150,16 @@ func (a *Ahead) run(ctx context.Context) (err error) {
 	if err := g.begin(ctx); err != nil {
 		return err
 	}
-	if have > 0 {
-		if err := g.keep(ctx, snapshotsOf, chains[have-1].String()); err != nil {
-			return err
+	return g.above(ctx, chains, have, func(i int, commit func() error) (bool, error) {
+		if a.take(i) {
+			return true, nil
 		}
-	}
-	below, err := g.directories(ctx, chains[:have])
-	defer func() { err = errors.Join(err, closeAll(below)) }()
-	if err != nil {
-		return err
-	}
-	var filled []*active
-	for i := have; i < len(chains); i++ {
-		if !a.take(i) {
-			// What is there becomes durable while the next one comes.
-			if filled, err = nil, g.commit(ctx, filled); err != nil {
-				return err
-			}
-			if come, err := a.await(ctx, i); err != nil || !come {
-				return err
-			}
+		// What is there becomes durable while the next one comes.
+		if err := commit(); err != nil {
+			return false, err
 		}
-		one, err := g.layer(ctx, i, chains, below)
-		if err != nil || one == nil {
-			return errors.Join(fmt.Errorf("layer %d/%d", i+1, len(chains)), err)
-		}
-		below = slices.Insert(below, 0, one.dir)
-		filled = append(filled, one)
-	}
-	return g.commit(ctx, filled)
+		return a.await(ctx, i)
+	})
 }
 
 // take opens the layer i, if it is ready or in the store.

@@ -39,12 +39,24 @@ func (g *giving) layers(ctx context.Context) error {
 	return g.lacking(ctx)
 }
 
-func (g *giving) lacking(ctx context.Context) (err error) {
+func (g *giving) lacking(ctx context.Context) error {
 	chains := chainIDs(g.image.Layers)
 	have, err := g.has(ctx, chains)
 	if err != nil {
 		return err
 	}
+	return g.above(ctx, chains, have, func(_ int, commit func() error) (bool, error) {
+		if g.rebase {
+			return true, nil
+		}
+		return true, commit() // a snapshot begins on one that is committed
+	})
+}
+
+// above keeps the snapshots of the lowest layers, those that the engine has, and
+// makes those of the others. next is asked before each of these whether there is
+// one, and may have committed what was filled.
+func (g *giving) above(ctx context.Context, chains []digest.Digest, have int, next func(i int, commit func() error) (bool, error)) (err error) {
 	if have > 0 {
 		if err := g.keep(ctx, snapshotsOf, chains[have-1].String()); err != nil {
 			return err
@@ -59,7 +71,15 @@ func (g *giving) lacking(ctx context.Context) (err error) {
 		return err
 	}
 	var filled []*active
+	commit := func() error {
+		done := filled
+		filled = nil
+		return g.commit(ctx, done)
+	}
 	for i := have; i < len(chains); i++ {
+		if come, err := next(i, commit); err != nil || !come {
+			return err
+		}
 		a, err := g.layer(ctx, i, chains, below)
 		if err != nil {
 			return fmt.Errorf("layer %d/%d: %w", i+1, len(chains), err)
@@ -69,15 +89,8 @@ func (g *giving) lacking(ctx context.Context) (err error) {
 		}
 		below = append([]*os.File{a.dir}, below...)
 		filled = append(filled, a)
-		if g.rebase && i < len(chains)-1 {
-			continue
-		}
-		if err := g.commit(ctx, filled); err != nil {
-			return err
-		}
-		filled = nil
 	}
-	return nil
+	return commit()
 }
 
 var errMeanwhile = errors.New("another client brought it meanwhile; give the image again")
