@@ -270,10 +270,11 @@ func (c *copier) blob(ctx context.Context, b blob, e progress.Event) error {
 		},
 		Sent: func(offset int64) { tell(progress.LayerProgress, offset) },
 	}
-	outcome, err := c.target.put(ctx, upload)
-	if err != nil && source.Damaged(err) {
-		outcome, err = c.target.put(ctx, upload) // from another host, or not from the cache
-	}
+	var outcome registry.Outcome
+	err := source.Again(func() (err error) {
+		outcome, err = c.target.put(ctx, upload)
+		return err
+	}, func(error) {})
 	if err != nil {
 		return err
 	}

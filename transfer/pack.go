@@ -141,10 +141,12 @@ func diffIDs(ctx context.Context, config blob, m *manifest.Manifest) ([]digest.D
 
 // repack packs one layer anew, and sends it where it has a place to go.
 func (c *copier) repack(ctx context.Context, r repacking, e progress.Event) (blob, error) {
-	desc, m, err := c.packed(ctx, r, e)
-	if err != nil && source.Damaged(err) {
+	var desc ocispec.Descriptor
+	var m *made
+	err := source.Again(func() (err error) {
 		desc, m, err = c.packed(ctx, r, e)
-	}
+		return err
+	}, func(error) {})
 	if err != nil {
 		return blob{}, err
 	}

@@ -348,8 +348,8 @@ func TestPullOverMirrorsThatDie(t *testing.T) {
 	}
 }
 
-// A mirror whose disk rots, or one that was taken over, does not stop a pull
-// while there is another host; where all lie nothing is believed.
+// A mirror whose disk rots, or one that was taken over, does not stop a pull,
+// or a copy, while there is another host; where all lie nothing is believed.
 func TestPullOverMirrorsThatLie(t *testing.T) {
 	layout, noise := noisy(t, 1<<16)
 	lies := func(at int) *served {
@@ -376,6 +376,10 @@ func TestPullOverMirrorsThatLie(t *testing.T) {
 			args := []string{"layerctl", "pull", "--store", store, "--hosts-dir", hosts, "--plain-http", c.origin.host, "--platform", "linux/amd64", c.origin.host + "/noise"}
 			if code := run(args, nil, &stdout, &stderr); code != c.code {
 				t.Fatalf("exit %d, want %d: %s", code, c.code, &stderr)
+			}
+			args = []string{"layerctl", "copy", "--hosts-dir", hosts, "--plain-http", c.origin.host, c.origin.host + "/noise", "oci:" + t.TempDir() + "/copy:1"}
+			if code := run(args, nil, &stdout, &stderr); code != c.code {
+				t.Errorf("copy: exit %d, want %d: %s", code, c.code, &stderr)
 			}
 			if got := files(t, store, "noise"); c.code == exitOK && (len(got) != 1 || !bytes.Equal(got[0], noise)) || c.code != exitOK && len(got) != 0 {
 				t.Errorf("%d files", len(got))

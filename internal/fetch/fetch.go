@@ -70,23 +70,16 @@ func (f *Fetcher) Warnings() []string {
 	return f.warnings
 }
 
-// maxLiars is how many hosts may send other bytes than a layer's before the
-// layer is given up.
-const maxLiars = 4
-
-// Layer opens the layer's blob for use. Where bytes of several responses do
-// not make the blob, the cache's are damaged, or a host sent others and there is
-// one more, it opens it again: use must then forget all that it had before.
+// Layer opens the layer's blob for use. Where another try may bring other bytes,
+// see [source.Again], it opens it again: use must then forget all that it had
+// before.
 func (f *Fetcher) Layer(ctx context.Context, l Layer, use func(*Blob) error) error {
 	high := int64(0)
 	f.Tell(l.Event(progress.LayerProgress))
-	err := f.once(ctx, l, &high, use)
-	for n := 0; n == 0 && source.Damaged(err) || n < maxLiars && source.Elsewhere(err); n++ {
+	return source.Again(func() error { return f.once(ctx, l, &high, use) }, func(err error) {
 		f.options.Logger.Warn("fetch the layer again", "digest", l.Descriptor.Digest, "error", err)
 		f.Tell(l.Event(progress.LayerAgain))
-		err = f.once(ctx, l, &high, use)
-	}
-	return err
+	})
 }
 
 // LayerFrom is [Fetcher.Layer] from a checkpoint of the layer on, once.

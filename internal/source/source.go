@@ -400,16 +400,28 @@ func (s *Source) Begun(desc ocispec.Descriptor) int64 {
 	return s.options.Cache.Begun(desc)
 }
 
-// Damaged says that bytes of several responses do not make the blob, or that
-// the cache's are damaged: fetching it once more may help.
-func Damaged(err error) bool {
+// maxLiars is how many hosts may send other bytes than a blob's before it is
+// given up.
+const maxLiars = 4
+
+// Again tries once more to use a blob where other bytes may come then: where those
+// of several responses do not make the blob, the cache's are damaged, or a host
+// sent others and there is one that has not. again hears of each such error.
+func Again(try func() error, again func(error)) error {
+	err := try()
+	for n := 0; n == 0 && damaged(err) || n < maxLiars && elsewhere(err); n++ {
+		again(err)
+		err = try()
+	}
+	return err
+}
+
+func damaged(err error) bool {
 	var mismatch *registry.MismatchError
 	return errors.As(err, &mismatch) && mismatch.Resumed || errors.Is(err, cache.ErrMiss)
 }
 
-// Elsewhere says that a host sent other bytes than the blob's, and that another,
-// which has not, is asked first by who fetches it once more.
-func Elsewhere(err error) bool {
+func elsewhere(err error) bool {
 	var mismatch *registry.MismatchError
 	return errors.As(err, &mismatch) && mismatch.Others
 }
