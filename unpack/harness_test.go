@@ -71,12 +71,17 @@ func journalOnly() form {
 }
 
 // runCases runs each case in every form, or in short each in two of them: the
-// squashed one, which any user can make, and another in turn.
+// squashed one, which any user can make, and another in turn. In full, what a
+// store of tars shows is compared with what one of directories does.
 func runCases(t *testing.T, cases []layerCase) {
 	t.Helper()
 	all := append(slices.Clone(forms), journalOnly())
+	stores := newLowers(t)
 	for i, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			if stores != nil && c.o.Devices == unpack.MakeDevices {
+				t.Run("as a tar", func(t *testing.T) { stores.compare(t, c) })
+			}
 			for at, f := range all {
 				if !full() && f.o.IDs != layer.SquashedIDs && at != i%len(all) {
 					continue
