@@ -107,7 +107,18 @@ build_image() {
 		echo "bench/run: building $image: $(cat "$BENCH_DIR"/lists/* | wc -l) paths" >&2
 		write_layout "$layout" "$by"
 	}
+	tar_size "$image" >/dev/null # before the clock runs
 	skopeo copy -q --dest-tls-verify=false "oci:$layout:bench" "docker://$REGISTRY/$shape:$by"
+}
+
+# tar_size is how many MiB the tars of an image's layers have, uncompressed.
+tar_size() {
+	local layout=$BENCH_DIR/images/${1/:/-} unpack='gzip -dc'
+	[[ ${1#*:} == zstd ]] && unpack='zstd -dcq'
+	[[ -e $layout/tar-size ]] || jq -r '.manifests[0].digest' "$layout/index.json" | tr : / |
+		xargs -I{} jq -r '.layers[].digest' "$layout/blobs/{}" | tr : / |
+		(cd "$layout/blobs" && xargs $unpack) | wc -c | awk '{ printf "%.1f\n", $1 / 1048576 }' >"$layout/tar-size"
+	cat "$layout/tar-size"
 }
 
 write_layout() {

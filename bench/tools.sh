@@ -16,6 +16,10 @@ tool_layerctl() { layerctl_pull "$1"; }
 
 tool_layerctl_no_sync() { layerctl_pull "$1" --no-sync; }
 
+tool_layerctl_tar() { layerctl_pull "$1" --lower tar; }
+
+tool_layerctl_tar_no_sync() { layerctl_pull "$1" --lower tar --no-sync; }
+
 layerctl_pull() {
 	local image=$1
 	shift
