@@ -3,11 +3,17 @@
 package layerctl
 
 import (
+	"archive/tar"
 	"fmt"
 	"io"
+	"maps"
+	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/layer"
@@ -18,7 +24,8 @@ import (
 
 // TestRandomStacksOfTars is TestRandomStacks for a store that keeps tars, on a
 // disk and in memory, where the kernel takes loop devices alone. One stack in
-// twenty is mounted.
+// twenty is mounted, and looked at by fsck.erofs; a reader that is not ours reads
+// the index of each, where there is one.
 func TestRandomStacksOfTars(t *testing.T) {
 	layertest.NeedsMount(t)
 	layertest.NeedsRoot(t, "it makes a store of tars")
@@ -26,6 +33,7 @@ func TestRandomStacksOfTars(t *testing.T) {
 		first, count := number(t, "LAYERCTL_SEED", 1), number(t, "LAYERCTL_STACKS", stacks())
 		t.Run(fmt.Sprintf("%s from %d", name, first), func(t *testing.T) {
 			b := newBench(t, dir, overlaystore.Options{Lower: layer.Tars, NoSync: true})
+			b.erofs = layertest.NewEROFS(t)
 			for seed := first; seed < first+count && !t.Failed(); seed++ {
 				b.check(seed)
 			}
@@ -39,6 +47,52 @@ const tarsMountedOne = 20
 // mounts says whether a stack is mounted: all are in a store of directories.
 func (b *bench) mounts(seed uint64) bool {
 	return b.store.Format().Lower != layer.Tars || seed%tarsMountedOne == 0
+}
+
+// read tells what others read of an image's index. ok is false where nobody
+// does.
+func (b *bench) read(image overlaystore.Image, seed uint64) (lines []string, ok bool, err error) {
+	if b.erofs == nil {
+		return nil, false, nil
+	}
+	ix, err := b.store.Index(image)
+	if err != nil {
+		return nil, false, err
+	}
+	var devices []string
+	for _, d := range ix.Devices {
+		devices = append(devices, filepath.Join(b.store.Path(), d))
+	}
+	index := filepath.Join(b.store.Path(), ix.Path)
+	if b.mounts(seed) {
+		if err := b.erofs.Check(index, devices); err != nil {
+			return nil, false, err
+		}
+	}
+	files, ok, err := b.erofs.Read(index, devices)
+	names := map[uint64][]string{}
+	for _, f := range files {
+		n := &inode{
+			typeflag: typeflagOf(f.Mode), mode: int64(f.Mode & 0o7777), uid: int(f.UID), gid: int(f.GID),
+			modTime: time.Unix(f.Sec, f.Nsec), content: string(f.Content) + string(f.Link), xattrs: map[string]string{},
+		}
+		for _, x := range f.Xattrs {
+			n.xattrs[string(x[0])] = string(x[1])
+		}
+		lines = append(lines, describeLine(string(f.Path), n))
+		if n.typeflag != tar.TypeDir {
+			names[f.Ino] = append(names[f.Ino], string(f.Path))
+		}
+	}
+	return append(lines, groupLines(slices.Collect(maps.Values(names)))...), ok, err
+}
+
+// typeflagOf is a tar's letter for a mode's type.
+func typeflagOf(mode uint32) byte {
+	return map[uint32]byte{
+		unix.S_IFREG: tar.TypeReg, unix.S_IFDIR: tar.TypeDir, unix.S_IFLNK: tar.TypeSymlink,
+		unix.S_IFIFO: tar.TypeFifo, unix.S_IFCHR: tar.TypeChar, unix.S_IFBLK: tar.TypeBlock,
+	}[mode&unix.S_IFMT]
 }
 
 // unpack unpacks a layer into a staging, or keeps its tar there.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -76,6 +77,7 @@ type bench struct {
 	target string
 	dir    string // on the filesystem of the store
 	ids    layer.IDs
+	erofs  *layertest.EROFS // of a store of tars
 }
 
 // memory is a filesystem in memory, where a sync costs nothing: no store here is
@@ -135,6 +137,9 @@ func (b *bench) check(seed uint64) {
 		}
 	}
 	compare("what the journals say", func() ([]string, error) { return b.merged(image.Layers) })
+	if lines, ok, err := b.read(image, seed); ok || err != nil {
+		compare("what others read", func() ([]string, error) { return lines, err })
+	}
 	flat := seed%flatOne < 2 // an odd one and an even one
 	var raw []byte
 	if flat {

@@ -4,12 +4,13 @@ package erofs_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -122,7 +123,7 @@ func (i *image) mount(t testing.TB) string {
 	if err := os.WriteFile(index, i.build(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var options []string
+	var options, devices []string
 	for n, d := range i.devices {
 		path := filepath.Join(dir, fmt.Sprint("device", n))
 		if err := os.WriteFile(path, d, 0o600); err != nil {
@@ -131,9 +132,9 @@ func (i *image) mount(t testing.TB) string {
 		if err := os.Truncate(path, (int64(len(d))+511)/512*512); err != nil {
 			t.Fatal(err)
 		}
-		options = append(options, "device="+path)
+		devices, options = append(devices, path), append(options, "device="+path)
 	}
-	check(t, dir)
+	i.check(t, index, devices)
 	target := filepath.Join(dir, "mnt")
 	if err := os.Mkdir(target, 0o755); err != nil {
 		t.Fatal(err)
@@ -153,20 +154,76 @@ func (i *image) mount(t testing.TB) string {
 	return target
 }
 
-// check has fsck.erofs look at an index, where it knows such blocks.
-func check(t testing.TB, dir string) {
-	fsck, err := exec.LookPath("fsck.erofs")
+// check has the programs that are not ours look at an index, where there are
+// some.
+func (i *image) check(t testing.TB, index string, devices []string) {
+	t.Helper()
+	others := layertest.NewEROFS(t)
+	if err := others.Check(index, devices); err != nil {
+		t.Error(err)
+	}
+	files, ok, err := others.Read(index, devices)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if !ok {
 		return
 	}
-	version, _ := exec.Command(fsck, "--version").CombinedOutput()
-	if !bytes.Contains(version, []byte(" 1.8")) {
-		return // 1.5 knows blocks of 4096 bytes only
+	if len(files) != len(i.entries) {
+		t.Errorf("others read %d paths, want %d", len(files), len(i.entries))
 	}
-	args := []string{"--device=" + filepath.Join(dir, "device0"), "--device=" + filepath.Join(dir, "device1"), filepath.Join(dir, "index")}
-	if out, err := exec.Command(fsck, args...).CombinedOutput(); err != nil {
-		t.Errorf("fsck.erofs: %v\n%s", err, out)
+	byPath := map[string]*entry{}
+	for n := range i.entries {
+		byPath[i.entries[n].path] = &i.entries[n]
 	}
+	inodes := map[string]uint64{}
+	for _, f := range files {
+		e := byPath[string(f.Path)]
+		first := string(f.Path)
+		if e != nil && e.link != "" {
+			first, e = e.link, byPath[e.link]
+		}
+		if e == nil {
+			t.Errorf("others read %q, which is not there", f.Path)
+			continue
+		}
+		if got, want := told(f), e.tell(); got != want {
+			t.Errorf("others read of %.80q\n%.300s\nwant\n%.300s", f.Path, got, want)
+		}
+		if ino, ok := inodes[first]; ok && ino != f.Ino {
+			t.Errorf("others read %q and %q as two files", first, f.Path)
+		}
+		inodes[first] = f.Ino
+	}
+}
+
+// told is what others read of a path, as tell says it.
+func told(f layertest.EROFSFile) string {
+	xattrs := map[string]string{}
+	for _, x := range f.Xattrs {
+		xattrs[string(x[0])] = string(x[1])
+	}
+	size := f.Size
+	if f.Mode&unix.S_IFMT != unix.S_IFREG {
+		size = 0
+	}
+	return fmt.Sprintf("%o %d:%d %d %d %d:%d %q %x %q", f.Mode, f.UID, f.GID, time.Unix(f.Sec, f.Nsec).UnixNano(), size, f.Major, f.Minor, f.Link, f.Sum, xattrs)
+}
+
+// tell says all that there is of an entry, but for names of its file.
+func (e *entry) tell() string {
+	xattrs := map[string]string{}
+	maps.Copy(xattrs, e.Xattrs)
+	var sum []byte
+	if e.Type == layer.Regular && (e.content != nil || e.Size == 0) {
+		s := sha256.Sum256(e.content)
+		sum = s[:]
+	}
+	return fmt.Sprintf("%o %d:%d %d %d %d:%d %q %x %q", types()[e.Type]|e.Mode, e.UID, e.GID, e.ModTime.UnixNano(), e.Size, e.Major, e.Minor, e.Linkname, sum, xattrs)
+}
+
+func types() map[layer.Type]uint32 {
+	return map[layer.Type]uint32{layer.Regular: unix.S_IFREG, layer.Directory: unix.S_IFDIR, layer.Symlink: unix.S_IFLNK, layer.CharDevice: unix.S_IFCHR, layer.BlockDevice: unix.S_IFBLK, layer.FIFO: unix.S_IFIFO}
 }
 
 // everything has one of each kind, and what lies at the edges of the format.
@@ -308,8 +365,7 @@ func (e *entry) compare(path string) error {
 	if err := unix.Lstat(path, &st); err != nil {
 		return err
 	}
-	types := map[layer.Type]uint32{layer.Regular: unix.S_IFREG, layer.Directory: unix.S_IFDIR, layer.Symlink: unix.S_IFLNK, layer.CharDevice: unix.S_IFCHR, layer.FIFO: unix.S_IFIFO}
-	if got, want := fmt.Sprintf("%o %d:%d %d", st.Mode, st.Uid, st.Gid, time.Unix(st.Mtim.Unix()).UnixNano()), fmt.Sprintf("%o %d:%d %d", types[e.Type]|e.Mode, e.UID, e.GID, e.ModTime.UnixNano()); got != want {
+	if got, want := fmt.Sprintf("%o %d:%d %d", st.Mode, st.Uid, st.Gid, time.Unix(st.Mtim.Unix()).UnixNano()), fmt.Sprintf("%o %d:%d %d", types()[e.Type]|e.Mode, e.UID, e.GID, e.ModTime.UnixNano()); got != want {
 		return fmt.Errorf("is %s, want %s", got, want)
 	}
 	if e.Type == layer.CharDevice && (unix.Major(st.Rdev) != e.Major || unix.Minor(st.Rdev) != e.Minor) {
