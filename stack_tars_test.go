@@ -4,17 +4,21 @@ package layerctl
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaymount"
@@ -29,16 +33,28 @@ import (
 func TestRandomStacksOfTars(t *testing.T) {
 	layertest.NeedsMount(t)
 	layertest.NeedsRoot(t, "it makes a store of tars")
-	for name, dir := range map[string]string{"from files": t.TempDir(), "by loop devices": memory(t)} {
-		first, count := number(t, "LAYERCTL_SEED", 1), number(t, "LAYERCTL_STACKS", stacks())
+	first, count := number(t, "LAYERCTL_SEED", 1), number(t, "LAYERCTL_STACKS", stacks())
+	for name, dir := range places(t) {
 		t.Run(fmt.Sprintf("%s from %d", name, first), func(t *testing.T) {
-			b := newBench(t, dir, overlaystore.Options{Lower: layer.Tars, NoSync: true})
-			b.erofs = layertest.NewEROFS(t)
-			for seed := first; seed < first+count && !t.Failed(); seed++ {
-				b.check(seed)
+			for begin := first; begin < first+count && !t.Failed(); begin += storeFor {
+				b := newBench(t, dir, overlaystore.Options{Lower: layer.Tars, NoSync: true})
+				b.erofs = layertest.NewEROFS(t)
+				for seed := begin; seed < min(begin+storeFor, first+count) && !t.Failed(); seed++ {
+					b.check(seed)
+				}
+				if err := errors.Join(b.store.Close(), os.RemoveAll(b.store.Path())); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
+}
+
+// places are directories in which the kernel mounts tars from files, and by loop
+// devices alone.
+func places(t *testing.T) map[string]string {
+	t.Helper()
+	return map[string]string{"from files": disktest.New(t, 256<<20, "mkfs.ext4", "-q").Dir, "by loop devices": memory(t)}
 }
 
 // tarsMountedOne is of how many stacks of tars one is mounted.
@@ -108,7 +124,7 @@ func (b *bench) unpack(st *overlaystore.Staging, o unpack.Options, blob io.Reade
 func TestImagesThatShareAnIndex(t *testing.T) {
 	layertest.NeedsMount(t)
 	layertest.NeedsRoot(t, "it makes a store of tars")
-	for name, dir := range map[string]string{"from files": t.TempDir(), "by loop devices": memory(t)} {
+	for name, dir := range places(t) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, dir, overlaystore.Options{Lower: layer.Tars, NoSync: true})
 			layers, _ := stack(1)
@@ -130,6 +146,9 @@ func TestImagesThatShareAnIndex(t *testing.T) {
 				if err := mount.Mount(t.Context(), b.target); err != nil {
 					t.Fatal(err)
 				}
+				if got, want := byLoop(t, b.target), name != "from files"; got != want {
+					t.Errorf("mounted by loop devices: %v, want %v", got, want)
+				}
 				got, ok, err := b.store.MountedAt(t.Context(), b.target)
 				if err != nil || !ok || got.Manifest != image.Manifest {
 					t.Errorf("mounted %s and found %s, %v, %v", image.Manifest, got.Manifest, ok, err)
@@ -138,4 +157,20 @@ func TestImagesThatShareAnIndex(t *testing.T) {
 			}
 		})
 	}
+}
+
+// byLoop reports whether what is mounted at target is on loop devices.
+func byLoop(t *testing.T, target string) bool {
+	t.Helper()
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(table)) {
+		if strings.Contains(line, " "+target+" ") {
+			return strings.Contains(line, " /dev/loop")
+		}
+	}
+	t.Fatalf("nothing is mounted at %q", target)
+	return false
 }

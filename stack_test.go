@@ -37,7 +37,6 @@ func TestRandomStacks(t *testing.T) {
 	}
 	first, count := number(t, "LAYERCTL_SEED", 1), number(t, "LAYERCTL_STACKS", stacks())
 	t.Logf("seeds %d to %d", first, first+count-1)
-	const storeFor = 500 // stacks in one store, to keep its directories short
 	for begin := first; begin < first+count; begin += storeFor {
 		t.Run(fmt.Sprintf("from %d", begin), func(t *testing.T) {
 			t.Parallel()
@@ -48,6 +47,9 @@ func TestRandomStacks(t *testing.T) {
 		})
 	}
 }
+
+// storeFor is how many stacks are in one store, to keep its directories short.
+const storeFor = 500
 
 // stacks is how many are compared where nothing is said.
 func stacks() uint64 {

@@ -115,10 +115,19 @@ func (m *memory) WriteAt(p []byte, at int64) (int, error) {
 	return copy((*m)[at:], p), nil
 }
 
-// mount writes the index and its devices and mounts them.
-func (i *image) mount(t testing.TB) string {
+// disk is a directory on a filesystem from whose files the kernel mounts.
+func disk(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	return disktest.New(t, 128<<20, "mkfs.ext4", "-q").Dir
+}
+
+// mount writes the index and its devices below disk and mounts them.
+func (i *image) mount(t testing.TB, disk string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(disk, "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	index := filepath.Join(dir, "index")
 	if err := os.WriteFile(index, i.build(t), 0o600); err != nil {
 		t.Fatal(err)
@@ -139,7 +148,7 @@ func (i *image) mount(t testing.TB) string {
 	if err := os.Mkdir(target, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	err := unix.Mount(index, target, "erofs", unix.MS_RDONLY, strings.Join(options, ","))
+	err = unix.Mount(index, target, "erofs", unix.MS_RDONLY, strings.Join(options, ","))
 	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOTBLK) {
 		t.Skip("needs a kernel that mounts EROFS from files (Linux 6.12): ", err)
 	}
@@ -282,14 +291,15 @@ func (i *image) sparse(path string, size int64, extents []erofs.Extent) {
 
 func TestMountedIndexIsWhatWasAdded(t *testing.T) {
 	layertest.NeedsMount(t)
-	compare(t, everything())
+	compare(t, disk(t), everything())
 }
 
 // A tree of any shape is what was added.
 func TestRandomTrees(t *testing.T) {
 	layertest.NeedsMount(t)
+	disk := disk(t)
 	for seed := range uint64(10) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { compare(t, random(rand.New(rand.NewPCG(seed, 1)))) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { compare(t, disk, random(rand.New(rand.NewPCG(seed, 1)))) })
 	}
 }
 
@@ -331,10 +341,10 @@ func (i *image) below(r *rand.Rand, dir string, depth int) {
 	}
 }
 
-// compare mounts the image and looks at every attribute and byte.
-func compare(t *testing.T, i *image) {
+// compare mounts the image from a disk and looks at every attribute and byte.
+func compare(t *testing.T, disk string, i *image) {
 	t.Helper()
-	root := i.mount(t)
+	root := i.mount(t, disk)
 	seen := map[string]bool{}
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(root, path)
