@@ -38,6 +38,17 @@ qemu_for() {
   esac
 }
 
+# tars REFERENCE FLAT FLAG…: the image from a store of tars equals the flat tree,
+# and its mount is one EROFS.
+tars() {
+  "$layerctl" pull --quiet --store "$work/tars" --lower tar "${@:3}" "$1" >/dev/null
+  "$layerctl" mount --store "$work/tars" "${@:3}" "$1" "$work/tars-mnt"
+  [ "$(findmnt -no FSTYPE "$work/tars-mnt")" = erofs ] || fail 'a store of tars is mounted by something else'
+  same "$2" "$work/tars-mnt"
+  "$layerctl" umount --store "$work/tars" "$work/tars-mnt"
+}
+mkdir "$work/tars-mnt"
+
 for platform in linux/{amd64,386,arm/v6,arm/v7,arm64,ppc64le,riscv64,s390x}; do
   name=${platform//\//-}
   mkdir "$work/$name"
@@ -53,7 +64,8 @@ for platform in linux/{amd64,386,arm/v6,arm/v7,arm64,ppc64le,riscv64,s390x}; do
   [ -z "$emulator" ] || umount "$work/$name/mnt"
   [ "$said" = "$release" ] || fail "$platform: busybox says '$said', the file '$release'"
   umount "$work/$name"
-  echo "e2e: $platform: Alpine $release runs, $(find "$work/$name.flat" | wc -l) paths equal tar's"
+  tars "$alpine" "$work/$name.flat" --plain-http "127.0.0.1:$port" --platform "$platform"
+  echo "e2e: $platform: Alpine $release runs, $(find "$work/$name.flat" | wc -l) paths equal tar's, from directories and from tars"
 done
 
 layout=testdata/images/hello
@@ -65,4 +77,6 @@ flatten "$layout" "$manifest" "$work/hello.flat"
 same "$work/hello.flat" "$work/hello"
 [ -z "$(find "$work/hello" -type c)" ] || fail 'a whiteout shows'
 umount "$work/hello"
-echo "e2e: hello: $(find "$work/hello.flat" | wc -l) paths of three layers equal the flat image"
+tars "oci:$layout" "$work/hello.flat" --platform linux/amd64
+echo "e2e: hello: $(find "$work/hello.flat" | wc -l) paths of three layers equal the flat image, from directories and from tars"
+"$layerctl" verify --store "$work/tars" >"$work/verify" 2>&1 || { cat "$work/verify"; fail 'the store of tars is damaged'; }
