@@ -3,9 +3,17 @@
 package platform
 
 import (
-	"debug/elf"
 	"fmt"
 	"io/fs"
+)
+
+// The start of an ELF file, see elf(5). debug/elf has these words too, and with
+// them debug/dwarf and a decoder of zstd.
+const (
+	elfMagic   = "\x7fELF"
+	elfClass   = 4 // EI_CLASS, the place of the class
+	elfClass32 = 1 // ELFCLASS32
+	elfIdent   = 16
 )
 
 // programs are files that every system has one of, the likeliest first. Their
@@ -59,11 +67,11 @@ func (d *detection) userland() int {
 		return 32
 	}
 	for _, name := range programs {
-		b, err := d.in.read(name, elf.EI_NIDENT)
-		if err != nil || len(b) < elf.EI_NIDENT || string(b[:4]) != elf.ELFMAG {
+		b, err := d.in.read(name, elfIdent)
+		if err != nil || len(b) < elfIdent || string(b[:4]) != elfMagic {
 			continue
 		}
-		if elf.Class(b[elf.EI_CLASS]) == elf.ELFCLASS32 {
+		if b[elfClass] == elfClass32 {
 			d.fact("system", "32 bit", "ELF class of /"+name)
 			return 32
 		}
