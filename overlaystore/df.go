@@ -5,9 +5,9 @@ package overlaystore
 import (
 	"context"
 	"fmt"
-	"maps"
 
 	"github.com/layerctl/layerctl/overlaystore/internal/partial"
+	"github.com/layerctl/layerctl/overlaystore/internal/sweep"
 )
 
 // ImageUsage is what one image takes in the store, in bytes of file contents.
@@ -51,47 +51,10 @@ func (s *Store) Usage(ctx context.Context) (Usage, error) {
 	if err != nil {
 		return Usage{}, fmt.Errorf("add up the store: %w", err)
 	}
-	users, needed := map[string]int{}, map[string]bool{}
-	for _, img := range images {
-		dirs := map[string]bool{}
-		addDirs(dirs, img)
-		for name := range dirs {
-			users[name]++
-		}
-		if len(img.Refs) > 0 {
-			maps.Copy(needed, dirs)
-		}
-	}
-	u := Usage{Left: left, Partial: waiting, Reclaimable: left}
-	bytes := map[string]int64{}
-	for _, z := range sizes {
-		name := z.ID.Encoded()
-		u.Bytes += z.Bytes
-		bytes[name] = z.Bytes
-		if !z.Fix {
-			u.Layers++
-		}
-		if !needed[name] {
-			u.Reclaimable += z.Bytes
-		}
-	}
-	for _, img := range images {
-		u.Images = append(u.Images, imageUsage(img, bytes, users))
+	sum := sweep.Add(sizes, sweepImages(images))
+	u := Usage{Layers: sum.Layers, Bytes: sum.Bytes, Left: left, Partial: waiting, Reclaimable: left + sum.Unneeded}
+	for i, img := range images {
+		u.Images = append(u.Images, ImageUsage{img, sum.Images[i].Bytes, sum.Images[i].Shared, sum.Images[i].Bytes - sum.Images[i].Shared})
 	}
 	return u, nil
-}
-
-func imageUsage(img Image, bytes map[string]int64, users map[string]int) ImageUsage {
-	u := ImageUsage{Image: img}
-	dirs := map[string]bool{}
-	addDirs(dirs, img)
-	for name := range dirs {
-		u.Bytes += bytes[name]
-		if users[name] > 1 {
-			u.Shared += bytes[name]
-		} else {
-			u.Own += bytes[name]
-		}
-	}
-	return u
 }

@@ -159,13 +159,19 @@ func (p *prune) look(ctx context.Context) (images []Image, err error) {
 	for diffID := range leased {
 		p.sweep.InUse[diffID.Encoded()] = true
 	}
+	p.sweep.Images = sweepImages(images)
+	p.sweep.Sizes, err = p.s.sizes()
+	return images, err
+}
+
+// sweepImages are the images and their directories.
+func sweepImages(images []Image) (list []sweep.Image) {
 	for _, img := range images {
 		dirs := map[string]bool{}
 		addDirs(dirs, img)
-		p.sweep.Images = append(p.sweep.Images, sweep.Image{Manifest: img.Manifest, Dirs: dirs, Referenced: len(img.Refs) > 0, Used: img.Used})
+		list = append(list, sweep.Image{Manifest: img.Manifest, Dirs: dirs, Referenced: len(img.Refs) > 0, Used: img.Used})
 	}
-	p.sweep.Sizes, err = p.s.sizes()
-	return images, err
+	return list
 }
 
 // sizes are those of all directories that layers may be in, by their paths.
