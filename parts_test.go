@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
@@ -75,8 +76,13 @@ func partForms(tree []byte) map[string][]byte {
 // checkpoint, and returns the directory of what it left.
 func (p *pausing) begin(t *testing.T, dir string, until int64) string {
 	t.Helper()
+	return p.beginIn(t.Context(), t, dir, until)
+}
+
+func (p *pausing) beginIn(ctx context.Context, t *testing.T, dir string, until int64) string {
+	t.Helper()
 	p.set(func() { p.until = until })
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- pullParts(ctx, dir, p.ref, time.Nanosecond) }()
@@ -203,6 +209,33 @@ func TestKilledPartGoesOn(t *testing.T) {
 		_ = killed.Wait() // it was killed
 	}
 	p.asked()
+	p.set(func() { p.until = p.layer.Size })
+	if err := pullParts(t.Context(), dir, p.ref, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if asked := p.asked(); !strings.HasPrefix(asked[0], "bytes=") {
+		t.Errorf("asked for %q", asked)
+	}
+}
+
+// A pull that is told to end does so in a second, however slow the disk is, and its
+// layer goes on all the same.
+func TestEndedPartWaitsForNoDisk(t *testing.T) {
+	tree := manyEntries(3 << 20)
+	p := newPausing(t, tree, imagetest.Gzip(tree), ocispec.MediaTypeImageLayerGzip)
+	dir := newStoreDir(t)
+	goes := make(chan struct{})
+	defer close(goes)
+	slow := durable.WithFault(t.Context(), func(op string) error {
+		if op == "syncfs" {
+			<-goes
+		}
+		return nil
+	})
+	part := p.beginIn(slow, t, dir, p.layer.Size*6/10)
+	if _, err := os.Lstat(part + "/resume.synced"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was not synced is called durable: %v", err)
+	}
 	p.set(func() { p.until = p.layer.Size })
 	if err := pullParts(t.Context(), dir, p.ref, time.Hour); err != nil {
 		t.Fatal(err)

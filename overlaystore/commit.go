@@ -27,7 +27,7 @@ func (s *Store) Commit(ctx context.Context, layers ...*Staging) error {
 	err := s.commit(ctx, s.dirs[storedirs.Layers], "", layers)
 	end := (*Staging).Discard
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
-		end = (*Staging).Leave // nothing failed, somebody wants an end
+		end = func(g *Staging) error { return g.Leave(ctx) } // nothing failed, somebody wants an end
 	}
 	for _, g := range layers {
 		err = errors.Join(err, end(g))

@@ -82,7 +82,7 @@ func pull(ctx context.Context, s *Store, ref string, names ...string) (err error
 		if err != nil {
 			return err
 		}
-		defer g.Leave()
+		defer g.Leave(ctx)
 		taken, err := g.TakeUp(ctx)
 		if err == nil && !taken {
 			err = fillAndSeal(ctx, g, name)

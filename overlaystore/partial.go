@@ -38,9 +38,10 @@ func (g *Staging) Keep(ctx context.Context) error {
 }
 
 // Leave is [Staging.Discard], but for a layer that is kept: that stays for the
-// next one who wants it.
-func (g *Staging) Leave() error {
-	if g.done || !g.kept || !g.sealed && !g.record.Settle() {
+// next one who wants it. The last checkpoint of one on its way is made durable, if
+// that is done before ctx ends.
+func (g *Staging) Leave(ctx context.Context) error {
+	if g.done || !g.kept || !g.sealed && !g.record.Settle(ctx) {
 		return g.Discard()
 	}
 	g.done = true
@@ -86,12 +87,16 @@ func (g *Staging) GoOn(ctx context.Context) ([]byte, error) {
 }
 
 // Settle writes kept layers to the disk. After an error they are discarded, for
-// nobody can tell what a failed sync has left.
-func (s *Store) Settle(ctx context.Context, layers ...*Staging) error {
+// nobody can tell what a failed sync has left; but not where ctx has ended before.
+func (s *Store) Settle(ctx context.Context, layers ...*Staging) (err error) {
 	if s.noSync || len(layers) == 0 {
 		return nil
 	}
-	err := durable.SyncFS(ctx, layers[0].dir)
+	select {
+	case err = <-durable.StartSyncFS(ctx, layers[0].dir):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	for _, g := range layers {
 		if err != nil {
 			err = errors.Join(err, g.Discard())

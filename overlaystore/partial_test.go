@@ -23,7 +23,7 @@ func keep(ctx context.Context, t *testing.T, s *Store, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(fillAndSeal(ctx, g, name), g.Keep(ctx), s.Settle(ctx, g), g.Leave(), g.Leave()); err != nil {
+	if err := errors.Join(fillAndSeal(ctx, g, name), g.Keep(ctx), s.Settle(ctx, g), g.Leave(ctx), g.Leave(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	return filepath.Join(s.Path(), "partial", g.name)
@@ -185,14 +185,14 @@ func TestWhatIsNotKept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := beside.Leave(); err != nil {
+	if err := beside.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx := durable.WithFault(t.Context(), func(string) error { return unix.EIO })
 	if err := s.Settle(ctx, g); !errors.Is(err, unix.EIO) {
 		t.Errorf("settled with %v", err)
 	}
-	if err := g.Leave(); err != nil {
+	if err := g.Leave(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if waits, err := s.Waits(layerID("app")); err != nil || waits {

@@ -104,3 +104,20 @@ func SyncFS(ctx context.Context, dir *os.File) error {
 		return nil
 	})
 }
+
+// StartSyncFS is [SyncFS] that need not be waited for: dir may be closed meanwhile.
+// Its outcome comes by the channel.
+func StartSyncFS(ctx context.Context, dir *os.File) <-chan error {
+	ended := make(chan error, 1)
+	fd, err := unix.FcntlInt(dir.Fd(), unix.F_DUPFD_CLOEXEC, 0) // hears of the same errors
+	if err != nil {
+		ended <- fmt.Errorf("syncfs %s: %w", dir.Name(), err)
+		return ended
+	}
+	own := os.NewFile(uintptr(fd), dir.Name())
+	go func() {
+		defer own.Close()
+		ended <- SyncFS(ctx, own)
+	}()
+	return ended
+}

@@ -34,9 +34,10 @@ type keeper struct {
 
 func (p *Pull) keeper(ctx context.Context) *keeper {
 	k := &keeper{p: p, more: make(chan struct{}, 1)}
-	ctx, k.stop = context.WithCancel(ctx)
+	going, stop := context.WithCancel(ctx)
+	k.stop = stop
 	if p.store.Syncs() {
-		k.done.Go(func() { k.run(ctx) })
+		k.done.Go(func() { k.run(ctx, going) })
 	}
 	return k
 }
@@ -57,24 +58,24 @@ func (k *keeper) keep(ctx context.Context, st *overlaystore.Staging) error {
 	return k.err
 }
 
-// end waits for the sync that is under way.
+// end waits for the sync that is under way, unless the pull is told to end.
 func (k *keeper) end() error {
 	k.stop()
 	k.done.Wait()
 	return k.err
 }
 
-func (k *keeper) run(ctx context.Context) {
+func (k *keeper) run(ctx, going context.Context) {
 	wait := cmp.Or(k.p.options.Settle, settleAfter)
 	for {
 		select {
 		case <-k.more:
-		case <-ctx.Done():
+		case <-going.Done():
 			return
 		}
 		select {
 		case <-time.After(wait):
-		case <-ctx.Done():
+		case <-going.Done():
 			return
 		}
 		begin := time.Now()

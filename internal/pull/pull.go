@@ -166,7 +166,7 @@ func (p *Pull) layers(ctx context.Context, layers []manifest.Layer) (fetched int
 	var busy []fetch.Layer
 	var staged []*overlaystore.Staging
 	var own []fetch.Layer
-	defer func() { err = errors.Join(err, leave(staged)) }()
+	defer func() { err = errors.Join(err, leave(ctx, staged)) }()
 	for _, l := range missing {
 		st, err := p.store.TryStage(ctx, l.DiffID)
 		switch {
@@ -227,7 +227,7 @@ func (p *Pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(fetch.Jobs(p.options.Jobs))
-	keeper := p.keeper(groupCtx)
+	keeper := p.keeper(ctx)
 	for i := range staged {
 		group.Go(func() error {
 			if err := groupCtx.Err(); err != nil {
@@ -280,11 +280,17 @@ func (p *Pull) fillOne(ctx context.Context, st **overlaystore.Staging, l fetch.L
 	return nil
 }
 
+// leaveWithin is how long a process that is told to end may take to make the
+// checkpoints of its layers durable.
+const leaveWithin = time.Second
+
 // leave gives the stagings up; those that are kept stay for the next pull.
-func leave(staged []*overlaystore.Staging) error {
-	var errs []error
+func leave(ctx context.Context, staged []*overlaystore.Staging) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+	defer cancel()
+	var group errgroup.Group // their syncs are one, if they are at the same time
 	for _, st := range staged {
-		errs = append(errs, st.Leave())
+		group.Go(func() error { return st.Leave(ctx) })
 	}
-	return errors.Join(errs...)
+	return group.Wait()
 }

@@ -108,7 +108,7 @@ func (p *Pull) take(ctx context.Context, l fetch.Layer, got staging) (brought in
 	}
 	own := []*overlaystore.Staging{got.Staging}
 	brought, err = p.fill(ctx, own, []fetch.Layer{l}, p.stage)
-	return brought, errors.Join(err, leave(own))
+	return brought, errors.Join(err, leave(ctx, own))
 }
 
 // beside fetches a layer while another process holds it, until that one has
@@ -131,7 +131,7 @@ func (p *Pull) beside(ctx context.Context, l fetch.Layer, stop func(), free <-ch
 	}()
 	own := []*overlaystore.Staging{st}
 	brought, err = p.fill(filling, own, []fetch.Layer{l}, p.store.StageBeside)
-	err = errors.Join(err, leave(own))
+	err = errors.Join(err, leave(ctx, own))
 	stop()
 	return p.besides(l, brought, err, <-waited)
 }

@@ -4,20 +4,13 @@ package partial
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"sync"
-	"time"
 
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
 )
@@ -117,106 +110,4 @@ func readCheckpoint(dir *os.File, id digest.Digest, boot string) (*Checkpoint, e
 		return nil, fmt.Errorf("%w: no checkpoint", journal.ErrDamaged)
 	}
 	return last, nil
-}
-
-// How often a checkpoint is synced: not before the layer is so old, and so many
-// times later than the last sync took.
-const (
-	syncAfter = 15 * time.Second
-	syncShare = 50
-)
-
-// Saver writes the checkpoints of one layer.
-type Saver struct {
-	Dir    *os.File // of the layer
-	Sync   bool     // whether a power cut counts
-	number uint64
-	due    time.Time // of the next sync
-	last   []byte    // the checkpoint that was made last
-	synced uint64    // the number of the one that was synced last
-
-	syncing sync.WaitGroup
-	mu      sync.Mutex
-	err     error // of a sync
-	busy    bool
-}
-
-// Save writes a checkpoint. Its error may be of an earlier sync: then nobody knows
-// what of the layer is on the disk.
-func (s *Saver) Save(ctx context.Context, c *Checkpoint) error {
-	if s.due.IsZero() {
-		s.due = time.Now().Add(syncAfter)
-	}
-	s.number++
-	c.Number = s.number
-	raw, err := c.encode()
-	if err != nil {
-		return err
-	}
-	if err := s.write(ctx, unsyncedNames[s.number%2], raw); err != nil {
-		return err
-	}
-	s.last = raw
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil || !s.Sync || s.busy || time.Now().Before(s.due) {
-		return s.err
-	}
-	s.busy = true
-	n := s.number
-	s.syncing.Go(func() { s.sync(context.WithoutCancel(ctx), raw, n) })
-	return nil
-}
-
-// write writes over what the file held.
-func (s *Saver) write(ctx context.Context, name string, raw []byte) error {
-	if err := durable.Fault(ctx, "write checkpoint"); err != nil {
-		return err
-	}
-	fd, err := unix.Openat(int(s.Dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: name, Err: err}
-	}
-	f := os.NewFile(uintptr(fd), name)
-	_, err = f.Write(raw)
-	return errors.Join(err, f.Close())
-}
-
-// sync makes a checkpoint durable, after all that it speaks of.
-func (s *Saver) sync(ctx context.Context, raw []byte, number uint64) {
-	begun := time.Now()
-	err := durable.SyncFS(ctx, s.Dir)
-	if err == nil {
-		err = durable.WriteFile(ctx, s.Dir, durableName, raw, 0o600)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.busy, s.err = false, err
-	if err == nil {
-		s.synced = number
-	}
-	s.due = time.Now().Add(max(syncAfter, syncShare*time.Since(begun)))
-}
-
-// Settle makes the last checkpoint durable, when the process will not go on.
-func (s *Saver) Settle(ctx context.Context) error {
-	s.syncing.Wait()
-	if s.err == nil && s.last != nil && s.Sync && s.synced != s.number {
-		s.sync(ctx, s.last, s.number)
-	}
-	return s.err
-}
-
-// End removes the checkpoints of a layer that is whole.
-func (s *Saver) End(ctx context.Context) error {
-	s.syncing.Wait()
-	if s.err != nil {
-		return s.err
-	}
-	for _, name := range []string{durableName, unsyncedNames[0], unsyncedNames[1]} {
-		if err := durable.Remove(ctx, s.Dir, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
 }

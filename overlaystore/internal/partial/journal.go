@@ -45,10 +45,10 @@ func (j *Journal) Save(ctx context.Context, dir *os.File, sync bool, c *Checkpoi
 	return j.saver.Save(ctx, c)
 }
 
-// Settle makes the last checkpoint durable, when the process will not go on. It is
-// false where nobody can go on with the layer.
-func (j *Journal) Settle() bool {
-	return j.saver != nil && j.saver.Settle(context.Background()) == nil
+// Settle makes the last checkpoint durable, when the process will not go on, if that
+// is done before ctx ends. It is false where nobody can go on with the layer.
+func (j *Journal) Settle(ctx context.Context) bool {
+	return j.saver != nil && j.saver.Settle(ctx) == nil
 }
 
 func (j *Journal) writer() (*journal.Writer, error) {
@@ -122,7 +122,7 @@ func (j *Journal) End(ctx context.Context, dir *os.File) error {
 // Wait waits until no checkpoint is being written.
 func (j *Journal) Wait() {
 	if j.saver != nil {
-		j.saver.syncing.Wait()
+		_ = j.saver.wait() // nobody goes on with the layer
 	}
 }
 
