@@ -116,8 +116,9 @@ func StartSyncFS(ctx context.Context, dir *os.File) <-chan error {
 	}
 	own := os.NewFile(uintptr(fd), dir.Name())
 	go func() {
-		defer own.Close()
-		ended <- SyncFS(ctx, own)
+		err := SyncFS(ctx, own)
+		own.Close() // before anybody unmounts
+		ended <- err
 	}()
 	return ended
 }
