@@ -16,6 +16,7 @@ import (
 
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/progress"
 	"github.com/layerctl/layerctl/referrers"
@@ -200,10 +201,10 @@ func TestPruneCacheKeepsAttachments(t *testing.T) {
 	s.ListReferrers()
 	blob := s.Add("application/vnd.dev.cosign.simplesigning.v1+json", []byte("{}"))
 	kept := []digest.Digest{
-		s.Attachment(nil, "", []string{imagetest.CosignTag(image, ".sig")}, nil, blob).Digest,
+		s.Attachment(nil, "", []string{registrytest.CosignTag(image, ".sig")}, nil, blob).Digest,
 		s.Attachment(&image, "application/spdx+json", nil, nil, blob).Digest,
 	}
-	other := s.Attachment(nil, "", []string{imagetest.CosignTag(stranger, ".sig")}, []string{"of", "another"}, blob).Digest
+	other := s.Attachment(nil, "", []string{registrytest.CosignTag(stranger, ".sig")}, []string{"of", "another"}, blob).Digest
 	src, err := s.client.open(t.Context(), s.ref)
 	if err != nil {
 		t.Fatal(err)

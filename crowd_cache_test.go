@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/layerctl/layerctl/cache"
-	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
@@ -92,7 +92,7 @@ func useCached(ctx context.Context, f *field, offline *Client, ref string) error
 func TestManyProcessesWithACache(t *testing.T) {
 	more := crowdGoesOn(t)
 	images := makeCrowdImages(t)
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	for _, name := range crowdImages {
 		r.AddLayout(filepath.Join(images, name), name)

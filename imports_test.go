@@ -17,8 +17,8 @@ const module = "github.com/layerctl/layerctl"
 
 // floors are the rooms of this repository, the highest first, and what each may
 // import of the others: rooms on lower floors only, never one on its own floor
-// or above. Tests may also use internal/imagetest, internal/layertest and
-// internal/disktest, and those at the root mount what they pulled.
+// or above. Tests may also use the rooms that are for tests, and those at the
+// root mount what they pulled.
 var floors = []map[string][]string{
 	{
 		"cmd/layerctl": {"", "bundle", "cmd/layerctl/internal/args", "cmd/layerctl/internal/copying", "cmd/layerctl/internal/diff", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/indexes", "cmd/layerctl/internal/inspection", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/serving", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/signatures", "cmd/layerctl/internal/syncing", "cmd/layerctl/internal/terminal", "errkind", "internal/cmdline", "internal/mounts", "internal/trusted", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
@@ -134,6 +134,7 @@ var floors = []map[string][]string{
 		"internal/entryname":            {"layer"},
 		"internal/hosts":                {"internal/fsat"},
 		"internal/imagetest/hello":      {"internal/imagetest"},
+		"internal/registrytest":         {"internal/imagetest"},
 		"internal/erofs":                {"errkind", "layer"},
 		"internal/erofsmount":           {"internal/fsat", "internal/mounts"},
 		"internal/journal":              {"errkind", "internal/fsat", "layer"},
@@ -164,6 +165,7 @@ var floors = []map[string][]string{
 		"internal/filesum":               {},
 		"internal/fsat":                  {},
 		"internal/imagetest":             {},
+		"internal/signtest":              {},
 		"internal/inflate":               {},
 		"internal/layertar":              {},
 		"internal/mounts":                {},
@@ -179,6 +181,9 @@ var floors = []map[string][]string{
 		"trust/internal/keys":            {},
 	},
 }
+
+// forTests are the rooms that any test may use.
+var forTests = []string{"internal/disktest", "internal/imagetest", "internal/layertest", "internal/registrytest", "internal/signtest"}
 
 // owners are the dependencies that only one package may import, or a few.
 var owners = map[string]string{
@@ -269,7 +274,7 @@ func (p permissions) check(t *testing.T, file, dir, imported string) {
 	case test && dir == "" && (rel == "overlaymount" || rel == "internal/sortedview"): // tests of the whole mount what they pulled, and compare views
 	case test && dir == "engine/containerd" && (rel == "overlaymount" || rel == "unpack"): // what an engine shows is compared with a mount
 	case test && dir == "unpack" && (rel == "overlaymount" || rel == "overlaystore"): // tests of unpacking put their layers into both forms of a store
-	case test && (rel == "internal/imagetest" || rel == "internal/layertest" || rel == "internal/disktest" || rel == dir):
+	case test && (slices.Contains(forTests, rel) || rel == dir):
 	default:
 		t.Errorf("%s imports %q, which %q may not", file, rel, dir)
 	}

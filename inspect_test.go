@@ -19,6 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/inspect"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/internal/source"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/platform"
@@ -33,14 +34,14 @@ var (
 
 // inspected is a registry and a client that chooses for linux/arm/v7 in it.
 type inspected struct {
-	*imagetest.Registry
+	*registrytest.Registry
 	layout *imagetest.Layout
 	client *Client
 }
 
 func newInspected(t *testing.T, o Options) *inspected {
 	t.Helper()
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	o.Registry = registry.Options{PlainHTTP: []string{r.Host}, Retries: -1}
 	if o.Platform == "" {

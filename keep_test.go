@@ -21,6 +21,7 @@ import (
 	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -109,7 +110,7 @@ func pullSix(ctx context.Context, dir, ref string) error {
 // fourServed is the image in a registry that goes away after four layers.
 func fourServed(t *testing.T, layout *imagetest.Layout) string {
 	t.Helper()
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	r.AddLayout(layout.Dir, "latest")
 	var mu sync.Mutex

@@ -20,6 +20,7 @@ import (
 	"github.com/layerctl/layerctl/cache"
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -43,7 +44,7 @@ type pausing struct {
 
 func newPausing(t *testing.T, tree, blob []byte, mediaType string) *pausing {
 	t.Helper()
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	p := &pausing{tree: tree, blob: blob, until: int64(len(blob)), paused: make(chan struct{}, 1)}
 	p.layer = r.Add(mediaType, blob)

@@ -19,6 +19,8 @@ import (
 
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
+	"github.com/layerctl/layerctl/internal/signtest"
 	"github.com/layerctl/layerctl/internal/trusted"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/trust"
@@ -28,16 +30,16 @@ import (
 // has signed.
 type guarded struct {
 	*cached
-	signer imagetest.Signer
+	signer signtest.Signer
 }
 
 func newGuarded(t *testing.T) *guarded {
 	t.Helper()
-	s := imagetest.NewSigner()
+	s := signtest.NewSigner()
 	return &guarded{newCached(t, Options{Trust: keyPolicy(t, s)}), s}
 }
 
-func keyPolicy(t *testing.T, s imagetest.Signer) *trust.Policy {
+func keyPolicy(t *testing.T, s signtest.Signer) *trust.Policy {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "cosign.pub")
 	if err := os.WriteFile(file, s.PEM(), 0o600); err != nil {
@@ -61,23 +63,23 @@ func (g *guarded) bytesOf(t *testing.T, desc ocispec.Descriptor) []byte {
 }
 
 // sign puts a simple signing beside an index or manifest.
-func (g *guarded) sign(t *testing.T, desc ocispec.Descriptor, who imagetest.Signer) {
-	payload := imagetest.SimplePayload(g.bytesOf(t, desc), "example.com/app")
+func (g *guarded) sign(t *testing.T, desc ocispec.Descriptor, who signtest.Signer) {
+	payload := signtest.SimplePayload(g.bytesOf(t, desc), "example.com/app")
 	blob := g.Add("application/vnd.dev.cosign.simplesigning.v1+json", []byte(payload))
 	blob.Annotations = map[string]string{"dev.cosignproject.cosign/signature": who.Sign([]byte(payload))}
-	g.Attachment(nil, "", []string{imagetest.CosignTag(desc, ".sig")}, nil, blob)
+	g.Attachment(nil, "", []string{registrytest.CosignTag(desc, ".sig")}, nil, blob)
 }
 
 // bundle puts a bundle beside an index or manifest, in the list of referrers and
 // under the fallback tag.
-func (g *guarded) bundle(t *testing.T, desc ocispec.Descriptor, who imagetest.Signer) {
+func (g *guarded) bundle(t *testing.T, desc ocispec.Descriptor, who signtest.Signer) {
 	const kind = "application/vnd.dev.sigstore.bundle.v0.3+json"
-	blob := g.Add(kind, []byte(who.EnvelopeBundle(imagetest.Statement(g.bytesOf(t, desc), imagetest.SignPredicate))))
-	m := g.Attachment(&desc, kind, nil, []string{"dev.sigstore.bundle.content", "dsse-envelope", "dev.sigstore.bundle.predicateType", imagetest.SignPredicate}, blob)
+	blob := g.Add(kind, []byte(who.EnvelopeBundle(signtest.Statement(g.bytesOf(t, desc), signtest.SignPredicate))))
+	m := g.Attachment(&desc, kind, nil, []string{"dev.sigstore.bundle.content", "dsse-envelope", "dev.sigstore.bundle.predicateType", signtest.SignPredicate}, blob)
 	m.ArtifactType = kind
 	g.Add(ocispec.MediaTypeImageIndex, imagetest.JSON(ocispec.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{m},
-	}), imagetest.CosignTag(desc, ""))
+	}), registrytest.CosignTag(desc, ""))
 }
 
 func (g *guarded) root() ocispec.Descriptor {
@@ -145,7 +147,7 @@ func TestPullSigned(t *testing.T) {
 			if _, err := New(o).Pull(t.Context(), g.store, g.ref); err != nil {
 				t.Error(err)
 			}
-			o.Trust = keyPolicy(t, imagetest.NewSigner())
+			o.Trust = keyPolicy(t, signtest.NewSigner())
 			if _, err := New(o).Pull(t.Context(), g.store, g.ref); errkind.Of(err) != errkind.Mismatch {
 				t.Errorf("by another key: %v", err)
 			}
@@ -155,7 +157,7 @@ func TestPullSigned(t *testing.T) {
 
 // version has the registry serve another image of one layer in an index, tagged,
 // whose index or image is signed.
-func (g *guarded) version(t *testing.T, tag string, child bool, sign func(*testing.T, ocispec.Descriptor, imagetest.Signer)) {
+func (g *guarded) version(t *testing.T, tag string, child bool, sign func(*testing.T, ocispec.Descriptor, signtest.Signer)) {
 	image := g.layout.Image(linuxARMv7, imagetest.Tar(imagetest.File("version", tag)))
 	index := g.layout.Index(image)
 	g.AddLayout(g.layout.Dir, "")
@@ -258,7 +260,7 @@ func TestPullWithoutRequirements(t *testing.T) {
 func TestRefusedImageLeavesNothing(t *testing.T) {
 	g := newGuarded(t)
 	g.ListReferrers()
-	g.sign(t, g.root(), imagetest.NewSigner())
+	g.sign(t, g.root(), signtest.NewSigner())
 	layers := g.blobs(t)
 	dir := filepath.Join(t.TempDir(), "out")
 	for name, do := range map[string]func() error{

@@ -9,7 +9,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -24,7 +24,7 @@ func FuzzRead(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Add([]byte(`{"schemaVersion":2,"manifests":[]}`))
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	f.Cleanup(r.Close)
 	client := registry.New(registry.Options{PlainHTTP: []string{r.Host}, Retries: -1})
 	ref, err := registry.Parse(r.Host + "/image:fuzz")

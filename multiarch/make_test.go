@@ -15,6 +15,7 @@ import (
 
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
@@ -160,7 +161,7 @@ func described(entries []ocispec.Descriptor) (all []string) {
 // with all that it lists.
 func TestMakeFromPushed(t *testing.T) {
 	dir := images(t)
-	p := imagetest.NewPushed()
+	p := registrytest.NewPushed()
 	t.Cleanup(p.Close)
 	p.Mounts = true
 	client := registry.New(registry.Options{PlainHTTP: []string{p.Host}, AuthFile: os.DevNull, HostsDir: "/nonexistent", K3sRegistries: "/nonexistent", RegistriesConf: "/nonexistent"})

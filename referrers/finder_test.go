@@ -15,21 +15,22 @@ import (
 
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/referrers"
 	"github.com/layerctl/layerctl/registry"
 )
 
-// served is a registry with an image and all that imagetest.Attach makes of it.
-func served(t *testing.T) (*imagetest.Registry, ocispec.Descriptor, []ocispec.Descriptor) {
+// served is a registry with an image and all that registrytest.Attach makes of it.
+func served(t *testing.T) (*registrytest.Registry, ocispec.Descriptor, []ocispec.Descriptor) {
 	t.Helper()
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	layout := imagetest.NewLayout(t.TempDir())
 	image := layout.Image(ocispec.Platform{OS: "linux", Architecture: "arm64"}, imagetest.Tar(imagetest.File("a", "a")))
 	layout.Tag(image, "image")
 	r.AddLayout(layout.Dir, "image")
-	index := imagetest.Attach(r, image)
+	index := registrytest.Attach(r, image)
 	source := open(t, r.Host+"/image@"+index.Digest.String())
 	_, raw, err := source.Root(t.Context())
 	if err != nil {
@@ -174,7 +175,7 @@ func TestFallbackTag(t *testing.T) {
 	missing := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("missing"), Size: 7}
 	r.Add(ocispec.MediaTypeImageIndex, imagetest.JSON(map[string]any{
 		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageIndex, "manifests": []any{other, right, missing},
-	}), imagetest.CosignTag(image, ""))
+	}), registrytest.CosignTag(image, ""))
 	found, err := referrers.New(open(t, r.Host+"/image:image"), referrers.Options{}).Of(t.Context(), image.Digest, nil)
 	if err != nil {
 		t.Fatal(err)

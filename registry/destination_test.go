@@ -15,13 +15,13 @@ import (
 	"testing"
 
 	"github.com/layerctl/layerctl/errkind"
-	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // destination is a repository of a registry in this process.
-func destination(t *testing.T, p *imagetest.Pushed, o Options, name string) *Destination {
+func destination(t *testing.T, p *registrytest.Pushed, o Options, name string) *Destination {
 	t.Helper()
 	o.PlainHTTP = append(o.PlainHTTP, p.Host)
 	ref, err := Parse(p.Host + "/" + name)
@@ -35,9 +35,9 @@ func destination(t *testing.T, p *imagetest.Pushed, o Options, name string) *Des
 	return d
 }
 
-func pushed(t *testing.T) *imagetest.Pushed {
+func pushed(t *testing.T) *registrytest.Pushed {
 	t.Helper()
-	p := imagetest.NewPushed()
+	p := registrytest.NewPushed()
 	t.Cleanup(p.Close)
 	return p
 }
@@ -55,16 +55,16 @@ func TestPutBlob(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		body     []byte
-		prepare  func(p *imagetest.Pushed)
+		prepare  func(p *registrytest.Pushed)
 		requests string // without HEAD and GET, as "POST PATCH PUT"; "" is not looked at
 		opened   int    // at most; how much lies between here and there is the kernel's affair
 	}{
 		{name: "small", body: small, requests: "POST PUT", opened: 1},
 		{name: "empty", body: []byte{}, requests: "POST PUT", opened: 0},
 		{name: "large", body: large, requests: "POST PATCH PUT", opened: 1},
-		{name: "cut, goes on", body: large, prepare: func(p *imagetest.Pushed) { p.CutAt = 256 << 10 }, opened: 2},
-		{name: "cut, forgets", body: large, prepare: func(p *imagetest.Pushed) { p.CutAt, p.Forgets = 256<<10, true }},
-		{name: "small, cut", body: noise(300 << 10), prepare: func(p *imagetest.Pushed) { p.CutAt = 256 << 10 }, opened: 1},
+		{name: "cut, goes on", body: large, prepare: func(p *registrytest.Pushed) { p.CutAt = 256 << 10 }, opened: 2},
+		{name: "cut, forgets", body: large, prepare: func(p *registrytest.Pushed) { p.CutAt, p.Forgets = 256<<10, true }},
+		{name: "small, cut", body: noise(300 << 10), prepare: func(p *registrytest.Pushed) { p.CutAt = 256 << 10 }, opened: 1},
 		{name: "forgets the upload once", body: large, prepare: forgetsUpload(), requests: "POST PATCH POST PATCH PUT"},
 		{name: "busy once", body: small, prepare: answersOnce(http.MethodPut, http.StatusServiceUnavailable), requests: "POST PUT PATCH PUT", opened: 1},
 		{name: "too many requests once", body: large, prepare: answersOnce(http.MethodPost, http.StatusTooManyRequests), requests: "POST POST PATCH PUT", opened: 1},
@@ -112,9 +112,9 @@ func TestPutBlob(t *testing.T) {
 }
 
 // answersOnce has the first request of a method answered with a status.
-func answersOnce(method string, status int) func(*imagetest.Pushed) {
+func answersOnce(method string, status int) func(*registrytest.Pushed) {
 	var once sync.Once
-	return func(p *imagetest.Pushed) {
+	return func(p *registrytest.Pushed) {
 		p.Before = func(w http.ResponseWriter, r *http.Request) (answered bool) {
 			if r.Method == method {
 				once.Do(func() { w.WriteHeader(status); answered = true })
@@ -125,9 +125,9 @@ func answersOnce(method string, status int) func(*imagetest.Pushed) {
 }
 
 // forgetsUpload has the first PATCH fail, and the upload be unknown after it.
-func forgetsUpload() func(*imagetest.Pushed) {
+func forgetsUpload() func(*registrytest.Pushed) {
 	var once sync.Once
-	return func(p *imagetest.Pushed) {
+	return func(p *registrytest.Pushed) {
 		p.Before = func(w http.ResponseWriter, r *http.Request) (answered bool) {
 			if r.Method == http.MethodPatch {
 				once.Do(func() { http.NotFound(w, r); answered = true })

@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 )
 
 // pinged is a registry behind a handler that may answer in its place.
@@ -33,9 +34,9 @@ func pinged(t *testing.T, before func(w http.ResponseWriter, r *http.Request) bo
 
 // oneImage serves an image of one manifest, and knows neither ranges nor
 // referrers.
-func oneImage(t *testing.T, mediaType string) *imagetest.Registry {
+func oneImage(t *testing.T, mediaType string) *registrytest.Registry {
 	t.Helper()
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	config := r.Add("application/vnd.oci.image.config.v1+json", []byte(`{"os":"linux"}`))
 	r.Add(mediaType, imagetest.JSON(map[string]any{"schemaVersion": 2, "mediaType": mediaType, "config": config, "layers": []any{}}), "latest")

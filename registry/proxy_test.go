@@ -17,7 +17,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 )
 
 // forward is a proxy that brings all requests to one server, for those who
@@ -181,7 +181,7 @@ func wantNoSecret(t *testing.T, text string) {
 
 func TestProxiesThatFail(t *testing.T) {
 	plainHTTP, encrypted := serve(t, nil), serveWith(t, nil, (*httptest.Server).StartTLS)
-	nobody, release := imagetest.ClosedPort()
+	nobody, release := registrytest.ClosedPort()
 	defer release()
 	tests := []struct {
 		name  string

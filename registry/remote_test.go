@@ -18,7 +18,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -182,7 +182,7 @@ func TestRemoteErrors(t *testing.T) {
 }
 
 func TestNobodyThere(t *testing.T) {
-	host, release := imagetest.ClosedPort()
+	host, release := registrytest.ClosedPort()
 	defer release()
 	_, _, err := open(t, New(quick(Options{})), host+"/a").Root(t.Context())
 	wantError(t, err, ErrNetwork, "GET https://"+host, "connection refused")

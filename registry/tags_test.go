@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/layerctl/layerctl/errkind"
-	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -39,7 +39,7 @@ func TestTags(t *testing.T) {
 		{name: "none", before: says(http.MethodGet, 404), kind: errkind.NotFound},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := imagetest.NewPushed()
+			p := registrytest.NewPushed()
 			t.Cleanup(p.Close)
 			d := destination(t, p, Options{}, "x")
 			for n := range 7 {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -34,7 +35,7 @@ func parseRef(t *testing.T, text string) registry.Reference {
 }
 
 // client asks the registries over http, and nobody's configuration.
-func client(registries ...*imagetest.Pushed) *registry.Client {
+func client(registries ...*registrytest.Pushed) *registry.Client {
 	o := registry.Options{AuthFile: os.DevNull, HostsDir: "/nonexistent", K3sRegistries: "/nonexistent", RegistriesConf: "/nonexistent", Backoff: time.Millisecond}
 	for _, p := range registries {
 		o.PlainHTTP = append(o.PlainHTTP, p.Host)
@@ -42,9 +43,9 @@ func client(registries ...*imagetest.Pushed) *registry.Client {
 	return registry.New(o)
 }
 
-func pushed(t *testing.T) *imagetest.Pushed {
+func pushed(t *testing.T) *registrytest.Pushed {
 	t.Helper()
-	p := imagetest.NewPushed()
+	p := registrytest.NewPushed()
 	t.Cleanup(p.Close)
 	return p
 }

@@ -15,7 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/errkind"
-	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/signtest"
 	"github.com/layerctl/layerctl/registry"
 	"github.com/layerctl/layerctl/trust"
 )
@@ -29,7 +29,7 @@ const (
 
 // world is an image with what lies beside its index and its manifest.
 type world struct {
-	signer     imagetest.Signer
+	signer     signtest.Signer
 	signatures map[digest.Digest][]trust.Signature
 	blobs      map[digest.Digest][]byte
 	asked      []digest.Digest
@@ -38,7 +38,7 @@ type world struct {
 }
 
 func newWorld() *world {
-	return &world{signer: imagetest.NewSigner(), signatures: map[digest.Digest][]trust.Signature{}, blobs: map[digest.Digest][]byte{}}
+	return &world{signer: signtest.NewSigner(), signatures: map[digest.Digest][]trust.Signature{}, blobs: map[digest.Digest][]byte{}}
 }
 
 func (w *world) add(subject, form, text string, annotations map[string]string) {
@@ -54,8 +54,8 @@ func (w *world) add(subject, form, text string, annotations map[string]string) {
 }
 
 // simple signs manifest with a name by who, and puts that beside subject.
-func (w *world) simple(subject string, who imagetest.Signer, manifest, name string) {
-	payload := imagetest.SimplePayload([]byte(manifest), name)
+func (w *world) simple(subject string, who signtest.Signer, manifest, name string) {
+	payload := signtest.SimplePayload([]byte(manifest), name)
 	w.add(subject, simple, payload, map[string]string{"dev.cosignproject.cosign/signature": who.Sign([]byte(payload))})
 }
 
@@ -120,7 +120,7 @@ func image(t testing.TB, name string, find trust.Finder) trust.Image {
 const byRepository = `,"signedIdentity":{"type":"matchRepository"}`
 
 func TestJudge(t *testing.T) {
-	stranger := imagetest.NewSigner()
+	stranger := signtest.NewSigner()
 	for _, c := range []struct {
 		name   string
 		beside func(w *world)
@@ -131,7 +131,7 @@ func TestJudge(t *testing.T) {
 		{"signed index", func(w *world) { w.simple(index, w.signer, index, "x") }, nil, 0, "simple signing " + digest.FromString(index).String()},
 		{"signed child", func(w *world) { w.simple(child, w.signer, child, "x") }, nil, 0, "simple signing " + digest.FromString(child).String()},
 		{"bundle", func(w *world) {
-			w.add(index, bundle, w.signer.EnvelopeBundle(imagetest.Statement([]byte(index), imagetest.SignPredicate)), nil)
+			w.add(index, bundle, w.signer.EnvelopeBundle(signtest.Statement([]byte(index), signtest.SignPredicate)), nil)
 		}, nil, 0, "bundle " + digest.FromString(index).String()},
 		{"bundle of a message", func(w *world) { w.add(child, bundle, w.signer.MessageBundle([]byte(child)), nil) }, nil, 0, "bundle " + digest.FromString(child).String()},
 		{"among others", func(w *world) {
@@ -144,10 +144,10 @@ func TestJudge(t *testing.T) {
 		{"of another image", func(w *world) { w.simple(index, w.signer, "another", "x") }, nil, errkind.Mismatch, "of another image"},
 		{"of the child, beside the index", func(w *world) { w.simple(index, w.signer, child, "x") }, nil, errkind.Mismatch, "of another image"},
 		{"bundle of another image", func(w *world) {
-			w.add(index, bundle, w.signer.EnvelopeBundle(imagetest.Statement([]byte("another"), imagetest.SignPredicate)), nil)
+			w.add(index, bundle, w.signer.EnvelopeBundle(signtest.Statement([]byte("another"), signtest.SignPredicate)), nil)
 		}, nil, errkind.Mismatch, "of another image"},
 		{"attested only", func(w *world) {
-			w.add(index, bundle, w.signer.EnvelopeBundle(imagetest.Statement([]byte(index), "https://slsa.dev/provenance/v1")), nil)
+			w.add(index, bundle, w.signer.EnvelopeBundle(signtest.Statement([]byte(index), "https://slsa.dev/provenance/v1")), nil)
 		}, nil, errkind.Mismatch, "attests"},
 		{"of another form", func(w *world) { w.add(index, "notation", "x", nil) }, nil, errkind.Mismatch, "not understood here: notation"},
 		{"as the policy names it", func(w *world) { w.simple(index, w.signer, index, "example.com/app") }, identity(byRepository), 0, "simple signing"},
@@ -249,8 +249,8 @@ func TestWhatIsAskedFor(t *testing.T) {
 // A thousand signatures of one payload cost one request; what is too large, and
 // more than that, is not looked at.
 func TestManySignatures(t *testing.T) {
-	w, stranger := newWorld(), imagetest.NewSigner()
-	payload := imagetest.SimplePayload([]byte(index), "x")
+	w, stranger := newWorld(), signtest.NewSigner()
+	payload := signtest.SimplePayload([]byte(index), "x")
 	signature := map[string]string{"dev.cosignproject.cosign/signature": stranger.Sign([]byte(payload))}
 	for range 998 {
 		w.add(index, simple, payload, signature)

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 )
 
 var amd64 = ocispec.Platform{OS: "linux", Architecture: "amd64"}
@@ -173,7 +174,7 @@ func servedHello(t *testing.T) string {
 
 // closedPort is an address of this machine that nothing listens at.
 func closedPort(t *testing.T) string {
-	host, release := imagetest.ClosedPort()
+	host, release := registrytest.ClosedPort()
 	t.Cleanup(release)
 	return host
 }

@@ -23,6 +23,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 )
 
 // noisy is a layout with an image of one layer that does not compress.
@@ -550,7 +551,7 @@ type planned struct {
 }
 
 func TestDryRunSaysThatItDoesNotFit(t *testing.T) {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	l := imagetest.NewLayout(t.TempDir())
 	layer := l.Blob(ocispec.MediaTypeImageLayerGzip, imagetest.Gzip(imagetest.Tar()))

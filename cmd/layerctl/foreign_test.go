@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/manifest"
 )
 
@@ -17,7 +18,7 @@ import (
 // to nothing there, the second to the layer.
 func serveForeign(t *testing.T) (host, elsewhere string) {
 	t.Helper()
-	own, other := imagetest.NewRegistry(), imagetest.NewRegistry()
+	own, other := registrytest.NewRegistry(), registrytest.NewRegistry()
 	t.Cleanup(own.Close)
 	t.Cleanup(other.Close)
 	tarball := imagetest.Tar(imagetest.File("etc/motd", "from elsewhere\n"))

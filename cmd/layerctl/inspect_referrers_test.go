@@ -12,18 +12,19 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/manifest"
 )
 
 // attached is a registry with an index over one image, tagged "all", and what
 // tools attach to it.
-func attached(t *testing.T) (*imagetest.Registry, ocispec.Descriptor) {
+func attached(t *testing.T) (*registrytest.Registry, ocispec.Descriptor) {
 	t.Helper()
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	r.ListReferrers()
 	image := addPeerImage(r, ocispec.MediaTypeImageManifest, `{"os":"linux","architecture":"arm64"}`)
-	r.Tag(imagetest.Attach(r, image), "all")
+	r.Tag(registrytest.Attach(r, image), "all")
 	return r, image
 }
 

@@ -19,14 +19,15 @@ import (
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/manifest"
 )
 
 // recorded are the indexes and manifests in testdata, each served by its own
 // digest; most of what they list is not there.
-func recorded(t *testing.T) (*imagetest.Registry, map[string]ocispec.Descriptor) {
+func recorded(t *testing.T) (*registrytest.Registry, map[string]ocispec.Descriptor) {
 	t.Helper()
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	found := map[string]ocispec.Descriptor{}
 	err := filepath.WalkDir(manifests, func(name string, d fs.DirEntry, err error) error {
@@ -142,7 +143,7 @@ func checkTree(t *testing.T, tree string) {
 
 // Every form of every kind of image is of the one shape.
 func TestInspectShapeOfEveryKind(t *testing.T) {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	schema := exactShape(t)
 	for _, c := range peerCases {
@@ -161,7 +162,7 @@ func TestInspectShapeOfEveryKind(t *testing.T) {
 }
 
 func TestInspectRequests(t *testing.T) {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	addAlpine(t, r, "index")
 	addPeerImage(r, manifest.DockerManifest, `{"os":"linux","architecture":"arm","variant":"v6"}`, "single")
@@ -225,7 +226,7 @@ func TestInspectRequests(t *testing.T) {
 
 // What is no image is no platform, and a platform is told once.
 func TestPlatformsOfAnIndexThatRepeatsItself(t *testing.T) {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	arm := addPeerImage(r, ocispec.MediaTypeImageManifest, `{"os":"linux","architecture":"arm","variant":"v6"}`)
 	unknown := addPeerImage(r, ocispec.MediaTypeImageManifest, `{"os":"unknown","architecture":"unknown"}`)
@@ -239,7 +240,7 @@ func TestPlatformsOfAnIndexThatRepeatsItself(t *testing.T) {
 }
 
 func TestInspectDigestIsAHead(t *testing.T) {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	addAlpine(t, r, "index")
 	output(t, "inspect", "--digest", "--plain-http", r.Host, r.Host+"/image:index")
@@ -249,7 +250,7 @@ func TestInspectDigestIsAHead(t *testing.T) {
 }
 
 func TestInspectConfigIsExact(t *testing.T) {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	addAlpine(t, r, "index")
 	got := output(t, "inspect", "--config", "--platform", "linux/arm64", "--plain-http", r.Host, r.Host+"/image:index")
@@ -259,7 +260,7 @@ func TestInspectConfigIsExact(t *testing.T) {
 }
 
 func TestInspectFormat(t *testing.T) {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	addAttested(t, r, "index")
 	var index ocispec.Index
@@ -302,7 +303,7 @@ func TestInspectFormat(t *testing.T) {
 // one place, and within the lines.
 func TestInspectHostileText(t *testing.T) {
 	const evil = "\x1b]0;owned\a\r\nmanifest sha256:0000\u202e\u009b31m\x7f"
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	layer := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip, Digest: digest.FromString("layer"), Size: 1 << 62, Annotations: map[string]string{evil: evil}}
 	config := r.Add(ocispec.MediaTypeImageConfig, imagetest.JSON(map[string]any{

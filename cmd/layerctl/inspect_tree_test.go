@@ -11,12 +11,13 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/manifest"
 )
 
 // The whole of a tree that has one of everything, digests cut short here.
 func TestInspectTree(t *testing.T) {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	arm := addPeerImage(r, manifest.DockerManifest, `{"os":"linux","architecture":"arm","variant":"v6"}`)
 	arm.Annotations = map[string]string{"org.example.vendor": "somebody with a name that is long enough to need a second line"}
@@ -97,7 +98,7 @@ artifact sha256:…
 // One image with all that a config may say, and attestations that say what they
 // attest.
 func TestInspectImage(t *testing.T) {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	config := r.Add(ocispec.MediaTypeImageConfig, []byte(`{"os":"linux","architecture":"arm64","created":"2018-05-01T10:00:00Z","author":"A \u202e",
 		"config":{"User":"1000:1000","Entrypoint":["/bin/sh","-c"],"Cmd":["a && b","\u001b[2J"],"WorkingDir":"/srv","Env":["PATH=/bin","B=2"],

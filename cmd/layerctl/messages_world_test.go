@@ -30,6 +30,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -236,7 +237,7 @@ func (w *world) mounted() {
 
 // registry serves the image.
 func (w *world) registry() http.Handler {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	w.t.Cleanup(r.Close)
 	r.AddLayout(filepath.Join(w.dir, "hello"), "latest")
 	return r

@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/manifest"
 )
 
@@ -24,26 +25,26 @@ const manifests = "../../testdata/manifests"
 // recorded in testdata/peers, the registry's address replaced.
 type peerCase struct {
 	name string
-	add  func(*testing.T, *imagetest.Registry, string)
+	add  func(*testing.T, *registrytest.Registry, string)
 }
 
 var peerCases = []peerCase{
 	{"oci-index", addAlpine},
-	{"oci-image", func(t *testing.T, r *imagetest.Registry, tag string) {
+	{"oci-image", func(t *testing.T, r *registrytest.Registry, tag string) {
 		addAlpine(t, r, "unused")
 		r.Add(ocispec.MediaTypeImageManifest, readFile(t, manifests+"/alpine-3.20/manifest-arm-v7.json"), tag)
 	}},
 	{"docker-list", addDockerList},
-	{"docker-image", func(_ *testing.T, r *imagetest.Registry, tag string) {
+	{"docker-image", func(_ *testing.T, r *registrytest.Registry, tag string) {
 		addPeerImage(r, manifest.DockerManifest, `{"os":"linux","architecture":"arm","variant":"v6"}`, tag)
 	}},
-	{"windows-image", func(_ *testing.T, r *imagetest.Registry, tag string) {
+	{"windows-image", func(_ *testing.T, r *registrytest.Registry, tag string) {
 		addPeerImage(r, manifest.DockerManifest, `{"os":"windows","architecture":"amd64","os.version":"10.0.17763.1","os.features":["win32k"]}`, tag)
 	}},
 	{"attested", addAttested},
 	{"odd-blanks", addOddBlanks},
 	{"no-media-type", addWithoutMediaType},
-	{"hello", func(_ *testing.T, r *imagetest.Registry, tag string) { r.AddLayout(helloLayout, tag) }},
+	{"hello", func(_ *testing.T, r *registrytest.Registry, tag string) { r.AddLayout(helloLayout, tag) }},
 }
 
 func readFile(t testing.TB, name string) []byte {
@@ -55,7 +56,7 @@ func readFile(t testing.TB, name string) []byte {
 	return raw
 }
 
-func addAlpine(t *testing.T, r *imagetest.Registry, tag string) {
+func addAlpine(t *testing.T, r *registrytest.Registry, tag string) {
 	files, err := filepath.Glob(manifests + "/alpine-3.20/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
@@ -74,7 +75,7 @@ func addAlpine(t *testing.T, r *imagetest.Registry, tag string) {
 
 // addPeerImage adds an image of two layers that nobody reads, as Docker
 // writes it.
-func addPeerImage(r *imagetest.Registry, mediaType, platform string, tags ...string) ocispec.Descriptor {
+func addPeerImage(r *registrytest.Registry, mediaType, platform string, tags ...string) ocispec.Descriptor {
 	var p ocispec.Platform
 	if err := json.Unmarshal([]byte(platform), &p); err != nil {
 		panic(err)
@@ -102,7 +103,7 @@ func addPeerImage(r *imagetest.Registry, mediaType, platform string, tags ...str
 	return d
 }
 
-func addDockerList(_ *testing.T, r *imagetest.Registry, tag string) {
+func addDockerList(_ *testing.T, r *registrytest.Registry, tag string) {
 	var entries []ocispec.Descriptor
 	for _, p := range []string{
 		`{"os":"linux","architecture":"amd64"}`,
@@ -116,7 +117,7 @@ func addDockerList(_ *testing.T, r *imagetest.Registry, tag string) {
 	}), tag)
 }
 
-func addAttested(_ *testing.T, r *imagetest.Registry, tag string) {
+func addAttested(_ *testing.T, r *registrytest.Registry, tag string) {
 	var entries []ocispec.Descriptor
 	for _, p := range []string{`{"os":"linux","architecture":"amd64"}`, `{"os":"linux","architecture":"arm64","variant":"v8"}`} {
 		d := addPeerImage(r, ocispec.MediaTypeImageManifest, p)
@@ -143,7 +144,7 @@ func addAttested(_ *testing.T, r *imagetest.Registry, tag string) {
 
 // addOddBlanks adds a manifest that no encoder of Go writes: blanks in odd
 // places, keys in another order, unknown ones, text that HTML would mind.
-func addOddBlanks(_ *testing.T, r *imagetest.Registry, tag string) {
+func addOddBlanks(_ *testing.T, r *registrytest.Registry, tag string) {
 	config := r.Add(ocispec.MediaTypeImageConfig, []byte(`{"architecture":"riscv64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`))
 	r.Add(ocispec.MediaTypeImageManifest, []byte("\n{ \"config\" :\t{\"size\":"+string(imagetest.JSON(config.Size))+`,  "digest":"`+config.Digest.String()+
 		`","mediaType":"`+config.MediaType+"\"},\r\n\"layers\":[ ], \"x-<&>\": [1.0, 12345678901234567890, null, {}],\n"+
@@ -152,7 +153,7 @@ func addOddBlanks(_ *testing.T, r *imagetest.Registry, tag string) {
 
 // addWithoutMediaType adds what OCI allows: neither index nor manifest says
 // what it is.
-func addWithoutMediaType(_ *testing.T, r *imagetest.Registry, tag string) {
+func addWithoutMediaType(_ *testing.T, r *registrytest.Registry, tag string) {
 	config := r.Add(ocispec.MediaTypeImageConfig, []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`))
 	d := r.Add(ocispec.MediaTypeImageManifest, imagetest.JSON(map[string]any{"schemaVersion": 2, "config": config, "layers": []any{}}))
 	d.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64", Variant: "v3"}
@@ -162,7 +163,7 @@ func addWithoutMediaType(_ *testing.T, r *imagetest.Registry, tag string) {
 // The recorded outputs are those of the tools themselves, of the
 // same images on the same kind of registry.
 func TestOutputsOfPeers(t *testing.T) {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	for _, c := range peerCases {
 		c.add(t, r, c.name)
@@ -182,7 +183,7 @@ func TestOutputsOfPeers(t *testing.T) {
 // peerForm is one way to ask a peer, and ours to ask for the same.
 type peerForm struct {
 	name string // what follows the case's name in testdata/peers
-	ref  func(r *imagetest.Registry, tag string) string
+	ref  func(r *registrytest.Registry, tag string) string
 	args []string
 }
 
@@ -194,13 +195,13 @@ var peerForms = []peerForm{
 	{"manifest-tool", tagged, []string{"--manifest-tool"}},
 }
 
-func tagged(r *imagetest.Registry, tag string) string { return r.Host + "/peers/image:" + tag }
+func tagged(r *registrytest.Registry, tag string) string { return r.Host + "/peers/image:" + tag }
 
-func pinned(r *imagetest.Registry, tag string) string {
+func pinned(r *registrytest.Registry, tag string) string {
 	return r.Host + "/peers/image@" + r.Tagged(tag).String()
 }
 
-func taggedAndPinned(r *imagetest.Registry, tag string) string {
+func taggedAndPinned(r *registrytest.Registry, tag string) string {
 	return tagged(r, tag) + "@" + r.Tagged(tag).String()
 }
 
@@ -222,7 +223,7 @@ func TestDockerOfARecordedList(t *testing.T) {
 			if _, err := os.Stat(file); err != nil {
 				t.Skip("needs testdata: ", err)
 			}
-			r := imagetest.NewRegistry()
+			r := registrytest.NewRegistry()
 			t.Cleanup(r.Close)
 			want := readFile(t, file)
 			r.Add(manifest.DockerManifestList, want, "latest")
@@ -240,7 +241,7 @@ func TestJqOneLiners(t *testing.T) {
 	if err != nil {
 		t.Skip("needs jq")
 	}
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	addAttested(t, r, "index")
 	single := addPeerImage(r, manifest.DockerManifest, `{"os":"linux","architecture":"arm","variant":"v6"}`, "single")

@@ -10,12 +10,13 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 )
 
 // An index may say arm64 of an image for amd64: --check finds out, --strict
 // refuses.
 func TestResolveChecksTheConfig(t *testing.T) {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	image := addPeerImage(r, ocispec.MediaTypeImageManifest, `{"os":"linux","architecture":"amd64"}`)
 	image.Platform = &ocispec.Platform{OS: "linux", Architecture: "arm64"}
@@ -54,7 +55,7 @@ func TestResolveChecksTheConfig(t *testing.T) {
 
 // What is no image has no platform and cannot be resolved, but inspected.
 func TestCommandsOnAnArtifact(t *testing.T) {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	config := r.Add("application/vnd.cncf.helm.config.v1+json", []byte(`{}`))
 	r.Add(ocispec.MediaTypeImageManifest, imagetest.JSON(map[string]any{"schemaVersion": 2, "config": config, "layers": []any{}}), "chart")

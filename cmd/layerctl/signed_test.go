@@ -13,6 +13,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
+	"github.com/layerctl/layerctl/internal/signtest"
 )
 
 // serveSigned starts a registry whose tags are images: "simple" and "bundle" are
@@ -20,21 +22,21 @@ import (
 // and "unsigned" by none. keys is the directory of the keys.
 func serveSigned(t *testing.T) (host, keys string) {
 	t.Helper()
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	r.ListReferrers()
 	keys = t.TempDir()
-	good, other := imagetest.NewSigner(), imagetest.NewSigner()
-	for name, s := range map[string]imagetest.Signer{"good.pub": good, "other.pub": other} {
+	good, other := signtest.NewSigner(), signtest.NewSigner()
+	for name, s := range map[string]signtest.Signer{"good.pub": good, "other.pub": other} {
 		if err := os.WriteFile(filepath.Join(keys, name), s.PEM(), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	simple := func(s imagetest.Signer, image ocispec.Descriptor, raw []byte) {
-		payload := imagetest.SimplePayload(raw, r.Host+"/app:simple")
+	simple := func(s signtest.Signer, image ocispec.Descriptor, raw []byte) {
+		payload := signtest.SimplePayload(raw, r.Host+"/app:simple")
 		blob := r.Add("application/vnd.dev.cosign.simplesigning.v1+json", []byte(payload))
 		blob.Annotations = map[string]string{"dev.cosignproject.cosign/signature": s.Sign([]byte(payload))}
-		r.Attachment(nil, "", []string{imagetest.CosignTag(image, ".sig")}, nil, blob)
+		r.Attachment(nil, "", []string{registrytest.CosignTag(image, ".sig")}, nil, blob)
 	}
 	image, raw := addImage(r, "simple")
 	simple(good, image, raw)
@@ -42,14 +44,14 @@ func serveSigned(t *testing.T) (host, keys string) {
 	simple(other, image, raw)
 	const bundle = "application/vnd.dev.sigstore.bundle.v0.3+json"
 	image, raw = addImage(r, "bundle")
-	blob := r.Add(bundle, []byte(good.EnvelopeBundle(imagetest.Statement(raw, imagetest.SignPredicate))))
+	blob := r.Add(bundle, []byte(good.EnvelopeBundle(signtest.Statement(raw, signtest.SignPredicate))))
 	r.Attachment(&image, bundle, nil, nil, blob)
 	addImage(r, "unsigned")
 	return r.Host, keys
 }
 
 // addImage adds an image of one file, which says its tag.
-func addImage(r *imagetest.Registry, tag string) (ocispec.Descriptor, []byte) {
+func addImage(r *registrytest.Registry, tag string) (ocispec.Descriptor, []byte) {
 	tarball := imagetest.Tar(imagetest.File("etc/motd", tag+"\n"))
 	image := ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}}
 	image.RootFS = ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromBytes(tarball)}}

@@ -12,7 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 )
 
 // onTerminal runs the command with a terminal for standard output, and
@@ -90,7 +90,7 @@ func TestColourOnATerminalOnly(t *testing.T) {
 // JSON may hold what a terminal acts on without holding a control character
 // that JSON forbids.
 func TestDocumentsOnATerminal(t *testing.T) {
-	r := imagetest.NewRegistry()
+	r := registrytest.NewRegistry()
 	t.Cleanup(r.Close)
 	r.Add(ocispec.MediaTypeImageIndex, []byte("{\"schemaVersion\":2,\"annotations\":{\"a\":\"\u009b31m\u202e\"},\"manifests\":[]}"), "latest")
 	for _, form := range []string{"--raw", "--json", "--docker", "--format={{.annotations}}"} {

@@ -24,6 +24,7 @@ import (
 	"github.com/layerctl/layerctl/internal/imagelist"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/internal/layertest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/layerctl/layerctl/internal/syncreport"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
@@ -34,7 +35,7 @@ func TestMain(m *testing.M) { os.Exit(disktest.Apart(m.Run)) }
 // place is a registry, a store and engines.
 type place struct {
 	t        *testing.T
-	registry *imagetest.Registry
+	registry *registrytest.Registry
 	host     string
 	store    *overlaystore.Store
 	client   *layerctl.Client
@@ -47,7 +48,7 @@ type place struct {
 
 func newPlace(t *testing.T) *place {
 	t.Helper()
-	p := &place{t: t, registry: imagetest.NewRegistry(), given: map[string]digest.Digest{}, users: map[digest.Digest][]string{}}
+	p := &place{t: t, registry: registrytest.NewRegistry(), given: map[string]digest.Digest{}, users: map[digest.Digest][]string{}}
 	t.Cleanup(p.registry.Close)
 	p.host = p.registry.Host
 	dir := filepath.Join(layertest.MemoryDir(t), "store")

@@ -10,16 +10,16 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/signtest"
 	"github.com/layerctl/layerctl/trust/internal/keys"
 	"github.com/layerctl/layerctl/trust/internal/sigstore"
 )
 
 const image = `{"schemaVersion":2}`
 
-func newMaker(t testing.TB) (imagetest.Signer, []*keys.Key) {
+func newMaker(t testing.TB) (signtest.Signer, []*keys.Key) {
 	t.Helper()
-	s := imagetest.NewSigner()
+	s := signtest.NewSigner()
 	list, err := keys.ParsePEM(s.PEM())
 	if err != nil {
 		t.Fatal(err)
@@ -28,11 +28,11 @@ func newMaker(t testing.TB) (imagetest.Signer, []*keys.Key) {
 }
 
 func payload(manifest, reference string) string {
-	return imagetest.SimplePayload([]byte(manifest), reference)
+	return signtest.SimplePayload([]byte(manifest), reference)
 }
 
 func statement(manifest, predicate string) string {
-	return imagetest.Statement([]byte(manifest), predicate)
+	return signtest.Statement([]byte(manifest), predicate)
 }
 
 func sumOf(text string) string {
@@ -126,7 +126,7 @@ func TestSimpleSignatures(t *testing.T) {
 func TestBundle(t *testing.T) {
 	m, public := newMaker(t)
 	stranger, _ := newMaker(t)
-	good := m.EnvelopeBundle(statement(image, imagetest.SignPredicate))
+	good := m.EnvelopeBundle(statement(image, signtest.SignPredicate))
 	replaced := func(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(good) }
 	body := good[strings.Index(good, `"dsseEnvelope"`) : len(good)-1]
 	second := strings.Replace(good, `"signatures":[`, `"signatures":[{"sig":"AAAA"},`, 1)
@@ -134,24 +134,24 @@ func TestBundle(t *testing.T) {
 		{"envelope", good, ""},
 		{"message", m.MessageBundle([]byte(image)), ""},
 		{"the second signature", second, ""},
-		{"of v0.1 in-toto", m.EnvelopeBundle(strings.Replace(statement(image, imagetest.SignPredicate), "Statement/v1", "Statement/v0.1", 1)), ""},
-		{"of two subjects", m.EnvelopeBundle(strings.Replace(statement(image, imagetest.SignPredicate), `"subject":[`, `"subject":[{"digest":{"sha256":"00"}},`, 1)), ""},
-		{"another key", stranger.EnvelopeBundle(statement(image, imagetest.SignPredicate)), "none of the keys"},
+		{"of v0.1 in-toto", m.EnvelopeBundle(strings.Replace(statement(image, signtest.SignPredicate), "Statement/v1", "Statement/v0.1", 1)), ""},
+		{"of two subjects", m.EnvelopeBundle(strings.Replace(statement(image, signtest.SignPredicate), `"subject":[`, `"subject":[{"digest":{"sha256":"00"}},`, 1)), ""},
+		{"another key", stranger.EnvelopeBundle(statement(image, signtest.SignPredicate)), "none of the keys"},
 		{"another key, message", stranger.MessageBundle([]byte(image)), "none of the keys"},
-		{"another subject", m.EnvelopeBundle(statement("another", imagetest.SignPredicate)), "of another image"},
+		{"another subject", m.EnvelopeBundle(statement("another", signtest.SignPredicate)), "of another image"},
 		{"another message", m.MessageBundle([]byte("another")), "of another image"},
 		{"message that says so", strings.Replace(m.MessageBundle([]byte(image)), sumOf(image), sumOf("another"), 1), "of another image"},
 		{"an attestation", m.EnvelopeBundle(statement(image, "https://slsa.dev/provenance/v1")), "attests"},
-		{"no subject", m.EnvelopeBundle(strings.Replace(statement(image, imagetest.SignPredicate), `"subject"`, `"subjects"`, 1)), "no subject"},
-		{"subject twice", m.EnvelopeBundle(strings.Replace(statement(image, imagetest.SignPredicate), `"subject":[`, `"subject":[],"subject":[`, 1)), "twice"},
-		{"another statement", m.EnvelopeBundle(strings.Replace(statement(image, imagetest.SignPredicate), "in-toto.io", "x.example", 1)), "is not known"},
-		{"changed statement", replaced(base64Of(statement(image, imagetest.SignPredicate)), base64Of(statement(image, imagetest.SignPredicate)+" ")), "none of the keys"},
+		{"no subject", m.EnvelopeBundle(strings.Replace(statement(image, signtest.SignPredicate), `"subject"`, `"subjects"`, 1)), "no subject"},
+		{"subject twice", m.EnvelopeBundle(strings.Replace(statement(image, signtest.SignPredicate), `"subject":[`, `"subject":[],"subject":[`, 1)), "twice"},
+		{"another statement", m.EnvelopeBundle(strings.Replace(statement(image, signtest.SignPredicate), "in-toto.io", "x.example", 1)), "is not known"},
+		{"changed statement", replaced(base64Of(statement(image, signtest.SignPredicate)), base64Of(statement(image, signtest.SignPredicate)+" ")), "none of the keys"},
 		{"another payload type", replaced("vnd.in-toto", "vnd.other"), "is not known"},
 		{"another version", replaced("bundle.v0.3+json", "bundle.v0.4+json"), "is not known"},
-		{"keyless", strings.Replace(stranger.EnvelopeBundle(statement(image, imagetest.SignPredicate)), `"publicKey":{"hint":"x"}`, `"certificate":{"rawBytes":"eA=="}`, 1), "keyless"},
-		{"both", imagetest.Bundle(body + `,"messageSignature":{}`), "exactly one"},
-		{"neither", imagetest.Bundle(`"x":1`), "exactly one"},
-		{"envelope twice", imagetest.Bundle(body + "," + body), "twice"},
+		{"keyless", strings.Replace(stranger.EnvelopeBundle(statement(image, signtest.SignPredicate)), `"publicKey":{"hint":"x"}`, `"certificate":{"rawBytes":"eA=="}`, 1), "keyless"},
+		{"both", signtest.Bundle(body + `,"messageSignature":{}`), "exactly one"},
+		{"neither", signtest.Bundle(`"x":1`), "exactly one"},
+		{"envelope twice", signtest.Bundle(body + "," + body), "twice"},
 		{"no signatures", replaced(`"signatures":[`, `"signatures":[],"s":[`), "no signatures"},
 		{"none at all", replaced(`"signatures"`, `"s"`), "no signature"},
 		{"no JSON", "&", "malformed"},
@@ -184,7 +184,7 @@ func FuzzSimple(f *testing.F) {
 // FuzzBundle: what holds is of this image and no other.
 func FuzzBundle(f *testing.F) {
 	m, public := newMaker(f)
-	f.Add([]byte(m.EnvelopeBundle(statement(image, imagetest.SignPredicate))))
+	f.Add([]byte(m.EnvelopeBundle(statement(image, signtest.SignPredicate))))
 	f.Add([]byte(m.MessageBundle([]byte(image))))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if _, err := sigstore.Bundle(raw, []byte("another"), public); err == nil {

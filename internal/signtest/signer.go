@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package imagetest
+// Package signtest signs images for tests, as cosign does by a key.
+//
+// It is apart from imagetest, so that tests without signatures are linked
+// without crypto/x509. No part of the product imports it.
+package signtest
 
 import (
 	"crypto/ecdsa"

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package imagetest
+package registrytest
 
 import (
 	"strings"
 
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/internal/imagetest"
 )
 
 // Predicates of the attestations that [Attach] makes.
@@ -30,7 +32,7 @@ func Attach(r *Registry, image ocispec.Descriptor) (index ocispec.Descriptor) {
 		return d
 	}
 	statement := func(predicate, text string) ocispec.Descriptor {
-		body := JSON(map[string]any{
+		body := imagetest.JSON(map[string]any{
 			"_type": "https://in-toto.io/Statement/v1", "predicateType": predicate, "predicate": map[string]string{"says": text},
 			"subject": []any{map[string]any{"name": "image", "digest": map[string]string{"sha256": image.Digest.Encoded()}}},
 		})
@@ -54,7 +56,7 @@ func Attach(r *Registry, image ocispec.Descriptor) (index ocispec.Descriptor) {
 	r.Attachment(nil, "", []string{CosignTag(sbom, ".sig")}, nil,
 		blob("application/vnd.dev.cosign.simplesigning.v1+json", "{ }", "dev.cosignproject.cosign/signature", "c2lnbmVkIHRvbw=="))
 
-	return r.Add(ocispec.MediaTypeImageIndex, JSON(ocispec.Index{
+	return r.Add(ocispec.MediaTypeImageIndex, imagetest.JSON(ocispec.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
 		Manifests: []ocispec.Descriptor{image, attestation},
 	}))
@@ -75,7 +77,7 @@ func (r *Registry) Attachment(subject *ocispec.Descriptor, artifactType string, 
 	if subject != nil {
 		subject = &ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
 	}
-	return r.Add(ocispec.MediaTypeImageManifest, JSON(ocispec.Manifest{
+	return r.Add(ocispec.MediaTypeImageManifest, imagetest.JSON(ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: artifactType,
 		Config: config, Layers: blobs, Subject: subject, Annotations: pairs(annotations),
 	}), tags...)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package imagetest
+package registrytest
 
 import (
 	"encoding/json"
@@ -15,6 +15,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/internal/imagetest"
 )
 
 // Pushed is a registry over plain HTTP that takes what is pushed to it, as the
@@ -302,7 +304,7 @@ func (r *pushedRepo) list(w http.ResponseWriter, req *http.Request, name string)
 		tags = tags[:3]
 		w.Header().Set("Link", fmt.Sprintf(`</v2/%s/tags/list?last=%s&n=3>; rel="next"`, name, tags[2]))
 	}
-	_, _ = w.Write(JSON(map[string]any{"name": name, "tags": tags})) // as above
+	_, _ = w.Write(imagetest.JSON(map[string]any{"name": name, "tags": tags})) // as above
 }
 
 func (p *Pushed) referrers(w http.ResponseWriter, repo *pushedRepo, to digest.Digest) {
@@ -323,5 +325,5 @@ func (p *Pushed) referrers(w http.ResponseWriter, repo *pushedRepo, to digest.Di
 		}
 	}
 	w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
-	_, _ = w.Write(JSON(map[string]any{"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageIndex, "manifests": list})) // as above
+	_, _ = w.Write(imagetest.JSON(map[string]any{"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageIndex, "manifests": list})) // as above
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package imagetest
+package registrytest
 
 import (
 	"fmt"
@@ -23,4 +23,10 @@ func ClosedPort() (host string, release func()) {
 		panic(err)
 	}
 	return fmt.Sprintf("127.0.0.1:%d", at.(*unix.SockaddrInet4).Port), func() { unix.Close(fd) }
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
 }

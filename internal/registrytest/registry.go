@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package imagetest
+// Package registrytest serves registries over plain HTTP for tests: one that
+// gives what it was given, honest or not, and one that takes what is pushed.
+//
+// It is apart from imagetest, so that tests without a registry are linked
+// without net/http. No part of the product imports it. Its functions panic on
+// misuse, as a test would.
+package registrytest
 
 import (
 	"cmp"
@@ -19,6 +25,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/internal/imagetest"
 )
 
 // Registry is a registry over plain HTTP that serves what it is given, also
@@ -100,7 +108,7 @@ func (r *Registry) referrers(of digest.Digest) []byte {
 			ArtifactType: cmp.Or(m.ArtifactType, m.Config.MediaType),
 		})
 	}
-	return JSON(list)
+	return imagetest.JSON(list)
 }
 
 // Tag gives what is there a tag.
