@@ -188,7 +188,7 @@ var forTests = []string{"internal/disktest", "internal/imagetest", "internal/lay
 // owners are the dependencies that only one package may import, or a few.
 var owners = map[string]string{
 	"github.com/google/go-containerregistry": "only tests",
-	"github.com/distribution/reference":      "only tests",
+	"github.com/distribution/reference":      "internal/shortname",
 	"github.com/BurntSushi/toml":             "internal/hosts, internal/storageconf",
 	"go.yaml.in/yaml":                        "internal/hosts, cmd/layerctl/internal/indexes",
 	"github.com/mikelolasagasti/xz":          "registry/internal/local",

@@ -5,8 +5,10 @@
 package shortname
 
 import (
+	"regexp"
 	"strings"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -19,16 +21,28 @@ type Name struct {
 }
 
 // Parse reads a name. Without a tag or a digest it means the tag latest.
-func Parse(name string) (Name, error) {
-	n, err := read(name)
-	if err == nil && n.IsBare() {
-		n.Tag = "latest"
-	}
-	return n, err
-}
+func Parse(name string) (Name, error) { return parse(name, reference.TagNameOnly) }
 
 // ParseBare reads a name as it stands: without a tag and a digest it has none.
-func ParseBare(name string) (Name, error) { return read(name) }
+func ParseBare(name string) (Name, error) {
+	return parse(name, func(n reference.Named) reference.Named { return n })
+}
+
+func parse(name string, complete func(reference.Named) reference.Named) (Name, error) {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return Name{}, err
+	}
+	named = complete(named)
+	n := Name{Host: reference.Domain(named), Repository: reference.Path(named)}
+	if d, ok := named.(reference.Digested); ok {
+		n.Digest = d.Digest()
+	}
+	if t, ok := named.(reference.Tagged); ok {
+		n.Tag = t.Tag()
+	}
+	return n, nil
+}
 
 // Bare is the host and the repository alone.
 func (n Name) Bare() string { return n.Host + "/" + n.Repository }
@@ -39,8 +53,13 @@ func (n Name) IsBare() bool { return n.Tag == "" && n.Digest == "" }
 // IsPrefix says whether repositories can be below it, in full: "example.com:5000",
 // "docker.io/library".
 func IsPrefix(text string) bool {
-	host, path, below := strings.Cut(text, "/")
-	return isHost(host) && (!below || isRepository(path))
+	host, _, below := strings.Cut(text, "/")
+	return whole(reference.DomainRegexp, text) || below && whole(reference.DomainRegexp, host) && whole(reference.NameRegexp, text)
+}
+
+// whole says that a pattern matches all of a text.
+func whole(pattern *regexp.Regexp, text string) bool {
+	return regexp.MustCompile("^(?:" + pattern.String() + ")$").MatchString(text)
 }
 
 // String is the name in full, which [Parse] reads again.
