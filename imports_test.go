@@ -21,7 +21,7 @@ const module = "github.com/layerctl/layerctl"
 // root mount what they pulled.
 var floors = []map[string][]string{
 	{
-		"cmd/layerctl": {"", "bundle", "cmd/layerctl/internal/args", "cmd/layerctl/internal/copying", "cmd/layerctl/internal/diff", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/indexes", "cmd/layerctl/internal/inspection", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/serving", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/signatures", "cmd/layerctl/internal/syncing", "cmd/layerctl/internal/terminal", "errkind", "internal/cmdline", "internal/mounts", "internal/trusted", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
+		"cmd/layerctl": {"", "bundle", "cmd/layerctl/internal/args", "cmd/layerctl/internal/converting", "cmd/layerctl/internal/copying", "cmd/layerctl/internal/diff", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/indexes", "cmd/layerctl/internal/inspection", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/serving", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/signatures", "cmd/layerctl/internal/syncing", "cmd/layerctl/internal/terminal", "errkind", "internal/cmdline", "internal/mounts", "internal/trusted", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
 	{
 		"cmd/layerctl/internal/serving": {"cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "internal/cacheserver"},
@@ -29,6 +29,7 @@ var floors = []map[string][]string{
 	},
 	{
 		"cmd/layerctl/internal/indexes":    {"cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "errkind", "internal/durable", "internal/fsat", "manifest", "multiarch", "platform", "progress", "registry", "transfer"},
+		"cmd/layerctl/internal/converting": {"cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "internal/given", "internal/recast", "internal/trusted", "layer", "overlaystore", "registry"},
 		"cmd/layerctl/internal/copying":    {"cmd/layerctl/internal/args", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/signatures", "cmd/layerctl/internal/terminal", "errkind", "manifest", "progress", "registry", "transfer"},
 		"cmd/layerctl/internal/diff":       {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "errkind", "imagediff", "layer", "platform", "rootfs"},
 		"cmd/layerctl/internal/inspection": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/terminal", "inspect", "internal/trusted", "overlaystore", "platform"},
@@ -58,7 +59,7 @@ var floors = []map[string][]string{
 	{
 		"multiarch":        {"errkind", "internal/source", "manifest", "platform", "registry", "transfer"},
 		"internal/flatten": {"errkind", "internal/durable", "internal/fetch", "internal/fsat", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "unpack"},
-		"internal/pull":    {"errkind", "internal/fetch", "internal/source", "internal/tarsize", "layer", "manifest", "overlaystore", "progress", "registry", "unpack"},
+		"internal/pull":    {"errkind", "internal/fetch", "internal/layerrecord", "internal/source", "internal/tarsize", "layer", "manifest", "overlaystore", "progress", "registry", "unpack"},
 	},
 	{
 		"engine/containersstorage": {"errkind", "internal/durable", "internal/fsat", "internal/linkedcopy", "internal/mounts", "internal/storedirs", "layer", "manifest", "overlaystore", "registry", "platform"},
@@ -82,13 +83,14 @@ var floors = []map[string][]string{
 		"trust": {"errkind", "internal/fsat", "internal/shortname", "registry", "trust/internal/keys", "trust/internal/policy", "trust/internal/sigstore"},
 	},
 	{
-		"internal/recast":   {"internal/durable", "internal/fsat", "internal/stagingdir", "internal/storedirs", "layer", "overlaystore", "unpack"},
+		"internal/recast":   {"errkind", "internal/durable", "internal/fsat", "internal/layerrecord", "internal/stagingdir", "internal/storedirs", "layer", "overlaystore", "unpack"},
 		"internal/stored":   {"internal/filesum", "internal/stackview", "layer", "overlaystore"},
 		"engine/containerd": {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/layercheck", "internal/linkedcopy", "internal/mounts", "internal/storedirs", "layer", "overlaystore"},
 		"overlaymount":      {"errkind", "internal/durable", "internal/erofsmount", "internal/erofstrial", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/stagingdir", "internal/storedirs", "internal/words", "layer", "overlaystore"},
 		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/pushing", "registry/internal/remote", "registry/internal/transport"},
 	},
 	{
+		"internal/layerrecord":      {"layer", "overlaystore", "unpack"},
 		"registry/internal/pushing": {"registry/internal/content", "registry/internal/failure", "registry/internal/remote"},
 	},
 	{

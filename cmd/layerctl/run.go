@@ -19,6 +19,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/converting"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/copying"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/diff"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/engines"
@@ -186,6 +187,7 @@ func commands() []*cli.Command {
 		rmCommand(),
 		pruneCommand(),
 		verifyCommand(),
+		converting.Command(),
 		signatures.VerifyCommand(),
 		signatures.VerifierCommand(),
 		dfCommand(),

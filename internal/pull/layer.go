@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/fetch"
+	"github.com/layerctl/layerctl/internal/layerrecord"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -59,13 +60,14 @@ func (p *Pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Lay
 	options := p.unpackOptions()
 	options.Checkpoints = p.checkpoints(ctx, st, l, &counts)
 	if !p.options.Unrecorded {
-		options.Record = counting(&counts, st.Record)
+		options.Record = layerrecord.Counting(&counts, st.Record)
 	}
 	result, err := fill(ctx, st, b, options)
 	if err != nil {
 		return err
 	}
-	return st.Seal(ctx, layerRecord(l.Layer, result, counts))
+	blob := layer.Blob{Digest: l.Descriptor.Digest, Size: l.Descriptor.Size, MediaType: l.Descriptor.MediaType}
+	return st.Seal(ctx, layerrecord.Of(result, counts, []layer.Blob{blob}))
 }
 
 // fill unpacks the blob into a staging, or keeps its tar there.

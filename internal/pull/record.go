@@ -9,7 +9,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/source"
-	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
@@ -28,25 +27,6 @@ func (p *Pull) unpackOptions() unpack.Options {
 		Serial:      p.options.Serial,
 		Logger:      p.options.Logger,
 	}
-}
-
-// layerRecord is what the store keeps of a layer that was unpacked: unpack
-// and overlaystore do not know each other.
-func layerRecord(l manifest.Layer, r unpack.Result, counts layer.Counts) overlaystore.LayerRecord {
-	rec := overlaystore.LayerRecord{
-		Counts:   counts,
-		Size:     r.Size,
-		DiskSize: r.Content,
-		Blobs:    []layer.Blob{{Digest: l.Descriptor.Digest, Size: l.Descriptor.Size, MediaType: l.Descriptor.MediaType}},
-		Facts:    r.Facts,
-	}
-	for _, n := range r.Notes {
-		if rec.Notes == nil {
-			rec.Notes = map[string]int64{}
-		}
-		rec.Notes[n.Key] = n.Count
-	}
-	return rec
 }
 
 // record writes what makes the layers an image: the fix layer and the image's

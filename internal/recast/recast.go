@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package recast makes the layers of an image of a store of tars into
-// directories, from the tars alone, for those who need directories: engines.
+// Package recast turns layers from one form into the other, without a network:
+// those of one image of a store of tars into directories, for engines, and those
+// of a whole store into another store.
 package recast
 
 import (
@@ -112,12 +113,12 @@ func unpackLayer(ctx context.Context, from, to *overlaystore.Store, diffID diges
 	}
 	defer func() { err = errors.Join(err, st.Discard()) }()
 	source := unpack.Source{MediaType: ocispec.MediaTypeImageLayer, DiffID: diffID}
-	got, err := unpack.Layer(ctx, st.Dir(), tar, source, unpack.Options{Form: to.Format().Form, Record: st.Record})
+	made, err := fill(ctx, st, tar, source, unpack.Options{Form: to.Format().Form})
 	if err != nil {
 		return err
 	}
-	rec.Size, rec.DiskSize, rec.Facts = got.Size, got.Content, got.Facts
-	if err := st.Seal(ctx, rec); err != nil {
+	made.Blobs, made.Notes = rec.Blobs, rec.Notes
+	if err := st.Seal(ctx, made); err != nil {
 		return err
 	}
 	return to.Commit(ctx, st)

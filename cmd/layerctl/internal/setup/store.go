@@ -39,8 +39,8 @@ func lowerFlag() cli.Flag {
 	return &cli.StringFlag{Name: "lower", EnvVars: []string{"LAYERCTL_LOWER"}, Value: "auto", Usage: "in a new store keep a layer as `auto|dir|tar`: a directory of its files, or one file, its tar, which an EROFS index for each image points into: new, for root, Linux 6.12"}
 }
 
-// wantedLower is the flag's value; "" leaves it to the store, or to the default.
-func wantedLower(c *cli.Context) (layer.Lower, error) {
+// Lower is the flag's value; "" leaves it to the store, or to the default.
+func Lower(c *cli.Context) (layer.Lower, error) {
 	switch l := layer.Lower(c.String("lower")); l {
 	case "auto", "":
 		return "", nil
@@ -53,48 +53,60 @@ func wantedLower(c *cli.Context) (layer.Lower, error) {
 
 // OpenStore opens the store, and makes it where there is none, see OpenExisting.
 func OpenStore(c *cli.Context) (*overlaystore.Store, error) {
-	return openStore(c, overlaystore.Options{})
+	return openWanted(c, overlaystore.Options{})
 }
 
 // OpenExisting opens the store that is there: looking makes none. Where it is one for a user namespace and this process is not in one, the command is
 // run there instead, from its beginning, and the error is HandedOver: call it
 // before anything is done.
 func OpenExisting(c *cli.Context) (*overlaystore.Store, error) {
-	return openStore(c, overlaystore.Options{Existing: true})
+	return openWanted(c, overlaystore.Options{Existing: true})
 }
 
 // OpenToCount is OpenExisting for who counts what processes that died have left.
 func OpenToCount(c *cli.Context) (*overlaystore.Store, error) {
-	return openStore(c, overlaystore.Options{Existing: true, KeepLeftovers: true})
+	return openWanted(c, overlaystore.Options{Existing: true, KeepLeftovers: true})
 }
 
-func openStore(c *cli.Context, o overlaystore.Options) (*overlaystore.Store, error) {
+// wantedForm is what the flags say of the form of a store.
+func wantedForm(c *cli.Context) (o overlaystore.Options, err error) {
+	if o.IDs, err = wantedIDs(c); err != nil {
+		return o, err
+	}
+	if o.Whiteouts, err = wantedWhiteouts(c); err != nil {
+		return o, err
+	}
+	o.Lower, err = Lower(c)
+	return o, err
+}
+
+// openWanted opens the store that the flags name, in the form that they want.
+func openWanted(c *cli.Context, as overlaystore.Options) (*overlaystore.Store, error) {
 	dir, err := StoreDir(c)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := wantedIDs(c)
+	o, err := wantedForm(c)
 	if err != nil {
 		return nil, err
 	}
-	whiteouts, err := wantedWhiteouts(c)
-	if err != nil {
-		return nil, err
-	}
-	if o.Lower, err = wantedLower(c); err != nil {
-		return nil, err
-	}
+	o.Existing, o.KeepLeftovers = as.Existing, as.KeepLeftovers
+	return openStore(c, dir, o)
+}
+
+// openStore opens the store at dir.
+func openStore(c *cli.Context, dir string, o overlaystore.Options) (*overlaystore.Store, error) {
 	if _, err := overlaystore.FormatOf(dir); o.Existing && errors.Is(err, fs.ErrNotExist) {
 		return nil, &noStoreError{dir}
 	}
-	without, err := enterNamespace(c, dir, ids)
+	without, err := enterNamespace(c, dir, o.IDs)
 	if err != nil {
 		return nil, err
 	}
 	if without != nil && !c.Bool("quiet") {
 		terminal.NewConsole(c.App.ErrWriter).Hint("the owners of files are only recorded in this store: %v", without)
 	}
-	o.Logger, o.IDs, o.Whiteouts, o.NoSync, o.Reserve = Logger(c), ids, whiteouts, c.Bool("no-sync"), limits(c).Reserve
+	o.Logger, o.NoSync, o.Reserve = Logger(c), c.Bool("no-sync"), limits(c).Reserve
 	return overlaystore.Open(c.Context, dir, o)
 }
 

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recast
+
+import (
+	"context"
+	"io"
+
+	"github.com/layerctl/layerctl/internal/layerrecord"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/unpack"
+)
+
+// fill unpacks a blob, or a tar, into a staging, or keeps its tar there, and
+// returns the layer's record.
+func fill(ctx context.Context, st *overlaystore.Staging, blob io.Reader, source unpack.Source, o unpack.Options) (overlaystore.LayerRecord, error) {
+	var counts layer.Counts
+	var result unpack.Result
+	var err error
+	o.Record = layerrecord.Counting(&counts, st.Record)
+	if tar := st.Tar(); tar != nil {
+		result, err = unpack.Read(ctx, blob, source, unpack.ReadOptions{
+			Limits: o.Limits, Windows: o.Windows, Paths: o.Paths, Record: o.Record, Logger: o.Logger, Tar: tar,
+		})
+	} else {
+		result, err = unpack.Layer(ctx, st.Dir(), blob, source, o)
+	}
+	return layerrecord.Of(result, counts, nil), err
+}
