@@ -147,19 +147,10 @@ func (a *Ahead) run(ctx context.Context) (err error) {
 	if err != nil || have == len(chains) {
 		return err
 	}
-	if err := g.begin(ctx); err != nil {
+	if err := g.takeLease(ctx); err != nil {
 		return err
 	}
-	return g.above(ctx, chains, have, func(i int, commit func() error) (bool, error) {
-		if a.take(i) {
-			return true, nil
-		}
-		// What is there becomes durable while the next one comes.
-		if err := commit(); err != nil {
-			return false, err
-		}
-		return a.await(ctx, i)
-	})
+	return g.above(ctx, chains, have, a.await)
 }
 
 // take opens the layer i, if it is ready or in the store.
@@ -182,7 +173,7 @@ func (a *Ahead) take(i int) bool {
 
 // await waits until the layer i is there, and says whether it came.
 func (a *Ahead) await(ctx context.Context, i int) (bool, error) {
-	for {
+	for !a.take(i) {
 		select {
 		case <-a.more:
 		case <-a.last:
@@ -190,17 +181,15 @@ func (a *Ahead) await(ctx context.Context, i int) (bool, error) {
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}
-		if a.take(i) {
-			return true, nil
-		}
 	}
+	return true, nil
 }
 
 func newLease() string { return "layerctl-" + rand.Text() }
 
-// begin takes a lease, which keeps the engine's collector away until the names
+// takeLease takes a lease, which keeps the engine's collector away until the names
 // do.
-func (g *giving) begin(ctx context.Context) error {
+func (g *giving) takeLease(ctx context.Context) error {
 	_, err := g.leases.Create(g.in(ctx, ""), &leases.CreateRequest{ID: g.lease, Labels: map[string]string{
 		ownerLabel:                g.owner,
 		"containerd.io/gc.expire": time.Now().Add(leaseTime).UTC().Format(time.RFC3339),

@@ -61,7 +61,7 @@ func TestAhead(t *testing.T) {
 	}
 	// Another image meanwhile, whose giving clears up what died.
 	other := anImage(t, s, "other:1", addLayer(t, s, "elsewhere", dir(".", 0o750), regular("e", "five")))
-	if _, err := e.Give(t.Context(), s, other, GiveOptions{}); err != nil {
+	if _, err := e.Give(ctx, s, other, GiveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	last := staged(t, s, "third", regular("c", "three"))

@@ -44,8 +44,9 @@ type fake struct {
 	calls     int
 	serial    int
 	methods   []string
-	dirty     bool // something was written to snapshots since the last sync
-	early     int  // commits before a sync
+	watching  bool           // what is synced
+	synced    map[string]int // how much each snapshot's directory had when the last sync began
+	early     int            // commits before a sync
 	snapshots map[string]*snapshot
 	blobs     map[string]*blob
 	images    map[string]*images.Image
@@ -387,7 +388,10 @@ func (f fakeSnapshots) Stat(_ context.Context, r *snapshots.StatSnapshotRequest)
 
 // make makes a snapshot and its mounts.
 func (f fakeSnapshots) make(ctx context.Context, key, parent string, labels map[string]string, view bool) ([]*types.Mount, error) {
-	switch {
+	md, _ := metadata.FromIncomingContext(ctx)
+	switch id := md.Get("containerd-lease"); {
+	case len(id) > 0 && f.leases[id[0]] == nil:
+		return nil, missing("lease " + id[0])
 	case f.leftBehind:
 		return nil, status.Error(codes.Unknown, "failed to rename: rename snapshots/new-1 snapshots/1: file exists")
 	case f.snapshots[key] != nil || f.snapshots[labels["containerd.io/snapshot.ref"]] != nil:
@@ -445,7 +449,7 @@ func (f fakeSnapshots) Commit(ctx context.Context, r *snapshots.CommitSnapshotRe
 	case r.Parent != "" && (s.parent != "" || f.snapshots[r.Parent] == nil):
 		return nil, status.Error(codes.InvalidArgument, "wrong parent")
 	}
-	if f.dirty {
+	if f.watching && f.synced[s.dir] != contents(s.dir) {
 		f.early++
 	}
 	s.committed = true

@@ -210,7 +210,7 @@ func servable(store *overlaystore.Store) error {
 // until the names do.
 func (g *giving) leased(ctx context.Context) (err error) {
 	g.lease = newLease()
-	if err := g.begin(ctx); err != nil {
+	if err := g.takeLease(ctx); err != nil {
 		return err
 	}
 	defer func() {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,19 +115,32 @@ func connectTo(t *testing.T, f *fake) *Engine {
 	return e
 }
 
-// watched is a context in which the fake hears what was written and synced.
+// watched is a context in which the fake hears what is synced.
 func (f *fake) watched(ctx context.Context) context.Context {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.watching = true
 	return durable.WithFault(ctx, func(op string) error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		switch op {
-		case "link directory":
-			f.dirty = true
-		case "syncfs":
-			f.dirty = false
+		if op == "syncfs" {
+			f.synced = map[string]int{}
+			for _, s := range f.snapshots {
+				f.synced[s.dir] = contents(s.dir)
+			}
 		}
 		return nil
 	})
+}
+
+// contents is how many names a directory has, in those below it too.
+func contents(dir string) (n int) {
+	// What vanishes meanwhile does not count.
+	_ = filepath.WalkDir(dir, func(string, fs.DirEntry, error) error {
+		n++
+		return nil
+	})
+	return n
 }
 
 // check says what is wrong with what the engine has.
@@ -504,16 +518,9 @@ func TestGiveFaults(t *testing.T) {
 			f, s := newFake(t, path, rebase), openStore(t, filepath.Join(path, "store"))
 			img := threeLayers(t, s)
 			e := connectTo(t, f)
-			step, failed := 0, ""
-			ctx := durable.WithFault(t.Context(), func(op string) error {
-				if step++; step == n {
-					failed = op
-					return unix.EIO
-				}
-				return nil
-			})
+			ctx, failed := durable.WithFaultAt(t.Context(), n-1, func() error { return unix.EIO })
 			_, err := e.Give(ctx, s, img, GiveOptions{})
-			if failed == "" {
+			if *failed == "" {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -521,14 +528,14 @@ func TestGiveFaults(t *testing.T) {
 				return
 			}
 			if !errors.Is(err, unix.EIO) {
-				t.Errorf("step %d (%s): error %v", n, failed, err)
+				t.Errorf("step %d (%s): error %v", n, *failed, err)
 			}
-			f.check(t, failed)
+			f.check(t, *failed)
 			if left := f.leftovers(); left != nil {
-				t.Errorf("step %d (%s): left %q", n, failed, left)
+				t.Errorf("step %d (%s): left %q", n, *failed, left)
 			}
 			if _, err := e.Give(f.watched(t.Context()), s, img, GiveOptions{}); err != nil {
-				t.Errorf("step %d (%s): the next run: %v", n, failed, err)
+				t.Errorf("step %d (%s): the next run: %v", n, *failed, err)
 			}
 			f.check(t, "the next run")
 		}

@@ -25,7 +25,8 @@ type active struct {
 	key           string
 	chain, parent digest.Digest
 	labels        map[string]string
-	dir           *os.File
+	mounts        []*types.Mount
+	dir           *os.File // nil until it is filled
 }
 
 // layers makes the snapshots that the engine lacks. Where another client brings
@@ -45,52 +46,7 @@ func (g *giving) lacking(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return g.above(ctx, chains, have, func(_ int, commit func() error) (bool, error) {
-		if g.rebase {
-			return true, nil
-		}
-		return true, commit() // a snapshot begins on one that is committed
-	})
-}
-
-// above keeps the snapshots of the lowest layers, those that the engine has, and
-// makes those of the others. next is asked before each of these whether there is
-// one, and may have committed what was filled.
-func (g *giving) above(ctx context.Context, chains []digest.Digest, have int, next func(i int, commit func() error) (bool, error)) (err error) {
-	if have > 0 {
-		if err := g.keep(ctx, snapshotsOf, chains[have-1].String()); err != nil {
-			return err
-		}
-	}
-	if have == len(chains) {
-		return nil
-	}
-	below, err := g.directories(ctx, chains[:have])
-	defer func() { err = errors.Join(err, closeAll(below)) }()
-	if err != nil {
-		return err
-	}
-	var filled []*active
-	commit := func() error {
-		done := filled
-		filled = nil
-		return g.commit(ctx, done)
-	}
-	for i := have; i < len(chains); i++ {
-		if come, err := next(i, commit); err != nil || !come {
-			return err
-		}
-		a, err := g.layer(ctx, i, chains, below)
-		if err != nil {
-			return fmt.Errorf("layer %d/%d: %w", i+1, len(chains), err)
-		}
-		if a == nil {
-			return fmt.Errorf("layer %d/%d: %w", i+1, len(chains), errMeanwhile)
-		}
-		below = append([]*os.File{a.dir}, below...)
-		filled = append(filled, a)
-	}
-	return commit()
+	return g.above(ctx, chains, have, func(context.Context, int) (bool, error) { return true, nil })
 }
 
 var errMeanwhile = errors.New("another client brought it meanwhile; give the image again")
@@ -155,9 +111,8 @@ func (g *giving) directories(ctx context.Context, chains []digest.Digest) (dirs 
 	return dirs, nil
 }
 
-// layer makes the snapshot of one layer and fills it, or returns nil where the
-// engine has it meanwhile.
-func (g *giving) layer(ctx context.Context, i int, chains []digest.Digest, below []*os.File) (*active, error) {
+// begin makes the snapshot of the layer i, to be filled.
+func (g *giving) begin(ctx context.Context, i int, chains []digest.Digest) (*active, error) {
 	a := &active{key: fmt.Sprintf("layerctl-%s %s", rand.Text(), chains[i]), chain: chains[i]}
 	a.labels = map[string]string{
 		"containerd.io/snapshot.ref":     a.chain.String(),
@@ -174,20 +129,26 @@ func (g *giving) layer(ctx context.Context, i int, chains []digest.Digest, below
 	}
 	answer, err := g.prepare(ctx, g.lease, request)
 	if isExists(err) {
-		return nil, nil
+		return nil, errMeanwhile
 	}
 	if err != nil {
 		return nil, explain(err)
 	}
-	err = g.prepared(ctx, a, i, answer.Mounts, below)
-	if err != nil {
-		return nil, errors.Join(err, g.abandon(ctx, a))
-	}
+	a.mounts = answer.Mounts
 	return a, nil
 }
 
-func (g *giving) prepared(ctx context.Context, a *active, i int, mounts []*types.Mount, below []*os.File) error {
-	m, err := parseMount(mounts)
+// filled fills the snapshot of the layer i.
+func (g *giving) filled(ctx context.Context, a *active, i int, below []*os.File) error {
+	err := g.fillActive(ctx, a, i, below)
+	if err != nil {
+		return errors.Join(err, g.abandon(ctx, a))
+	}
+	return nil
+}
+
+func (g *giving) fillActive(ctx context.Context, a *active, i int, below []*os.File) error {
+	m, err := parseMount(a.mounts)
 	if err != nil {
 		return err
 	}
@@ -210,15 +171,24 @@ func (g *giving) prepared(ctx context.Context, a *active, i int, mounts []*types
 // abandon removes what is not committed. The engine's collector does it too,
 // when the lease has ended.
 func (g *giving) abandon(ctx context.Context, a *active) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
 	var err error
 	if a.dir != nil {
 		err = a.dir.Close()
 	}
-	_, gone := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: Snapshotter, Key: a.key})
-	if gone != nil {
-		g.log.Info("remove an unfinished snapshot", "key", a.key, "error", gone)
+	g.remove(ctx, a)
+	return err
+}
+
+// remove removes a snapshot that is not committed, if there is one.
+func (g *giving) remove(ctx context.Context, a *active) error {
+	if a == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	_, err := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: Snapshotter, Key: a.key})
+	if err != nil {
+		g.log.Info("remove an unfinished snapshot", "key", a.key, "error", err)
 	}
 	return err
 }

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+)
+
+// making is how the snapshots of an image come to be. The engine prepares some,
+// while lower ones are filled, and still lower ones become durable and are
+// committed: it waits for the disk some ten times a layer.
+type making struct {
+	*giving
+	chains []digest.Digest
+	have   int        // of the chains, which the engine has
+	below  []*os.File // directories of the snapshots, the topmost first
+	// next is asked before each layer whether there is one.
+	next     func(ctx context.Context, i int) (bool, error)
+	prepared chan prepared
+	filled   chan *active
+}
+
+// prepared is a snapshot to be filled, or why there is none.
+type prepared struct {
+	*active
+	err error
+}
+
+// preparedBefore is how many snapshots are made at most before they are filled:
+// of an image whose pull fails they were made for nothing.
+const preparedBefore = 32
+
+// above keeps the snapshots of the lowest layers, those that the engine has, and
+// makes those of the others. next is asked before each of these whether there is
+// one. What was filled when next or a layer has an error is committed.
+func (g *giving) above(ctx context.Context, chains []digest.Digest, have int, next func(ctx context.Context, i int) (bool, error)) (err error) {
+	if have > 0 {
+		if err := g.keep(ctx, snapshotsOf, chains[have-1].String()); err != nil {
+			return err
+		}
+	}
+	if have == len(chains) {
+		return nil
+	}
+	m := &making{
+		giving: g, chains: chains, have: have, next: next,
+		prepared: make(chan prepared, preparedBefore), filled: make(chan *active, len(chains)),
+	}
+	m.below, err = g.directories(ctx, chains[:have])
+	defer func() { err = errors.Join(err, closeAll(m.below)) }()
+	switch {
+	case err != nil:
+		return err
+	case g.rebase:
+		return m.run(ctx)
+	}
+	return m.oneByOne(ctx)
+}
+
+// oneByOne makes snapshots each of which begins on one that is committed.
+func (m *making) oneByOne(ctx context.Context) error {
+	for i := m.have; i < len(m.chains); i++ {
+		if come, err := m.next(ctx, i); err != nil || !come {
+			return err
+		}
+		a, err := m.begin(ctx, i, m.chains)
+		if err = m.fillNext(ctx, i, prepared{a, err}); err != nil {
+			return err
+		}
+		if err := m.commit(ctx, []*active{a}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *making) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	enough := make(chan struct{})
+	group.Go(func() error {
+		defer close(m.prepared)
+		m.prepareAll(ctx, enough)
+		return nil
+	})
+	var unfilled error // no reason not to commit what was filled before
+	group.Go(func() error {
+		defer close(enough)
+		defer close(m.filled)
+		unfilled = m.fillAll(ctx)
+		return nil
+	})
+	group.Go(func() error { return m.commitAll(ctx) })
+	err := cmp.Or(group.Wait(), unfilled)
+	for p := range m.prepared { // for nothing
+		if m.remove(ctx, p.active) != nil {
+			break // the lease's end does it
+		}
+	}
+	return err
+}
+
+// prepareAll goes ahead of what is filled, up to an error.
+func (m *making) prepareAll(ctx context.Context, enough <-chan struct{}) {
+	for i := m.have; i < len(m.chains); i++ {
+		a, err := m.begin(ctx, i, m.chains)
+		select {
+		case m.prepared <- prepared{a, err}:
+		case <-enough:
+			m.remove(ctx, a)
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (m *making) fillAll(ctx context.Context) error {
+	for i := m.have; i < len(m.chains); i++ {
+		if come, err := m.next(ctx, i); err != nil || !come {
+			return err
+		}
+		select {
+		case p := <-m.prepared:
+			if err := m.fillNext(ctx, i, p); err != nil {
+				return err
+			}
+			m.filled <- p.active
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// fillNext fills the snapshot of the layer i, on top of those that were filled.
+func (m *making) fillNext(ctx context.Context, i int, p prepared) error {
+	if p.err == nil {
+		p.err = m.giving.filled(ctx, p.active, i, m.below)
+	}
+	if p.err != nil {
+		return fmt.Errorf("layer %d/%d: %w", i+1, len(m.chains), p.err)
+	}
+	m.below = append([]*os.File{p.dir}, m.below...)
+	return nil
+}
+
+// commitAll commits what is filled, as soon as it is as much as there is still to
+// come: each sync holds up all who write to the disk, and when the last layer
+// has come few are left.
+func (m *making) commitAll(ctx context.Context) error {
+	var waiting []*active
+	left := len(m.chains) - m.have
+	for a := range m.filled {
+		waiting = append(waiting, a)
+		left--
+		if len(waiting) < left+len(m.filled) {
+			continue
+		}
+		if err := m.commit(ctx, waiting); err != nil {
+			return err
+		}
+		waiting = nil
+	}
+	return m.commit(ctx, waiting)
+}
