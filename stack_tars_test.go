@@ -159,6 +159,47 @@ func TestImagesThatShareAnIndex(t *testing.T) {
 	}
 }
 
+// A layer that is not in the store any more is missed when its image is put
+// together as when it is mounted, and one that is a link is not followed.
+func TestMountMissesATar(t *testing.T) {
+	layertest.NeedsMount(t)
+	layertest.NeedsRoot(t, "it makes a store of tars")
+	for name, dir := range places(t) {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, dir, overlaystore.Options{Lower: layer.Tars, NoSync: true})
+			layers, _ := stack(1)
+			image, err := b.put(layers, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mount, err := overlaymount.Assemble(t.Context(), b.store, image, overlaymount.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ix, err := b.store.Index(image)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tar := filepath.Join(b.store.Path(), ix.Devices[len(ix.Devices)-1])
+			if err := os.Rename(tar, tar+".away"); err != nil {
+				t.Fatal(err)
+			}
+			if err := mount.Mount(t.Context(), b.target); !errors.Is(err, overlaystore.ErrNotFound) {
+				t.Errorf("mount: got %v, want ErrNotFound", err)
+			}
+			if _, err := b.store.Index(image); !errors.Is(err, overlaystore.ErrNotFound) {
+				t.Errorf("put together again: got %v, want ErrNotFound", err)
+			}
+			if err := os.Symlink(tar+".away", tar); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.store.Index(image); err == nil || errors.Is(err, overlaystore.ErrNotFound) {
+				t.Errorf("with a link in its place: got %v, want an error that says so", err)
+			}
+		})
+	}
+}
+
 // byLoop reports whether what is mounted at target is on loop devices.
 func byLoop(t *testing.T, target string) bool {
 	t.Helper()

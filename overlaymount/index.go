@@ -70,6 +70,8 @@ func (m *Mount) checkIndex(o Options) error {
 func (m *Mount) openIndex(o erofsmount.Options) (*os.File, error) {
 	root, err := erofsmount.Open(m.store.Dir(), m.paths[0], m.paths[1:], o)
 	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil, errors.Join(m.complete(), err)
 	case errors.Is(err, unix.ENODEV):
 		return nil, fmt.Errorf("%w: this kernel has no EROFS (modprobe erofs): %w", overlaystore.ErrUnsupported, err)
 	case errors.Is(err, unix.EINVAL):

@@ -55,9 +55,9 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 		return err
 	}
 	defer unlock()
-	for _, path := range m.paths {
-		if ok, err := fsat.Exists(m.store.Dir(), path); err != nil || !ok {
-			return errors.Join(fmt.Errorf("lower dir %s: %w", path, overlaystore.ErrNotFound), err)
+	if !m.indexed { // the kernel says it of an index
+		if err := m.complete(); err != nil {
+			return err
 		}
 	}
 	if err := durable.Fault(ctx, "mount"); err != nil {
@@ -68,6 +68,16 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 	}
 	if err := errors.Join(m.propagate(target), m.check(ctx, target)); err != nil {
 		return errors.Join(err, unix.Unmount(target, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW))
+	}
+	return nil
+}
+
+// complete names what is not in the store any more.
+func (m *Mount) complete() error {
+	for _, path := range m.paths {
+		if ok, err := fsat.Exists(m.store.Dir(), path); err != nil || !ok {
+			return errors.Join(fmt.Errorf("lower dir %s: %w", path, overlaystore.ErrNotFound), err)
+		}
 	}
 	return nil
 }

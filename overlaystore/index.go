@@ -35,15 +35,15 @@ func (s *Store) Index(img Image) (Index, error) {
 		return Index{}, fmt.Errorf("%w: image %s has no index", ErrUnsupported, img.Manifest)
 	}
 	dir, rel, err := s.openFix(img.Fix)
-	ix := Index{Path: path.Join(rel, tarlayer.NameFor(dir, img.Manifest))}
-	for _, diffID := range tarlayer.Devices(img.Layers) {
-		if err = errors.Join(err, dir.Close()); err != nil {
-			return Index{}, err
-		}
-		dir, rel, err = s.openLayer(diffID)
-		ix.Devices = append(ix.Devices, path.Join(rel, tarlayer.Name))
+	if err != nil {
+		return Index{}, err
 	}
-	return ix, errors.Join(err, dir.Close())
+	defer dir.Close()
+	devices, err := tarlayer.Files(s.root, img.Layers, s.boot)
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
+	return Index{path.Join(rel, tarlayer.NameFor(dir, img.Manifest)), devices}, err
 }
 
 // fillIndex makes the index of an image in a staging.

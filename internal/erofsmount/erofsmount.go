@@ -39,16 +39,16 @@ func Open(root *os.File, index string, devices []string, o Options) (*os.File, e
 	if err != nil {
 		return nil, err
 	}
+	if !o.Loop {
+		mounted, err := mount(filepath.Join(path, index), below(root, devices), o)
+		if !errors.Is(err, unix.ENOTBLK) || o.Files {
+			return mounted, err
+		}
+	}
 	f, err := openAll(root, append([]string{index}, devices...))
 	defer f.close()
 	if err != nil {
 		return nil, err
-	}
-	if !o.Loop {
-		mounted, err := mount(filepath.Join(path, index), f.paths()[1:], o)
-		if !errors.Is(err, unix.ENOTBLK) || o.Files {
-			return mounted, err
-		}
 	}
 	loops, err := f.loops()
 	defer loops.close()
@@ -57,6 +57,16 @@ func Open(root *os.File, index string, devices []string, o Options) (*os.File, e
 	}
 	names := loops.names()
 	return mount(names[0], names[1:], o)
+}
+
+// below are the same files by paths that need no escaping and fit into the 255
+// bytes that the kernel takes. It opens each once, and nobody else needs to.
+func below(root *os.File, paths []string) []string {
+	list := make([]string, len(paths))
+	for i, p := range paths {
+		list[i] = mounts.DirPath(root) + "/" + p
+	}
+	return list
 }
 
 // mount mounts source with devices, by their paths.
@@ -100,14 +110,6 @@ func (l files) close() {
 	for _, f := range l {
 		f.Close() // only read
 	}
-}
-
-// paths are such that they need no escaping and fit into what the kernel takes.
-func (l files) paths() (paths []string) {
-	for _, f := range l {
-		paths = append(paths, mounts.DirPath(f))
-	}
-	return paths
 }
 
 func (l files) names() (names []string) {

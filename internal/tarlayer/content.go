@@ -44,7 +44,7 @@ func Open(dir *os.File, e layer.Entry) (*Content, error) {
 	if e.Type != layer.Regular {
 		return nil, fmt.Errorf("%w: %.200q is no regular file", journal.ErrDamaged, e.Path)
 	}
-	f, err := fsat.OpenFile(dir, Name)
+	f, err := fsat.OpenFile(dir, fileName)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (c *Content) Read(p []byte) (int, error) {
 // short is for a layer's file that ends before what its journal says.
 func short(err error) error {
 	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: %s is cut short", journal.ErrDamaged, Name)
+		return fmt.Errorf("%w: %s is cut short", journal.ErrDamaged, fileName)
 	}
 	return err
 }
@@ -120,7 +120,7 @@ func (c *Content) Close() error { return c.f.Close() }
 
 // OpenTar opens the tar, of size bytes, in a layer's directory.
 func OpenTar(dir *os.File, size int64) (io.ReadCloser, error) {
-	f, err := fsat.OpenFile(dir, Name)
+	f, err := fsat.OpenFile(dir, fileName)
 	if err != nil {
 		return nil, err
 	}

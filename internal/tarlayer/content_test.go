@@ -19,7 +19,7 @@ import (
 // layer is damaged.
 func FuzzContent(f *testing.F) {
 	dir := f.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, Name), bytes.Repeat([]byte("0123456789abcdef"), 1<<10), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, fileName), bytes.Repeat([]byte("0123456789abcdef"), 1<<10), 0o600); err != nil {
 		f.Fatal(err)
 	}
 	open, err := os.Open(dir)

@@ -18,14 +18,14 @@
 // # The index of an image
 //
 // It is a filesystem of package erofs that shows what the layers come to, with
-// the file of each layer as a device, in the order of [Devices]. Whiteouts,
+// the file of each layer as a device, in the order of [Files]. Whiteouts,
 // opaque directories, implied directories and links into lower layers are
 // resolved by package sortedview: none of them is in it.
 package tarlayer
 
-// Name is the file in a layer's directory. That of an index is
+// fileName is the file in a layer's directory. That of an index is
 // [storedirs.Index].
-const Name = "layer.erofs"
+const fileName = "layer.erofs"
 
 // headSize is how many bytes come before the tar.
 const headSize = 4096

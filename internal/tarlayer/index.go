@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 
@@ -50,7 +51,7 @@ func distinct(layers []digest.Digest) (unique []digest.Digest, stack []int) {
 func writeIndex(ctx context.Context, to io.WriterAt, dir string, devices []device, stack []int) (entries, size int64, err error) {
 	files := make([]erofs.Device, len(devices))
 	for i, l := range devices {
-		f, err := fsat.OpenFile(l.dir, Name)
+		f, err := fsat.OpenFile(l.dir, fileName)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -105,7 +106,7 @@ func inode(f *sortedview.File, stack []int) erofs.Inode {
 
 // CreateIndex makes the file of an index in the directory dir. open opens the
 // directory of a layer, which CreateIndex closes, and says the layer's facts;
-// it is asked once for each of the [Devices].
+// it is asked once for each layer, in the order of [Files].
 func CreateIndex(ctx context.Context, dir *os.File, layers []digest.Digest, open func(digest.Digest) (*os.File, layer.Facts, error)) (made Index, err error) {
 	unique, stack := distinct(layers)
 	var devices []device
@@ -145,11 +146,41 @@ func NameFor(dir *os.File, manifest digest.Digest) string {
 	return name
 }
 
-// Devices are the layers whose files an index of such a stack points into, in
-// their order: each once, the lowest first.
-func Devices(layers []digest.Digest) []digest.Digest {
+// Files are the files that an index of such a stack points into, in their order:
+// that of each layer once, the lowest first, as a path below the root of their
+// store, among what is durable or of this boot. The error is os.ErrNotExist when
+// there is no such layer.
+func Files(root *os.File, layers []digest.Digest, boot string) (paths []string, err error) {
 	unique, _ := distinct(layers)
-	return unique
+	for _, diffID := range unique {
+		name, err := storedirs.Name(diffID)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+		}
+		path, err := find(root, name+"/"+fileName, storedirs.Layers, storedirs.Unsynced+"/"+boot)
+		if err != nil {
+			return nil, fmt.Errorf("layer %s: %w", diffID, err)
+		}
+		paths = append(paths, path)
+	}
+	return paths, nil
+}
+
+// find is the path of a file that is in one of the directories below root. The
+// kernel follows links, so there may be none.
+func find(root *os.File, name string, dirs ...string) (string, error) {
+	for _, dir := range dirs {
+		path := dir + "/" + name
+		st, err := fsat.Lstat(root, path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG:
+			err = fmt.Errorf("%q: %w", path, fsat.ErrNotRegular)
+		}
+		return path, err
+	}
+	return "", fs.ErrNotExist
 }
 
 // Index is what was made.

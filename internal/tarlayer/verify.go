@@ -51,7 +51,7 @@ func Check(ctx context.Context, c *layercheck.Check, dir *os.File, r Recorded, q
 
 // tarDigest is that of the tar in a layer's directory, of size bytes.
 func tarDigest(ctx context.Context, dir *os.File, size int64) (digest.Digest, error) {
-	f, err := fsat.OpenFile(dir, Name)
+	f, err := fsat.OpenFile(dir, fileName)
 	if err != nil {
 		return "", err
 	}
@@ -61,7 +61,7 @@ func tarDigest(ctx context.Context, dir *os.File, size int64) (digest.Digest, er
 		return "", err
 	}
 	if blocks := (size + erofs.BlockSize - 1) / erofs.BlockSize; st.Size() < headSize+blocks*erofs.BlockSize {
-		return "", fmt.Errorf("%w: %s has %d bytes, for a tar of %d", journal.ErrDamaged, Name, st.Size(), size)
+		return "", fmt.Errorf("%w: %s has %d bytes, for a tar of %d", journal.ErrDamaged, fileName, st.Size(), size)
 	}
 	return sum(ctx, io.NewSectionReader(f, headSize, size))
 }

@@ -35,7 +35,7 @@ type Writer struct {
 // Create makes the file in a layer's directory. room is asked for so many more
 // bytes before they are written; nil is not asked.
 func Create(dir *os.File, room func(bytes uint64) error) (*Writer, error) {
-	f, err := fsat.Create(dir, Name, 0o600)
+	f, err := fsat.Create(dir, fileName, 0o600)
 	if err != nil {
 		return nil, err
 	}
