@@ -95,6 +95,24 @@ func (p *pausing) beginIn(ctx context.Context, t *testing.T, dir string, until i
 	return part
 }
 
+// planned is how much of the layer a plan leaves out, because it is there.
+func (p *pausing) planned(t *testing.T, dir string) int64 {
+	t.Helper()
+	store, err := overlaystore.Open(t.Context(), dir, overlaystore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	client := New(Options{Platform: "linux/amd64", Registry: registry.Options{Retries: -1}})
+	client.measured.Checkpoint = time.Hour
+	plan, err := client.Plan(t.Context(), store, p.ref)
+	if err != nil || plan.Layers[0].Begun <= 0 || plan.Fetch != p.layer.Size-plan.Layers[0].Begun || plan.Bytes >= uint64(len(p.tree)) {
+		t.Fatalf("planned is %+v, %v", plan, err)
+	}
+	p.asked()
+	return plan.Layers[0].Begun
+}
+
 // waitForPart waits for a checkpoint.
 func waitForPart(t *testing.T, dir string) string {
 	t.Helper()
@@ -176,11 +194,12 @@ func TestPartGoesOn(t *testing.T) {
 				p.begin(t, dir, int64(len(blob))*tenths/10)
 			}
 			p.set(func() { p.until = int64(len(blob)) })
+			begun := p.planned(t, dir)
 			if err := pullParts(t.Context(), dir, p.ref, time.Nanosecond); err != nil {
 				t.Fatal(err)
 			}
-			if asked := p.asked(); len(asked) != 1 || !strings.HasPrefix(asked[0], "bytes=") {
-				t.Errorf("asked for %q", asked)
+			if asked := p.asked(); len(asked) != 1 || !strings.HasPrefix(asked[0], fmt.Sprintf("bytes=%d-", begun)) {
+				t.Errorf("asked for %q, of which %d bytes were planned to be there", asked, begun)
 			}
 			if got := layerListing(t, dir); got != want {
 				t.Error(otherLines(got, want))

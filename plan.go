@@ -19,7 +19,7 @@ type Plan struct {
 	// Platform is that of the image's config.
 	Platform ocispec.Platform
 	Layers   []PlannedLayer // the lowest first, each diffID once
-	// Fetch is how many bytes of layers would be fetched.
+	// Fetch is how many bytes of layers would be fetched, without those begun.
 	Fetch int64
 	// Requests is how many it would take, one for each layer, without those
 	// for tokens and redirects; manifests and config too if they are not kept.
@@ -48,6 +48,7 @@ type PlannedLayer struct {
 	Earlier    bool  // an image that is planned before brings it
 	Cached     bool  // its blob is in the cache
 	Tar        int64 // bytes unpacked as a tar, of a layer to fetch; 0 is not known
+	Begun      int64 // bytes of the blob that an interrupted pull has done with
 }
 
 // Plan says what [Client.Pull] would do after the pulls that are planned before,

@@ -50,8 +50,7 @@ func (c *Client) Pull(ctx context.Context, store *overlaystore.Store, ref string
 		return Pulled{}, err
 	}
 	return Pulled{
-		Resolution: Resolution(r.Resolution), Image: r.Image, Fetched: r.Fetched,
-		Traffic: r.Traffic, Warnings: r.Warnings,
+		Resolution: Resolution(r.Resolution), Image: r.Image, Fetched: r.Fetched, Traffic: r.Traffic, Warnings: r.Warnings,
 	}, nil
 }
 

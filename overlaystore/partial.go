@@ -117,6 +117,13 @@ func (s *Store) Waits(diffID digest.Digest) (bool, error) {
 	return true, in.Close()
 }
 
+// Begun is what an interrupted pull has of a layer that is not whole: the state of
+// its last checkpoint, nil where there is none, and the bytes of its files. Nothing
+// of it was compared; [Staging.GoOn] may find that it does not count.
+func (s *Store) Begun(diffID digest.Digest) (state []byte, bytes int64) {
+	return s.partials().Begun(diffID)
+}
+
 // TakeUp puts a layer that an interrupted pull has kept into the place of the
 // empty staging, sealed, and tells whether there was one that is whole: every
 // file is compared with the journal first, as the disk has it.
@@ -137,6 +144,24 @@ func (g *Staging) TakeUp(ctx context.Context) (bool, error) {
 	}
 	g.store.keepStackFacts(g.diffID, &rec)
 	return true, nil
+}
+
+// Waiting are the layers of a store that wait for the next pull.
+type Waiting = partial.Waiting
+
+// Look counts the layers that interrupted pulls have left in the store at path,
+// and does not open it: it may be another user's. There are none where it is no
+// store.
+func Look(path string) (Waiting, error) {
+	root, err := durable.OpenDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Waiting{}, nil
+	}
+	if err != nil {
+		return Waiting{}, err
+	}
+	defer root.Close()
+	return partial.Look(root)
 }
 
 // partialAge is how long layers of interrupted pulls wait for the next pull.

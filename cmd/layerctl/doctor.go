@@ -3,8 +3,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -14,7 +16,9 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/overlaymount"
+	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/platform"
 )
 
@@ -38,6 +42,7 @@ func runDoctor(c *cli.Context) error {
 	d.Add("mount", surveyMounts(c, store)...)
 	_, missing := os.Stat(helperPath)
 	d.Add("mount", overlaymount.Check{Name: args.HelperName, OK: missing == nil, Value: helperPath, Hint: "only needed for lines of fstab with more than about 120 layers: ln -s " + ownPath() + " " + helperPath})
+	d.Add("store", surveyPulls(store)...)
 	d.Add("rootless", host.Rootless()...)
 	d.Add("limits", host.Limits()...)
 	d.Add("engines", engines.Survey(c.Context)...)
@@ -59,6 +64,22 @@ func surveyMounts(c *cli.Context, store string) []overlaymount.Check {
 		}
 	}
 	return list
+}
+
+// surveyPulls tells what interrupted pulls have left in the store, if they have.
+func surveyPulls(store string) []overlaymount.Check {
+	left, err := overlaystore.Look(store)
+	check := overlaymount.Check{Name: "interrupted pulls", Value: "unknown", Hint: "as another user"}
+	if err != nil {
+		return []overlaymount.Check{check}
+	}
+	if left.Layers == 0 {
+		return nil
+	}
+	check.Value = fmt.Sprintf("%s, %d of them not whole, since %s", terminal.Count(left.Layers, "layer"), left.Begun, left.Oldest.Format(time.RFC3339))
+	check.OK = time.Since(left.Oldest) < 24*time.Hour
+	check.Hint = "the next pull of the image goes on with them, and 'layerctl prune' removes those older than a day"
+	return []overlaymount.Check{check}
 }
 
 func surveyPlatform(c *cli.Context) []overlaymount.Check {

@@ -48,6 +48,27 @@ func (p *Pull) checkpoints(ctx context.Context, st *overlaystore.Staging, l fetc
 	}}
 }
 
+// begunOf reads a state, which is of the layer's blob.
+func begunOf(raw []byte, l fetch.Layer) (b begun, ok bool) {
+	err := json.Unmarshal(raw, &b)
+	return b, err == nil && b.Blob == l.Descriptor.Digest && b.Size == l.Descriptor.Size && b.MediaType == l.Descriptor.MediaType &&
+		b.Offset >= 0 && b.Offset <= b.Size
+}
+
+// begun is how much of a layer's blob need not be fetched, and how many bytes of
+// its files are there already, by what an interrupted pull has left.
+func (p *Pull) begun(l fetch.Layer) (blob, files int64) {
+	if p.options.Checkpoint == 0 || !p.source.GoesOn(l.Descriptor) {
+		return p.source.Begun(l.Descriptor), 0
+	}
+	raw, files := p.store.Begun(l.DiffID)
+	b, ok := begunOf(raw, l)
+	if !ok {
+		return 0, 0
+	}
+	return b.Offset, files
+}
+
 // goOn brings the rest of a layer that an interrupted pull has begun. It is false
 // where there is nothing to go on with, or what came of it is not the layer: then
 // the staging is a clean one.
@@ -59,9 +80,8 @@ func (p *Pull) goOn(ctx context.Context, st **overlaystore.Staging, l fetch.Laye
 	if err != nil || raw == nil {
 		return false, err
 	}
-	var b begun
-	err = json.Unmarshal(raw, &b)
-	if err != nil || b.Blob != l.Descriptor.Digest || b.Size != l.Descriptor.Size || b.MediaType != l.Descriptor.MediaType {
+	b, ok := begunOf(raw, l)
+	if !ok {
 		return false, p.clean(ctx, st, l, stage)
 	}
 	p.options.Logger.Info("go on with a layer of an interrupted pull", "layer", l.DiffID, "bytes", b.Offset)

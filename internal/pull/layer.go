@@ -114,11 +114,13 @@ func (p *Pull) room(missing []fetch.Layer) error {
 	return p.store.Room(p.least(missing))
 }
 
-// least is the room that these layers take at the least, in bytes and inodes.
+// least is the room that these layers take at the least, in bytes and inodes, beside
+// what of them is there already.
 func (p *Pull) least(missing []fetch.Layer) (bytes, inodes uint64) {
 	const each = 8 // of a staging: its directories, records and links
 	for _, l := range missing {
-		bytes += uint64(l.Descriptor.Size)
+		_, files := p.begun(l)
+		bytes += uint64(max(l.Descriptor.Size-files, 0))
 		if p.source.KeepsBlobs() && !p.source.Has(l.Descriptor) {
 			bytes += uint64(l.Descriptor.Size)
 			inodes++

@@ -43,6 +43,7 @@ type PlannedLayer struct {
 	Earlier    bool  // an image that is pulled before brings it
 	Cached     bool  // its blob is in the cache
 	Tar        int64 // bytes unpacked as a tar, of a missing layer; 0 is not known
+	Begun      int64 // bytes of the blob that an interrupted pull has done with
 }
 
 // Before is what is pulled before, by other plans.
@@ -168,7 +169,7 @@ func (p *Pull) count(plan *Plan, layers []manifest.Layer, missing []fetch.Layer,
 		absent[l.DiffID] = true
 	}
 	seen := map[digest.Digest]bool{}
-	for _, l := range layers {
+	for _, l := range fetch.Number(layers) {
 		if seen[l.DiffID] {
 			continue
 		}
@@ -178,11 +179,12 @@ func (p *Pull) count(plan *Plan, layers []manifest.Layer, missing []fetch.Layer,
 			Present: !absent[l.DiffID] && !before.Layers[l.DiffID] && !partial[l.DiffID],
 			Partial: partial[l.DiffID] && !before.Layers[l.DiffID], Cached: p.source.Has(l.Descriptor), Tar: tars[l.DiffID],
 		}
-		plan.Layers = append(plan.Layers, planned)
 		if remote := p.source.Reference().Transport() == registry.Docker; remote && !planned.Cached && !planned.Earlier && (!planned.Present && !planned.Partial || p.source.KeepsBlobs()) {
-			plan.Fetch += l.Descriptor.Size - p.source.Begun(l.Descriptor)
+			planned.Begun, _ = p.begun(l)
+			plan.Fetch += l.Descriptor.Size - planned.Begun
 			plan.Requests += p.source.Requests(l.Descriptor)
 		}
+		plan.Layers = append(plan.Layers, planned)
 	}
 	plan.Requests += p.source.DocumentRequests(plan.Resolution)
 }

@@ -36,6 +36,26 @@ type Part struct {
 	Checkpoint *Checkpoint
 }
 
+// Begun is the state of the last checkpoint of a layer that is not whole, and the
+// bytes of its files that have a record; nil where there is none.
+func (l Layers) Begun(id digest.Digest) (state []byte, bytes int64) {
+	in, err := durable.OpenDirAt(l.Root, dirName)
+	if err != nil {
+		return nil, 0
+	}
+	defer in.Close()
+	dir, err := durable.OpenDirAt(in, id.Encoded()+partSuffix)
+	if err != nil {
+		return nil, 0
+	}
+	defer dir.Close()
+	c, err := readCheckpoint(dir, id, l.Left.Boot)
+	if err != nil {
+		return nil, 0
+	}
+	return c.State, c.Content
+}
+
 // OpenPart opens a layer that an interrupted pull has not finished: what came after
 // its last checkpoint is removed, and every file compared with the journal, as the
 // disk has it. It is nil where there is none; what differs is removed. Its journal

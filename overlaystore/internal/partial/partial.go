@@ -178,6 +178,39 @@ func (l Layers) compare(ctx context.Context, c *layercheck.Check, found *Layer) 
 	return tarlayer.Check(ctx, c, found.Dir, tarlayer.Recorded{DiffID: rec.DiffID, Size: rec.Size}, false)
 }
 
+// Waiting are the partial layers of a store that nobody has opened.
+type Waiting struct {
+	Layers, Begun int       // all, and those that are not whole
+	Oldest        time.Time // when the one was made that waits for longest
+}
+
+// Look counts them, those among them that a process is about.
+func Look(root *os.File) (w Waiting, err error) {
+	dir, err := durable.OpenDirAt(root, dirName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return w, nil
+	}
+	if err != nil {
+		return w, err
+	}
+	defer dir.Close()
+	names, err := fsat.Names(dir)
+	for _, name := range names {
+		st, err := fsat.Lstat(dir, name)
+		if err != nil {
+			continue // it is gone
+		}
+		w.Layers++
+		if strings.HasSuffix(name, partSuffix) {
+			w.Begun++
+		}
+		if made := time.Unix(st.Mtim.Unix()); w.Oldest.IsZero() || made.Before(w.Oldest) {
+			w.Oldest = made
+		}
+	}
+	return w, err
+}
+
 // Found is one of them that no process holds.
 type Found struct {
 	ID    digest.Digest

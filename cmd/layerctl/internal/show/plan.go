@@ -48,8 +48,9 @@ type planSumJSON struct {
 type planLayerJSON struct {
 	Digest  digest.Digest `json:"digest"`
 	DiffID  digest.Digest `json:"diffID"`
-	Size    int64         `json:"size"` // compressed
-	Tar     int64         `json:"tar"`  // uncompressed, of a layer to fetch; 0 is not known
+	Size    int64         `json:"size"`  // compressed
+	Tar     int64         `json:"tar"`   // uncompressed, of a layer to fetch; 0 is not known
+	Begun   int64         `json:"begun"` // of size, what an interrupted pull has done with
 	Present bool          `json:"present"`
 	Partial bool          `json:"partial"` // an interrupted pull has kept it
 	Earlier bool          `json:"earlier"` // an image before brings it
@@ -68,7 +69,7 @@ func planOf(p layerctl.Plan) planJSON {
 	}
 	for _, l := range p.Layers {
 		out.Layers = append(out.Layers, planLayerJSON{
-			l.Descriptor.Digest, l.DiffID, l.Descriptor.Size, l.Tar, l.Present, l.Partial, l.Earlier, l.Cached,
+			l.Descriptor.Digest, l.DiffID, l.Descriptor.Size, l.Tar, l.Begun, l.Present, l.Partial, l.Earlier, l.Cached,
 			manifest.IsForeign(l.Descriptor.MediaType), append([]string{}, l.Descriptor.URLs...),
 		})
 	}
@@ -152,6 +153,8 @@ func Plan(w io.Writer, p layerctl.Plan) error {
 			state = "in the cache"
 		case manifest.IsForeign(l.Descriptor.MediaType):
 			state = fmt.Sprintf("to fetch; foreign, may be missing there (%s)", terminal.Count(len(l.Descriptor.URLs), "url"))
+		case l.Begun > 0:
+			state = fmt.Sprintf("to fetch, but for %s that an interrupted pull has", terminal.Bytes(l.Begun))
 		}
 		if err := terminal.Printf(w, "  layer %d/%d %s  %9s  %s\n", i+1, len(p.Layers), terminal.Short(l.Descriptor.Digest), terminal.Bytes(l.Descriptor.Size), state); err != nil {
 			return err
