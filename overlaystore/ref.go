@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
+	"sort"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -220,7 +220,5 @@ func (s *Store) refuseMounted(ctx context.Context, rec imageref.Record) error {
 }
 
 func sortImages(list []Image) {
-	slices.SortFunc(list, func(a, b Image) int {
-		return strings.Compare(string(a.Manifest), string(b.Manifest))
-	})
+	sort.Slice(list, func(i, j int) bool { return list[i].Manifest < list[j].Manifest })
 }

@@ -5,6 +5,7 @@ package cmdline
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"unicode/utf8"
 )
@@ -76,15 +77,7 @@ func (p Program) Help(c Command) string {
 // limitsLast are the flags in their order, those that are limits behind.
 func limitsLast(flags []Flag) []Flag {
 	sorted := slices.Clone(flags)
-	slices.SortStableFunc(sorted, func(a, b Flag) int {
-		switch {
-		case a.Limit == b.Limit:
-			return 0
-		case b.Limit:
-			return -1
-		}
-		return 1
-	})
+	sort.SliceStable(sorted, func(i, j int) bool { return !sorted[i].Limit && sorted[j].Limit })
 	return sorted
 }
 

@@ -5,6 +5,7 @@ package cmdline
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -118,7 +119,7 @@ func (r *roff) common(p Program, flags []Flag) {
 			environment = append(environment, Item{name, "the value of " + f.dashed()[0] + " where that is not given"})
 		}
 	}
-	slices.SortFunc(environment, func(a, b Item) int { return strings.Compare(a.Term, b.Term) })
+	sort.SliceStable(environment, func(i, j int) bool { return environment[i].Term < environment[j].Term })
 	r.items("ENVIRONMENT", environment)
 }
 

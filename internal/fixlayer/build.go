@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"sort"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -52,7 +53,9 @@ func (b *builder) fill(p *Plan) (built Built, err error) {
 			return built, err
 		}
 	}
-	for _, source := range slices.SortedFunc(maps.Keys(p.copies), comparePlaces) {
+	sources := slices.Collect(maps.Keys(p.copies))
+	sort.Slice(sources, func(i, j int) bool { return comparePlaces(sources[i], sources[j]) < 0 })
+	for _, source := range sources {
 		if err := b.copy(source, p.copies[source]); err != nil {
 			return built, fmt.Errorf("copy %q: %w", source.path, err)
 		}

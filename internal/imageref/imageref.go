@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -119,8 +120,9 @@ func (x Refs) files() ([]Record, error) {
 		}
 		records = append(records, rec.For(rec.Platform))
 	}
-	slices.SortFunc(records, func(a, b Record) int {
-		return cmp.Or(cmp.Compare(a.Ref, b.Ref), cmp.Compare(a.key, b.key), cmp.Compare(rank(a), rank(b)))
+	sort.Slice(records, func(i, j int) bool {
+		a, b := records[i], records[j]
+		return cmp.Or(cmp.Compare(a.Ref, b.Ref), cmp.Compare(a.key, b.key), cmp.Compare(rank(a), rank(b))) < 0
 	})
 	return records, errors.Join(errs...)
 }

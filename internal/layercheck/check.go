@@ -7,8 +7,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
-	"slices"
-	"strings"
+	"sort"
 	"sync"
 	"sync/atomic"
 
@@ -89,7 +88,7 @@ type Result struct {
 
 // Result is what was found by the calls of Run and Differ that have returned.
 func (c *Check) Result() Result {
-	slices.SortStableFunc(c.found, func(a, b Difference) int { return strings.Compare(a.Path, b.Path) })
+	sort.SliceStable(c.found, func(i, j int) bool { return c.found[i].Path < c.found[j].Path })
 	return Result{c.files.Load(), c.bytes.Load(), c.found}
 }
 

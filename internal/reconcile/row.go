@@ -4,6 +4,7 @@ package reconcile
 
 import (
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -75,7 +76,7 @@ func (r *run) part() {
 			r.olds = append(r.olds, h)
 		}
 	}
-	slices.SortStableFunc(r.olds, func(a, b held) int { return b.Seen.Compare(a.Seen) })
+	sort.SliceStable(r.olds, func(i, j int) bool { return r.olds[i].Seen.After(r.olds[j].Seen) })
 }
 
 // names are all that the run knows of: those of the list and those that stay.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -52,8 +53,9 @@ type metrics struct{ *bufio.Writer }
 func (m *metrics) images(all []Image) {
 	listed := slices.Clone(all)
 	listed = slices.DeleteFunc(listed, func(i Image) bool { return i.Line == 0 })
-	slices.SortStableFunc(listed, func(a, b Image) int {
-		return cmp.Or(cmp.Compare(a.Reference, b.Reference), cmp.Compare(a.Platform, b.Platform))
+	sort.SliceStable(listed, func(i, j int) bool {
+		a, b := listed[i], listed[j]
+		return cmp.Or(cmp.Compare(a.Reference, b.Reference), cmp.Compare(a.Platform, b.Platform)) < 0
 	})
 	listed = slices.CompactFunc(listed, func(a, b Image) bool { return a.Reference == b.Reference && a.Platform == b.Platform })
 	for _, f := range []struct {

@@ -7,6 +7,7 @@ package sweep
 import (
 	"maps"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -61,7 +62,7 @@ func (s *Sweep) Drop() []digest.Digest {
 
 // byUse puts what was used last first.
 func (s *Sweep) byUse() {
-	slices.SortStableFunc(s.Images, func(a, b Image) int { return b.Used.Compare(a.Used) })
+	sort.SliceStable(s.Images, func(i, j int) bool { return s.Images[i].Used.After(s.Images[j].Used) })
 }
 
 // free reports whether nobody uses an image, and nobody has lately.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sort"
 
 	"github.com/opencontainers/go-digest"
 
@@ -76,8 +77,9 @@ func HandedOver(held map[digest.Digest][]given.Record, images []overlaystore.Ima
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b given.Record) int {
-		return cmp.Or(cmp.Compare(a.Reference, b.Reference), cmp.Compare(a.Manifest, b.Manifest), cmp.Compare(a.Address+a.Namespace, b.Address+b.Namespace))
+	sort.Slice(list, func(i, j int) bool {
+		a, b := list[i], list[j]
+		return cmp.Or(cmp.Compare(a.Reference, b.Reference), cmp.Compare(a.Manifest, b.Manifest), cmp.Compare(a.Address+a.Namespace, b.Address+b.Namespace)) < 0
 	})
 	return list
 }

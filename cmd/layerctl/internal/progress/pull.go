@@ -3,10 +3,10 @@
 package progress
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -140,7 +140,9 @@ func (p *pull) finish() {
 
 // atWork are the layers that are worked on, the lowest first.
 func (i *image) atWork() []layer {
-	return slices.SortedFunc(maps.Values(i.layers), func(a, b layer) int { return cmp.Compare(a.number, b.number) })
+	list := slices.Collect(maps.Values(i.layers))
+	sort.Slice(list, func(a, b int) bool { return list[a].number < list[b].number })
+	return list
 }
 
 // outage is the one that is to end last, if there is any.
