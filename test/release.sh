@@ -13,6 +13,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "release: $*" >&2; exit 1; }
 
+# What the binary for amd64 may have at most. docs/dependencies.md says what of
+# it the dependencies take.
+most=22000000
+
 mapfile -t flags < <(yq -r '.builds[0] | .flags[], "-ldflags=" + (.ldflags | join(" "))' .goreleaser.yml)
 mapfile -t targets < <(test/targets.sh)
 # Go finds neither by the home directory, which differs below.
@@ -55,6 +59,9 @@ for target in "${targets[@]}"; do
   [[ $said == *" linux/${target%/*}" ]] || fail "the binary for $target says '$said'"
   echo "release: $target: $(stat -c %s "$work/one.out/$name") bytes, twice the same; $said"
 done
+size=$(stat -c %s "$work/one.out/layerctl-amd64")
+((size <= most)) || fail "the binary for amd64 has $size bytes, $((size - most)) more than the $most it may have"
+echo "release: the binary for amd64 has $((most - size)) bytes left of the $most it may have"
 
 documents() { (cd "$1" && make -s documents); }
 documents "$work/one"
