@@ -113,11 +113,11 @@ build_image() {
 
 # tar_size is how many MiB the tars of an image's layers have, uncompressed.
 tar_size() {
-	local layout=$BENCH_DIR/images/${1/:/-} unpack='gzip -dc'
-	[[ ${1#*:} == zstd ]] && unpack='zstd -dcq'
+	local layout=$BENCH_DIR/images/${1/:/-} unpack=gzip
+	[[ ${1#*:} == zstd ]] && unpack=zstd
 	[[ -e $layout/tar-size ]] || jq -r '.manifests[0].digest' "$layout/index.json" | tr : / |
 		xargs -I{} jq -r '.layers[].digest' "$layout/blobs/{}" | tr : / |
-		(cd "$layout/blobs" && xargs $unpack) | wc -c | awk '{ printf "%.1f\n", $1 / 1048576 }' >"$layout/tar-size"
+		(cd "$layout/blobs" && xargs "$unpack" -dcq) | wc -c | awk '{ printf "%.1f\n", $1 / 1048576 }' >"$layout/tar-size"
 	cat "$layout/tar-size"
 }
 
