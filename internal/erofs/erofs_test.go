@@ -132,7 +132,7 @@ func (i *image) mount(t testing.TB, disk string) string {
 	if err := os.WriteFile(index, i.build(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var options, devices []string
+	var devices []string
 	for n, d := range i.devices {
 		path := filepath.Join(dir, fmt.Sprint("device", n))
 		if err := os.WriteFile(path, d, 0o600); err != nil {
@@ -141,14 +141,20 @@ func (i *image) mount(t testing.TB, disk string) string {
 		if err := os.Truncate(path, (int64(len(d))+511)/512*512); err != nil {
 			t.Fatal(err)
 		}
-		devices, options = append(devices, path), append(options, "device="+path)
+		devices = append(devices, path)
 	}
 	i.check(t, index, devices)
-	target := filepath.Join(dir, "mnt")
+	return mountAt(t, index, devices)
+}
+
+// mountAt mounts an index with its devices, by their files, beside it.
+func mountAt(t testing.TB, index string, devices []string) string {
+	t.Helper()
+	target := filepath.Join(filepath.Dir(index), "mnt")
 	if err := os.Mkdir(target, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	err = unix.Mount(index, target, "erofs", unix.MS_RDONLY, strings.Join(options, ","))
+	err := unix.Mount(index, target, "erofs", unix.MS_RDONLY, "device="+strings.Join(devices, ",device="))
 	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOTBLK) {
 		t.Skip("needs a kernel that mounts EROFS from files (Linux 6.12): ", err)
 	}
@@ -247,6 +253,7 @@ func everything() *image {
 	i.entries = append(i.entries, entry{path: "a/hello-again", link: "a/hello"})
 	i.file("a/large", 0, bytes.Repeat([]byte("0123456789"), 300_001), erofs.Inode{Mode: 0o644, ModTime: time.Unix(-5, 7)})
 	i.add("char", erofs.Inode{Type: layer.CharDevice, Mode: 0o666, Major: 5, Minor: 0x12345, ModTime: at})
+	i.add("block", erofs.Inode{Type: layer.BlockDevice, Mode: 0o660, Major: 0xfff, Minor: 0xfffff, ModTime: at})
 	i.add("fifo", erofs.Inode{Type: layer.FIFO, Mode: 0o622, ModTime: at})
 	i.add("link", erofs.Inode{Type: layer.Symlink, Mode: 0o777, Linkname: "../a/hello", ModTime: at})
 	i.add("link-long", erofs.Inode{Type: layer.Symlink, Mode: 0o777, Linkname: strings.Repeat("x/", 1500), ModTime: at})
@@ -266,6 +273,76 @@ func everything() *image {
 		"user.empty": "", "user.big": strings.Repeat("v", 5000), "trusted.b\x01\xff": "\x00\x01", "security.capability": "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
 	}})
 	return i
+}
+
+// What is large in numbers, and costs no room: a directory of 100,000 names (3,000
+// in short), a file of 5 GiB whose last bytes count, and one that lies 6 GiB from
+// the beginning of its device.
+func TestLargeNumbers(t *testing.T) {
+	layertest.NeedsMount(t)
+	const far, size = 6 << 30, 5 << 30
+	names := 3000
+	if os.Getenv("LAYERCTL_FULL") == "1" {
+		names = 100_000
+	}
+	dir := disk(t)
+	device, index := filepath.Join(dir, "device"), filepath.Join(dir, "index")
+	f, err := os.Create(device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	end := int64(far + 1024)
+	_, one := f.WriteAt([]byte("the end"), size-7)
+	_, two := f.WriteAt([]byte("far away"), far)
+	if err := errors.Join(one, two, f.Truncate(end)); err != nil {
+		t.Fatal(err)
+	}
+	to, err := os.Create(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	_, err = erofs.Write(to, []erofs.Device{{Size: end, ReadAt: f.ReadAt}}, func(add func(erofs.Entry) error) error {
+		plain := erofs.Inode{Type: layer.Regular, Mode: 0o644, ModTime: time.Unix(1, 1)}
+		directory := erofs.Inode{Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(1, 1)}
+		large, distant := plain, plain
+		large.Size, large.Extents = size, []erofs.Extent{{Size: size}}
+		distant.Size, distant.Extents = 8, []erofs.Extent{{Size: 8, At: far}}
+		err := errors.Join(add(erofs.Entry{Path: ".", Inode: directory}), add(erofs.Entry{Path: "d", Inode: directory}))
+		for n := range names {
+			err = errors.Join(err, add(erofs.Entry{Path: fmt.Sprintf("d/%06d", n), Inode: plain}))
+		}
+		return errors.Join(err, add(erofs.Entry{Path: "distant", Inode: distant}), add(erofs.Entry{Path: "large", Inode: large}))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := layertest.NewEROFS(t)
+	if err := others.Check(index, []string{device}); err != nil {
+		t.Error(err)
+	}
+	target := mountAt(t, index, []string{device})
+	if list, err := os.ReadDir(filepath.Join(target, "d")); err != nil || len(list) != names || list[names-1].Name() != fmt.Sprintf("%06d", names-1) {
+		t.Errorf("the directory has %d names, %v; want %d", len(list), err, names)
+	}
+	if _, err := os.Lstat(filepath.Join(target, "d", fmt.Sprintf("%06d", names/2))); err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]string{"distant": "far away", "large": "the end"} {
+		got, at := make([]byte, len(want)), int64(0)
+		if name == "large" {
+			at = size - 7
+		}
+		f, err := os.Open(filepath.Join(target, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.ReadAt(got, at); err != nil || string(got) != want {
+			t.Errorf("%s: read %q, %v; want %q", name, got, err, want)
+		}
+	}
 }
 
 // sparse adds a file of extents, whose data stands together on a device as in a
@@ -378,7 +455,7 @@ func (e *entry) compare(path string) error {
 	if got, want := fmt.Sprintf("%o %d:%d %d", st.Mode, st.Uid, st.Gid, time.Unix(st.Mtim.Unix()).UnixNano()), fmt.Sprintf("%o %d:%d %d", types()[e.Type]|e.Mode, e.UID, e.GID, e.ModTime.UnixNano()); got != want {
 		return fmt.Errorf("is %s, want %s", got, want)
 	}
-	if e.Type == layer.CharDevice && (unix.Major(st.Rdev) != e.Major || unix.Minor(st.Rdev) != e.Minor) {
+	if (e.Type == layer.CharDevice || e.Type == layer.BlockDevice) && (unix.Major(st.Rdev) != e.Major || unix.Minor(st.Rdev) != e.Minor) {
 		return fmt.Errorf("device %d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev))
 	}
 	if e.Type == layer.Symlink {
