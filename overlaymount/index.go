@@ -51,6 +51,8 @@ func (m *Mount) sourceIndex() error {
 // checkIndex refuses what an index cannot do.
 func (m *Mount) checkIndex(o Options) error {
 	switch {
+	case !m.indexed && m.chosen.direct:
+		return &OptionError{Option: directIO, Reason: "it is for layers that are tars, and the store keeps directories"}
 	case !m.indexed:
 		return nil
 	case o.Driver == FUSEDriver:
@@ -68,10 +70,13 @@ func (m *Mount) checkIndex(o Options) error {
 
 // openIndex mounts the index, attached nowhere, with its owners shifted.
 func (m *Mount) openIndex(o erofsmount.Options) (*os.File, error) {
+	o.Direct = m.chosen.direct
 	root, err := erofsmount.Open(m.store.Dir(), m.paths[0], m.paths[1:], o)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil, errors.Join(m.complete(), err)
+	case o.Direct && (errors.Is(err, unix.EINVAL) || errors.Is(err, erofsmount.ErrUndirected)):
+		return nil, &OptionError{Option: directIO, Reason: "it does not work with this kernel, or on the filesystem of the store", Err: err}
 	case errors.Is(err, unix.ENODEV):
 		return nil, fmt.Errorf("%w: this kernel has no EROFS (modprobe erofs): %w", overlaystore.ErrUnsupported, err)
 	case errors.Is(err, unix.EINVAL):
@@ -160,6 +165,9 @@ func (m *Mount) indexOptions() []string {
 	for _, d := range m.paths[1:] {
 		o = append(o, "device="+filepath.Join(m.store.Path(), d))
 	}
+	if m.chosen.direct {
+		o = append(o, directIO)
+	}
 	return append(o, m.chosen.overlay...)
 }
 
@@ -171,9 +179,12 @@ func (m *Mount) indexLine(target string) (string, error) {
 	}
 	var b strings.Builder
 	b.WriteString("(set -e; l=; trap 'test -z \"$l\" || losetup -d $l' EXIT; ")
-	options := []string{}
+	options, how := []string{}, "-r -f --show"
+	if m.chosen.direct {
+		how += " --direct-io=on"
+	}
 	for i, p := range m.paths {
-		fmt.Fprintf(&b, "d%d=$(losetup -r -f --show %s); l=\"$l $d%d\"; ", i, shellQuote(filepath.Join(m.store.Path(), p)), i)
+		fmt.Fprintf(&b, "d%d=$(losetup %s %s); l=\"$l $d%d\"; ", i, how, shellQuote(filepath.Join(m.store.Path(), p)), i)
 		if i > 0 {
 			options = append(options, fmt.Sprintf("device=$d%d", i))
 		}

@@ -104,6 +104,10 @@ func mountFlags() map[string]mountFlag {
 	}
 }
 
+// directIO has EROFS read layers that are tars past the page cache. Without it
+// that is done where memory is scarce.
+const directIO = "directio"
+
 // labels are the options by which SELinux labels a mount (mount(8)).
 func labels() []string { return []string{"context", "fscontext", "defcontext", "rootcontext"} }
 
@@ -156,6 +160,7 @@ func OptionNames() []string {
 	for _, name := range labels() {
 		all = append(all, name+"=CONTEXT")
 	}
+	all = append(all, directIO)
 	slices.Sort(all)
 	return all
 }
@@ -172,6 +177,7 @@ type chosen struct {
 	flags       []string
 	unguarded   []string // those of guards
 	propagation string
+	direct      bool // directIO
 }
 
 func (c chosen) value(key string) string {
@@ -201,6 +207,8 @@ func parseOptions(list []string) (chosen, error) {
 			return c, &OptionError{Option: o, Reason: "its value is a security context, such as system_u:object_r:container_file_t:s0"}
 		case label:
 			c.overlay = append(c.overlay, quoteLabel(key, value))
+		case o == directIO:
+			c.direct = true
 		case guard:
 			c.unguarded = append(c.unguarded, o)
 		case overlay && (!hasValue || !slices.Contains(values, value)):

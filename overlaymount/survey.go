@@ -224,5 +224,9 @@ func surveyTars(near string) []Check {
 	if found.Overlay != nil {
 		over = Check{Name: over.Name, Value: found.Overlay.Error(), Hint: "mount --rw of layers as tars takes Linux 6.13"}
 	}
-	return []Check{tars, files, over}
+	direct := Check{Name: "direct reads of tars", OK: true, Value: "mount --option directio; below 1 GiB of memory by itself"}
+	if found.Direct != nil {
+		direct = Check{Name: direct.Name, Value: found.Direct.Error(), Hint: "the page cache holds what is read of layers as tars twice"}
+	}
+	return []Check{tars, files, over, direct}
 }

@@ -302,6 +302,7 @@ func TestOptionsByList(t *testing.T) {
 		{[]string{"shared", "private"}, false, "one kind of propagation"},
 		{[]string{"nosuid", "suid"}, false, "nosuid was given before"},
 		{[]string{"dev", "nodev"}, true, "dev was given before"},
+		{[]string{"directio"}, false, "the store keeps directories"},
 	} {
 		_, err := Assemble(t.Context(), p.s, p.img, Options{Options: c.options, Writable: c.writable})
 		var option *OptionError

@@ -27,6 +27,12 @@ type Options struct {
 	Loop bool
 	// Files uses files alone, also where only loop devices would do.
 	Files bool
+	// Direct has the files read past the page cache, which else holds them beside
+	// the pages of the mount, or fails with ErrUndirected. Where it is false they
+	// are so, if that works, on a machine of less than 1 GiB of memory.
+	Direct bool
+	// Memory is how much the machine has, in bytes; 0 asks the kernel.
+	Memory uint64
 }
 
 // Open mounts the index, a path below root, an open directory, with devices,
@@ -39,8 +45,12 @@ func Open(root *os.File, index string, devices []string, o Options) (*os.File, e
 	if err != nil {
 		return nil, err
 	}
+	direct, err := o.direct(root, index)
+	if err != nil {
+		return nil, err
+	}
 	if !o.Loop {
-		mounted, err := mount(filepath.Join(path, index), below(root, devices), o)
+		mounted, err := mountFiles(filepath.Join(path, index), below(root, devices), o, direct)
 		if !errors.Is(err, unix.ENOTBLK) || o.Files {
 			return mounted, err
 		}
@@ -50,7 +60,7 @@ func Open(root *os.File, index string, devices []string, o Options) (*os.File, e
 	if err != nil {
 		return nil, err
 	}
-	loops, err := f.loops()
+	loops, err := f.loops(direct)
 	defer loops.close()
 	if err != nil {
 		return nil, err
@@ -67,6 +77,20 @@ func below(root *os.File, paths []string) []string {
 		list[i] = mounts.DirPath(root) + "/" + p
 	}
 	return list
+}
+
+// mountFiles is mount by files, which are read past the page cache where direct
+// says so, and the kernel (Linux 6.13) knows how, unless it has to.
+func mountFiles(source string, devices []string, o Options, direct bool) (*os.File, error) {
+	if direct {
+		with := o
+		with.Options = append([]string{"directio"}, o.Options...)
+		mounted, err := mount(source, devices, with)
+		if o.Direct || !errors.Is(err, unix.EINVAL) {
+			return mounted, err
+		}
+	}
+	return mount(source, devices, o)
 }
 
 // mount mounts source with devices, by their paths.
@@ -121,14 +145,14 @@ func (l files) names() (names []string) {
 
 // loops are loop devices of the files. They end when they are closed here and
 // nothing is mounted from them.
-func (l files) loops() (loops files, err error) {
+func (l files) loops(direct bool) (loops files, err error) {
 	control, err := os.Open("/dev/loop-control")
 	if err != nil {
 		return nil, fmt.Errorf("make loop devices: %w", err)
 	}
 	defer control.Close()
 	for _, f := range l {
-		d, err := loop(control, f)
+		d, err := loop(control, f, direct)
 		if err != nil {
 			return loops, fmt.Errorf("make a loop device of %q: %w", f.Name(), err)
 		}
@@ -138,7 +162,7 @@ func (l files) loops() (loops files, err error) {
 }
 
 // loop makes one loop device: another process may take the free one first.
-func loop(control, f *os.File) (*os.File, error) {
+func loop(control, f *os.File, direct bool) (*os.File, error) {
 	const tries = 100
 	var last error
 	for range tries {
@@ -150,8 +174,11 @@ func loop(control, f *os.File) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		config := unix.LoopConfig{Fd: uint32(f.Fd()), Size: 512}
+		config := unix.LoopConfig{Fd: uint32(f.Fd()), Size: blockSize}
 		config.Info.Flags = unix.LO_FLAGS_READ_ONLY | unix.LO_FLAGS_AUTOCLEAR
+		if direct {
+			config.Info.Flags |= unix.LO_FLAGS_DIRECT_IO
+		}
 		copy(config.Info.File_name[:len(config.Info.File_name)-1], f.Name())
 		last = unix.IoctlLoopConfigure(int(d.Fd()), &config)
 		if last == nil {

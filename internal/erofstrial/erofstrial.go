@@ -34,6 +34,8 @@ type Found struct {
 	Mount error
 	// Files is why loop devices are needed.
 	Files error
+	// Direct is why the page cache holds what is read twice.
+	Direct error
 	// Overlay is why no overlay goes on top of it.
 	Overlay error
 }
@@ -110,8 +112,19 @@ func mount(dir *os.File) (found Found) {
 	defer root.Close()
 	if found.Mount = check(root); found.Mount == nil {
 		found.Overlay = overlay(root, dir)
+		found.Direct = direct(dir)
 	}
 	return found
+}
+
+// direct mounts it to be read past the page cache.
+func direct(dir *os.File) error {
+	root, err := erofsmount.Open(dir, indexFile, []string{deviceFile}, erofsmount.Options{Direct: true})
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return check(root)
 }
 
 // check reads what is mounted.
