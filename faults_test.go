@@ -377,6 +377,9 @@ func child(spec []string) error {
 	if spec[0] == "parts" {
 		return pullParts(context.Background(), spec[2], spec[3], time.Nanosecond)
 	}
+	if spec[0] == "part" {
+		return pullParts(ctx, spec[2], spec[3], time.Hour)
+	}
 	if spec[0] == "blobs" {
 		return pullBlobs(context.Background(), spec[2], spec[3])
 	}

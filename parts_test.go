@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,13 +29,13 @@ import (
 // pullParts pulls as a process without a cache does, with checkpoints so far
 // apart, and verifies what came.
 func pullParts(ctx context.Context, dir, ref string, every time.Duration) error {
-	store, err := overlaystore.Open(ctx, dir, overlaystore.Options{})
+	store, err := overlaystore.Open(ctx, dir, overlaystore.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
 	}
 	defer store.Close()
 	client := New(Options{Platform: "linux/amd64", Registry: registry.Options{Retries: -1}})
-	client.measured.Checkpoint = every
+	client.measured.Checkpoint, client.measured.Settle = every, every
 	if _, err = client.Pull(ctx, store, ref); err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ type pausing struct {
 	ranges []string
 	sent   int64
 	paused chan struct{}
+	more   chan struct{} // closed where it shall send the rest after all
 }
 
 func newPausing(t *testing.T, tree, blob []byte, mediaType string) *pausing {
@@ -73,9 +74,9 @@ func (p *pausing) serve(w http.ResponseWriter, req *http.Request) {
 	if p.plain {
 		req.Header.Del("Range")
 	}
-	blob, until := p.blob, p.until
+	blob, until, more := p.blob, p.until, p.more
 	p.mu.Unlock()
-	http.ServeContent(&sender{w, req, p}, req, "", time.Time{}, &upTo{bytes.NewReader(blob), until, p, req, w.(http.Flusher)})
+	http.ServeContent(&sender{w, req, p}, req, "", time.Time{}, &upTo{bytes.NewReader(blob), until, p, req, w.(http.Flusher), more})
 }
 
 // sender counts what is sent.
@@ -100,6 +101,7 @@ type upTo struct {
 	p     *pausing
 	req   *http.Request
 	out   http.Flusher
+	more  <-chan struct{}
 }
 
 func (u *upTo) Read(b []byte) (int, error) {
@@ -110,8 +112,12 @@ func (u *upTo) Read(b []byte) (int, error) {
 		case u.p.paused <- struct{}{}:
 		default:
 		}
-		<-u.req.Context().Done()
-		return 0, u.req.Context().Err()
+		select {
+		case <-u.more:
+			u.until = u.Size()
+		case <-u.req.Context().Done():
+			return 0, u.req.Context().Err()
+		}
 	}
 	return u.Reader.Read(b[:min(int64(len(b)), 32<<10, max(u.until-at, 1))])
 }

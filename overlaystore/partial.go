@@ -49,9 +49,9 @@ func (g *Staging) Leave(ctx context.Context) error {
 }
 
 // Checkpoint has the layer as it is now, and state with it, outlive the process, for
-// [Staging.GoOn]; a power cut may leave an earlier one. The first offset bytes of the
+// [Staging.GoOn]; a power cut may leave one that is settle older. The first offset bytes of the
 // blob are not needed any more; file is the path of one that is not whole, or "".
-func (g *Staging) Checkpoint(ctx context.Context, state []byte, offset int64, file string) error {
+func (g *Staging) Checkpoint(ctx context.Context, state []byte, offset int64, file string, settle time.Duration) error {
 	if g.beside || g.sealed || g.done || !g.isLayer {
 		return nil
 	}
@@ -65,7 +65,7 @@ func (g *Staging) Checkpoint(ctx context.Context, state []byte, offset int64, fi
 		}
 		g.in, g.name, g.kept = in, name, true
 	}
-	return g.record.Save(ctx, g.dir, !g.store.noSync, &partial.Checkpoint{
+	return g.record.Save(ctx, g.dir, !g.store.noSync, settle, &partial.Checkpoint{
 		Layer: g.diffID, Boot: g.store.boot, Content: g.disk, Offset: offset, File: []byte(file), State: state,
 	})
 }

@@ -29,7 +29,7 @@ import (
 // the first n bytes to b.
 type Checkpoints struct {
 	// Every is how long after the one before it the next is made: no sooner than
-	// a hundred times of what one takes.
+	// a hundred times of what one takes. One that goes on begins with one.
 	Every time.Duration
 	// Save takes one, when all that the journal has so far is in the directory,
 	// unsynced. Its error ends the unpacking.
@@ -63,7 +63,8 @@ func (u *unpacker) begin() (stop func()) {
 		u.due.Store(true)
 		u.stream.Ask()
 	}
-	if u.timer = time.AfterFunc(c.Every, ask); c.Every < time.Millisecond {
+	// What was interrupted may be again, and soon.
+	if u.timer = time.AfterFunc(c.Every, ask); u.from != nil || c.Every < time.Millisecond {
 		ask()
 	}
 	return func() { u.timer.Stop() }
@@ -98,9 +99,11 @@ func (u *unpacker) save(f *newFile, sum uint32) error {
 	if err != nil || raw == nil {
 		return err
 	}
+	waiting := time.Now()
 	if err := u.writer.Drain(); err != nil {
 		return err
 	}
+	begun = begun.Add(time.Since(waiting)) // who writes the files has to do it anyway
 	return c.Save(Checkpoint{Offset: s.Stream.Blob, BlobState: s.Stream.BlobState, State: raw, File: layer.Path(s.File.Name())})
 }
 

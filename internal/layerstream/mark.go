@@ -165,7 +165,7 @@ func (d *decoder) look() {
 
 // slowPiece is how long a piece takes where the link is so slow that a mark must
 // not wait until one is full.
-const slowPiece = 200 * time.Millisecond
+const slowPiece = 50 * time.Millisecond
 
 // keptStates is how far back states of the blob's digest are kept: farther than
 // the decompressors read ahead.

@@ -3,9 +3,11 @@
 package pull
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -18,6 +20,10 @@ import (
 
 // checkpointFrom is the size of the blob from which on there are checkpoints.
 const checkpointFrom = 1 << 20
+
+// checkpointEvery is how far apart checkpoints are: one takes a millisecond or two.
+// A layer that comes in less has none.
+const checkpointEvery = 250 * time.Millisecond
 
 // begun is the state of a layer on its way, as the store keeps it.
 type begun struct {
@@ -33,10 +39,10 @@ type begun struct {
 // checkpoints has the layer's state saved on its way, where a later process can
 // have the rest of the blob.
 func (p *Pull) checkpoints(ctx context.Context, st *overlaystore.Staging, l fetch.Layer, counts *layer.Counts) *unpack.Checkpoints {
-	if p.options.Checkpoint == 0 || l.Descriptor.Size < checkpointFrom || l.DiffID == "" || p.options.Unrecorded || !p.source.GoesOn(l.Descriptor) {
+	if l.Descriptor.Size < checkpointFrom || l.DiffID == "" || p.options.Unrecorded || !p.source.GoesOn(l.Descriptor) {
 		return nil
 	}
-	return &unpack.Checkpoints{Every: p.options.Checkpoint, Save: func(c unpack.Checkpoint) error {
+	return &unpack.Checkpoints{Every: cmp.Or(p.options.Checkpoint, checkpointEvery), Save: func(c unpack.Checkpoint) error {
 		raw, err := json.Marshal(begun{
 			Blob: l.Descriptor.Digest, Size: l.Descriptor.Size, MediaType: l.Descriptor.MediaType,
 			Counts: *counts, Offset: c.Offset, BlobState: c.BlobState, State: c.State,
@@ -44,7 +50,7 @@ func (p *Pull) checkpoints(ctx context.Context, st *overlaystore.Staging, l fetc
 		if err != nil {
 			return err
 		}
-		return st.Checkpoint(ctx, raw, c.Offset, string(c.File))
+		return st.Checkpoint(ctx, raw, c.Offset, string(c.File), cmp.Or(p.options.Settle, settleAfter))
 	}}
 }
 
@@ -73,7 +79,7 @@ func (p *Pull) begun(l fetch.Layer) (blob, files int64) {
 // where there is nothing to go on with, or what came of it is not the layer: then
 // the staging is a clean one.
 func (p *Pull) goOn(ctx context.Context, st **overlaystore.Staging, l fetch.Layer, stage stageFunc) (bool, error) {
-	if p.options.Checkpoint == 0 || p.options.Unrecorded || !p.source.GoesOn(l.Descriptor) {
+	if p.options.Unrecorded || !p.source.GoesOn(l.Descriptor) {
 		return false, nil
 	}
 	raw, err := (*st).GoOn(ctx)

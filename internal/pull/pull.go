@@ -53,7 +53,7 @@ type Options struct {
 	// it is written to the disk by itself; 0 means 15 seconds.
 	Settle time.Duration
 	// Checkpoint is how far apart checkpoints of a layer on its way are, for the
-	// next pull to go on from; 0 makes none and takes none up.
+	// next pull to go on from; 0 means a quarter of a second.
 	Checkpoint time.Duration
 	// Unrecorded and Serial are to measure what they cost: no record of each
 	// path, no stages that work beside each other.

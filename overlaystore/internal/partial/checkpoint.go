@@ -86,28 +86,40 @@ func decodeCheckpoint(raw []byte) (*Checkpoint, error) {
 	return c, nil
 }
 
-// readCheckpoint finds the last checkpoint in a layer's directory that counts: of
-// this boot the last one, else that which was synced.
-func readCheckpoint(dir *os.File, id digest.Digest, boot string) (*Checkpoint, error) {
-	var last *Checkpoint
+// readCheckpoints finds the checkpoints in a layer's directory that count, the one
+// to go on from first: of this boot the last one, else that which was synced, which
+// is also the second choice, for a disk can lose its power in any boot. number is
+// no less than that of any.
+func readCheckpoints(dir *os.File, id digest.Digest, boot string) (list []*Checkpoint, number uint64, err error) {
+	var last, synced *Checkpoint
 	for _, name := range []string{durableName, unsyncedNames[0], unsyncedNames[1]} {
 		raw, err := fsat.ReadFile(dir, name, maxCheckpoint)
 		if fsat.IsShortage(err) {
-			return nil, err
+			return nil, 0, err
 		}
 		if err != nil {
 			continue
 		}
 		c, err := decodeCheckpoint(raw)
-		if err != nil || c.Layer != id || c.Boot != boot && name != durableName {
+		if err != nil || c.Layer != id {
 			continue
 		}
-		if last == nil || c.Boot == boot && (last.Boot != boot || c.Number > last.Number) {
+		number = max(number, c.Number)
+		if name == durableName {
+			synced = c
+		}
+		if c.Boot == boot && (last == nil || c.Number > last.Number) {
 			last = c
 		}
 	}
-	if last == nil {
-		return nil, fmt.Errorf("%w: no checkpoint", journal.ErrDamaged)
+	if last != nil {
+		list = append(list, last)
 	}
-	return last, nil
+	if synced != nil && (last == nil || synced.Number != last.Number) {
+		list = append(list, synced)
+	}
+	if list == nil {
+		err = fmt.Errorf("%w: no checkpoint", journal.ErrDamaged)
+	}
+	return list, number, err
 }

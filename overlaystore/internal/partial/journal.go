@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -30,15 +31,17 @@ type Journal struct {
 // OnItsWay reports whether the layer has checkpoints.
 func (j *Journal) OnItsWay() bool { return j.saver != nil }
 
-// Save makes a checkpoint of the layer in dir, behind the last record. Where a
-// power cut does not count nothing is synced.
-func (j *Journal) Save(ctx context.Context, dir *os.File, sync bool, c *Checkpoint) (err error) {
+// Save makes a checkpoint of the layer in dir, behind the last record. It is synced
+// once the layer is settle old, and so much later again; where a power cut does not
+// count nothing is.
+func (j *Journal) Save(ctx context.Context, dir *os.File, sync bool, settle time.Duration, c *Checkpoint) (err error) {
 	if err := j.Begin(dir); err != nil {
 		return err
 	}
 	if j.saver == nil {
 		j.saver = &Saver{Dir: dir, Sync: sync}
 	}
+	j.saver.After = settle
 	if c.Journal, err = j.w.Mark(); err != nil {
 		return err
 	}

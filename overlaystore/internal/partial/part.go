@@ -73,8 +73,9 @@ func (l Layers) OpenPart(ctx context.Context, id digest.Digest, j *Journal, sync
 	if err != nil || !there {
 		return nil, errors.Join(err, in.Close())
 	}
-	if err = l.takeUp(ctx, p, id, j); err == nil {
-		j.saver = &Saver{Dir: p.Dir, Sync: sync, number: p.Checkpoint.Number}
+	number, err := l.takeUp(ctx, p, id, j)
+	if err == nil {
+		j.saver = &Saver{Dir: p.Dir, Sync: sync, number: number}
 		j.saver.last, err = p.Checkpoint.encode()
 		return p, err
 	}
@@ -91,35 +92,47 @@ func (l Layers) OpenPart(ctx context.Context, id digest.Digest, j *Journal, sync
 	return nil, errors.Join(err, in.Close())
 }
 
-// takeUp brings a layer to what its checkpoint says.
-func (l Layers) takeUp(ctx context.Context, p *Part, id digest.Digest, j *Journal) (err error) {
+// takeUp brings a layer to what a checkpoint says. number is no less than that of
+// any checkpoint that there is.
+func (l Layers) takeUp(ctx context.Context, p *Part, id digest.Digest, j *Journal) (number uint64, err error) {
 	if p.Dir, err = durable.OpenDirAt(p.In, p.Name); err != nil {
-		return err
+		return 0, err
 	}
-	if p.Checkpoint, err = readCheckpoint(p.Dir, id, l.Left.Boot); err != nil {
-		return err
+	list, number, err := readCheckpoints(p.Dir, id, l.Left.Boot)
+	if err != nil {
+		return 0, err
 	}
 	if p.FS, err = l.openLower(p.Dir); err != nil {
-		return err
+		return 0, err
 	}
 	if p.FS == nil {
-		return fmt.Errorf("%w: a form without checkpoints", journal.ErrDamaged)
+		return 0, fmt.Errorf("%w: a form without checkpoints", journal.ErrDamaged)
 	}
+	// So that what is compared is what the disk has.
+	if err := durable.SyncFS(ctx, p.Dir); err != nil {
+		return 0, err
+	}
+	for _, p.Checkpoint = range list {
+		if err = l.goBack(ctx, p); err == nil || ctx.Err() != nil || fsat.IsShortage(err) {
+			break
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := durable.Fault(ctx, "cut files.zst"); err != nil {
+		return 0, err
+	}
+	return number, j.resume(p.Dir, p.Checkpoint.Journal)
+}
+
+// goBack brings a layer's files to what its checkpoint says.
+func (l Layers) goBack(ctx context.Context, p *Part) error {
 	t := takingUp{dir: p.Dir, fs: p.FS, mark: &p.Checkpoint.Journal, file: string(p.Checkpoint.File)}
 	if err := t.clean(ctx); err != nil {
 		return err
 	}
-	// So that what is compared is what the disk has.
-	if err := durable.SyncFS(ctx, p.Dir); err != nil {
-		return err
-	}
-	if err := t.compare(ctx, l.Form); err != nil {
-		return err
-	}
-	if err := durable.Fault(ctx, "cut files.zst"); err != nil {
-		return err
-	}
-	return j.resume(p.Dir, p.Checkpoint.Journal)
+	return t.compare(ctx, l.Form)
 }
 
 // takingUp is a lower dir on its way back to a checkpoint.

@@ -15,17 +15,14 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 )
 
-// How often a checkpoint is synced: not before the layer is so old, and so many
-// times later than the last sync took.
-const (
-	syncAfter = 15 * time.Second
-	syncShare = 50
-)
+// syncShare is how many times as long as the last sync took the next one waits.
+const syncShare = 50
 
 // Saver writes the checkpoints of one layer.
 type Saver struct {
-	Dir    *os.File // of the layer
-	Sync   bool     // whether a power cut counts
+	Dir    *os.File      // of the layer
+	Sync   bool          // whether a power cut counts
+	After  time.Duration // between syncs and before the first, at least
 	number uint64
 	due    time.Time // of the first sync
 	last   []byte    // the checkpoint that was made last
@@ -47,7 +44,7 @@ type syncing struct {
 // what of the layer is on the disk.
 func (s *Saver) Save(ctx context.Context, c *Checkpoint) error {
 	if s.due.IsZero() {
-		s.due = time.Now().Add(syncAfter)
+		s.due = time.Now().Add(s.After)
 	}
 	s.number++
 	c.Number = s.number
@@ -101,7 +98,7 @@ func (s *Saver) start(ctx context.Context) {
 		if u.err == nil && !s.left {
 			u.err = durable.WriteFile(ctx, s.Dir, durableName, raw, 0o600)
 		}
-		u.due = time.Now().Add(max(syncAfter, syncShare*time.Since(begun)))
+		u.due = time.Now().Add(max(s.After, syncShare*time.Since(begun)))
 	}()
 }
 
