@@ -51,7 +51,11 @@ func formsOf(tar []byte) map[string][]byte {
 		zframes = append(zframes, zstdOf(part)...)
 		zframes = append(zframes, 0x51, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3) // a skippable frame
 	}
-	return map[string][]byte{"plain": tar, "gzip": imagetest.Gzip(tar), "members": members, "zstd": zframes}
+	var even []byte // frames end where pieces do
+	for part := range slices.Chunk(tar, 2*pieceSize) {
+		even = append(even, zstdOf(part)...)
+	}
+	return map[string][]byte{"plain": tar, "gzip": imagetest.Gzip(tar), "members": members, "zstd": zframes, "even frames": even}
 }
 
 // marksOf reads a blob to its end, and takes marks on the way.

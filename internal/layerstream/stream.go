@@ -182,13 +182,11 @@ func (s *Stream) Read(p []byte) (int, error) {
 // that it lies in is released: by the next call, or by who took that over. The
 // bytes in front of an error come before it.
 func (s *Stream) Next(n int64) ([]byte, error) {
-	if len(s.unread) == 0 {
-		if s.err == nil {
-			s.err = s.fill()
-		}
-		if len(s.unread) == 0 {
+	for len(s.unread) == 0 { // a piece can be empty
+		if s.err != nil {
 			return nil, s.err
 		}
+		s.err = s.fill()
 	}
 	b := s.unread[:min(n, int64(len(s.unread)))]
 	s.unread = s.unread[len(b):]

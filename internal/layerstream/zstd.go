@@ -58,18 +58,15 @@ func (f *zstdFrames) place() (in int64, state []byte, ok bool) {
 }
 
 // Next decompresses the next piece, and begins the frame at which it has paused.
+// The piece is empty where the one before it ended with its frame.
 func (f *zstdFrames) Next(b *inflate.Buffer) ([]byte, error) {
-	for {
-		f.frames.stopped = false
-		data, err := f.plainReader.Next(b)
-		if !f.frames.stopped {
-			return data, err
-		}
+	f.frames.stopped = false
+	data, err := f.plainReader.Next(b)
+	if f.frames.stopped {
 		f.frames.stop, f.err = false, f.z.Reset(f.frames)
-		if len(data) > 0 || f.err != nil {
-			return data, f.err
-		}
+		err = f.err
 	}
+	return data, err
 }
 
 // zstdReader says which window was exceeded.
