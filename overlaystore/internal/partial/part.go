@@ -49,11 +49,11 @@ func (l Layers) Begun(id digest.Digest) (state []byte, bytes int64) {
 		return nil, 0
 	}
 	defer dir.Close()
-	c, err := readCheckpoint(dir, id, l.Left.Boot)
+	list, _, err := readCheckpoints(dir, id, l.Left.Boot)
 	if err != nil {
 		return nil, 0
 	}
-	return c.State, c.Content
+	return list[0].State, list[0].Content
 }
 
 // OpenPart opens a layer that an interrupted pull has not finished: what came after
