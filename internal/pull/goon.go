@@ -64,7 +64,7 @@ func begunOf(raw []byte, l fetch.Layer) (b begun, ok bool) {
 // begun is how much of a layer's blob need not be fetched, and how many bytes of
 // its files are there already, by what an interrupted pull has left.
 func (p *Pull) begun(l fetch.Layer) (blob, files int64) {
-	if p.options.Checkpoint == 0 || !p.source.GoesOn(l.Descriptor) {
+	if !p.source.GoesOn(l.Descriptor) {
 		return p.source.Begun(l.Descriptor), 0
 	}
 	raw, files := p.store.Begun(l.DiffID)
