@@ -172,11 +172,17 @@ func (m *maker) member(ctx context.Context, member Member) (err error) {
 	if err != nil {
 		return err
 	}
-	leaves := slices.Collect(index.Leaves())
 	if m.options.KeepNested {
 		desc := ocispec.Descriptor{MediaType: index.MediaType, Digest: root.Digest, Size: int64(len(raw)), Annotations: member.Annotations}
 		return m.nested(ctx, s, index, entry{desc, member.Ref.String()})
 	}
+	return m.leaves(ctx, s, index, member)
+}
+
+// leaves adds the images that an index lists, each as an entry of its own, and
+// their attestations.
+func (m *maker) leaves(ctx context.Context, s transfer.Origin, index *source.Index, member Member) error {
+	leaves := slices.Collect(index.Leaves())
 	images := slices.DeleteFunc(slices.Clone(leaves), func(d ocispec.Descriptor) bool { _, is := manifest.IsAttestation(d); return is })
 	if len(images) != 1 && !emptyPlatform(member.Platform) {
 		return errkind.With(errkind.Usage, fmt.Errorf("it is an index of %d images, and one platform is said of it", len(images)))

@@ -247,6 +247,12 @@ func (c *copier) blob(ctx context.Context, b blob, e progress.Event) error {
 		c.count(desc, outcome, err)
 		return err
 	}
+	return c.sendBlob(ctx, b, e)
+}
+
+// sendBlob writes a blob to the target, which may have it already.
+func (c *copier) sendBlob(ctx context.Context, b blob, e progress.Event) error {
+	desc := b.Descriptor
 	began := false
 	var mu sync.Mutex
 	tell := func(kind progress.Kind, offset int64) {

@@ -51,6 +51,12 @@ func (r *reader) documents(ctx context.Context, platforms []string) ([]document,
 	if len(platforms) > 0 {
 		return r.chosen(ctx, index, platforms)
 	}
+	return r.all(ctx, index)
+}
+
+// all are the manifests of an index, and then its indexes, the outermost last.
+// Each is there once.
+func (r *reader) all(ctx context.Context, index *source.Index) ([]document, error) {
 	var docs []document
 	seen := map[digest.Digest]bool{}
 	for entry := range index.Leaves() {

@@ -40,14 +40,6 @@ func CopyCommand() *cli.Command {
 }
 
 func runCopy(c *cli.Context) (err error) {
-	for _, spec := range c.StringSlice("platform") {
-		if err := args.CheckPlatform(spec); err != nil {
-			return err
-		}
-	}
-	if err := setup.CheckJobs(c); err != nil {
-		return err
-	}
 	o, err := options(c)
 	if err != nil {
 		return err
@@ -80,15 +72,20 @@ func runCopy(c *cli.Context) (err error) {
 	if pairs, err = expand(c, client, pairs); err != nil {
 		return err
 	}
+	return copyAll(c, client, pairs, show, func(from registry.Reference) (registry.Reference, error) {
+		if from.Transport() == registry.Store { // it was let in when it was pulled
+			return from, nil
+		}
+		return signatures.Pin(c.Context, ro, policy, from)
+	}, o)
+}
+
+// copyAll copies each pair, and tells of each. A pair that fails does not keep
+// the next ones from being copied.
+func copyAll(c *cli.Context, client *registry.Client, pairs []pair, show progress.Display, admit func(registry.Reference) (registry.Reference, error), o transfer.Options) error {
 	var errs []error
 	var all []copied
 	for _, p := range pairs {
-		admit := func(from registry.Reference) (registry.Reference, error) {
-			if from.Transport() == registry.Store { // it was let in when it was pulled
-				return from, nil
-			}
-			return signatures.Pin(c.Context, ro, policy, from)
-		}
 		one, err := copyOne(c, client, p, show, admit, o)
 		if err != nil {
 			errs = append(errs, failure.Concerns(p.from, err))
@@ -107,6 +104,14 @@ func runCopy(c *cli.Context) (err error) {
 
 // options are what the flags say of each copy.
 func options(c *cli.Context) (transfer.Options, error) {
+	for _, spec := range c.StringSlice("platform") {
+		if err := args.CheckPlatform(spec); err != nil {
+			return transfer.Options{}, err
+		}
+	}
+	if err := setup.CheckJobs(c); err != nil {
+		return transfer.Options{}, err
+	}
 	o := transfer.Options{Platforms: c.StringSlice("platform"), Referrers: c.Bool("referrers"), DryRun: c.Bool("dry-run"), Jobs: c.Int("jobs")}
 	switch compress := c.String("compress"); compress {
 	case "":
