@@ -24,8 +24,16 @@ func ReadFile(dir *os.File, path string, limit int64) (_ []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(raw)) > limit {
+	st, err := Stat(f)
+	if err != nil {
+		return nil, err
+	}
+	// What is too large is not read first, and what grows meanwhile no further.
+	var raw []byte
+	if st.Size <= limit {
+		raw, err = io.ReadAll(io.LimitReader(f, limit+1))
+	}
+	if err == nil && max(st.Size, int64(len(raw))) > limit {
 		err = fmt.Errorf("read %s: %w: more than %d bytes", f.Name(), ErrTooLarge, limit)
 	}
 	if err != nil {
@@ -101,8 +109,16 @@ func ReadNamed(path string, limit int64) (_ []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(raw)) > limit {
+	st, err := Stat(f)
+	if err != nil {
+		return nil, err
+	}
+	// What is too large is not read first, and what grows meanwhile no further.
+	var raw []byte
+	if st.Size <= limit {
+		raw, err = io.ReadAll(io.LimitReader(f, limit+1))
+	}
+	if err == nil && max(st.Size, int64(len(raw))) > limit {
 		err = fmt.Errorf("%s has more than %d bytes", path, limit)
 	}
 	return raw, err
