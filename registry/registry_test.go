@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,12 @@ import (
 
 // hello is the test image of the repository.
 const hello = "../testdata/images/hello"
+
+func TestMain(m *testing.M) {
+	// These tests make much garbage and keep little.
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
 
 // served is a registry in this process, with hello as library/hello:latest,
 // and a log of what it was asked.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,6 +30,8 @@ func TestMain(m *testing.M) {
 	if o := os.Getenv(helper); o != "" {
 		os.Exit(help(o))
 	}
+	// These tests make much garbage and keep little.
+	debug.SetGCPercent(400)
 	os.Exit(disktest.InMemory(m.Run))
 }
 

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +29,9 @@ func TestMain(m *testing.M) {
 type apart struct{ *testing.M }
 
 func (m apart) Run() int {
+	// The tests in this process make much garbage and keep little; commands that
+	// run as processes of their own collect as always.
+	debug.SetGCPercent(400)
 	disktest.DefaultSignals()
 	return disktest.Apart(m.run)
 }
