@@ -42,11 +42,11 @@ func (m *Manifest) Artifact() string {
 	return "artifact"
 }
 
-// hasFilesystem says that a layer is one of a file system. Where another one is
+// hasFilesystem says that a layer is one of a file system, or is one. Where another one is
 // not, it is a broken image rather than an artifact.
 func (m *Manifest) hasFilesystem() bool {
 	for _, l := range m.Layers {
-		if _, err := CompressionOf(l.MediaType); err == nil {
+		if _, err := CompressionOf(l.MediaType); err == nil || isEROFS(l.MediaType) {
 			return true
 		}
 	}

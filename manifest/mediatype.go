@@ -64,11 +64,19 @@ var layerTypes = map[string]Compression{
 // what is no file system layer, is an [ErrUnsupported].
 func CompressionOf(mediaType string) (Compression, error) {
 	c, ok := layerTypes[mediaType]
-	if !ok {
+	switch {
+	case !ok && isEROFS(mediaType):
+		// A kernel believes what such an image says of itself: it is not mounted.
+		return 0, unsupported{fmt.Errorf("media type %q is an EROFS filesystem, and layers are unpacked from tars only", mediaType)}
+	case !ok:
 		return 0, unsupported{fmt.Errorf("media type %q is no file system layer", mediaType)}
 	}
 	return c, nil
 }
+
+// isEROFS says that a layer is a filesystem that is ready to be mounted, as
+// "application/vnd.erofs+zstd" is.
+func isEROFS(mediaType string) bool { return strings.Contains(mediaType, "erofs") }
 
 // IsForeign says that a layer of the media type may be missing in registries:
 // its "urls" say where it is.
