@@ -36,7 +36,7 @@ func wantedWhiteouts(c *cli.Context) (layer.Whiteouts, error) {
 
 // lowerFlag is what layers become in a store that is made now.
 func lowerFlag() cli.Flag {
-	return &cli.StringFlag{Name: "lower", EnvVars: []string{"LAYERCTL_LOWER"}, Value: "auto", Usage: "in a new store keep a layer as `auto|dir|tar`: a directory of its files, or one file, its tar, which an EROFS index for each image points into: new, for root, Linux 6.12"}
+	return &cli.StringFlag{Name: "lower", EnvVars: []string{"LAYERCTL_LOWER"}, Value: "auto", Usage: "in a new store keep a layer as `auto|dir|tar`: a directory of its files (auto, too, for now), or one file, its tar, which an EROFS index for each image points into: new, for root, Linux 6.4, best 6.12"}
 }
 
 // Lower is the flag's value; "" leaves it to the store, or to the default.
