@@ -129,8 +129,15 @@ func TestConvertFailsAtEveryOperation(t *testing.T) {
 
 const childEnv = "LAYERCTL_TEST_CONVERT"
 
-// child converts and kills itself at an operation. The blobs are files.
+// child converts, or gives, and kills itself at an operation.
 func child(spec []string) error {
+	if spec[0] == "give" {
+		n, err := strconv.Atoi(spec[1])
+		if err != nil {
+			return err
+		}
+		return dieGiving(n, spec[2])
+	}
 	n, err := strconv.Atoi(spec[0])
 	if err != nil {
 		return err
