@@ -15,6 +15,15 @@
 // front, the other behind the tar, and both can be written later without moving
 // a byte of the tar.
 //
+// # Written back
+//
+// [Writer] has the device begin with what was written, in whole extents, so that
+// the sync before a commit finds little to do. That is one syncfs for all layers
+// rather than an fdatasync a file: of 60 layers of a megabyte each on a slow
+// ext4 it makes 132 requests and 4 flushes of the device, where syncing each
+// file makes 541 and 360 in the same time. It also waits for what others have
+// written to the filesystem, which an fdatasync does not.
+//
 // # The index of an image
 //
 // It is a filesystem of package erofs that shows what the layers come to, with
