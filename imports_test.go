@@ -59,7 +59,7 @@ var floors = []map[string][]string{
 	{
 		"multiarch":        {"errkind", "internal/source", "manifest", "platform", "registry", "transfer"},
 		"internal/flatten": {"errkind", "internal/durable", "internal/fetch", "internal/fsat", "internal/source", "internal/stackview", "internal/stored", "layer", "manifest", "overlaystore", "progress", "unpack"},
-		"internal/pull":    {"errkind", "internal/fetch", "internal/layerrecord", "internal/source", "internal/tarsize", "layer", "manifest", "overlaystore", "progress", "registry", "unpack"},
+		"internal/pull":    {"errkind", "internal/durable", "internal/fetch", "internal/layerrecord", "internal/source", "internal/tarsize", "layer", "manifest", "overlaystore", "progress", "registry", "unpack"},
 	},
 	{
 		"engine/containersstorage": {"errkind", "internal/durable", "internal/fsat", "internal/linkedcopy", "internal/mounts", "internal/storedirs", "layer", "manifest", "overlaystore", "registry", "platform"},

@@ -51,9 +51,15 @@ func (e *Engine) Ahead(ctx context.Context, store *overlaystore.Store, layers []
 	a := &Ahead{g: g, done: make(chan struct{}), more: make(chan struct{}, 1), last: make(chan struct{}), ready: map[digest.Digest]*lower{}}
 	var err error
 	if g.owner, err = store.RealPath(); err == nil {
+		g.since, err = durable.OpenDirAt(store.Dir(), ".")
+	}
+	if err == nil {
 		a.release, err = given.Begin(ctx, store.Dir(), g.lease)
 	}
 	if err != nil {
+		if g.since != nil {
+			g.since.Close()
+		}
 		e.log.Info("give nothing ahead", "error", err)
 		return nil
 	}
@@ -132,7 +138,7 @@ func (a *Ahead) End(ctx context.Context) error {
 	if err != nil && !isNotFound(err) {
 		a.g.log.Info("end a lease", "lease", a.g.lease, "error", err)
 	}
-	return errors.Join(append(errs, a.g.open.close(), a.release())...)
+	return errors.Join(append(errs, a.g.open.close(), a.g.since.Close(), a.release())...)
 }
 
 func (a *Ahead) run(ctx context.Context) (err error) {

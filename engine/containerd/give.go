@@ -113,6 +113,7 @@ type giving struct {
 	copier  *linkedcopy.Copier
 	owner   string // the store's path, by which its records are told from others
 	open    lowers
+	since   *os.File // of the store, opened before what is given was written; nil where that is durable
 	lease   string
 	made    int
 	ahead   linkedcopy.Done // what was done before

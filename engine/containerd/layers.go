@@ -202,7 +202,12 @@ func (g *giving) commit(ctx context.Context, filled []*active) error {
 	if len(filled) == 0 {
 		return nil
 	}
-	// The first directory was opened before anything was written.
+	// What was opened before anything was written hears of all errors.
+	if g.since != nil {
+		if err := durable.SyncFS(ctx, g.since); err != nil {
+			return err
+		}
+	}
 	if err := durable.SyncFS(ctx, filled[0].dir); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func (p *Pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Lay
 	options := p.unpackOptions()
 	options.Checkpoints = p.checkpoints(ctx, st, l, &counts)
 	if !p.options.Unrecorded {
-		options.Record = layerrecord.Counting(&counts, st.Record)
+		options.Record = layerrecord.Counting(&counts, p.behind.counting(ctx, st.Record))
 	}
 	result, err := fill(ctx, st, b, options)
 	if err != nil {

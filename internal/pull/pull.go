@@ -78,6 +78,7 @@ type Pull struct {
 	mu      sync.Mutex
 	fetched map[digest.Digest]bool // diffIDs that this pull fetches
 	came    func(digest.Digest, *os.File)
+	behind  *behind
 }
 
 // New prepares to bring what f fetches from into a store.
@@ -227,6 +228,10 @@ func (p *Pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(fetch.Jobs(p.options.Jobs))
+	if p.behind, err = p.newBehind(); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, p.behind.end()) }()
 	keeper := p.keeper(ctx)
 	for i := range staged {
 		group.Go(func() error {

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pull
+
+import (
+	"context"
+	"os"
+	"sync"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/layer"
+)
+
+// behindFrom is how many bytes of files come before they are written to the disk
+// while more come: the sync at the end, for which the pull waits, then finds
+// little.
+const behindFrom = 128 << 20
+
+// behind writes what was unpacked to the disk beside what is still unpacked. It
+// promises nothing: the store's own sync, by a directory that was opened before,
+// hears of the same errors.
+type behind struct {
+	every int64
+	dir   *os.File // of its own, as it hears of errors once
+	ended sync.WaitGroup
+
+	mu   sync.Mutex
+	size int64
+	busy bool
+}
+
+// newBehind writes what comes to the filesystem of the store; nil does nothing.
+func (p *Pull) newBehind() (*behind, error) {
+	if !p.store.Syncs() {
+		return nil, nil
+	}
+	own, err := durable.OpenDirAt(p.store.Dir(), ".")
+	if err != nil {
+		return nil, err
+	}
+	return &behind{every: behindFrom, dir: own}, nil
+}
+
+// counting counts what record is told of.
+func (b *behind) counting(ctx context.Context, record func(layer.Entry) error) func(layer.Entry) error {
+	return func(e layer.Entry) error {
+		if e.Type == layer.Regular {
+			b.add(ctx, e.Size)
+		}
+		return record(e)
+	}
+}
+
+// add counts n bytes that were unpacked.
+func (b *behind) add(ctx context.Context, n int64) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.size += n; b.busy || b.size < b.every {
+		return
+	}
+	b.size, b.busy = 0, true
+	b.ended.Go(func() {
+		_ = durable.SyncFS(ctx, b.dir)
+		b.mu.Lock()
+		b.busy = false
+		b.mu.Unlock()
+	})
+}
+
+// end waits for the sync that is under way.
+func (b *behind) end() error {
+	if b == nil {
+		return nil
+	}
+	b.ended.Wait()
+	return b.dir.Close()
+}

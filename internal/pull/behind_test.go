@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pull
+
+import (
+	"context"
+	"testing"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/layer"
+)
+
+func TestBehind(t *testing.T) {
+	tests := []struct {
+		name  string
+		sizes []int64
+		syncs int
+	}{
+		{"less", []int64{40, 59}, 0},
+		{"as much", []int64{40, 60}, 1},
+		{"counted anew", []int64{100, 99}, 1},
+		{"nothing", nil, 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir, err := durable.OpenDir(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			syncs := make(chan struct{}, len(test.sizes))
+			ctx := durable.WithFault(t.Context(), func(op string) error {
+				syncs <- struct{}{}
+				return durable.ErrLeaveOut
+			})
+			b := &behind{every: 100, dir: dir}
+			entries := 0
+			record := b.counting(ctx, func(layer.Entry) error {
+				entries++
+				return nil
+			})
+			for _, size := range test.sizes {
+				if err := record(layer.Entry{Type: layer.Regular, Size: size}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := b.end(); err != nil {
+				t.Fatal(err)
+			}
+			if len(syncs) != test.syncs || entries != len(test.sizes) {
+				t.Errorf("%d syncs, %d entries", len(syncs), entries)
+			}
+		})
+	}
+	var none *behind
+	none.add(context.Background(), 1<<40)
+	if err := none.end(); err != nil {
+		t.Error(err)
+	}
+}
