@@ -10,7 +10,6 @@ import (
 	"hash"
 	"io"
 	"sync/atomic"
-	"time"
 )
 
 const cutShort = "the compressed layer is cut short"
@@ -23,8 +22,9 @@ type decoder struct {
 
 	ahead   *readAhead // that blob reads from; nil where it does not
 	asked   atomic.Bool
+	wanted  bool // a mark, by who asked
 	pausing bool
-	slow    bool  // pieces take long: each ends at the first place that it can
+	slow    bool  // the blob comes slowly: each piece ends at the first place that it can
 	mark    *Mark // for the piece that comes next
 }
 
@@ -46,13 +46,13 @@ func (d *decoder) open(ctx context.Context, o Options) (c compression, mistyped 
 
 func (d *decoder) decode(p *Piece) {
 	p.mark, d.mark = d.mark, nil
-	if d.asked.Swap(false) || d.slow {
+	d.wanted = d.asked.Swap(false) || d.wanted
+	if d.wanted || d.slow {
 		d.pausing = true
 		d.in.pause()
 	}
-	begun := time.Now()
 	p.data, p.err = d.in.Next(p.buf)
-	d.slow = d.ahead != nil && time.Since(begun) > slowPiece
+	d.slow = d.ahead.lag() > slowPiece
 	d.look()
 	p.read = d.blob.n
 	if p.err != nil && p.err != io.EOF {

@@ -37,6 +37,8 @@ type Mark struct {
 	// have the SHA-256 SkipSum. The other stream must find the same.
 	Skip    int64
 	SkipSum []byte
+
+	asked bool
 }
 
 // ErrMark is a mark that no stream of this blob can have made.
@@ -69,10 +71,16 @@ func (s *Stream) TakeMark() *Mark {
 	return m
 }
 
-// pass takes a mark at the beginning of a piece.
+// pass takes a mark at the beginning of a piece. Until the mark is taken, the tar
+// is hashed once more: for one that nobody has asked for, only as long as the next
+// piece may make the reader wait.
 func (s *Stream) pass(m *Mark) {
-	if m != nil {
+	switch {
+	case m != nil:
+		m.asked = m.asked || s.mark != nil && s.mark.asked
 		m.Out, s.mark, s.since = s.size, m, sha256.New()
+	case s.mark != nil && !s.mark.asked && s.size-s.mark.Out > pieceSize:
+		s.mark, s.since = nil, nil
 	}
 }
 
@@ -157,14 +165,15 @@ func (d *decoder) look() {
 	d.pausing = false
 	at, ok := d.ahead.before(in)
 	if !ok {
-		d.asked.Store(d.ahead != nil) // not yet
+		d.slow = d.ahead != nil // not yet
 		return
 	}
-	d.mark = &Mark{Blob: at.n, BlobState: at.state, In: in, Inflate: state}
+	d.mark = &Mark{Blob: at.n, BlobState: at.state, In: in, Inflate: state, asked: d.wanted}
+	d.wanted = false
 }
 
-// slowPiece is how long a piece takes where the link is so slow that a mark must
-// not wait until one is full.
+// slowPiece is how long a piece waits for the blob where the link is so slow that a
+// mark must not wait until one is full.
 const slowPiece = 50 * time.Millisecond
 
 // keptStates is how far back states of the blob's digest are kept: farther than
@@ -210,6 +219,14 @@ func (a *readAhead) keep(s blobState) {
 	for len(a.states) > 1 && a.states[1].n < s.n-keptStates/2 {
 		a.states = a.states[1:]
 	}
+}
+
+// lag is how long the blob was waited for since it was last asked.
+func (a *readAhead) lag() (waited time.Duration) {
+	if a != nil {
+		waited, a.waited = a.waited, 0
+	}
+	return waited
 }
 
 // before is the last state at byte n or before it.

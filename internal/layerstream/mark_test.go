@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/opencontainers/go-digest"
@@ -134,6 +135,37 @@ func TestMarks(t *testing.T) {
 				t.Errorf("%s, mark %d: %s of %d bytes in %d", name, i, s.Digest(), s.Size(), s.BlobSize())
 			}
 		}
+	}
+}
+
+// A mark is kept until it is taken only where somebody has asked for one: the tar
+// is hashed twice behind it.
+func TestMarkThatNobodyTakes(t *testing.T) {
+	blob := imagetest.Gzip(smallTar())
+	for _, ask := range []bool{false, true} {
+		// By a clock on which no part of the blob is late.
+		synctest.Test(t, func(t *testing.T) {
+			s, err := Open(t.Context(), &hashing{r: bytes.NewReader(blob), hash: sha256.New(), rng: rand.New(rand.NewPCG(1, 1))}, Options{Marks: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ask {
+				s.Ask()
+			}
+			marked := false
+			for s.Size() < 12*pieceSize {
+				if _, err := s.Next(pieceSize); err != nil {
+					t.Fatal(err)
+				}
+				marked = marked || s.Marked()
+			}
+			if !marked || s.Marked() != ask || (s.since != nil) != ask {
+				t.Errorf("asked %t: a mark came: %t, is there at the end: %t, the tar is hashed: %t", ask, marked, s.Marked(), s.since != nil)
+			}
+			if err := s.Close(nil, false); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ package layerstream
 import (
 	"context"
 	"io"
+	"time"
 )
 
 // readAhead reads a blob in a goroutine of its own, so that neither the network
@@ -22,6 +23,7 @@ type readAhead struct {
 	telling bool
 	states  []blobState
 	since   int64
+	waited  time.Duration
 }
 
 // part is some of the blob, and the error that came behind it.
@@ -85,8 +87,10 @@ func (a *readAhead) Read(b []byte) (int, error) {
 			a.free <- a.got.mem
 			a.got.mem = nil
 		}
+		begun := time.Now()
 		select {
 		case a.got = <-a.full:
+			a.waited += time.Since(begun)
 			a.left = a.got.mem[:a.got.n]
 			a.keep(a.got.state)
 		case <-a.done:
