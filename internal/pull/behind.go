@@ -22,11 +22,10 @@ const behindFrom = 128 << 20
 type behind struct {
 	every int64
 	dir   *os.File // of its own, as it hears of errors once
-	ended sync.WaitGroup
 
-	mu   sync.Mutex
-	size int64
-	busy bool
+	mu      sync.Mutex
+	size    int64
+	syncing <-chan error // nil where nothing is
 }
 
 // newBehind writes what comes to the filesystem of the store; nil does nothing.
@@ -58,23 +57,29 @@ func (b *behind) add(ctx context.Context, n int64) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.size += n; b.busy || b.size < b.every {
+	if b.size += n; b.size < b.every {
 		return
 	}
-	b.size, b.busy = 0, true
-	b.ended.Go(func() {
-		_ = durable.SyncFS(ctx, b.dir)
-		b.mu.Lock()
-		b.busy = false
-		b.mu.Unlock()
-	})
+	if b.syncing != nil {
+		select {
+		case <-b.syncing:
+		default:
+			return // is busy
+		}
+	}
+	b.size, b.syncing = 0, durable.StartSyncFS(ctx, b.dir)
 }
 
-// end waits for the sync that is under way.
-func (b *behind) end() error {
+// end waits for the sync that is under way, unless the pull is told to end.
+func (b *behind) end(ctx context.Context) error {
 	if b == nil {
 		return nil
 	}
-	b.ended.Wait()
+	if b.syncing != nil {
+		select {
+		case <-b.syncing:
+		case <-ctx.Done():
+		}
+	}
 	return b.dir.Close()
 }

@@ -3,7 +3,6 @@
 package pull
 
 import (
-	"context"
 	"testing"
 
 	"github.com/layerctl/layerctl/internal/durable"
@@ -43,7 +42,7 @@ func TestBehind(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := b.end(); err != nil {
+			if err := b.end(ctx); err != nil {
 				t.Fatal(err)
 			}
 			if len(syncs) != test.syncs || entries != len(test.sizes) {
@@ -52,8 +51,8 @@ func TestBehind(t *testing.T) {
 		})
 	}
 	var none *behind
-	none.add(context.Background(), 1<<40)
-	if err := none.end(); err != nil {
+	none.add(t.Context(), 1<<40)
+	if err := none.end(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

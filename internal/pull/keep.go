@@ -12,7 +12,8 @@ import (
 )
 
 // settleAfter is how long a finished layer, or the checkpoint of one on its way,
-// waits before it is written to the disk by itself: a pull that takes seconds has one sync, at its end.
+// waits before it is written to the disk by itself: a pull that takes seconds has
+// one sync, at its end.
 const settleAfter = 15 * time.Second
 
 // settleShare bounds what the syncs of finished layers take of a pull's time:

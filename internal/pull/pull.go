@@ -231,7 +231,7 @@ func (p *Pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 	if p.behind, err = p.newBehind(); err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, p.behind.end()) }()
+	defer func() { err = errors.Join(err, p.behind.end(ctx)) }()
 	keeper := p.keeper(ctx)
 	for i := range staged {
 		group.Go(func() error {
