@@ -97,7 +97,8 @@ func (m *making) run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error { return m.commitAll(ctx) })
-	err := cmp.Or(group.Wait(), unfilled)
+	err := group.Wait()
+	err = cmp.Or(err, unfilled)
 	for p := range m.prepared { // for nothing
 		if m.remove(ctx, p.active) != nil {
 			break // the lease's end does it
