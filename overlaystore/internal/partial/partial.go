@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package partial keeps the layers of pulls that were interrupted, whole ones and
-// those that were on their way, in a
-// directory of the store, for the next pull: each under the name of its digest
-// and of the digest of its record. What is there need not have reached the
-// disk, so nothing of it counts before it was compared with its journal. Who
-// adds, takes or removes one holds the layer's lock.
+// Package partial keeps the layers of pulls that were interrupted in a directory of
+// the store, for the next pull: whole ones, each under the name of its digest and of
+// the digest of its record, and those that were on their way, with their checkpoints.
+// What is there need not have reached the disk, so nothing of it counts before it was
+// compared with its journal. Who adds, takes or removes one holds the layer's lock.
 package partial
 
 import (
