@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 	// These tests make much garbage and keep little.
 	debug.SetGCPercent(400)
-	os.Exit(disktest.InMemory(m.Run))
+	os.Exit(disktest.Apart(m.Run))
 }
 
 // helperForm is what of the options goes to another process.

@@ -39,7 +39,8 @@ const preparedBefore = 32
 
 // above keeps the snapshots of the lowest layers, those that the engine has, and
 // makes those of the others. next is asked before each of these whether there is
-// one. What was filled when next or a layer has an error is committed.
+// one. What was filled when next or a layer has an error is committed, unless ctx
+// has ended.
 func (g *giving) above(ctx context.Context, chains []digest.Digest, have int, next func(ctx context.Context, i int) (bool, error)) (err error) {
 	if have > 0 {
 		if err := g.keep(ctx, snapshotsOf, chains[have-1].String()); err != nil {
@@ -82,25 +83,25 @@ func (m *making) oneByOne(ctx context.Context) error {
 }
 
 func (m *making) run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, working := errgroup.WithContext(ctx)
 	enough := make(chan struct{})
 	group.Go(func() error {
 		defer close(m.prepared)
-		m.prepareAll(ctx, enough)
+		m.prepareAll(working, enough)
 		return nil
 	})
 	var unfilled error // no reason not to commit what was filled before
 	group.Go(func() error {
 		defer close(enough)
 		defer close(m.filled)
-		unfilled = m.fillAll(ctx)
+		unfilled = m.fillAll(working)
 		return nil
 	})
-	group.Go(func() error { return m.commitAll(ctx) })
+	group.Go(func() error { return m.commitAll(working) })
 	err := group.Wait()
 	err = cmp.Or(err, unfilled)
 	for p := range m.prepared { // for nothing
-		if m.remove(ctx, p.active) != nil {
+		if ctx.Err() != nil || m.remove(ctx, p.active) != nil {
 			break // the lease's end does it
 		}
 	}
@@ -110,6 +111,11 @@ func (m *making) run(ctx context.Context) error {
 // prepareAll goes ahead of what is filled, up to an error.
 func (m *making) prepareAll(ctx context.Context, enough <-chan struct{}) {
 	for i := m.have; i < len(m.chains); i++ {
+		select {
+		case <-enough:
+			return
+		default:
+		}
 		a, err := m.begin(ctx, i, m.chains)
 		select {
 		case m.prepared <- prepared{a, err}:

@@ -70,7 +70,7 @@ func Open(root *os.File, index string, devices []string, o Options) (*os.File, e
 }
 
 // below are the same files by paths that need no escaping and fit into the 255
-// bytes that the kernel takes. It opens each once, and nobody else needs to.
+// bytes that the kernel takes. The kernel opens each once, and nobody else needs to.
 func below(root *os.File, paths []string) []string {
 	list := make([]string, len(paths))
 	for i, p := range paths {

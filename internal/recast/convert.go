@@ -63,9 +63,9 @@ func Convert(ctx context.Context, from, to *overlaystore.Store, o Options) (done
 	c := &conversion{Options: o, from: from, to: to, done: &done, left: map[digest.Digest]bool{}}
 	layers := distinct(images)
 	for _, s := range []*overlaystore.Store{from, to} {
-		lease, err := s.Lease(ctx, "convert "+from.Path(), layers...)
-		if err != nil {
-			return done, err
+		lease, refused := s.Lease(ctx, "convert "+from.Path(), layers...)
+		if refused != nil {
+			return done, refused
 		}
 		defer func() { err = errors.Join(err, lease.Release()) }()
 	}

@@ -5,6 +5,7 @@ package converting
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -82,6 +83,9 @@ func apart(from *overlaystore.Store, dir string) error {
 	if err != nil {
 		return err
 	}
+	if above, err := filepath.EvalSymlinks(filepath.Dir(at)); err == nil {
+		at = filepath.Join(above, filepath.Base(at))
+	}
 	own, err := from.Dir().Stat()
 	if err != nil {
 		return err
@@ -98,12 +102,11 @@ func apart(from *overlaystore.Store, dir string) error {
 
 func convert(c *cli.Context, from, to *overlaystore.Store) (done recast.Converted, err error) {
 	o := recast.Options{Unpack: setup.UnpackOptions(c)}
-	blobs := filepath.Join(from.Path(), "blobs")
-	if _, err := os.Lstat(filepath.Join(blobs, "index.json")); err == nil {
-		kept, err := cache.Open(c.Context, blobs)
-		if err != nil {
-			return done, err
-		}
+	kept, err := openCache(c, from)
+	if err != nil {
+		return done, err
+	}
+	if kept != nil {
 		defer func() { err = setup.Closing(err, kept) }()
 		o.Blob = blobsOf(kept)
 		if err := copyCache(c, kept, from, to); err != nil {
@@ -120,6 +123,19 @@ func convert(c *cli.Context, from, to *overlaystore.Store) (done recast.Converte
 		}
 	}
 	return recast.Convert(c.Context, from, to, o)
+}
+
+// openCache opens the store's cache; nil where it has none.
+func openCache(c *cli.Context, from *overlaystore.Store) (*cache.Cache, error) {
+	blobs := filepath.Join(from.Path(), "blobs")
+	_, err := os.Lstat(filepath.Join(blobs, "index.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return cache.Open(c.Context, blobs)
 }
 
 // tell prints the images that the new store has, and what it lacks.

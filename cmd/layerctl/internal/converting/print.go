@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -65,12 +66,17 @@ func (e *leftError) Error() string {
 
 // Hint says what brings them.
 func (e *leftError) Hint() string {
+	var hints []string
 	for _, l := range e.left {
+		hint := fmt.Sprintf("'layerctl pull --store %s REF' brings them there; a cache that has their blobs (--keep-blobs) would do, too", e.to)
 		if !errors.Is(l.Err, recast.ErrNoTar) {
-			return "'layerctl verify --repair' mends the store that they are in; then convert goes on"
+			hint = "'layerctl verify --repair' mends the store that they are in; then convert goes on"
+		}
+		if !slices.Contains(hints, hint) {
+			hints = append(hints, hint)
 		}
 	}
-	return fmt.Sprintf("'layerctl pull --store %s REF' brings them there; a cache that has their blobs (--keep-blobs) would do, too", e.to)
+	return strings.Join(hints, "; ")
 }
 
 // Unwrap gives what was wrong with each.
