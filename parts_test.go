@@ -119,8 +119,10 @@ func waitForPart(t *testing.T, dir string) string {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		made, _ := filepath.Glob(filepath.Join(dir, "partial/*.part/resume.[01]"))
-		if len(made) > 0 {
-			return filepath.Dir(made[0])
+		for _, name := range made {
+			if st, err := os.Stat(name); err == nil && st.Size() > 0 {
+				return filepath.Dir(name)
+			}
 		}
 		if time.Now().After(end) {
 			t.Fatal("no checkpoint in a minute")
@@ -265,6 +267,41 @@ func TestEndedPartWaitsForNoDisk(t *testing.T) {
 	}
 }
 
+// A repair leaves nothing for another pull: its layer takes the place of the one
+// that is there.
+func TestRepairOfALayerThatIsLongOnItsWay(t *testing.T) {
+	tree := manyEntries(3 << 20)
+	p := newPausing(t, tree, imagetest.Gzip(tree), ocispec.MediaTypeImageLayerGzip)
+	dir := newStoreDir(t)
+	if err := pullParts(t.Context(), dir, p.ref, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	damaged, err := filepath.Glob(filepath.Join(dir, "layers/*/fs/d/large"))
+	if err != nil || len(damaged) != 1 {
+		t.Fatalf("found %q to damage: %v", damaged, err)
+	}
+	if err := os.Truncate(damaged[0], 1); err != nil {
+		t.Fatal(err)
+	}
+	store, err := overlaystore.Open(t.Context(), dir, overlaystore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	report, err := store.Verify(t.Context(), overlaystore.VerifyOptions{})
+	if !errors.Is(err, overlaystore.ErrDamaged) {
+		t.Fatalf("verify ends with %v", err)
+	}
+	client := New(Options{Platform: "linux/amd64", Registry: registry.Options{Retries: -1}})
+	client.measured.Checkpoint = time.Nanosecond
+	if _, err := client.Repair(t.Context(), store, report); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Verify(t.Context(), overlaystore.VerifyOptions{}); err != nil {
+		t.Errorf("after the repair: %v", err)
+	}
+}
+
 // harms are what may have become of a layer on its way, and whether it goes on.
 var harms = []struct {
 	name string
@@ -278,7 +315,7 @@ var harms = []struct {
 	{"the last checkpoint flipped", func(part, _ string) error {
 		return eachState(part, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
 	}, false},
-	{"checkpoints cut", func(part, _ string) error { return eachState(part, func(b []byte) []byte { return b[:len(b)-1] }) }, false},
+	{"checkpoints cut", func(part, _ string) error { return eachState(part, func(b []byte) []byte { return b[:len(b)/2] }) }, false},
 	{"checkpoints of another version", func(part, _ string) error {
 		return eachState(part, func(b []byte) []byte { return bytes.Replace(b, []byte(`"Version":1`), []byte(`"Version":9`), 1) })
 	}, false},

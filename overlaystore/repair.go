@@ -27,6 +27,7 @@ func (s *Store) Restage(ctx context.Context, diffID digest.Digest) (*Staging, er
 	if err != nil {
 		return nil, fmt.Errorf("stage layer %s again: %w", diffID, s.Explain(err))
 	}
+	g.alone = true
 	return g, nil
 }
 

@@ -41,7 +41,7 @@ type Staging struct {
 	disk                  int64  // bytes of all files
 	raw                   []byte // layer.json
 	isLayer, sealed, done bool   // isLayer is false for a fix layer, whose id is a chainID
-	beside, kept          bool   // without the layer's lock; in partial/
+	alone, kept           bool   // nothing of it is for another process; in partial/
 }
 
 // Stage begins a layer. When another process is filling the same one, Stage
@@ -69,7 +69,7 @@ func (s *Store) TryStage(ctx context.Context, diffID digest.Digest) (*Staging, e
 func (s *Store) StageBeside(ctx context.Context, diffID digest.Digest) (*Staging, error) {
 	g, err := s.stageLayer(ctx, diffID, noLock)
 	if err == nil {
-		g.beside = true
+		g.alone = true
 	}
 	return g, err
 }
