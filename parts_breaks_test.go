@@ -197,6 +197,11 @@ func (b *begunPart) cut(t *testing.T, disk *disktest.FS, dir string) {
 	before := syncedPart(dir)
 	go func() { ended <- pullParts(ctx, dir, b.ref, time.Nanosecond) }()
 	for end := time.Now().Add(time.Minute); syncedPart(dir) == before; time.Sleep(time.Millisecond) {
+		select {
+		case err := <-ended:
+			t.Fatalf("no checkpoint was synced: %v", err)
+		default:
+		}
 		if time.Now().After(end) {
 			t.Fatal("no checkpoint was synced in a minute")
 		}

@@ -80,17 +80,23 @@ some() {
   [ "$kills" -lt 50 ] || [ "$((sent * 100))" -le "$((layer * 115))" ] || fail "$1: sent $share of the layer"
 }
 
-# steady FORM: killed every two seconds until it is there.
+# steady FORM: killed every two seconds until it is there. Where that is too short
+# for a process to compare what is there, it becomes longer, and that is said.
 steady() {
-  local store=$work/$1.store n=0 layer
+  local store=$work/$1.store n=0 layer every=2 sent=0 more
   layer=$(find "$work/$1/blobs" -size +1M -printf '%s')
   tell "rate/$1/$((layer / 20))"
-  while killed "$store" "$1" 2; do
+  tell "sent/$1" >/dev/null
+  while killed "$store" "$1" "$every"; do
     n=$((n + 1))
     [ "$n" -lt 100 ] || fail "$1 did not arrive"
+    more=$(tell "sent/$1")
+    sent=$((sent + more))
+    [ "$more" != 0 ] || every=$((every + 1))
   done
+  sent=$((sent + $(tell "sent/$1")))
   right "$store"
-  say "$1: killed every two seconds, $n times, sent $(awk -v s="$(tell "sent/$1")" -v l="$layer" 'BEGIN {printf "%.3f", s / l}')"
+  say "$1: killed every $every seconds at last, $n times, sent $(awk -v s="$sent" -v l="$layer" 'BEGIN {printf "%.3f", s / l}')"
   [ "$n" -gt 1 ] || fail "$1: killed $n times"
 }
 
@@ -108,4 +114,9 @@ all() {
 seen "$work/quiet" >"$work/seen"
 say "$(wc -l <"$work/seen") lines in the listing of the layer"
 all some
-all steady
+# What four large ones compare side by side takes longer than two seconds.
+if [ "$kills" = 50 ]; then
+  for form in gzip members frames plain; do steady "$form"; done
+else
+  all steady
+fi

@@ -72,7 +72,12 @@ func (f *FS) mount() ([]byte, error) {
 }
 
 func (f *FS) unmount() {
-	if err := unix.Unmount(f.Dir, 0); err != nil && err != unix.EINVAL {
+	err := unix.Unmount(f.Dir, 0)
+	// A sync that nobody waits for has it open until it ends.
+	for begin := time.Now(); err == unix.EBUSY && time.Since(begin) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
+		err = unix.Unmount(f.Dir, 0)
+	}
+	if err != nil && err != unix.EINVAL {
 		f.t.Errorf("unmount %s: %v", f.Dir, err)
 	}
 }

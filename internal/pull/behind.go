@@ -4,6 +4,7 @@ package pull
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync"
 
@@ -17,8 +18,7 @@ import (
 const behindFrom = 128 << 20
 
 // behind writes what was unpacked to the disk beside what is still unpacked. It
-// promises nothing: the store's own sync, by a directory that was opened before,
-// hears of the same errors.
+// promises nothing.
 type behind struct {
 	every int64
 	dir   *os.File // of its own, as it hears of errors once
@@ -26,6 +26,7 @@ type behind struct {
 	mu      sync.Mutex
 	size    int64
 	syncing <-chan error // nil where nothing is
+	err     error        // of a sync: the store's may not hear of it again
 }
 
 // newBehind writes what comes to the filesystem of the store; nil does nothing.
@@ -62,7 +63,8 @@ func (b *behind) add(ctx context.Context, n int64) {
 	}
 	if b.syncing != nil {
 		select {
-		case <-b.syncing:
+		case err := <-b.syncing:
+			b.err = errors.Join(b.err, err)
 		default:
 			return // is busy
 		}
@@ -77,9 +79,10 @@ func (b *behind) end(ctx context.Context) error {
 	}
 	if b.syncing != nil {
 		select {
-		case <-b.syncing:
+		case err := <-b.syncing:
+			b.err = errors.Join(b.err, err)
 		case <-ctx.Done():
 		}
 	}
-	return b.dir.Close()
+	return errors.Join(b.err, b.dir.Close())
 }

@@ -293,9 +293,11 @@ const leaveWithin = time.Second
 func leave(ctx context.Context, staged []*overlaystore.Staging) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
 	defer cancel()
-	var group errgroup.Group // their syncs are one, if they are at the same time
-	for _, st := range staged {
-		group.Go(func() error { return st.Leave(ctx) })
+	var all sync.WaitGroup // their syncs are one, if they are at the same time
+	errs := make([]error, len(staged))
+	for i, st := range staged {
+		all.Go(func() { errs[i] = st.Leave(ctx) })
 	}
-	return group.Wait()
+	all.Wait()
+	return errors.Join(errs...)
 }

@@ -32,8 +32,8 @@ type Journal struct {
 func (j *Journal) OnItsWay() bool { return j.saver != nil }
 
 // Save makes a checkpoint of the layer in dir, behind the last record. It is synced
-// once the layer is settle old, and so much later again; where a power cut does not
-// count nothing is.
+// once the layer is settle old, and so much later again, or 50 times what a sync
+// takes; where a power cut does not count nothing is.
 func (j *Journal) Save(ctx context.Context, dir *os.File, sync bool, settle time.Duration, c *Checkpoint) (err error) {
 	if err := j.Begin(dir); err != nil {
 		return err
@@ -125,7 +125,7 @@ func (j *Journal) End(ctx context.Context, dir *os.File) error {
 // Wait waits until no checkpoint is being written.
 func (j *Journal) Wait() {
 	if j.saver != nil {
-		_ = j.saver.wait() // nobody goes on with the layer
+		_ = j.saver.wait(context.Background()) // nobody goes on with the layer
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
@@ -102,6 +103,9 @@ func (l Layers) takeUp(ctx context.Context, p *Part, id digest.Digest, j *Journa
 	if err != nil {
 		return 0, err
 	}
+	if err := removeUnwritten(p.Dir); err != nil {
+		return 0, err
+	}
 	if p.FS, err = l.openLower(p.Dir); err != nil {
 		return 0, err
 	}
@@ -124,6 +128,17 @@ func (l Layers) takeUp(ctx context.Context, p *Part, id digest.Digest, j *Journa
 		return 0, err
 	}
 	return number, j.resume(p.Dir, p.Checkpoint.Journal)
+}
+
+// removeUnwritten removes the durable checkpoint that a process died over.
+func removeUnwritten(dir *os.File) error {
+	names, err := fsat.Names(dir)
+	for _, name := range names {
+		if strings.HasPrefix(name, durable.TempPrefix) {
+			err = errors.Join(err, fsat.RemoveAll(dir, name))
+		}
+	}
+	return err
 }
 
 // goBack brings a layer's files to what its checkpoint says.

@@ -127,18 +127,22 @@ func (s *Saver) Settle(ctx context.Context) error {
 	}
 }
 
-// wait waits for the sync that is under way, unless that was left.
-func (s *Saver) wait() error {
+// wait waits for the sync that is under way, unless that was left, or ctx ends.
+func (s *Saver) wait(ctx context.Context) error {
 	if s.under == nil || s.left {
 		return nil
 	}
-	<-s.under.ended
-	return s.under.err
+	select {
+	case <-s.under.ended:
+		return s.under.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // End removes the checkpoints of a layer that is whole.
 func (s *Saver) End(ctx context.Context) error {
-	if err := s.wait(); err != nil {
+	if err := s.wait(ctx); err != nil {
 		return err
 	}
 	for _, name := range []string{durableName, unsyncedNames[0], unsyncedNames[1]} {

@@ -34,7 +34,7 @@ func TestSettleLeavesASlowSync(t *testing.T) {
 	if err := s.Settle(ended); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.wait(); err != nil { // does not hang
+	if err := s.wait(t.Context()); err != nil { // does not hang
 		t.Fatal(err)
 	}
 	if err := dir.Close(); err != nil {
