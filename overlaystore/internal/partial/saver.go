@@ -89,7 +89,7 @@ func (s *Saver) write(ctx context.Context, name string, raw []byte) error {
 func (s *Saver) start(ctx context.Context) {
 	u := &syncing{number: s.number, ended: make(chan struct{})}
 	s.under = u
-	raw, begun, synced := s.last, time.Now(), durable.StartSyncFS(ctx, s.Dir)
+	raw, after, begun, synced := s.last, s.After, time.Now(), durable.StartSyncFS(ctx, s.Dir)
 	go func() {
 		defer close(u.ended)
 		u.err = <-synced
@@ -98,7 +98,7 @@ func (s *Saver) start(ctx context.Context) {
 		if u.err == nil && !s.left {
 			u.err = durable.WriteFile(ctx, s.Dir, durableName, raw, 0o600)
 		}
-		u.due = time.Now().Add(max(s.After, syncShare*time.Since(begun)))
+		u.due = time.Now().Add(max(after, syncShare*time.Since(begun)))
 	}()
 }
 
