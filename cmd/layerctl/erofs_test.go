@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -26,7 +27,11 @@ func TestLayersThatAreEROFS(t *testing.T) {
 		ready.Platform.OSFeatures = []string{"erofs"}
 		l.Tag(l.Index(ready, tars), "both")
 		store := filepath.Join(t.TempDir(), "store")
-		for _, lower := range []string{"dir", "tar"} {
+		lowers := []string{"dir"}
+		if os.Geteuid() == 0 { // tars are for root
+			lowers = append(lowers, "tar")
+		}
+		for _, lower := range lowers {
 			code, _, said := pullAMD64(store+lower, "--lower", lower, "oci:"+l.Dir+":erofs")
 			if want := `media type "` + mediaType + `" is an EROFS filesystem`; code != 7 || !strings.Contains(said, want) {
 				t.Errorf("%s, --lower %s: exit %d and %q, want %q", mediaType, lower, code, said, want)
