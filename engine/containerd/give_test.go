@@ -356,6 +356,31 @@ func TestGiveKeepsWhatIsThere(t *testing.T) {
 	})
 }
 
+// TestGiveBesideTheCollector: what the engine removes after it was seen is made.
+func TestGiveBesideTheCollector(t *testing.T) {
+	eachWay(t, func(t *testing.T, rebase bool) {
+		path := layertest.MemoryDir(t)
+		f, s := newFake(t, path, rebase), openStore(t, filepath.Join(path, "store"))
+		e := connectTo(t, f)
+		img := threeLayers(t, s)
+		if _, err := e.Give(t.Context(), s, img, GiveOptions{HandOver: true}); err != nil {
+			t.Fatal(err)
+		}
+		clear(f.images) // only the collector has not come yet
+		f.call = func(int) (before, after error) {
+			if f.methods[len(f.methods)-1] == "AddResource" {
+				f.collect()
+				f.call = func(int) (error, error) { return nil, nil }
+			}
+			return nil, nil
+		}
+		if given, err := e.Give(t.Context(), s, img, GiveOptions{}); err != nil || given.Made != len(img.Layers) {
+			t.Errorf("given %+v, %v", given, err)
+		}
+		f.check(t, "given")
+	})
+}
+
 func TestNames(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
 	path := layertest.MemoryDir(t)

@@ -30,10 +30,10 @@ type active struct {
 }
 
 // layers makes the snapshots that the engine lacks. Where another client brings
-// one of them meanwhile it begins again.
+// one of them meanwhile, or the collector takes one, it begins again.
 func (g *giving) layers(ctx context.Context) error {
 	for range 3 {
-		if err := g.lacking(ctx); !errors.Is(err, errMeanwhile) {
+		if err := g.lacking(ctx); !errors.Is(err, errMeanwhile) && !errors.Is(err, errCollected) {
 			return err
 		}
 	}
@@ -49,7 +49,10 @@ func (g *giving) lacking(ctx context.Context) error {
 	return g.above(ctx, chains, have, func(context.Context, int) (bool, error) { return true, nil })
 }
 
-var errMeanwhile = errors.New("another client brought it meanwhile; give the image again")
+var (
+	errMeanwhile = errors.New("another client brought it meanwhile; give the image again")
+	errCollected = errors.New("the engine removed a layer that it had; give the image again")
+)
 
 func closeAll(list []*os.File) error {
 	var errs []error

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 
+	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 )
@@ -43,7 +44,7 @@ const preparedBefore = 32
 // has ended.
 func (g *giving) above(ctx context.Context, chains []digest.Digest, have int, next func(ctx context.Context, i int) (bool, error)) (err error) {
 	if have > 0 {
-		if err := g.keep(ctx, snapshotsOf, chains[have-1].String()); err != nil {
+		if err := g.keepSnapshot(ctx, chains[have-1]); err != nil {
 			return err
 		}
 	}
@@ -63,6 +64,21 @@ func (g *giving) above(ctx context.Context, chains []digest.Digest, have int, ne
 		return m.run(ctx)
 	}
 	return m.oneByOne(ctx)
+}
+
+// keepSnapshot has the lease keep a snapshot and all below it.
+func (g *giving) keepSnapshot(ctx context.Context, chain digest.Digest) error {
+	if err := g.keep(ctx, snapshotsOf, chain.String()); err != nil {
+		return err
+	}
+	// A lease keeps also what is not there. The collector may have been at work
+	// since somebody looked: it is when a lease has ended, such as that of a giving
+	// that died.
+	_, err := g.snapshots.Stat(g.in(ctx, g.lease), &snapshots.StatSnapshotRequest{Snapshotter: Snapshotter, Key: chain.String()})
+	if isNotFound(err) {
+		return errCollected
+	}
+	return explain(err)
 }
 
 // oneByOne makes snapshots each of which begins on one that is committed.
