@@ -24,17 +24,26 @@ func ReadFile(dir *os.File, path string, limit int64) (_ []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	raw, err := readUpTo(f, limit)
+	if err == ErrTooLarge {
+		err = fmt.Errorf("read %s: %w: more than %d bytes", f.Name(), err, limit)
+	}
+	return raw, err
+}
+
+// readUpTo reads an open file, or fails with ErrTooLarge itself: what is too large
+// is not read first, and what grows meanwhile no further.
+func readUpTo(f *os.File, limit int64) ([]byte, error) {
 	st, err := Stat(f)
 	if err != nil {
 		return nil, err
 	}
-	// What is too large is not read first, and what grows meanwhile no further.
-	var raw []byte
-	if st.Size <= limit {
-		raw, err = io.ReadAll(io.LimitReader(f, limit+1))
+	if st.Size > limit {
+		return nil, ErrTooLarge
 	}
-	if err == nil && max(st.Size, int64(len(raw))) > limit {
-		err = fmt.Errorf("read %s: %w: more than %d bytes", f.Name(), ErrTooLarge, limit)
+	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(raw)) > limit {
+		err = ErrTooLarge
 	}
 	if err != nil {
 		return nil, err
@@ -109,16 +118,8 @@ func ReadNamed(path string, limit int64) (_ []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	st, err := Stat(f)
-	if err != nil {
-		return nil, err
-	}
-	// What is too large is not read first, and what grows meanwhile no further.
-	var raw []byte
-	if st.Size <= limit {
-		raw, err = io.ReadAll(io.LimitReader(f, limit+1))
-	}
-	if err == nil && max(st.Size, int64(len(raw))) > limit {
+	raw, err := readUpTo(f, limit)
+	if err == ErrTooLarge {
 		err = fmt.Errorf("%s has more than %d bytes", path, limit)
 	}
 	return raw, err
