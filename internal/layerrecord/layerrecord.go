@@ -5,6 +5,8 @@
 package layerrecord
 
 import (
+	"io"
+
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/unpack"
@@ -26,6 +28,15 @@ func Of(r unpack.Result, counts layer.Counts, blobs []layer.Blob) overlaystore.L
 		rec.Notes[n.Key] = n.Count
 	}
 	return rec
+}
+
+// OfTar are the options for a layer that is kept as its tar, by those with which it
+// would be unpacked.
+func OfTar(o unpack.Options, tar io.Writer) unpack.ReadOptions {
+	return unpack.ReadOptions{
+		Strict: o.Strict, Limits: o.Limits, Windows: o.Windows, Paths: o.Paths, Serial: o.Serial, Record: o.Record, Logger: o.Logger,
+		Tar: tar,
+	}
 }
 
 // Counting counts what a layer brings and passes the entries on.

@@ -76,10 +76,7 @@ func fill(ctx context.Context, st *overlaystore.Staging, b *fetch.Blob, o unpack
 	if tar == nil {
 		return b.Unpack(ctx, st.Dir(), o)
 	}
-	return b.Entries(ctx, unpack.ReadOptions{
-		Strict: o.Strict, Limits: o.Limits, Windows: o.Windows, Paths: o.Paths, Serial: o.Serial, Record: o.Record, Logger: o.Logger,
-		Tar: tar,
-	})
+	return b.Entries(ctx, layerrecord.OfTar(o, tar))
 }
 
 // keepPresent brings the blobs of layers that the store had before into the

@@ -20,9 +20,7 @@ func fill(ctx context.Context, st *overlaystore.Staging, blob io.Reader, source 
 	var err error
 	o.Record = layerrecord.Counting(&counts, st.Record)
 	if tar := st.Tar(); tar != nil {
-		result, err = unpack.Read(ctx, blob, source, unpack.ReadOptions{
-			Limits: o.Limits, Windows: o.Windows, Paths: o.Paths, Record: o.Record, Logger: o.Logger, Tar: tar,
-		})
+		result, err = unpack.Read(ctx, blob, source, layerrecord.OfTar(o, tar))
 	} else {
 		result, err = unpack.Layer(ctx, st.Dir(), blob, source, o)
 	}
