@@ -3,6 +3,7 @@
 package containerd
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -67,16 +68,23 @@ func closeAll(list []*os.File) error {
 func (g *giving) has(ctx context.Context, chains []digest.Digest) (int, error) {
 	var failed error
 	have, _ := slices.BinarySearchFunc(chains, true, func(chain digest.Digest, _ bool) int {
-		answer, err := g.snapshots.Stat(g.in(ctx, g.lease), &snapshots.StatSnapshotRequest{Snapshotter: Snapshotter, Key: chain.String()})
-		if err != nil && !isNotFound(err) && failed == nil {
-			failed = explain(err)
-		}
-		if err == nil && answer.Info.GetKind() == snapshots.Kind_COMMITTED {
+		there, err := g.committed(ctx, chain)
+		failed = cmp.Or(failed, err)
+		if there {
 			return -1
 		}
 		return 1
 	})
 	return have, failed
+}
+
+// committed says whether the engine has a snapshot.
+func (g *giving) committed(ctx context.Context, chain digest.Digest) (bool, error) {
+	answer, err := g.snapshots.Stat(g.in(ctx, g.lease), &snapshots.StatSnapshotRequest{Snapshotter: Snapshotter, Key: chain.String()})
+	if isNotFound(err) {
+		return false, nil
+	}
+	return err == nil && answer.Info.GetKind() == snapshots.Kind_COMMITTED, explain(err)
 }
 
 // directories are those of the layers that the engine has, the topmost first.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 
-	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 )
@@ -74,11 +73,11 @@ func (g *giving) keepSnapshot(ctx context.Context, chain digest.Digest) error {
 	// A lease keeps also what is not there. The collector may have been at work
 	// since somebody looked: it is when a lease has ended, such as that of a giving
 	// that died.
-	_, err := g.snapshots.Stat(g.in(ctx, g.lease), &snapshots.StatSnapshotRequest{Snapshotter: Snapshotter, Key: chain.String()})
-	if isNotFound(err) {
-		return errCollected
+	there, err := g.committed(ctx, chain)
+	if err == nil && !there {
+		err = errCollected
 	}
-	return explain(err)
+	return err
 }
 
 // oneByOne makes snapshots each of which begins on one that is committed.
