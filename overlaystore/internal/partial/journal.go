@@ -41,11 +41,10 @@ func (j *Journal) Save(ctx context.Context, dir *os.File, sync bool, settle time
 	if j.saver == nil {
 		j.saver = &Saver{Dir: dir, Sync: sync}
 	}
-	j.saver.After = settle
 	if c.Journal, err = j.w.Mark(); err != nil {
 		return err
 	}
-	return j.saver.Save(ctx, c)
+	return j.saver.Save(ctx, settle, c)
 }
 
 // Settle makes the last checkpoint durable, when the process will not go on, if that

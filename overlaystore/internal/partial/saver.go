@@ -20,9 +20,8 @@ const syncShare = 50
 
 // Saver writes the checkpoints of one layer.
 type Saver struct {
-	Dir    *os.File      // of the layer
-	Sync   bool          // whether a power cut counts
-	After  time.Duration // between syncs and before the first, at least
+	Dir    *os.File // of the layer
+	Sync   bool     // whether a power cut counts
 	number uint64
 	due    time.Time // of the first sync
 	last   []byte    // the checkpoint that was made last
@@ -40,11 +39,12 @@ type syncing struct {
 	due    time.Time // of the next
 }
 
-// Save writes a checkpoint. Its error may be of an earlier sync: then nobody knows
+// Save writes a checkpoint, and has it synced so long after the first one, or after
+// the last sync, at least. Its error may be of an earlier sync: then nobody knows
 // what of the layer is on the disk.
-func (s *Saver) Save(ctx context.Context, c *Checkpoint) error {
+func (s *Saver) Save(ctx context.Context, after time.Duration, c *Checkpoint) error {
 	if s.due.IsZero() {
-		s.due = time.Now().Add(s.After)
+		s.due = time.Now().Add(after)
 	}
 	s.number++
 	c.Number = s.number
@@ -66,7 +66,7 @@ func (s *Saver) Save(ctx context.Context, c *Checkpoint) error {
 		}
 	}
 	if err == nil && s.Sync && !time.Now().Before(due) {
-		s.start(context.WithoutCancel(ctx))
+		s.start(context.WithoutCancel(ctx), after)
 	}
 	return err
 }
@@ -85,11 +85,12 @@ func (s *Saver) write(ctx context.Context, name string, raw []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// start makes the last checkpoint durable, after all that it speaks of.
-func (s *Saver) start(ctx context.Context) {
+// start makes the last checkpoint durable, after all that it speaks of. The next one
+// follows so long after that at least.
+func (s *Saver) start(ctx context.Context, after time.Duration) {
 	u := &syncing{number: s.number, ended: make(chan struct{})}
 	s.under = u
-	raw, after, begun, synced := s.last, s.After, time.Now(), durable.StartSyncFS(ctx, s.Dir)
+	raw, begun, synced := s.last, time.Now(), durable.StartSyncFS(ctx, s.Dir)
 	go func() {
 		defer close(u.ended)
 		u.err = <-synced
@@ -123,7 +124,7 @@ func (s *Saver) Settle(ctx context.Context) error {
 		if s.last == nil || !s.Sync {
 			return nil
 		}
-		s.start(context.WithoutCancel(ctx))
+		s.start(context.WithoutCancel(ctx), 0)
 	}
 }
 

@@ -58,7 +58,7 @@ func TestSettleSyncsTheLast(t *testing.T) {
 	}
 	defer dir.Close()
 	s := Saver{Dir: dir, Sync: true, last: []byte("first"), number: 1}
-	s.start(t.Context())
+	s.start(t.Context(), 0)
 	s.last, s.number = []byte("second"), 2
 	if err := s.Settle(t.Context()); err != nil {
 		t.Fatal(err)
