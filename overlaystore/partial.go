@@ -165,8 +165,9 @@ func Look(path string) (Waiting, error) {
 	return partial.Look(root)
 }
 
-// partialAge is how long layers of interrupted pulls wait for the next pull.
-const partialAge = 24 * time.Hour
+// PartialAge is how long layers of interrupted pulls wait for the next pull, before
+// [Store.Prune] removes them.
+const PartialAge = 24 * time.Hour
 
 func (s *Store) partials() partial.Layers {
 	return partial.Layers{Root: s.root, Left: s.leftovers(), Form: s.format.Form, Record: recordFile, MaxRecord: maxRecord}

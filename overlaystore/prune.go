@@ -96,7 +96,7 @@ func (p *prune) run(ctx context.Context) (err error) {
 // that somebody brought.
 func (p *prune) partials(ctx context.Context) error {
 	return p.s.partials().Each(ctx, func(f partial.Found) bool {
-		old := p.now.Sub(f.Made) >= max(partialAge, p.o.OlderThan)
+		old := p.now.Sub(f.Made) >= max(PartialAge, p.o.OlderThan)
 		has, err := p.s.HasLayer(f.ID)
 		if err != nil || !has && !old && !p.o.Partial {
 			return false

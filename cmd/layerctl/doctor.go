@@ -77,7 +77,7 @@ func surveyPulls(store string) []overlaymount.Check {
 		return nil
 	}
 	check.Value = fmt.Sprintf("%s, %d of them not whole, since %s", terminal.Count(left.Layers, "layer"), left.Begun, left.Oldest.Format(time.RFC3339))
-	check.OK = time.Since(left.Oldest) < 24*time.Hour
+	check.OK = time.Since(left.Oldest) < overlaystore.PartialAge
 	check.Hint = "the next pull of the image goes on with them, and 'layerctl prune' removes those older than a day"
 	return []overlaymount.Check{check}
 }
