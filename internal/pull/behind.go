@@ -29,9 +29,10 @@ type behind struct {
 	err     error        // of a sync: the store's may not hear of it again
 }
 
-// newBehind writes what comes to the filesystem of the store; nil does nothing.
+// newBehind writes what comes to the filesystem of the store; nil does nothing. Who
+// writes the tars of a store of them has the disk begin with them already.
 func (p *Pull) newBehind() (*behind, error) {
-	if !p.store.Syncs() {
+	if !p.store.Syncs() || p.store.Format().Lower == layer.Tars {
 		return nil, nil
 	}
 	own, err := durable.OpenDirAt(p.store.Dir(), ".")
