@@ -48,8 +48,7 @@ func left(t *testing.T, s *overlaystore.Store) []string {
 
 func TestAhead(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
-	f := newFake(t, t.TempDir(), true)
-	e, s := connectTo(t, f), openStore(t, filepath.Join(t.TempDir(), "store"))
+	f, e, s := anEngine(t, true)
 	first := addLayer(t, s, "first", dir(".", 0o750), regular("a", "one"))
 	second := staged(t, s, "second", dir("d", 0o700), regular("d/b", "two"))
 	third := layertest.DiffID("third")
@@ -92,8 +91,7 @@ func TestAhead(t *testing.T) {
 // TestAheadIsGivenUp ends one whose pull has failed, and one whose process died.
 func TestAheadIsGivenUp(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
-	f := newFake(t, t.TempDir(), true)
-	e, s := connectTo(t, f), openStore(t, filepath.Join(t.TempDir(), "store"))
+	f, e, s := anEngine(t, true)
 	img := threeLayers(t, s)
 	a := e.Ahead(t.Context(), s, append(img.Layers, layertest.DiffID("never")))
 	a.finish()
@@ -124,8 +122,7 @@ func TestAheadIsGivenUp(t *testing.T) {
 func TestAheadThatFails(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
 	for n := 1; ; n++ {
-		f := newFake(t, layertest.MemoryDir(t), true)
-		e, s := connectTo(t, f), openStore(t, filepath.Join(t.TempDir(), "store"))
+		f, e, s := anEngine(t, true)
 		img := threeLayers(t, s)
 		f.calls = 0
 		f.call = func(i int) (before, after error) {

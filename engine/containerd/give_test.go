@@ -115,6 +115,14 @@ func connectTo(t *testing.T, f *fake) *Engine {
 	return e
 }
 
+// anEngine serves an engine with a store beside it, both in memory.
+func anEngine(t *testing.T, rebase bool) (*fake, *Engine, *overlaystore.Store) {
+	t.Helper()
+	path := layertest.MemoryDir(t)
+	f := newFake(t, path, rebase)
+	return f, connectTo(t, f), openStore(t, filepath.Join(path, "store"))
+}
+
 // watched is a context in which the fake hears what is synced.
 func (f *fake) watched(ctx context.Context) context.Context {
 	f.mu.Lock()
@@ -186,10 +194,8 @@ func eachWay(t *testing.T, do func(t *testing.T, rebase bool)) {
 
 func TestGive(t *testing.T) {
 	eachWay(t, func(t *testing.T, rebase bool) {
-		path := layertest.MemoryDir(t)
-		f, s := newFake(t, path, rebase), openStore(t, filepath.Join(path, "store"))
+		f, e, s := anEngine(t, rebase)
 		img := threeLayers(t, s)
-		e := connectTo(t, f)
 		given, err := e.Give(f.watched(t.Context()), s, img, GiveOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -234,16 +240,13 @@ func TestGive(t *testing.T) {
 	})
 }
 
-// TestGiveBlobs: the compressed layers stay as long as the image, and a damaged
-// one ends the give.
 // TestGiveToAnEngineThatDied: one that was killed while it made a snapshot makes
 // none before it is told to remove what has no record.
 func TestGiveToAnEngineThatDied(t *testing.T) {
 	eachWay(t, func(t *testing.T, rebase bool) {
-		path := layertest.MemoryDir(t)
-		f, s := newFake(t, path, rebase), openStore(t, filepath.Join(path, "store"))
+		f, e, s := anEngine(t, rebase)
 		f.leftBehind = true
-		given, err := connectTo(t, f).Give(f.watched(t.Context()), s, threeLayers(t, s), GiveOptions{})
+		given, err := e.Give(f.watched(t.Context()), s, threeLayers(t, s), GiveOptions{})
 		if err != nil || given.Made != 3 {
 			t.Fatalf("given %+v, %v", given, err)
 		}
@@ -251,11 +254,11 @@ func TestGiveToAnEngineThatDied(t *testing.T) {
 	})
 }
 
+// TestGiveBlobs: the compressed layers stay as long as the image, and a damaged
+// one ends the give.
 func TestGiveBlobs(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
-	path := layertest.MemoryDir(t)
-	f, s := newFake(t, path, true), openStore(t, filepath.Join(path, "store"))
-	e := connectTo(t, f)
+	f, e, s := anEngine(t, true)
 	img := threeLayers(t, s)
 	blobs := [][]byte{make([]byte, 2*piece+7), []byte("second"), {}}
 	given := func(damage bool) error {
@@ -303,9 +306,7 @@ func TestGiveBlobs(t *testing.T) {
 // TestGiveOnLayersThatAreThere: a chain's lowest layers came with another image.
 func TestGiveOnLayersThatAreThere(t *testing.T) {
 	eachWay(t, func(t *testing.T, rebase bool) {
-		path := layertest.MemoryDir(t)
-		f, s := newFake(t, path, rebase), openStore(t, filepath.Join(path, "store"))
-		e := connectTo(t, f)
+		f, e, s := anEngine(t, rebase)
 		img := threeLayers(t, s)
 		below := anImage(t, s, "two:1", img.Layers[:2]...)
 		above := anImage(t, s, "four:1", append(slices.Clone(img.Layers), addLayer(t, s, "four", layertest.Implied("."), regular("z", "five")))...)
@@ -335,9 +336,7 @@ func TestGiveOnLayersThatAreThere(t *testing.T) {
 // TestGiveKeepsWhatIsThere: what another client lets go meanwhile stays.
 func TestGiveKeepsWhatIsThere(t *testing.T) {
 	eachWay(t, func(t *testing.T, rebase bool) {
-		path := layertest.MemoryDir(t)
-		f, s := newFake(t, path, rebase), openStore(t, filepath.Join(path, "store"))
-		e := connectTo(t, f)
+		f, e, s := anEngine(t, rebase)
 		img := threeLayers(t, s)
 		if _, err := e.Give(t.Context(), s, anImage(t, s, "two:1", img.Layers[:2]...), GiveOptions{HandOver: true}); err != nil {
 			t.Fatal(err)
@@ -359,9 +358,7 @@ func TestGiveKeepsWhatIsThere(t *testing.T) {
 // TestGiveBesideTheCollector: what the engine removes after it was seen is made.
 func TestGiveBesideTheCollector(t *testing.T) {
 	eachWay(t, func(t *testing.T, rebase bool) {
-		path := layertest.MemoryDir(t)
-		f, s := newFake(t, path, rebase), openStore(t, filepath.Join(path, "store"))
-		e := connectTo(t, f)
+		f, e, s := anEngine(t, rebase)
 		img := threeLayers(t, s)
 		if _, err := e.Give(t.Context(), s, img, GiveOptions{HandOver: true}); err != nil {
 			t.Fatal(err)
@@ -383,9 +380,7 @@ func TestGiveBesideTheCollector(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
-	path := layertest.MemoryDir(t)
-	f, s := newFake(t, path, true), openStore(t, filepath.Join(path, "store"))
-	e := connectTo(t, f)
+	f, e, s := anEngine(t, true)
 	one := addLayer(t, s, "one", dir(".", 0o755), regular("f", "one"))
 	old, next := anImage(t, s, "x:1", one), anImage(t, s, "y:1", one)
 	next.Names = old.Names
@@ -441,8 +436,7 @@ func TestRefusals(t *testing.T) {
 		{"filled", Options{}, []*types.Mount{{Type: "bind", Source: "/proc"}}, "overlayfs", "not empty"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			path := layertest.MemoryDir(t)
-			f, s := newFake(t, path, true), openStore(t, filepath.Join(path, "store"))
+			f, _, s := anEngine(t, true)
 			f.plugins = []*introspection.Plugin{{Type: "io.containerd.snapshotter.v1", ID: c.plugin, Capabilities: []string{"rebase"}}}
 			f.mounts = c.mounts
 			c.option.Address = f.socket()
@@ -482,13 +476,8 @@ func TestGiveInterrupted(t *testing.T) {
 
 // interrupted loses call n, and says whether there was one.
 func interrupted(t *testing.T, rebase bool, when string, n int) bool {
-	path, err := os.MkdirTemp(layertest.MemoryDir(t), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, s := newFake(t, path, rebase), openStore(t, filepath.Join(path, "store"))
+	f, e, s := anEngine(t, rebase)
 	img := threeLayers(t, s)
-	e := connectTo(t, f)
 	f.calls = 0
 	f.call = func(i int) (before, after error) {
 		lost := status.Error(codes.Unavailable, "lost")
@@ -500,7 +489,7 @@ func interrupted(t *testing.T, rebase bool, when string, n int) bool {
 		}
 		return nil, nil
 	}
-	_, err = e.Give(f.watched(t.Context()), s, img, GiveOptions{})
+	_, err := e.Give(f.watched(t.Context()), s, img, GiveOptions{})
 	reached := f.calls >= n
 	if reached && !errors.Is(err, errkind.Network) {
 		t.Errorf("%s call %d (%s): error %v", when, n, f.methods[n], err)
@@ -539,10 +528,8 @@ func every(some int) int {
 func TestGiveFaults(t *testing.T) {
 	eachWay(t, func(t *testing.T, rebase bool) {
 		for n := 1; ; n += every(5) {
-			path := layertest.MemoryDir(t)
-			f, s := newFake(t, path, rebase), openStore(t, filepath.Join(path, "store"))
+			f, e, s := anEngine(t, rebase)
 			img := threeLayers(t, s)
-			e := connectTo(t, f)
 			ctx, failed := durable.WithFaultAt(t.Context(), n-1, func() error { return unix.EIO })
 			_, err := e.Give(ctx, s, img, GiveOptions{})
 			if *failed == "" {

@@ -5,7 +5,6 @@ package containerd
 import (
 	"encoding/json"
 	"errors"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -20,11 +19,9 @@ import (
 // others.
 func TestUsers(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
-	path := layertest.MemoryDir(t)
-	f, s := newFake(t, path, false), openStore(t, filepath.Join(path, "store"))
+	f, e, s := anEngine(t, false)
 	img := threeLayers(t, s)
 	below := anImage(t, s, "two:1", img.Layers[:2]...)
-	e := connectTo(t, f)
 	for _, i := range []Image{below, img} {
 		if _, err := e.Give(t.Context(), s, i, GiveOptions{}); err != nil {
 			t.Fatal(err)
@@ -60,15 +57,13 @@ func TestUsers(t *testing.T) {
 // that is taken leaves the name to the other.
 func TestTakeLeavesASharedName(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
-	path := layertest.MemoryDir(t)
-	f, s := newFake(t, path, false), openStore(t, filepath.Join(path, "store"))
+	f, e, s := anEngine(t, false)
 	one := threeLayers(t, s)
 	two := anImage(t, s, "two:1", one.Layers[:2]...)
 	index, err := json.Marshal(ocispec.Index{Manifests: []ocispec.Descriptor{{Digest: one.Image.Manifest}, {Digest: two.Image.Manifest}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := connectTo(t, f)
 	for _, i := range []*Image{&one, &two} {
 		i.Names, i.RootBytes = []string{"docker.io/library/both:1"}, index
 		i.Root = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(index), Size: int64(len(index))}

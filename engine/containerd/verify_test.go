@@ -31,10 +31,9 @@ type held struct {
 
 func hold(t *testing.T, o GiveOptions) *held {
 	layertest.NeedsRoot(t, "to give files to an engine")
-	path := layertest.MemoryDir(t)
-	f, s := newFake(t, path, true), openStore(t, filepath.Join(path, "store"))
+	f, e, s := anEngine(t, true)
 	f.serial = 1_000_000 + os.Getpid() // a number that nobody else's mounts have
-	h := &held{T: t, engine: connectTo(t, f), store: s, image: threeLayers(t, s)}
+	h := &held{T: t, engine: e, store: s, image: threeLayers(t, s)}
 	if _, err := h.engine.Give(t.Context(), s, h.image, o); err != nil {
 		t.Fatal(err)
 	}
