@@ -65,6 +65,7 @@ type Engine struct {
 	pid    atomic.Int32 // of the process that listens
 	rebase bool         // Commit can say the parent
 	cri    bool
+	blobs  string // the directory of the content store; "" where it does not say
 	log    *slog.Logger
 
 	content     content.ContentClient
@@ -170,6 +171,8 @@ func (e *Engine) survey(ctx context.Context) error {
 			others = append(others, p.ID)
 		case p.ID == "cri" && !broken:
 			e.cri = true
+		case p.Type == "io.containerd.content.v1" && !broken:
+			e.blobs = p.Exports["root"]
 		}
 	}
 	if e.at.Namespace == "" {

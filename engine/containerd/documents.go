@@ -9,12 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"time"
 
 	content "github.com/containerd/containerd/api/services/content/v1"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	"github.com/layerctl/layerctl/internal/durable"
 )
 
 // documents writes config, manifest and index, each with the labels by which
@@ -47,6 +50,30 @@ func (g *giving) documents(ctx context.Context) error {
 	}
 	if err != nil {
 		return fmt.Errorf("index: %w", err)
+	}
+	return nil
+}
+
+// settle makes it durable that the engine has the documents and the compressed
+// layers: before 2.2 it syncs what is in a blob, and not that there is one
+// (containerd#12302).
+func (g *giving) settle(ctx context.Context) error {
+	if g.Engine.blobs == "" {
+		return nil
+	}
+	done := map[digest.Algorithm]bool{}
+	for _, d := range append(g.written, g.image.Image.Config, g.image.Image.Manifest, g.image.Root.Digest) {
+		if done[d.Algorithm()] {
+			continue
+		}
+		done[d.Algorithm()] = true
+		dir, err := g.openDir(path.Join(g.Engine.blobs, "blobs", d.Algorithm().String()))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(durable.SyncDir(ctx, dir), dir.Close()); err != nil {
+			return err
+		}
 	}
 	return nil
 }

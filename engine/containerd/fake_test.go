@@ -4,6 +4,7 @@ package containerd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -34,6 +35,7 @@ type fake struct {
 	leftBehind bool           // a directory of a snapshot without a record is there
 	dir        string         // of the socket
 	disk       string         // of the snapshots
+	store      string         // of the blobs; "" keeps them in memory only
 	mounts     []*types.Mount // instead of those of new snapshots
 	plugins    []*introspection.Plugin
 	// call is asked before each call with its number; an error before it acts is
@@ -123,6 +125,12 @@ func newFake(t *testing.T, dir string, rebase bool) *fake {
 	go server.Serve(listener) //nolint:errcheck // ends with Stop
 	t.Cleanup(server.Stop)
 	return f
+}
+
+// keepBlobs has the blobs in a directory.
+func (f *fake) keepBlobs(dir string) {
+	f.store = dir
+	f.plugins = append(f.plugins, &introspection.Plugin{Type: "io.containerd.content.v1", ID: "content", Exports: map[string]string{"root": dir}})
 }
 
 func (f *fake) socket() string { return filepath.Join(f.dir, "c.sock") }
@@ -241,6 +249,11 @@ func (f *fake) complete(i *images.Image) error {
 		if b == nil {
 			return fmt.Errorf("%s is not there", want[0])
 		}
+		if f.store != "" {
+			if _, err := os.Stat(f.blob(want[0])); err != nil {
+				return err
+			}
+		}
 		want = want[1:]
 		for key, to := range b.labels {
 			if strings.HasPrefix(key, "containerd.io/gc.ref.content.") {
@@ -347,6 +360,10 @@ func (f fakeContent) Write(stream content.Content_WriteServer) error {
 				f.mu.Unlock()
 				return status.Error(codes.FailedPrecondition, "unexpected commit digest")
 			}
+			if err := f.keep(r.Expected, got); err != nil {
+				f.mu.Unlock()
+				return err
+			}
 			f.blobs[r.Expected] = &blob{got, maps.Clone(r.Labels)}
 			f.held(stream.Context()).resources["content "+r.Expected] = true
 		}
@@ -355,6 +372,36 @@ func (f fakeContent) Write(stream content.Content_WriteServer) error {
 			return err
 		}
 	}
+}
+
+// keep writes a blob as engines do that sync the file, and not the directory that
+// it comes into.
+func (f *fake) keep(name string, content []byte) error {
+	if f.store == "" {
+		return nil
+	}
+	at, ingest := f.blob(name), filepath.Join(f.store, "ingest")
+	err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(ingest, content, 0o600))
+	if err == nil {
+		err = fsync(ingest)
+	}
+	if err == nil {
+		err = os.Rename(ingest, at)
+	}
+	return err
+}
+
+// blob is where a blob is on the disk.
+func (f *fake) blob(name string) string {
+	return filepath.Join(f.store, "blobs", strings.Replace(name, ":", "/", 1))
+}
+
+func fsync(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 func (f fakeContent) Update(_ context.Context, r *content.UpdateRequest) (*content.UpdateResponse, error) {

@@ -232,6 +232,9 @@ func (g *giving) leased(ctx context.Context) (err error) {
 	if err := g.documents(ctx); err != nil {
 		return err
 	}
+	if err := g.settle(ctx); err != nil {
+		return err
+	}
 	return g.name(ctx)
 }
 
@@ -258,7 +261,9 @@ func (e *Engine) clear(ctx context.Context, owner string, records *given.Records
 			continue
 		}
 		e.log.Info("end the lease of a giving that was interrupted", "lease", l.ID)
-		if _, err := e.leases.Delete(e.in(ctx, ""), &leases.DeleteRequest{ID: l.ID}); err != nil && !isNotFound(err) {
+		// With what it kept: an engine whose power was cut may know of a blob that it
+		// has lost, and would not take it again.
+		if _, err := e.leases.Delete(e.in(ctx, ""), &leases.DeleteRequest{ID: l.ID, Sync: true}); err != nil && !isNotFound(err) {
 			return explain(err)
 		}
 	}

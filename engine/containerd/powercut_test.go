@@ -103,6 +103,7 @@ func cutAt(t *testing.T, disk *disktest.FS, what string, rebase bool, n int, wit
 	img := threeLayers(t, s)
 	f := newFake(t, layertest.MemoryDir(t), rebase)
 	f.disk = engine
+	f.keepBlobs(filepath.Join(engine, "content"))
 	e := connectTo(t, f)
 	do := func(ctx context.Context) error {
 		if what == takeIt {
@@ -156,6 +157,7 @@ func cutAt(t *testing.T, disk *disktest.FS, what string, rebase bool, n int, wit
 	}
 	defer s.Close()
 	missing = f.missing(t, s, img)
+	f.check(t, "after the cut")
 	if err := do(t.Context()); err != nil {
 		t.Errorf("%s, cut before call %d: the next run: %v", what, n, err)
 	}
