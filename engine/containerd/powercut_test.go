@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/layerctl/layerctl/internal/disktest"
-	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -64,14 +63,7 @@ func TestPowerCut(t *testing.T) {
 // TestPowerCutDoesHarmWithoutSync is the control: or the other proves nothing.
 func TestPowerCutDoesHarmWithoutSync(t *testing.T) {
 	disk := disktest.New(t, 320<<20, "mkfs.ext4", "-q", "-F")
-	leaveOut := func(ctx context.Context) context.Context {
-		return durable.WithFault(ctx, func(op string) error {
-			if op == "syncfs" {
-				return durable.ErrLeaveOut
-			}
-			return nil
-		})
-	}
+	leaveOut := func(ctx context.Context) context.Context { return leavingOut(ctx, "syncfs") }
 	for range disktest.Tries {
 		for n, reached := 1, true; reached; n++ {
 			var missing []string

@@ -23,6 +23,7 @@ import (
 // layer there.
 type held struct {
 	*testing.T
+	fake   *fake
 	engine *Engine
 	store  *overlaystore.Store
 	image  Image
@@ -32,13 +33,23 @@ type held struct {
 func hold(t *testing.T, o GiveOptions) *held {
 	layertest.NeedsRoot(t, "to give files to an engine")
 	f, e, s := anEngine(t, true)
+	return holdIn(t, f, e, s, o)
+}
+
+func holdIn(t *testing.T, f *fake, e *Engine, s *overlaystore.Store, o GiveOptions) *held {
+	t.Helper()
 	f.serial = 1_000_000 + os.Getpid() // a number that nobody else's mounts have
-	h := &held{T: t, engine: e, store: s, image: threeLayers(t, s)}
+	h := &held{T: t, fake: f, engine: e, store: s, image: threeLayers(t, s)}
 	if _, err := h.engine.Give(t.Context(), s, h.image, o); err != nil {
 		t.Fatal(err)
 	}
-	h.top = f.snapshots[chainIDs(h.image.Layers)[2].String()].dir
+	h.top = h.dir(2)
 	return h
+}
+
+// dir is the directory of a layer in the engine.
+func (h *held) dir(layer int) string {
+	return h.fake.snapshots[chainIDs(h.image.Layers)[layer].String()].dir
 }
 
 // differences are what a verification finds, and how many bytes it has read.
@@ -79,9 +90,11 @@ func (h *held) renew() {
 }
 
 // beside are what there is next to the topmost layer's directory.
-func (h *held) beside() (names []string) {
+func (h *held) beside() (names []string) { return h.besides(h.top) }
+
+func (h *held) besides(dir string) (names []string) {
 	h.Helper()
-	list, err := os.ReadDir(filepath.Dir(h.top))
+	list, err := os.ReadDir(filepath.Dir(dir))
 	if err != nil {
 		h.Fatal(err)
 	}
