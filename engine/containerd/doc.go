@@ -20,8 +20,11 @@
 //   - A snapshot is committed once its files are on the disk.
 //   - That holds ahead of the end of a pull too: what its end has not named the
 //     engine collects.
-//   - An image is named once all of it is there. Whatever an interrupted call
-//     has left is under a lease, which the next call ends, or its expiry.
+//   - An image is named once all of it is there and on the disk, its documents
+//     too. Whatever an interrupted call has left is under a lease, which the next
+//     call ends, or its expiry.
+//   - A layer that is renewed is the old one or the new one at any moment, also
+//     after a power cut.
 //   - Records of images that another client made are never changed or removed.
 //
 // Not served, with an error that says why: other snapshotters than overlayfs,

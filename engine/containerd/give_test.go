@@ -355,6 +355,37 @@ func TestGiveKeepsWhatIsThere(t *testing.T) {
 	})
 }
 
+// TestHandOverInterrupted: of a hand-over that died and was taken back there are
+// no journals.
+func TestHandOverInterrupted(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
+	f, e, s := anEngine(t, true)
+	img := threeLayers(t, s)
+	ctx := durable.WithFault(t.Context(), func(op string) error {
+		if journals(t, s) == len(img.Layers) {
+			return unix.EIO
+		}
+		return nil
+	})
+	if _, err := e.Give(ctx, s, img, GiveOptions{HandOver: true}); !errors.Is(err, unix.EIO) || journals(t, s) != len(img.Layers) {
+		t.Fatalf("%d journals, %v", journals(t, s), err)
+	}
+	f.check(t, "interrupted")
+	if _, err := e.Take(t.Context(), s, img.Image.Manifest); err != nil || journals(t, s) != 0 {
+		t.Errorf("%d journals are left, %v", journals(t, s), err)
+	}
+}
+
+// journals is how many the store keeps of what was handed over.
+func journals(t *testing.T, s *overlaystore.Store) int {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(s.Path(), "engines/journals/*/files.zst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
+}
+
 // TestGiveBesideTheCollector: what the engine removes after it was seen is made.
 func TestGiveBesideTheCollector(t *testing.T) {
 	eachWay(t, func(t *testing.T, rebase bool) {

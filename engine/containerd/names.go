@@ -157,7 +157,7 @@ func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest d
 		if taken, err = e.unname(ctx, owner, r); err != nil {
 			return taken, err
 		}
-		return taken, records.Remove(ctx, r)
+		return taken, records.Forget(ctx, store.Dir(), r)
 	}
 	return nil, nil
 }

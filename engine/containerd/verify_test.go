@@ -169,8 +169,8 @@ func TestVerifyWhatWasHandedOver(t *testing.T) {
 	if err == nil {
 		err = records.Forget(t.Context(), h.store.Dir(), list[0])
 	}
-	if left, _ := os.ReadDir(filepath.Join(h.store.Path(), "engines/journals")); err != nil || len(left) > 0 {
-		t.Errorf("journals %v are left, %v", left, err)
+	if left := journals(t, h.store); err != nil || left > 0 {
+		t.Errorf("%d journals are left, %v", left, err)
 	}
 }
 
