@@ -49,6 +49,9 @@ type Record struct {
 	Copied int64 `json:"copied,omitempty"`
 	// HandedOver says that the engine owns it and the store has forgotten it.
 	HandedOver bool `json:"handedOver,omitempty"`
+	// Repair is the repair for which the store has the image once more that was
+	// handed over; "" is none. See [BeginRepair].
+	Repair string `json:"repair,omitempty"`
 	// Complete is false as long as it is being given, and where that was
 	// interrupted.
 	Complete bool      `json:"complete"`

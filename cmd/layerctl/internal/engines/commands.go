@@ -159,7 +159,7 @@ func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 	var errs []error
 	for _, r := range list {
 		if r.HandedOver {
-			errs = append(errs, forget(c, store, r))
+			errs = append(errs, endRepair(c, store, r), forget(c, store, r))
 			continue
 		}
 		_, err := store.Image(r.Manifest)

@@ -103,6 +103,9 @@ func Repair(c *cli.Context, client *layerctl.Client, store *overlaystore.Store, 
 }
 
 func repairOne(c *cli.Context, client *layerctl.Client, store *overlaystore.Store, r given.Record, layers []digest.Digest) (err error) {
+	if err := endRepair(c, store, r); err != nil {
+		return err
+	}
 	img, done, err := stored(c, client, store, r)
 	if err != nil {
 		return err
@@ -130,21 +133,51 @@ func stored(c *cli.Context, client *layerctl.Client, store *overlaystore.Store, 
 	if err == nil || !errors.Is(err, overlaystore.ErrNotFound) || !r.HandedOver {
 		return img, func() error { return nil }, err
 	}
-	ref, err := registry.Parse(r.Reference)
+	ref, err := pulledAs(r)
 	if err != nil {
 		return img, nil, err
 	}
-	if ref.Transport() == registry.Docker {
-		ref = ref.WithDigest(r.Manifest)
+	end, err := given.BeginRepair(c.Context, store.Dir(), r)
+	if err != nil {
+		return img, nil, err
 	}
 	pulled, err := client.For(r.Platform).Pull(c.Context, store, ref.String())
 	if err != nil {
-		return img, nil, err
+		return img, nil, errors.Join(err, end())
 	}
-	done = func() error { return store.Remove(c.Context, pulled.Reference.String(), pulled.Image.Manifest) }
+	done = func() error {
+		err := store.Remove(c.Context, pulled.Reference.String(), pulled.Image.Manifest)
+		if err != nil {
+			return err
+		}
+		return end()
+	}
 	if pulled.Image.Manifest != r.Manifest {
 		err = fmt.Errorf("%s is another image now than was handed over, so that it cannot be repaired", ref)
 		return img, nil, errors.Join(err, done())
 	}
 	return pulled.Image, done, nil
+}
+
+// pulledAs is what an image that was handed over is pulled as for a repair.
+func pulledAs(r given.Record) (registry.Reference, error) {
+	ref, err := registry.Parse(r.Reference)
+	if err == nil && ref.Transport() == registry.Docker {
+		ref = ref.WithDigest(r.Manifest)
+	}
+	return ref, err
+}
+
+// endRepair removes the reference that a repair has left which died.
+func endRepair(c *cli.Context, store *overlaystore.Store, r given.Record) error {
+	return given.EndRepair(c.Context, store.Dir(), r, func() error {
+		ref, err := pulledAs(r)
+		if err == nil {
+			err = store.Remove(c.Context, ref.String(), r.Manifest)
+		}
+		if errors.Is(err, overlaystore.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
 }
