@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What containerd has of an image when a give, a take or a hand-over is killed,
-# or the engine is; tags that move, namespaces, many layers: engine-breaks.sh
-# LAYERCTL. $LAYERCTL_KILLS is how many of each on each filesystem, 1 where
-# nothing is said. Needs root, Go, runc, e2fsprogs, xfsprogs, jq and python3, and
+# What containerd has of an image when a give, a take, a hand-over or a repair is
+# killed, or the engine is, or the power goes; tags that move, namespaces, many
+# layers: engine-breaks.sh LAYERCTL. $LAYERCTL_KILLS is how many of each on each
+# filesystem, 1 where nothing is said. Needs root, Go, runc, e2fsprogs, xfsprogs, jq and python3, and
 # in $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20.
 set -euo pipefail
 layerctl=$(realpath "$1")
@@ -47,7 +47,25 @@ image=oci:$work/mended name=localhost/mended:1
 stored() { "$layerctl" images --json | jq -e --arg r "$image" 'any(.[]; .references | index($r))' >/dev/null; }
 give() { "$layerctl" give --quiet --platform linux/amd64 --into "$into" --engine-name $name "$@" "$image"; }
 hand_over() { give --hand-over; }
+prune() { "$layerctl" prune --quiet >/dev/null; }
+# collected: what was handed over goes when the engine removes it.
+collected() {
+  prune
+  sound
+  for n in $(names); do ctr images rm --sync "$n" >/dev/null; done
+  empty
+}
 take() { "$layerctl" take --quiet --platform linux/amd64 "$image"; }
+
+# cut: what was not written to the disk is lost, as in a power cut.
+cut() { python3 -c 'import fcntl, os, struct, sys; fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack("I", 2))' "$work/$kind"; }
+# reboot: the filesystem is mounted again once nobody has the old one.
+reboot() {
+  ended KILL
+  umount "$work/$kind"
+  for _ in $(seq 300); do [ -n "$(losetup -j "$work/$kind.img")" ] || break; sleep 0.2; done
+  mount -o loop "$work/$kind.img" "$work/$kind"
+}
 
 # The same number of kills, spread over the time that it takes.
 killed() { # WHAT ROUND OF MICROSECONDS
@@ -55,19 +73,76 @@ killed() { # WHAT ROUND OF MICROSECONDS
   "$1" >"$work/out" 2>&1 &
   pid=$!
   sleep "$(printf '%d.%06d' $((at / 1000000)) $((at % 1000000)))"
-  if [ "${victim:-}" = engine ]; then ended KILL; else pkill -KILL -P "$pid" || true; fi
+  case ${victim:-} in
+    engine) ended KILL ;;
+    power) cut ;;
+    *) pkill -KILL -P "$pid" || true ;;
+  esac
   wait "$pid" 2>/dev/null || code=$?
   [ "$code" = 0 ] || hits=$((hits + 1))
-  when="killed $1 after $at µs"
+  when="killed ${victim:+the $victim in }$1 after $at µs"
   case ${victim:-}$code in
-    137 | 0 | engine0 | engine5 | engine9) ;;
+    137 | 0 | engine0 | engine5 | engine9 | power*) ;;
     *) cat "$work/out"; fail "$when: the exit code is $code" ;;
   esac
-  if [ "${victim:-}" = engine ]; then
+  if [ -n "${victim:-}" ]; then
+    [ "$victim" != power ] || reboot
     rm -f "$work/c.sock"
     start "$bin/containerd"
   fi
 }
+# at_its_end WHAT: the power goes when it has ended.
+at_its_end() {
+  "$1"
+  cut
+  reboot
+  when="cut the power at the end of $1"
+  rm -f "$work/c.sock"
+  start "$bin/containerd"
+  sound
+}
+
+# Of the image's layers in the engine, one file; where they are the store's too
+# it rots in both.
+file=data/keep/implied
+rotten() {
+  local found time
+  found=$(find "$work/$kind/engine/io.containerd.snapshotter.v1.overlayfs/snapshots" -path "*/fs/$file" | head -n 1)
+  time=$(stat -c %y "$found")
+  printf '?\n' >"$found"
+  touch -d "$time" "$found"
+  sync -f "$found"
+}
+repair() { "$layerctl" verify --quiet --repair; }
+repaired() {
+  serial=$((serial + 1))
+  ctr run --rm --platform linux/amd64 $name "repaired-$$-$serial" cat /$file >"$work/out" 2>"$work/err" || { cat "$work/err"; fail "$when: it does not run"; }
+  [ "$(cat "$work/out")" = x ] || fail "$when: a container has the damaged file"
+  [ -z "$(find "$work/$kind/engine/io.containerd.snapshotter.v1.overlayfs/snapshots" -maxdepth 2 -name 'layerctl-*')" ] || fail "$when: something is left beside a layer"
+}
+# repairs: of what the engine has, which is killed, or the power goes.
+repairs() {
+  local i code long
+  rotten
+  long=$(microseconds repair)
+  for victim in '' engine power; do
+    for ((i = 0; i < kills; i++)); do
+      rotten
+      killed repair "$i" "$kills" "$long"
+      sound
+      code=0
+      "$layerctl" verify --quiet >"$work/out" 2>&1 || code=$?
+      [ "$code" = 0 ] || [ "$code" = 6 ] || { cat "$work/out"; fail "$when: verify ends with $code"; }
+      repair 2>"$work/out" || { cat "$work/out"; fail "$when: the next repair does not end well"; }
+      repaired
+    done
+  done
+  victim=
+  rotten
+  at_its_end repair
+  repaired
+}
+
 microseconds() { local t=$EPOCHREALTIME; "$@" >/dev/null; echo $((${EPOCHREALTIME/./} - ${t/./})); }
 
 export LAYERCTL_STORE
@@ -105,23 +180,46 @@ for kind in ext4 xfs; do
     ! stored || hand_over
     [ -n "$(names)" ] || fail "$when: nobody has it"
     sound
-    "$layerctl" prune --quiet >/dev/null
-    sound
-    for n in $(names); do ctr images rm --sync "$n" >/dev/null; done
-    empty
+    collected
     pull "$image"
   done
-  for ((i = 0; i < kills; i++)); do
-    victim=engine killed give "$i" "$kills" "$long"
-    sound
-    give
-    sound
-    victim=engine killed take "$i" "$kills" "$long"
-    sound
-    take
-    empty
+  for victim in engine power; do
+    for ((i = 0; i < kills; i++)); do
+      killed give "$i" "$kills" "$long"
+      sound
+      give
+      sound
+      killed take "$i" "$kills" "$long"
+      sound
+      take
+      empty
+    done
   done
-  say "$kind: $hits of $((kills * 5)) kills came in time, and all ends well"
+  for ((i = 0; i < kills; i++)); do
+    victim=power killed hand_over "$i" "$kills" "$long"
+    sound
+    ! stored || hand_over
+    [ -n "$(names)" ] || fail "$when: nobody has it"
+    sound
+    collected
+    pull "$image"
+  done
+  victim=
+  at_its_end give
+  [ -n "$(names)" ] || fail "$when: it is gone"
+  repairs
+  at_its_end take
+  empty
+  hand_over
+  prune
+  repairs
+  prune
+  ! stored || fail "$when: a repair leaves in the store what was handed over"
+  at_its_end prune
+  collected
+  when=
+  "$layerctl" verify --quiet
+  say "$kind: $hits of $((kills * 14)) came in time, and all ends well"
   when=
   stop
   umount "$work/$kind"
