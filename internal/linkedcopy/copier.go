@@ -10,7 +10,10 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"runtime"
+	"sync"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
@@ -54,9 +57,10 @@ type Options struct {
 	Uncloned bool
 }
 
-// Copier makes copies and counts what it made. It is for one goroutine.
+// Copier makes copies and counts what it made.
 type Copier struct {
 	options Options
+	mu      sync.Mutex
 	done    Done
 }
 
@@ -67,7 +71,17 @@ func New(o Options) *Copier {
 }
 
 // Done is what was made so far.
-func (c *Copier) Done() Done { return c.done }
+func (c *Copier) Done() Done {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.done
+}
+
+func (c *Copier) add(d Done) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = c.done.Plus(d)
+}
 
 // Layer is what a directory is filled with.
 type Layer struct {
@@ -84,26 +98,59 @@ type Layer struct {
 	Root *os.File
 }
 
+// helpers is how many goroutines fill a lower dir's directories beside the first
+// one: the kernel locks the directory that gets a link, and no other.
+const helpers = 3
+
 // Fill puts the files of a lower dir into the directory to, under those that it
 // has.
 func (c *Copier) Fill(ctx context.Context, to *os.File, l Layer) error {
-	f := &filling{Copier: c, to: to, from: l.From, root: l.Root, below: l.Below, copied: map[inode]string{}}
-	f.pending = []directory{{path: ".", own: l.Mended, found: true}}
-	for len(f.pending) > 0 {
+	group, ctx := errgroup.WithContext(ctx)
+	f := &filling{
+		Copier: c, to: to, from: l.From, root: l.Root, below: l.Below, copied: map[inode]string{},
+		group: group, idle: make(chan struct{}, min(helpers, runtime.GOMAXPROCS(0)-1)),
+	}
+	group.Go(func() error { return f.fill(ctx, []directory{{path: ".", own: l.Mended, found: true}}) })
+	return group.Wait()
+}
+
+// fill fills directories, and those in them, each after the one that it is in.
+func (f *filling) fill(ctx context.Context, pending []directory) error {
+	for len(pending) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		last := len(f.pending) - 1
-		next := f.pending[last]
-		f.pending = f.pending[:last]
 		if err := durable.Fault(ctx, "link directory"); err != nil {
 			return err
 		}
-		if err := f.directory(next); err != nil {
+		last := len(pending) - 1
+		next := pending[last]
+		found, err := f.directory(next)
+		if err != nil {
 			return fmt.Errorf("link %.200q: %w", next.path, err)
 		}
+		pending = f.share(ctx, append(pending[:last], found...))
 	}
 	return nil
+}
+
+// share leaves half of what is pending to another goroutine, if one is idle, and
+// returns the rest.
+func (f *filling) share(ctx context.Context, pending []directory) []directory {
+	half := len(pending) / 2
+	if half == 0 {
+		return pending
+	}
+	select {
+	case f.idle <- struct{}{}:
+	default:
+		return pending
+	}
+	f.group.Go(func() error {
+		defer func() { <-f.idle }()
+		return f.fill(ctx, pending[:half:half])
+	})
+	return pending[half:]
 }
 
 type inode struct{ dev, ino uint64 }
@@ -123,10 +170,12 @@ type filling struct {
 	to, from *os.File
 	root     *os.File // nil, or whose attributes the root gets
 	below    []*os.File
-	pending  []directory
+	group    *errgroup.Group
+	idle     chan struct{} // has one for each helper that is busy
 	// copied is where the files are that have more than one name and were not
 	// linked.
-	copied map[inode]string
+	copied   map[inode]string
+	copiedMu sync.Mutex // is held while one of them is made
 }
 
 // pair is one directory of the layer and that of the copy, both open.
@@ -137,41 +186,44 @@ type pair struct {
 	hides *bool
 	// inherited says that what is made in the copy gets an ACL from it.
 	inherited bool
+	found     []directory // in it, to be filled
+	done      Done
 }
 
-func (f *filling) directory(d directory) error {
+// directory fills one, and returns those in it.
+func (f *filling) directory(d directory) (found []directory, err error) {
 	from, err := fsat.OpenDir(f.from, d.path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer from.Close()
 	to, err := fsat.OpenDir(f.to, d.path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer to.Close()
 	// Before anything is made in it: that changes the times.
 	attributes, st, err := f.attributes(d, from, to)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p := &pair{path: d.path, from: from, to: to}
+	p := &pair{path: d.path, from: from, to: to, done: Done{Directories: 1}}
 	if d.found {
 		if p.inherited, err = fsat.HasXattrFD(int(to.Fd()), fsat.DefaultACL); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if d.own {
 		if err := f.passOpaque(p); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := f.entries(p); err != nil {
-		return err
+		return nil, err
 	}
-	f.done.Directories++
+	f.add(p.done)
 	attributes.Mode, attributes.Access = st.Mode&0o7777, fsat.OmitTime()
-	return fsat.SetAttributes(to, attributes, nil)
+	return p.found, fsat.SetAttributes(to, attributes, nil)
 }
 
 // attributes are those that the directory gets.
@@ -272,7 +324,7 @@ func (f *filling) enter(p *pair, name string) error {
 	at := path.Join(p.path, name)
 	err := unix.Mkdirat(int(p.to.Fd()), name, 0o700)
 	if err == nil {
-		f.pending = append(f.pending, directory{path: at})
+		p.found = append(p.found, directory{path: at})
 		return f.disinherit(p, name)
 	}
 	if err != unix.EEXIST {
@@ -284,7 +336,7 @@ func (f *filling) enter(p *pair, name string) error {
 	}
 	switch {
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
-		f.pending = append(f.pending, directory{path: at, own: true, found: true})
+		p.found = append(p.found, directory{path: at, own: true, found: true})
 	case isWhiteout(st): // the directory was made to hold whiteouts only
 		hides, err := f.whiteoutHides(p)
 		if err != nil || hides {

@@ -21,11 +21,11 @@ func (f *filling) file(p *pair, name string) error {
 		err := unix.Linkat(int(p.from.Fd()), name, int(p.to.Fd()), name, 0)
 		switch err {
 		case nil:
-			f.done.Links++
+			p.done.Links++
 			return nil
 		case unix.EXDEV, unix.EMLINK, unix.EPERM:
-			if f.done.Reason == nil {
-				f.done.Reason = &os.LinkError{Op: "link", Old: p.from.Name(), New: p.to.Name(), Err: err}
+			if p.done.Reason == nil {
+				p.done.Reason = &os.LinkError{Op: "link", Old: p.from.Name(), New: p.to.Name(), Err: err}
 			}
 		default:
 			return &os.PathError{Op: "link", Path: path.Join(p.path, name), Err: err}
@@ -47,8 +47,12 @@ func (f *filling) unlinked(p *pair, name string) error {
 		return err
 	}
 	id := inode{uint64(st.Dev), st.Ino}
-	if first, ok := f.copied[id]; ok && st.Nlink > 1 {
-		return f.again(p, name, first)
+	if st.Nlink > 1 {
+		f.copiedMu.Lock()
+		defer f.copiedMu.Unlock()
+		if first, ok := f.copied[id]; ok {
+			return f.again(p, name, first)
+		}
 	}
 	made, err := f.make(p, name, found, st)
 	if err != nil {
@@ -94,7 +98,7 @@ func (f *filling) make(p *pair, name string, found *os.File, st unix.Stat_t) (*o
 			return nil, &os.PathError{Op: "mknod", Path: at, Err: err}
 		}
 	}
-	f.done.Copies++
+	p.done.Copies++
 	return fsat.Find(p.to, name)
 }
 
@@ -109,14 +113,14 @@ func (f *filling) regular(p *pair, name string, found *os.File) (_ *os.File, err
 		return nil, err
 	}
 	if !f.options.Uncloned && unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) == nil {
-		f.done.Clones++
+		p.done.Clones++
 		return out, nil
 	}
 	n, err := io.Copy(out, in)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("copy: %w", err), out.Close())
 	}
-	f.done.Copies++
-	f.done.Bytes += n
+	p.done.Copies++
+	p.done.Bytes += n
 	return out, nil
 }
