@@ -91,7 +91,6 @@ type Given struct {
 // named that is not whole, and another Give, or Take, ends well.
 func (e *Engine) Give(ctx context.Context, store *overlaystore.Store, img Image, o GiveOptions) (Given, error) {
 	g := &giving{Engine: e, store: store, from: cmp.Or(o.From, store), image: img, options: o, copier: linkedcopy.New(linkedcopy.Options{Unlinked: o.Unlinked}), open: lowers{}}
-	g.made, g.ahead = o.Ahead.finish()
 	if err := g.give(ctx); err != nil {
 		return Given{}, fmt.Errorf("give %s to %s: %w", img.Names, e.at.Address, err)
 	}
@@ -223,13 +222,14 @@ func (g *giving) leased(ctx context.Context) (err error) {
 			err = explain(end)
 		}
 	}()
-	if err := g.layers(ctx); err != nil {
-		return err
-	}
+	// The layers last: those that are given ahead may still be on their way.
 	if err := g.blobs(ctx); err != nil {
 		return err
 	}
 	if err := g.documents(ctx); err != nil {
+		return err
+	}
+	if err := g.layers(ctx); err != nil {
 		return err
 	}
 	if err := g.settle(ctx); err != nil {

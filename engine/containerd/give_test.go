@@ -386,12 +386,14 @@ func journals(t *testing.T, s *overlaystore.Store) int {
 	return len(names)
 }
 
-// TestGiveBesideTheCollector: what the engine removes after it was seen is made.
+// TestGiveBesideTheCollector: what the engine removes after it was seen is made. Of
+// layers below that another image has left there, for the documents of this one
+// would keep them all.
 func TestGiveBesideTheCollector(t *testing.T) {
 	eachWay(t, func(t *testing.T, rebase bool) {
 		f, e, s := anEngine(t, rebase)
 		img := threeLayers(t, s)
-		if _, err := e.Give(t.Context(), s, img, GiveOptions{HandOver: true}); err != nil {
+		if _, err := e.Give(t.Context(), s, anImage(t, s, "two:1", img.Layers[:2]...), GiveOptions{HandOver: true}); err != nil {
 			t.Fatal(err)
 		}
 		clear(f.images) // only the collector has not come yet
