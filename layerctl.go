@@ -82,9 +82,9 @@ type Options struct {
 	// Admit is asked for each image that is pulled, with its diffIDs, before a
 	// layer of it is fetched; its error ends the pull. nil admits all.
 	Admit func(ctx context.Context, r Resolution, layers []digest.Digest) error
-	// Layers hears of a pull's diffIDs, and what it returns of each that came, from
-	// several goroutines: verified in its lower dir, durable later. nil is nobody.
-	Layers func(ctx context.Context, layers []digest.Digest) func(diffID digest.Digest, lower *os.File)
+	// Layers hears of a pull's diffIDs; came of each that came, from several goroutines:
+	// verified in its lower dir; all, of their end: durable after it. nil is nobody.
+	Layers func(ctx context.Context, layers []digest.Digest) (came func(diffID digest.Digest, lower *os.File), all func(context.Context))
 	// Progress hears of every step, from several goroutines at once, and must
 	// not block for long; nil hears nothing.
 	Progress func(progress.Event)

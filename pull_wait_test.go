@@ -3,12 +3,16 @@
 package layerctl
 
 import (
+	"context"
+	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/progress"
 )
@@ -131,4 +135,34 @@ func diffIDsOf(t *testing.T, s *cached) (ids []digest.Digest) {
 		t.Fatal(err)
 	}
 	return image.DiffIDs()
+}
+
+// TestPullTellsOfItsLayers: who hears of layers may use the sync that comes after
+// the last.
+func TestPullTellsOfItsLayers(t *testing.T) {
+	var came, synced atomic.Int32
+	var layers []digest.Digest
+	ended := false
+	s := newCached(t, Options{Layers: func(_ context.Context, list []digest.Digest) (func(digest.Digest, *os.File), func(context.Context)) {
+		layers = list
+		all := func(context.Context) {
+			ended = true
+			if int(came.Load()) != len(list) || synced.Load() > 0 {
+				t.Errorf("%d of %d layers came, and %d syncs", came.Load(), len(list), synced.Load())
+			}
+		}
+		return func(digest.Digest, *os.File) { came.Add(1) }, all
+	}})
+	ctx := durable.WithFault(t.Context(), func(op string) error {
+		if op == "syncfs" {
+			synced.Add(1)
+		}
+		return nil
+	})
+	if _, err := s.client.Pull(ctx, s.store, s.ref); err != nil {
+		t.Fatal(err)
+	}
+	if !ended || !slices.Equal(layers, diffIDsOf(t, s)) || synced.Load() == 0 {
+		t.Errorf("layers %v, told of the end: %v, %d syncs", layers, ended, synced.Load())
+	}
 }

@@ -31,6 +31,7 @@ type Ahead struct {
 
 	mu    sync.Mutex
 	ready map[digest.Digest]*lower
+	still chan struct{} // closed while nothing is there to be filled
 	more  chan struct{}
 	last  chan struct{} // closed when no more will come
 	ended sync.Once
@@ -48,7 +49,7 @@ func (e *Engine) Ahead(ctx context.Context, store *overlaystore.Store, layers []
 		Engine: e, store: store, from: store, image: Image{Image: overlaystore.Image{Layers: layers}},
 		copier: linkedcopy.New(linkedcopy.Options{}), open: lowers{}, lease: newLease(),
 	}
-	a := &Ahead{g: g, done: make(chan struct{}), more: make(chan struct{}, 1), last: make(chan struct{}), ready: map[digest.Digest]*lower{}}
+	a := &Ahead{g: g, done: make(chan struct{}), more: make(chan struct{}, 1), last: make(chan struct{}), still: make(chan struct{}), ready: map[digest.Digest]*lower{}}
 	var err error
 	if g.owner, err = store.RealPath(); err == nil {
 		g.since, err = durable.OpenDirAt(store.Dir(), ".")
@@ -98,8 +99,43 @@ func (a *Ahead) Ready(diffID digest.Digest, fs *os.File) {
 	}
 	a.ready[diffID] = l
 	select {
+	case <-a.still:
+		a.still = make(chan struct{})
+	default:
+	}
+	select {
 	case a.more <- struct{}{}:
 	default:
+	}
+}
+
+// Filled waits until the layers that were ready before are linked, as far as those
+// below them have come: a sync after it is one for them too.
+func (a *Ahead) Filled(ctx context.Context) {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	still := a.still
+	a.mu.Unlock()
+	select {
+	case <-still:
+	case <-a.done:
+	case <-ctx.Done():
+	}
+}
+
+// rest says that the layer i has not come, or that all are filled.
+func (a *Ahead) rest(i int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if i < len(a.g.image.Layers) && a.ready[a.g.image.Layers[i]] != nil {
+		return
+	}
+	select {
+	case <-a.still:
+	default:
+		close(a.still)
 	}
 }
 
@@ -179,7 +215,11 @@ func (a *Ahead) take(i int) bool {
 
 // await waits until the layer i is there, and says whether it came.
 func (a *Ahead) await(ctx context.Context, i int) (bool, error) {
-	for !a.take(i) {
+	for i == len(a.g.image.Layers) || !a.take(i) {
+		a.rest(i)
+		if i == len(a.g.image.Layers) {
+			return false, nil
+		}
 		select {
 		case <-a.more:
 		case <-a.last:

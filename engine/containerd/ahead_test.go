@@ -88,6 +88,44 @@ func TestAhead(t *testing.T) {
 	}
 }
 
+// TestAheadIsFilled: what was ready before is linked afterwards, so that one sync is
+// for the store and the engine.
+func TestAheadIsFilled(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
+	f := newFake(t, layertest.MemoryDir(t), true)
+	e, s := connectTo(t, f), openStore(t, filepath.Join(t.TempDir(), "store"))
+	first := addLayer(t, s, "first", dir(".", 0o750), regular("a", "one"))
+	second := staged(t, s, "second", dir("d", 0o700), regular("d/b", "two"))
+	third := staged(t, s, "third", regular("c", "three"))
+	chains := chainIDs([]digest.Digest{first, second.DiffID(), third.DiffID()})
+	a := e.Ahead(t.Context(), s, []digest.Digest{first, second.DiffID(), third.DiffID()})
+	filled := func(names ...string) {
+		t.Helper()
+		a.Filled(t.Context())
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for i, name := range names {
+			there := false
+			for _, s := range f.snapshots {
+				_, err := os.Lstat(filepath.Join(s.dir, name))
+				there = there || s.labels["containerd.io/snapshot.ref"] == chains[i].String() && err == nil
+			}
+			if !there {
+				t.Errorf("%s is not there", name)
+			}
+		}
+	}
+	filled("a")
+	a.Ready(second.DiffID(), second.Dir())
+	filled("a", "d/b")
+	a.Ready(third.DiffID(), third.Dir())
+	filled("a", "d/b", "c")
+	if err := errors.Join(a.End(t.Context()), second.Discard(), third.Discard()); err != nil {
+		t.Fatal(err)
+	}
+	a.Filled(t.Context()) // of one that has ended
+}
+
 // TestAheadIsGivenUp ends one whose pull has failed, and one whose process died.
 func TestAheadIsGivenUp(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
@@ -132,6 +170,7 @@ func TestAheadThatFails(t *testing.T) {
 			return nil, nil
 		}
 		a := e.Ahead(t.Context(), s, img.Layers)
+		a.Filled(t.Context())
 		a.finish()
 		reached := f.calls >= n
 		f.call = func(int) (error, error) { return nil, nil }

@@ -178,6 +178,15 @@ func (f *fake) held(ctx context.Context) *lease {
 	return &lease{resources: map[string]bool{}}
 }
 
+// refused says that the lease that a call works under is gone.
+func (f *fake) refused(ctx context.Context) error {
+	md, _ := metadata.FromIncomingContext(ctx)
+	if id := md.Get("containerd-lease"); len(id) > 0 && f.leases[id[0]] == nil {
+		return missing("lease " + id[0])
+	}
+	return nil
+}
+
 func missing(what string) error { return status.Error(codes.NotFound, what+" not found") }
 func exists(what string) error  { return status.Error(codes.AlreadyExists, what+" already exists") }
 
@@ -350,6 +359,10 @@ func (f fakeContent) Write(stream content.Content_WriteServer) error {
 		}
 		got = append(got[:r.Offset:r.Offset], r.Data...)
 		f.mu.Lock()
+		if err := f.refused(stream.Context()); err != nil {
+			f.mu.Unlock()
+			return err
+		}
 		if f.blobs[r.Expected] != nil {
 			f.held(stream.Context()).resources["content "+r.Expected] = true
 			f.mu.Unlock()
@@ -435,10 +448,10 @@ func (f fakeSnapshots) Stat(_ context.Context, r *snapshots.StatSnapshotRequest)
 
 // make makes a snapshot and its mounts.
 func (f fakeSnapshots) make(ctx context.Context, key, parent string, labels map[string]string, view bool) ([]*types.Mount, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	switch id := md.Get("containerd-lease"); {
-	case len(id) > 0 && f.leases[id[0]] == nil:
-		return nil, missing("lease " + id[0])
+	if err := f.refused(ctx); err != nil {
+		return nil, err
+	}
+	switch {
 	case f.leftBehind:
 		return nil, status.Error(codes.Unknown, "failed to rename: rename snapshots/new-1 snapshots/1: file exists")
 	case f.snapshots[key] != nil || f.snapshots[labels["containerd.io/snapshot.ref"]] != nil:
@@ -487,6 +500,9 @@ func (f fakeSnapshots) View(ctx context.Context, r *snapshots.ViewSnapshotReques
 }
 
 func (f fakeSnapshots) Commit(ctx context.Context, r *snapshots.CommitSnapshotRequest) (*emptypb.Empty, error) {
+	if err := f.refused(ctx); err != nil {
+		return nil, err
+	}
 	s := f.snapshots[r.Key]
 	switch {
 	case s == nil:

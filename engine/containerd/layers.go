@@ -33,6 +33,7 @@ type active struct {
 // layers makes the snapshots that the engine lacks. Where another client brings
 // one of them meanwhile, or the collector takes one, it begins again.
 func (g *giving) layers(ctx context.Context) error {
+	g.made, g.ahead = g.options.Ahead.finish()
 	for range 3 {
 		if err := g.lacking(ctx); !errors.Is(err, errMeanwhile) && !errors.Is(err, errCollected) {
 			return err
@@ -213,13 +214,7 @@ func (g *giving) commit(ctx context.Context, filled []*active) error {
 	if len(filled) == 0 {
 		return nil
 	}
-	// What was opened before anything was written hears of all errors.
-	if g.since != nil {
-		if err := durable.SyncFS(ctx, g.since); err != nil {
-			return err
-		}
-	}
-	if err := durable.SyncFS(ctx, filled[0].dir); err != nil {
+	if err := g.sync(ctx, filled[0].dir); err != nil {
 		return err
 	}
 	for _, a := range filled {
@@ -237,6 +232,26 @@ func (g *giving) commit(ctx context.Context, filled []*active) error {
 		g.made++
 	}
 	return nil
+}
+
+// sync makes durable what was filled, dir among it. What was opened before anything
+// was written hears of all errors.
+func (g *giving) sync(ctx context.Context, dir *os.File) error {
+	if g.since == nil {
+		return durable.SyncFS(ctx, dir)
+	}
+	if err := durable.SyncFS(ctx, g.since); err != nil {
+		return err
+	}
+	store, err := fsat.Stat(g.since)
+	if err != nil {
+		return err
+	}
+	engine, err := fsat.Stat(dir)
+	if err != nil || store.Dev == engine.Dev {
+		return err
+	}
+	return durable.SyncFS(ctx, dir)
 }
 
 // mounted is what a mount of the engine's is made of.

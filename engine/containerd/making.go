@@ -21,7 +21,7 @@ type making struct {
 	chains []digest.Digest
 	have   int        // of the chains, which the engine has
 	below  []*os.File // directories of the snapshots, the topmost first
-	// next is asked before each layer whether there is one.
+	// next is asked before each layer whether there is one, and after the last.
 	next     func(ctx context.Context, i int) (bool, error)
 	prepared chan prepared
 	filled   chan *active
@@ -145,8 +145,8 @@ func (m *making) prepareAll(ctx context.Context, enough <-chan struct{}) {
 }
 
 func (m *making) fillAll(ctx context.Context) error {
-	for i := m.have; i < len(m.chains); i++ {
-		if come, err := m.next(ctx, i); err != nil || !come {
+	for i := m.have; ; i++ {
+		if come, err := m.next(ctx, i); err != nil || !come || i == len(m.chains) {
 			return err
 		}
 		select {
@@ -159,7 +159,6 @@ func (m *making) fillAll(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return nil
 }
 
 // fillNext fills the snapshot of the layer i, on top of those that were filled.

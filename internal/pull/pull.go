@@ -37,11 +37,11 @@ type Options struct {
 	// Admit is asked with the image's diffIDs before a layer is fetched; nil
 	// admits all.
 	Admit func(context.Context, source.Resolution, []digest.Digest) error
-	// Layers hears of an image's diffIDs before its layers come. What it returns
-	// hears of each that came, from several goroutines: its files are all there
-	// and verified, in the lower dir that it gets, and not yet durable. nil is for
-	// nobody.
-	Layers func(context.Context, []digest.Digest) func(diffID digest.Digest, lower *os.File)
+	// Layers hears of an image's diffIDs before its layers come. came hears of each
+	// that came, from several goroutines: its files are all there and verified, in
+	// the lower dir that it gets, and not yet durable. all hears when all have, and
+	// the sync that makes them durable waits for it. nil is for nobody.
+	Layers func(context.Context, []digest.Digest) (came func(diffID digest.Digest, lower *os.File), all func(context.Context))
 	Logger *slog.Logger
 	// Trust lets an image in, before a layer is asked for, and Judge says for a
 	// plan whether it would; nil lets all in.
@@ -78,12 +78,13 @@ type Pull struct {
 	mu      sync.Mutex
 	fetched map[digest.Digest]bool // diffIDs that this pull fetches
 	came    func(digest.Digest, *os.File)
+	all     func(context.Context)
 	behind  *behind
 }
 
 // New prepares to bring what f fetches from into a store.
 func New(f *fetch.Fetcher, store *overlaystore.Store, o Options) *Pull {
-	return &Pull{source: f.Source(), fetch: f, store: store, options: o, fetched: map[digest.Digest]bool{}, came: func(digest.Digest, *os.File) {}}
+	return &Pull{source: f.Source(), fetch: f, store: store, options: o, fetched: map[digest.Digest]bool{}, came: func(digest.Digest, *os.File) {}, all: func(context.Context) {}}
 }
 
 // Run brings the image into the store: all of it, durable, or nothing.
@@ -130,7 +131,7 @@ func (p *Pull) resolved(ctx context.Context, resolution source.Resolution) (pull
 	}
 	defer func() { err = errors.Join(err, lease.Release()) }()
 	if p.options.Layers != nil {
-		p.came = p.options.Layers(ctx, image.DiffIDs())
+		p.came, p.all = p.options.Layers(ctx, image.DiffIDs())
 	}
 	if pulled.Fetched, err = p.layers(ctx, image.Layers); err != nil {
 		return Result{}, err
@@ -249,6 +250,7 @@ func (p *Pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 		return 0, err
 	}
 	p.fetch.Tell(progress.Event{Kind: progress.Committing})
+	p.all(ctx)
 	for _, l := range layers {
 		if p.fetched[l.DiffID] {
 			fetched++

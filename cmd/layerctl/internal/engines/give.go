@@ -117,12 +117,12 @@ func (g *Giver) Ahead() setup.Option {
 		if !ok {
 			return
 		}
-		o.Layers = func(_ context.Context, layers []digest.Digest) func(digest.Digest, *os.File) {
+		o.Layers = func(_ context.Context, layers []digest.Digest) (came func(digest.Digest, *os.File), all func(context.Context)) {
 			if err := g.endAhead(); err != nil { // of an image whose pull has failed
 				setup.Logger(g.c).Info("end what was given ahead", "error", err)
 			}
 			g.ahead = d.engine.Ahead(g.c.Context, g.store, layers)
-			return g.ahead.Ready
+			return g.ahead.Ready, g.ahead.Filled
 		}
 	}
 }
