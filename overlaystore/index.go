@@ -51,13 +51,13 @@ func (s *Store) fillIndex(ctx context.Context, g *Staging, img Image) error {
 	if err := durable.Fault(ctx, "write index"); err != nil {
 		return err
 	}
-	made, err := tarlayer.CreateIndex(ctx, g.dir, img.Layers, func(diffID digest.Digest) (*os.File, layer.Facts, error) {
+	made, err := tarlayer.CreateIndex(ctx, g.dir, img.Layers, func(diffID digest.Digest) (*os.File, tarlayer.Layer, error) {
 		dir, _, err := s.openLayer(diffID)
 		if err != nil {
-			return nil, layer.Facts{}, err
+			return nil, tarlayer.Layer{}, err
 		}
 		rec, err := ReadRecord(dir)
-		return dir, rec.Facts, err
+		return dir, tarlayer.Layer{DiffID: diffID, Size: rec.Size, Facts: rec.Facts}, err
 	})
 	if err != nil {
 		return fmt.Errorf("make the index: %w", err)

@@ -17,8 +17,10 @@ import (
 
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/disktest"
+	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/internal/layertest"
+	"github.com/layerctl/layerctl/internal/tarlayer"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -73,6 +75,7 @@ func (l *lowers) compare(t *testing.T, c layerCase) {
 		}
 		if err == nil {
 			shown[lower] = l.show(t, s, img)
+			l.alone(t, s, img)
 		}
 		refused[lower] = err
 	}
@@ -134,6 +137,62 @@ func (l *lowers) show(t *testing.T, s *overlaystore.Store, img overlaystore.Imag
 		}
 	}()
 	return wholeTree(t, target)
+}
+
+// alone compares the topmost layer of a store of tars, mounted by itself, with its
+// lower directory in the other store, when both have it.
+func (l *lowers) alone(t *testing.T, s *overlaystore.Store, img overlaystore.Image) {
+	t.Helper()
+	boot, err := durable.BootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	diffID := img.Layers[len(img.Layers)-1]
+	dir, tars := l.of[layer.Directories], l.of[layer.Tars]
+	lower := filepath.Join(dir.Path(), "unsynced", boot, diffID.Encoded(), "fs")
+	paths, err := tarlayer.Files(tars.Dir(), []digest.Digest{diffID}, boot)
+	if _, missing := os.Stat(lower); err != nil || missing != nil {
+		return // the other store is still to come
+	}
+	rec, err := tars.Layer(diffID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := durable.OpenDirAt(tars.Dir(), filepath.Dir(paths[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer at.Close()
+	f, err := tarlayer.Alone(t.Context(), at, tarlayer.Layer{DiffID: diffID, Size: rec.Size, Facts: rec.Facts}, l.dir)
+	if err != nil {
+		t.Errorf("make a filesystem of the layer alone: %v", err)
+		return
+	}
+	defer f.Close()
+	target := filepath.Join(l.dir, "mnt")
+	if err := unix.Mount(filepath.Join(tars.Path(), paths[0]), target, "erofs", unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Unmount(target, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	equal(t, "the layer alone", withoutDeleted(t, target), withoutDeleted(t, lower))
+}
+
+// withoutDeleted is wholeTree, but that of what is deleted there is only its name.
+func withoutDeleted(t *testing.T, dir string) string {
+	t.Helper()
+	lines := strings.Split(wholeTree(t, dir), "\n")
+	for i, line := range lines {
+		name, _, _ := strings.Cut(line, " ")
+		var st unix.Stat_t
+		if err := unix.Lstat(filepath.Join(dir, name), &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 {
+			lines[i] = name + " is deleted"
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // wholeTree is a line for each path with all that there is of it, and one for

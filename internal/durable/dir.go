@@ -122,3 +122,8 @@ func StartSyncFS(ctx context.Context, dir *os.File) <-chan error {
 	}()
 	return ended
 }
+
+// SyncFile makes the content of f, a regular file, durable.
+func SyncFile(ctx context.Context, f *os.File) error {
+	return sync(ctx, "fsync file", f.Sync)
+}

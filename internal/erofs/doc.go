@@ -2,7 +2,8 @@
 
 // Package erofs writes the metadata of an EROFS filesystem whose data lies on
 // other devices: an index over the tar files of layers, in blocks of 512 bytes,
-// which Linux 6.4 and newer mount with those files as its devices.
+// which Linux 6.4 and newer mount with those files as its devices. Or it lies
+// in the same file, in front of the metadata ([WriteBehind]).
 //
 //	size, err := erofs.Write(file, devices, func(add func(erofs.Entry) error) error {
 //		err := add(erofs.Entry{Path: ".", Inode: erofs.Inode{Type: layer.Directory, Mode: 0o755}})
@@ -23,6 +24,8 @@
 //	          inodes of 64 bytes, the root's first, each followed by its
 //	          attributes and then by a symlink's target, the last part of a small
 //	          directory, or the map of a file's chunks
+//
+// [WriteBehind] writes the same from the end of the data on, without slots.
 //
 // # Memory
 //

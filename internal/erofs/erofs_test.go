@@ -154,7 +154,11 @@ func mountAt(t testing.TB, index string, devices []string) string {
 	if err := os.Mkdir(target, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	err := unix.Mount(index, target, "erofs", unix.MS_RDONLY, "device="+strings.Join(devices, ",device="))
+	options := ""
+	for _, d := range devices {
+		options += ",device=" + d
+	}
+	err := unix.Mount(index, target, "erofs", unix.MS_RDONLY, strings.TrimPrefix(options, ","))
 	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOTBLK) {
 		t.Skip("needs a kernel that mounts EROFS from files (Linux 6.12): ", err)
 	}
@@ -418,10 +422,56 @@ func (i *image) below(r *rand.Rand, dir string, depth int) {
 	}
 }
 
-// compare mounts the image from a disk and looks at every attribute and byte.
+// mountAlone writes the image with its data into one file below disk and mounts
+// that.
+func (i *image) mountAlone(t testing.TB, disk string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(disk, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The data of both devices, behind room for the superblock.
+	file := make(memory, 4096)
+	var begin [2]int64
+	for n, d := range i.devices {
+		begin[n] = int64(len(file))
+		file = append(file, d...)
+		file = append(file, make([]byte, (512-len(file)%512)%512)...)
+	}
+	data := slices.Clone(file)
+	one := &image{entries: slices.Clone(i.entries)}
+	for n := range one.entries {
+		e := &one.entries[n]
+		e.Extents = slices.Clone(e.Extents)
+		for x := range e.Extents {
+			e.Extents[x].At += begin[e.Device]
+		}
+		e.Device = 0
+	}
+	sb, err := erofs.WriteBehind(&file, erofs.Device{Size: int64(len(data)), ReadAt: bytes.NewReader(data).ReadAt}, one.tree)
+	if err != nil || sb.Size() != int64(len(file)) || !bytes.Equal(file[:len(data)], data) {
+		t.Fatalf("%d bytes in a file of %d, or its data changed: %v", sb.Size(), len(file), err)
+	}
+	copy(file[erofs.SuperAt:], sb[:])
+	path := filepath.Join(dir, "alone")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	one.check(t, path, nil)
+	return mountAt(t, path, nil)
+}
+
+// compare mounts the image from a disk, with its data beside it and in the same
+// file, and looks at every attribute and byte.
 func compare(t *testing.T, disk string, i *image) {
 	t.Helper()
-	root := i.mount(t, disk)
+	for _, root := range []string{i.mount(t, disk), i.mountAlone(t, disk)} {
+		i.compareAt(t, root)
+	}
+}
+
+func (i *image) compareAt(t *testing.T, root string) {
+	t.Helper()
 	seen := map[string]bool{}
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(root, path)

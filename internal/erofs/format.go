@@ -114,11 +114,32 @@ func xattrEntry(name, value string) (string, error) {
 	return "", fmt.Errorf("%w: the attribute %.100q of %d bytes", ErrUnsupported, name, len(value))
 }
 
+// SuperAt is where in its file a superblock is.
+const SuperAt = superAt
+
+// Superblock is what makes a file a filesystem.
+type Superblock [superSize]byte
+
+// Valid reports whether it is one at all.
+func (s *Superblock) Valid() bool { return binary.LittleEndian.Uint32(s[0:]) == magic }
+
+// Size is how many bytes of its file the filesystem takes.
+func (s *Superblock) Size() int64 {
+	return int64(binary.LittleEndian.Uint32(s[36:])) * BlockSize
+}
+
+// UUID is the filesystem's, which is zeros unless somebody puts one there.
+func (s *Superblock) UUID() []byte { return s[48:64] }
+
 // super is the superblock with all devices' slots. It has no checksum: that is
 // defined for blocks larger than the place of the superblock, and fsck.erofs 1.8
 // does not survive one here.
 func (w *writer) super(blocks int64) []byte {
-	buf := make([]byte, superAt+superSize+deviceSlot*len(w.devices))
+	devices := w.devices
+	if w.own {
+		devices = nil
+	}
+	buf := make([]byte, superAt+superSize+deviceSlot*len(devices))
 	sb := buf[superAt:]
 	le := binary.LittleEndian
 	le.PutUint32(sb[0:], magic)
@@ -129,10 +150,14 @@ func (w *writer) super(blocks int64) []byte {
 	le.PutUint32(sb[36:], uint32(blocks))
 	le.PutUint32(sb[40:], uint32(w.inodesAt/BlockSize))
 	le.PutUint32(sb[44:], uint32(w.sharedAt/BlockSize))
+	le.PutUint32(sb[80:], incompatChunked)
+	if w.own {
+		return buf
+	}
 	le.PutUint32(sb[80:], incompatChunked|incompatDevices)
-	le.PutUint16(sb[86:], uint16(len(w.devices)))
+	le.PutUint16(sb[86:], uint16(len(devices)))
 	le.PutUint16(sb[88:], (superAt+superSize)/deviceSlot)
-	for i, d := range w.devices {
+	for i, d := range devices {
 		slot := sb[superSize+i*deviceSlot:]
 		le.PutUint32(slot[64:], uint32(blocksOf(d.Size)))
 	}

@@ -118,6 +118,9 @@ func (w *writer) inode(i *Inode) (n inode, err error) {
 // content says where the content of a regular file is.
 func (w *writer) content(n *inode, i *Inode) error {
 	n.size, n.device = i.Size, uint16(i.Device+1)
+	if w.own {
+		n.device = 0
+	}
 	end := int64(0)
 	for _, e := range i.Extents {
 		if e.Offset < end || e.Size <= 0 || e.At < 0 || e.Size > i.Size-e.Offset || i.Device < 0 || i.Device >= len(w.devices) || e.Size > w.devices[i.Device].Size-e.At {

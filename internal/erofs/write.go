@@ -16,6 +16,8 @@ type Tree func(add func(Entry) error) error
 // writer writes one filesystem.
 type writer struct {
 	devices []Device
+	own     bool  // the data is in the same file, before the metadata
+	begin   int64 // of what follows the superblock and the devices
 	walk
 	dirs    []dirSize // in the order in which they come
 	files   map[uint64]*file
@@ -52,7 +54,38 @@ func Write(to io.WriterAt, devices []Device, tree Tree) (size int64, err error) 
 			return 0, fmt.Errorf("%w: layer %d has %d bytes, more than %d", ErrUnsupported, i+1, d.Size, int64(maxBlocks*BlockSize))
 		}
 	}
-	w := &writer{devices: devices, files: map[uint64]*file{}, shared: sharedXattrs{known: map[[16]byte]sharedXattr{}}}
+	w := newWriter(devices)
+	w.begin = superAt + superSize + deviceSlot*int64(len(devices))
+	if size, err = w.all(to, tree); err != nil {
+		return 0, err
+	}
+	w.out.writeAt(w.super(size/BlockSize), 0)
+	return size, w.out.err
+}
+
+// WriteBehind writes the metadata of a filesystem whose data is in the same
+// file: from data.Size on, a multiple of [BlockSize]. All entries are on device
+// 0, which is the file. It returns the superblock, which makes the file a
+// filesystem once it is written at [SuperAt], where nothing else may be.
+func WriteBehind(to io.WriterAt, data Device, tree Tree) (*Superblock, error) {
+	if data.Size < superAt+superSize || data.Size%BlockSize != 0 {
+		return nil, fmt.Errorf("%w: metadata from byte %d on", ErrUnsupported, data.Size)
+	}
+	w := newWriter([]Device{data})
+	w.own, w.begin = true, data.Size
+	size, err := w.all(to, tree)
+	if err != nil {
+		return nil, err
+	}
+	return (*Superblock)(w.super(size / BlockSize)[superAt:]), w.out.err
+}
+
+func newWriter(devices []Device) *writer {
+	return &writer{devices: devices, files: map[uint64]*file{}, shared: sharedXattrs{known: map[[16]byte]sharedXattr{}}}
+}
+
+// all writes everything but the superblock, and says where it ends.
+func (w *writer) all(to io.WriterAt, tree Tree) (size int64, err error) {
 	if err := w.pass(tree, w.measure, w.measured); err != nil {
 		return 0, err
 	}
@@ -70,13 +103,12 @@ func Write(to io.WriterAt, devices []Device, tree Tree) (size int64, err error) 
 	}
 	w.out.padTo(size)
 	w.out.flush()
-	w.out.writeAt(w.super(size/BlockSize), 0)
-	return size, w.out.err
+	return size, nil
 }
 
 // place says where the areas are, when it is known how large they are.
 func (w *writer) place() error {
-	w.sharedAt = superAt + superSize + deviceSlot*int64(len(w.devices))
+	w.sharedAt = w.begin
 	w.dirsAt = align(w.sharedAt+w.shared.size, BlockSize)
 	w.copiesAt = w.dirsAt + w.dirBlocks*BlockSize
 	w.inodesAt = w.copiesAt + w.copyBlocks*BlockSize

@@ -3,6 +3,7 @@
 package linkedcopy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +12,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 )
+
+// File gives one file, which is no directory, of the directory from its name in to
+// as well. fs.ErrExist where there is one.
+func (c *Copier) File(ctx context.Context, to, from *os.File, name string) error {
+	if err := durable.Fault(ctx, "link file"); err != nil {
+		return err
+	}
+	f := &filling{Copier: c, to: to, from: from, copied: map[inode]string{}}
+	return f.file(&pair{path: ".", from: from, to: to}, name)
+}
 
 // file gives what is no directory its name in the copy. fs.ErrExist where the
 // copy has the name.

@@ -298,6 +298,9 @@ func (p *pass) path() error {
 		}
 	}
 	v := see(p.states, root, floor, p.v.layers)
+	if p.v.options.Alone && len(p.states) > 0 && p.states[0].is == whiteout {
+		v.is, v.at = whiteout, 0
+	}
 	if p.yield != nil && !dead && v.is != nothing {
 		if err := p.give(v); err != nil {
 			return err
@@ -340,7 +343,9 @@ func (p *pass) enter(v seen, dead bool) {
 // give gives the path at hand to who wants it.
 func (p *pass) give(v seen) error {
 	f := File{Layer: -1}
-	if v.at < 0 {
+	if v.is == whiteout {
+		f.Entry = layer.Entry{Type: layer.Whiteout, ModTime: time.Unix(0, 0)}
+	} else if v.at < 0 {
 		f.Entry = layer.Entry{Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true}
 	} else {
 		s := &p.states[v.at]
@@ -358,6 +363,9 @@ func (p *pass) give(v seen) error {
 		}
 	}
 	f.Path, f.Opaque = pathOf(p.key), layer.Transparent
+	if p.v.options.Alone && v.is == directory && len(p.states) > 0 {
+		f.Opaque = p.states[0].opaque
+	}
 	return p.yield(f)
 }
 

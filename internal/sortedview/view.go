@@ -35,6 +35,11 @@ type Options struct {
 	// Memory bounds the bytes that are kept of files with several names and of
 	// links into lower layers; 0 means 64 MiB.
 	Memory int64
+	// Alone shows a layer by itself, the only one that is added: what it deletes of
+	// lower ones is there as a Whiteout, what its directories hide as their Opaque,
+	// and what is for a lower layer to say as if there were none. Links into lower
+	// layers are whiteouts, or nothing.
+	Alone bool
 }
 
 // View is what a stack of layers shows. It is for one goroutine.
@@ -213,6 +218,9 @@ func (l *adding) facts(f layer.Facts) error {
 		if err := l.add(".", opaqueSeq, layer.OpaqueMark, []byte{bitMarked}); err != nil {
 			return err
 		}
+	}
+	if l.v.options.Alone {
+		return nil
 	}
 	for _, dir := range f.Implied {
 		if !dir.Bare {

@@ -5,15 +5,18 @@
 //
 // # The file of a layer
 //
-//	0      4096 bytes of zeros: room for the superblock of a filesystem of this layer alone
+//	0      4096 bytes of zeros, with room for a superblock at 1024
 //	4096   the tar as it came, byte for byte: its SHA-256 is the diffID
 //	       zeros up to a multiple of 512
 //
 // The tar begins at a block, so the content of each file does. Whoever mounts
-// one layer by itself, as containerd does with files of its content cache, needs
-// the superblock at 1024 and its metadata in the same file: the one has room in
-// front, the other behind the tar, and both can be written later without moving
-// a byte of the tar.
+// one layer by itself, as containerd's snapshotter erofs does, needs a superblock
+// and metadata in the same file. [Alone] writes both when somebody asks for them:
+//
+//	1024   the superblock, with a UUID that is a checksum of itself and the metadata
+//	       behind the tar, the metadata of package erofs
+//
+// Neither moves a byte of the tar, and nobody who reads that looks at them.
 //
 // # Written back
 //

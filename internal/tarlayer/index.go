@@ -25,7 +25,7 @@ import (
 // device is one layer of an image.
 type device struct {
 	dir   *os.File // the layer's directory
-	facts layer.Facts
+	layer Layer
 }
 
 // distinct is each diffID once, the lowest first, and for each layer which of
@@ -56,16 +56,12 @@ func writeIndex(ctx context.Context, to io.WriterAt, dir string, devices []devic
 			return 0, 0, err
 		}
 		defer f.Close()
-		st, err := f.Stat()
-		if err != nil {
-			return 0, 0, err
-		}
-		files[i] = erofs.Device{Size: st.Size(), ReadAt: f.ReadAt}
+		files[i] = erofs.Device{Size: behindTar(l.layer.Size), ReadAt: f.ReadAt}
 	}
 	view := sortedview.New(sortedview.Options{Dir: dir})
 	defer view.Close()
 	for i, n := range stack {
-		if err := view.Add(ctx, records(devices[n].dir), devices[n].facts); err != nil {
+		if err := view.Add(ctx, records(devices[n].dir), devices[n].layer.Facts); err != nil {
 			return 0, 0, fmt.Errorf("read the journal of layer %d: %w", i+1, err)
 		}
 	}
@@ -105,9 +101,9 @@ func inode(f *sortedview.File, stack []int) erofs.Inode {
 }
 
 // CreateIndex makes the file of an index in the directory dir. open opens the
-// directory of a layer, which CreateIndex closes, and says the layer's facts;
+// directory of a layer, which CreateIndex closes, and says what it is;
 // it is asked once for each layer, in the order of [Files].
-func CreateIndex(ctx context.Context, dir *os.File, layers []digest.Digest, open func(digest.Digest) (*os.File, layer.Facts, error)) (made Index, err error) {
+func CreateIndex(ctx context.Context, dir *os.File, layers []digest.Digest, open func(digest.Digest) (*os.File, Layer, error)) (made Index, err error) {
 	unique, stack := distinct(layers)
 	var devices []device
 	defer func() {
@@ -116,9 +112,9 @@ func CreateIndex(ctx context.Context, dir *os.File, layers []digest.Digest, open
 		}
 	}()
 	for _, diffID := range unique {
-		from, facts, err := open(diffID)
+		from, l, err := open(diffID)
 		if from != nil {
-			devices = append(devices, device{from, facts})
+			devices = append(devices, device{from, l})
 		}
 		if err != nil {
 			return Index{}, fmt.Errorf("layer %s: %w", diffID, err)

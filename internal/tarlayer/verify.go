@@ -6,12 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl/internal/erofs"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/layercheck"
@@ -25,8 +25,9 @@ type Recorded struct {
 	Index  digest.Digest
 }
 
-// Check compares the tar in a layer's directory with its diffID, or an index
-// with what its record says. Quick leaves that out and reads the journal alone.
+// Check compares the tar in a layer's directory with its diffID, and what
+// [Alone] has written with its UUID; or an index with what its record says. Quick
+// leaves that out and reads the journal alone.
 func Check(ctx context.Context, c *layercheck.Check, dir *os.File, r Recorded, quick bool) error {
 	paths, err := c.Journal(ctx, dir)
 	if err != nil || quick {
@@ -37,7 +38,7 @@ func Check(ctx context.Context, c *layercheck.Check, dir *os.File, r Recorded, q
 		got, err = indexDigest(ctx, dir)
 	} else {
 		want = r.DiffID
-		got, err = tarDigest(ctx, dir, r.Size)
+		got, err = tarDigest(ctx, c, dir, r)
 	}
 	if err != nil {
 		return err
@@ -49,8 +50,9 @@ func Check(ctx context.Context, c *layercheck.Check, dir *os.File, r Recorded, q
 	return nil
 }
 
-// tarDigest is that of the tar in a layer's directory, of size bytes.
-func tarDigest(ctx context.Context, dir *os.File, size int64) (digest.Digest, error) {
+// tarDigest is that of the tar in a layer's directory. What is around it is
+// compared meanwhile.
+func tarDigest(ctx context.Context, c *layercheck.Check, dir *os.File, r Recorded) (digest.Digest, error) {
 	f, err := fsat.OpenFile(dir, fileName)
 	if err != nil {
 		return "", err
@@ -60,10 +62,17 @@ func tarDigest(ctx context.Context, dir *os.File, size int64) (digest.Digest, er
 	if err != nil {
 		return "", err
 	}
-	if blocks := (size + erofs.BlockSize - 1) / erofs.BlockSize; st.Size() < headSize+blocks*erofs.BlockSize {
-		return "", fmt.Errorf("%w: %s has %d bytes, for a tar of %d", journal.ErrDamaged, fileName, st.Size(), size)
+	if st.Size() < behindTar(r.Size) {
+		return "", fmt.Errorf("%w: %s has %d bytes, for a tar of %d", journal.ErrDamaged, fileName, st.Size(), r.Size)
 	}
-	return sum(ctx, io.NewSectionReader(f, headSize, size))
+	got, want, err := own(ctx, f, Layer{DiffID: r.DiffID, Size: r.Size})
+	if err != nil {
+		return "", err
+	}
+	if got != want {
+		c.Differ("", "own filesystem", got, want)
+	}
+	return sum(ctx, io.NewSectionReader(f, headSize, r.Size))
 }
 
 // indexDigest is that of the index in the directory dir.
@@ -78,18 +87,23 @@ func indexDigest(ctx context.Context, dir *os.File) (digest.Digest, error) {
 
 func sum(ctx context.Context, r io.Reader) (digest.Digest, error) {
 	d := digest.SHA256.Digester()
+	err := hashInto(ctx, d.Hash(), r)
+	return d.Digest(), err
+}
+
+func hashInto(ctx context.Context, h hash.Hash, r io.Reader) error {
 	buf := make([]byte, 1<<20)
 	for {
 		if err := ctx.Err(); err != nil {
-			return "", err
+			return err
 		}
 		n, err := r.Read(buf)
-		d.Hash().Write(buf[:n])
+		h.Write(buf[:n])
 		if errors.Is(err, io.EOF) {
-			return d.Digest(), nil
+			return nil
 		}
 		if err != nil {
-			return "", err
+			return err
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/internal/erofs"
 	"github.com/layerctl/layerctl/internal/fsat"
 )
 
@@ -66,8 +65,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 // End makes the file whole blocks long, which is what a device has, and closes
 // it.
 func (w *Writer) End() error {
-	end := headSize + (w.size+erofs.BlockSize-1)/erofs.BlockSize*erofs.BlockSize
-	return errors.Join(w.f.Truncate(end), w.Close())
+	return errors.Join(w.f.Truncate(behindTar(w.size)), w.Close())
 }
 
 // Close closes the file. A second time it does nothing.
