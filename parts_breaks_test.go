@@ -21,31 +21,29 @@ import (
 	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 )
 
 // begunPart is a layer of which a store has a part, and what a quiet pull makes
 // of it.
 type begunPart struct {
 	*pausing
+	lower layer.Lower
 	store string // not to be changed
 	want  string
 }
 
-func newWholePart(t *testing.T, size int) *begunPart {
+func newWholePart(t *testing.T, lower layer.Lower, size int) *begunPart {
 	t.Helper()
 	tree := manyEntries(size)
-	b := &begunPart{pausing: newPausing(t, tree, imagetest.Gzip(tree), ocispec.MediaTypeImageLayerGzip), store: newStoreDir(t)}
-	quiet := newStoreDir(t)
-	if err := pullParts(t.Context(), quiet, b.ref, time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	b.want = layerListing(t, quiet)
+	b := &begunPart{pausing: newPausing(t, tree, imagetest.Gzip(tree), ocispec.MediaTypeImageLayerGzip), lower: lower, store: newStoreOf(t, lower)}
+	b.want = b.quiet(t, lower)
 	return b
 }
 
-func newBegunPart(t *testing.T) *begunPart {
+func newBegunPart(t *testing.T, lower layer.Lower) *begunPart {
 	t.Helper()
-	b := newWholePart(t, 3<<20)
+	b := newWholePart(t, lower, 3<<20)
 	b.begin(t, b.store, b.layer.Size*6/10)
 	b.set(func() { b.until = b.layer.Size })
 	return b
@@ -82,7 +80,14 @@ func (b *begunPart) arrives(t *testing.T, dir, when string) {
 // Each operation of a pull that goes on with a layer fails, each with another
 // error.
 func TestEveryOperationOfGoingOnFails(t *testing.T) {
-	b := newBegunPart(t)
+	for _, lower := range partLowers() {
+		everyOperationOfGoingOnFails(t, lower)
+	}
+}
+
+func everyOperationOfGoingOnFails(t *testing.T, lower layer.Lower) {
+	t.Helper()
+	b := newBegunPart(t, lower)
 	dir := filepath.Join(disktest.Memory(t), "store")
 	errnos := []unix.Errno{unix.EIO, unix.ENOSPC, unix.EMFILE, unix.EINTR}
 	tried := 0
@@ -104,12 +109,19 @@ func TestEveryOperationOfGoingOnFails(t *testing.T) {
 		}
 		b.arrives(t, dir, fmt.Sprintf("after operation %d, %q, failed with %v", n, *op, errno))
 	}
-	t.Logf("%d operations", tried)
+	t.Logf("%s: %d operations", lower, tried)
 }
 
 // A process is killed at each operation of a pull that goes on with a layer.
 func TestKilledAtEveryOperationOfGoingOn(t *testing.T) {
-	b := newBegunPart(t)
+	for _, lower := range partLowers() {
+		killedAtEveryOperationOfGoingOn(t, lower)
+	}
+}
+
+func killedAtEveryOperationOfGoingOn(t *testing.T, lower layer.Lower) {
+	t.Helper()
+	b := newBegunPart(t, lower)
 	dir := filepath.Join(disktest.Memory(t), "store")
 	kills := 0
 	for n := 7 % every(); ; n += every() {
@@ -125,40 +137,45 @@ func TestKilledAtEveryOperationOfGoingOn(t *testing.T) {
 		kills++
 		b.arrives(t, dir, fmt.Sprintf("after a kill at operation %d", n))
 	}
-	t.Logf("%d kills", kills)
+	t.Logf("%s: %d kills", lower, kills)
 }
 
 // The power goes at each operation of a pull that goes on with a layer.
 func TestPowerCutAtEveryOperationOfGoingOn(t *testing.T) {
-	b := newBegunPart(t)
-	for _, kind := range filesystems() {
-		t.Run(kind[0], func(t *testing.T) {
-			disk := disktest.New(t, loopBytes, kind[0], kind[1:]...)
-			dir := filepath.Join(disk.Dir, "store")
-			cuts, step := 0, every()
-			if kind[0] == "mkfs.xfs" {
-				step = max(step, 3)
-			}
-			for n := 11 % step; ; n += step {
-				b.copyTo(t, dir)
-				if err := disktest.Sync(dir); err != nil {
-					t.Fatal(err)
-				}
-				ctx, op := durable.WithFaultAt(t.Context(), n, disk.Cut)
-				err := pullParts(ctx, dir, b.ref, time.Hour)
-				if *op == "" {
-					if err != nil {
-						t.Fatal(err)
-					}
-					break
-				}
-				disk.Reboot()
-				cuts++
-				b.arrives(t, dir, fmt.Sprintf("after a power cut at operation %d, %q", n, *op))
-			}
-			t.Logf("%d power cuts", cuts)
-		})
+	for _, lower := range partLowers() {
+		b := newBegunPart(t, lower)
+		for _, kind := range filesystems() {
+			t.Run(string(lower)+" "+kind[0], func(t *testing.T) { b.cutAtEveryOperation(t, kind) })
+		}
 	}
+}
+
+func (b *begunPart) cutAtEveryOperation(t *testing.T, kind []string) {
+	t.Helper()
+	disk := disktest.New(t, loopBytes, kind[0], kind[1:]...)
+	dir := filepath.Join(disk.Dir, "store")
+	cuts, step := 0, every()
+	if kind[0] == "mkfs.xfs" {
+		step = max(step, 3)
+	}
+	for n := 11 % step; ; n += step {
+		b.copyTo(t, dir)
+		if err := disktest.Sync(dir); err != nil {
+			t.Fatal(err)
+		}
+		ctx, op := durable.WithFaultAt(t.Context(), n, disk.Cut)
+		err := pullParts(ctx, dir, b.ref, time.Hour)
+		if *op == "" {
+			if err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		disk.Reboot()
+		cuts++
+		b.arrives(t, dir, fmt.Sprintf("after a power cut at operation %d, %q", n, *op))
+	}
+	t.Logf("%d power cuts", cuts)
 }
 
 // A layer whose power is cut again and again arrives, from what was synced.
@@ -167,25 +184,30 @@ func TestPartSurvivesPowerCuts(t *testing.T) {
 	if full() {
 		size, cuts, room = 300<<20, 50, 1<<30
 	}
-	b := newWholePart(t, size)
-	for _, kind := range filesystems() {
-		t.Run(kind[0], func(t *testing.T) {
-			disk := disktest.New(t, room, kind[0], kind[1:]...)
-			dir := filepath.Join(disk.Dir, "store")
-			b.set(func() { b.sent = 0 })
-			for i := range cuts {
-				b.set(func() { b.until = b.layer.Size * int64(i+1) / int64(cuts+1) })
-				b.cut(t, disk, dir)
-			}
-			b.set(func() { b.until = b.layer.Size })
-			b.asked()
-			b.arrives(t, dir, "at last")
-			if first := b.asked()[0]; !strings.HasPrefix(first, "bytes=") {
-				t.Errorf("asked for %q", first)
-			}
-			t.Logf("sent %.3f of %d bytes: %d power cuts", float64(b.sent)/float64(b.layer.Size), b.layer.Size, cuts)
-		})
+	for _, lower := range partLowers() {
+		b := newWholePart(t, lower, size)
+		for _, kind := range filesystems() {
+			t.Run(string(lower)+" "+kind[0], func(t *testing.T) { b.survives(t, disktest.New(t, room, kind[0], kind[1:]...), cuts) })
+		}
 	}
+}
+
+func (b *begunPart) survives(t *testing.T, disk *disktest.FS, cuts int) {
+	t.Helper()
+	dir := filepath.Join(disk.Dir, "store")
+	makeStoreOf(t, dir, b.lower)
+	b.set(func() { b.sent = 0 })
+	for i := range cuts {
+		b.set(func() { b.until = b.layer.Size * int64(i+1) / int64(cuts+1) })
+		b.cut(t, disk, dir)
+	}
+	b.set(func() { b.until = b.layer.Size })
+	b.asked()
+	b.arrives(t, dir, "at last")
+	if first := b.asked()[0]; !strings.HasPrefix(first, "bytes=") {
+		t.Errorf("asked for %q", first)
+	}
+	t.Logf("sent %.3f of %d bytes: %d power cuts", float64(b.sent)/float64(b.layer.Size), b.layer.Size, cuts)
 }
 
 // cut pulls until a checkpoint was synced, and cuts the power.

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
 )
@@ -41,6 +43,23 @@ func pullParts(ctx context.Context, dir, ref string, every time.Duration) error 
 	}
 	_, err = store.Verify(ctx, overlaystore.VerifyOptions{})
 	return err
+}
+
+// newStoreOf is newStoreDir of a store whose layers are in a form.
+func newStoreOf(t *testing.T, lower layer.Lower) string {
+	t.Helper()
+	dir := newStoreDir(t)
+	makeStoreOf(t, dir, lower)
+	return dir
+}
+
+func makeStoreOf(t *testing.T, dir string, lower layer.Lower) {
+	t.Helper()
+	store, err := overlaystore.Open(t.Context(), dir, overlaystore.Options{Lower: lower})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.Close()
 }
 
 // manyEntries is a tar of a large file among small files, links, directories
@@ -130,9 +149,21 @@ func waitForPart(t *testing.T, dir string) string {
 	}
 }
 
-// listing is all that can be seen of the one layer of a store.
+// layerListing is all that can be seen of the one layer of a store: of a tar, the
+// file, the journal and the index.
 func layerListing(t *testing.T, dir string) string {
 	t.Helper()
+	if tars, _ := filepath.Glob(filepath.Join(dir, "layers/*/layer.erofs")); len(tars) == 1 {
+		var b strings.Builder
+		for _, name := range append(tars, filepath.Join(filepath.Dir(tars[0]), "files.zst"), onlyFile(t, dir, "fix/*/index.erofs")) {
+			content, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(&b, "%s %x\n", strings.TrimPrefix(name, dir), sha256.Sum256(content))
+		}
+		return b.String()
+	}
 	roots, _ := filepath.Glob(filepath.Join(dir, "layers/*/fs"))
 	if len(roots) != 1 {
 		t.Fatalf("layers: %v", roots)
@@ -165,6 +196,16 @@ func layerListing(t *testing.T, dir string) string {
 	return b.String()
 }
 
+// onlyFile is the one that a pattern finds in a store.
+func onlyFile(t *testing.T, dir, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%s finds %q, %v", pattern, found, err)
+	}
+	return found[0]
+}
+
 // otherLines are the first that differ.
 func otherLines(got, want string) string {
 	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
@@ -180,45 +221,77 @@ func otherLines(got, want string) string {
 // quiet pull makes of it.
 func TestPartGoesOn(t *testing.T) {
 	tree := manyEntries(6 << 20)
-	var want string
-	for name, blob := range partForms(tree) {
-		t.Run(name, func(t *testing.T) {
-			mediaType, _, _ := strings.Cut(name, " ")
-			p := newPausing(t, tree, blob, mediaType)
-			dir := newStoreDir(t)
-			if want == "" {
-				quiet := newStoreDir(t)
-				if err := pullParts(t.Context(), quiet, p.ref, time.Hour); err != nil {
-					t.Fatal(err)
+	lowers(t, func(t *testing.T, lower layer.Lower) {
+		var want string
+		for name, blob := range partForms(tree) {
+			mediaType, of, _ := strings.Cut(name, " ")
+			if lower == layer.Tars && of != "" && !full() {
+				continue
+			}
+			t.Run(name, func(t *testing.T) {
+				p := newPausing(t, tree, blob, mediaType)
+				if want == "" {
+					want = p.quiet(t, lower)
 				}
-				want = layerListing(t, quiet)
-			}
-			for _, tenths := range []int64{5, 7, 9} {
-				p.begin(t, dir, int64(len(blob))*tenths/10)
-			}
-			p.set(func() { p.until = int64(len(blob)) })
-			begun := p.planned(t, dir)
-			if err := pullParts(t.Context(), dir, p.ref, time.Nanosecond); err != nil {
-				t.Fatal(err)
-			}
-			if asked := p.asked(); len(asked) != 1 || !strings.HasPrefix(asked[0], fmt.Sprintf("bytes=%d-", begun)) {
-				t.Errorf("asked for %q, of which %d bytes were planned to be there", asked, begun)
-			}
-			if got := layerListing(t, dir); got != want {
-				t.Error(otherLines(got, want))
-			}
-			if left, _ := filepath.Glob(filepath.Join(dir, "partial/*")); len(left) > 0 {
-				t.Errorf("left are %v", left)
-			}
-		})
+				p.goesOn(t, newStoreOf(t, lower), want)
+			})
+		}
+	})
+}
+
+// quiet is what comes of a layer that nothing interrupts.
+func (p *pausing) quiet(t *testing.T, lower layer.Lower) string {
+	t.Helper()
+	dir := newStoreOf(t, lower)
+	if err := pullParts(t.Context(), dir, p.ref, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	p.asked()
+	return layerListing(t, dir)
+}
+
+// goesOn interrupts a pull three times, and wants the next one to go on.
+func (p *pausing) goesOn(t *testing.T, dir, want string) {
+	t.Helper()
+	for _, tenths := range []int64{5, 7, 9} {
+		p.begin(t, dir, p.layer.Size*tenths/10)
+	}
+	p.set(func() { p.until = p.layer.Size })
+	begun := p.planned(t, dir)
+	if err := pullParts(t.Context(), dir, p.ref, time.Nanosecond); err != nil {
+		t.Fatal(err)
+	}
+	if asked := p.asked(); len(asked) != 1 || !strings.HasPrefix(asked[0], fmt.Sprintf("bytes=%d-", begun)) {
+		t.Errorf("asked for %q, of which %d bytes were planned to be there", asked, begun)
+	}
+	if got := layerListing(t, dir); got != want {
+		t.Error(otherLines(got, want))
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "partial/*")); len(left) > 0 {
+		t.Errorf("left are %v", left)
 	}
 }
 
 // A process that is killed leaves its layer to the next one.
 func TestKilledPartGoesOn(t *testing.T) {
+	for _, lower := range partLowers() {
+		killedPart(t, lower)
+	}
+}
+
+// partLowers are the forms of stores that tests of layers on their way run on.
+func partLowers() []layer.Lower {
+	if full() && os.Geteuid() == 0 {
+		return []layer.Lower{layer.Directories, layer.Tars}
+	}
+	return []layer.Lower{layer.Directories}
+}
+
+func killedPart(t *testing.T, lower layer.Lower) {
+	t.Helper()
 	tree := manyEntries(3 << 20)
 	p := newPausing(t, tree, imagetest.Gzip(tree), ocispec.MediaTypeImageLayerGzip)
-	dir := newStoreDir(t)
+	dir := newStoreOf(t, lower)
 	for _, tenths := range []int64{5, 8} {
 		p.set(func() { p.until = p.layer.Size * tenths / 10 })
 		killed := childCommand(t.Context(), t, "parts", 0, dir, p.ref)
@@ -302,16 +375,16 @@ func TestRepairOfALayerThatIsLongOnItsWay(t *testing.T) {
 	}
 }
 
-// harms are what may have become of a layer on its way, and whether it goes on.
-var harms = []struct {
+// harm is what may have become of a layer on its way, and whether it goes on.
+type harm struct {
 	name string
 	harm func(part, outside string) error
 	on   bool
-}{
+}
+
+// anyHarms are those in both forms of a store.
+var anyHarms = []harm{
 	{"nothing", func(string, string) error { return nil }, true},
-	{"files that nobody knows", func(part, outside string) error {
-		return errors.Join(os.WriteFile(part+"/fs/d/more", nil, 0o600), os.MkdirAll(part+"/fs/x/y", 0o700), os.Symlink(outside, part+"/fs/z"))
-	}, true},
 	{"the last checkpoint flipped", func(part, _ string) error {
 		return eachState(part, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
 	}, false},
@@ -329,14 +402,45 @@ var harms = []struct {
 		}
 		return nil
 	}, false},
+	{"journal elsewhere", func(part, outside string) error { return toOutside(part, outside, "files.zst") }, false},
+}
+
+// tarHarms are those of a layer that is its tar, whose journal is made again.
+var tarHarms = []harm{
+	{"tar flipped", editTar(func(b []byte) []byte { b[100_000] ^= 1; return b }), false},
+	{"tar cut", editTar(func(b []byte) []byte { return b[:200_000] }), false},
+	{"more of the tar", editTar(func(b []byte) []byte { return append(b, "more"...) }), true},
+	{"no tar", func(part, _ string) error { return os.Remove(part + "/layer.erofs") }, false},
+	{"tar elsewhere", func(part, outside string) error { return toOutside(part, outside, "layer.erofs") }, false},
+	{"tar has another name", func(part, outside string) error { return os.Link(part+"/layer.erofs", part+"/../other") }, false},
+	{"tar is a directory", func(part, _ string) error {
+		return errors.Join(os.Remove(part+"/layer.erofs"), os.Mkdir(part+"/layer.erofs", 0o700))
+	}, false},
+	{"journal flipped", func(part, _ string) error {
+		return edit(part+"/files.zst", func(b []byte) []byte { return []byte("other") })
+	}, true},
+	{"no journal", func(part, _ string) error { return os.Remove(part + "/files.zst") }, false},
+}
+
+// toOutside leaves a link in the place of a file.
+func toOutside(part, outside, name string) error {
+	raw, err := os.ReadFile(part + "/" + name)
+	return errors.Join(err, os.WriteFile(outside+"/"+name, raw, 0o600), os.Remove(part+"/"+name), os.Symlink(outside+"/"+name, part+"/"+name))
+}
+
+func editTar(change func([]byte) []byte) func(part, outside string) error {
+	return func(part, _ string) error { return edit(part+"/layer.erofs", change) }
+}
+
+// dirHarms are those of a layer that is a directory.
+var dirHarms = []harm{
+	{"files that nobody knows", func(part, outside string) error {
+		return errors.Join(os.WriteFile(part+"/fs/d/more", nil, 0o600), os.MkdirAll(part+"/fs/x/y", 0o700), os.Symlink(outside, part+"/fs/z"))
+	}, true},
 	{"journal flipped", func(part, _ string) error {
 		return edit(part+"/files.zst", func(b []byte) []byte { b[20] ^= 1; return b })
 	}, false},
 	{"journal cut", func(part, _ string) error { return edit(part+"/files.zst", func(b []byte) []byte { return b[:20] }) }, false},
-	{"journal elsewhere", func(part, outside string) error {
-		raw, err := os.ReadFile(part + "/files.zst")
-		return errors.Join(err, os.WriteFile(outside+"/files.zst", raw, 0o600), os.Remove(part+"/files.zst"), os.Symlink(outside+"/files.zst", part+"/files.zst"))
-	}, false},
 	{"file changed", func(part, _ string) error { return editFile(part, func(b []byte) []byte { b[0] ^= 1; return b }) }, false},
 	{"file cut", func(part, _ string) error { return editFile(part, func(b []byte) []byte { return b[1:] }) }, false},
 	{"file is a link", func(part, outside string) error {
@@ -382,40 +486,78 @@ func editFile(part string, change func([]byte) []byte) error {
 func TestPartIsDoubted(t *testing.T) {
 	tree := manyEntries(3 << 20)
 	p := newPausing(t, tree, imagetest.Gzip(tree), ocispec.MediaTypeImageLayerGzip)
-	quiet := newStoreDir(t)
-	if err := pullParts(t.Context(), quiet, p.ref, time.Hour); err != nil {
+	lowers(t, func(t *testing.T, lower layer.Lower) {
+		harms := slices.Concat(anyHarms, dirHarms)
+		switch {
+		case lower == layer.Tars && full():
+			harms = slices.Concat(anyHarms, tarHarms)
+		case lower == layer.Tars:
+			harms = tarHarms[:2]
+		}
+		want := p.quiet(t, lower)
+		for _, c := range harms {
+			p.doubted(t, newStoreOf(t, lower), c, want)
+		}
+	})
+}
+
+// doubted harms a layer on its way, and wants it all the same.
+func (p *pausing) doubted(t *testing.T, dir string, c harm, want string) {
+	t.Helper()
+	outside := t.TempDir()
+	if err := os.WriteFile(outside+"/file", []byte("outside"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	want := layerListing(t, quiet)
-	for _, c := range harms {
-		dir, outside := newStoreDir(t), t.TempDir()
-		if err := os.WriteFile(outside+"/file", []byte("outside"), 0o644); err != nil {
+	part := p.begin(t, dir, p.layer.Size*6/10)
+	if err := c.harm(part, outside); err != nil {
+		t.Fatalf("%s: %v", c.name, err)
+	}
+	before := contents(t, outside)
+	p.set(func() { p.until = p.layer.Size })
+	if err := pullParts(t.Context(), dir, p.ref, time.Hour); err != nil {
+		t.Errorf("%s: %v", c.name, err)
+		return
+	}
+	// A tar is compared while the rest is asked for.
+	if asked := p.asked(); strings.HasPrefix(asked[len(asked)-1], "bytes=") != c.on {
+		t.Errorf("%s: asked for %q", c.name, asked)
+	}
+	if got := layerListing(t, dir); got != want {
+		t.Errorf("%s: %s", c.name, otherLines(got, want))
+	}
+	if after := contents(t, outside); after != before {
+		t.Errorf("%s: outside became %q", c.name, after)
+	}
+}
+
+// contents are the names and the sums of the files in a directory.
+func contents(t *testing.T, dir string) string {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, d := range list {
+		raw, err := os.ReadFile(filepath.Join(dir, d.Name()))
+		if err != nil {
 			t.Fatal(err)
 		}
-		part := p.begin(t, dir, p.layer.Size*6/10)
-		if err := c.harm(part, outside); err != nil {
-			t.Fatalf("%s: %v", c.name, err)
-		}
-		p.set(func() { p.until = p.layer.Size })
-		if err := pullParts(t.Context(), dir, p.ref, time.Hour); err != nil {
-			t.Errorf("%s: %v", c.name, err)
-			continue
-		}
-		if asked := p.asked(); strings.HasPrefix(asked[0], "bytes=") != c.on {
-			t.Errorf("%s: asked for %q", c.name, asked)
-		}
-		if got := layerListing(t, dir); got != want {
-			t.Errorf("%s: %s", c.name, otherLines(got, want))
-		}
-		if b, err := os.ReadFile(outside + "/file"); err != nil || string(b) != "outside" {
-			t.Errorf("%s: outside became %q, %v", c.name, b, err)
-		}
+		fmt.Fprintf(&b, "%s %x\n", d.Name(), sha256.Sum256(raw))
 	}
+	return b.String()
 }
 
 // However the registry answers for the rest of a layer, what is not the blob is
 // not taken, and nothing of it is left.
 func TestPartIsVerified(t *testing.T) {
+	for _, lower := range partLowers() {
+		partIsVerified(t, lower)
+	}
+}
+
+func partIsVerified(t *testing.T, lower layer.Lower) {
+	t.Helper()
 	tree := manyEntries(3 << 20)
 	blob := imagetest.Gzip(tree)
 	other := bytes.Clone(blob)
@@ -433,8 +575,7 @@ func TestPartIsVerified(t *testing.T) {
 		{"other bytes without ranges", other, true, errkind.Mismatch},
 		{"other bytes before the checkpoint", early, true, errkind.Mismatch},
 	} {
-		p := newPausing(t, tree, blob, ocispec.MediaTypeImageLayerGzip)
-		dir := newStoreDir(t)
+		p, dir := newPausing(t, tree, blob, ocispec.MediaTypeImageLayerGzip), newStoreOf(t, lower)
 		p.begin(t, dir, p.layer.Size*6/10)
 		p.set(func() { p.blob, p.plain, p.until = c.blob, c.plain, p.layer.Size })
 		if err := pullParts(t.Context(), dir, p.ref, time.Nanosecond); !errors.Is(err, c.want) {

@@ -50,9 +50,8 @@ func (g *Staging) Leave(ctx context.Context) error {
 
 // Checkpoint has the layer as it is now, and state with it, outlive the process, for
 // [Staging.GoOn]; a power cut may leave one that is older, by settle or by 50 times
-// what a sync takes. The first offset bytes of the blob are not needed any more; file
-// is the path of one that is not whole, or "".
-func (g *Staging) Checkpoint(ctx context.Context, state []byte, offset int64, file string, settle time.Duration) error {
+// what a sync takes. file is the path of one that is not whole, or "".
+func (g *Staging) Checkpoint(ctx context.Context, state []byte, file string, settle time.Duration) error {
 	if g.alone || g.sealed || g.done || !g.isLayer {
 		return nil
 	}
@@ -66,24 +65,26 @@ func (g *Staging) Checkpoint(ctx context.Context, state []byte, offset int64, fi
 		}
 		g.in, g.name, g.kept = in, name, true
 	}
-	return g.record.Save(ctx, g.dir, !g.store.noSync, settle, &partial.Checkpoint{
-		Layer: g.diffID, Boot: g.store.boot, Content: g.disk, Offset: offset, File: []byte(file), State: state,
-	})
+	c := partial.Checkpoint{Layer: g.diffID, Boot: g.store.boot, Content: g.disk, File: []byte(file), State: state}
+	if g.tar != nil {
+		c.Content = g.tar.Size()
+	}
+	return g.record.Save(ctx, g.dir, !g.store.noSync, settle, &c)
 }
 
 // GoOn puts a layer as it was at its last checkpoint into the place of the empty
-// staging, and returns that one's state; nil where none can be gone on with.
+// staging, and returns that one's state; nil where none can be gone on with. In a
+// store of tars that is what is read from Tar; all entries are to be recorded again.
 func (g *Staging) GoOn(ctx context.Context) ([]byte, error) {
-	if g.alone || !g.isLayer || g.tar != nil {
+	if g.alone || !g.isLayer {
 		return nil, nil
 	}
 	p, err := g.store.partials().OpenPart(ctx, g.diffID, &g.record, !g.store.noSync)
 	if err != nil || p == nil {
 		return nil, err
 	}
-	err = errors.Join(fsat.RemoveAll(g.in, g.name), g.closeLower(), g.dir.Close())
-	g.in, g.name, g.dir, g.fs, g.kept, g.opened = p.In, p.Name, p.Dir, p.FS, true, time.Now()
-	g.disk = p.Checkpoint.Content
+	err = g.replace(&p.Layer)
+	g.tar, g.disk = p.Tar, p.Checkpoint.Content
 	return p.Checkpoint.State, err
 }
 
@@ -108,14 +109,7 @@ func (s *Store) Settle(ctx context.Context, layers ...*Staging) (err error) {
 
 // Waits reports whether there is a layer that [Staging.TakeUp] may find right.
 func (s *Store) Waits(diffID digest.Digest) (bool, error) {
-	in, _, err := partial.Find(s.root, diffID)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return true, in.Close()
+	return s.partials().Waits(diffID)
 }
 
 // Begun is what an interrupted pull has of a layer that is not whole: the state of
@@ -136,9 +130,7 @@ func (g *Staging) TakeUp(ctx context.Context) (bool, error) {
 	if err != nil || l == nil {
 		return false, err
 	}
-	// The empty one goes; the layer's lock stays.
-	err = errors.Join(fsat.RemoveAll(g.in, g.name), g.closeLower(), g.dir.Close())
-	g.in, g.name, g.dir, g.fs, g.kept, g.sealed, g.opened = l.In, l.Name, l.Dir, l.FS, true, true, time.Now()
+	err, g.sealed = g.replace(l), true
 	var rec LayerRecord
 	if err := errors.Join(err, json.Unmarshal(l.Record, &rec)); err != nil {
 		return true, err
@@ -147,28 +139,25 @@ func (g *Staging) TakeUp(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// replace puts a kept layer into the place of the empty one; the layer's lock stays.
+func (g *Staging) replace(l *partial.Layer) error {
+	err := errors.Join(fsat.RemoveAll(g.in, g.name), g.closeLower(), g.dir.Close())
+	g.in, g.name, g.dir, g.fs, g.kept, g.opened = l.In, l.Name, l.Dir, l.FS, true, time.Now()
+	return err
+}
+
 // Waiting are the layers of a store that wait for the next pull.
 type Waiting = partial.Waiting
 
 // Look counts the layers that interrupted pulls have left in the store at path,
 // and does not open it: it may be another user's. There are none where it is no
 // store.
-func Look(path string) (Waiting, error) {
-	root, err := durable.OpenDir(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Waiting{}, nil
-	}
-	if err != nil {
-		return Waiting{}, err
-	}
-	defer root.Close()
-	return partial.Look(root)
-}
+func Look(path string) (Waiting, error) { return partial.Look(path) }
 
 // PartialAge is how long layers of interrupted pulls wait for the next pull, before
 // [Store.Prune] removes them.
 const PartialAge = 24 * time.Hour
 
 func (s *Store) partials() partial.Layers {
-	return partial.Layers{Root: s.root, Left: s.leftovers(), Form: s.format.Form, Record: recordFile, MaxRecord: maxRecord}
+	return partial.Layers{Root: s.root, Left: s.leftovers(), Form: s.format.Form, Record: recordFile, MaxRecord: maxRecord, Room: s.above}
 }

@@ -20,6 +20,9 @@ func (s *Store) Room(bytes, inodes uint64) error {
 	return storedirs.Room(s.root, s.path, bytes, inodes)
 }
 
+// above checks for room above what stays free.
+func (s *Store) above(bytes uint64) error { return s.Room(bytes+s.reserve, 0) }
+
 // Free is how many bytes the store's filesystem has free for the caller.
 func (s *Store) Free() (uint64, error) {
 	free, _, _, err := storedirs.Free(s.root)

@@ -114,7 +114,7 @@ func (s *Store) stage(ctx context.Context, id digest.Digest, prefix string, lock
 	if err != nil {
 		return nil, err
 	}
-	g := &Staging{store: s, diffID: id, unlock: unlock, isLayer: prefix == "", record: partial.Journal{Writers: s.writers}}
+	g := &Staging{store: s, diffID: id, unlock: unlock, isLayer: prefix == "", record: partial.Journal{Writers: s.writers, Again: s.tars()}}
 	exists, err := present(id)
 	if err == nil && exists {
 		err = ErrExists
@@ -155,7 +155,7 @@ func (g *Staging) open(ctx context.Context) (err error) {
 // openTar begins the file of a layer; an index makes its own.
 func (g *Staging) openTar() (err error) {
 	if g.isLayer {
-		g.tar, err = tarlayer.Create(g.dir, func(bytes uint64) error { return g.store.Room(bytes+g.store.reserve, 0) })
+		g.tar, err = tarlayer.Create(g.dir, g.store.above)
 	}
 	return err
 }
@@ -180,7 +180,7 @@ func (g *Staging) Dir() *os.File { return g.fs }
 
 // Tar takes the layer's tar, in a store that keeps those; else it is nil. The
 // entries that are recorded say where in it their content is.
-func (g *Staging) Tar() io.Writer {
+func (g *Staging) Tar() io.ReadWriter {
 	if g.tar == nil {
 		return nil
 	}

@@ -20,19 +20,20 @@ import (
 )
 
 // Checkpoints has the state of a layer saved while it is unpacked, so that
-// another call of [Layer] can go on from there: between entries, and in large
-// files. Of a gzip blob there is a state at each block, of zstd where a frame
-// begins, of a tar anywhere; none while the attributes of a directory must wait
-// for the end (default ACLs; for users other than root also modes that keep them
-// out), and none of a blob whose reader has no method
-// State(b []byte) (state []byte, n int64), which appends the state of the digest of
-// the first n bytes to b.
+// another call can go on from there: of [Layer] between entries, and in large
+// files; of [Read], by the tar, anywhere. Of a gzip blob there is a state at each
+// block, of zstd where a frame begins, of a tar anywhere; none of Layer while the
+// attributes of a directory must wait for the end (default ACLs; for users other
+// than root also modes that keep them out), and none of a blob whose reader has no
+// method State(b []byte) (state []byte, n int64), which appends the state of the
+// digest of the first n bytes to b.
 type Checkpoints struct {
 	// Every is how long after the one before it the next is made: no sooner than
 	// a hundred times of what one takes. One that goes on begins with one.
 	Every time.Duration
 	// Save takes one, when all that the journal has so far is in the directory,
-	// unsynced. Its error ends the unpacking.
+	// unsynced, or the tar has received what the checkpoint speaks of and no more. Its
+	// error ends the unpacking.
 	Save func(Checkpoint) error
 }
 
@@ -52,38 +53,43 @@ type Checkpoint struct {
 // options.
 var errCheckpoint = errkind.New(errkind.Mismatch, "the layer cannot be gone on with")
 
-const share = 100 // times what a checkpoint takes the next one waits
-
 func (u *unpacker) begin() (stop func()) {
-	c := u.o.Checkpoints
-	if c == nil {
+	if u.o.Checkpoints == nil {
 		return func() {}
 	}
-	ask := func() {
-		u.due.Store(true)
-		u.stream.Ask()
-	}
-	// What was interrupted may be again, and soon.
-	if u.timer = time.AfterFunc(c.Every, ask); u.from != nil || c.Every < time.Millisecond {
-		ask()
-	}
-	return func() { u.timer.Stop() }
+	return u.pace.Begin(u.o.Checkpoints.Every, u.from != nil, u.stream.Ask) // what was interrupted may be again, and soon
 }
 
 // save makes a checkpoint of the place that was reached. f is the file that is
 // being written, if there is one, with the sum of what it has.
 func (u *unpacker) save(f *newFile, sum uint32) error {
-	if !u.due.Swap(false) {
+	if !u.pace.Due() {
 		return nil
 	}
-	c, begun := u.o.Checkpoints, time.Now()
-	defer func() { u.timer.Reset(max(c.Every, share*time.Since(begun))) }()
-	s := saved.State{Options: u.fingerprint(), Stream: *u.stream.TakeMark(), Stored: u.stored, Links: saved.Pairs(u.links)}
+	defer u.pace.Made()
+	s := saved.State{Options: u.fingerprint(), Stream: *u.stream.TakeMark()}
+	s.Tar.Offset = s.Stream.Out
+	if s.Stream.TarState == nil || u.copy == nil && !u.describe(&s, f, sum) {
+		return nil
+	}
+	raw, err := saved.Encode(&s)
+	if err != nil || raw == nil {
+		return err
+	}
+	if err := u.pace.Except(u.writer.Drain); err != nil { // who writes the files has to do it anyway
+		return err
+	}
+	return u.o.Checkpoints.Save(Checkpoint{Offset: s.Stream.Blob, BlobState: s.Stream.BlobState, State: raw, File: layer.Path(s.File.Name())})
+}
+
+// describe is what a directory does not tell of itself: all of a tar is in the tar.
+func (u *unpacker) describe(s *saved.State, f *newFile, sum uint32) bool {
 	var whole, known bool
 	s.Tar, known = u.tar.Place()
-	if s.Dirs, whole = u.states.Save(); !whole || !known || s.Stream.TarState == nil {
-		return nil
+	if s.Dirs, whole = u.states.Save(); !whole || !known {
+		return false
 	}
+	s.Stored, s.Links = u.stored, saved.Pairs(u.links)
 	if f != nil {
 		s.File = saved.FileOf(&f.entry, u.tar.Left(), sum, f.aboveGID)
 	}
@@ -95,21 +101,15 @@ func (u *unpacker) save(f *newFile, sum uint32) error {
 	}
 	s.Entries, s.Recorded, s.Holes = u.meter.entries, u.meter.recorded, u.meter.holes
 	s.Files, s.Content = u.result.Files, u.result.Content
-	raw, err := saved.Encode(&s)
-	if err != nil || raw == nil {
-		return err
-	}
-	waiting := time.Now()
-	if err := u.writer.Drain(); err != nil {
-		return err
-	}
-	begun = begun.Add(time.Since(waiting)) // who writes the files has to do it anyway
-	return c.Save(Checkpoint{Offset: s.Stream.Blob, BlobState: s.Stream.BlobState, State: raw, File: layer.Path(s.File.Name())})
+	return true
 }
 
 // goOn has the stream go on from a checkpoint, or make some.
 func (u *unpacker) goOn(c *Checkpoint, stream *layerstream.Options) error {
-	stream.Marks = u.o.Checkpoints != nil && u.o.Record != nil && u.o.Skip == nil && u.content == nil
+	stream.Marks = u.o.Checkpoints != nil && (u.copy != nil || u.o.Record != nil && u.o.Skip == nil && u.content == nil)
+	if u.copy != nil {
+		stream.Passed = func() error { return u.save(nil, 0) }
+	}
 	if c == nil {
 		return nil
 	}

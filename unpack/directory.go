@@ -26,7 +26,7 @@ func (u *unpacker) prepareRoot() error {
 	default:
 		return failed("remove the default ACL of", ".", err)
 	}
-	if u.from != nil {
+	if u.from != nil && u.copy == nil { // else all comes again
 		return u.restore()
 	}
 	return u.imply(root, dirstate.State{Implied: true})

@@ -43,6 +43,11 @@ type ReadOptions struct {
 	Content func(layer.Entry) (io.Writer, error)
 	// Tar receives the uncompressed tar, and entries say where their content is.
 	Tar io.Writer
+	// Begun is the beginning of the tar where Source.From goes on behind it: it is
+	// read again, all of it proven, and Tar receives the rest.
+	Begun io.Reader
+	// Checkpoints has checkpoints made where Tar keeps the tar; nil makes none.
+	Checkpoints *Checkpoints
 	// Keep is asked before so many more bytes are kept in memory until Read
 	// returns, in its goroutine; an error ends it. nil is not asked.
 	Keep func(bytes int64) error
@@ -63,7 +68,7 @@ func Read(ctx context.Context, blob io.Reader, want Source, o ReadOptions) (Resu
 	limits := o.Limits.withDefaults()
 	m := layerdisk.NewMemory()
 	defer m.Release()
-	u := newUnpacker(m, layerdisk.MemoryRoot, Options{Strict: o.Strict, Limits: limits, Windows: o.Windows, Buffers: o.Buffers, Paths: o.Paths, Serial: o.Serial, Record: o.Record, Logger: o.Logger})
+	u := newUnpacker(m, layerdisk.MemoryRoot, Options{Strict: o.Strict, Limits: limits, Windows: o.Windows, Buffers: o.Buffers, Paths: o.Paths, Serial: o.Serial, Record: o.Record, Logger: o.Logger, Checkpoints: o.Checkpoints})
 	defer func() { o.Paths.Give(u.meter.read) }()
 	m.Keep = func(bytes int64) error {
 		if err := u.meter.keepBytes(bytes); err != nil || o.Keep == nil {
@@ -71,7 +76,7 @@ func Read(ctx context.Context, blob io.Reader, want Source, o ReadOptions) (Resu
 		}
 		return o.Keep(bytes)
 	}
-	u.content, u.copy = o.Content, o.Tar
+	u.content, u.copy, u.begun = o.Content, o.Tar, o.Begun
 	if u.content == nil {
 		u.content = func(layer.Entry) (io.Writer, error) { return nil, nil }
 	}

@@ -9,8 +9,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"sync/atomic"
-	"time"
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/entryname"
@@ -48,7 +46,7 @@ func (u *unpacker) readBlob(ctx context.Context, blob io.Reader, want Source) (R
 	stream := layerstream.Options{
 		MediaType: want.MediaType, Size: want.Size, Algorithm: digest.Canonical,
 		MaxSize: u.o.Limits.Bytes, MaxRatio: u.o.Limits.Ratio,
-		Windows: u.o.Windows.shared(), Buffers: u.o.Buffers.shared(), Serial: u.o.Serial, Tar: u.copy,
+		Windows: u.o.Windows.shared(), Buffers: u.o.Buffers.shared(), Serial: u.o.Serial, Tar: u.copy, Begun: u.begun,
 	}
 	if want.DiffID != "" {
 		if err := want.DiffID.Validate(); err != nil {
@@ -79,7 +77,7 @@ func (u *unpacker) unpack(s *layerstream.Stream, want Source) error {
 		}
 	}
 	u.stream, u.tar = s, layertar.NewReader(s)
-	if u.from != nil && !u.tar.Resume(u.from.Tar) {
+	if u.from != nil && u.copy == nil && !u.tar.Resume(u.from.Tar) {
 		return errCheckpoint
 	}
 	if s.Parallel() && u.content == nil {
@@ -123,12 +121,11 @@ type unpacker struct {
 	// to the disk.
 	content func(layer.Entry) (io.Writer, error)
 	copy    io.Writer // of the tar; nil makes none
+	begun   io.Reader // of it, when it is gone on with
 	// writer takes files; nil has them written where they are made.
 	writer *writer
-	// from is the checkpoint that is gone on from; timer asks for the next one.
-	from  *saved.State
-	timer *time.Timer
-	due   atomic.Bool
+	from   *saved.State // the checkpoint that is gone on from
+	pace   saved.Pace   // of the next ones
 }
 
 // caller is who unpacks.

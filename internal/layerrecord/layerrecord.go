@@ -31,11 +31,11 @@ func Of(r unpack.Result, counts layer.Counts, blobs []layer.Blob) overlaystore.L
 }
 
 // OfTar are the options for a layer that is kept as its tar, by those with which it
-// would be unpacked.
-func OfTar(o unpack.Options, tar io.Writer) unpack.ReadOptions {
+// would be unpacked. What is read from tar is the beginning of it, to go on behind.
+func OfTar(o unpack.Options, tar io.ReadWriter) unpack.ReadOptions {
 	return unpack.ReadOptions{
 		Strict: o.Strict, Limits: o.Limits, Windows: o.Windows, Paths: o.Paths, Serial: o.Serial, Record: o.Record, Logger: o.Logger,
-		Tar: tar,
+		Tar: tar, Begun: tar, Checkpoints: o.Checkpoints,
 	}
 }
 

@@ -4,6 +4,7 @@ package layerstream
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,9 @@ type decoder struct {
 	asked   atomic.Bool
 	wanted  bool // a mark, by who asked
 	pausing bool
-	slow    bool  // the blob comes slowly: each piece ends at the first place that it can
-	mark    *Mark // for the piece that comes next
+	slow    bool   // the blob comes slowly: each piece ends at the first place that it can
+	mark    *Mark  // for the piece that comes next
+	begun   *begun // the same as in; nil where nothing was
 }
 
 // open finds out how the blob is compressed.
@@ -33,7 +35,7 @@ func (d *decoder) open(ctx context.Context, o Options) (c compression, mistyped 
 	in := bufio.NewReaderSize(d.blob, 4096) // to see the start; large reads pass it by
 	at := opening{ctx, in, d.blob, o.Windows, o.Buffers}
 	if o.From != nil {
-		c, err = d.goOn(at, o.From)
+		c, err = d.goOn(at, o.From, o.Begun)
 		mistyped = o.From.Mistyped
 	} else if c, mistyped, err = chooseCompression(o.MediaType, in); err == nil {
 		d.in, err = c.open(at)
@@ -51,6 +53,7 @@ func (d *decoder) decode(p *Piece) {
 		d.pausing = true
 		d.in.pause()
 	}
+	d.begun.tell(p)
 	p.data, p.err = d.in.Next(p.buf)
 	d.slow = d.ahead.lag() > slowPiece
 	d.look()
@@ -61,6 +64,9 @@ func (d *decoder) decode(p *Piece) {
 }
 
 func (d *decoder) sum(p *Piece) {
+	if p.proof != nil && !bytes.Equal(p.proof, stateOf(d.hash)) {
+		p.data, p.err = nil, ErrMark
+	}
 	if p.mark != nil {
 		p.mark.TarState = stateOf(d.hash)
 	}

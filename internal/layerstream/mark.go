@@ -74,14 +74,20 @@ func (s *Stream) TakeMark() *Mark {
 // pass takes a mark at the beginning of a piece. Until the mark is taken, the tar
 // is hashed once more: for one that nobody has asked for, only as long as the next
 // piece may make the reader wait.
-func (s *Stream) pass(m *Mark) {
+func (s *Stream) pass(m *Mark) error {
 	switch {
 	case m != nil:
 		m.asked = m.asked || s.mark != nil && s.mark.asked
 		m.Out, s.mark, s.since = s.size, m, sha256.New()
+		if s.o.Passed != nil {
+			err := s.o.Passed()
+			s.mark, s.since = nil, nil
+			return err
+		}
 	case s.mark != nil && !s.mark.asked && s.size-s.mark.Out > pieceSize:
 		s.mark, s.since = nil, nil
 	}
+	return nil
 }
 
 // resume brings the stream to where a mark was taken.
@@ -122,8 +128,9 @@ func stateOf(h hash.Hash) []byte {
 	return nil
 }
 
-// goOn opens the decompressor at a mark.
-func (d *decoder) goOn(o opening, m *Mark) (c compression, err error) {
+// goOn opens the decompressor at a mark, behind the tar in front of it where that is
+// given out again.
+func (d *decoder) goOn(o opening, m *Mark, tar io.Reader) (c compression, err error) {
 	for _, known := range []compression{uncompressed, gzipped, zstded} {
 		if known.name == m.Compression {
 			c = known
@@ -132,8 +139,10 @@ func (d *decoder) goOn(o opening, m *Mark) (c compression, err error) {
 	if c.open == nil || m.In < m.Blob || m.In-m.Blob > keptStates || m.Skip < 0 || m.Out < 0 {
 		return c, ErrMark
 	}
-	if err := setState(d.hash, m.TarState); err != nil {
-		return c, err
+	if tar == nil {
+		if err := setState(d.hash, m.TarState); err != nil {
+			return c, err
+		}
 	}
 	if _, err := o.in.Discard(int(m.In - m.Blob)); err != nil {
 		return c, err
@@ -141,15 +150,20 @@ func (d *decoder) goOn(o opening, m *Mark) (c compression, err error) {
 	if d.in, err = c.open(o); err != nil {
 		return c, err
 	}
-	g, gzip := d.in.(gzipReader)
-	if !gzip {
-		return c, nil
+	if g, ok := d.in.(gzipReader); ok {
+		var at inflate.Checkpoint
+		if err := at.UnmarshalBinary(m.Inflate); err != nil || at.In != m.In || at.Out != m.Out {
+			return c, ErrMark
+		}
+		if err := g.Resume(o.in, &at); err != nil {
+			return c, err
+		}
 	}
-	var at inflate.Checkpoint
-	if err := at.UnmarshalBinary(m.Inflate); err != nil || at.In != m.In || at.Out != m.Out {
-		return c, ErrMark
+	if tar != nil {
+		d.begun = &begun{decompressor: d.in, tar: tar, left: m.Out, state: m.TarState}
+		d.in = d.begun
 	}
-	return c, g.Resume(o.in, &at)
+	return c, nil
 }
 
 // look makes a mark of the place behind the last piece, if one was asked for and

@@ -22,10 +22,14 @@ type Piece struct {
 	read int64         // how much of the blob it took, from the start
 	err  error         // in place of data
 	mark *Mark         // of the place before data, if there is one
+	// begun is a piece of the tar in front of what is decompressed; proof is the state
+	// that the tar's digest had behind the last of these, for the piece that follows.
+	begun bool
+	proof []byte
 }
 
 // Release gives the piece's memory back to the decompressor.
 func (p *Piece) Release() {
-	p.data, p.err, p.mark = nil, nil, nil
+	p.data, p.err, p.mark, p.begun, p.proof = nil, nil, nil, false, nil
 	p.free <- p
 }

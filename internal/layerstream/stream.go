@@ -42,6 +42,13 @@ type Options struct {
 	// Mark.Blob on. The other options must be the same.
 	Marks bool
 	From  *Mark
+	// Begun is the tar in front of From: the stream gives it out again and compares
+	// it with what the mark knows of it, and Tar receives what comes behind. nil
+	// gives out what comes behind alone. Without From it is not looked at.
+	Begun io.Reader
+	// Passed is called at each mark, which it can take, when Tar has received all in
+	// front of it; nil leaves marks to be asked for by Marked.
+	Passed func() error
 	// Serial does all work in the caller's goroutine, one step after the other.
 	Serial bool
 }
@@ -102,7 +109,10 @@ func Open(ctx context.Context, blob io.Reader, o Options) (*Stream, error) {
 	s := &Stream{o: o, done: ctx.Err, digester: o.Algorithm.Digester(), blob: &blobReader{r: blob}}
 	s.decoder = &decoder{blob: s.blob, hash: s.digester.Hash()}
 	if m := o.From; m != nil {
-		s.size, s.read, s.blob.n = m.Out, m.In, m.Blob
+		s.read, s.blob.n = m.In, m.Blob
+		if o.Begun == nil {
+			s.size = m.Out
+		}
 	}
 	ctx, s.stopAll = context.WithCancel(ctx)
 	decoding, stop := context.WithCancel(ctx)
@@ -123,7 +133,7 @@ func Open(ctx context.Context, blob io.Reader, o Options) (*Stream, error) {
 	}
 	s.compression, s.mistyped = c.name, mistyped
 	s.start(decoding, !small && runtime.GOMAXPROCS(0) > 1)
-	if o.From != nil {
+	if o.From != nil && o.Begun == nil {
 		if err := s.resume(o.From); err != nil {
 			return nil, s.Close(err, false)
 		}
@@ -209,14 +219,16 @@ func (s *Stream) fill() error {
 		return err
 	}
 	s.piece = p
-	s.pass(p.mark)
+	if err := s.pass(p.mark); err != nil {
+		return err
+	}
 	s.size += int64(len(p.data))
 	s.read = p.read
 	if err := s.limit(); err != nil {
 		return err
 	}
 	s.unread = p.data
-	if s.o.Tar != nil {
+	if s.o.Tar != nil && !p.begun {
 		if _, err := s.o.Tar.Write(p.data); err != nil {
 			return err
 		}

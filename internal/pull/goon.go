@@ -43,14 +43,18 @@ func (p *Pull) checkpoints(ctx context.Context, st *overlaystore.Staging, l fetc
 		return nil
 	}
 	return &unpack.Checkpoints{Every: cmp.Or(p.options.Checkpoint, checkpointEvery), Save: func(c unpack.Checkpoint) error {
-		raw, err := json.Marshal(begun{
+		b := begun{
 			Blob: l.Descriptor.Digest, Size: l.Descriptor.Size, MediaType: l.Descriptor.MediaType,
-			Counts: *counts, Offset: c.Offset, BlobState: c.BlobState, State: c.State,
-		})
+			Offset: c.Offset, BlobState: c.BlobState, State: c.State,
+		}
+		if st.Tar() == nil {
+			b.Counts = *counts // of a tar all entries come again
+		}
+		raw, err := json.Marshal(b)
 		if err != nil {
 			return err
 		}
-		return st.Checkpoint(ctx, raw, c.Offset, string(c.File), cmp.Or(p.options.Settle, settleAfter))
+		return st.Checkpoint(ctx, raw, string(c.File), cmp.Or(p.options.Settle, settleAfter))
 	}}
 }
 

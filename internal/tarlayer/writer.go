@@ -4,6 +4,7 @@ package tarlayer
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 
@@ -22,8 +23,10 @@ const (
 	spaceEvery = 32 << 20
 )
 
-// Writer writes the file of a layer: what is written to it is the tar.
+// Writer writes the file of a layer: what is written to it is the tar, what is read
+// from it the beginning that was there before.
 type Writer struct {
+	io.Reader
 	f       *os.File
 	room    func(bytes uint64) error
 	size    int64 // of the tar so far
@@ -38,11 +41,33 @@ func Create(dir *os.File, room func(bytes uint64) error) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.Seek(headSize, 0); err != nil {
+	if _, err := f.Seek(headSize, io.SeekStart); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &Writer{f: f, room: room}, nil
+	return writerOf(f, 0, room), nil
 }
+
+// GoOn opens the file in a layer's directory to write behind the first size bytes of
+// its tar. These are read from the disk; what the file has behind them goes.
+func GoOn(dir *os.File, size int64, room func(bytes uint64) error) (*Writer, error) {
+	f, err := fsat.OpenCut(dir, fileName, headSize+size)
+	if err != nil {
+		return nil, err
+	}
+	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // advice
+	return writerOf(f, size, room), nil
+}
+
+// writerOf writes behind the first size bytes of the tar in f.
+func writerOf(f *os.File, size int64, room func(bytes uint64) error) *Writer {
+	return &Writer{
+		Reader: io.NewSectionReader(f, headSize, size), f: f, room: room,
+		size: size, begun: (headSize + size) &^ (behind - 1), checked: size,
+	}
+}
+
+// Size is how much of the tar there is.
+func (w *Writer) Size() int64 { return w.size }
 
 // Write implements io.Writer.
 func (w *Writer) Write(p []byte) (int, error) {

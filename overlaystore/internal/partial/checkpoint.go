@@ -22,9 +22,7 @@ type Checkpoint struct {
 	Boot    string // in which it was made
 	Number  uint64 // of its writing
 	Journal journal.Mark
-	Content int64 // bytes of all files that have a record
-	// Offset is how much of the blob need not be fetched.
-	Offset int64
+	Content int64 // bytes of all files that have a record, or of the tar in front of the place
 	// File is the path of one that is not whole and has no record.
 	File []byte
 	// State is the caller's.
@@ -79,7 +77,7 @@ func decodeCheckpoint(raw []byte) (*Checkpoint, error) {
 	}
 	head, state, _ := bytes.Cut(body, []byte("\n"))
 	c := new(Checkpoint)
-	if err := json.Unmarshal(head, c); err != nil || c.Version != checkpointVersion || c.Journal.Bytes < 0 || c.Content < 0 || c.Offset < 0 {
+	if err := json.Unmarshal(head, c); err != nil || c.Version != checkpointVersion || c.Journal.Bytes < 0 || c.Content < 0 {
 		return nil, bad
 	}
 	c.State = state

@@ -5,12 +5,9 @@ package partial
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
@@ -23,6 +20,7 @@ import (
 // an encoder takes memory.
 type Journal struct {
 	Writers spare.List[*journal.Writer]
+	Again   bool // who goes on with the layer adds all records again
 	file    *os.File
 	w       *journal.Writer
 	saver   *Saver // of checkpoints; nil before the first
@@ -41,8 +39,10 @@ func (j *Journal) Save(ctx context.Context, dir *os.File, sync bool, settle time
 	if j.saver == nil {
 		j.saver = &Saver{Dir: dir, Sync: sync}
 	}
-	if c.Journal, err = j.w.Mark(); err != nil {
-		return err
+	if !j.Again {
+		if c.Journal, err = j.w.Mark(); err != nil {
+			return err
+		}
 	}
 	return j.saver.Save(ctx, settle, c)
 }
@@ -74,30 +74,20 @@ func (j *Journal) Begin(dir *os.File) (err error) {
 	return j.w.Begin(j.file)
 }
 
-// resume goes on with the file at a mark; what comes after it goes.
+// resume goes on with the file at a mark, or begins it again at none; what comes
+// after it goes.
 func (j *Journal) resume(dir *os.File, m journal.Mark) (err error) {
-	fd, err := unix.Openat(int(dir.Fd()), journal.Name, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
+	if j.file, err = fsat.OpenCut(dir, journal.Name, m.Bytes); err != nil {
 		return err
 	}
-	j.file = os.NewFile(uintptr(fd), journal.Name)
-	st, err := fsat.Stat(j.file)
-	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 || st.Size < m.Bytes) {
-		err = journal.ErrDamaged
+	if j.w, err = j.writer(); err != nil {
+		return err
 	}
-	if err == nil {
-		err = j.file.Truncate(m.Bytes)
+	if m.Bytes == 0 {
+		return j.w.Begin(j.file)
 	}
-	if err == nil {
-		_, err = j.file.Seek(0, io.SeekEnd)
-	}
-	if err == nil {
-		j.w, err = j.writer()
-	}
-	if err == nil {
-		j.w.Resume(j.file, m)
-	}
-	return err
+	j.w.Resume(j.file, m)
+	return nil
 }
 
 // Add appends one record.

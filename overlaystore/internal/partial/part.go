@@ -18,6 +18,7 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/layercheck"
+	"github.com/layerctl/layerctl/internal/tarlayer"
 	"github.com/layerctl/layerctl/layer"
 )
 
@@ -35,10 +36,11 @@ func Begin(ctx context.Context, root, staging *os.File, name string, id digest.D
 type Part struct {
 	Layer
 	Checkpoint *Checkpoint
+	Tar        *tarlayer.Writer // in a store of them
 }
 
 // Begun is the state of the last checkpoint of a layer that is not whole, and the
-// bytes of its files that have a record; nil where there is none.
+// bytes of its files that have a record, or of its tar; nil where there is none.
 func (l Layers) Begun(id digest.Digest) (state []byte, bytes int64) {
 	in, err := durable.OpenDirAt(l.Root, dirName)
 	if err != nil {
@@ -59,8 +61,8 @@ func (l Layers) Begun(id digest.Digest) (state []byte, bytes int64) {
 
 // OpenPart opens a layer that an interrupted pull has not finished: what came after
 // its last checkpoint is removed, and every file compared with the journal, as the
-// disk has it. It is nil where there is none; what differs is removed. Its journal
-// is j then.
+// disk has it; a tar is left to compare for who reads it. It is nil where there is
+// none; what differs is removed. Its journal is j then.
 func (l Layers) OpenPart(ctx context.Context, id digest.Digest, j *Journal, sync bool) (*Part, error) {
 	in, err := durable.OpenDirAt(l.Root, dirName)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,6 +87,9 @@ func (l Layers) OpenPart(ctx context.Context, id digest.Digest, j *Journal, sync
 			err = errors.Join(err, dir.Close())
 		}
 	}
+	if p.Tar != nil {
+		err = errors.Join(err, p.Tar.Close())
+	}
 	err = errors.Join(err, j.Close())
 	if ctx.Err() == nil && !fsat.IsShortage(err) {
 		l.Left.Log.Info("a layer of an interrupted pull cannot be gone on with, fetch it from its start", "layer", id, "error", err)
@@ -108,9 +113,6 @@ func (l Layers) takeUp(ctx context.Context, p *Part, id digest.Digest, j *Journa
 	}
 	if p.FS, err = l.openLower(p.Dir); err != nil {
 		return 0, err
-	}
-	if p.FS == nil {
-		return 0, fmt.Errorf("%w: a form without checkpoints", journal.ErrDamaged)
 	}
 	// So that what is compared is what the disk has.
 	if err := durable.SyncFS(ctx, p.Dir); err != nil {
@@ -142,7 +144,14 @@ func removeUnwritten(dir *os.File) error {
 }
 
 // goBack brings a layer's files to what its checkpoint says.
-func (l Layers) goBack(ctx context.Context, p *Part) error {
+func (l Layers) goBack(ctx context.Context, p *Part) (err error) {
+	if p.FS == nil {
+		if err := durable.Fault(ctx, "cut layer.erofs"); err != nil {
+			return err
+		}
+		p.Tar, err = tarlayer.GoOn(p.Dir, p.Checkpoint.Content, l.Room)
+		return err
+	}
 	t := takingUp{dir: p.Dir, fs: p.FS, mark: &p.Checkpoint.Journal, file: string(p.Checkpoint.File)}
 	if err := t.clean(ctx); err != nil {
 		return err

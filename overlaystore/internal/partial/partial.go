@@ -4,7 +4,7 @@
 // the store, for the next pull: whole ones, each under the name of its digest and of
 // the digest of its record, and those that were on their way, with their checkpoints.
 // What is there need not have reached the disk, so nothing of it counts before it was
-// compared with its journal. Who adds, takes or removes one holds the layer's lock.
+// compared with its journal, or a tar with its diffID. Who adds, takes or removes one holds the layer's lock.
 package partial
 
 import (
@@ -57,9 +57,21 @@ func move(ctx context.Context, root, staging *os.File, name, kept string) (*os.F
 	return dir, kept, nil
 }
 
-// Find opens the directory and says which name in it is that of a layer. The
+// Waits reports whether there is a whole layer that [Layers.Open] may find right.
+func (l Layers) Waits(id digest.Digest) (bool, error) {
+	in, _, err := find(l.Root, id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, in.Close()
+}
+
+// find opens the directory and says which name in it is that of a whole layer. The
 // error is fs.ErrNotExist where there is nothing of it.
-func Find(root *os.File, id digest.Digest) (dir *os.File, name string, err error) {
+func find(root *os.File, id digest.Digest) (dir *os.File, name string, err error) {
 	if dir, err = durable.OpenDirAt(root, dirName); err != nil {
 		return nil, "", err
 	}
@@ -85,6 +97,8 @@ type Layers struct {
 	// than MaxRecord.
 	Record    string
 	MaxRecord int64
+	// Room is asked before so many more bytes of a tar are written.
+	Room func(bytes uint64) error
 }
 
 // Layer is one that is whole, opened; who takes it up closes it.
@@ -98,7 +112,7 @@ type Layer struct {
 // compared with the journal, as the disk has it. It is nil where there is none;
 // what differs is removed.
 func (l Layers) Open(ctx context.Context, id digest.Digest) (*Layer, error) {
-	in, name, err := Find(l.Root, id)
+	in, name, err := find(l.Root, id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -183,9 +197,14 @@ type Waiting struct {
 	Oldest        time.Time // when the one was made that waits for longest
 }
 
-// Look counts them, those among them that a process is about.
-func Look(root *os.File) (w Waiting, err error) {
-	dir, err := durable.OpenDirAt(root, dirName)
+// Look counts those of the store at path, those among them that a process is about.
+func Look(path string) (w Waiting, err error) {
+	var dir *os.File
+	root, err := durable.OpenDir(path)
+	if err == nil {
+		defer root.Close()
+		dir, err = durable.OpenDirAt(root, dirName)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return w, nil
 	}
