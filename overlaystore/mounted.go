@@ -14,7 +14,17 @@ import (
 )
 
 // Mounted is a live mount of an image of a store.
-type Mounted = mountuse.Mounted
+type Mounted struct {
+	Target   string
+	Source   string
+	Type     string        // of the filesystem, as mountinfo shows it
+	Manifest digest.Digest // of the image, "" when the store does not know it
+	PID      string        // a process that sees it, "self" for the caller
+	Writable bool
+	Upper    string   // the upper dir, "" when read-only
+	Volatile bool     // nothing that is written is synced
+	Flags    []string // of the mount point, such as "nosuid"
+}
 
 // Mounts lists the mounts of this store's images, also those that other
 // programs made from a printed line, in every mount namespace that the caller
@@ -22,7 +32,7 @@ type Mounted = mountuse.Mounted
 func (s *Store) Mounts(ctx context.Context) (list []Mounted, err error) {
 	ix, _, err := s.mountIndex()
 	if err == nil {
-		list, err = ix.Mounts(ctx)
+		err = ix.Each(ctx, func(m mountuse.Mounted) { list = append(list, Mounted(m)) })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list mounts: %w", err)
@@ -42,7 +52,7 @@ func (s *Store) MountedAt(ctx context.Context, target string) (Mounted, bool, er
 		return Mounted{}, false, err
 	}
 	found, ok := ix.Mounted(ctx, mountuse.Self, e)
-	return found, ok, nil
+	return Mounted(found), ok, nil
 }
 
 // mountIndex is what is needed to recognise a mount of the store's.

@@ -17,28 +17,26 @@ import (
 // Self is the caller, as a process that sees a mount.
 const Self = "self"
 
-// Mounted is a live mount of an image of a store.
+// Mounted is a live mount of an image of a store, as package overlaystore shows
+// it.
 type Mounted struct {
-	Target   string
-	Source   string
-	Type     string        // of the filesystem, as mountinfo shows it
-	Manifest digest.Digest // of the image, "" when the store does not know it
-	PID      string        // a process that sees it, "self" for the caller
-	Writable bool
-	Upper    string   // the upper dir, "" when read-only
-	Volatile bool     // nothing that is written is synced
-	Flags    []string // of the mount point, such as "nosuid"
+	Target, Source, Type string
+	Manifest             digest.Digest
+	PID                  string
+	Writable             bool
+	Upper                string
+	Volatile             bool
+	Flags                []string
 }
 
-// Mounts are those of the store's images in every mount namespace that the caller
-// may look into.
-func (ix *Index) Mounts(ctx context.Context) (list []Mounted, err error) {
-	err = mounts.Each(ctx, func(proc string, e mounts.Entry) {
+// Each calls found for the mounts of the store's images in every mount namespace
+// that the caller may look into.
+func (ix *Index) Each(ctx context.Context, found func(Mounted)) error {
+	return mounts.Each(ctx, func(proc string, e mounts.Entry) {
 		if m, ok := ix.Mounted(ctx, proc, e); ok {
-			list = append(list, m)
+			found(m)
 		}
 	})
-	return list, err
 }
 
 // Mounted describes a mount that the process proc sees, if it is one of the
