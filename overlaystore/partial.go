@@ -159,5 +159,5 @@ func Look(path string) (Waiting, error) { return partial.Look(path) }
 const PartialAge = 24 * time.Hour
 
 func (s *Store) partials() partial.Layers {
-	return partial.Layers{Root: s.root, Left: s.leftovers(), Form: s.format.Form, Record: recordFile, MaxRecord: maxRecord, Room: s.above}
+	return partial.Layers{Root: s.root, Left: s.leftovers(), Form: s.format.Form, Record: recordFile, MaxRecord: maxRecord, Tar: s.tarOptions()}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/internal/tarlayer"
 )
 
 // SpaceError says that the store's filesystem lacks room. It matches ENOSPC
@@ -20,8 +21,13 @@ func (s *Store) Room(bytes, inodes uint64) error {
 	return storedirs.Room(s.root, s.path, bytes, inodes)
 }
 
-// above checks for room above what stays free.
-func (s *Store) above(bytes uint64) error { return s.Room(bytes+s.reserve, 0) }
+// tarOptions say how the tar of a layer is written.
+func (s *Store) tarOptions() tarlayer.WriterOptions {
+	return tarlayer.WriterOptions{
+		Room: func(bytes uint64) error { return s.Room(bytes+s.reserve, 0) },
+		Lazy: s.noSync,
+	}
+}
 
 // Free is how many bytes the store's filesystem has free for the caller.
 func (s *Store) Free() (uint64, error) {

@@ -155,7 +155,7 @@ func (g *Staging) open(ctx context.Context) (err error) {
 // openTar begins the file of a layer; an index makes its own.
 func (g *Staging) openTar() (err error) {
 	if g.isLayer {
-		g.tar, err = tarlayer.Create(g.dir, g.store.above)
+		g.tar, err = tarlayer.Create(g.dir, g.store.tarOptions())
 	}
 	return err
 }

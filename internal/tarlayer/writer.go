@@ -19,6 +19,9 @@ const (
 	// extent at most. What begins elsewhere, or ends inside a page, leaves a
 	// request of a few kilobytes behind each time.
 	behind = 8 << 20
+	// behindLast is the least that is begun with at the end of a file. The sync
+	// makes one request of many small files that lie side by side.
+	behindLast = 256 << 10
 	// spaceEvery is how often the free space is asked for.
 	spaceEvery = 32 << 20
 )
@@ -30,13 +33,19 @@ type Writer struct {
 	f       *os.File
 	room    func(bytes uint64) error
 	size    int64 // of the tar so far
+	lazy    bool  // no sync follows: the device is told of nothing
 	begun   int64 // the device was told of the file up to here
 	checked int64 // there is room up to here
 }
 
-// Create makes the file in a layer's directory. room is asked for so many more
-// bytes before they are written; nil is not asked.
-func Create(dir *os.File, room func(bytes uint64) error) (*Writer, error) {
+// WriterOptions say how a layer's file is written.
+type WriterOptions struct {
+	Room func(bytes uint64) error // is asked for so many more bytes before they are written; nil is not asked
+	Lazy bool                     // leave it to the kernel when the device begins, for no sync follows
+}
+
+// Create makes the file in a layer's directory.
+func Create(dir *os.File, o WriterOptions) (*Writer, error) {
 	f, err := fsat.Create(dir, fileName, 0o600)
 	if err != nil {
 		return nil, err
@@ -44,24 +53,24 @@ func Create(dir *os.File, room func(bytes uint64) error) (*Writer, error) {
 	if _, err := f.Seek(headSize, io.SeekStart); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return writerOf(f, 0, room), nil
+	return writerOf(f, 0, o), nil
 }
 
 // GoOn opens the file in a layer's directory to write behind the first size bytes of
 // its tar. These are read from the disk; what the file has behind them goes.
-func GoOn(dir *os.File, size int64, room func(bytes uint64) error) (*Writer, error) {
+func GoOn(dir *os.File, size int64, o WriterOptions) (*Writer, error) {
 	f, err := fsat.OpenCut(dir, fileName, headSize+size)
 	if err != nil {
 		return nil, err
 	}
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // advice
-	return writerOf(f, size, room), nil
+	return writerOf(f, size, o), nil
 }
 
 // writerOf writes behind the first size bytes of the tar in f.
-func writerOf(f *os.File, size int64, room func(bytes uint64) error) *Writer {
+func writerOf(f *os.File, size int64, o WriterOptions) *Writer {
 	return &Writer{
-		Reader: io.NewSectionReader(f, headSize, size), f: f, room: room,
+		Reader: io.NewSectionReader(f, headSize, size), f: f, room: o.Room, lazy: o.Lazy,
 		size: size, begun: (headSize + size) &^ (behind - 1), checked: size,
 	}
 }
@@ -80,17 +89,29 @@ func (w *Writer) Write(p []byte) (int, error) {
 	n, err := w.f.Write(p)
 	w.size += int64(n)
 	if end := (headSize + w.size) &^ (behind - 1); err == nil && end > w.begun {
-		// Whether it does is of no matter: a sync follows.
+		w.begin(end)
+	}
+	return n, err
+}
+
+// begin has the device begin with the file up to end. Whether it does is of no
+// matter: a sync follows, or nobody waits for one.
+func (w *Writer) begin(end int64) {
+	if !w.lazy {
 		_ = unix.SyncFileRange(int(w.f.Fd()), w.begun, end-w.begun, unix.SYNC_FILE_RANGE_WRITE)
 		w.begun = end
 	}
-	return n, err
 }
 
 // End makes the file whole blocks long, which is what a device has, and closes
 // it.
 func (w *Writer) End() error {
-	return errors.Join(w.f.Truncate(behindTar(w.size)), w.Close())
+	end := behindTar(w.size)
+	err := w.f.Truncate(end)
+	if err == nil && end-w.begun >= behindLast {
+		w.begin(end)
+	}
+	return errors.Join(err, w.Close())
 }
 
 // Close closes the file. A second time it does nothing.

@@ -149,7 +149,7 @@ func (l Layers) goBack(ctx context.Context, p *Part) (err error) {
 		if err := durable.Fault(ctx, "cut layer.erofs"); err != nil {
 			return err
 		}
-		p.Tar, err = tarlayer.GoOn(p.Dir, p.Checkpoint.Content, l.Room)
+		p.Tar, err = tarlayer.GoOn(p.Dir, p.Checkpoint.Content, l.Tar)
 		return err
 	}
 	t := takingUp{dir: p.Dir, fs: p.FS, mark: &p.Checkpoint.Journal, file: string(p.Checkpoint.File)}

@@ -97,8 +97,8 @@ type Layers struct {
 	// than MaxRecord.
 	Record    string
 	MaxRecord int64
-	// Room is asked before so many more bytes of a tar are written.
-	Room func(bytes uint64) error
+	// Tar says how a tar is written.
+	Tar tarlayer.WriterOptions
 }
 
 // Layer is one that is whole, opened; who takes it up closes it.
