@@ -94,7 +94,7 @@ var floors = []map[string][]string{
 		"registry/internal/pushing": {"registry/internal/content", "registry/internal/failure", "registry/internal/remote"},
 	},
 	{
-		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/leftovers", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/tarlayer", "internal/trash", "layer", "manifest", "overlaystore/internal/partial", "overlaystore/internal/sweep", "platform"},
+		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/leftovers", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/tarlayer", "internal/trash", "internal/words", "layer", "manifest", "overlaystore/internal/partial", "overlaystore/internal/sweep", "platform"},
 		"registry/internal/remote": {"internal/hosts", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"unpack":                   {"errkind", "internal/durable", "internal/entryname", "internal/filesum", "internal/layerdisk", "internal/layerstream", "internal/layertar", "internal/layerxattr", "layer", "unpack/internal/dirstate", "unpack/internal/saved", "unpack/internal/writing"},
 	},

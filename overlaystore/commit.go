@@ -10,10 +10,10 @@ import (
 	"os"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/stagingdir"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/internal/words"
 )
 
 // Commit makes sealed layers visible, durably: one syncfs for them all, then
@@ -24,7 +24,7 @@ func (s *Store) Commit(ctx context.Context, layers ...*Staging) error {
 	if len(layers) == 0 {
 		return nil
 	}
-	err := s.commit(ctx, s.dirs[storedirs.Layers], "", layers)
+	err := s.commit(ctx, layers)
 	end := (*Staging).Discard
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
 		end = func(g *Staging) error { return g.Leave(ctx) } // nothing failed, somebody wants an end
@@ -33,30 +33,27 @@ func (s *Store) Commit(ctx context.Context, layers ...*Staging) error {
 		err = errors.Join(err, end(g))
 	}
 	if err != nil {
-		return fmt.Errorf("commit %s: %w", plural(len(layers), "layer"), s.Explain(err))
+		return fmt.Errorf("commit %s: %w", words.Count(len(layers), "layer"), s.Explain(err))
 	}
 	return nil
 }
 
-// commit makes the layers visible in the directory into, or where unsynced
-// layers are kept, there under a name that begins with prefix.
-func (s *Store) commit(ctx context.Context, into *os.File, prefix string, layers []*Staging) error {
+// commit makes the layers visible where they belong, or where unsynced layers are
+// kept. One that is made of others, a fix layer or an index, comes after these.
+func (s *Store) commit(ctx context.Context, layers []*Staging) error {
 	for _, g := range layers {
 		if !g.sealed || g.done {
 			return fmt.Errorf("layer %s is not sealed", g.diffID)
 		}
-		g.final = g.diffID.Encoded()
 	}
+	var unsynced *os.File
 	if s.noSync {
 		dir, err := s.openUnsynced(ctx)
 		if err != nil {
 			return err
 		}
 		defer dir.Close()
-		into = dir
-		for _, g := range layers {
-			g.final = prefix + g.final
-		}
+		unsynced = dir
 	} else {
 		// The directory that was opened first hears of all their errors.
 		first := slices.MinFunc(layers, func(a, b *Staging) int { return a.opened.Compare(b.opened) })
@@ -69,54 +66,33 @@ func (s *Store) commit(ctx context.Context, into *os.File, prefix string, layers
 		return err
 	}
 	defer unlock()
-	return moveIn(ctx, into, layers, s.noSync)
+	return s.moveIn(ctx, layers, unsynced)
 }
 
-// moveIn renames the layers to their places. On an error those that moved are
-// taken back, for what is visible must be durable.
-func moveIn(ctx context.Context, into *os.File, layers []*Staging, noSync bool) error {
-	moved, err := renameAll(ctx, into, layers)
-	if err == nil && !noSync {
-		err = durable.SyncDir(ctx, into)
-	}
-	for _, g := range moved {
-		if err != nil {
-			err = errors.Join(err, g.takeBack(into))
+// moveIn moves the layers to their places, which are all in unsynced unless that is
+// nil. Those that another process committed first are left to be discarded.
+func (s *Store) moveIn(ctx context.Context, layers []*Staging, unsynced *os.File) error {
+	moves := make([]stagingdir.Move, len(layers))
+	for i, g := range layers {
+		m := stagingdir.Move{From: g.in, Name: g.name, To: s.dirs[storedirs.Layers], Final: g.diffID.Encoded()}
+		if !g.isLayer {
+			m.To = s.dirs[storedirs.Fix]
 		}
+		if unsynced != nil {
+			m.To = unsynced
+			if !g.isLayer {
+				m.Final = fixPrefix + m.Final
+			}
+		}
+		moves[i] = m
 	}
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, g := range moved {
-		g.done = true
-		errs = append(errs, g.close())
+	moved, err := stagingdir.MoveAll(ctx, moves, unsynced != nil)
+	errs := []error{err}
+	for _, i := range moved {
+		layers[i].done = true
+		errs = append(errs, layers[i].close())
 	}
 	return errors.Join(errs...)
-}
-
-// renameAll leaves out those that another process committed first: their
-// stagings are discarded.
-func renameAll(ctx context.Context, into *os.File, layers []*Staging) (moved []*Staging, err error) {
-	for _, g := range layers {
-		err := durable.RenameNoReplace(ctx, g.in, g.name, into, g.final)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return moved, err
-		}
-		moved = append(moved, g)
-	}
-	return moved, nil
-}
-
-func (g *Staging) takeBack(from *os.File) error {
-	err := unix.Renameat2(int(from.Fd()), g.final, int(g.in.Fd()), g.name, unix.RENAME_NOREPLACE)
-	if err != nil {
-		return fmt.Errorf("take back layer %s: %w", g.diffID, err)
-	}
-	return nil
 }
 
 // openUnsynced opens the place for layers that are not synced. Its name is
@@ -127,11 +103,4 @@ func (s *Store) openUnsynced(ctx context.Context) (*os.File, error) {
 		return nil, err
 	}
 	return durable.OpenDirAt(s.dirs[storedirs.Unsynced], s.boot)
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

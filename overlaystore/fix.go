@@ -93,7 +93,7 @@ func (s *Store) makeFix(ctx context.Context, chain digest.Digest, fill func(*Sta
 	if err := fill(g); err != nil {
 		return err
 	}
-	return s.commit(ctx, s.dirs[storedirs.Fix], fixPrefix, []*Staging{g})
+	return s.commit(ctx, []*Staging{g})
 }
 
 // hasFix is [Store.HasLayer] for a fix layer.

@@ -88,8 +88,7 @@ func cutWithoutSync(t *testing.T, f *disktest.FS, dir string) error {
 	if err := fillAndSeal(t.Context(), g, "app2"); err != nil {
 		t.Fatal(err)
 	}
-	g.final = g.diffID.Encoded()
-	if err := moveIn(t.Context(), s.dirs[storedirs.Layers], []*Staging{g}, false); err != nil {
+	if err := s.moveIn(t.Context(), []*Staging{g}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Cut(); err != nil {

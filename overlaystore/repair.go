@@ -55,10 +55,9 @@ func (s *Store) replace(ctx context.Context, g *Staging, in *os.File) error {
 		return err
 	}
 	defer unlock()
-	g.final = g.diffID.Encoded()
-	err = durable.Exchange(ctx, s.dirs[storedirs.Staging], g.name, in, g.final)
+	err = durable.Exchange(ctx, s.dirs[storedirs.Staging], g.name, in, g.diffID.Encoded())
 	if errors.Is(err, fs.ErrNotExist) {
-		return moveIn(ctx, in, []*Staging{g}, false)
+		return s.moveIn(ctx, []*Staging{g}, nil)
 	}
 	if err != nil {
 		return err

@@ -37,7 +37,6 @@ type Staging struct {
 	tar                   *tarlayer.Writer
 	record                partial.Journal
 	opened                time.Time
-	final                 string // its name when committed
 	disk                  int64  // bytes of all files
 	raw                   []byte // layer.json
 	isLayer, sealed, done bool   // isLayer is false for a fix layer, whose id is a chainID

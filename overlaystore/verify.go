@@ -17,6 +17,7 @@ import (
 	"github.com/layerctl/layerctl/internal/layercheck"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/internal/tarlayer"
+	"github.com/layerctl/layerctl/internal/words"
 )
 
 // VerifyOptions are how to verify. The zero value compares everything.
@@ -90,7 +91,7 @@ func (s *Store) Verify(ctx context.Context, o VerifyOptions) (Report, error) {
 	r, err := s.verify(ctx, o)
 	if err == nil && len(r.Differences) > 0 {
 		layers, fixes := r.Damaged()
-		err = fmt.Errorf("%s %w", plural(len(layers)+len(fixes), "layer"), ErrDamaged)
+		err = fmt.Errorf("%s %w", words.Count(len(layers)+len(fixes), "layer"), ErrDamaged)
 	}
 	if err != nil {
 		return r, fmt.Errorf("verify %s: %w", s.path, err)

@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package words puts lists into sentences.
+// Package words puts lists and numbers into sentences.
 package words
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
+
+// Count is so many of a thing whose plural has an s: "1 layer", "3 layers".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
 
 // And is a list of all that there is: "a, b and c".
 func And(list []string) string { return join(list, " and ") }

@@ -22,3 +22,11 @@ func TestLists(t *testing.T) {
 		}
 	}
 }
+
+func TestCount(t *testing.T) {
+	for n, want := range []string{"0 layers", "1 layer", "2 layers"} {
+		if got := Count(n, "layer"); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stagingdir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/durable"
+)
+
+// Move is a directory that is whole, and the place where it shall be seen.
+type Move struct {
+	From  *os.File
+	Name  string
+	To    *os.File
+	Final string
+}
+
+// MoveAll moves directories to their places, one after the other, and syncs a place
+// before it goes on to the next, unless noSync. On an error those that moved are taken
+// back, for what is visible must be durable. moved are the numbers of those that are in their
+// places: it leaves out what somebody else has put there first.
+func MoveAll(ctx context.Context, moves []Move, noSync bool) (moved []int, err error) {
+	for i, m := range moves {
+		err = durable.RenameNoReplace(ctx, m.From, m.Name, m.To, m.Final)
+		if err == nil {
+			moved = append(moved, i)
+		} else if !errors.Is(err, fs.ErrExist) {
+			break
+		}
+		err = nil
+		if last := i+1 == len(moves) || moves[i+1].To != m.To; last && !noSync {
+			if err = durable.SyncDir(ctx, m.To); err != nil {
+				break
+			}
+		}
+	}
+	if err == nil {
+		return moved, nil
+	}
+	for _, i := range moved {
+		err = errors.Join(err, moves[i].takeBack())
+	}
+	return nil, err
+}
+
+func (m Move) takeBack() error {
+	err := unix.Renameat2(int(m.To.Fd()), m.Final, int(m.From.Fd()), m.Name, unix.RENAME_NOREPLACE)
+	if err != nil {
+		return fmt.Errorf("take back %s: %w", m.Final, err)
+	}
+	return nil
+}
