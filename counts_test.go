@@ -3,8 +3,11 @@
 package layerctl
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/platform"
 )
@@ -34,6 +37,30 @@ func TestPullCountsPaths(t *testing.T) {
 		}
 		if got := record.Counts; got != want[i] {
 			t.Errorf("layer %d: %+v, want %+v", i+1, got, want[i])
+		}
+	}
+}
+
+// The index of an image is made while the disk writes its layers, and one sync is
+// for both.
+func TestPullIntoTarsSyncsOnce(t *testing.T) {
+	layertest.NeedsRoot(t, "it makes a store of tars")
+	f := &field{images: makeImages(t), lower: layer.Tars}
+	f.open(t, newStoreDir(t))
+	defer f.close(t)
+	var steps []string
+	ctx := durable.WithFault(t.Context(), func(op string) error {
+		if op == "write index" || op == "syncfs" {
+			steps = append(steps, op)
+		}
+		return nil
+	})
+	for _, c := range []struct{ image, want string }{
+		{"app", "write index, syncfs"},
+		{"stays", "write index, syncfs"}, // its layers are there
+	} {
+		if steps = nil; f.pull(ctx, c.image) != nil || strings.Join(steps, ", ") != c.want {
+			t.Errorf("%s: got %q, want %q", c.image, steps, c.want)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func (s *Store) ensureFix(ctx context.Context, img Image, stack []stackLayer) (d
 		return chain, err
 	}
 	if s.tars() {
-		return chain, s.makeFix(ctx, chain, func(g *Staging) error { return s.fillIndex(ctx, g, img) })
+		return chain, s.makeFix(ctx, chain, func(g *Staging) error { return s.fillIndex(ctx, g, img.Layers, nil) })
 	}
 	p, err := s.planFix(img, stack)
 	if err != nil {

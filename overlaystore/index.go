@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/tarlayer"
 	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/manifest"
 )
 
 // tars reports whether layers are kept as tars, and images have an index in the
@@ -46,13 +48,43 @@ func (s *Store) Index(img Image) (Index, error) {
 	return Index{path.Join(rel, tarlayer.NameFor(dir, img.Manifest)), devices}, err
 }
 
-// fillIndex makes the index of an image in a staging.
-func (s *Store) fillIndex(ctx context.Context, g *Staging, img Image) error {
+// StageIndex makes the index of an image, to be committed with those of its layers
+// that are still staged: the disk writes these meanwhile, and one sync is for all.
+// It is nil where there is nothing to make now: the store keeps directories, the
+// index is there, another process makes it or fetches one of the layers. What was
+// not made [Store.PutImage] makes.
+func (s *Store) StageIndex(ctx context.Context, layers []digest.Digest, staged []*Staging) (*Staging, error) {
+	if !s.tars() || len(layers) == 0 {
+		return nil, nil
+	}
+	g, err := s.stage(ctx, manifest.ChainID(layers), fixPrefix, tryLock, s.hasFix)
+	if err == nil {
+		err = s.fillIndex(ctx, g, layers, staged)
+	}
+	if err == nil {
+		return g, nil
+	}
+	if g != nil {
+		err = errors.Join(err, g.Discard())
+	}
+	if errors.Is(err, ErrExists) || errors.Is(err, ErrBusy) || errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return nil, err
+}
+
+// fillIndex makes the index of an image in a staging. Its layers are among staged,
+// sealed, or in the store.
+func (s *Store) fillIndex(ctx context.Context, g *Staging, layers []digest.Digest, staged []*Staging) error {
 	if err := durable.Fault(ctx, "write index"); err != nil {
 		return err
 	}
-	made, err := tarlayer.CreateIndex(ctx, g.dir, img.Layers, func(diffID digest.Digest) (*os.File, tarlayer.Layer, error) {
-		dir, _, err := s.openLayer(diffID)
+	made, err := tarlayer.CreateIndex(ctx, g.dir, layers, func(diffID digest.Digest) (dir *os.File, _ tarlayer.Layer, err error) {
+		if i := slices.IndexFunc(staged, func(l *Staging) bool { return l.diffID == diffID }); i >= 0 {
+			dir, err = durable.OpenDirAt(staged[i].dir, ".")
+		} else {
+			dir, _, err = s.openLayer(diffID)
+		}
 		if err != nil {
 			return nil, tarlayer.Layer{}, err
 		}

@@ -147,7 +147,7 @@ func (s *Store) RepairFix(ctx context.Context, img Image) error {
 }
 
 func (s *Store) repairFix(ctx context.Context, img Image) error {
-	fill := func(g *Staging) error { return s.fillIndex(ctx, g, img) }
+	fill := func(g *Staging) error { return s.fillIndex(ctx, g, img.Layers, nil) }
 	if !s.tars() {
 		stack, err := s.stack(img)
 		if err != nil {

@@ -76,6 +76,7 @@ type Pull struct {
 	store   *overlaystore.Store
 	options Options
 	mu      sync.Mutex
+	diffIDs []digest.Digest        // of the image, the lowest first
 	fetched map[digest.Digest]bool // diffIDs that this pull fetches
 	came    func(digest.Digest, *os.File)
 	all     func(context.Context)
@@ -118,20 +119,21 @@ func (p *Pull) resolved(ctx context.Context, resolution source.Resolution) (pull
 	if err := nameable(image); err != nil {
 		return Result{}, err
 	}
+	p.diffIDs = image.DiffIDs()
 	if p.options.Admit != nil {
-		if err := p.options.Admit(ctx, resolution, image.DiffIDs()); err != nil {
+		if err := p.options.Admit(ctx, resolution, p.diffIDs); err != nil {
 			return Result{}, err
 		}
 	}
 	pulled.Warnings = image.Warnings
 	// Until the image's record names its layers nothing else keeps them.
-	lease, err := p.store.Lease(ctx, "pull "+resolution.Reference.String(), image.DiffIDs()...)
+	lease, err := p.store.Lease(ctx, "pull "+resolution.Reference.String(), p.diffIDs...)
 	if err != nil {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, lease.Release()) }()
 	if p.options.Layers != nil {
-		p.came, p.all = p.options.Layers(ctx, image.DiffIDs())
+		p.came, p.all = p.options.Layers(ctx, p.diffIDs)
 	}
 	if pulled.Fetched, err = p.layers(ctx, image.Layers); err != nil {
 		return Result{}, err
@@ -256,7 +258,20 @@ func (p *Pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 			fetched++
 		}
 	}
-	return fetched, p.store.Commit(ctx, staged...)
+	return fetched, p.commit(ctx, staged)
+}
+
+// commit makes layers visible, and the index of their image with them, where all
+// of these are there.
+func (p *Pull) commit(ctx context.Context, layers []*overlaystore.Staging) error {
+	index, err := p.store.StageIndex(ctx, p.diffIDs, layers)
+	if err != nil {
+		return err
+	}
+	if index != nil {
+		layers = append(slices.Clone(layers), index)
+	}
+	return p.store.Commit(ctx, layers...)
 }
 
 // fillOne fills one layer's staging, and has it kept.
