@@ -117,7 +117,7 @@ func crowdGoesOn(t *testing.T) func(n int) bool {
 		until := time.Now().Add(lasts)
 		return func(int) bool { return time.Now().Before(until) }
 	}
-	times := 2
+	times := 1
 	if full() {
 		times = 15
 	}

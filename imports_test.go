@@ -3,8 +3,6 @@
 package layerctl_test
 
 import (
-	"go/ast"
-	"go/token"
 	"path"
 	"path/filepath"
 	"slices"
@@ -231,17 +229,17 @@ func TestImportsGoDownwards(t *testing.T) {
 // walkImports calls use for each import of each file of this module.
 func walkImports(t *testing.T, use func(file, dir, imported string)) {
 	t.Helper()
-	walkSource(t, func(_ *token.FileSet, p string, _ []byte, file *ast.File) {
-		if strings.HasPrefix(p, "test/") {
+	walkSource(t, func(s parsed) {
+		if strings.HasPrefix(s.path, "test/") {
 			return // a module of its own
 		}
-		dir := strings.TrimPrefix(path.Dir(filepath.ToSlash(p)), ".")
-		for _, spec := range file.Imports {
+		dir := strings.TrimPrefix(path.Dir(filepath.ToSlash(s.path)), ".")
+		for _, spec := range s.file.Imports {
 			imported, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {
 				t.Fatal(err)
 			}
-			use(p, dir, imported)
+			use(s.path, dir, imported)
 		}
 	})
 }

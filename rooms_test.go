@@ -3,6 +3,7 @@
 package layerctl_test
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"go/ast"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -70,10 +72,17 @@ func TestRooms(t *testing.T) {
 	}
 }
 
-// walkSource parses every Go file, and those of the modules below.
-func walkSource(t *testing.T, visit func(fset *token.FileSet, p string, src []byte, file *ast.File)) {
-	t.Helper()
-	fset := token.NewFileSet()
+// parsed is a Go file of the house.
+type parsed struct {
+	path string
+	text []byte
+	file *ast.File
+}
+
+// sources are all Go files, and those of the modules below: read once, for all
+// that is asked of them.
+var sources = sync.OnceValues(func() ([]parsed, error) {
+	var all []parsed
 	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -88,15 +97,25 @@ func walkSource(t *testing.T, visit func(fset *token.FileSet, p string, src []by
 		if err != nil {
 			return err
 		}
-		file, err := parser.ParseFile(fset, p, src, parser.ParseComments|parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
-		visit(fset, p, src, file)
-		return nil
+		file, err := parser.ParseFile(positions, p, src, parser.ParseComments|parser.SkipObjectResolution)
+		all = append(all, parsed{p, src, file})
+		return err
 	})
+	return all, err
+})
+
+// positions are those of sources.
+var positions = token.NewFileSet()
+
+// walkSource visits all sources.
+func walkSource(t *testing.T, visit func(parsed)) {
+	t.Helper()
+	all, err := sources()
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, s := range all {
+		visit(s)
 	}
 }
 
@@ -105,7 +124,8 @@ func survey(t *testing.T) ([]*room, uses) {
 	byDir := map[string]*room{}
 	used := uses{map[string]map[string]bool{}, map[string]map[string]bool{}}
 	examples := map[string]bool{}
-	walkSource(t, func(fset *token.FileSet, p string, src []byte, file *ast.File) {
+	walkSource(t, func(s parsed) {
+		p, file := s.path, s.file
 		dir := filepath.ToSlash(filepath.Dir(p))
 		outside := strings.HasSuffix(file.Name.Name, "_test")
 		used.take(file, dir, outside)
@@ -121,8 +141,8 @@ func survey(t *testing.T) ([]*room, uses) {
 			byDir[dir] = r
 		}
 		r.files++
-		r.lines += strings.Count(string(src), "\n")
-		r.add(fset, file)
+		r.lines += bytes.Count(s.text, []byte("\n"))
+		r.add(positions, file)
 	})
 	var rooms []*room
 	for _, r := range byDir {

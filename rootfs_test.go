@@ -55,7 +55,7 @@ func contentOf(t *testing.T, client *Client, ref, path string, o RootFSOptions) 
 // and compares every path and every content.
 func TestLookIsLikeTheModel(t *testing.T) {
 	s := newCached(t, Options{})
-	for seed := range stacks() / 8 {
+	for seed := range stacks() / 6 {
 		stack, model := stack(seed)
 		ref := looked(t, s.inspected, stack)
 		lookAtAll(t, s.client, ref, RootFSOptions{}, model, seed)

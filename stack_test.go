@@ -56,7 +56,7 @@ func stacks() uint64 {
 	if full() {
 		return 200
 	}
-	return 24
+	return 12
 }
 
 func number(t *testing.T, variable string, otherwise uint64) uint64 {

@@ -20,7 +20,7 @@ import (
 // TestSearch looks for paths in random stacks from the topmost layer down: what
 // is settled early must be what all layers come to.
 func TestSearch(t *testing.T) {
-	early, seeds := 0, uint64(30)
+	early, seeds := 0, uint64(12)
 	if full() {
 		seeds = 150
 	}
