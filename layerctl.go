@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -29,6 +28,9 @@ var ErrOffline = source.ErrOffline
 // Event is one step of a pull; see [progress.Event].
 type Event = progress.Event
 
+// Taker takes layers of an image while it is pulled.
+type Taker = pull.Taker
+
 // Options say how a [Client] works. The zero value asks registries without
 // credentials of its own over HTTPS, and chooses for this machine.
 type Options struct {
@@ -40,8 +42,7 @@ type Options struct {
 	// it is for; false is [platform.ErrNoMatch] for one that does not fit, before
 	// a layer of it is fetched.
 	AnyPlatform bool
-	// Host is what the machine is detected from; the zero value reads the
-	// machine itself.
+	// Host is what the machine is detected from; the zero value is the machine itself.
 	Host platform.Inputs
 	// Trust lets images in, or not, before anything of a layer is asked for; nil
 	// lets all in. What only looks, [Client.Resolve] and [Client.Inspect], does not
@@ -79,12 +80,10 @@ type Options struct {
 	// Devices is what becomes of device nodes; zero makes them where the
 	// process may, and where files have the image's owners.
 	Devices unpack.Devices
-	// Admit is asked for each image that is pulled, with its diffIDs, before a
-	// layer of it is fetched; its error ends the pull. nil admits all.
+	// Admit lets an image in before a layer of it is fetched, or not; nil lets all in.
 	Admit func(ctx context.Context, r Resolution, layers []digest.Digest) error
-	// Layers hears of a pull's diffIDs; came of each that came, from several goroutines:
-	// verified in its lower dir; all, of their end: durable after it. nil is nobody.
-	Layers func(ctx context.Context, layers []digest.Digest) (came func(diffID digest.Digest, lower *os.File), all func(context.Context))
+	// Layers hears of a pull's diffIDs before a layer of it is fetched; nil is nobody.
+	Layers func(ctx context.Context, layers []digest.Digest) (Taker, error)
 	// Progress hears of every step, from several goroutines at once, and must
 	// not block for long; nil hears nothing.
 	Progress func(progress.Event)

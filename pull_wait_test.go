@@ -143,7 +143,7 @@ func TestPullTellsOfItsLayers(t *testing.T) {
 	var came, synced atomic.Int32
 	var layers []digest.Digest
 	ended := false
-	s := newCached(t, Options{Layers: func(_ context.Context, list []digest.Digest) (func(digest.Digest, *os.File), func(context.Context)) {
+	s := newCached(t, Options{Layers: func(_ context.Context, list []digest.Digest) (Taker, error) {
 		layers = list
 		all := func(context.Context) {
 			ended = true
@@ -151,7 +151,7 @@ func TestPullTellsOfItsLayers(t *testing.T) {
 				t.Errorf("%d of %d layers came, and %d syncs", came.Load(), len(list), synced.Load())
 			}
 		}
-		return func(digest.Digest, *os.File) { came.Add(1) }, all
+		return Taker{Came: func(digest.Digest, *os.File) { came.Add(1) }, All: all}, nil
 	}})
 	ctx := durable.WithFault(t.Context(), func(op string) error {
 		if op == "syncfs" {

@@ -13,8 +13,8 @@ type Kind int
 
 // The kinds of events, in the order in which a pull has them.
 const (
-	// LayerPresent: the store has the layer, or for an archive the cache its
-	// blob; it is not fetched.
+	// LayerPresent: the store has the layer, or the engine that the image is handed
+	// over to, or for an archive the cache its blob; it is not fetched.
 	LayerPresent Kind = iota + 1
 	// LayerMissing: the layer will be fetched. All that are missing are told
 	// of before the first is fetched.

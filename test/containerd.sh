@@ -4,8 +4,8 @@
 # Images that containerd runs as layerctl gave them, with no registry in reach:
 # containerd.sh LAYERCTL. Pods by crictl in containerd 2.4, which are built from
 # the Go module proxy, or taken from $LAYERCTL_ENGINES; containers by ctr in
-# Debian's 1.6. Needs root, Go, Debian's containerd, runc, attr, jq and python3,
-# and in $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20.
+# Debian's 1.6. Needs root, Go, Debian's containerd, docker-registry, skopeo, runc,
+# attr, jq and python3, and in $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20.
 set -euo pipefail
 layerctl=$(realpath "$1")
 cd "$(dirname "$0")/.."
@@ -14,6 +14,8 @@ images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine
 work=$(mktemp -d)
 # shellcheck source=test/compare.sh
 . test/compare.sh
+# shellcheck source=test/registry.sh
+. test/registry.sh
 # shellcheck source=test/engine.sh
 . test/engine.sh
 say() { echo "containerd: $* (${SECONDS}s)"; }
@@ -204,6 +206,46 @@ crictl rmi docker.io/library/alpine:3.20 >/dev/null
 [ "$(snapshots)" = 1 ] || fail 'more than the pause image is left'
 "$layerctl" prune --quiet >/dev/null
 [ -z "$(ls "$LAYERCTL_STORE/engines/journals")" ] || fail 'journals of what was handed over are left'
+
+say '-- handed over without what the engine has'
+start_registry logged
+for name in mended foreign; do skopeo copy -q --dest-tls-verify=false "oci:$work/$name" "docker://localhost:$port/$name:1"; done
+# Alpine as the engine has unpacked it itself, which another image may take away.
+above() { env LAYERCTL_STORE="$work/above" CONTAINERD_NAMESPACE=above "$layerctl" "$@"; }
+above_ctr() { "$ctr" -a "$work/c.sock" -n above "$@"; }
+tar -C "$images/alpine-3.20" -cf "$work/alpine.tar" .
+# hand_over NAME: and how many blobs the registry was asked for.
+hand_over() {
+  local before after
+  before=$(grep -c 'GET /v2/.*/blobs/' "$work/registry.log" || true)
+  above pull --platform linux/amd64 --into "$into" --engine-name "localhost/$1:1" --hand-over --plain-http "localhost:$port" "localhost:$port/$1:1" 2>"$work/err" || { cat "$work/err"; fail "$1 is not handed over"; }
+  after=$(grep -c 'GET /v2/.*/blobs/' "$work/registry.log" || true)
+  blobs=$((after - before))
+}
+above_ctr image import --platform linux/amd64 "$work/alpine.tar" >/dev/null
+hand_over mended
+[ "$blobs" = 5 ] || fail "of an image of five blobs, one of which the engine has, and its configuration $blobs were asked for"
+[ "$(above images --json | jq length)" = 1 ] || fail 'the store has what it has not whole'
+above verify >"$work/out" 2>"$work/err" || { cat "$work/out" "$work/err"; fail 'what was handed over without its lowest layer does not verify'; }
+grep -q '1 layers are not compared' "$work/err" || fail 'verify does not say what it cannot compare'
+hand_over foreign
+[ "$blobs" = 4 ] || { cat "$work/err"; fail "of an image that links to files of a layer that the engine has $blobs blobs were asked for"; }
+grep -q 'is fetched too: ' "$work/err" || fail 'it is not said why'
+[ "$(above_ctr leases ls -q | wc -l)" = 0 ] || fail 'a lease is left'
+for name in $(above_ctr images ls -q | grep -v '^localhost/'); do above_ctr images rm --sync "$name" >/dev/null; done
+for name in mended foreign; do
+  mkdir "$work/above-$name" "$work/above-$name-mounted"
+  above_ctr image mount --platform linux/amd64 "localhost/$name:1" "$work/above-$name" >/dev/null
+  # Without the engine all of it is fetched.
+  above pull --quiet --platform linux/amd64 --plain-http "localhost:$port" "localhost:$port/$name:1"
+  above mount --quiet --platform linux/amd64 --plain-http "localhost:$port" "localhost:$port/$name:1" "$work/above-$name-mounted"
+  equal "$work/above-$name-mounted" "$work/above-$name" "$name, handed over without its lowest layer, shows something else than its mount" times
+  above_ctr image unmount --rm "$work/above-$name" >/dev/null
+  above umount "$work/above-$name-mounted"
+done
+stop_registry
+for name in $(above_ctr images ls -q); do above_ctr images rm --sync "$name" >/dev/null; done
+[ "$(above_ctr snapshots ls | sed 1d | wc -l)" = 0 ] || fail 'layers of what was handed over are left'
 
 say '-- with its compressed layers'
 "$layerctl" pull --quiet --platform linux/amd64 --into "$into" --engine-name localhost/blobs:1 --keep-blobs "oci:$work/mended"

@@ -85,6 +85,7 @@ cleanup() {
   # The shims of this test's containers, by their own socket's address.
   for pid in $(pgrep -f -- "-address $work/"); do kill -9 "$pid" || true; done
   stop
+  [ -z "${registry:-}" ] || stop_registry
   while read -r mounted; do umount -l "$mounted" || true; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
   rm -rf --one-file-system "$work"
 }

@@ -142,7 +142,7 @@ func (p *puller) one(l args.Listed) error {
 		}
 		return p.planned(plan)
 	}
-	pulled, err := client.Pull(p.Context.Context, p.store, l.Ref)
+	pulled, err := p.bring(client, l.Ref)
 	if errors.Is(err, engines.ErrHas) {
 		p.show.Finish()
 		if !p.Bool("quiet") {
@@ -150,14 +150,25 @@ func (p *puller) one(l args.Listed) error {
 		}
 		return nil
 	}
-	if err == nil {
-		err = p.give(client, l.Ref, pulled)
-	}
 	p.show.Finish()
 	if err != nil {
 		return err
 	}
 	return p.pulled(l.Ref, pulled)
+}
+
+// bring pulls an image and gives it, once more where it cannot be given without a
+// layer that the engine has.
+func (p *puller) bring(client *layerctl.Client, ref string) (pulled layerctl.Pulled, err error) {
+	for {
+		pulled, err = client.Pull(p.Context.Context, p.store, ref)
+		if err == nil {
+			err = p.give(client, ref, pulled)
+		}
+		if !p.giver.Needs(err) {
+			return pulled, err
+		}
+	}
 }
 
 // give gives the image to the engine that --into names.
@@ -234,6 +245,9 @@ func mirrored(pulled layerctl.Pulled) bool {
 func tellNotes(to *terminal.Console, store *overlaystore.Store, image overlaystore.Image) error {
 	for i, diffID := range image.Layers {
 		record, err := store.Layer(diffID)
+		if errors.Is(err, overlaystore.ErrNotFound) {
+			continue // its engine had it
+		}
 		if err != nil {
 			return err
 		}

@@ -135,7 +135,7 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 func printReport(c *cli.Context, report overlaystore.Report, given []engines.Verified) error {
 	var held []show.GivenReport
 	for _, v := range given {
-		held = append(held, show.GivenReport{Record: v.Record, Place: engines.Place(v.Record), Report: v.Report})
+		held = append(held, show.GivenReport{Record: v.Record, Place: engines.Place(v.Record), Report: v.Report.Report, Unchecked: len(v.Report.Unchecked)})
 	}
 	if c.Bool("json") {
 		return show.ReportJSON(c.App.Writer, report, held)
@@ -150,6 +150,9 @@ func printReport(c *cli.Context, report overlaystore.Report, given []engines.Ver
 	for _, h := range held {
 		if len(h.Report.Differences) == 0 {
 			console.Say("%s in %s: %d layers, %d paths, %s read: all as committed", terminal.Short(h.Record.Manifest), h.Place, h.Report.Layers, h.Report.Files, terminal.Bytes(h.Report.Bytes))
+		}
+		if h.Unchecked > 0 {
+			console.Say("%s in %s: %d layers are not compared: the engine had them before, so that they were never fetched", terminal.Short(h.Record.Manifest), h.Place, h.Unchecked)
 		}
 	}
 	return nil

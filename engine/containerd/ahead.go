@@ -168,12 +168,7 @@ func (a *Ahead) End(ctx context.Context) error {
 	for _, l := range a.ready { // those that were taken are closed
 		errs = append(errs, l.close())
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	_, err := a.g.leases.Delete(a.g.in(ctx, ""), &leases.DeleteRequest{ID: a.g.lease})
-	if err != nil && !isNotFound(err) {
-		a.g.log.Info("end a lease", "lease", a.g.lease, "error", err)
-	}
+	a.g.endLease(ctx)
 	return errors.Join(append(errs, a.g.open.close(), a.g.since.Close(), a.release())...)
 }
 
@@ -241,4 +236,15 @@ func (g *giving) takeLease(ctx context.Context) error {
 		"containerd.io/gc.expire": time.Now().Add(leaseTime).UTC().Format(time.RFC3339),
 	}})
 	return explain(err)
+}
+
+// endLease ends the lease, also when ctx has ended. What remains of it goes with
+// the next giving, or by its expiry.
+func (g *giving) endLease(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	_, err := g.leases.Delete(g.in(ctx, ""), &leases.DeleteRequest{ID: g.lease})
+	if err != nil && !isNotFound(err) {
+		g.log.Info("end a lease", "lease", g.lease, "error", err)
+	}
 }

@@ -14,6 +14,8 @@
 // of its own without the layers' blobs.
 //
 // [Engine.Ahead] gives the layers of an image while it is still being pulled.
+// [Engine.Hold] says which need not be pulled where the engine is to own the image,
+// for it has them: they are taken as they are there.
 //
 // # Promises
 //

@@ -19,6 +19,9 @@ import (
 // it: the engine has no fix layers.
 func (g *giving) fill(ctx context.Context, dir *os.File, i int, below []*os.File) error {
 	from, err := g.lower(ctx, i)
+	if errors.Is(err, overlaystore.ErrNotFound) {
+		return &NeedsError{g.image.Layers[i], err}
+	}
 	if err != nil {
 		return err
 	}
@@ -27,7 +30,7 @@ func (g *giving) fill(ctx context.Context, dir *os.File, i int, below []*os.File
 		l.Root = below[0]
 	}
 	if needsMending(from.record.Facts) {
-		if l.Mended, err = g.mend(ctx, dir, i); err != nil {
+		if l.Mended, err = g.mend(ctx, dir, i, below); err != nil {
 			return fmt.Errorf("mend: %w", err)
 		}
 	}
@@ -56,13 +59,17 @@ func impliesRoot(f layer.Facts) bool {
 
 // mend builds in dir the fix layer of an image that ends with layer i, and says
 // whether it needed one.
-func (g *giving) mend(ctx context.Context, dir *os.File, i int) (_ bool, err error) {
+func (g *giving) mend(ctx context.Context, dir *os.File, i int, below []*os.File) (_ bool, err error) {
 	layers := g.image.Layers[:i+1]
-	stack, err := g.stack(ctx, i)
+	stack, err := g.stack(ctx, i, below)
 	if err != nil {
 		return false, err
 	}
 	plan, err := fixlayer.New(stack, layers, g.from.Format().OrDefaults())
+	var needs *fixlayer.NeedsError
+	if errors.As(err, &needs) {
+		return false, &NeedsError{needs.Layer, err}
+	}
 	if err != nil {
 		return false, err
 	}

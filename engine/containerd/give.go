@@ -88,7 +88,9 @@ type Given struct {
 }
 
 // Give makes img known to the engine. Where it ends with an error nothing is
-// named that is not whole, and another Give, or Take, ends well.
+// named that is not whole, and another Give, or Take, ends well. The store must
+// have the layers that the engine lacks, and may have to have others: the error is
+// a [NeedsError] then.
 func (e *Engine) Give(ctx context.Context, store *overlaystore.Store, img Image, o GiveOptions) (Given, error) {
 	g := &giving{Engine: e, store: store, from: cmp.Or(o.From, store), image: img, options: o, copier: linkedcopy.New(linkedcopy.Options{Unlinked: o.Unlinked}), open: lowers{}}
 	if err := g.give(ctx); err != nil {
@@ -168,6 +170,9 @@ func (g *giving) give(ctx context.Context) (err error) {
 func (g *giving) keepJournals(ctx context.Context, records *given.Records) error {
 	for i, diffID := range g.image.Layers {
 		at, err := g.lowerPath(ctx, i)
+		if errors.Is(err, overlaystore.ErrNotFound) {
+			continue // the engine had it, and nobody has fetched it
+		}
 		if err != nil {
 			return err
 		}

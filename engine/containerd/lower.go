@@ -69,8 +69,10 @@ func (g *giving) lowerPath(ctx context.Context, i int) (string, error) {
 	return dirs[0].Path, nil
 }
 
-// stack has the layers up to i as they are stacked, the topmost first.
-func (g *giving) stack(ctx context.Context, i int) (stack []fixlayer.Layer, err error) {
+// stack has the layers up to i as they are stacked, the topmost first, on the
+// directories below. Of a layer that the store lacks it has the engine's: that
+// shows by itself what is in it.
+func (g *giving) stack(ctx context.Context, i int, below []*os.File) (stack []fixlayer.Layer, err error) {
 	seen := map[digest.Digest]bool{}
 	for at := i; at >= 0; at-- {
 		diffID := g.image.Layers[at]
@@ -79,6 +81,10 @@ func (g *giving) stack(ctx context.Context, i int) (stack []fixlayer.Layer, err 
 		}
 		seen[diffID] = true
 		l, err := g.lower(ctx, at)
+		if errors.Is(err, overlaystore.ErrNotFound) && at < i && len(below) == i {
+			stack = append(stack, fixlayer.Layer{DiffID: diffID, FS: below[i-1-at], Borrowed: true, Mended: true})
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -43,6 +43,8 @@ func TestRandomStacks(t *testing.T) {
 	f := newFake(t, top, true)
 	f.disk = filepath.Join(top, "engine")
 	e := connectTo(t, f)
+	above := newFake(t, t.TempDir(), true)
+	above.disk = filepath.Join(top, "engine-above")
 	for seed := range stacks {
 		layers := randomStack(rand.New(rand.NewPCG(seed, 16)))
 		var diffIDs []digest.Digest
@@ -67,23 +69,53 @@ func TestRandomStacks(t *testing.T) {
 		if err = errors.Join(err, o.Ahead.End(t.Context())); err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, told(layers))
 		}
-		got := listed(t, func(target string) {
-			chains := chainIDs(diffIDs)
-			lower := []string{filepath.Join(top, "empty")} // an overlay has two layers
-			if err := os.MkdirAll(lower[0], 0o755); err != nil {
-				t.Fatal(err)
-			}
-			for _, chain := range chains {
-				lower = slices.Insert(lower, 0, f.snapshots[chain.String()].dir)
-			}
-			if err := unix.Mount("overlay", target, "overlay", unix.MS_RDONLY, "lowerdir="+strings.Join(lower, ":")); err != nil {
-				t.Fatal(err)
-			}
-		})
+		got := shown(t, top, f, diffIDs)
 		if got != want {
 			t.Fatalf("seed %d: the engine shows\n%s\nand the store's mount\n%s\n%s", seed, got, want, told(layers))
 		}
+		if got := handedOver(t, top, s, above, img, layers, 1+int(seed)%(len(layers)-1)); got != want {
+			t.Fatalf("seed %d: handed over without the lowest layers the engine shows\n%s\nand the store's mount\n%s\n%s", seed, got, want, told(layers))
+		}
 	}
+}
+
+// shown is what the engine's snapshots of an image show, stacked as it stacks them.
+func shown(t *testing.T, top string, f *fake, diffIDs []digest.Digest) string {
+	t.Helper()
+	return listed(t, func(target string) {
+		lower := []string{filepath.Join(top, "empty")} // an overlay has two layers
+		if err := os.MkdirAll(lower[0], 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, chain := range chainIDs(diffIDs) {
+			lower = slices.Insert(lower, 0, f.snapshots[chain.String()].dir)
+		}
+		if err := unix.Mount("overlay", target, "overlay", unix.MS_RDONLY, "lowerdir="+strings.Join(lower, ":")); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// handedOver hands an image over to an engine that has so many of its lowest layers,
+// given from another store, from one that has the others only.
+func handedOver(t *testing.T, top string, other *overlaystore.Store, f *fake, img Image, layers [][]imagetest.Entry, have int) string {
+	t.Helper()
+	e := connectTo(t, f)
+	if _, err := e.Give(t.Context(), other, anImage(t, other, "lower:"+img.Image.Manifest.Encoded(), img.Layers[:have]...), GiveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s := openStore(t, filepath.Join(top, "above", img.Image.Manifest.Encoded()))
+	for _, entries := range layers[have:] {
+		unpacked(t, s, entries)
+	}
+	held, err := e.Hold(t.Context(), s, img.Layers)
+	if err == nil {
+		_, err = e.Give(t.Context(), s, img, GiveOptions{HandOver: true})
+	}
+	if err := errors.Join(err, held.Release(t.Context())); err != nil {
+		t.Fatalf("%v\n%s", err, told(layers))
+	}
+	return shown(t, top, f, img.Layers)
 }
 
 // randomStack has two to five layers over few names: directories that are told or

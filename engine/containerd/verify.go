@@ -42,6 +42,15 @@ func (e *Engine) Has(ctx context.Context, names []string, root digest.Digest, la
 	return false, nil
 }
 
+// Report is what [Engine.Verify] found.
+type Report struct {
+	overlaystore.Report // without those
+	// Unchecked are layers that the engine had before the image was handed over to
+	// it: nobody has fetched them, and the store has no journal of them. They are
+	// there, which is all that is known of them.
+	Unchecked []digest.Digest
+}
+
 // Verify compares the layers of an image that the engine has with the journals
 // of the store, those that it has kept of what was handed over as well: the files
 // that containers run from. A file that is one with the store's is not read: a
@@ -49,7 +58,7 @@ func (e *Engine) Has(ctx context.Context, names []string, root digest.Digest, la
 //
 // Directories must be there; their attributes are not compared, and neither are
 // whiteouts.
-func (e *Engine) Verify(ctx context.Context, store *overlaystore.Store, r given.Record, o overlaystore.VerifyOptions) (overlaystore.Report, error) {
+func (e *Engine) Verify(ctx context.Context, store *overlaystore.Store, r given.Record, o overlaystore.VerifyOptions) (Report, error) {
 	report, err := e.verify(ctx, store, r, o)
 	if err != nil {
 		return report, fmt.Errorf("verify what %s has of %s: %w", e.at.Address, r.Manifest, err)
@@ -57,7 +66,7 @@ func (e *Engine) Verify(ctx context.Context, store *overlaystore.Store, r given.
 	return report, nil
 }
 
-func (e *Engine) verify(ctx context.Context, store *overlaystore.Store, r given.Record, o overlaystore.VerifyOptions) (report overlaystore.Report, err error) {
+func (e *Engine) verify(ctx context.Context, store *overlaystore.Store, r given.Record, o overlaystore.VerifyOptions) (report Report, err error) {
 	g := &giving{Engine: e, store: store, from: store, image: Image{Image: overlaystore.Image{Layers: r.Layers}}}
 	chains := chainIDs(r.Layers)
 	have, err := g.has(ctx, chains)
@@ -78,6 +87,10 @@ func (e *Engine) verify(ctx context.Context, store *overlaystore.Store, r given.
 			found, err = g.verifyLayer(ctx, i, dirs[have-1-i], o)
 		} else {
 			found.Differences = []layercheck.Difference{{Field: "missing"}}
+		}
+		if r.HandedOver && errors.Is(err, errNoJournal) {
+			report.Unchecked = append(report.Unchecked, diffID)
+			continue
 		}
 		report.Layers++
 		report.Files += found.Files

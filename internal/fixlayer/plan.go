@@ -22,9 +22,11 @@ import (
 // Layer is one layer of an image, as a plan looks at it.
 type Layer struct {
 	DiffID digest.Digest
-	Dir    *os.File // the layer's directory, with its journal; the plan closes it
-	FS     *os.File // its lower dir, likewise
-	Facts  layer.Facts
+	// Dir is the layer's directory, with its journal; the plan closes it. nil is for
+	// one of which there is none: it is looked at, and nothing is copied from it.
+	Dir   *os.File
+	FS    *os.File // its lower dir, likewise
+	Facts layer.Facts
 	// Borrowed leaves both open when the plan is closed.
 	Borrowed bool
 	// Mended says that the directories of this layer show as they must where the
@@ -32,9 +34,21 @@ type Layer struct {
 	Mended bool
 }
 
+// NeedsError says that a file of a layer would have to be copied of which there is
+// no journal.
+type NeedsError struct {
+	Layer digest.Digest
+	Path  string
+}
+
+func (e *NeedsError) Error() string {
+	return fmt.Sprintf("a layer above needs %q of layer %s", e.Path, e.Layer)
+}
+
 // New plans the fix layer of an image. The stack is its layers as they are
 // mounted, the topmost first; all are the diffIDs as the image has them, the
-// lowest first.
+// lowest first. The error is a [NeedsError] where a layer without a journal is not
+// enough.
 func New(stack []Layer, all []digest.Digest, form layer.Form) (*Plan, error) {
 	p := &Plan{form: form, dirs: map[string]bool{}, absent: map[string]bool{}, kept: map[string]bool{}, copies: map[place][]string{}}
 	for _, l := range stack {
@@ -187,6 +201,9 @@ func (p *Plan) copyVisible(v view, name, source place) error {
 // copyTo plans a copy of source at name, and a link to it for each of the
 // source's own names that show.
 func (p *Plan) copyTo(v view, name string, source place) error {
+	if from := v[source.layer]; from.Dir == nil {
+		return &NeedsError{from.DiffID, source.path}
+	}
 	own, err := v[source.layer].namesOf(source.path)
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -37,11 +36,8 @@ type Options struct {
 	// Admit is asked with the image's diffIDs before a layer is fetched; nil
 	// admits all.
 	Admit func(context.Context, source.Resolution, []digest.Digest) error
-	// Layers hears of an image's diffIDs before its layers come. came hears of each
-	// that came, from several goroutines: its files are all there and verified, in
-	// the lower dir that it gets, and not yet durable. all hears when all have, and
-	// the sync that makes them durable waits for it. nil is for nobody.
-	Layers func(context.Context, []digest.Digest) (came func(diffID digest.Digest, lower *os.File), all func(context.Context))
+	// Layers hears of an image's diffIDs before its layers come; nil is nobody.
+	Layers func(context.Context, []digest.Digest) (Taker, error)
 	Logger *slog.Logger
 	// Trust lets an image in, before a layer is asked for, and Judge says for a
 	// plan whether it would; nil lets all in.
@@ -78,14 +74,14 @@ type Pull struct {
 	mu      sync.Mutex
 	diffIDs []digest.Digest        // of the image, the lowest first
 	fetched map[digest.Digest]bool // diffIDs that this pull fetches
-	came    func(digest.Digest, *os.File)
-	all     func(context.Context)
+	taker   Taker
+	absent  int // layers that are elsewhere, and not in the store
 	behind  *behind
 }
 
 // New prepares to bring what f fetches from into a store.
 func New(f *fetch.Fetcher, store *overlaystore.Store, o Options) *Pull {
-	return &Pull{source: f.Source(), fetch: f, store: store, options: o, fetched: map[digest.Digest]bool{}, came: func(digest.Digest, *os.File) {}, all: func(context.Context) {}}
+	return &Pull{source: f.Source(), fetch: f, store: store, options: o, fetched: map[digest.Digest]bool{}}
 }
 
 // Run brings the image into the store: all of it, durable, or nothing.
@@ -133,7 +129,9 @@ func (p *Pull) resolved(ctx context.Context, resolution source.Resolution) (pull
 	}
 	defer func() { err = errors.Join(err, lease.Release()) }()
 	if p.options.Layers != nil {
-		p.came, p.all = p.options.Layers(ctx, p.diffIDs)
+		if p.taker, err = p.options.Layers(ctx, p.diffIDs); err != nil {
+			return Result{}, err
+		}
 	}
 	if pulled.Fetched, err = p.layers(ctx, image.Layers); err != nil {
 		return Result{}, err
@@ -197,7 +195,7 @@ func (p *Pull) layers(ctx context.Context, layers []manifest.Layer) (fetched int
 	return fetched, nil
 }
 
-// missing lists the layers that the store lacks, each diffID once: images may
+// missing lists the layers that are to come, each diffID once: images may
 // repeat a layer.
 func (p *Pull) missing(layers []manifest.Layer) ([]fetch.Layer, error) {
 	var missing []fetch.Layer
@@ -206,7 +204,11 @@ func (p *Pull) missing(layers []manifest.Layer) ([]fetch.Layer, error) {
 		if err != nil {
 			return nil, err
 		}
-		if has {
+		elsewhere := !has && slices.Contains(p.taker.Elsewhere, n.DiffID)
+		if elsewhere {
+			p.absent++
+		}
+		if has || elsewhere {
 			p.fetch.Tell(n.Event(progress.LayerPresent))
 			continue
 		}
@@ -252,7 +254,7 @@ func (p *Pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 		return 0, err
 	}
 	p.fetch.Tell(progress.Event{Kind: progress.Committing})
-	p.all(ctx)
+	p.taker.all(ctx)
 	for _, l := range layers {
 		if p.fetched[l.DiffID] {
 			fetched++
@@ -282,7 +284,7 @@ func (p *Pull) fillOne(ctx context.Context, st **overlaystore.Staging, l fetch.L
 	}
 	if taken {
 		p.fetch.Tell(l.Event(progress.LayerPresent))
-		p.came(l.DiffID, (*st).Dir())
+		p.taker.came(l.DiffID, (*st).Dir())
 		return nil
 	}
 	p.mu.Lock()
@@ -298,7 +300,7 @@ func (p *Pull) fillOne(ctx context.Context, st **overlaystore.Staging, l fetch.L
 	if err := k.keep(ctx, *st); err != nil {
 		return err
 	}
-	p.came(l.DiffID, (*st).Dir())
+	p.taker.came(l.DiffID, (*st).Dir())
 	return nil
 }
 

@@ -30,7 +30,8 @@ func (p *Pull) unpackOptions() unpack.Options {
 }
 
 // record writes what makes the layers an image: the fix layer and the image's
-// record, and then the reference, which is what makes it visible.
+// record, and then the reference, which is what makes it visible. It writes nothing
+// of an image that the store has not whole.
 func (p *Pull) record(ctx context.Context, r source.Resolution, i source.Image) (overlaystore.Image, error) {
 	img := overlaystore.Image{
 		// The store names images by sha256; a reference may pin another digest.
@@ -39,6 +40,9 @@ func (p *Pull) record(ctx context.Context, r source.Resolution, i source.Image) 
 		Platform: i.Config.Platform,
 		Layers:   i.DiffIDs(),
 		Size:     r.Manifest.Size + i.Manifest.Config.Size + i.Manifest.Size(),
+	}
+	if p.absent > 0 {
+		return img, nil
 	}
 	img, err := p.store.PutImage(ctx, img)
 	if err != nil {

@@ -34,10 +34,11 @@ type row struct {
 
 // add makes a row of an image of the list.
 func (r *run) add(image imagelist.Image) {
+	image.Into = r.into(image)
 	w := &row{asked: image, client: r.Client, wanted: r.Wanted, err: image.Err}
 	w.out = syncreport.Image{
 		Line: image.Number, Reference: image.Reference, Platform: image.Platform, Pin: image.Pin, Name: image.Name,
-		Into: append([]string{}, r.into(image)...), Hosts: []syncreport.Host{}, Engines: []syncreport.Engine{},
+		Into: append([]string{}, image.Into...), Hosts: []syncreport.Host{}, Engines: []syncreport.Engine{},
 	}
 	r.rows = append(r.rows, w)
 	if w.err != nil {

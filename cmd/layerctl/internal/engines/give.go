@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -31,6 +30,7 @@ type Giver struct {
 	engine engine
 	store  *overlaystore.Store
 	ahead  *containerd.Ahead // of the image that is being pulled; nil is none
+	held   held              // by the engine
 }
 
 // engine is one that images are given to.
@@ -98,32 +98,45 @@ func (g *Giver) Close() error {
 	if g == nil {
 		return nil
 	}
-	return errors.Join(g.endAhead(), g.engine.Close())
+	return errors.Join(g.end(), g.engine.Close())
 }
 
-func (g *Giver) endAhead() error {
+// end ends what was begun for the image that is being pulled.
+func (g *Giver) end() error {
 	ahead := g.ahead
 	g.ahead = nil
-	return ahead.End(g.c.Context)
+	return errors.Join(ahead.End(g.c.Context), g.release())
 }
 
 // Ahead has the engine get layers of an image while others are still fetched.
 func (g *Giver) Ahead() setup.Option {
 	return func(o *layerctl.Options) {
-		if g == nil {
-			return
+		if g != nil {
+			o.Layers = g.Begin
 		}
-		d, ok := g.engine.(*daemon)
-		if !ok {
-			return
-		}
-		o.Layers = func(_ context.Context, layers []digest.Digest) (came func(digest.Digest, *os.File), all func(context.Context)) {
-			if err := g.endAhead(); err != nil { // of an image whose pull has failed
-				setup.Logger(g.c).Info("end what was given ahead", "error", err)
-			}
-			g.ahead = d.engine.Ahead(g.c.Context, g.store, layers)
-			return g.ahead.Ready, g.ahead.Filled
-		}
+	}
+}
+
+// Begin hears of the layers of an image that is about to come. The engine gets those
+// that came while others are still fetched.
+func (g *Giver) Begin(_ context.Context, layers []digest.Digest) (t layerctl.Taker, err error) {
+	g.End()
+	d, ok := g.engine.(*daemon)
+	if !ok {
+		return t, nil
+	}
+	if t.Elsewhere, err = g.hold(d.engine, layers); err != nil {
+		return t, &engineError{err}
+	}
+	g.ahead = d.engine.Ahead(g.c.Context, g.store, layers)
+	t.Came, t.All = g.ahead.Ready, g.ahead.Filled
+	return t, nil
+}
+
+// End gives up what was begun for an image whose pull has failed.
+func (g *Giver) End() {
+	if err := g.end(); err != nil {
+		setup.Logger(g.c).Info("end what was given ahead", "error", err)
 	}
 }
 
@@ -160,12 +173,11 @@ func (g *Giver) GiveAs(client *layerctl.Client, ref, word string, img overlaysto
 	defer func() { err = errors.Join(err, beside.Close(), lease.Release()) }()
 	found.beside = beside
 	found.namesIt = containerd.Image{Image: img, Root: d.Root, RootBytes: d.RootBytes}.RootNamesIt()
-	if err := errors.Join(g.engine.give(g.c.Context, found), g.endAhead()); err != nil {
+	if err := errors.Join(g.engine.give(g.c.Context, found), g.end()); err != nil {
 		return err
 	}
 	if g.HandsOver() {
-		// Its layers go with the next prune.
-		return g.store.Remove(g.c.Context, parsed.String(), img.Manifest)
+		return g.forget(parsed, img)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/engine/containerd"
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -21,7 +22,7 @@ import (
 // Verified is what a verification found of one image in one engine.
 type Verified struct {
 	Record given.Record
-	Report overlaystore.Report
+	Report containerd.Report
 }
 
 // Verify compares what containerd has of the images with the journals: of those
@@ -66,16 +67,16 @@ func asked(r given.Record, images []overlaystore.Image) bool {
 	return images == nil
 }
 
-func verifyOne(c *cli.Context, store *overlaystore.Store, r given.Record, o overlaystore.VerifyOptions) (_ overlaystore.Report, err error) {
+func verifyOne(c *cli.Context, store *overlaystore.Store, r given.Record, o overlaystore.VerifyOptions) (_ containerd.Report, err error) {
 	e, err := open(c, r)
 	if err != nil {
-		return overlaystore.Report{}, err
+		return containerd.Report{}, err
 	}
 	defer func() { err = setup.Closing(err, e) }()
 	if r.HandedOver {
 		// What it has collected is its own affair.
 		if has, err := e.Has(c.Context, r.Names, r.Root, r.Layers); err != nil || !has {
-			return overlaystore.Report{}, err
+			return containerd.Report{}, err
 		}
 	}
 	return e.Verify(c.Context, store, r, o)

@@ -17,6 +17,8 @@ type GivenReport struct {
 	Record given.Record
 	Place  string // the engine, for people
 	Report overlaystore.Report
+	// Unchecked is how many layers it had before, so that they are not compared.
+	Unchecked int
 }
 
 // Report prints a line a difference.
@@ -41,7 +43,7 @@ func ReportJSON(w io.Writer, report overlaystore.Report, held []GivenReport) err
 	out := verificationJSON{reportOf(report), []givenJSON{}}
 	for _, h := range held {
 		r := h.Record
-		out.Engines = append(out.Engines, givenJSON{r.Kind, r.Address, r.Namespace, r.Manifest, r.HandedOver, reportOf(h.Report)})
+		out.Engines = append(out.Engines, givenJSON{r.Kind, r.Address, r.Namespace, r.Manifest, r.HandedOver, h.Unchecked, reportOf(h.Report)})
 	}
 	return terminal.WriteJSON(w, out)
 }
@@ -59,6 +61,7 @@ type givenJSON struct {
 	Namespace  string        `json:"namespace"`
 	Manifest   digest.Digest `json:"manifest"`
 	HandedOver bool          `json:"handedOver"`
+	Unchecked  int           `json:"unchecked"`
 	reportJSON
 }
 

@@ -136,7 +136,7 @@ func (j *job) once(ctx context.Context, until time.Time) (err error) {
 	err = setup.WithClient(j.Context, refs, func(client *layerctl.Client) error {
 		ran = j.reconcile(ctx, n, client, list, until)
 		return nil
-	}, setup.Resources(j.Context, hear), setup.Retrying(display), func(o *layerctl.Options) { o.Devices = j.devices })
+	}, setup.Resources(j.Context, hear), setup.Retrying(display), func(o *layerctl.Options) { o.Devices, o.Layers = j.devices, n.layers })
 	if err == nil {
 		err = ran
 	}
@@ -155,8 +155,7 @@ func (j *job) reconcile(ctx context.Context, n *node, client *layerctl.Client, l
 		Keep: j.Int("keep"), DryRun: j.Bool("dry-run"), Until: until, List: j.String("file"),
 		Reserve: setup.Reserve(j.Context),
 		Wait:    j.wait, Waiting: func() { console.Say("waiting for another sync of this store") },
-		Begin: func(i imagelist.Image, number, of int) { n.display.Begin(i.Reference, number, of) },
-		End:   n.ended,
+		Begin: n.begin, End: n.ended,
 		Failed: func(i imagelist.Image, err error) {
 			err = failure.Concerns(i.Reference, err)
 			failed.failed++

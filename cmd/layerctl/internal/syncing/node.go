@@ -5,6 +5,7 @@ package syncing
 import (
 	"context"
 	"errors"
+	"os"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -26,6 +27,7 @@ type node struct {
 	display progress.Display
 	givers  map[string]*engines.Giver
 	errs    map[string]error // why an engine cannot be reached
+	coming  []string         // the engines of the image that is being pulled
 }
 
 // Close ends the connections.
@@ -37,8 +39,47 @@ func (n *node) Close() error {
 	return errors.Join(errs...)
 }
 
-// ended ends the display of one image.
+// begin begins with one image.
+func (n *node) begin(image imagelist.Image, number, of int) {
+	n.coming = image.Into
+	n.display.Begin(image.Reference, number, of)
+}
+
+// layers has the image's engines get layers of it while others are still fetched.
+func (n *node) layers(ctx context.Context, layers []digest.Digest) (layerctl.Taker, error) {
+	var all []layerctl.Taker
+	for _, into := range n.coming {
+		g, err := n.giver(into)
+		if err != nil {
+			continue // that it cannot be given is told when it is
+		}
+		t, err := g.Begin(ctx, layers)
+		if err != nil {
+			return layerctl.Taker{}, err
+		}
+		if t.Came != nil {
+			all = append(all, t)
+		}
+	}
+	return layerctl.Taker{
+		Came: func(diffID digest.Digest, lower *os.File) {
+			for _, t := range all {
+				t.Came(diffID, lower)
+			}
+		},
+		All: func(ctx context.Context) {
+			for _, t := range all {
+				t.All(ctx)
+			}
+		},
+	}, nil
+}
+
+// ended ends what was begun with one image.
 func (n *node) ended(_ imagelist.Image, err error) {
+	for _, g := range n.givers {
+		g.End()
+	}
 	if err != nil {
 		n.display.Failed(int(errkind.Of(err)), failure.Line(err, n.c.Bool("verbose")))
 		return

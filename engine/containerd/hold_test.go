@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/layertest"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// above is an engine that has the lower two layers of an image, from another store,
+// and a store that has only the topmost.
+type above struct {
+	*testing.T
+	fake   *fake
+	engine *Engine
+	other  *overlaystore.Store
+	store  *overlaystore.Store
+	image  Image
+}
+
+func newAbove(t *testing.T, rebase bool, top func(*testing.T, *overlaystore.Store) digest.Digest) *above {
+	t.Helper()
+	path := layertest.MemoryDir(t)
+	a := &above{T: t, fake: newFake(t, path, rebase)}
+	a.fake.serial = 2_000_000 + os.Getpid() // a number that nobody else's mounts have
+	a.engine, a.other, a.store = connectTo(t, a.fake), openStore(t, filepath.Join(path, "other")), openStore(t, filepath.Join(path, "store"))
+	lower := []digest.Digest{a.add(a.other, "one"), a.add(a.other, "two")}
+	if _, err := a.engine.Give(t.Context(), a.other, anImage(t, a.other, "lower:1", lower...), GiveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	a.image = anImage(t, a.other, "above:1", append(lower, top(t, a.other))...)
+	top(t, a.store)
+	return a
+}
+
+func plainTop(t *testing.T, s *overlaystore.Store) digest.Digest {
+	return addLayer(t, s, "top", layertest.Implied("."), layertest.Implied("a"), regular("a/h", "four"))
+}
+
+func linkingTop(t *testing.T, s *overlaystore.Store) digest.Digest {
+	return unpacked(t, s, []imagetest.Entry{imagetest.Hardlink("a/h", "a/f")})
+}
+
+func (a *above) add(s *overlaystore.Store, name string) digest.Digest {
+	a.Helper()
+	if name == "one" {
+		return addLayer(a.T, s, name, dir(".", 0o750), dir("a", 0o700), regular("a/f", "one"), regular("b", "two"))
+	}
+	return addLayer(a.T, s, name, dir("a", 0o711), regular("a/g", "three"), layertest.Whiteout("b"))
+}
+
+func (a *above) watched() context.Context { return a.fake.watched(a.Context()) }
+
+// handOver holds what the engine has and hands the image over.
+func (a *above) handOver(ctx context.Context) error {
+	held, err := a.engine.Hold(ctx, a.store, a.image.Layers)
+	if err == nil {
+		_, err = a.engine.Give(ctx, a.store, a.image, GiveOptions{HandOver: true})
+	}
+	return errors.Join(err, held.Release(ctx))
+}
+
+// whole says that the engine has the image, and that nothing else is left of it.
+func (a *above) whole(when string) {
+	a.Helper()
+	a.fake.check(a.T, when)
+	top := a.fake.snapshots[chainIDs(a.image.Layers)[2].String()]
+	if top == nil || a.fake.images[a.image.Names[0]] == nil {
+		a.Fatalf("%s: the image is not there", when)
+	}
+	if st, err := os.Stat(filepath.Join(top.dir, "a")); err != nil || st.Mode().Perm() != 0o711 {
+		a.Errorf("%s: an implied directory is %v, %v", when, st, err)
+	}
+	if len(a.fake.leases) != 0 || len(left(a.T, a.store)) != 0 {
+		a.Errorf("%s: left are leases %v, files %q", when, a.fake.leases, left(a.T, a.store))
+	}
+}
+
+// TestHold: of what the engine has nothing need be in the store, and it stays there
+// though its image goes meanwhile.
+func TestHold(t *testing.T) {
+	eachWay(t, func(t *testing.T, rebase bool) {
+		a := newAbove(t, rebase, plainTop)
+		ctx := a.fake.watched(t.Context())
+		held, err := a.engine.Hold(ctx, a.store, a.image.Layers)
+		if err != nil || !slices.Equal(held.Layers(), a.image.Layers[:2]) {
+			t.Fatalf("held are %v, %v", held.Layers(), err)
+		}
+		clear(a.fake.images)
+		a.fake.collect()
+		given, err := a.engine.Give(ctx, a.store, a.image, GiveOptions{HandOver: true})
+		if err := errors.Join(err, held.Release(ctx)); err != nil {
+			t.Fatal(err)
+		}
+		if given.Made != 1 || given.Layers != 3 {
+			t.Errorf("given is %+v", given)
+		}
+		a.whole("handed over")
+		journals, err := os.ReadDir(filepath.Join(a.store.Path(), "engines/journals"))
+		if err != nil || len(journals) != 1 || journals[0].Name() != a.image.Layers[2].Encoded() {
+			t.Errorf("journals %v, %v", journals, err)
+		}
+		records, err := recordsOf(a.store)
+		if err != nil || len(records) != 1 {
+			t.Fatalf("records %v, %v", records, err)
+		}
+		report, err := a.engine.Verify(ctx, a.store, records[0], overlaystore.VerifyOptions{})
+		if err != nil || report.Layers != 1 || len(report.Differences) > 0 || !slices.Equal(report.Unchecked, a.image.Layers[:2]) {
+			t.Errorf("verified %+v, %v", report, err)
+		}
+	})
+}
+
+// TestHoldBesideTheCollector: what the engine removes after it was seen has to come.
+func TestHoldBesideTheCollector(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
+	a := newAbove(t, true, plainTop)
+	clear(a.fake.images) // only the collector has not come yet
+	a.fake.call = func(int) (before, after error) {
+		if a.fake.methods[len(a.fake.methods)-1] == "AddResource" {
+			a.fake.collect()
+		}
+		return nil, nil
+	}
+	held, err := a.engine.Hold(t.Context(), a.store, a.image.Layers)
+	if err != nil || held.Layers() != nil {
+		t.Errorf("held are %v, %v", held.Layers(), err)
+	}
+	var needs *NeedsError
+	if err := a.handOver(t.Context()); !errors.As(err, &needs) || needs.Layer != a.image.Layers[0] {
+		t.Errorf("without the lowest layer: %v", err)
+	}
+	if len(a.fake.leases) != 0 || len(left(t, a.store)) != 0 {
+		t.Errorf("left are leases %v, files %q", a.fake.leases, left(t, a.store))
+	}
+}
+
+// TestHoldOfLayersTwice: what the image has once more above must come.
+func TestHoldOfLayersTwice(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
+	a := newAbove(t, true, plainTop)
+	layers := []digest.Digest{a.image.Layers[0], a.image.Layers[1], a.image.Layers[0]}
+	held, err := a.engine.Hold(t.Context(), a.store, layers)
+	if err != nil || !slices.Equal(held.Layers(), layers[1:2]) {
+		t.Errorf("held are %v, %v", held.Layers(), err)
+	}
+	if err := held.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNeeds: a file of a layer that was not fetched, which a layer above links to,
+// is not taken from the engine.
+func TestNeeds(t *testing.T) {
+	eachWay(t, func(t *testing.T, rebase bool) {
+		a := newAbove(t, rebase, linkingTop)
+		var needs *NeedsError
+		if err := a.handOver(t.Context()); !errors.As(err, &needs) || needs.Layer != a.image.Layers[0] {
+			t.Fatalf("without the layer that is linked to: %v", err)
+		}
+		if a.fake.images[a.image.Names[0]] != nil {
+			t.Error("and it is listed")
+		}
+		a.add(a.store, "one")
+		if err := a.handOver(a.watched()); err != nil {
+			t.Fatal(err)
+		}
+		a.whole("with it")
+		content, err := os.ReadFile(filepath.Join(a.fake.snapshots[chainIDs(a.image.Layers)[2].String()].dir, "a/h"))
+		if err != nil || string(content) != "one" {
+			t.Errorf("the link is %q, %v", content, err)
+		}
+	})
+}
+
+// TestHoldFaults fails at each call to the engine and at each step on the disk: the
+// next hand-over ends well.
+func TestHoldFaults(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
+	for n := 1; ; n += every(3) {
+		a := newAbove(t, true, plainTop)
+		a.fake.calls = 0
+		a.fake.call = func(i int) (before, after error) {
+			if i == n {
+				return status.Error(codes.Unknown, "a fault"), nil
+			}
+			return nil, nil
+		}
+		err := a.handOver(t.Context())
+		reached := a.fake.calls >= n
+		a.fake.call = func(int) (error, error) { return nil, nil }
+		if !reached {
+			if err != nil {
+				t.Error(err)
+			}
+			break
+		}
+		if err := a.handOver(t.Context()); err != nil {
+			t.Errorf("after a fault at call %d: %v", n, err)
+		}
+		a.whole("after a fault")
+	}
+	for n := 0; ; n += every(3) {
+		a := newAbove(t, true, plainTop)
+		ctx, op := durable.WithFaultAt(t.Context(), n, func() error { return unix.EIO })
+		err := a.handOver(ctx)
+		if *op == "" {
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		if err := a.handOver(a.watched()); err != nil {
+			t.Errorf("after %s failed: %v", *op, err)
+		}
+		a.whole("after " + *op + " failed")
+	}
+}
