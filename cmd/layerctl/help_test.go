@@ -17,12 +17,13 @@ import (
 // no default that is told twice or is none.
 func TestHelp(t *testing.T) {
 	app := setUp()
-	for _, c := range app.VisibleCommands() {
-		if c.Name == "help" {
-			continue
-		}
+	for _, c := range commands() {
 		t.Run(c.Name, func(t *testing.T) {
 			text := output(t, c.Name, "--help")
+			checkDefaults(t, text)
+			if c.Hidden {
+				return
+			}
 			checkHelp(t, app, text)
 			var found int
 			for _, example := range examplesOf(text) {
@@ -38,7 +39,19 @@ func TestHelp(t *testing.T) {
 			}
 		})
 	}
-	checkHelp(t, app, output(t, "--help"))
+	text := output(t, "--help")
+	checkDefaults(t, text)
+	checkHelp(t, app, text)
+}
+
+// A default is said once, as it is, and a flag without a value has none.
+func checkDefaults(t *testing.T, text string) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if strings.Count(line, "(default") > 1 || strings.Contains(line, "(default: 0") || strings.Contains(line, "(default: false)") || strings.Contains(line, "(default for") {
+			t.Error(line)
+		}
+	}
 }
 
 func checkHelp(t *testing.T, app *cli.App, text string) {

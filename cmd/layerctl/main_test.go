@@ -8,7 +8,9 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -63,6 +65,11 @@ func full() bool { return os.Getenv("LAYERCTL_FULL") == "1" }
 // address of a registry over plain HTTP that has the same image as hello:latest.
 // FOREIGN has an image without its layer, see serveForeign, and SIGNED images
 // that are signed by KEYS, see serveSigned.
+//
+// The short form starts each command with what it is for, and has each exit code
+// once: TestShortScripts holds it to that. LAYERCTL_FULL=1, the condition "full", runs
+// what it leaves out: more flags, sources and forms of the same commands, what else
+// they refuse, what comes after damage, and the scripts in slow.
 func TestScripts(t *testing.T) { runScripts(t, false) }
 
 // TestMountScripts runs those that mount, one after the other and after all
@@ -73,8 +80,8 @@ func TestMountScripts(t *testing.T) { runScripts(t, true) }
 
 // slow are the scripts that take seconds; LAYERCTL_FULL=1 runs them too.
 var slow = map[string]bool{
-	"archives.txtar": true, "containers-storage.txtar": true, "digests.txtar": true, "export.txtar": true, "fetch.txtar": true, "foreign.txtar": true,
-	"mount-formats.txtar": true, "mount-rw.txtar": true, "references.txtar": true, "single.txtar": true, "sync-drops.txtar": true, "unpack.txtar": true,
+	"archives.txtar": true, "digests.txtar": true, "export.txtar": true, "foreign.txtar": true,
+	"mount-formats.txtar": true, "references.txtar": true, "single.txtar": true, "sync-drops.txtar": true,
 }
 
 // needsFull is for tests that take seconds.
@@ -90,17 +97,42 @@ func mounting(name string) bool {
 	return strings.HasPrefix(name, "mount") || name == "bundle.txtar" || name == "unshare.txtar"
 }
 
-func runScripts(t *testing.T, mounts bool) {
-	var scripts []string
+// scriptFiles are the scripts of the one form or the other.
+func scriptFiles(t *testing.T, full bool) (names []string) {
+	t.Helper()
 	all, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, script := range all {
-		if name := filepath.Base(script); mounting(name) == mounts && (full() || !slow[name]) {
-			scripts = append(scripts, script)
+	return slices.DeleteFunc(all, func(name string) bool { return !full && slow[filepath.Base(name)] })
+}
+
+// TestShortScripts holds that the short form of the scripts starts each command, and
+// sees each exit code.
+func TestShortScripts(t *testing.T) {
+	var started string
+	for _, name := range scriptFiles(t, false) {
+		text, _, _ := strings.Cut(string(readFile(t, name)), "\n[!full] stop\n")
+		for line := range strings.Lines(text) {
+			if !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "[full]") {
+				started += line
+			}
 		}
 	}
+	for _, c := range setUp().VisibleCommands() {
+		if c.Name != "help" && !regexp.MustCompile(`(?m)layerctl (.* )?`+c.Name+`( |$)`).MatchString(started) {
+			t.Errorf("no script starts %s", c.Name)
+		}
+	}
+	for code := 1; code <= 9; code++ {
+		if !strings.Contains(started, fmt.Sprintf("exits %d layerctl", code)) {
+			t.Errorf("no script sees exit code %d", code)
+		}
+	}
+}
+
+func runScripts(t *testing.T, mounts bool) {
+	scripts := slices.DeleteFunc(scriptFiles(t, full()), func(name string) bool { return mounting(filepath.Base(name)) != mounts })
 	hello, err := filepath.Abs("../../testdata/images/hello")
 	if err != nil {
 		t.Fatal(err)
@@ -125,6 +157,8 @@ func runScripts(t *testing.T, mounts bool) {
 		},
 		Condition: func(condition string) (bool, error) {
 			switch condition {
+			case "full":
+				return full(), nil
 			case "root":
 				return os.Geteuid() == 0, nil
 			case "userns":

@@ -23,8 +23,8 @@ type message struct {
 	code, line, hint string
 }
 
-// TestMessages makes each mistake of docs/messages.md and compares the exit
-// code, the line and the hint with what stands there.
+// TestMessages makes each mistake of docs/messages.md, in the short form each third,
+// and compares the exit code, the line and the hint with what stands there.
 func TestMessages(t *testing.T) {
 	const least = 60
 	doc, err := filepath.Abs("../../docs/messages.md")
@@ -47,6 +47,9 @@ func TestMessages(t *testing.T) {
 			t.Errorf("%q stands twice", row.happened)
 		}
 		seen[row.happened] = true
+		if !full() && !*updateMessages && rows%3 != 0 {
+			continue
+		}
 		t.Run(row.happened, func(t *testing.T) {
 			got := makeMistake(t, hello, row)
 			switch {

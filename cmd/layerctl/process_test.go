@@ -232,6 +232,9 @@ func TestTwoPullsOfOneImageAtOnce(t *testing.T) {
 func TestWaitingPullTakesOver(t *testing.T) {
 	for _, progress := range []string{"plain", "json"} {
 		t.Run(progress, func(t *testing.T) {
+			if progress == "json" {
+				needsFull(t)
+			}
 			gate := newStuck()
 			s := serve(t, gate.wrap)
 			push(t, s, "hello", "latest", helloLayout)

@@ -27,7 +27,7 @@ func keepingTime(name string, change func() error) error {
 
 // TestRot damages one layer of three in each way that a disk or a person does:
 // verify names path and field and ends with 6, and verify --repair fetches
-// that one layer and nothing else.
+// that one layer and nothing else. The short form has two of the ways.
 func TestRot(t *testing.T) {
 	s := serve(t, nil)
 	layout := imagetest.NewLayout(t.TempDir())
@@ -69,7 +69,10 @@ func TestRot(t *testing.T) {
 			return keepingTime(dir, func() error { return os.WriteFile(dir+"/added", nil, 0o644) })
 		}, []string{`"d/added": extra`}},
 	}
-	for _, test := range tests {
+	for i, test := range tests {
+		if !full() && i%4 != 0 {
+			continue
+		}
 		t.Run(test.name, func(t *testing.T) {
 			found, err := filepath.Glob(store + "/layers/*/fs/d")
 			if err != nil || len(found) != 1 {

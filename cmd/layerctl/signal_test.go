@@ -72,16 +72,20 @@ func TestBrokenPipe(t *testing.T) {
 	}
 }
 
-// One signal ends whatever waits for somebody else.
+// One signal ends whatever waits for somebody else. In the short form each wait has
+// one of the two.
 func TestOneSignalEndsEachWait(t *testing.T) {
 	image := bigLayout(t)
-	for _, words := range []string{
+	for i, words := range []string{
 		"login --username alice --password-stdin example.com",
 		"pull --creds-stdin example.com/image",
 		"pull -f -", "pull -f FIFO", "ls oci-archive:-",
 		"export " + image, "export -o FIFO " + image, "cat " + image + ":/a",
 	} {
-		for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+		for j, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+			if !full() && j != i%2 {
+				continue
+			}
 			t.Run(strings.ReplaceAll(words, image, "REF")+" "+unix.SignalName(signal), func(t *testing.T) {
 				fifo := filepath.Join(t.TempDir(), "fifo")
 				if err := unix.Mkfifo(fifo, 0o600); err != nil {

@@ -13,26 +13,6 @@ import (
 	"github.com/layerctl/layerctl/internal/disktest"
 )
 
-// A default is said once, as it is, and a flag without a value has none.
-func TestHelpSaysADefaultOnce(t *testing.T) {
-	for _, command := range append([]string{""}, commandNames()...) {
-		help := output(t, append(strings.Fields(command), "--help")...)
-		for _, line := range strings.Split(help, "\n") {
-			if strings.Count(line, "(default") > 1 || strings.Contains(line, "(default: 0") || strings.Contains(line, "(default: false)") || strings.Contains(line, "(default for") {
-				t.Errorf("%s: %s", command, line)
-			}
-		}
-	}
-}
-
-func commandNames() []string {
-	var names []string
-	for _, c := range commands() {
-		names = append(names, c.Name)
-	}
-	return names
-}
-
 // What is given as 0 is 0, or refused where that makes no sense, and never the
 // default.
 func TestZeroIsNotTheDefault(t *testing.T) {
