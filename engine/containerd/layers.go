@@ -28,6 +28,7 @@ type active struct {
 	labels        map[string]string
 	mounts        []*types.Mount
 	dir           *os.File // nil until it is filled
+	paths         int64    // that were filled in
 }
 
 // layers makes the snapshots that the engine lacks. Where another client brings
@@ -177,7 +178,10 @@ func (g *giving) fillActive(ctx context.Context, a *active, i int, below []*os.F
 	if err != nil {
 		return err
 	}
-	return g.fill(ctx, a.dir, i, below)
+	before := g.copier.Done()
+	err = g.fill(ctx, a.dir, i, below)
+	a.paths = g.copier.Done().Paths() - before.Paths()
+	return err
 }
 
 // abandon removes what is not committed. The engine's collector does it too,

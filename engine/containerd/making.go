@@ -23,7 +23,7 @@ type making struct {
 	below  []*os.File // directories of the snapshots, the topmost first
 	// next is asked before each layer whether there is one, and after the last.
 	next     func(ctx context.Context, i int) (bool, error)
-	prepared chan prepared
+	prepared chan chan prepared // in the order of the layers
 	filled   chan *active
 }
 
@@ -36,6 +36,10 @@ type prepared struct {
 // preparedBefore is how many snapshots are made at most before they are filled:
 // of an image whose pull fails they were made for nothing.
 const preparedBefore = 32
+
+// preparedAtOnce is how many are made at a time: the engine waits for the disk six
+// times for each, in two databases.
+const preparedAtOnce = 4
 
 // above keeps the snapshots of the lowest layers, those that the engine has, and
 // makes those of the others. next is asked before each of these whether there is
@@ -52,7 +56,7 @@ func (g *giving) above(ctx context.Context, chains []digest.Digest, have int, ne
 	}
 	m := &making{
 		giving: g, chains: chains, have: have, next: next,
-		prepared: make(chan prepared, preparedBefore), filled: make(chan *active, len(chains)),
+		prepared: make(chan chan prepared, preparedBefore), filled: make(chan *active, len(chains)),
 	}
 	m.below, err = g.directories(ctx, chains[:have])
 	defer func() { err = errors.Join(err, closeAll(m.below)) }()
@@ -115,32 +119,36 @@ func (m *making) run(ctx context.Context) error {
 	group.Go(func() error { return m.commitAll(working) })
 	err := group.Wait()
 	err = cmp.Or(err, unfilled)
-	for p := range m.prepared { // for nothing
-		if ctx.Err() != nil || m.remove(ctx, p.active) != nil {
+	for one := range m.prepared { // for nothing
+		if p := <-one; ctx.Err() != nil || m.remove(ctx, p.active) != nil {
 			break // the lease's end does it
 		}
 	}
 	return err
 }
 
-// prepareAll goes ahead of what is filled, up to an error.
+// prepareAll goes ahead of what is filled.
 func (m *making) prepareAll(ctx context.Context, enough <-chan struct{}) {
+	var group errgroup.Group
+	group.SetLimit(preparedAtOnce)
+	defer func() { _ = group.Wait() }() // each error goes to who takes the snapshot
 	for i := m.have; i < len(m.chains); i++ {
 		select {
 		case <-enough:
 			return
 		default:
 		}
-		a, err := m.begin(ctx, i, m.chains)
+		one := make(chan prepared, 1)
 		select {
-		case m.prepared <- prepared{a, err}:
+		case m.prepared <- one:
 		case <-enough:
-			m.remove(ctx, a)
 			return
 		}
-		if err != nil {
-			return
-		}
+		group.Go(func() error {
+			a, err := m.begin(ctx, i, m.chains)
+			one <- prepared{a, err}
+			return nil
+		})
 	}
 }
 
@@ -150,7 +158,8 @@ func (m *making) fillAll(ctx context.Context) error {
 			return err
 		}
 		select {
-		case p := <-m.prepared:
+		case one := <-m.prepared:
+			p := <-one
 			if err := m.fillNext(ctx, i, p); err != nil {
 				return err
 			}
@@ -173,22 +182,27 @@ func (m *making) fillNext(ctx context.Context, i int, p prepared) error {
 	return nil
 }
 
+// commitFrom is how many paths are filled before they are committed.
+const commitFrom = 2048
+
 // commitAll commits what is filled, as soon as it is as much as there is still to
-// come: each sync holds up all who write to the disk, and when the last layer
-// has come few are left.
+// come, in layers, or many paths, each of which the engine looks at: each sync
+// holds up all who write to the disk, and when the last layer has come little is
+// to be left.
 func (m *making) commitAll(ctx context.Context) error {
 	var waiting []*active
-	left := len(m.chains) - m.have
+	left, paths := len(m.chains)-m.have, int64(0)
 	for a := range m.filled {
 		waiting = append(waiting, a)
 		left--
-		if len(waiting) < left+len(m.filled) {
+		paths += a.paths
+		if len(m.filled) > 0 || len(waiting) < left && paths < commitFrom {
 			continue
 		}
 		if err := m.commit(ctx, waiting); err != nil {
 			return err
 		}
-		waiting = nil
+		waiting, paths = nil, 0
 	}
 	return m.commit(ctx, waiting)
 }

@@ -33,6 +33,9 @@ type Done struct {
 	Reason error
 }
 
+// Paths is how many there are.
+func (d Done) Paths() int64 { return d.Directories + d.Links + d.Clones + d.Copies }
+
 // Plus is both together.
 func (d Done) Plus(o Done) Done {
 	d.Directories += o.Directories

@@ -59,9 +59,26 @@ func (b *behind) add(ctx context.Context, n int64) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.size += n; b.size < b.every {
+	if b.size += n; b.size >= b.every {
+		b.start(ctx)
+	}
+}
+
+// more writes what has come since the last sync began, for its end will be waited
+// for.
+func (b *behind) more(ctx context.Context) {
+	if b == nil {
 		return
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.size > 0 {
+		b.start(ctx)
+	}
+}
+
+// start starts a sync, unless one is under way.
+func (b *behind) start(ctx context.Context) {
 	if b.syncing != nil {
 		select {
 		case err := <-b.syncing:

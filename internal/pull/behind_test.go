@@ -13,12 +13,15 @@ func TestBehind(t *testing.T) {
 	tests := []struct {
 		name  string
 		sizes []int64
+		more  bool // is asked for
 		syncs int
 	}{
-		{"less", []int64{40, 59}, 0},
-		{"as much", []int64{40, 60}, 1},
-		{"counted anew", []int64{100, 99}, 1},
-		{"nothing", nil, 0},
+		{"less", []int64{40, 59}, false, 0},
+		{"as much", []int64{40, 60}, false, 1},
+		{"counted anew", []int64{100, 99}, false, 1},
+		{"nothing", nil, false, 0},
+		{"less, asked for", []int64{40}, true, 1},
+		{"nothing, asked for", nil, true, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -26,7 +29,7 @@ func TestBehind(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			syncs := make(chan struct{}, len(test.sizes))
+			syncs := make(chan struct{}, 3)
 			ctx := durable.WithFault(t.Context(), func(op string) error {
 				syncs <- struct{}{}
 				return durable.ErrLeaveOut
@@ -42,6 +45,9 @@ func TestBehind(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if test.more {
+				b.more(ctx)
+			}
 			if err := b.end(ctx); err != nil {
 				t.Fatal(err)
 			}
@@ -52,6 +58,7 @@ func TestBehind(t *testing.T) {
 	}
 	var none *behind
 	none.add(t.Context(), 1<<40)
+	none.more(t.Context())
 	if err := none.end(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -254,6 +254,7 @@ func (p *Pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 		return 0, err
 	}
 	p.fetch.Tell(progress.Event{Kind: progress.Committing})
+	p.behind.more(ctx)
 	p.taker.all(ctx)
 	for _, l := range layers {
 		if p.fetched[l.DiffID] {
