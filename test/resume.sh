@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A pull that outlives its process: resume.sh LAYERCTL. A layer in four forms, from
-# a registry that counts the bytes it sends, of which each process is killed by
-# SIGKILL: at random moments, and every two seconds. With LAYERCTL_FULL=1 a layer of
-# 300 MB and 50 kills of each form, else 24 MB and 4. Needs root, curl, gzip, zstd,
-# python3 and attr.
+# A pull that outlives its process: resume.sh LAYERCTL [FORM…]. A layer in four forms
+# into directories, and its gzip into a store of tars, from a registry that counts the
+# bytes it sends. Each process is killed by SIGKILL: at random moments, and every two
+# seconds. With LAYERCTL_FULL=1 a layer of 300 MB and 50 kills of each form, else 24 MB
+# and 4. Needs root, curl, gzip, zstd, python3 and attr.
 set -euo pipefail
 layerctl=$(realpath "$1")
+shift
+forms=(gzip members frames plain tars)
+[ "$#" = 0 ] || forms=("$@")
 cd "$(dirname "$0")/.."
 work=$(mktemp -d "${TMPDIR:-/tmp}/resume.XXXXXX")
 registry=''
@@ -27,6 +30,7 @@ size=24 kills=4 mean=3
 [ "${LAYERCTL_FULL:-}" != 1 ] || size=300 kills=50 mean=5
 
 test/resume-image.py "$size" "$work"
+ln -s gzip "$work/tars"
 test/resume-registry.py "$work" &
 registry=$!
 for _ in $(seq 600); do
@@ -36,7 +40,11 @@ done
 port=$(cat "$work/port")
 
 tell() { curl -sS "localhost:$port/$1"; }
-pull() { exec "$layerctl" --store "$1" pull -v --platform linux/amd64 "localhost:$port/$2:latest" >>"$1.log" 2>&1; }
+pull() {
+  local lower=dir
+  [ "$2" != tars ] || lower=tar
+  exec "$layerctl" --store "$1" --lower "$lower" pull -v --platform linux/amd64 "localhost:$port/$2:latest" >>"$1.log" 2>&1
+}
 # killed STORE FORM SECONDS: false where the pull has ended before.
 killed() {
   local process status=0
@@ -48,11 +56,27 @@ killed() {
   [ "$status" = 0 ] || [ "$status" = 137 ] || { cat "$1.log"; fail "$2: a pull ended with $status"; }
   [ "$status" != 0 ]
 }
-# seen STORE: its one layer, without the times of whiteouts: those are no layer's.
-seen() { listing "$(echo "$1"/layers/*/fs)" | sed -E 's/( c 0 0:0 .*) [0-9.]+$/\1/'; }
-# right STORE: it has the layer as a quiet pull has it, and nothing is left over.
+# seen STORE FORM: its one layer, without the times of whiteouts: those are no layer's.
+# Of one that is a tar the files, with the journal and the index.
+seen() {
+  if [ "$2" = tars ]; then
+    (cd "$1" && sha256sum layers/*/layer.erofs layers/*/files.zst fix/*/index.erofs)
+  else
+    listing "$(echo "$1"/layers/*/fs)" | sed -E 's/( c 0 0:0 .*) [0-9.]+$/\1/'
+  fi
+}
+# quiet FORM: as a pull has it that nobody kills, in $work/seen or $work/seen.tars.
+quiet() {
+  local store=$work/quiet.$1
+  (pull "$store" "$1") || { cat "$store.log"; fail 'the quiet pull'; }
+  seen "$store" "$1" >"$work/$2"
+  say "$(wc -l <"$work/$2") lines in the listing of the layer"
+}
+# right STORE FORM: it has the layer as a quiet pull has it, and nothing is left over.
 right() {
-  seen "$1" | diff - "$work/seen" >"$1.diff" || { head -n 40 "$1.diff"; fail "$1 differs from a quiet pull"; }
+  local quiet=$work/seen
+  [ "$2" != tars ] || quiet=$work/seen.tars
+  seen "$1" "$2" | diff - "$quiet" >"$1.diff" || { head -n 40 "$1.diff"; fail "$1 differs from a quiet pull"; }
   "$layerctl" --store "$1" verify -q >>"$1.log" 2>&1 || { cat "$1.log"; fail "$1 does not verify"; }
   for left in staging trash partial; do
     [ -z "$(ls -A "$1/$left" 2>/dev/null)" ] || fail "left in $left: $(ls "$1/$left")"
@@ -72,7 +96,7 @@ some() {
   done
   (pull "$store" "$1") || { cat "$store.log"; fail "$1 after $n kills"; }
   sent=$(tell "sent/$1")
-  right "$store"
+  right "$store" "$1"
   share=$(awk -v s="$sent" -v l="$layer" 'BEGIN {printf "%.3f", s / l}')
   say "$1: $n kills at random moments, $(grep -c 'go on with a layer' "$store.log") times gone on, sent $share of $layer bytes"
   [ "$n" -gt 1 ] || fail "$1: only $n kills"
@@ -95,7 +119,7 @@ steady() {
     [ "$more" != 0 ] || every=$((every + 1))
   done
   sent=$((sent + $(tell "sent/$1")))
-  right "$store"
+  right "$store" "$1"
   say "$1: killed every $every seconds at last, $n times, sent $(awk -v s="$sent" -v l="$layer" 'BEGIN {printf "%.3f", s / l}')"
   [ "$n" -gt 1 ] || fail "$1: killed $n times"
 }
@@ -103,20 +127,19 @@ steady() {
 # all FUNCTION: of each form, side by side.
 all() {
   local form processes=() p
-  for form in gzip members frames plain; do
+  for form in "${forms[@]}"; do
     "$1" "$form" &
     processes+=($!)
   done
   for p in "${processes[@]}"; do wait "$p"; done
 }
 
-(pull "$work/quiet" plain) || { cat "$work/quiet.log"; fail 'the quiet pull'; }
-seen "$work/quiet" >"$work/seen"
-say "$(wc -l <"$work/seen") lines in the listing of the layer"
+quiet plain seen
+quiet tars seen.tars
 all some
 # What four large ones compare side by side takes longer than two seconds.
 if [ "$kills" = 50 ]; then
-  for form in gzip members frames plain; do steady "$form"; done
+  for form in "${forms[@]}"; do steady "$form"; done
 else
   all steady
 fi
