@@ -92,14 +92,15 @@ var floors = []map[string][]string{
 		"registry/internal/pushing": {"registry/internal/content", "registry/internal/failure", "registry/internal/remote"},
 	},
 	{
-		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/leftovers", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/tarlayer", "internal/trash", "internal/words", "layer", "manifest", "overlaystore/internal/partial", "overlaystore/internal/sweep", "platform"},
+		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/leftovers", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/tarlayer", "internal/trash", "internal/words", "layer", "manifest", "overlaystore/internal/layerdir", "overlaystore/internal/partial", "overlaystore/internal/sweep", "platform"},
 		"registry/internal/remote": {"internal/hosts", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"unpack":                   {"errkind", "internal/durable", "internal/entryname", "internal/filesum", "internal/layerdisk", "internal/layerstream", "internal/layertar", "internal/layerxattr", "layer", "unpack/internal/dirstate", "unpack/internal/saved", "unpack/internal/writing"},
 	},
 	{
-		"unpack/internal/writing":       {"internal/layerstream"},
-		"unpack/internal/saved":         {"internal/entryname", "internal/layerstream", "internal/layertar", "layer", "unpack/internal/dirstate"},
-		"overlaystore/internal/partial": {"internal/spare", "internal/durable", "internal/fsat", "internal/journal", "internal/layercheck", "internal/leftovers", "internal/storedirs", "internal/tarlayer", "layer"},
+		"unpack/internal/writing":        {"internal/layerstream"},
+		"unpack/internal/saved":          {"internal/entryname", "internal/layerstream", "internal/layertar", "layer", "unpack/internal/dirstate"},
+		"overlaystore/internal/layerdir": {"internal/durable", "internal/fsat", "internal/journal", "internal/storedirs", "internal/tarlayer", "layer"},
+		"overlaystore/internal/partial":  {"internal/spare", "internal/durable", "internal/fsat", "internal/journal", "internal/layercheck", "internal/leftovers", "internal/storedirs", "internal/tarlayer", "layer"},
 	},
 	{
 		"unpack/internal/dirstate": {"internal/entryname", "layer"},

@@ -3,32 +3,15 @@
 package overlaystore
 
 import (
-	"cmp"
-	"context"
-	"errors"
-	"fmt"
-	"io"
-	"iter"
-	"os"
-
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/fsat"
-	"github.com/layerctl/layerctl/internal/journal"
-	"github.com/layerctl/layerctl/internal/storedirs"
-	"github.com/layerctl/layerctl/internal/tarlayer"
-	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore/internal/layerdir"
 )
 
 // LayerDir is a layer's directory, opened to read what is in it. A prune takes
 // the layer away unless a [Lease] or an image names it; what is open stays
 // readable all the same.
-type LayerDir struct {
-	diffID digest.Digest
-	dir    *os.File
-	fs     *os.File // nil where the store keeps tars
-}
+type LayerDir = layerdir.Dir
 
 // OpenLayer opens a layer's directory, or ends with ErrNotFound. The caller
 // closes it.
@@ -37,78 +20,5 @@ func (s *Store) OpenLayer(diffID digest.Digest) (*LayerDir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.tars() {
-		return &LayerDir{diffID, dir, nil}, nil
-	}
-	fs, err := durable.OpenDirAt(dir, storedirs.LowerDir)
-	if err != nil {
-		return nil, fmt.Errorf("open layer %s: %w", diffID, errors.Join(err, dir.Close()))
-	}
-	return &LayerDir{diffID, dir, fs}, nil
-}
-
-// Entries yields the layer's journal as it was recorded, see [layer.Entry].
-// After an error, ErrDamaged or the context's, there is nothing more. All of
-// it is to be believed only when the last entry has come without an error.
-func (d *LayerDir) Entries(ctx context.Context) iter.Seq2[layer.Entry, error] {
-	return func(yield func(layer.Entry, error) bool) {
-		r, err := journal.Open(d.dir)
-		if err != nil {
-			yield(layer.Entry{}, fmt.Errorf("layer %s: %w", d.diffID, err))
-			return
-		}
-		defer r.Close()
-		for e, err := range r.All() {
-			if err = cmp.Or(err, ctx.Err()); err != nil {
-				yield(layer.Entry{}, fmt.Errorf("layer %s: %w", d.diffID, err))
-				return
-			}
-			if !yield(e, nil) {
-				return
-			}
-		}
-	}
-}
-
-// Open opens a regular file of the layer for reading, by its entry, whose path
-// is that in the layer, and whatever mode the layer gave it. No symbolic link is
-// followed. The content is as the disk has it; the entry's size and sum tell
-// whether it is what was committed. In a store of directories it is an
-// [os.File].
-func (d *LayerDir) Open(e layer.Entry) (io.ReadSeekCloser, error) {
-	if d.fs != nil {
-		return d.open(e.Path)
-	}
-	content, err := tarlayer.Open(d.dir, e)
-	if err != nil {
-		return nil, fmt.Errorf("layer %s: %w", d.diffID, err)
-	}
-	return content, nil
-}
-
-func (d *LayerDir) open(path string) (*os.File, error) {
-	found, err := fsat.FindOwned(d.fs, path)
-	if err != nil {
-		return nil, fmt.Errorf("layer %s: %w", d.diffID, err)
-	}
-	defer found.Close()
-	f, err := fsat.ReopenOwned(d.fs, found)
-	switch {
-	case errors.Is(err, fsat.ErrNotRegular):
-		return nil, fmt.Errorf("layer %s: %w: %.200q is no regular file", d.diffID, ErrDamaged, path)
-	case err != nil:
-		return nil, fmt.Errorf("layer %s: open %.200q: %w", d.diffID, path, errors.Unwrap(err))
-	}
-	return f, nil
-}
-
-// Tar opens the tar, of size bytes, that a store of tars has of the layer.
-func (d *LayerDir) Tar(size int64) (io.ReadCloser, error) { return tarlayer.OpenTar(d.dir, size) }
-
-// Close closes the directory.
-func (d *LayerDir) Close() error {
-	if d.fs == nil {
-		return d.dir.Close()
-	}
-	return errors.Join(d.dir.Close(), d.fs.Close())
+	return layerdir.Open(diffID, dir, s.tars())
 }
