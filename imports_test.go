@@ -84,7 +84,7 @@ var floors = []map[string][]string{
 		"internal/recast":   {"errkind", "internal/durable", "internal/fsat", "internal/layerrecord", "internal/stagingdir", "internal/storedirs", "layer", "overlaystore", "unpack"},
 		"internal/stored":   {"internal/filesum", "internal/stackview", "layer", "overlaystore"},
 		"engine/containerd": {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/layercheck", "internal/linkedcopy", "internal/mounts", "internal/storedirs", "layer", "overlaystore"},
-		"overlaymount":      {"errkind", "internal/durable", "internal/erofsmount", "internal/erofstrial", "internal/fsat", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/stagingdir", "internal/storedirs", "internal/words", "layer", "overlaystore"},
+		"overlaymount":      {"errkind", "internal/durable", "internal/erofsmount", "internal/erofstrial", "internal/fsat", "internal/fsverity", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/stagingdir", "internal/storedirs", "internal/words", "layer", "overlaystore"},
 		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/pushing", "registry/internal/remote", "registry/internal/transport"},
 	},
 	{
@@ -92,7 +92,7 @@ var floors = []map[string][]string{
 		"registry/internal/pushing": {"registry/internal/content", "registry/internal/failure", "registry/internal/remote"},
 	},
 	{
-		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/leftovers", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/tarlayer", "internal/trash", "internal/words", "layer", "manifest", "overlaystore/internal/layerdir", "overlaystore/internal/partial", "overlaystore/internal/sweep", "platform"},
+		"overlaystore":             {"errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/fsverity", "internal/imageref", "internal/journal", "internal/layercheck", "internal/leases", "internal/leftovers", "internal/lowerdir", "internal/mounts", "internal/mountuse", "internal/probe", "internal/shortlink", "internal/shortname", "internal/spare", "internal/stagingdir", "internal/storedirs", "internal/tarlayer", "internal/trash", "internal/words", "layer", "manifest", "overlaystore/internal/layerdir", "overlaystore/internal/partial", "overlaystore/internal/sweep", "platform"},
 		"registry/internal/remote": {"internal/hosts", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"unpack":                   {"errkind", "internal/durable", "internal/entryname", "internal/filesum", "internal/layerdisk", "internal/layerstream", "internal/layertar", "internal/layerxattr", "layer", "unpack/internal/dirstate", "unpack/internal/saved", "unpack/internal/writing"},
 	},
@@ -112,13 +112,14 @@ var floors = []map[string][]string{
 		"internal/mountuse":        {"internal/mounts", "internal/storedirs"},
 		"internal/shortlink":       {"internal/durable", "internal/fsat", "internal/storedirs"},
 		"internal/erofstrial":      {"internal/durable", "internal/erofs", "internal/erofsmount", "internal/fsat", "internal/mounts", "internal/probe", "layer"},
-		"internal/tarlayer":        {"internal/durable", "internal/erofs", "internal/fsat", "internal/journal", "internal/layercheck", "internal/sortedview", "internal/storedirs", "layer"},
+		"internal/tarlayer":        {"internal/durable", "internal/erofs", "internal/fsat", "internal/fsverity", "internal/journal", "internal/layercheck", "internal/sortedview", "internal/storedirs", "layer"},
 		"registry/internal/auth":   {"registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"registry/internal/local":  {"errkind", "internal/fsat", "internal/inflate", "internal/layertar", "internal/scratch", "internal/shortname", "manifest", "registry/internal/content", "registry/internal/failure"},
 	},
 	{
 		"cache":                       {"errkind", "internal/durable", "internal/fsat", "manifest"},
 		"internal/given":              {"internal/durable", "internal/fsat", "internal/journal", "internal/recordfile"},
+		"internal/fsverity":           {"internal/fsat", "internal/probe"},
 		"internal/fixlayer":           {"errkind", "internal/filesum", "internal/fsat", "internal/journal", "internal/lowerdir", "layer"},
 		"internal/layercheck":         {"internal/filesum", "internal/fsat", "internal/journal", "internal/lowerdir", "layer"},
 		"internal/layerdisk":          {"internal/entryname", "internal/fsat"},

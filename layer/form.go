@@ -67,6 +67,9 @@ type Form struct {
 	// Lower is not in the store.json of a store of directories, which is of
 	// format 1.
 	Lower Lower `json:"lower,omitempty"`
+	// Verity has the kernel check the files of a store of tars as they are read
+	// (fs-verity, Linux 5.4). A kernel without it opens none of them.
+	Verity bool `json:"verity,omitempty"`
 }
 
 // OrDefaults is the form with each field that is "" said in full.

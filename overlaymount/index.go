@@ -77,6 +77,8 @@ func (m *Mount) openIndex(o erofsmount.Options) (*os.File, error) {
 		return nil, errors.Join(m.complete(), err)
 	case o.Direct && (errors.Is(err, unix.EINVAL) || errors.Is(err, erofsmount.ErrUndirected)):
 		return nil, &OptionError{Option: directIO, Reason: "it does not work with this kernel, or on the filesystem of the store", Err: err}
+	case errors.Is(err, unix.EOPNOTSUPP) && m.store.Format().Verity:
+		return nil, fmt.Errorf("%w: the store was made with fs-verity, and this kernel has none (CONFIG_FS_VERITY): %w", overlaystore.ErrUnsupported, err)
 	case errors.Is(err, unix.ENODEV):
 		return nil, fmt.Errorf("%w: this kernel has no EROFS (modprobe erofs): %w", overlaystore.ErrUnsupported, err)
 	case errors.Is(err, unix.EINVAL):

@@ -16,6 +16,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/erofstrial"
+	"github.com/layerctl/layerctl/internal/fsverity"
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/layer"
@@ -37,7 +38,7 @@ func Survey(ctx context.Context, dir string) []Check {
 	list := surveyKernel()
 	near, store := nearest(dir)
 	list = append(list, surveyFilesystem(ctx, near, store)...)
-	list = append(list, surveyTars(near)...)
+	list = append(list, surveyTars(ctx, near)...)
 	return append(list, surveyIDMap(near))
 }
 
@@ -190,7 +191,7 @@ func surveyIDMap(near string) Check {
 }
 
 // surveyTars tries a mount of a few kilobytes as one of layers that are tars.
-func surveyTars(near string) []Check {
+func surveyTars(ctx context.Context, near string) []Check {
 	const stay = "layers stay directories (--lower dir)"
 	tars := Check{Name: "layers as tars", Hint: stay}
 	if os.Geteuid() != 0 || !probe.AllIDs() {
@@ -228,5 +229,14 @@ func surveyTars(near string) []Check {
 	if found.Direct != nil {
 		direct = Check{Name: direct.Name, Value: found.Direct.Error(), Hint: "the page cache holds what is read of layers as tars twice"}
 	}
-	return []Check{tars, files, over, direct}
+	return []Check{tars, files, over, direct, surveyVerity(ctx, dir)}
+}
+
+// surveyVerity tries fs-verity with a small file.
+func surveyVerity(ctx context.Context, dir *os.File) Check {
+	check := Check{Name: "fs-verity", OK: true, Value: "for a store that is made with --lower tar --verity"}
+	if err := fsverity.Try(ctx, fsverity.Kernel{}, dir); err != nil {
+		check = Check{Name: check.Name, Value: err.Error(), Hint: "--verity, by which the kernel checks what is read of layers as tars, takes it; nothing else does"}
+	}
+	return check
 }

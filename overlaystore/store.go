@@ -3,6 +3,7 @@
 package overlaystore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsverity"
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/spare"
@@ -47,10 +49,14 @@ type Options struct {
 	// directories where one is made, and what is there. layer.Tars takes root and
 	// Linux 6.12 to be mounted.
 	Lower layer.Lower
+	// Verity has the kernel check the files of such a store as they are read: true
+	// takes layer.Tars, and a kernel and a filesystem with fs-verity, for ever.
+	Verity bool
 	// Reserve is the space in bytes that stays free on the store's filesystem
 	// when a fix layer is made; 0 means 64 MiB, less than zero none. Layers
 	// have their own, see unpack.Limits.
 	Reserve int64
+	verity  fsverity.Files // nil asks the kernel
 }
 
 // Store is an open store. Its methods may be called by many goroutines, and
@@ -62,6 +68,7 @@ type Store struct {
 	format Format
 	log    *slog.Logger
 	noSync bool
+	verity fsverity.Files
 	// existing is false where a missing store is to be made, readOnly true where
 	// nothing can be changed.
 	existing, readOnly, keep bool
@@ -89,7 +96,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", dir, err)
 	}
-	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, existing: o.Existing, keep: o.KeepLeftovers, wanted: layer.Form{IDs: o.IDs, Whiteouts: o.Whiteouts, Lower: o.Lower}, dirs: map[string]*os.File{}, writers: make(spare.List[*journal.Writer], mostWriters)}
+	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, existing: o.Existing, keep: o.KeepLeftovers, wanted: layer.Form{IDs: o.IDs, Whiteouts: o.Whiteouts, Lower: o.Lower, Verity: o.Verity}, verity: cmp.Or[fsverity.Files](o.verity, fsverity.Kernel{}), dirs: map[string]*os.File{}, writers: make(spare.List[*journal.Writer], mostWriters)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -151,7 +158,12 @@ func (s *Store) open(ctx context.Context) (err error) {
 // create makes a store of the opened root and returns its store.json.
 func (s *Store) create(ctx context.Context) ([]byte, error) {
 	return storedirs.Create(ctx, s.root, s.wanted, func(form layer.Form) ([]byte, error) {
-		form.Lower = s.wanted.Lower
+		form.Lower, form.Verity = s.wanted.Lower, s.wanted.Verity
+		if form.Verity {
+			if err := fsverity.Try(ctx, s.verity, s.root); err != nil {
+				return nil, err
+			}
+		}
 		return storedirs.Encode(form)
 	})
 }

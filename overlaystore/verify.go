@@ -238,7 +238,7 @@ func (s *Store) check(ctx context.Context, t verifyTarget, c *layercheck.Check, 
 		c.Differ("", "record", "that of "+string(rec.DiffID), string(t.id))
 	}
 	if s.tars() {
-		return tarlayer.Check(ctx, c, dir, tarlayer.Recorded{DiffID: t.id, Size: rec.Size, Index: rec.Index}, quick)
+		return tarlayer.Check(ctx, c, dir, s.recorded(t.id, &rec), quick)
 	}
 	root, err := durable.OpenDirAt(dir, storedirs.LowerDir)
 	if err != nil {
@@ -246,6 +246,15 @@ func (s *Store) check(ctx context.Context, t verifyTarget, c *layercheck.Check, 
 	}
 	defer root.Close()
 	return c.Run(ctx, dir, root)
+}
+
+// recorded is what is known of a layer whose tar is kept, or of an index.
+func (s *Store) recorded(id digest.Digest, rec *LayerRecord) tarlayer.Recorded {
+	r := tarlayer.Recorded{DiffID: id, Size: rec.Size, Index: rec.Index}
+	if s.format.Verity {
+		r.Verity = s.verity
+	}
+	return r
 }
 
 // add adds what was found in one layer.

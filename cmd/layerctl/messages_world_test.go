@@ -179,6 +179,7 @@ var worlds = map[string]func(*world){
 	"one of several that is not in the store": (*world).pulled,
 	"no directory to mount at":                func(w *world) { w.root(); w.pulled() },
 	"layers that nobody has as tars":          func(w *world) { w.root(); w.pulled() },
+	"a store without fs-verity":               (*world).pulled,
 	"a store that has the form":               (*world).pulled,
 	"a new store in the old one":              (*world).pulled,
 	"an option that is none":                  (*world).pulled,

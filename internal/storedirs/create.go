@@ -61,8 +61,11 @@ func Create(ctx context.Context, root *os.File, wanted layer.Form, encode func(l
 
 // allowed refuses a form that the caller could not mount.
 func allowed(wanted layer.Form) error {
-	if wanted.Lower == layer.Tars {
+	switch {
+	case wanted.Lower == layer.Tars:
 		return probe.Tars()
+	case wanted.Verity:
+		return fmt.Errorf("%w: fs-verity is for layers as tars: an image has too many files in directories", probe.ErrUnsupported)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func Parse(raw []byte) (Format, error) {
 	if f.Version > tars {
 		return Format{}, fmt.Errorf("%w %d: this layerctl knows formats up to %d, use a newer one", ErrFormat, f.Version, tars)
 	}
-	known := (f.Version == directories && f.Lower == "" || f.Version == tars && f.Lower == layer.Tars) &&
+	known := (f.Version == directories && f.Lower == "" && !f.Verity || f.Version == tars && f.Lower == layer.Tars) &&
 		(f.Whiteouts == layer.CharDevices || f.Whiteouts == layer.XattrMarks) &&
 		(f.Xattrs == layer.TrustedXattrs || f.Xattrs == layer.UserXattrs) &&
 		(f.IDs == layer.HostIDs || f.IDs == layer.MappedIDs || f.IDs == layer.SquashedIDs)
@@ -55,7 +55,7 @@ func Parse(raw []byte) (Format, error) {
 }
 
 // CheckWanted refuses a store that was made in another form than what is
-// wanted, in which "" leaves a field open.
+// wanted, in which "" leaves a field open, and false that of fs-verity.
 func CheckWanted(w, f layer.Form) error {
 	const decided = "which was decided when it was made"
 	if w.IDs != "" && w.IDs != f.IDs {
@@ -69,6 +69,9 @@ func CheckWanted(w, f layer.Form) error {
 	}
 	if w.Lower != "" && w.Lower != f.Lower {
 		return fmt.Errorf("%w: its layers have the form %s and not %s, %s", ErrFormat, f.Lower, w.Lower, decided)
+	}
+	if w.Verity && !f.Verity {
+		return fmt.Errorf("%w: its files are without fs-verity, %s", ErrFormat, decided)
 	}
 	return nil
 }

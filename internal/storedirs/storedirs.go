@@ -65,7 +65,10 @@
 // has an index for each stack of layers, index.erofs in the place of fs/, whose
 // digest is in its layer.json; <first 12 of a manifest's hex>.erofs beside it is a
 // link to it, made when that image is first used and of no other meaning. It has no links but l/0. Programs that know
-// format 1 alone refuse such a store.
+// format 1 alone refuse such a store. With "verity":true each layer.erofs and
+// index.erofs has fs-verity, SHA-256 over blocks of 4,096 bytes without a salt,
+// from before it is visible; programs that do not know the member write theirs
+// without.
 //
 // An opaque directory has overlay.opaque "y". The root of a layer never has a
 // mark that counts: layer.json says rootOpaque, and mounts leave out what lies

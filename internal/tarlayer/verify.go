@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/fsverity"
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/layercheck"
 	"github.com/layerctl/layerctl/internal/storedirs"
@@ -23,6 +26,25 @@ type Recorded struct {
 	DiffID digest.Digest
 	Size   int64 // of the tar, or of the index
 	Index  digest.Digest
+	Verity fsverity.Files // of a store whose files have fs-verity, else nil
+}
+
+// Protect has the kernel check the layer's file, or the index, that is complete in
+// the directory dir.
+func Protect(ctx context.Context, dir *os.File, files fsverity.Files) error {
+	err := fsverity.Enable(ctx, files, dir, fileName)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fsverity.Enable(ctx, files, dir, storedirs.Index)
+	}
+	return err
+}
+
+// name is that of the file.
+func (r Recorded) name() string {
+	if r.Index != "" {
+		return storedirs.Index
+	}
+	return fileName
 }
 
 // Check compares the tar in a layer's directory with its diffID, and what
@@ -30,6 +52,9 @@ type Recorded struct {
 // leaves that out and reads the journal alone.
 func Check(ctx context.Context, c *layercheck.Check, dir *os.File, r Recorded, quick bool) error {
 	paths, err := c.Journal(ctx, dir)
+	if err == nil && r.Verity != nil {
+		err = protected(c, dir, r)
+	}
 	if err != nil || quick {
 		return err
 	}
@@ -40,14 +65,40 @@ func Check(ctx context.Context, c *layercheck.Check, dir *os.File, r Recorded, q
 		want = r.DiffID
 		got, err = tarDigest(ctx, c, dir, r)
 	}
-	if err != nil {
+	if err := compare(c, got, want, err); err != nil {
 		return err
 	}
 	c.Compared(paths, r.Size)
-	if got != want {
+	return nil
+}
+
+// compare notes a digest that is another one, and what cannot be read: a bad
+// sector, or what fs-verity keeps from everybody.
+func compare(c *layercheck.Check, got, want digest.Digest, err error) error {
+	switch {
+	case errors.Is(err, unix.EIO):
+		c.Differ("", "content", err.Error(), want.String())
+	case err != nil:
+		return err
+	case got != want:
 		c.Differ("", "content", got.String(), want.String())
 	}
 	return nil
+}
+
+// protected compares whether the kernel checks the file: a copy of a store has
+// lost that.
+func protected(c *layercheck.Check, dir *os.File, r Recorded) error {
+	f, err := fsat.OpenFile(dir, r.name())
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only read
+	on, err := r.Verity.Enabled(f)
+	if err == nil && !on {
+		c.Differ("", "fs-verity", "off", "on")
+	}
+	return err
 }
 
 // tarDigest is that of the tar in a layer's directory. What is around it is

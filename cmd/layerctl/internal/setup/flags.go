@@ -45,6 +45,7 @@ func GlobalFlags() []cli.Flag {
 		idsFlag(),
 		whiteoutsFlag(),
 		lowerFlag(),
+		verityFlag(),
 		&cli.BoolFlag{Name: "no-sync", Usage: "do not wait until layers are on the disk: they count until the next boot only (for CI)"},
 	}
 }

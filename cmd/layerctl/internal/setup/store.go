@@ -39,6 +39,11 @@ func lowerFlag() cli.Flag {
 	return &cli.StringFlag{Name: "lower", EnvVars: []string{"LAYERCTL_LOWER"}, Value: "auto", Usage: "in a new store keep a layer as `auto|dir|tar`: a directory of its files (auto, too, for now), or one file, its tar, which an EROFS index for each image points into: new, for root, Linux 6.4, best 6.12"}
 }
 
+// verityFlag has the kernel check the files of a store that is made now.
+func verityFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "verity", Usage: "in a new store of layers as tars have the kernel check every block that is read (fs-verity): a kernel without it opens none of these files"}
+}
+
 // Lower is the flag's value; "" leaves it to the store, or to the default.
 func Lower(c *cli.Context) (layer.Lower, error) {
 	switch l := layer.Lower(c.String("lower")); l {
@@ -76,6 +81,7 @@ func wantedForm(c *cli.Context) (o overlaystore.Options, err error) {
 	if o.Whiteouts, err = wantedWhiteouts(c); err != nil {
 		return o, err
 	}
+	o.Verity = c.Bool("verity")
 	o.Lower, err = Lower(c)
 	return o, err
 }

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fsverity
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/probe"
+)
+
+// answers are those of a kernel, one after the other, and then the last.
+type answers []error
+
+func (a *answers) Enable(*os.File) error {
+	err := (*a)[0]
+	if len(*a) > 1 {
+		*a = (*a)[1:]
+	}
+	return err
+}
+
+func (a *answers) Enabled(*os.File) (bool, error) { return true, nil }
+
+func open(t *testing.T) *os.File {
+	t.Helper()
+	dir, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dir.Close() })
+	return dir
+}
+
+// The kernel of this machine has it or says why not, and nothing is left.
+func TestTry(t *testing.T) {
+	dir := open(t)
+	if err := Try(t.Context(), Kernel{}, dir); err != nil && !errors.Is(err, probe.ErrUnsupported) {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir.Name()); err != nil || len(left) != 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+	if on, err := (Kernel{}).Enabled(dir); on || err != nil {
+		t.Errorf("a directory: %v, %v", on, err)
+	}
+	if size := unsafe.Sizeof(enableArg{}); size != 128 {
+		t.Errorf("the kernel reads 128 bytes, and there are %d", size)
+	}
+}
+
+func TestEnable(t *testing.T) {
+	dir := open(t)
+	if err := os.WriteFile(filepath.Join(dir.Name(), "f"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		kernel answers
+		want   error
+	}{
+		"at once":           {answers{nil}, nil},
+		"it is":             {answers{unix.EEXIST}, nil},
+		"open for writing":  {answers{unix.ETXTBSY, unix.ETXTBSY, nil}, nil},
+		"no kernel":         {answers{unix.ENOTTY}, probe.ErrUnsupported},
+		"no filesystem":     {answers{unix.EOPNOTSUPP}, probe.ErrUnsupported},
+		"no such blocks":    {answers{unix.EINVAL}, probe.ErrUnsupported},
+		"a full filesystem": {answers{unix.ENOSPC}, unix.ENOSPC},
+	} {
+		if err := Enable(t.Context(), &c.kernel, dir, "f"); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) || len(c.kernel) != 1 {
+			t.Errorf("%s: %v, want %v; not asked for: %v", name, err, c.want, c.kernel)
+		}
+	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	if err := Enable(over, &answers{unix.ETXTBSY}, dir, "f"); !errors.Is(err, context.Canceled) {
+		t.Errorf("at the end: %v", err)
+	}
+	if err := Enable(t.Context(), Kernel{}, dir, "none"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}
