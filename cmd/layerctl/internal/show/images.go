@@ -31,6 +31,7 @@ type Image struct {
 
 // newImage is an image of the store as JSON has it.
 func newImage(i overlaystore.Image) Image {
+	i.Layers = append([]digest.Digest{}, i.Layers...)
 	return Image{i, append([]string{}, i.Refs...), append([]overlaystore.Name{}, i.Names...), i.Used}
 }
 
