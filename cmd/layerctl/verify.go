@@ -110,15 +110,20 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 	for _, i := range images {
 		refs = append(refs, i.Refs...)
 	}
+	damaged, _ := report.Damaged()
 	for _, v := range given {
+		layers, _ := v.Report.Damaged()
+		damaged = append(damaged, layers...)
 		if v.Record.HandedOver {
 			refs = append(refs, v.Record.Reference)
 		}
 	}
 	var repaired layerctl.Repaired
 	err = setup.WithClient(c, refs, func(l *layerctl.Client) (err error) {
-		repaired, err = l.Repair(c.Context, store, report)
-		return errors.Join(err, engines.Repair(c, l, store, options))
+		return engines.Repair(c, l, store, options, damaged, func() error {
+			repaired, err = l.Repair(c.Context, store, report)
+			return err
+		})
 	}, setup.Resources(c, func(e layerctl.Event) { show.Event("", e) }), setup.Retrying(show))
 	show.Finish()
 	if err := errors.Join(err, engines.Renew(c, store, repaired)); err != nil {

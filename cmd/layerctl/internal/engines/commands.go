@@ -174,20 +174,20 @@ func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 	return errors.Join(errs...)
 }
 
-// forget drops the record of an image that was handed over once its engine has it
-// no longer.
-func forget(c *cli.Context, store *overlaystore.Store, r given.Record) (err error) {
-	e, err := open(c, r)
+// awayIsFine is no error where an engine cannot be reached.
+func awayIsFine(err error) error {
 	if errors.Is(err, errkind.Network) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = setup.Closing(err, e) }()
-	has, err := e.Has(c.Context, r.Names, r.Root, r.Layers)
+	return err
+}
+
+// forget drops the record of an image that was handed over once its engine has it
+// no longer.
+func forget(c *cli.Context, store *overlaystore.Store, r given.Record) error {
+	has, err := isThere(c, r)
 	if has || err != nil {
-		return err
+		return awayIsFine(err)
 	}
 	records, err := given.Open(c.Context, store.Dir())
 	if err != nil {

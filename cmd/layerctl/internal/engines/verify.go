@@ -5,6 +5,7 @@ package engines
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -87,31 +88,45 @@ func Place(r given.Record) string {
 	return fmt.Sprintf("%s's namespace %s (%s)", r.Kind, r.Namespace, r.Address)
 }
 
-// Repair puts sound layers in the place of those in engines that differ, after
-// the store itself was repaired. What was handed over is pulled once more for it.
-func Repair(c *cli.Context, client *layerctl.Client, store *overlaystore.Store, o overlaystore.VerifyOptions) error {
-	found, err := Verify(c, store, o)
-	if err != nil && !errors.Is(err, overlaystore.ErrDamaged) {
+// Repair has mend repair the store and puts sound layers in the place of those in
+// engines that differ; damaged are the layers that were found to, here or there.
+// What was handed over is pulled once more for it, and is the store's meanwhile.
+func Repair(c *cli.Context, client *layerctl.Client, store *overlaystore.Store, o overlaystore.VerifyOptions, damaged []digest.Digest, mend func() error) (err error) {
+	list, err := given.List(store.Dir())
+	if err != nil {
 		return err
 	}
 	var errs []error
+	lost := map[digest.Digest]bool{}
+	for _, r := range list {
+		if !r.HandedOver || !asked(r, o.Images) || !slices.ContainsFunc(r.Layers, func(l digest.Digest) bool { return slices.Contains(damaged, l) }) {
+			continue
+		}
+		end, failed := bringBack(c, client, store, r)
+		defer func() { err = errors.Join(err, end()) }()
+		if failed != nil {
+			lost[r.Manifest] = true
+			errs = append(errs, failed)
+		}
+	}
+	errs = append(errs, mend())
+	found, err := Verify(c, store, o)
+	if err != nil && !errors.Is(err, overlaystore.ErrDamaged) {
+		return errors.Join(append(errs, err)...)
+	}
 	for _, v := range found {
-		if layers, _ := v.Report.Damaged(); len(layers) > 0 {
-			errs = append(errs, repairOne(c, client, store, v.Record, layers))
+		if layers, _ := v.Report.Damaged(); len(layers) > 0 && !lost[v.Record.Manifest] {
+			errs = append(errs, repairOne(c, store, v.Record, layers))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func repairOne(c *cli.Context, client *layerctl.Client, store *overlaystore.Store, r given.Record, layers []digest.Digest) (err error) {
-	if err := endRepair(c, store, r); err != nil {
-		return err
-	}
-	img, done, err := stored(c, client, store, r)
+func repairOne(c *cli.Context, store *overlaystore.Store, r given.Record, layers []digest.Digest) (err error) {
+	img, err := store.Image(r.Manifest)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, done()) }()
 	e, err := open(c, r)
 	if err != nil {
 		return err
@@ -127,37 +142,52 @@ func repairOne(c *cli.Context, client *layerctl.Client, store *overlaystore.Stor
 	return nil
 }
 
-// stored is the image of a record in the store: pulled once more, until done is
-// called, where it was handed over.
-func stored(c *cli.Context, client *layerctl.Client, store *overlaystore.Store, r given.Record) (_ overlaystore.Image, done func() error, err error) {
-	img, err := store.Image(r.Manifest)
-	if err == nil || !errors.Is(err, overlaystore.ErrNotFound) || !r.HandedOver {
-		return img, func() error { return nil }, err
+// bringBack pulls what was handed over, until end is called, where an engine has it
+// still and the store knows it by no reference.
+func bringBack(c *cli.Context, client *layerctl.Client, store *overlaystore.Store, r given.Record) (end func() error, err error) {
+	end = func() error { return nil }
+	if err := endRepair(c, store, r); err != nil {
+		return end, err
+	}
+	images, err := store.Images()
+	if err != nil || slices.ContainsFunc(images, func(i overlaystore.Image) bool { return i.Manifest == r.Manifest && len(i.Names) > 0 }) {
+		return end, err
+	}
+	if has, err := isThere(c, r); err != nil || !has {
+		return end, awayIsFine(err) // Verify tells of it
 	}
 	ref, err := pulledAs(r)
 	if err != nil {
-		return img, nil, err
+		return end, err
 	}
-	end, err := given.BeginRepair(c.Context, store.Dir(), r)
+	stop, err := given.BeginRepair(c.Context, store.Dir(), r)
 	if err != nil {
-		return img, nil, err
+		return end, err
 	}
 	pulled, err := client.For(r.Platform).Pull(c.Context, store, ref.String())
 	if err != nil {
-		return img, nil, errors.Join(err, end())
+		return end, errors.Join(err, stop())
 	}
-	done = func() error {
-		err := store.Remove(c.Context, pulled.Reference.String(), pulled.Image.Manifest)
-		if err != nil {
+	end = func() error {
+		if err := store.Remove(c.Context, pulled.Reference.String(), pulled.Image.Manifest); err != nil {
 			return err
 		}
-		return end()
+		return stop()
 	}
 	if pulled.Image.Manifest != r.Manifest {
 		err = fmt.Errorf("%s is another image now than was handed over, so that it cannot be repaired", ref)
-		return img, nil, errors.Join(err, done())
 	}
-	return pulled.Image, done, nil
+	return end, err
+}
+
+// isThere says whether an engine has what it was given.
+func isThere(c *cli.Context, r given.Record) (has bool, err error) {
+	e, err := open(c, r)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = setup.Closing(err, e) }()
+	return e.Has(c.Context, r.Names, r.Root, r.Layers)
 }
 
 // pulledAs is what an image that was handed over is pulled as for a repair.
