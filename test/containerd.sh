@@ -149,8 +149,12 @@ released "$ctr" k8s.io
 
 say '-- rot, and its repair'
 runs() { "$ctr" -a "$work/c.sock" -n k8s.io task exec --exec-id "e$RANDOM" "$1" cat /data/keep/implied; }
-# The engine removes directories meanwhile.
-found() { { find "$work/root/io.containerd.snapshotter.v1.overlayfs" -path "*/fs/$1" 2>/dev/null || true; } | head -n 1; }
+# The one that the container has. The engine removes directories meanwhile.
+found() {
+  local inode
+  inode=$(stat -c %i "$work/state/io.containerd.runtime.v2.task/k8s.io/$(cat "$work/container")/rootfs/$1")
+  { find "$work/root/io.containerd.snapshotter.v1.overlayfs" -path "*/fs/$1" -inum "$inode" 2>/dev/null || true; } | head -n 1
+}
 rotten() { # of a file that the store may have, too
   local file time
   file=$(found data/keep/implied)
