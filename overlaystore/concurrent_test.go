@@ -181,8 +181,8 @@ func TestManyProcesses(t *testing.T) {
 	if err := disktest.NumberLinks(dir); err != nil {
 		t.Fatal(err)
 	}
-	times := 5
-	if os.Getenv("LAYERCTL_FULL") == "1" {
+	times := 2
+	if full() {
 		times = 40
 	}
 	var wg sync.WaitGroup

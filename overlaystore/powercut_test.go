@@ -17,8 +17,13 @@ import (
 // loopBytes is a filesystem's size that ext4 and xfs both take.
 const loopBytes = 320 << 20
 
+// In short the power of ext4 is cut, in full that of xfs, too.
 func TestPowerCutAtEveryStep(t *testing.T) {
-	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
+	kinds := [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}}
+	if !full() {
+		kinds = kinds[:1]
+	}
+	for _, kind := range kinds {
 		t.Run(kind[0], func(t *testing.T) {
 			f := disktest.New(t, loopBytes, kind[0], kind[1:]...)
 			cuts := 0
@@ -107,7 +112,7 @@ func cutWithoutSync(t *testing.T, f *disktest.FS, dir string) error {
 
 // A full disk and a lack of inodes, for real.
 func TestFullDisk(t *testing.T) {
-	big := strings.Repeat("x", 4<<20)
+	big := strings.Repeat("x", 1<<20)
 	for _, c := range []struct {
 		name string
 		args []string
@@ -127,7 +132,7 @@ func TestFullDisk(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := disktest.New(t, 64<<20, "mkfs.ext4", c.args...)
+			f := disktest.New(t, 16<<20, "mkfs.ext4", c.args...)
 			dir := filepath.Join(f.Dir, "store")
 			s := reopen(t, dir, Options{})
 			defer s.Close()

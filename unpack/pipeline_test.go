@@ -52,7 +52,7 @@ func outcome(t *testing.T, ctx context.Context, blob io.Reader, want unpack.Sour
 // TestStagesChangeNothing unpacks sound and damaged blobs with the stages
 // beside each other and one after the other.
 func TestStagesChangeNothing(t *testing.T) {
-	size := 500_000
+	size := 200_000
 	if full() {
 		size = 2_000_000
 	}
@@ -97,7 +97,7 @@ func both(t *testing.T, name string, blob []byte, o unpack.Options) {
 // TestNoStageStaysBehind ends unpackings early, in each way there is, and
 // counts goroutines and reads.
 func TestNoStageStaysBehind(t *testing.T) {
-	blob := Gzip(Tar(File("a", noise(8<<20)), File("b", noise(8<<20))))
+	blob := Gzip(Tar(File("a", noise(4<<20)), File("b", noise(4<<20))))
 	broken := errors.New("broken")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -20,7 +20,7 @@ import (
 // that are linked, replaced and removed right after they were made.
 func busy() []Entry {
 	var list []Entry
-	files := 200
+	files := 100
 	if full() {
 		files = 500
 	}
