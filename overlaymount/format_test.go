@@ -237,8 +237,8 @@ func TestFormatsMount(t *testing.T) {
 func TestFormatsInOddPlaces(t *testing.T) {
 	needsMount(t)
 	const n = 8 // more than go into one option of 255 bytes
-	for _, name := range some(6,
-		"co:lon", "com,ma", `back\slash`, `quo"te`, "per%cent %n", "new\nline", "with blank", `end\`, "apos'trophe", "dollar$HOME", "hash #", "ta\tb", "é",
+	for _, name := range some(3,
+		"com,ma", `back\slash`, "new\nline", "co:lon", `quo"te`, "per%cent %n", "with blank", `end\`, "apos'trophe", "dollar$HOME", "hash #", "ta\tb", "é",
 	) {
 		base := filepath.Join(memoryDir(t), name)
 		target := filepath.Join(base, "target")

@@ -110,7 +110,7 @@ func some[T any](n int, cases ...T) []T {
 func TestMountEveryWay(t *testing.T) {
 	needsMount(t)
 	s := reopen(t, filepath.Join(memoryDir(t), "store"))
-	for _, n := range some(2, 2, 500, 40, 1, 128, 499) {
+	for _, n := range some(2, 2, 128, 40, 1, 499, 500) {
 		img := manyLayers(t, s, n)
 		m, err := Assemble(t.Context(), s, img, Options{Name: "many layers"})
 		if err != nil {
@@ -179,12 +179,13 @@ func line(t *testing.T, m *Mount, target string) string {
 	return l
 }
 
+// In short six names are tried, which between them have what most need.
 func TestMountLineInOddPlaces(t *testing.T) {
 	needsMount(t)
-	for _, name := range []string{
-		"plain", "with blank", "co:lon", "com,ma", `back\slash`, `quo"te`, "apos'trophe", "dollar$HOME", "back`tick",
-		"new\nline", "-dash", "star*", "hash #", "per%cent", "\xff\xfe", strings.Repeat("long", 60),
-	} {
+	for _, name := range some(6,
+		"with blank", "co:lon", "com,ma", `back\slash`, "new\nline", "apos'trophe", `quo"te`, "dollar$HOME", "back`tick",
+		"plain", "-dash", "star*", "hash #", "per%cent", "\xff\xfe", strings.Repeat("long", 60),
+	) {
 		for _, busybox := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%q busybox %v", name, busybox), func(t *testing.T) {
 				base := filepath.Join(memoryDir(t), name)

@@ -20,8 +20,10 @@ import (
 type FS struct {
 	Dir string
 
-	t     *testing.T
-	image string
+	t      *testing.T
+	image  string
+	kind   string // such as "ext4"
+	device string // such as "/dev/loop7"
 }
 
 // New makes a filesystem of so many bytes with mkfs, such as "mkfs.ext4", and
@@ -38,7 +40,7 @@ func New(t *testing.T, size int64, mkfs string, args ...string) *FS {
 			t.Skipf("needs %s", mkfs)
 		}
 	}
-	f := &FS{t: t, image: filepath.Join(Memory(t), "image"), Dir: t.TempDir()}
+	f := &FS{t: t, image: filepath.Join(Memory(t), "image"), kind: strings.TrimPrefix(mkfs, "mkfs."), Dir: t.TempDir()}
 	if err := os.WriteFile(f.image, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -48,8 +50,8 @@ func New(t *testing.T, size int64, mkfs string, args ...string) *FS {
 	if out, err := exec.Command(tool, append(args, f.image)...).CombinedOutput(); err != nil {
 		t.Skipf("needs %s: %v: %s", mkfs, err, out)
 	}
-	if out, err := f.mount(); err != nil {
-		t.Skipf("needs a kernel that mounts what %s made, and loop devices: %v: %s", mkfs, err, out)
+	if err := f.mount(); err != nil {
+		t.Skipf("needs a kernel that mounts what %s made, and loop devices: %v", mkfs, err)
 	}
 	t.Cleanup(f.unmount)
 	return f
@@ -67,8 +69,52 @@ func Memory(t *testing.T) string {
 	return dir
 }
 
-func (f *FS) mount() ([]byte, error) {
-	return exec.Command("mount", "-o", "loop", f.image, f.Dir).CombinedOutput()
+// mount mounts the image by a loop device that goes with the mount. mount(8)
+// would look at all loop devices there are.
+func (f *FS) mount() error {
+	loop, err := f.loop()
+	if err != nil {
+		return err
+	}
+	defer loop.Close()
+	f.device = loop.Name()
+	return os.NewSyscallError("mount", unix.Mount(loop.Name(), f.Dir, f.kind, 0, ""))
+}
+
+// loop makes a loop device of the image: another process may take the free one
+// first.
+func (f *FS) loop() (*os.File, error) {
+	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer control.Close()
+	image, err := os.OpenFile(f.image, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer image.Close()
+	config := unix.LoopConfig{Fd: uint32(image.Fd())}
+	config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
+	copy(config.Info.File_name[:len(config.Info.File_name)-1], f.image)
+	for {
+		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			return nil, os.NewSyscallError("LOOP_CTL_GET_FREE", err)
+		}
+		d, err := os.OpenFile("/dev/loop"+strconv.Itoa(n), os.O_RDWR, 0)
+		if err != nil {
+			return nil, err
+		}
+		err = unix.IoctlLoopConfigure(int(d.Fd()), &config)
+		if err == nil {
+			return d, nil
+		}
+		d.Close()
+		if err != unix.EBUSY {
+			return nil, os.NewSyscallError("LOOP_CONFIGURE", err)
+		}
+	}
 }
 
 func (f *FS) unmount() {
@@ -110,21 +156,15 @@ func (f *FS) Reboot() {
 			f.t.Fatalf("%s is still mounted in another mount namespace after a minute", f.image)
 		}
 	}
-	if out, err := f.mount(); err != nil {
-		f.t.Fatalf("mount after the cut: %v: %s", err, out)
+	if err := f.mount(); err != nil {
+		f.t.Fatalf("mount after the cut: %v", err)
 	}
 }
 
-// held reports whether a loop device still has the image.
+// held reports whether the loop device still has the image.
 func (f *FS) held() bool {
-	devices, _ := filepath.Glob("/sys/block/loop*/loop/backing_file") // the pattern is well formed
-	for _, name := range devices {
-		backing, err := os.ReadFile(name)
-		if err == nil && strings.TrimSpace(string(backing)) == f.image {
-			return true
-		}
-	}
-	return false
+	backing, err := os.ReadFile("/sys/block/" + filepath.Base(f.device) + "/loop/backing_file")
+	return err == nil && strings.TrimSpace(string(backing)) == f.image
 }
 
 // NumberLinks lets a new store's short links have numbers that no other store

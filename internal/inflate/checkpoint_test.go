@@ -63,7 +63,7 @@ func (r *resumer) resume(t testing.TB, raw []byte, offset int64) bool {
 func TestResume(t *testing.T) {
 	var pauses int
 	r := newResumer()
-	seeds := rounds(60, 12)
+	seeds := rounds(60, 5)
 	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(2, uint64(seed)))
 		raw := member(randomDeflate(rng, 10, 2000))

@@ -11,7 +11,7 @@ import (
 // goes through the code bit by bit.
 func TestBuild(t *testing.T) {
 	var table [litSize]uint32
-	for seed := range rounds(40, 6) {
+	for seed := range rounds(40, 3) {
 		rng := rand.New(rand.NewPCG(5, uint64(seed)))
 		lengths := randomCode(rng, 257+rng.IntN(30), endOfBlock)
 		indexBits := []int{litBits, distBits}[seed%2]

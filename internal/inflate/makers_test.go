@@ -24,7 +24,12 @@ type maker struct {
 
 func makers() []maker {
 	var list []maker
-	for level, name := range map[int]string{-2: "huffman only", 0: "stored", 1: "1", 6: "6", 9: "9"} {
+	levels := map[int]string{-2: "huffman only", 0: "stored", 1: "1", 6: "6", 9: "9"}
+	if !full() {
+		delete(levels, 1)
+		delete(levels, 9)
+	}
+	for level, name := range levels {
 		list = append(list,
 			maker{"go " + name, library(func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, level) })},
 			maker{"klauspost " + name, library(func(w io.Writer) (io.WriteCloser, error) { return kgzip.NewWriterLevel(w, level) })},

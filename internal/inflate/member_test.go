@@ -52,7 +52,7 @@ func TestHeaders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			differ(t, z, raw, ways...)
-			step := max(1, len(raw)/rounds(500, 60))
+			step := max(1, len(raw)/rounds(500, 25))
 			for n := 0; n < len(raw); n += step {
 				differ(t, z, raw[:n], ways[0], ways[1])
 			}

@@ -7,18 +7,19 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"sync"
 	"testing"
 )
 
-func sample(t *testing.T) []byte {
-	t.Helper()
+// sample is a stream of many blocks, not to be changed.
+var sample = sync.OnceValue(func() []byte {
 	rng := rand.New(rand.NewPCG(3, 3))
-	return member(randomDeflate(rng, 20, 20000))
-}
+	return member(randomDeflate(rng, 20, rounds(20_000, 8000)))
+})
 
 // TestMixedFaces takes some of the output by each face.
 func TestMixedFaces(t *testing.T) {
-	raw := sample(t)
+	raw := sample()
 	z, b := NewReader(bytes.NewReader(raw)), NewBuffer(1)
 	var got []byte
 	p := make([]byte, 777)
@@ -75,7 +76,7 @@ func (w *failingWriter) Write(p []byte) (int, error) {
 
 // TestWriteToStops: what a broken writer did not take is still there.
 func TestWriteToStops(t *testing.T) {
-	raw := sample(t)
+	raw := sample()
 	want := reference(raw).data
 	z := NewReader(bytes.NewReader(raw))
 	n, err := z.WriteTo(&failingWriter{left: 1000})
@@ -91,7 +92,7 @@ func TestWriteToStops(t *testing.T) {
 // TestReadAhead: the source is read to its end exactly when the stream is in
 // order, and an ended source is not asked again.
 func TestReadAhead(t *testing.T) {
-	src := &countingReader{r: bytes.NewReader(sample(t))}
+	src := &countingReader{r: bytes.NewReader(sample())}
 	z := NewReader(src)
 	if src.reads != 0 {
 		t.Error("NewReader reads")
