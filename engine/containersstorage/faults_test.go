@@ -190,7 +190,7 @@ func every() int {
 	if os.Getenv("LAYERCTL_FULL") != "" {
 		return 1
 	}
-	return 19
+	return 43
 }
 
 // cutAt cuts the power at a command's n-th step. It is true where the command

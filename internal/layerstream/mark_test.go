@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -112,7 +113,8 @@ func goneOn(t *testing.T, blob []byte, m *Mark) (rest []byte, s *Stream, err err
 	return rest, s, nil
 }
 
-// A stream that goes on from a mark gives what the other one would have given.
+// A stream that goes on from a mark gives what the other one would have given. In
+// short each third mark is tried.
 func TestMarks(t *testing.T) {
 	tar := smallTar()
 	for name, blob := range formsOf(tar) {
@@ -122,6 +124,9 @@ func TestMarks(t *testing.T) {
 			t.Errorf("%s: %d marks", name, len(marks))
 		}
 		for i, m := range marks {
+			if i%3 > 0 && os.Getenv("LAYERCTL_FULL") != "1" {
+				continue
+			}
 			raw, err := json.Marshal(m)
 			var stored Mark
 			if err = errors.Join(err, json.Unmarshal(raw, &stored)); err != nil {

@@ -96,7 +96,7 @@ func every() int {
 	if os.Getenv("LAYERCTL_FULL") == "1" {
 		return 1
 	}
-	return 61
+	return 131
 }
 
 func TestConvertFailsAtEveryOperation(t *testing.T) {

@@ -25,7 +25,7 @@ func TestPowerCut(t *testing.T) {
 	disk := disktest.New(t, 320<<20, "mkfs.ext4", "-q", "-F")
 	every := 1
 	if os.Getenv("LAYERCTL_FULL") != "1" {
-		every = 29
+		every = 61
 	}
 	p := newPlace(t)
 	p.push("both", 10)
