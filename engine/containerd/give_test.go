@@ -497,7 +497,7 @@ func TestRefusals(t *testing.T) {
 func TestGiveInterrupted(t *testing.T) {
 	eachWay(t, func(t *testing.T, rebase bool) {
 		for _, when := range []string{"before", "after"} {
-			for n := 1; ; n += every(3) {
+			for n := 1; ; n += every(7) {
 				if !interrupted(t, rebase, when, n) {
 					t.Logf("%s: %d steps", when, n-1)
 					break
@@ -560,7 +560,7 @@ func every(some int) int {
 // TestGiveFaults makes one step on the disk after the other fail.
 func TestGiveFaults(t *testing.T) {
 	eachWay(t, func(t *testing.T, rebase bool) {
-		for n := 1; ; n += every(5) {
+		for n := 1; ; n += every(11) {
 			f, e, s := anEngine(t, rebase)
 			img := threeLayers(t, s)
 			ctx, failed := durable.WithFaultAt(t.Context(), n-1, func() error { return unix.EIO })

@@ -191,7 +191,7 @@ func TestNeeds(t *testing.T) {
 // next hand-over ends well.
 func TestHoldFaults(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
-	for n := 1; ; n += every(3) {
+	for n := 1; ; n += every(7) {
 		a := newAbove(t, true, plainTop)
 		a.fake.calls = 0
 		a.fake.call = func(i int) (before, after error) {
@@ -214,7 +214,7 @@ func TestHoldFaults(t *testing.T) {
 		}
 		a.whole("after a fault")
 	}
-	for n := 0; ; n += every(3) {
+	for n := 0; ; n += every(7) {
 		a := newAbove(t, true, plainTop)
 		ctx, op := durable.WithFaultAt(t.Context(), n, func() error { return unix.EIO })
 		err := a.handOver(ctx)

@@ -44,7 +44,7 @@ func TestPowerCut(t *testing.T) {
 				what   string
 				rebase bool
 			}{{giveIt, true}, {giveIt, false}, {giveAhead, true}, {handOver, true}, {takeIt, true}} {
-				for n := 1; ; n += every(9) {
+				for n := 1; ; n += every(19) {
 					reached, missing := cutAt(t, disk, c.what, c.rebase, n, nil)
 					for _, m := range missing {
 						t.Errorf("%s, cut before call %d: %s", c.what, n, m)

@@ -34,7 +34,7 @@ func TestPowerCutOfRenew(t *testing.T) {
 			disk := disktest.New(t, 320<<20, kind[0], kind[1:]...)
 			cuts := 0
 			for _, c := range repairs {
-				for n := 0; ; n += every(6) {
+				for n := 0; ; n += every(13) {
 					cuts++
 					found, ended := cutRenewAt(t, disk, c.copied, n, "")
 					if ended && found != nil {

@@ -177,7 +177,7 @@ func TestVerifyWhatWasHandedOver(t *testing.T) {
 // TestRenewFaults: whatever step fails, a layer is the old one or the new one,
 // and the next renewal ends well.
 func TestRenewFaults(t *testing.T) {
-	for n := 1; ; n += every(5) {
+	for n := 1; ; n += every(11) {
 		h := hold(t, GiveOptions{})
 		rot(t, h.top+"/a/h")
 		ctx, failed := durable.WithFaultAt(t.Context(), n, func() error { return unix.EIO })
