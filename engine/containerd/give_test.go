@@ -241,7 +241,8 @@ func TestGive(t *testing.T) {
 }
 
 // TestGiveToAnEngineThatDied: one that was killed while it made a snapshot makes
-// none before it is told to remove what has no record.
+// none before it is told to remove what has no record. Nothing else is made
+// meanwhile: it would get the number of what is removed.
 func TestGiveToAnEngineThatDied(t *testing.T) {
 	eachWay(t, func(t *testing.T, rebase bool) {
 		f, e, s := anEngine(t, rebase)
@@ -249,6 +250,10 @@ func TestGiveToAnEngineThatDied(t *testing.T) {
 		given, err := e.Give(f.watched(t.Context()), s, threeLayers(t, s), GiveOptions{})
 		if err != nil || given.Made != 3 {
 			t.Fatalf("given %+v, %v", given, err)
+		}
+		first := slices.Index(f.methods, "Prepare")
+		if got := f.methods[first : first+3]; !slices.Equal(got, []string{"Prepare", "Cleanup", "Prepare"}) {
+			t.Errorf("called %q", got)
 		}
 		f.check(t, "given")
 	})

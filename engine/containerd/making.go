@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -127,8 +128,11 @@ func (m *making) run(ctx context.Context) error {
 	return err
 }
 
-// prepareAll goes ahead of what is filled.
+// prepareAll goes ahead of what is filled, up to an error. The first is made alone:
+// it may find what an engine that was killed has left, see [Engine.cleaned], and
+// that goes before anything else is made.
 func (m *making) prepareAll(ctx context.Context, enough <-chan struct{}) {
+	var failed atomic.Bool
 	var group errgroup.Group
 	group.SetLimit(preparedAtOnce)
 	defer func() { _ = group.Wait() }() // each error goes to who takes the snapshot
@@ -144,11 +148,22 @@ func (m *making) prepareAll(ctx context.Context, enough <-chan struct{}) {
 		case <-enough:
 			return
 		}
-		group.Go(func() error {
+		begin := func() error {
 			a, err := m.begin(ctx, i, m.chains)
+			if err != nil {
+				failed.Store(true)
+			}
 			one <- prepared{a, err}
 			return nil
-		})
+		}
+		if i == m.have {
+			_ = begin()
+		} else {
+			group.Go(begin)
+		}
+		if failed.Load() {
+			return
+		}
 	}
 }
 
