@@ -108,9 +108,15 @@ func (s *Store) LookupToRead(ref string, w platform.Wanted) (Image, error) {
 }
 
 func (s *Store) lookup(ref string, w platform.Wanted) (Image, error) {
-	named, err := s.imageRefs().Named(ref)
+	var last Image // so that a record of hundreds of layers is read once
+	from := s.refsBy(func(manifest digest.Digest) (Image, error) {
+		img, err := s.Image(manifest)
+		last = img
+		return img, err
+	})
+	named, err := from.Named(ref)
 	if full, parseErr := shortname.Parse(ref); parseErr == nil && errors.Is(err, fs.ErrNotExist) {
-		named, err = s.imageRefs().Named(full.String())
+		named, err = from.Named(full.String())
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return Image{}, ErrNotFound
@@ -122,7 +128,10 @@ func (s *Store) lookup(ref string, w platform.Wanted) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	img, err := s.Image(rec.Manifest)
+	img := last
+	if img.Manifest != rec.Manifest {
+		img, err = s.Image(rec.Manifest)
+	}
 	if err != nil {
 		return Image{}, err
 	}
@@ -136,9 +145,12 @@ func (s *Store) lookup(ref string, w platform.Wanted) (Image, error) {
 }
 
 // imageRefs are the files of refs/.
-func (s *Store) imageRefs() imageref.Refs {
+func (s *Store) imageRefs() imageref.Refs { return s.refsBy(s.Image) }
+
+// refsBy are the same for who reads records of images in a way of his own.
+func (s *Store) refsBy(image func(digest.Digest) (Image, error)) imageref.Refs {
 	return imageref.Refs{Dir: s.dirs[storedirs.Refs], Platform: func(manifest digest.Digest) (*ocispec.Platform, bool) {
-		img, err := s.Image(manifest)
+		img, err := image(manifest)
 		return platformOf(img), !errors.Is(err, ErrNotFound)
 	}}
 }

@@ -50,7 +50,7 @@ func Open(root *os.File, index string, devices []string, o Options) (*os.File, e
 		return nil, err
 	}
 	if !o.Loop {
-		mounted, err := mountFiles(filepath.Join(path, index), below(root, devices), o, direct)
+		mounted, err := mountFiles(filepath.Join(path, index), below(root, path, devices), o, direct)
 		if !errors.Is(err, unix.ENOTBLK) || o.Files {
 			return mounted, err
 		}
@@ -69,12 +69,20 @@ func Open(root *os.File, index string, devices []string, o Options) (*os.File, e
 	return mount(names[0], names[1:], o)
 }
 
-// below are the same files by paths that need no escaping and fit into the 255
-// bytes that the kernel takes. The kernel opens each once, and nobody else needs to.
-func below(root *os.File, paths []string) []string {
+// below are the same files by paths that fit into the 255 bytes that the kernel
+// takes: by that of root, as the index, unless it is too long. The kernel opens each
+// once, and nobody else needs to; through /proc that takes it twice as long.
+func below(root *os.File, path string, paths []string) []string {
+	const most = 255
+	for _, p := range paths {
+		if len(path)+1+len(p) > most {
+			path = mounts.DirPath(root)
+			break
+		}
+	}
 	list := make([]string, len(paths))
 	for i, p := range paths {
-		list[i] = mounts.DirPath(root) + "/" + p
+		list[i] = path + "/" + p
 	}
 	return list
 }

@@ -12,6 +12,10 @@ import (
 // Name is the directory name for a digest, which is only believed when it
 // is a sha256 in full.
 func Name(dgst digest.Digest) (string, error) {
+	// An image can have hundreds, and Validate asks a regular expression.
+	if hex, ok := strings.CutPrefix(string(dgst), sha256Prefix); ok && len(hex) == sha256Digits && strings.Trim(hex, hexDigits) == "" {
+		return hex, nil
+	}
 	if err := dgst.Validate(); err != nil {
 		return "", fmt.Errorf("digest %q: %w", dgst, err)
 	}
@@ -20,6 +24,12 @@ func Name(dgst digest.Digest) (string, error) {
 	}
 	return dgst.Encoded(), nil
 }
+
+const (
+	sha256Prefix = string(digest.SHA256) + ":"
+	sha256Digits = 64
+	hexDigits    = "0123456789abcdef"
+)
 
 // digitsInIndex is how many of a manifest's digits are in the name of a link to
 // an index.
@@ -43,5 +53,5 @@ func IndexDigits(file string) (digits string, ok bool) {
 		return "", true
 	}
 	digits, ok = strings.CutSuffix(file, indexSuffix)
-	return digits, ok && len(digits) == digitsInIndex && strings.Trim(digits, "0123456789abcdef") == ""
+	return digits, ok && len(digits) == digitsInIndex && strings.Trim(digits, hexDigits) == ""
 }

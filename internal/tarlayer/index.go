@@ -148,18 +148,46 @@ func NameFor(dir *os.File, manifest digest.Digest) string {
 // there is no such layer.
 func Files(root *os.File, layers []digest.Digest, boot string) (paths []string, err error) {
 	unique, _ := distinct(layers)
+	whole, err := listed(root, len(unique))
+	if err != nil {
+		return nil, err
+	}
 	for _, diffID := range unique {
 		name, err := storedirs.Name(diffID)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 		}
-		path, err := find(root, name+"/"+fileName, storedirs.Layers, storedirs.Unsynced+"/"+boot)
+		path := storedirs.Layers + "/" + name + "/" + fileName
+		if !whole[name] {
+			path, err = find(root, name+"/"+fileName, storedirs.Layers, storedirs.Unsynced+"/"+boot)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("layer %s: %w", diffID, err)
 		}
 		paths = append(paths, path)
 	}
 	return paths, nil
+}
+
+// listed are the layers that are durable, where so many are wanted that a listing is
+// cheaper than to ask for each: a directory there is a whole layer. Whoever could
+// have put a link into it owns the store, and opens what he likes without it.
+func listed(root *os.File, wanted int) (map[string]bool, error) {
+	const many = 32
+	if wanted < many {
+		return nil, nil
+	}
+	dir, err := fsat.OpenDir(root, storedirs.Layers)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close() // only read
+	names, err := dir.Readdirnames(-1)
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set, err
 }
 
 // find is the path of a file that is in one of the directories below root. The
