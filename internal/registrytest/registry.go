@@ -149,8 +149,8 @@ func (r *Registry) AddLayout(dir, tag string) ocispec.Descriptor {
 // bodyType is the media type that a document gives itself.
 func bodyType(raw []byte) string {
 	var said struct{ MediaType string }
-	if json.Valid(raw) {
-		must(json.Unmarshal(raw, &said))
+	if json.Unmarshal(raw, &said) != nil {
+		return "" // a layer
 	}
 	return said.MediaType
 }
