@@ -212,7 +212,7 @@ crictl rmi docker.io/library/alpine:3.20 >/dev/null
 [ -z "$(ls "$LAYERCTL_STORE/engines/journals")" ] || fail 'journals of what was handed over are left'
 
 say '-- handed over without what the engine has'
-start_registry logged
+logged=yes start_registry
 for name in mended foreign; do skopeo copy -q --dest-tls-verify=false "oci:$work/$name" "docker://localhost:$port/$name:1"; done
 # Alpine as the engine has unpacked it itself, which another image may take away.
 above() { env LAYERCTL_STORE="$work/above" CONTAINERD_NAMESPACE=above "$layerctl" "$@"; }
@@ -256,6 +256,10 @@ say '-- with its compressed layers'
 "$ctr" -a "$work/c.sock" -n k8s.io images check name==localhost/blobs:1 2>/dev/null | grep -F 'complete (7/7)' >/dev/null || { "$ctr" -a "$work/c.sock" -n k8s.io images check name==localhost/blobs:1; fail 'the compressed layers are not all there'; }
 "$ctr" -a "$work/c.sock" -n k8s.io images export --platform linux/amd64 "$work/exported.tar" localhost/blobs:1
 "$layerctl" ls --platform linux/amd64 "oci-archive:$work/exported.tar" >/dev/null || fail 'what the engine exports is no image'
+start_registry
+"$ctr" -a "$work/c.sock" -n k8s.io images push --plain-http --platform linux/amd64 "localhost:$port/pushed:1" localhost/blobs:1 >/dev/null 2>"$work/err" || { cat "$work/err"; fail 'the engine cannot push it'; }
+env LAYERCTL_STORE="$work/pushed" "$layerctl" pull --quiet --plain-http "localhost:$port" --platform linux/amd64 "localhost:$port/pushed:1" || fail 'what the engine has pushed is no image'
+stop_registry
 "$layerctl" rm --quiet --platform linux/amd64 "oci:$work/mended"
 [ "$("$ctr" -a "$work/c.sock" -n k8s.io content ls -q | wc -l)" -le 3 ] || fail 'compressed layers are left'
 
@@ -292,7 +296,13 @@ pull "oci:$work/foreign" localhost/foreign:1
 pull "oci:$images/alpine-3.20" alpine:3.20
 compare /usr/bin/ctr default
 released /usr/bin/ctr default
-for image in docker.io/library/alpine:3.20 localhost/mended:1; do
-  /usr/bin/ctr -a "$work/c.sock" run --rm --platform linux/amd64 "$image" "layerctl-test-$$" cat /etc/alpine-release | grep '^3\.20\.' >/dev/null || fail "$image does not run"
-done
+run_old() {
+  for image in docker.io/library/alpine:3.20 localhost/mended:1; do
+    /usr/bin/ctr -a "$work/c.sock" run --rm --platform linux/amd64 "$image" "layerctl-test-$$" cat /etc/alpine-release | grep '^3\.20\.' >/dev/null || fail "$image does not run${1:+ $1}"
+  done
+}
+run_old
+stop
+start /usr/bin/containerd
+run_old 'after a restart'
 say '-- done'

@@ -4,9 +4,9 @@
 # shellcheck disable=SC2034,SC2154 # for who sources this, or theirs
 #
 # Sourced: start_registry serves Debian's docker-registry from $work on localhost,
-# at $port, as the process $registry, until stop_registry; with LOGGED it writes
-# each request to $work/registry.log. any_port and listens are for other servers.
-# It needs fail, of compare.sh.
+# at $port, as the process $registry, until stop_registry; where $logged is set it
+# writes each request to $work/registry.log. any_port and listens are for other
+# servers. It needs fail, of compare.sh.
 
 # any_port: one below those that the kernel gives out. It may be taken.
 any_port() { shuf -i 20000-32000 -n 1; }
@@ -26,12 +26,12 @@ listens() {
   fail "nothing answers at port $1"
 }
 
-start_registry() { # [LOGGED]
+start_registry() {
   for _ in 1 2 3 4 5; do
     port=$(any_port)
     cat >"$work/registry.yml" <<CONFIG
 version: 0.1
-log: {level: error, accesslog: {disabled: $([ -n "${1:-}" ] && echo false || echo true)}}
+log: {level: error, accesslog: {disabled: $([ -n "${logged:-}" ] && echo false || echo true)}}
 storage: {filesystem: {rootdirectory: $work/registry}}
 http: {addr: '127.0.0.1:$port'}
 CONFIG
