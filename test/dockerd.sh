@@ -4,7 +4,7 @@
 # A Docker engine that keeps its images in containerd runs what layerctl gave:
 # dockerd.sh LAYERCTL. The engine is built from the Go module proxy, which takes
 # minutes, or taken with the rest from $LAYERCTL_ENGINES. Needs what
-# test/containerd.sh needs, docker's command, and a C compiler for runc.
+# test/containerd.sh needs, docker's command, docker-registry, and a C compiler for runc.
 set -euo pipefail
 layerctl=$(realpath "$1")
 cd "$(dirname "$0")/.."
@@ -15,6 +15,8 @@ work=$(mktemp -d)
 . test/compare.sh
 # shellcheck source=test/engine.sh
 . test/engine.sh
+# shellcheck source=test/registry.sh
+. test/registry.sh
 say() { echo "dockerd: $* (${SECONDS}s)"; }
 dockerd=
 trap 'halt; cleanup' EXIT
@@ -85,6 +87,18 @@ docker rmi alpine:3.20
 "$layerctl" rm --quiet --platform linux/amd64 "oci:$images/alpine-3.20"
 "$layerctl" rm --quiet --platform linux/amd64 "oci:$work/mended"
 "$layerctl" prune --quiet
+[ -z "$(docker images -q)" ] || { docker images; fail 'what was taken back is listed'; }
+
+say '-- with its compressed layers'
+give "oci:$work/mended" localhost/blobs:1 --keep-blobs
+docker save localhost/blobs:1 -o "$work/saved.tar"
+"$layerctl" ls "docker-archive:$work/saved.tar" >/dev/null 2>&1 || "$layerctl" ls --platform linux/amd64 "oci-archive:$work/saved.tar" >/dev/null || fail 'what docker saves is no image'
+start_registry
+docker tag localhost/blobs:1 "localhost:$port/blobs:1"
+docker push --quiet "localhost:$port/blobs:1" || fail 'docker cannot push it'
+docker rmi "localhost:$port/blobs:1" >/dev/null
+stop_registry
+"$layerctl" rm --quiet --platform linux/amd64 "oci:$work/mended"
 [ -z "$(docker images -q)" ] || { docker images; fail 'what was taken back is listed'; }
 docker system prune -f >/dev/null
 "$bin/ctr" -a "$work/c.sock" -n moby content prune references >/dev/null
