@@ -5,8 +5,10 @@
 # nothing: kubelet.sh LAYERCTL. The kubelet stands alone, without an API server;
 # its pods are a file. It is built from the Go module proxy, which takes a
 # quarter of an hour the first time, or taken with the rest from
-# $LAYERCTL_ENGINES. Needs what test/containerd.sh needs, and cgroups of either
-# version that are not systemd's.
+# $LAYERCTL_ENGINES. With LAYERCTL_FULL=1 also what the kubelet collects where the
+# disk is full, which it looks after every five minutes. Needs what
+# test/containerd.sh needs, e2fsprogs, and cgroups of either version that are not
+# systemd's.
 set -euo pipefail
 layerctl=$(realpath "$1")
 cd "$(dirname "$0")/.."
@@ -55,9 +57,15 @@ build_pause
 
 # start_kubelet: it has no registry, no network plug-in and no systemd.
 start_kubelet() {
-  "$bin/kubelet" --config "$work/kubelet.yaml" --root-dir "$work/kubelet" --cert-dir "$work/pki" --hostname-override layerctl-test >"$work/kubelet.log" 2>&1 &
+  "$bin/kubelet" --config "$work/kubelet.yaml" --root-dir "$disk/kubelet" --cert-dir "$work/pki" --hostname-override layerctl-test >"$work/kubelet.log" 2>&1 &
   kubelet=$!
 }
+# A disk of its own, whose room the kubelet can see.
+disk=$work/disk
+truncate -s 1G "$work/disk.img"
+mkfs.ext4 -q "$work/disk.img"
+mkdir "$disk"
+mount -o loop "$work/disk.img" "$disk"
 mkdir -p "$work/pods" "$work/logs" "$work/volumes"
 cat >"$work/kubelet.yaml" <<YAML
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -74,7 +82,6 @@ imageServiceEndpoint: unix://$work/c.sock
 cgroupDriver: cgroupfs
 cgroupsPerQOS: false
 enforceNodeAllocatable: []
-localStorageCapacityIsolation: false
 makeIPTablesUtilChains: false
 failSwapOn: false
 fileCheckFrequency: 1s
@@ -125,9 +132,9 @@ ends() {
 }
 
 say '-- a pod of an image that was only given'
-engine_config "$work/root"
+engine_config "$disk/root"
 start "$bin/containerd"
-export LAYERCTL_STORE=$work/store
+export LAYERCTL_STORE=$disk/store
 give() { "$layerctl" pull --quiet --platform linux/amd64 --into "containerd=$work/c.sock" --engine-name "$2" "${@:3}" "$1"; }
 give "oci:$work/pause-image" localhost/pause:1
 give "oci:$images/alpine-3.20" alpine:3.20
@@ -155,5 +162,33 @@ runs two
 ends one
 pod one alpine:3.20
 runs one
+
+if [ "${LAYERCTL_FULL:-}" = 1 ]; then
+  say '-- what the kubelet collects where the disk is full'
+  halt
+  for image in ours theirs; do
+    head -c 100M /dev/urandom >"$work/random"
+    test/engine-image.py --pause "$work/random" "$work/$image" "localhost/$image:1"
+  done
+  give "oci:$work/ours" localhost/ours:1
+  give "oci:$work/theirs" localhost/theirs:1 --hand-over
+  "$layerctl" prune --quiet >/dev/null
+  sed -i -e 's/^imageGCHighThresholdPercent: .*/imageGCHighThresholdPercent: 15/' "$work/kubelet.yaml"
+  printf 'imageGCLowThresholdPercent: 10\nimageMinimumGCAge: 1s\n' >>"$work/kubelet.yaml"
+  used() { df --output=used -k "$disk" | tail -n 1; }
+  there() { crictl images -o json | jq -e --arg n "localhost/$1:1" 'any(.images[]; .repoTags | index($n))' >/dev/null; }
+  for image in ours theirs; do there $image || fail "$image is not listed"; done
+  before=$(used)
+  start_kubelet
+  for _ in $(seq 420); do there theirs || break; sleep 1; done
+  ! there theirs || { grep -iE 'image|fs' "$work/kubelet.log" | tail -n 30; fail 'what was handed over is not collected'; }
+  sleep 1
+  after=$(used)
+  say "the disk had $before KiB in use, and has $after"
+  [ $((before - after)) -gt 100000 ] || fail 'what was collected is still on the disk'
+  for image in ours pause mended; do there "$image" || fail "$image is collected, and was pinned"; done
+  "$layerctl" verify --quiet || fail 'the store, or what the engine has of it, is not whole'
+  runs one
+fi
 
 say '-- done'
