@@ -44,7 +44,7 @@ empty() {
 }
 
 image=oci:$work/mended name=localhost/mended:1
-stored() { "$layerctl" images --json | jq -e --arg r "$image" 'any(.[]; .references | index($r))' >/dev/null; }
+stored() { "$layerctl" images --json | jq -e --arg r "$image" 'any(.[]; .stored and (.references | index($r)))' >/dev/null; }
 give() { "$layerctl" give --quiet --platform linux/amd64 --into "$into" --engine-name $name "$@" "$image"; }
 hand_over() { give --hand-over; }
 prune() { "$layerctl" prune --quiet >/dev/null; }
