@@ -29,6 +29,14 @@ var presets = []preset{
 	{"docker", containerd.DefaultAddress, "moby"},
 }
 
+// socket is where the engine is, as the environment or the preset says.
+func (p preset) socket() string {
+	if p.name == "containerd" {
+		return cmp.Or(os.Getenv("CONTAINERD_ADDRESS"), p.address)
+	}
+	return p.address
+}
+
 // engineFlags say which engine, and under which name.
 func engineFlags() []cli.Flag {
 	return []cli.Flag{
@@ -64,12 +72,8 @@ func options(c *cli.Context, into string) (containerd.Options, error) {
 		}
 	}
 	p := presets[i]
-	address := p.address
-	if p.name == "containerd" {
-		address = cmp.Or(os.Getenv("CONTAINERD_ADDRESS"), address)
-	}
 	o := containerd.Options{
-		Address:     strings.TrimPrefix(cmp.Or(socket, address), "unix://"),
+		Address:     strings.TrimPrefix(cmp.Or(socket, p.socket()), "unix://"),
 		Namespace:   cmp.Or(p.namespace, c.String("namespace")),
 		Snapshotter: c.String("snapshotter"),
 		Logger:      setup.Logger(c),

@@ -3,6 +3,8 @@
 package engines
 
 import (
+	"net"
+	"path/filepath"
 	"testing"
 
 	"github.com/urfave/cli/v2"
@@ -50,4 +52,30 @@ func TestAddresses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSurvey: the engine that the environment names is looked for too.
+func TestSurvey(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "c.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			c.Close() // it is no engine
+		}
+	}()
+	t.Setenv("CONTAINERD_ADDRESS", "unix://"+socket)
+	for _, found := range Survey(t.Context()) {
+		if found.Name == "containerd" && found.Value == socket && !found.OK {
+			return
+		}
+	}
+	t.Errorf("found %+v", Survey(t.Context()))
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -24,7 +25,7 @@ func Survey(ctx context.Context) []overlaymount.Check {
 	var list []overlaymount.Check
 	seen := map[string]bool{}
 	for _, p := range presets {
-		socket, check := p.address, containerdAnswers
+		socket, check := strings.TrimPrefix(p.socket(), "unix://"), containerdAnswers
 		if p.name == "docker" {
 			socket, check = dockerSocket, dockerAnswers
 		}
