@@ -7,6 +7,8 @@
 # filesystem, 1 where nothing is said. Needs root, Go, runc, e2fsprogs, xfsprogs, jq and python3, and
 # in $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20.
 set -euo pipefail
+# Where nobody gets a copy of the mounts whose power is cut.
+[ -n "${LAYERCTL_APART:-}" ] || LAYERCTL_APART=1 exec unshare --mount "$0" "$@"
 layerctl=$(realpath "$1")
 cd "$(dirname "$0")/.."
 images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
