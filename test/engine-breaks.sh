@@ -49,6 +49,8 @@ image=oci:$work/mended name=localhost/mended:1
 stored() { "$layerctl" images --json | jq -e --arg r "$image" 'any(.[]; .stored and (.references | index($r)))' >/dev/null; }
 give() { "$layerctl" give --quiet --platform linux/amd64 --into "$into" --engine-name $name "$@" "$image"; }
 hand_over() { give --hand-over; }
+# pull_over hands over what it fetches.
+pull_over() { pull --into "$into" --engine-name $name --hand-over "$image"; }
 prune() { "$layerctl" prune --quiet >/dev/null; }
 # collected: what was handed over goes when the engine removes it.
 collected() {
@@ -212,6 +214,20 @@ for kind in ext4 xfs; do
     collected
     pull "$image"
   done
+  # Without the layer that the engine has from elsewhere, into another store.
+  LAYERCTL_STORE=$work/$kind/other
+  for victim in '' power; do
+    for ((i = 0; i < kills; i++)); do
+      ctr image import --platform linux/amd64 "$work/alpine.tar" >/dev/null
+      sync -f "$work/$kind" # which the engine does not
+      killed pull_over "$i" "$kills" "$long"
+      sound
+      pull_over
+      runs $name
+      collected
+    done
+  done
+  LAYERCTL_STORE=$work/$kind/store
   victim=
   at_its_end give
   [ -n "$(names)" ] || fail "$when: it is gone"
@@ -227,7 +243,7 @@ for kind in ext4 xfs; do
   collected
   when=
   "$layerctl" verify --quiet
-  say "$kind: $hits of $((kills * 14)) came in time, and all ends well"
+  say "$kind: $hits of $((kills * 16)) came in time, and all ends well"
   when=
   stop
   umount "$work/$kind"
