@@ -200,7 +200,10 @@ func TestInspectRequests(t *testing.T) {
 		{"single", []string{"resolve"}, 1},
 		{"single", []string{"resolve", "--check"}, 2},
 	}
-	for _, test := range tests {
+	for i, test := range tests {
+		if !full() && i%3 != 0 {
+			continue
+		}
 		t.Run(test.tag+" "+strings.Join(test.args, " "), func(t *testing.T) {
 			r.Requests()
 			t.Setenv("LAYERCTL_STORE", t.TempDir())

@@ -24,7 +24,25 @@ import (
 
 func TestMain(m *testing.M) {
 	userns.Continue()
-	testscript.Main(apart{m}, map[string]func(){"layerctl": main, args.HelperName: main})
+	commands := map[string]func(){"layerctl": main, args.HelperName: main}
+	if commands[filepath.Base(os.Args[0])] == nil && isThis("layerctl") && isThis(args.HelperName) {
+		commands = nil // the process above, see disktest.Apart, has put them into $PATH
+	}
+	testscript.Main(apart{m}, commands)
+}
+
+// isThis says whether a command is this very program.
+func isThis(command string) bool {
+	path, err := exec.LookPath(command)
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	self, err := os.Stat("/proc/self/exe")
+	return err == nil && os.SameFile(there, self)
 }
 
 // apart runs the tests with a store of their own, also where none is named.

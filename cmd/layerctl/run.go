@@ -44,7 +44,7 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	out := terminal.Remember(stdout)
 	app := newApp(stdin, out, stderr)
 	if help.IsAsked(arguments) {
-		describe(app)
+		describe(app, arguments)
 	}
 	ordered, err := args.Reorder(arguments, grammar(app))
 	if err == nil {
@@ -153,10 +153,11 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	return app
 }
 
-// describe gives the app its help. All of it takes longer to write than many a
-// command to run, and memory that a pull has no use for.
-func describe(app *cli.App) {
-	help.Set(app, map[string]string{"{OPTIONS}": strings.Join(overlaymount.OptionNames(), ", ")})
+// describe gives the app its help, with that of the commands among the arguments.
+// It takes longer to write than many a command to run, and memory that a pull has
+// no use for.
+func describe(app *cli.App, arguments []string) {
+	help.Set(app, arguments, map[string]string{"{OPTIONS}": strings.Join(overlaymount.OptionNames(), ", ")})
 }
 
 func commands() []*cli.Command {
@@ -217,7 +218,7 @@ func noCommand(c *cli.Context) error {
 	case c.Bool("version"):
 		return runVersion(c)
 	case name == "":
-		describe(c.App)
+		describe(c.App, nil)
 		return cli.ShowAppHelp(c)
 	}
 	return unknownCommand(c, name)

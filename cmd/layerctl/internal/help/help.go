@@ -31,9 +31,9 @@ func IsAsked(arguments []string) bool {
 	})
 }
 
-// Set gives the app and its commands their help. Words are put in place of
-// their keys in all texts.
-func Set(app *cli.App, words map[string]string) {
+// Set gives the app its help, and those commands that stand among the arguments
+// theirs. Words are put in place of their keys in all texts.
+func Set(app *cli.App, arguments []string, words map[string]string) {
 	var pairs []string
 	for key, word := range words {
 		pairs = append(pairs, key, word)
@@ -47,7 +47,7 @@ func Set(app *cli.App, words map[string]string) {
 	p := Describe(app, "")
 	app.CustomAppHelpTemplate = verbatim(p.Overview())
 	for _, c := range p.Commands {
-		if command := app.Command(c.Name); command != nil {
+		if command := app.Command(c.Name); command != nil && slices.ContainsFunc(arguments, command.HasName) {
 			command.CustomHelpTemplate = verbatim(p.Help(c))
 		}
 	}

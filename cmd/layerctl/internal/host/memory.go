@@ -51,9 +51,10 @@ const (
 
 // Memory is how much the process may use where nothing is said: a quarter of
 // what the machine or the cgroup has.
-func Memory() int64 { return quarter(available("/")) }
+func Memory() int64 { return Quarter(Available("/")) }
 
-func quarter(available int64) int64 { return min(mostMemory, max(available/4, LeastMemory)) }
+// Quarter is what Memory is where so much is there: a quarter, within bounds.
+func Quarter(available int64) int64 { return min(mostMemory, max(available/4, LeastMemory)) }
 
 // Paths is the part of the memory that the paths of an image's layers may take.
 // The rest is for the layers on their way, and for what the garbage collector
@@ -68,12 +69,12 @@ func Paths(memory int64) int64 {
 func Documents(memory int64) int64 { return memory / perDocument }
 
 // LimitMemory has the garbage collector keep the process below so many bytes.
-func LimitMemory(memory int64) { debug.SetMemoryLimit(softLimit(memory)) }
+func LimitMemory(memory int64) { debug.SetMemoryLimit(SoftLimit(memory)) }
 
-// softLimit is never below what the paths, a layer and the program itself hold
+// SoftLimit is never below what the paths, a layer and the program itself hold
 // at once: a collector whose limit is below what lives works all the time and
 // frees nothing.
-func softLimit(memory int64) int64 {
+func SoftLimit(memory int64) int64 {
 	return max(memory-restMemory, Paths(memory)+layerMemory+programMemory)
 }
 
@@ -118,9 +119,9 @@ func WindowHint(window int64) string {
 	return fmt.Sprintf("--jobs 1 --max-memory %dMiB has room for it", (restMemory+layerMemory+window+1<<20-1)>>20)
 }
 
-// available is the memory of the machine or, where that is less, of the cgroup
+// Available is the memory of the machine or, where that is less, of the cgroup
 // (Linux, cgroup-v2.rst, "memory.max", and cgroup-v1/memory.rst). root is "/".
-func available(root string) int64 {
+func Available(root string) int64 {
 	var info unix.Sysinfo_t
 	total := int64(mostMemory) * 4
 	if unix.Sysinfo(&info) == nil {

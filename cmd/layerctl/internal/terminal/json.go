@@ -30,7 +30,7 @@ type jsonWriter struct{ w io.Writer }
 
 // Write implements io.Writer.
 func (w jsonWriter) Write(document []byte) (int, error) {
-	if _, err := w.w.Write(escapeJSON(document)); err != nil {
+	if _, err := w.w.Write(EscapeJSON(document)); err != nil {
 		return 0, err
 	}
 	return len(document), nil
@@ -40,17 +40,17 @@ func (w jsonWriter) Write(document []byte) (int, error) {
 // to a terminal, which might act on what is in it.
 func WriteDocument(w io.Writer, document []byte) error {
 	if Is(w) {
-		document = escapeJSON(document)
+		document = EscapeJSON(document)
 	}
 	_, err := w.Write(document)
 	return err
 }
 
-// escapeJSON is the same document with all that is not printable, save line
+// EscapeJSON is the same document with all that is not printable, save line
 // breaks and tabs, written as \u escapes: C1 controls, bidi marks, line
 // separators and so on. In JSON such characters can only stand in strings.
 // Bytes that are no UTF-8 become \ufffd.
-func escapeJSON(document []byte) []byte {
+func EscapeJSON(document []byte) []byte {
 	if isPlain(document) {
 		return document
 	}

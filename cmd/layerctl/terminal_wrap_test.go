@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package terminal
+package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
 func TestWrap(t *testing.T) {
@@ -24,7 +27,7 @@ func TestWrap(t *testing.T) {
 		{"a\nb", []string{`a\nb`}},
 	}
 	for _, test := range tests {
-		if got := Wrap(test.text, 5); !slices.Equal(got, test.want) {
+		if got := terminal.Wrap(test.text, 5); !slices.Equal(got, test.want) {
 			t.Errorf("%q: got %q, want %q", test.text, got, test.want)
 		}
 	}
@@ -40,7 +43,7 @@ func TestWrapLines(t *testing.T) {
 		"\x1b[31m":              {`\x1b[`, "31m"},
 		strings.Repeat("ä", 99): {"äääää", "äääää", "…"},
 	} {
-		if got := WrapLines(text, 5, 2); !slices.Equal(got, want) {
+		if got := terminal.WrapLines(text, 5, 2); !slices.Equal(got, want) {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
@@ -50,10 +53,14 @@ func TestWrapLines(t *testing.T) {
 // lines the same, however long the text.
 func TestWrappingIsLinear(t *testing.T) {
 	long := strings.Repeat("x", 4<<20)
-	if n := testing.AllocsPerRun(1, func() { WrapLines(long, 71, 6) }); n > 20 {
-		t.Errorf("%v allocations for six lines", n)
+	least := math.Inf(1)
+	for range 5 { // what else this process does allocates too
+		least = min(least, testing.AllocsPerRun(1, func() { terminal.WrapLines(long, 71, 6) }))
 	}
-	lines := Wrap(long, 71)
+	if least > 20 {
+		t.Errorf("%v allocations for six lines", least)
+	}
+	lines := terminal.Wrap(long, 71)
 	if want := (len(long) + 70) / 71; len(lines) != want {
 		t.Errorf("%d lines, want %d", len(lines), want)
 	}
@@ -65,7 +72,7 @@ func BenchmarkWrap(b *testing.B) {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			b.SetBytes(int64(size))
 			for b.Loop() {
-				Wrap(text, 71)
+				terminal.Wrap(text, 71)
 			}
 		})
 	}

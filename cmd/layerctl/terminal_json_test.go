@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package terminal
+package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+)
 
 func TestEscapeJSON(t *testing.T) {
 	for in, want := range map[string]string{
@@ -14,7 +18,7 @@ func TestEscapeJSON(t *testing.T) {
 		"{\"a\":1}\r\n":                 "{\"a\":1}\\u000d\n",
 		"\"" + "\x1b[2J" + "\" is none": `"\u001b[2J" is none`,
 	} {
-		if got := string(escapeJSON([]byte(in))); got != want {
+		if got := string(terminal.EscapeJSON([]byte(in))); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package host
+package main
 
 import (
 	"os"
@@ -8,9 +8,10 @@ import (
 	"testing"
 
 	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 )
 
-func TestAvailable(t *testing.T) {
+func TestAvailableMemory(t *testing.T) {
 	tests := map[string]struct {
 		files map[string]string
 		want  int64
@@ -31,7 +32,7 @@ func TestAvailable(t *testing.T) {
 			"proc/self/cgroup":         "0::/../../x\n",
 			"sys/fs/cgroup/memory.max": "50331648\n",
 		}, 48 << 20},
-		"none": {nil, available("/nonexistent")},
+		"none": {nil, host.Available("/nonexistent")},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -44,7 +45,7 @@ func TestAvailable(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := available(root); got != test.want {
+			if got := host.Available(root); got != test.want {
 				t.Errorf("got %d, want %d", got, test.want)
 			}
 		})
@@ -64,39 +65,40 @@ func TestBudgets(t *testing.T) {
 		{24 << 30, 256 * mib, 118 * mib, 256 * mib / 12, 236 * mib},
 	}
 	for _, test := range tests {
-		memory := quarter(test.available)
-		if memory != test.memory || Paths(memory) != test.paths || Documents(memory) != test.documents || softLimit(memory) != test.limit {
+		memory := host.Quarter(test.available)
+		if memory != test.memory || host.Paths(memory) != test.paths || host.Documents(memory) != test.documents || host.SoftLimit(memory) != test.limit {
 			t.Errorf("of %d MiB: got memory %d, paths %d, documents %d, limit %d, want %+v",
-				test.available/mib, memory, Paths(memory), Documents(memory), softLimit(memory), test)
+				test.available/mib, memory, host.Paths(memory), host.Documents(memory), host.SoftLimit(memory), test)
 		}
-		if held := Paths(memory) + layerMemory + programMemory; softLimit(memory) < held {
-			t.Errorf("of %d MiB: the collector's limit %d is below the %d that may live", test.available/mib, softLimit(memory), held)
+		// A layer on its way has 13 MiB, the program itself 4.
+		if held := host.Paths(memory) + 17*mib; host.SoftLimit(memory) < held {
+			t.Errorf("of %d MiB: the collector's limit %d is below the %d that may live", test.available/mib, host.SoftLimit(memory), held)
 		}
 	}
 }
 
-func TestDivide(t *testing.T) {
+func TestDivideMemory(t *testing.T) {
 	most := layerctl.DefaultJobs()
 	const mib = 1 << 20
 	tests := []struct {
 		memory       int64
 		jobs, ranges int
-		want         Share
+		want         host.Share
 	}{
-		{24 * mib, 0, 0, Share{1, 0, 1 * mib, 0}},
-		{54 * mib, 2, 0, Share{2, 0, 3 * mib / 2, 3 * mib}},
-		{256 * mib, 0, 0, Share{most, 0, 4 * mib, int64(236-18*most) * mib}},
-		{256 * mib, 9, 0, Share{9, 0, 3990414, 79429634}},
-		{1, 0, 0, Share{1, 0, 1 * mib, 0}},
+		{24 * mib, 0, 0, host.Share{Jobs: 1, Ranges: 0, Buffer: 1 * mib, Windows: 0}},
+		{54 * mib, 2, 0, host.Share{Jobs: 2, Ranges: 0, Buffer: 3 * mib / 2, Windows: 3 * mib}},
+		{256 * mib, 0, 0, host.Share{Jobs: most, Ranges: 0, Buffer: 4 * mib, Windows: int64(236-18*most) * mib}},
+		{256 * mib, 9, 0, host.Share{Jobs: 9, Ranges: 0, Buffer: 3990414, Windows: 79429634}},
+		{1, 0, 0, host.Share{Jobs: 1, Ranges: 0, Buffer: 1 * mib, Windows: 0}},
 		// Each range takes 4 MiB, and one more is passed on.
-		{57 * mib, 0, 4, Share{1, 4, 3 * mib / 2, 3 * mib / 2}},
-		{57 * mib, 0, 16, Share{1, 4, 3 * mib / 2, 3 * mib / 2}},
-		{54 * mib, 2, 4, Share{2, 1, 3 * mib / 2, 3 * mib}},
-		{24 * mib, 0, 4, Share{1, 1, 1 * mib, 0}},
-		{256 * mib, 2, 4, Share{2, 4, 4 * mib, 160 * mib}},
+		{57 * mib, 0, 4, host.Share{Jobs: 1, Ranges: 4, Buffer: 3 * mib / 2, Windows: 3 * mib / 2}},
+		{57 * mib, 0, 16, host.Share{Jobs: 1, Ranges: 4, Buffer: 3 * mib / 2, Windows: 3 * mib / 2}},
+		{54 * mib, 2, 4, host.Share{Jobs: 2, Ranges: 1, Buffer: 3 * mib / 2, Windows: 3 * mib}},
+		{24 * mib, 0, 4, host.Share{Jobs: 1, Ranges: 1, Buffer: 1 * mib, Windows: 0}},
+		{256 * mib, 2, 4, host.Share{Jobs: 2, Ranges: 4, Buffer: 4 * mib, Windows: 160 * mib}},
 	}
 	for _, test := range tests {
-		if got := Divide(test.memory, test.jobs, test.ranges); got != test.want {
+		if got := host.Divide(test.memory, test.jobs, test.ranges); got != test.want {
 			t.Errorf("%d MiB, %d jobs, %d ranges: got %+v, want %+v", test.memory/mib, test.jobs, test.ranges, got, test.want)
 		}
 	}
