@@ -109,8 +109,12 @@ func (a *Ahead) Ready(diffID digest.Digest, fs *os.File) {
 	}
 }
 
+// filledWithin is how long a pull waits for its layers to be linked: that takes a
+// second or two, but where the engine does not answer.
+const filledWithin = 10 * time.Second
+
 // Filled waits until the layers that were ready before are linked, as far as those
-// below them have come: a sync after it is one for them too.
+// below them have come, but not for long: a sync after it is one for them too.
 func (a *Ahead) Filled(ctx context.Context) {
 	if a == nil {
 		return
@@ -121,6 +125,7 @@ func (a *Ahead) Filled(ctx context.Context) {
 	select {
 	case <-still:
 	case <-a.done:
+	case <-time.After(filledWithin):
 	case <-ctx.Done():
 	}
 }
