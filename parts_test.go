@@ -26,17 +26,23 @@ import (
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
+	"github.com/layerctl/layerctl/unpack"
 )
 
 // pullParts pulls as a process without a cache does, with checkpoints so far
 // apart, and verifies what came.
 func pullParts(ctx context.Context, dir, ref string, every time.Duration) error {
+	return pullPartsWith(ctx, dir, ref, every, Options{})
+}
+
+func pullPartsWith(ctx context.Context, dir, ref string, every time.Duration, o Options) error {
 	store, err := overlaystore.Open(ctx, dir, overlaystore.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	client := New(Options{Platform: "linux/amd64", Registry: registry.Options{Retries: -1}})
+	o.Platform, o.Registry.Retries = "linux/amd64", -1
+	client := New(o)
 	client.measured.Checkpoint, client.measured.Settle = every, every
 	if _, err = client.Pull(ctx, store, ref); err != nil {
 		return err
@@ -105,7 +111,7 @@ func (p *pausing) beginIn(ctx context.Context, t *testing.T, dir string, until i
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- pullParts(ctx, dir, p.ref, time.Nanosecond) }()
+	go func() { ended <- pullPartsWith(ctx, dir, p.ref, time.Nanosecond, p.options) }()
 	part := waitForPart(t, dir)
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -273,6 +279,43 @@ func (p *pausing) goesOn(t *testing.T, dir, want string) {
 	}
 }
 
+// However a layer is fetched, no byte is fetched twice that a checkpoint speaks of.
+func TestPartGoesOnHoweverItIsFetched(t *testing.T) {
+	if !full() {
+		t.Skip("LAYERCTL_FULL=1 runs it")
+	}
+	tree := manyEntries(12 << 20)
+	blob := imagetest.Gzip(tree)
+	for _, lower := range partLowers() {
+		for name, o := range map[string]Options{
+			"ranges": {Registry: registry.Options{Ranges: 3}},
+			"rate":   {Registry: registry.Options{LimitRate: 32 << 20}},
+			"memory": {Memory: 4 << 20, Windows: unpack.NewWindows(1 << 20)},
+		} {
+			p := newPausing(t, tree, blob, ocispec.MediaTypeImageLayerGzip)
+			want := p.quiet(t, lower)
+			p.options = o
+			dir := newStoreOf(t, lower)
+			p.begin(t, dir, p.layer.Size*6/10)
+			p.set(func() { p.until = p.layer.Size })
+			begun := p.planned(t, dir)
+			p.set(func() { p.sent = 0 })
+			if err := pullPartsWith(t.Context(), dir, p.ref, time.Hour, o); err != nil {
+				t.Errorf("%s %s: %v", lower, name, err)
+				continue
+			}
+			asked, sent := p.asked(), int64(0)
+			p.set(func() { sent = p.sent })
+			if sent > p.layer.Size-begun || len(asked) != 1 {
+				t.Errorf("%s %s: asked for %q, sent %d of %d bytes behind %d", lower, name, asked, sent, p.layer.Size, begun)
+			}
+			if got := layerListing(t, dir); got != want {
+				t.Errorf("%s %s: %s", lower, name, otherLines(got, want))
+			}
+		}
+	}
+}
+
 // A process that is killed leaves its layer to the next one.
 func TestKilledPartGoesOn(t *testing.T) {
 	for _, lower := range partLowers() {
@@ -344,17 +387,21 @@ func TestEndedPartWaitsForNoDisk(t *testing.T) {
 // A repair leaves nothing for another pull: its layer takes the place of the one
 // that is there.
 func TestRepairOfALayerThatIsLongOnItsWay(t *testing.T) {
+	for _, lower := range partLowers() {
+		repairOfALayerThatIsLongOnItsWay(t, lower)
+	}
+}
+
+func repairOfALayerThatIsLongOnItsWay(t *testing.T, lower layer.Lower) {
+	t.Helper()
 	tree := manyEntries(3 << 20)
 	p := newPausing(t, tree, imagetest.Gzip(tree), ocispec.MediaTypeImageLayerGzip)
-	dir := newStoreDir(t)
+	dir := newStoreOf(t, lower)
 	if err := pullParts(t.Context(), dir, p.ref, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	damaged, err := filepath.Glob(filepath.Join(dir, "layers/*/fs/d/large"))
-	if err != nil || len(damaged) != 1 {
-		t.Fatalf("found %q to damage: %v", damaged, err)
-	}
-	if err := os.Truncate(damaged[0], 1); err != nil {
+	large := map[layer.Lower]string{layer.Directories: "layers/*/fs/d/large", layer.Tars: "layers/*/layer.erofs"}
+	if err := os.Truncate(onlyFile(t, dir, large[lower]), 1); err != nil {
 		t.Fatal(err)
 	}
 	store, err := overlaystore.Open(t.Context(), dir, overlaystore.Options{})
@@ -409,6 +456,7 @@ var anyHarms = []harm{
 // tarHarms are those of a layer that is its tar, whose journal is made again.
 var tarHarms = []harm{
 	{"tar flipped", editTar(func(b []byte) []byte { b[100_000] ^= 1; return b }), false},
+	{"header of an entry flipped", editTar(func(b []byte) []byte { b[4096] ^= 1; return b }), false},
 	{"tar cut", editTar(func(b []byte) []byte { return b[:200_000] }), false},
 	{"more of the tar", editTar(func(b []byte) []byte { return append(b, "more"...) }), true},
 	{"no tar", func(part, _ string) error { return os.Remove(part + "/layer.erofs") }, false},
@@ -493,7 +541,7 @@ func TestPartIsDoubted(t *testing.T) {
 		case lower == layer.Tars && full():
 			harms = slices.Concat(anyHarms, tarHarms)
 		case lower == layer.Tars:
-			harms = tarHarms[:2]
+			harms = tarHarms[:3]
 		case !full(): // every second one
 			for i := range harms[:len(harms)/2] {
 				harms[i] = harms[2*i]
@@ -524,8 +572,8 @@ func (p *pausing) doubted(t *testing.T, dir string, c harm, want string) {
 		t.Errorf("%s: %v", c.name, err)
 		return
 	}
-	// A tar is compared while the rest is asked for.
-	if asked := p.asked(); strings.HasPrefix(asked[len(asked)-1], "bytes=") != c.on {
+	asked := p.asked() // while a small tar is compared, the rest may be asked for already
+	if strings.HasPrefix(asked[len(asked)-1], "bytes=") != c.on {
 		t.Errorf("%s: asked for %q", c.name, asked)
 	}
 	if got := layerListing(t, dir); got != want {

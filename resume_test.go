@@ -33,6 +33,8 @@ type pausing struct {
 	layer ocispec.Descriptor
 	tree  []byte // of the layer
 
+	options Options // of pulls that are to be interrupted
+
 	mu     sync.Mutex
 	blob   []byte // what it sends for the layer
 	until  int64  // the byte to stop at

@@ -64,7 +64,7 @@ func (u *unpacker) readBlob(ctx context.Context, blob io.Reader, want Source) (R
 	err = u.unpack(s, want)
 	if err := s.Close(err, errors.Is(err, ErrMalformed)); err != nil {
 		u.o.Paths.give(u.meter.recorded)
-		return Result{}, err
+		return Result{}, streamFault(err)
 	}
 	return u.result, nil
 }

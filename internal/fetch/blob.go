@@ -21,6 +21,7 @@ type Blob struct {
 	layer   Layer
 	buffers *unpack.Buffers
 	stream  io.ReadCloser
+	open    func() (io.ReadCloser, error) // where there is no stream yet
 	closed  bool
 	n       int64
 	high    *int64
@@ -41,8 +42,13 @@ func (b *Blob) State(p []byte) (state []byte, n int64) {
 }
 
 // Read implements io.Reader.
-func (b *Blob) Read(p []byte) (int, error) {
-	n, err := b.stream.Read(p)
+func (b *Blob) Read(p []byte) (n int, err error) {
+	if b.stream == nil {
+		if b.stream, err = b.open(); err != nil {
+			return 0, err
+		}
+	}
+	n, err = b.stream.Read(p)
 	b.n += int64(n)
 	if b.n > *b.high {
 		*b.high = b.n
@@ -53,7 +59,7 @@ func (b *Blob) Read(p []byte) (int, error) {
 
 // Close closes the stream. A second time it does nothing.
 func (b *Blob) Close() error {
-	if b.closed {
+	if b.closed || b.stream == nil {
 		return nil
 	}
 	b.closed = true

@@ -82,14 +82,14 @@ func (f *Fetcher) Layer(ctx context.Context, l Layer, use func(*Blob) error) err
 	})
 }
 
-// LayerFrom is [Fetcher.Layer] from a checkpoint of the layer on, once.
+// LayerFrom is [Fetcher.Layer] from a checkpoint of the layer on, once. The rest of
+// the blob is asked for when it is read.
 func (f *Fetcher) LayerFrom(ctx context.Context, l Layer, from *unpack.Checkpoint, use func(*Blob) error) error {
-	stream, err := f.source.BlobFrom(ctx, l.Descriptor, from.BlobState, from.Offset)
-	if err != nil {
-		return err
-	}
 	high := from.Offset
-	b := f.blob(l, stream, &high)
+	b := f.blob(l, nil, &high)
+	b.open = func() (io.ReadCloser, error) {
+		return f.source.BlobFrom(ctx, l.Descriptor, from.BlobState, from.Offset)
+	}
 	b.n, b.from = from.Offset, from
 	b.report(b.n)
 	return errors.Join(use(b), b.Close())

@@ -10,12 +10,15 @@ import (
 )
 
 // begun gives out the tar in front of a mark, where that was kept, and then what is
-// decompressed from the mark on.
+// decompressed from the mark on. Nothing of the blob is asked for before.
 type begun struct {
-	decompressor
 	tar   io.Reader
 	left  int64  // of it
 	state []byte // of the tar's digest behind it; nil once a piece has it
+
+	open   func() (decompressor, error)
+	behind decompressor // nil before it was opened
+	paused bool         // before that
 }
 
 // tell says of the piece that comes next which side of the mark it is on.
@@ -32,7 +35,7 @@ func (b *begun) tell(p *Piece) {
 // mark knows of.
 func (b *begun) Next(to *inflate.Buffer) ([]byte, error) {
 	if b.left == 0 {
-		return b.decompressor.Next(to)
+		return b.next(to)
 	}
 	mem := to.Bytes()
 	n, err := io.ReadFull(b.tar, mem[:min(int64(len(mem)), b.left)])
@@ -43,9 +46,33 @@ func (b *begun) Next(to *inflate.Buffer) ([]byte, error) {
 	return mem[:n], nil
 }
 
+func (b *begun) next(to *inflate.Buffer) (data []byte, err error) {
+	if b.behind == nil {
+		if b.behind, err = b.open(); err != nil {
+			return nil, err
+		}
+		if b.paused {
+			b.behind.pause()
+		}
+	}
+	return b.behind.Next(to)
+}
+
+func (b *begun) pause() {
+	if b.paused = true; b.behind != nil {
+		b.behind.pause()
+	}
+}
+
 func (b *begun) place() (in int64, state []byte, ok bool) {
-	if b.left > 0 {
+	if b.behind == nil {
 		return 0, nil, false
 	}
-	return b.decompressor.place()
+	return b.behind.place()
+}
+
+func (b *begun) close() {
+	if b.behind != nil {
+		b.behind.close()
+	}
 }

@@ -28,6 +28,7 @@ type decoder struct {
 	slow    bool   // the blob comes slowly: each piece ends at the first place that it can
 	mark    *Mark  // for the piece that comes next
 	begun   *begun // the same as in; nil where nothing was
+	begin   func() // the reading of the blob, where that waits for what was begun
 }
 
 // open finds out how the blob is compressed.

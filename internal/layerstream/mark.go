@@ -136,34 +136,47 @@ func (d *decoder) goOn(o opening, m *Mark, tar io.Reader) (c compression, err er
 			c = known
 		}
 	}
-	if c.open == nil || m.In < m.Blob || m.In-m.Blob > keptStates || m.Skip < 0 || m.Out < 0 {
+	if c.open == nil || m.In < m.Blob || m.In-m.Blob > keptStates || m.Skip < 0 || m.Out < 0 || m.TarState == nil {
 		return c, ErrMark
 	}
-	if tar == nil {
-		if err := setState(d.hash, m.TarState); err != nil {
-			return c, err
-		}
-	}
-	if _, err := o.in.Discard(int(m.In - m.Blob)); err != nil {
-		return c, err
-	}
-	if d.in, err = c.open(o); err != nil {
-		return c, err
-	}
-	if g, ok := d.in.(gzipReader); ok {
-		var at inflate.Checkpoint
-		if err := at.UnmarshalBinary(m.Inflate); err != nil || at.In != m.In || at.Out != m.Out {
-			return c, ErrMark
-		}
-		if err := g.Resume(o.in, &at); err != nil {
-			return c, err
-		}
-	}
 	if tar != nil {
-		d.begun = &begun{decompressor: d.in, tar: tar, left: m.Out, state: m.TarState}
+		d.begun = &begun{tar: tar, left: m.Out, state: m.TarState, open: func() (decompressor, error) {
+			d.begin()
+			return c.openAt(o, m)
+		}}
 		d.in = d.begun
+		return c, nil
 	}
-	return c, nil
+	if err = setState(d.hash, m.TarState); err == nil {
+		d.in, err = c.openAt(o, m)
+	}
+	return c, err
+}
+
+// openAt opens the decompressor at a mark; nil with an error.
+func (c compression) openAt(o opening, m *Mark) (decompressor, error) {
+	if _, err := o.in.Discard(int(m.In - m.Blob)); err != nil {
+		return nil, err
+	}
+	in, err := c.open(o)
+	if err != nil {
+		return nil, err
+	}
+	g, gzip := in.(gzipReader)
+	if !gzip {
+		return in, nil
+	}
+	var at inflate.Checkpoint
+	if err = at.UnmarshalBinary(m.Inflate); err != nil || at.In != m.In || at.Out != m.Out {
+		err = ErrMark
+	} else {
+		err = g.Resume(o.in, &at)
+	}
+	if err != nil {
+		in.close()
+		return nil, err
+	}
+	return in, nil
 }
 
 // look makes a mark of the place behind the last piece, if one was asked for and

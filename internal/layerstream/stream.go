@@ -79,6 +79,7 @@ type Stream struct {
 	piece  *Piece
 	unread []byte // of piece
 	err    error
+	doubt  bool      // that Options.Begun is the tar in front of Options.From
 	mark   *Mark     // that was passed last and was not taken
 	since  hash.Hash // SHA-256 of the tar from there on
 
@@ -120,11 +121,15 @@ func Open(ctx context.Context, blob io.Reader, o Options) (*Stream, error) {
 	// A small blob is not worth a goroutine, and with one processor only the
 	// network is: all else would share it.
 	small := o.Serial || 0 < o.Size && o.Size < smallBlob
+	s.decoder.begin = func() {}
 	if !small {
 		s.readAhead = newReadAhead(ctx, o.Buffers)
 		s.blob.r = s.readAhead
 		s.remember()
-		s.reading.Go(func() { s.readAhead.run(blob) })
+		s.decoder.begin = func() { s.reading.Go(func() { s.readAhead.run(blob) }) }
+	}
+	if s.doubt = o.From != nil && o.Begun != nil; !s.doubt {
+		s.decoder.begin()
 	}
 	c, mistyped, err := s.decoder.open(decoding, o)
 	if err != nil {
@@ -219,6 +224,7 @@ func (s *Stream) fill() error {
 		return err
 	}
 	s.piece = p
+	s.doubt = s.doubt && (p.proof == nil || p.err == ErrMark)
 	if err := s.pass(p.mark); err != nil {
 		return err
 	}
@@ -263,8 +269,12 @@ func (s *Stream) limit() error {
 // Close stops what still works and waits for it; all pieces that were handed
 // over must be released by then. cause is the error that ended the reading, or
 // nil, and damaged says whether it calls the data damaged: then the blob is read
-// to its end, and an error of its reader comes in place of cause.
+// to its end, and an error of its reader comes in place of cause. What is damaged in
+// front of a mark is not the blob's: that is [ErrMark].
 func (s *Stream) Close(cause error, damaged bool) error {
+	if damaged && s.doubt {
+		cause, damaged = ErrMark, false
+	}
 	if !damaged {
 		s.stopAll()
 	}
