@@ -24,7 +24,7 @@ kubelet=
 # It has one directory whose place nobody can choose.
 plugins=/var/lib/kubelet
 [ ! -e "$plugins" ] || plugins=
-trap 'halt; cleanup; [ -z "$plugins" ] || rm -rf "$plugins"' EXIT
+trap 'halt; [ -z "$engine" ] || crictl rmp -af >/dev/null 2>&1 || true; cleanup; [ -z "$plugins" ] || rm -rf "$plugins"' EXIT
 halt() {
   [ -z "$kubelet" ] || kill "$kubelet" 2>/dev/null || true
   [ -z "$kubelet" ] || wait "$kubelet" 2>/dev/null || true
