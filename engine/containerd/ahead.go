@@ -42,7 +42,7 @@ type Ahead struct {
 // store, the lowest first. It is nil, and does nothing, where the engine or the
 // store could not be served so. Whoever begins it ends it.
 func (e *Engine) Ahead(ctx context.Context, store *overlaystore.Store, layers []digest.Digest) *Ahead {
-	if !e.rebase || servable(store) != nil {
+	if !e.rebase || e.erofs() || e.servable(store) != nil {
 		return nil
 	}
 	g := &giving{

@@ -29,7 +29,7 @@ func (e *Engine) cleaned(ctx context.Context, make func() error) error {
 	if !isLeftBehind(err) {
 		return err
 	}
-	if _, failed := e.snapshots.Cleanup(e.in(ctx, ""), &snapshots.CleanupRequest{Snapshotter: Snapshotter}); failed != nil {
+	if _, failed := e.snapshots.Cleanup(e.in(ctx, ""), &snapshots.CleanupRequest{Snapshotter: e.at.Snapshotter}); failed != nil {
 		e.log.Info("have the engine remove what has no record", "error", failed)
 		return err
 	}

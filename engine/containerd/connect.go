@@ -34,8 +34,12 @@ import (
 // DefaultAddress is containerd's socket where nothing is said.
 const DefaultAddress = "/run/containerd/containerd.sock"
 
-// Snapshotter is the one that is served.
+// Snapshotter is the one that is served where nothing is said.
 const Snapshotter = "overlayfs"
+
+// Erofs is the other one that is served: its layers are files that are
+// filesystems, and so are those of a store of tars.
+const Erofs = "erofs"
 
 // ErrUnsupported says that this engine, or this store, cannot be served.
 var ErrUnsupported = errkind.New(errkind.Filesystem, "cannot be served")
@@ -52,7 +56,7 @@ type Options struct {
 	// and else default.
 	Namespace string
 	// Snapshotter is the one whose snapshots are made; "" means [Snapshotter],
-	// and anything else is refused.
+	// and what is neither that nor [Erofs] is refused.
 	Snapshotter string
 	// Logger hears what is done, step by step; nil means silence.
 	Logger *slog.Logger
@@ -151,6 +155,11 @@ func (e *Engine) Close() error {
 // Address is the path of the engine's socket.
 func (e *Engine) Address() string { return e.at.Address }
 
+// Snapshotter is the one of the engine's that is used.
+func (e *Engine) Snapshotter() string { return e.at.Snapshotter }
+
+func (e *Engine) erofs() bool { return e.at.Snapshotter == Erofs }
+
 // Namespace is the one of the engine's that is used.
 func (e *Engine) Namespace() string { return e.at.Namespace }
 
@@ -181,11 +190,11 @@ func (e *Engine) survey(ctx context.Context) error {
 			e.at.Namespace = kubernetes
 		}
 	}
-	if e.at.Snapshotter != Snapshotter {
-		return fmt.Errorf("snapshotter %.100q %w: only %s takes a layer as a directory", e.at.Snapshotter, ErrUnsupported, Snapshotter)
+	if e.at.Snapshotter != Snapshotter && !e.erofs() {
+		return fmt.Errorf("snapshotter %.100q %w: only %s takes a layer as a directory, and %s as a file", e.at.Snapshotter, ErrUnsupported, Snapshotter, Erofs)
 	}
 	if found == nil {
-		return fmt.Errorf("%w: it has no snapshotter %s, but %.200q", ErrUnsupported, Snapshotter, others)
+		return fmt.Errorf("%w: it has no snapshotter %s, but %.200q", ErrUnsupported, e.at.Snapshotter, others)
 	}
 	e.rebase = slices.Contains(found.Capabilities, "rebase")
 	return nil

@@ -40,7 +40,7 @@ const (
 // Admit says whether the engine can start containers of an image of these
 // layers, before anything is done for it: else a [DepthError].
 func (e *Engine) Admit(ctx context.Context, layers []digest.Digest) error {
-	if len(layers) <= certain {
+	if len(layers) <= certain || e.erofs() {
 		return nil
 	}
 	g := &giving{Engine: e}
@@ -71,11 +71,11 @@ func (e *Engine) Admit(ctx context.Context, layers []digest.Digest) error {
 // probe makes a snapshot for a moment, and returns its directory.
 func (e *Engine) probe(ctx context.Context) (string, error) {
 	key := "layerctl-probe-" + rand.Text()
-	answer, err := e.prepare(ctx, "", &snapshots.PrepareSnapshotRequest{Snapshotter: Snapshotter, Key: key})
+	answer, err := e.prepare(ctx, "", &snapshots.PrepareSnapshotRequest{Snapshotter: e.at.Snapshotter, Key: key})
 	if err != nil {
 		return "", explain(err)
 	}
-	_, err = e.snapshots.Remove(e.in(ctx, ""), &snapshots.RemoveSnapshotRequest{Snapshotter: Snapshotter, Key: key})
+	_, err = e.snapshots.Remove(e.in(ctx, ""), &snapshots.RemoveSnapshotRequest{Snapshotter: e.at.Snapshotter, Key: key})
 	if err != nil && !isNotFound(err) { // the collector may be faster
 		return "", explain(err)
 	}

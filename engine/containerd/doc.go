@@ -13,6 +13,10 @@
 // running besides. What containerd has afterwards is what it has after a pull
 // of its own without the layers' blobs.
 //
+// The snapshotter erofs ([Erofs]) gets the layers of a store of tars as they are: each
+// snapshot has a link to the layer's file, which package tarlayer makes a
+// filesystem for that, and the topmost one to the index of the image.
+//
 // [Engine.Ahead] gives the layers of an image while it is still being pulled.
 // [Engine.Hold] says which need not be pulled where the engine is to own the image,
 // for it has them: they are taken as they are there.
@@ -29,7 +33,7 @@
 //     after a power cut.
 //   - Records of images that another client made are never changed or removed.
 //
-// Not served, with an error that says why: other snapshotters than overlayfs,
+// Not served, with an error that says why: other snapshotters than these,
 // engines in a user namespace or in another mount namespace, and stores whose
 // files are not as overlayfs wants them for root.
 //

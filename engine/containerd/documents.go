@@ -26,7 +26,7 @@ import (
 func (g *giving) documents(ctx context.Context) error {
 	config := map[string]string{}
 	if chains := chainIDs(g.image.Layers); len(chains) > 0 {
-		config["containerd.io/gc.ref.snapshot."+Snapshotter] = chains[len(chains)-1].String()
+		config["containerd.io/gc.ref.snapshot."+g.at.Snapshotter] = chains[len(chains)-1].String()
 	}
 	if err := g.write(ctx, g.image.Image.Config, g.image.ConfigBytes, config); err != nil {
 		return fmt.Errorf("config: %w", err)

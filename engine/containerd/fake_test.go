@@ -32,12 +32,14 @@ import (
 // fake is an engine in memory, with snapshots on the disk and a collector that
 // comes whenever a lease or an image goes.
 type fake struct {
-	leftBehind bool           // a directory of a snapshot without a record is there
-	dir        string         // of the socket
-	disk       string         // of the snapshots
-	store      string         // of the blobs; "" keeps them in memory only
-	mounts     []*types.Mount // instead of those of new snapshots
-	plugins    []*introspection.Plugin
+	snapshotter string         // its only one
+	demands     bool           // metadata of a layer that there is none of
+	leftBehind  bool           // a directory of a snapshot without a record is there
+	dir         string         // of the socket
+	disk        string         // of the snapshots
+	store       string         // of the blobs; "" keeps them in memory only
+	mounts      []*types.Mount // instead of those of new snapshots
+	plugins     []*introspection.Plugin
 	// call is asked before each call with its number; an error before it acts is
 	// a call that did not come, one after it an answer that got lost.
 	call func(n int) (before, after error)
@@ -104,7 +106,7 @@ type (
 // newFake serves an engine on a socket.
 func newFake(t *testing.T, dir string, rebase bool) *fake {
 	f := &fake{
-		dir: dir, disk: dir, snapshots: map[string]*snapshot{}, blobs: map[string]*blob{}, images: map[string]*images.Image{}, leases: map[string]*lease{},
+		dir: dir, disk: dir, snapshotter: Snapshotter, snapshots: map[string]*snapshot{}, blobs: map[string]*blob{}, images: map[string]*images.Image{}, leases: map[string]*lease{},
 		call:    func(int) (error, error) { return nil, nil },
 		plugins: []*introspection.Plugin{{Type: "io.containerd.snapshotter.v1", ID: "overlayfs"}, {Type: "io.containerd.grpc.v1", ID: "cri"}},
 	}
@@ -216,7 +218,7 @@ func (f *fake) collect() {
 				switch {
 				case strings.HasPrefix(key, "containerd.io/gc.ref.content."):
 					walk("content", to)
-				case key == "containerd.io/gc.ref.snapshot.overlayfs":
+				case key == "containerd.io/gc.ref.snapshot."+f.snapshotter:
 					walk("snapshot", to)
 				}
 			}
@@ -231,7 +233,7 @@ func (f *fake) collect() {
 	for _, l := range f.leases {
 		for r := range l.resources {
 			kind, id, _ := strings.Cut(r, " ")
-			if kind == "snapshots/overlayfs" {
+			if kind == "snapshots/"+f.snapshotter {
 				kind = "snapshot"
 			}
 			walk(kind, id)
@@ -268,7 +270,7 @@ func (f *fake) complete(i *images.Image) error {
 			if strings.HasPrefix(key, "containerd.io/gc.ref.content.") {
 				want = append(want, to)
 			}
-			if key == "containerd.io/gc.ref.snapshot.overlayfs" && (f.snapshots[to] == nil || !f.snapshots[to].committed) {
+			if key == "containerd.io/gc.ref.snapshot."+f.snapshotter && (f.snapshots[to] == nil || !f.snapshots[to].committed) {
 				return fmt.Errorf("snapshot %s is not there", to)
 			}
 		}
@@ -443,7 +445,7 @@ func (f fakeSnapshots) Stat(_ context.Context, r *snapshots.StatSnapshotRequest)
 	if s.committed {
 		kind = snapshots.Kind_COMMITTED
 	}
-	return &snapshots.StatSnapshotResponse{Info: &snapshots.Info{Name: r.Key, Parent: s.parent, Kind: kind}}, nil
+	return &snapshots.StatSnapshotResponse{Info: &snapshots.Info{Name: r.Key, Parent: s.parent, Kind: kind, Labels: s.labels}}, nil
 }
 
 // make makes a snapshot and its mounts.
@@ -465,9 +467,12 @@ func (f fakeSnapshots) make(ctx context.Context, key, parent string, labels map[
 		return nil, err
 	}
 	f.snapshots[key] = s
-	f.held(ctx).resources["snapshots/overlayfs "+key] = true
+	f.held(ctx).resources["snapshots/"+f.snapshotter+" "+key] = true
 	if f.mounts != nil {
 		return f.mounts, nil
+	}
+	if f.snapshotter == Erofs {
+		return f.makeErofs(s, view)
 	}
 	var lower []string
 	for at := parent; at != ""; at = f.snapshots[at].parent {
@@ -512,7 +517,7 @@ func (f fakeSnapshots) Commit(ctx context.Context, r *snapshots.CommitSnapshotRe
 	case r.Parent != "" && (s.parent != "" || f.snapshots[r.Parent] == nil):
 		return nil, status.Error(codes.InvalidArgument, "wrong parent")
 	}
-	if f.watching && f.synced[s.dir] != contents(s.dir) {
+	if f.watching && f.synced[s.dir] != contents(s.dir) && !strings.HasPrefix(r.Name, "layerctl-probe-") {
 		f.early++
 	}
 	s.committed = true
@@ -522,8 +527,8 @@ func (f fakeSnapshots) Commit(ctx context.Context, r *snapshots.CommitSnapshotRe
 	delete(f.snapshots, r.Key)
 	f.snapshots[r.Name] = s
 	held := f.held(ctx).resources
-	delete(held, "snapshots/overlayfs "+r.Key)
-	held["snapshots/overlayfs "+r.Name] = true
+	delete(held, "snapshots/"+f.snapshotter+" "+r.Key)
+	held["snapshots/"+f.snapshotter+" "+r.Name] = true
 	return &emptypb.Empty{}, nil
 }
 

@@ -100,32 +100,35 @@ func (e *Engine) Give(ctx context.Context, store *overlaystore.Store, img Image,
 	return Given{
 		Engine: e.at.Address, Namespace: e.at.Namespace, Names: img.Names,
 		Layers: len(img.Layers), Made: g.made,
-		Links: done.Links, Clones: done.Clones, Copies: done.Copies, Bytes: done.Bytes, Reason: done.Reason,
+		Links: done.Links, Clones: done.Clones, Copies: done.Copies, Bytes: done.Bytes, Reason: cmp.Or(done.Reason, g.unlinked),
 	}, nil
 }
 
 // giving is one image on its way into the engine.
 type giving struct {
 	*Engine
-	store   *overlaystore.Store
-	from    *overlaystore.Store // has the layers as directories
-	image   Image
-	options GiveOptions
-	copier  *linkedcopy.Copier
-	owner   string // the store's path, by which its records are told from others
-	open    lowers
-	since   *os.File // of the store, opened before what is given was written; nil where that is durable
-	lease   string
-	made    int
-	ahead   linkedcopy.Done // what was done before
-	written []digest.Digest // compressed layers, the lowest first
+	store    *overlaystore.Store
+	from     *overlaystore.Store // has the layers as directories
+	image    Image
+	options  GiveOptions
+	copier   *linkedcopy.Copier
+	unlinked error  // why nothing is linked, though it could be
+	others   bool   // the engine has lower layers that it has unpacked itself
+	probed   bool   // the snapshotter erofs
+	owner    string // the store's path, by which its records are told from others
+	open     lowers
+	since    *os.File // of the store, opened before what is given was written; nil where that is durable
+	lease    string
+	made     int
+	ahead    linkedcopy.Done // what was done before
+	written  []digest.Digest // compressed layers, the lowest first
 }
 
 // done is what all copies took.
 func (g *giving) done() linkedcopy.Done { return g.ahead.Plus(g.copier.Done()) }
 
 func (g *giving) give(ctx context.Context) (err error) {
-	if err := servable(g.from); err != nil {
+	if err := g.servable(g.from); err != nil {
 		return err
 	}
 	if g.owner, err = g.store.RealPath(); err != nil {
@@ -149,14 +152,17 @@ func (g *giving) give(ctx context.Context) (err error) {
 	if err := errors.Join(g.checkNames(ctx), g.Admit(ctx, g.image.Layers)); err != nil {
 		return err
 	}
-	record := g.record()
+	record, err := g.record()
+	if err != nil {
+		return err
+	}
 	if err := records.Put(ctx, record); err != nil {
 		return err
 	}
 	if err := g.leased(ctx); err != nil {
 		return err
 	}
-	if g.options.HandOver {
+	if g.options.HandOver && !g.erofs() {
 		if err := g.keepJournals(ctx, records); err != nil {
 			return err
 		}
@@ -187,18 +193,38 @@ func (g *giving) keepJournals(ctx context.Context, records *given.Records) error
 	return nil
 }
 
-func (g *giving) record() given.Record {
-	return given.Record{
+func (g *giving) record() (given.Record, error) {
+	r := given.Record{
 		Kind: given.Containerd, Address: g.at.Address, Namespace: g.at.Namespace,
 		Manifest: g.image.Image.Manifest, Root: g.image.Root.Digest, Config: g.image.Image.Config,
 		Names: g.names(), Layers: g.image.Layers, Reference: g.image.Reference, Platform: g.image.ReferencePlatform, Time: time.Now().UTC().Truncate(time.Second),
 	}
+	if !g.erofs() {
+		return r, nil
+	}
+	r.Snapshotter = Erofs
+	var err error
+	if r.Merged, err = g.mergedDigest(); err != nil {
+		return r, err
+	}
+	for _, diffID := range g.image.Layers {
+		rec, err := g.store.Layer(diffID)
+		if err != nil {
+			return r, err
+		}
+		r.Sizes = append(r.Sizes, rec.Size)
+	}
+	return r, nil
 }
 
 // servable refuses a store whose files containerd would not understand.
-func servable(store *overlaystore.Store) error {
+func (e *Engine) servable(store *overlaystore.Store) error {
 	f := store.Format().OrDefaults()
 	switch {
+	case e.erofs() && f.Lower != layer.Tars:
+		return fmt.Errorf("store %q %w: the snapshotter erofs takes layers as files, as a store of tars keeps them, and this one has directories", store.Path(), ErrUnsupported)
+	case e.erofs() && os.Geteuid() == 0:
+		return nil
 	case store.Format().Lower == layer.Tars:
 		return fmt.Errorf("store %q %w: it keeps layers as tars; take the image and give it again", store.Path(), ErrUnsupported)
 	case os.Geteuid() != 0:

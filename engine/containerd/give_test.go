@@ -466,7 +466,9 @@ func TestRefusals(t *testing.T) {
 		plugin string
 		want   string
 	}{
-		{"another snapshotter", Options{Snapshotter: "erofs"}, nil, "overlayfs", "only overlayfs"},
+		{"another snapshotter", Options{Snapshotter: "stargz"}, nil, "stargz", "only overlayfs"},
+		{"one that it has not", Options{Snapshotter: Erofs}, nil, "overlayfs", "no snapshotter erofs"},
+		{"files of a store of directories", Options{Snapshotter: Erofs}, nil, "erofs", "this one has directories"},
 		{"none of that name", Options{}, nil, "btrfs", "no snapshotter overlayfs"},
 		{"user namespace", Options{}, []*types.Mount{{Type: "overlay", Options: []string{"userxattr", "upperdir=/x"}}}, "overlayfs", "user namespace"},
 		{"fuse", Options{}, []*types.Mount{{Type: "fuse3.fuse-overlayfs", Options: []string{"upperdir=/x"}}}, "overlayfs", "fuse3.fuse-overlayfs"},

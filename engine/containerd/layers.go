@@ -82,7 +82,7 @@ func (g *giving) has(ctx context.Context, chains []digest.Digest) (int, error) {
 
 // committed says whether the engine has a snapshot.
 func (g *giving) committed(ctx context.Context, chain digest.Digest) (bool, error) {
-	answer, err := g.snapshots.Stat(g.in(ctx, g.lease), &snapshots.StatSnapshotRequest{Snapshotter: Snapshotter, Key: chain.String()})
+	answer, err := g.snapshots.Stat(g.in(ctx, g.lease), &snapshots.StatSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: chain.String()})
 	if isNotFound(err) {
 		return false, nil
 	}
@@ -94,23 +94,11 @@ func (g *giving) directories(ctx context.Context, chains []digest.Digest) (dirs 
 	if len(chains) == 0 {
 		return nil, nil
 	}
-	key := "layerctl-view-" + rand.Text()
-	request := &snapshots.ViewSnapshotRequest{Snapshotter: Snapshotter, Key: key, Parent: chains[len(chains)-1].String()}
-	var answer *snapshots.ViewSnapshotResponse
-	err = g.cleaned(ctx, func() error {
-		answer, err = g.snapshots.View(g.in(ctx, g.lease), request)
-		return err
-	})
+	list, err := g.view(ctx, chains[len(chains)-1])
 	if err != nil {
-		return nil, explain(err)
+		return nil, err
 	}
-	defer func() {
-		_, gone := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: Snapshotter, Key: key})
-		if err == nil && gone != nil && !isNotFound(gone) { // the collector may be faster
-			err = explain(gone)
-		}
-	}()
-	m, err := parseMount(answer.Mounts)
+	m, err := parseMount(list)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +110,27 @@ func (g *giving) directories(ctx context.Context, chains []digest.Digest) (dirs 
 		dirs = append(dirs, dir)
 	}
 	return dirs, nil
+}
+
+// view asks how a snapshot would be mounted to be read.
+func (g *giving) view(ctx context.Context, chain digest.Digest) (list []*types.Mount, err error) {
+	key := "layerctl-view-" + rand.Text()
+	request := &snapshots.ViewSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: key, Parent: chain.String()}
+	var answer *snapshots.ViewSnapshotResponse
+	err = g.cleaned(ctx, func() error {
+		answer, err = g.snapshots.View(g.in(ctx, g.lease), request)
+		return err
+	})
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer func() {
+		_, gone := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: key})
+		if err == nil && gone != nil && !isNotFound(gone) { // the collector may be faster
+			err = explain(gone)
+		}
+	}()
+	return answer.Mounts, nil
 }
 
 // begin makes the snapshot of the layer i, to be filled.
@@ -136,7 +145,7 @@ func (g *giving) begin(ctx context.Context, i int, chains []digest.Digest) (*act
 		a.parent = chains[i-1]
 		a.labels["containerd.io/snapshot/parent-chain-id"] = a.parent.String()
 	}
-	request := &snapshots.PrepareSnapshotRequest{Snapshotter: Snapshotter, Key: a.key, Labels: a.labels}
+	request := &snapshots.PrepareSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: a.key, Labels: a.labels}
 	if !g.rebase {
 		request.Parent = a.parent.String()
 	}
@@ -161,6 +170,9 @@ func (g *giving) filled(ctx context.Context, a *active, i int, below []*os.File)
 }
 
 func (g *giving) fillActive(ctx context.Context, a *active, i int, below []*os.File) error {
+	if g.erofs() {
+		return g.place(ctx, a, i)
+	}
 	m, err := parseMount(a.mounts)
 	if err != nil {
 		return err
@@ -202,15 +214,12 @@ func (g *giving) remove(ctx context.Context, a *active) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	_, err := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: Snapshotter, Key: a.key})
+	_, err := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: a.key})
 	if err != nil {
 		g.log.Info("remove an unfinished snapshot", "key", a.key, "error", err)
 	}
 	return err
 }
-
-// snapshotsOf are the snapshots, as leases name their kind.
-const snapshotsOf = "snapshots/" + Snapshotter
 
 // commit makes what was filled durable, by one sync, and only then tells the
 // engine, the lowest layer first.
@@ -222,7 +231,7 @@ func (g *giving) commit(ctx context.Context, filled []*active) error {
 		return err
 	}
 	for _, a := range filled {
-		request := &snapshots.CommitSnapshotRequest{Snapshotter: Snapshotter, Name: a.chain.String(), Key: a.key, Labels: a.labels}
+		request := &snapshots.CommitSnapshotRequest{Snapshotter: g.at.Snapshotter, Name: a.chain.String(), Key: a.key, Labels: a.labels}
 		if g.rebase {
 			request.Parent = a.parent.String()
 		}

@@ -59,7 +59,11 @@ func (g *giving) above(ctx context.Context, chains []digest.Digest, have int, ne
 		giving: g, chains: chains, have: have, next: next,
 		prepared: make(chan chan prepared, preparedBefore), filled: make(chan *active, len(chains)),
 	}
-	m.below, err = g.directories(ctx, chains[:have])
+	if g.erofs() {
+		err = g.surveyBelow(ctx, chains[:have])
+	} else {
+		m.below, err = g.directories(ctx, chains[:have])
+	}
 	defer func() { err = errors.Join(err, closeAll(m.below)) }()
 	switch {
 	case err != nil:
@@ -72,7 +76,7 @@ func (g *giving) above(ctx context.Context, chains []digest.Digest, have int, ne
 
 // keepSnapshot has the lease keep a snapshot and all below it.
 func (g *giving) keepSnapshot(ctx context.Context, chain digest.Digest) error {
-	if err := g.keep(ctx, snapshotsOf, chain.String()); err != nil {
+	if err := g.keep(ctx, "snapshots/"+g.at.Snapshotter, chain.String()); err != nil {
 		return err
 	}
 	// A lease keeps also what is not there. The collector may have been at work

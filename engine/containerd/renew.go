@@ -41,7 +41,7 @@ type renewal struct {
 }
 
 func (g *giving) renew(ctx context.Context, stale []digest.Digest) (renewed int, err error) {
-	if err := servable(g.store); err != nil {
+	if err := g.servable(g.store); err != nil {
 		return 0, err
 	}
 	records, err := given.Open(ctx, g.store.Dir())
@@ -58,6 +58,9 @@ func (g *giving) renew(ctx context.Context, stale []digest.Digest) (renewed int,
 	have, err := g.has(ctx, chains)
 	if err != nil {
 		return 0, err
+	}
+	if g.erofs() {
+		return g.renewFiles(ctx, chains[:have], stale)
 	}
 	dirs, err := g.directories(ctx, chains[:have])
 	defer func() { err = errors.Join(err, closeAll(dirs)) }()

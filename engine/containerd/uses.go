@@ -102,7 +102,7 @@ func (e *Engine) containers(ctx context.Context) (list []*containers.Container, 
 // standsOn says whether the snapshot key is on the snapshot top, or on its copy
 // for a user namespace, whose key begins as that of the snapshot does.
 func (e *Engine) standsOn(ctx context.Context, key, top string) (bool, error) {
-	answer, err := e.snapshots.Stat(e.in(ctx, ""), &snapshots.StatSnapshotRequest{Snapshotter: Snapshotter, Key: key})
+	answer, err := e.snapshots.Stat(e.in(ctx, ""), &snapshots.StatSnapshotRequest{Snapshotter: e.at.Snapshotter, Key: key})
 	switch {
 	case isNotFound(err):
 		return false, nil

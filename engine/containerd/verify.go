@@ -73,6 +73,9 @@ func (e *Engine) verify(ctx context.Context, store *overlaystore.Store, r given.
 	if err != nil {
 		return report, err
 	}
+	if e.erofs() {
+		return g.verifyFiles(ctx, r, chains[:have], o)
+	}
 	dirs, err := g.directories(ctx, chains[:have])
 	defer func() { err = errors.Join(err, closeAll(dirs)) }()
 	if err != nil {
@@ -92,12 +95,7 @@ func (e *Engine) verify(ctx context.Context, store *overlaystore.Store, r given.
 			report.Unchecked = append(report.Unchecked, diffID)
 			continue
 		}
-		report.Layers++
-		report.Files += found.Files
-		report.Bytes += found.Bytes
-		for _, d := range found.Differences {
-			report.Differences = append(report.Differences, overlaystore.Difference{Layer: diffID, Path: d.Path, Field: d.Field, Got: d.Got, Want: d.Want})
-		}
+		addTo(&report, diffID, found)
 		if err != nil {
 			return report, fmt.Errorf("layer %s: %w", diffID, err)
 		}

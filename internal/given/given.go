@@ -42,6 +42,12 @@ type Record struct {
 	Names []string `json:"names"`
 	// Layers are the diffIDs, the lowest first.
 	Layers []digest.Digest `json:"layers,omitempty"`
+	// Snapshotter is the one that has the layers; "" is overlayfs.
+	Snapshotter string `json:"snapshotter,omitempty"`
+	// Sizes are those of the layers' tars, where the engine has these.
+	Sizes []int64 `json:"sizes,omitempty"`
+	// Merged is the digest of the index over them, if it is the store's.
+	Merged digest.Digest `json:"merged,omitempty"`
 	// Reference and Platform are what it was pulled as.
 	Reference string `json:"reference,omitempty"`
 	Platform  string `json:"platform,omitempty"`

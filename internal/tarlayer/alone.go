@@ -19,6 +19,7 @@ import (
 	"github.com/layerctl/layerctl/internal/erofs"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/journal"
+	"github.com/layerctl/layerctl/internal/layercheck"
 	"github.com/layerctl/layerctl/internal/sortedview"
 	"github.com/layerctl/layerctl/layer"
 )
@@ -153,16 +154,70 @@ func aloneID(ctx context.Context, f *os.File, l Layer, sb erofs.Superblock) ([]b
 	return h.Sum(nil)[:len(sb.UUID())], nil
 }
 
+func superblock(f *os.File) (sb erofs.Superblock, err error) {
+	_, err = f.ReadAt(sb[:], erofs.SuperAt)
+	return sb, short(err)
+}
+
 // own is the UUID that the filesystem of a layer alone comes to, and the one that it
 // has; both are "" where there is none.
 func own(ctx context.Context, f *os.File, l Layer) (got, want string, err error) {
-	var sb erofs.Superblock
-	if _, err := f.ReadAt(sb[:], erofs.SuperAt); err != nil {
-		return "", "", short(err)
-	}
-	if !sb.Valid() {
-		return "", "", nil
+	sb, err := superblock(f)
+	if err != nil || !sb.Valid() {
+		return "", "", err
 	}
 	id, err := aloneID(ctx, f, l, sb)
 	return hex.EncodeToString(id), hex.EncodeToString(sb.UUID()), err
+}
+
+// IsAlone reports whether the file of a layer in a directory is as [Alone] leaves
+// it, but for its tar, which is not read.
+func IsAlone(ctx context.Context, dir *os.File, l Layer) (bool, error) {
+	f, err := fsat.OpenFile(dir, fileName)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	got, want, err := own(ctx, f, l)
+	if errors.Is(err, journal.ErrDamaged) { // too short for it
+		return false, nil
+	}
+	return got == want && got != "", err
+}
+
+// CheckAlone compares a file of a layer that [Alone] has made, wherever its directory
+// is.
+func CheckAlone(ctx context.Context, c *layercheck.Check, dir *os.File, l Layer) error {
+	if is, err := hasOwn(dir); err != nil {
+		return err
+	} else if !is {
+		c.Differ("", "own filesystem", "", "")
+	}
+	got, err := tarDigest(ctx, c, dir, Recorded{DiffID: l.DiffID, Size: l.Size})
+	c.Compared(1, l.Size)
+	if err == nil && got != l.DiffID {
+		c.Differ("", "content", got.String(), l.DiffID.String())
+	}
+	return err
+}
+
+// hasOwn reports whether the file of a layer in a directory has a superblock.
+func hasOwn(dir *os.File) (bool, error) {
+	f, err := fsat.OpenFile(dir, fileName)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	sb, err := superblock(f)
+	return sb.Valid(), err
+}
+
+// FileDigest is the digest of a file in a directory.
+func FileDigest(ctx context.Context, dir *os.File, name string) (digest.Digest, error) {
+	f, err := fsat.OpenFile(dir, name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return sum(ctx, f)
 }

@@ -103,8 +103,22 @@ func inode(f *sortedview.File, stack []int) erofs.Inode {
 // CreateIndex makes the file of an index in the directory dir. open opens the
 // directory of a layer, which CreateIndex closes, and says what it is;
 // it is asked once for each layer, in the order of [Files].
-func CreateIndex(ctx context.Context, dir *os.File, layers []digest.Digest, open func(digest.Digest) (*os.File, Layer, error)) (made Index, err error) {
+func CreateIndex(ctx context.Context, dir *os.File, layers []digest.Digest, open func(digest.Digest) (*os.File, Layer, error)) (Index, error) {
 	unique, stack := distinct(layers)
+	return createIndex(ctx, dir, unique, stack, open)
+}
+
+// CreateIndexOfEach is CreateIndex with a device for each layer, also where one
+// comes several times.
+func CreateIndexOfEach(ctx context.Context, dir *os.File, layers []digest.Digest, open func(digest.Digest) (*os.File, Layer, error)) (Index, error) {
+	stack := make([]int, len(layers))
+	for i := range stack {
+		stack[i] = i
+	}
+	return createIndex(ctx, dir, layers, stack, open)
+}
+
+func createIndex(ctx context.Context, dir *os.File, unique []digest.Digest, stack []int, open func(digest.Digest) (*os.File, Layer, error)) (made Index, err error) {
 	var devices []device
 	defer func() {
 		for _, d := range devices {
@@ -126,7 +140,7 @@ func CreateIndex(ctx context.Context, dir *os.File, layers []digest.Digest, open
 	}
 	made.Entries, made.Size, err = writeIndex(ctx, f, fmt.Sprintf("/proc/self/fd/%d", dir.Fd()), devices, stack)
 	if err == nil {
-		made.Digest, err = indexDigest(ctx, dir)
+		made.Digest, err = FileDigest(ctx, dir, storedirs.Index)
 	}
 	return made, errors.Join(err, f.Close())
 }

@@ -60,7 +60,7 @@ func Check(ctx context.Context, c *layercheck.Check, dir *os.File, r Recorded, q
 	}
 	want, got := r.Index, digest.Digest("")
 	if want != "" {
-		got, err = indexDigest(ctx, dir)
+		got, err = FileDigest(ctx, dir, storedirs.Index)
 	} else {
 		want = r.DiffID
 		got, err = tarDigest(ctx, c, dir, r)
@@ -124,16 +124,6 @@ func tarDigest(ctx context.Context, c *layercheck.Check, dir *os.File, r Recorde
 		c.Differ("", "own filesystem", got, want)
 	}
 	return sum(ctx, io.NewSectionReader(f, headSize, r.Size))
-}
-
-// indexDigest is that of the index in the directory dir.
-func indexDigest(ctx context.Context, dir *os.File) (digest.Digest, error) {
-	f, err := fsat.OpenFile(dir, storedirs.Index)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	return sum(ctx, f)
 }
 
 func sum(ctx context.Context, r io.Reader) (digest.Digest, error) {

@@ -42,7 +42,7 @@ func engineFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "into", DefaultText: "none", Usage: "give the image to `ENGINE` too: containerd[=SOCKET], k3s, rke2, docker, containers-storage[=DIR]"},
 		&cli.StringFlag{Name: "namespace", EnvVars: []string{"CONTAINERD_NAMESPACE"}, DefaultText: "k8s.io where the engine serves Kubernetes, else default", Usage: "use `NAMESPACE` of containerd"},
-		&cli.StringFlag{Name: "snapshotter", EnvVars: []string{"CONTAINERD_SNAPSHOTTER"}, DefaultText: containerd.Snapshotter, Usage: "make layers of `NAME`; others are refused"},
+		&cli.StringFlag{Name: "snapshotter", EnvVars: []string{"CONTAINERD_SNAPSHOTTER"}, DefaultText: containerd.Snapshotter, Usage: "make layers of `NAME`: overlayfs, or erofs of a store of tars"},
 	}
 }
 

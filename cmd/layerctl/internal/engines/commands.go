@@ -198,7 +198,7 @@ func forget(c *cli.Context, store *overlaystore.Store, r given.Record) error {
 
 // open reaches the engine of a record.
 func open(c *cli.Context, r given.Record) (*containerd.Engine, error) {
-	e, err := containerd.Connect(c.Context, containerd.Options{Address: r.Address, Namespace: r.Namespace, Logger: setup.Logger(c)})
+	e, err := containerd.Connect(c.Context, containerd.Options{Address: r.Address, Namespace: r.Namespace, Snapshotter: r.Snapshotter, Logger: setup.Logger(c)})
 	if err != nil {
 		return nil, &engineError{err}
 	}

@@ -189,6 +189,9 @@ func (g *Giver) directories(img overlaystore.Image) (*overlaystore.Lease, *recas
 	if err != nil {
 		return nil, nil, err
 	}
+	if d, ok := g.engine.(*daemon); ok && d.engine.Snapshotter() == containerd.Erofs {
+		return lease, nil, nil // it takes the tars
+	}
 	beside, err := recast.Directories(g.c.Context, g.store, img, nil)
 	if err != nil {
 		return nil, nil, errors.Join(err, lease.Release())

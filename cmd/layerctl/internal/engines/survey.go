@@ -36,6 +36,8 @@ func Survey(ctx context.Context) []overlaymount.Check {
 		found := overlaymount.Check{Name: p.name, OK: true, Value: socket}
 		if err := check(ctx, socket); err != nil {
 			found.OK, found.Hint = false, err.Error()
+		} else if p.name != "docker" && servesFiles(ctx, socket) {
+			found.Hint = "--snapshotter erofs serves it from a store of tars"
 		}
 		list = append(list, found)
 	}
@@ -46,6 +48,12 @@ func Survey(ctx context.Context) []overlaymount.Check {
 		list = append(list, overlaymount.Check{Name: "containerd, k3s, docker", Value: "none is running", Hint: "only needed for --into"})
 	}
 	return list
+}
+
+// servesFiles says whether an engine takes the layers of a store of tars as they are.
+func servesFiles(ctx context.Context, socket string) bool {
+	e, err := containerd.Connect(ctx, containerd.Options{Address: socket, Snapshotter: containerd.Erofs})
+	return err == nil && e.Close() == nil
 }
 
 func containerdAnswers(ctx context.Context, socket string) error {

@@ -35,7 +35,7 @@ func Users(ctx context.Context, c *cli.Context, store *overlaystore.Store, img o
 }
 
 func usersIn(ctx context.Context, c *cli.Context, store *overlaystore.Store, img overlaystore.Image, r given.Record) (_ []string, err error) {
-	e, err := containerd.Connect(ctx, containerd.Options{Address: r.Address, Namespace: r.Namespace, Logger: setup.Logger(c)})
+	e, err := containerd.Connect(ctx, containerd.Options{Address: r.Address, Namespace: r.Namespace, Snapshotter: r.Snapshotter, Logger: setup.Logger(c)})
 	if err != nil {
 		return nil, err
 	}

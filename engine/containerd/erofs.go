@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+
+	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/engine/containerd/internal/erofssnapshot"
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/linkedcopy"
+	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/internal/tarlayer"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// place puts the file of the image's layer i into its snapshot, and into that of
+// the topmost the index of the image: by that the engine mounts all of them at
+// once, and what a layer leaves to those below it is as it should be.
+func (g *giving) place(ctx context.Context, a *active, i int) error {
+	at, err := erofssnapshot.Dir(a.mounts)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	if a.dir, err = g.openDir(at); err != nil {
+		return err
+	}
+	there, err := fsat.Exists(a.dir, erofssnapshot.Marker)
+	if err == nil && !there {
+		err = fmt.Errorf("%w: the directory of a new snapshot has no %s: %s", ErrUnsupported, erofssnapshot.Marker, at)
+	}
+	if err == nil {
+		err = g.probeFiles(ctx)
+	}
+	if err == nil {
+		err = g.placeFile(ctx, a.dir, i)
+	}
+	if err != nil || i < len(g.image.Layers)-1 || g.others {
+		return err
+	}
+	return g.placeMerged(ctx, a.dir)
+}
+
+// tar opens the directory of a layer of the store.
+func (g *giving) tar(diffID digest.Digest) (*os.File, tarlayer.Layer, error) {
+	dir, err := durable.OpenDirAt(g.store.Dir(), storedirs.Layers+"/"+diffID.Encoded())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("layer %s: %w", diffID, overlaystore.ErrNotFound)
+	}
+	if err != nil {
+		return nil, tarlayer.Layer{}, err
+	}
+	rec, err := overlaystore.ReadRecord(dir)
+	if err != nil {
+		return nil, tarlayer.Layer{}, errors.Join(err, dir.Close())
+	}
+	return dir, tarlayer.Layer{DiffID: diffID, Size: rec.Size, Facts: rec.Facts}, nil
+}
+
+// placeFile puts the file of the layer i into a directory.
+func (g *giving) placeFile(ctx context.Context, to *os.File, i int) (err error) {
+	dir, l, err := g.tar(g.image.Layers[i])
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	f, err := tarlayer.Alone(ctx, dir, l, path.Join(g.store.Path(), storedirs.Staging))
+	if err != nil {
+		return fmt.Errorf("make a filesystem of its file: %w", err)
+	}
+	return errors.Join(g.copier.File(ctx, to, dir, erofssnapshot.Layer), f.Close())
+}
+
+// placeMerged puts the index of the image into a directory. The engine names the
+// file of each layer as a device, and the store's index has one of each diffID.
+func (g *giving) placeMerged(ctx context.Context, to *os.File) (err error) {
+	ix, err := g.store.Index(g.image.Image)
+	if err != nil {
+		return err
+	}
+	if len(ix.Devices) < len(g.image.Layers) {
+		_, err = tarlayer.CreateIndexOfEach(ctx, to, g.image.Layers, g.tar)
+	} else {
+		var dir *os.File
+		if dir, err = durable.OpenDirAt(g.store.Dir(), path.Dir(ix.Path)); err != nil {
+			return err
+		}
+		err = errors.Join(g.copier.File(ctx, to, dir, storedirs.Index), dir.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	return rename(to, storedirs.Index, to, erofssnapshot.Merged)
+}
+
+// mergedDigest is that of what placeMerged puts there, "" where it is not the
+// store's.
+func (g *giving) mergedDigest() (digest.Digest, error) {
+	ix, err := g.store.Index(g.image.Image)
+	if err != nil || len(ix.Devices) < len(g.image.Layers) {
+		return "", err
+	}
+	dir, err := durable.OpenDirAt(g.store.Dir(), path.Dir(ix.Path))
+	if err != nil {
+		return "", err
+	}
+	rec, err := overlaystore.ReadRecord(dir)
+	return rec.Index, errors.Join(err, dir.Close())
+}
+
+func rename(from *os.File, name string, to *os.File, new string) error {
+	if err := unix.Renameat(int(from.Fd()), name, int(to.Fd()), new); err != nil {
+		return &os.LinkError{Op: "rename", Old: path.Join(from.Name(), name), New: path.Join(to.Name(), new), Err: err}
+	}
+	return nil
+}
+
+// surveyBelow looks at the lower layers that the engine has: the index is about
+// files of the store alone. What depends on those below it is refused where these
+// are others.
+func (g *giving) surveyBelow(ctx context.Context, chains []digest.Digest) error {
+	g.others = false
+	if len(chains) == 0 {
+		return nil
+	}
+	v, err := g.files(ctx, chains)
+	if err != nil {
+		return err
+	}
+	for i := range chains {
+		ours, err := g.isTar(ctx, v.Layers[len(chains)-1-i], g.image.Layers[i])
+		if err != nil {
+			return err
+		}
+		g.others = g.others || !ours
+	}
+	for i := len(chains); g.others && i < len(g.image.Layers); i++ {
+		rec, err := g.store.Layer(g.image.Layers[i])
+		if err != nil {
+			return err
+		}
+		if dependsOnLower(rec.Facts) {
+			return fmt.Errorf("%w: layer %d/%d depends on lower ones, and the engine has unpacked those itself; remove the images there that have them, and give it again", ErrUnsupported, i+1, len(g.image.Layers))
+		}
+	}
+	return nil
+}
+
+// dependsOnLower says whether a layer shows something else by itself than on top of
+// others, but for its root.
+func dependsOnLower(f layer.Facts) bool {
+	implied := len(f.Implied)
+	if impliesRoot(f) {
+		implied--
+	}
+	return implied > 0 || len(f.ForeignLinks) > 0 || f.RootOpaque
+}
+
+// files are those of a snapshot and all below it.
+func (g *giving) files(ctx context.Context, chains []digest.Digest) (erofssnapshot.View, error) {
+	list, err := g.view(ctx, chains[len(chains)-1])
+	if err != nil {
+		return erofssnapshot.View{}, err
+	}
+	v, err := erofssnapshot.Parse(list)
+	if err == nil && len(v.Layers) != len(chains) {
+		err = fmt.Errorf("%d layers are %d files there", len(chains), len(v.Layers))
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	return v, err
+}
+
+// isTar says whether a file of the engine's is such as the store has of a layer.
+func (g *giving) isTar(ctx context.Context, file string, diffID digest.Digest) (_ bool, err error) {
+	rec, err := g.store.Layer(diffID)
+	if err != nil {
+		return false, err
+	}
+	dir, err := g.openDir(path.Dir(file))
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	return tarlayer.IsAlone(ctx, dir, tarlayer.Layer{DiffID: diffID, Size: rec.Size})
+}
+
+// errImmutable is why files are not linked.
+var errImmutable = errors.New("the engine makes the files of its layers immutable, or has the kernel verify them (set_immutable, enable_fsverity)")
+
+// immutableOrVerity are the attributes that a file shares with all its names.
+const immutableOrVerity = unix.STATX_ATTR_IMMUTABLE | 0x00100000 // STATX_ATTR_VERITY
+
+// probeFiles learns, by a layer for a moment, what the engine does to the files of
+// layers: those of the store must stay its own.
+func (g *giving) probeFiles(ctx context.Context) (err error) {
+	if g.probed {
+		return nil
+	}
+	name := "layerctl-probe-" + rand.Text()
+	key := name + " prepared"
+	answer, err := g.prepare(ctx, g.lease, &snapshots.PrepareSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: key})
+	if err != nil {
+		return explain(err)
+	}
+	defer func() { err = errors.Join(err, g.forgetProbe(ctx, key), g.forgetProbe(ctx, name)) }()
+	at, err := erofssnapshot.Dir(answer.Mounts)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	dir, err := g.openDir(at)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	f, err := fsat.Create(dir, erofssnapshot.Layer, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(make([]byte, 4096)); err != nil {
+		return err
+	}
+	if _, err := g.snapshots.Commit(g.in(ctx, g.lease), &snapshots.CommitSnapshotRequest{Snapshotter: g.at.Snapshotter, Name: name, Key: key}); err != nil {
+		return explain(err)
+	}
+	if _, err := g.view(ctx, digest.Digest(name)); err != nil { // where it wants more of a layer
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	g.probed = true
+	marked, err := hasMarks(f)
+	if marked && !g.options.Unlinked {
+		g.unlinked, g.copier = errImmutable, linkedcopy.New(linkedcopy.Options{Unlinked: true})
+	}
+	return err
+}
+
+func (g *giving) forgetProbe(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	_, err := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: key})
+	if isNotFound(err) {
+		return nil
+	}
+	return explain(err)
+}
+
+// hasMarks says whether a file has attributes of its own that its other names would
+// have too.
+func hasMarks(f *os.File) (bool, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, 0, &st); err != nil {
+		return false, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
+	}
+	return st.Attributes&immutableOrVerity != 0, nil
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/containerd/containerd/api/types"
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/layerctl/layerctl/engine/containerd/internal/erofssnapshot"
+	"github.com/layerctl/layerctl/internal/disktest"
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/layertest"
+	"github.com/layerctl/layerctl/layer"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/unpack"
+)
+
+// makeErofs is make of the snapshotter erofs.
+func (f fakeSnapshots) makeErofs(s *snapshot, view bool) ([]*types.Mount, error) {
+	upper := s.dir
+	s.dir = filepath.Dir(upper)
+	if err := os.WriteFile(filepath.Join(s.dir, erofssnapshot.Marker), nil, 0o644); err != nil {
+		return nil, err
+	}
+	var files, mounted []string
+	for at := s.parent; at != ""; at = f.snapshots[at].parent {
+		files = append(files, filepath.Join(f.snapshots[at].dir, erofssnapshot.Layer))
+	}
+	if len(files) == 0 {
+		return []*types.Mount{{Type: "bind", Source: upper, Options: []string{"rw", "rbind"}}}, nil
+	}
+	if f.demands && view {
+		return nil, status.Error(codes.Unknown, "dm-verity mode is 'on' but .dmverity metadata not found")
+	}
+	var list []*types.Mount
+	for i, file := range files {
+		merged := filepath.Join(filepath.Dir(file), erofssnapshot.Merged)
+		if _, err := os.Stat(merged); err != nil || view && len(files) == 1 {
+			list = append(list, &types.Mount{Type: "erofs", Source: file, Options: []string{"ro", "loop"}})
+			continue
+		}
+		m := &types.Mount{Type: "erofs", Source: merged, Options: []string{"ro", "loop"}}
+		for _, device := range slices.Backward(files[i:]) {
+			m.Options = append(m.Options, "device="+device)
+		}
+		list = append(list, m)
+		break
+	}
+	mounted = append(mounted, "lowerdir={{ overlay 0 9 }}")
+	if !view {
+		mounted = append(mounted, "upperdir="+upper, "workdir=/nowhere")
+	}
+	return append(list, &types.Mount{Type: "format/mkdir/overlay", Source: "overlay", Options: mounted}), nil
+}
+
+// anErofs is anEngine with the snapshotter erofs, and a store of tars.
+func anErofs(t *testing.T, path string, rebase bool) (*fake, *Engine, *overlaystore.Store) {
+	t.Helper()
+	layertest.NeedsRoot(t, "to give files to an engine")
+	f := newFake(t, layertest.MemoryDir(t), rebase)
+	f.snapshotter, f.plugins[0].ID, f.disk = Erofs, Erofs, filepath.Join(path, "engine")
+	e, err := Connect(t.Context(), Options{Address: f.socket(), Snapshotter: Erofs})
+	if err == nil {
+		err = os.MkdirAll(f.disk, 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return f, e, openTars(t, filepath.Join(path, "store"))
+}
+
+func openTars(t *testing.T, path string) *overlaystore.Store {
+	t.Helper()
+	s, err := overlaystore.Open(t.Context(), path, overlaystore.Options{Lower: layer.Tars})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// kept puts a layer into a store of tars.
+func kept(t *testing.T, s *overlaystore.Store, entries ...imagetest.Entry) digest.Digest {
+	t.Helper()
+	tar := imagetest.Tar(entries...)
+	diffID := digest.FromBytes(tar)
+	g, err := s.Stage(t.Context(), diffID)
+	if errors.Is(err, overlaystore.ErrExists) {
+		return diffID
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := unpack.Read(t.Context(), bytes.NewReader(tar), unpack.Source{DiffID: diffID}, unpack.ReadOptions{Record: g.Record, Tar: g.Tar()})
+	if err == nil {
+		err = g.Seal(t.Context(), overlaystore.LayerRecord{Size: result.Size, DiskSize: result.Content, Facts: result.Facts})
+	}
+	if err == nil {
+		err = s.Commit(t.Context(), g)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return diffID
+}
+
+// threeTars has a layer twice, and one that depends on those below.
+func threeTars(t *testing.T, s *overlaystore.Store, twice bool) Image {
+	t.Helper()
+	one := kept(t, s, imagetest.Dir("a", 0o711), imagetest.File("a/f", "one"), imagetest.File("b", "two"))
+	two := kept(t, s, imagetest.File("a/g", "three"), imagetest.File(".wh.b", ""))
+	three := kept(t, s, imagetest.File("a/h", "four"))
+	if twice {
+		return anImage(t, s, "three:1", one, two, one, three)
+	}
+	return anImage(t, s, "three:1", one, two, three)
+}
+
+// placed says what of an image is not as it should be in the engine.
+func placed(f *fake, s *overlaystore.Store, img Image) error {
+	chains := chainIDs(img.Layers)
+	for i, chain := range chains {
+		got := f.snapshots[chain.String()]
+		if got == nil {
+			continue
+		}
+		want, one := os.Stat(filepath.Join(s.Path(), "layers", img.Layers[i].Encoded(), erofssnapshot.Layer))
+		have, two := os.Stat(filepath.Join(got.dir, erofssnapshot.Layer))
+		merged, three := os.Stat(filepath.Join(got.dir, erofssnapshot.Merged))
+		switch {
+		case one != nil || two != nil:
+			return errors.Join(one, two)
+		case !os.SameFile(want, have):
+			return errors.New(have.Name() + " is another file")
+		case (three == nil) != (i == len(chains)-1) || three == nil && merged.Size() == 0:
+			return errors.New("the index is not on the topmost alone")
+		}
+	}
+	return nil
+}
+
+func TestGiveErofs(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		rebase, twice bool
+	}{{"with rebase", true, false}, {"without", false, false}, {"a layer twice", true, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			f, e, s := anErofs(t, layertest.MemoryDir(t), c.rebase)
+			img := threeTars(t, s, c.twice)
+			done, err := e.Give(f.watched(t.Context()), s, img, GiveOptions{})
+			if err != nil || done.Made != len(img.Layers) || done.Copies+done.Clones > 0 {
+				t.Fatalf("given %+v, %v", done, err)
+			}
+			f.check(t, "given")
+			if err := placed(f, s, img); err != nil {
+				t.Error(err)
+			}
+			records, err := recordsOf(s)
+			if err != nil || len(records) != 1 || records[0].Snapshotter != Erofs {
+				t.Fatalf("records %+v, %v", records, err)
+			}
+			look := func() (fields []string) {
+				report, err := e.Verify(t.Context(), s, records[0], overlaystore.VerifyOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, d := range report.Differences {
+					fields = append(fields, d.Field)
+				}
+				return fields
+			}
+			if found := look(); found != nil {
+				t.Errorf("verify finds %q", found)
+			}
+			// What is no link any more is read, and renewed.
+			top := f.snapshots[chainIDs(img.Layers)[len(img.Layers)-1].String()].dir
+			for _, name := range []string{erofssnapshot.Layer, erofssnapshot.Merged} {
+				if c.twice && name == erofssnapshot.Merged {
+					continue
+				}
+				b, err := os.ReadFile(filepath.Join(top, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				b[len(b)-300] ^= 1
+				if err := errors.Join(os.Remove(filepath.Join(top, name)), os.WriteFile(filepath.Join(top, name), b, 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if found := look(); len(found) == 0 || found[0] != "own filesystem" || !c.twice && found[1] != "index" {
+				t.Errorf("verify finds %q of what is rotten", found)
+			}
+			if n, err := e.Renew(t.Context(), s, img.Image, img.Layers[len(img.Layers)-1:]); err != nil || n != 1 {
+				t.Errorf("renewed %d, %v", n, err)
+			}
+			if found := look(); found != nil {
+				t.Errorf("verify finds %q of what was renewed", found)
+			}
+			if err := placed(f, s, img); err != nil {
+				t.Error(err)
+			}
+			if _, err := e.Take(t.Context(), s, img.Image.Manifest); err != nil {
+				t.Fatal(err)
+			}
+			if left := f.leftovers(); left != nil {
+				t.Errorf("taken, and there are %q", left)
+			}
+		})
+	}
+}
+
+// An engine that wants more of a layer than there is gets none, and what it unpacked
+// itself is no device of the store's index.
+func TestErofsRefusals(t *testing.T) {
+	f, e, s := anErofs(t, layertest.MemoryDir(t), true)
+	img := threeTars(t, s, false)
+	f.demands = true
+	if _, err := e.Give(t.Context(), s, img, GiveOptions{}); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("an engine with dm-verity: %v", err)
+	}
+	if left := f.leftovers(); left != nil {
+		t.Errorf("left: %q", left)
+	}
+	f.demands = false
+	own := filepath.Join(f.disk, "own")
+	if err := errors.Join(os.Mkdir(own, 0o700), os.WriteFile(filepath.Join(own, erofssnapshot.Layer), make([]byte, 8192), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	f.snapshots[img.Layers[0].String()] = &snapshot{committed: true, dir: own}
+	if _, err := e.Give(t.Context(), s, img, GiveOptions{}); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("on top of what the engine has unpacked: %v", err)
+	}
+	f.snapshots[img.Layers[0].String()] = &snapshot{committed: true, dir: own}
+	plain := anImage(t, s, "plain:1", img.Layers[0], kept(t, s, imagetest.Dir("a", 0o711), imagetest.File("a/i", "five")))
+	if _, err := e.Give(t.Context(), s, plain, GiveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	top := f.snapshots[chainIDs(plain.Layers)[1].String()].dir
+	if _, err := os.Stat(filepath.Join(top, erofssnapshot.Merged)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the store's index is over a layer of the engine's: %v", err)
+	}
+}
+
+// TestGiveErofsFaults makes one step on the disk after the other fail, and one call
+// after the other.
+func TestGiveErofsFaults(t *testing.T) {
+	for n := 0; ; n += every(3) {
+		f, e, s := anErofs(t, layertest.MemoryDir(t), true)
+		img := threeTars(t, s, false)
+		ctx, failed := durable.WithFaultAt(t.Context(), n, func() error { return unix.EIO })
+		_, err := e.Give(ctx, s, img, GiveOptions{})
+		if *failed != "" && !errors.Is(err, unix.EIO) || *failed == "" && err != nil {
+			t.Errorf("step %d (%s): error %v", n, *failed, err)
+		}
+		if left := f.leftovers(); *failed != "" && left != nil {
+			t.Errorf("step %d (%s): left %q", n, *failed, left)
+		}
+		if _, err := e.Give(f.watched(t.Context()), s, img, GiveOptions{}); err != nil {
+			t.Errorf("step %d (%s): the next run: %v", n, *failed, err)
+		}
+		f.check(t, "the next run")
+		if err := placed(f, s, img); err != nil {
+			t.Errorf("step %d (%s): %v", n, *failed, err)
+		}
+		if *failed == "" {
+			t.Logf("%d operations", n)
+			return
+		}
+	}
+}
+
+// TestPowerCutOfErofs cuts the power before each call: what was committed is on the
+// disk then, and can be mounted.
+func TestPowerCutOfErofs(t *testing.T) {
+	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
+		t.Run(kind[0], func(t *testing.T) {
+			if kind[0] != "mkfs.ext4" && os.Getenv("LAYERCTL_FULL") != "1" {
+				t.Skip("LAYERCTL_FULL=1 runs it")
+			}
+			disk := disktest.New(t, 320<<20, kind[0], kind[1:]...)
+			for n := 1; cutErofsAt(t, disk, n); n += every(7) {
+			}
+		})
+	}
+}
+
+func cutErofsAt(t *testing.T, disk *disktest.FS, n int) (reached bool) {
+	t.Helper()
+	for _, name := range []string{"store", "engine"} {
+		if err := os.RemoveAll(filepath.Join(disk.Dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, e, s := anErofs(t, disk.Dir, true)
+	img := threeTars(t, s, false)
+	if err := disktest.Sync(disk.Dir); err != nil {
+		t.Fatal(err)
+	}
+	f.calls = 0
+	f.call = func(i int) (before, after error) {
+		if i == n {
+			if err := disk.Cut(); err != nil {
+				t.Error(err)
+			}
+		}
+		if i >= n {
+			return status.Error(codes.Unavailable, "the power is off"), nil
+		}
+		return nil, nil
+	}
+	_, err := e.Give(t.Context(), s, img, GiveOptions{})
+	if reached = f.calls >= n; reached == (err == nil) {
+		t.Errorf("cut before call %d: %v", n, err)
+	}
+	s.Close()
+	if !reached {
+		return false
+	}
+	disk.Reboot()
+	f.call = func(int) (error, error) { return nil, nil }
+	s = openTars(t, s.Path())
+	defer s.Close()
+	if err := placed(f, s, img); err != nil {
+		t.Errorf("cut before call %d: %v", n, err)
+	}
+	again := func(ctx context.Context) {
+		if _, err := e.Give(ctx, s, img, GiveOptions{}); err != nil {
+			t.Errorf("cut before call %d: the next run: %v", n, err)
+		}
+	}
+	again(t.Context())
+	if err := placed(f, s, img); err != nil {
+		t.Errorf("cut before call %d, and given again: %v", n, err)
+	}
+	report, err := s.Verify(t.Context(), overlaystore.VerifyOptions{})
+	if err != nil || len(report.Differences) > 0 {
+		t.Errorf("cut before call %d: the store has %v, %v", n, report.Differences, err)
+	}
+	return true
+}

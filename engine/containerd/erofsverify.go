@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/engine/containerd/internal/erofssnapshot"
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/internal/layercheck"
+	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/internal/tarlayer"
+	"github.com/layerctl/layerctl/overlaystore"
+)
+
+// verifyFiles is verify of layers that are files.
+func (g *giving) verifyFiles(ctx context.Context, r given.Record, chains []digest.Digest, o overlaystore.VerifyOptions) (report Report, err error) {
+	if len(r.Sizes) != len(r.Layers) {
+		return report, fmt.Errorf("%w: the record has %d sizes of %d layers", errNoJournal, len(r.Sizes), len(r.Layers))
+	}
+	if g.owner, err = g.store.RealPath(); err != nil {
+		return report, err
+	}
+	var v erofssnapshot.View
+	if len(chains) > 0 {
+		if v, err = g.files(ctx, chains); err != nil {
+			return report, err
+		}
+	}
+	for i, diffID := range r.Layers {
+		c, checked := layercheck.New(layercheck.Options{}), true
+		if i >= len(chains) {
+			c.Differ("", "missing", "", "")
+		} else {
+			checked, err = g.verifyFile(ctx, c, v.Layers[len(chains)-1-i], tarlayer.Layer{DiffID: diffID, Size: r.Sizes[i]}, chains[i], o.Quick)
+		}
+		if err == nil && checked && i == len(r.Layers)-1 && v.Merged != "" && r.Merged != "" && !o.Quick {
+			err = g.verifyMerged(ctx, c, v.Merged, r.Merged)
+		}
+		if err != nil {
+			return report, fmt.Errorf("layer %s: %w", diffID, err)
+		}
+		if !checked {
+			report.Unchecked = append(report.Unchecked, diffID)
+			continue
+		}
+		addTo(&report, diffID, c.Result())
+	}
+	return report, nil
+}
+
+// addTo adds what was found of a layer to a report.
+func addTo(report *Report, diffID digest.Digest, found layercheck.Result) {
+	report.Layers++
+	report.Files += found.Files
+	report.Bytes += found.Bytes
+	for _, d := range found.Differences {
+		report.Differences = append(report.Differences, overlaystore.Difference{Layer: diffID, Path: d.Path, Field: d.Field, Got: d.Got, Want: d.Want})
+	}
+}
+
+// verifyFile compares the file of a layer, unless it is one with the store's, or
+// the engine has unpacked the layer itself: that one is not checked.
+func (g *giving) verifyFile(ctx context.Context, c *layercheck.Check, file string, l tarlayer.Layer, chain digest.Digest, quick bool) (checked bool, err error) {
+	answer, err := g.snapshots.Stat(g.in(ctx, ""), &snapshots.StatSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: chain.String()})
+	if err != nil {
+		return false, explain(err)
+	}
+	if answer.Info.GetLabels()[ownerLabel] != g.owner {
+		return false, nil
+	}
+	dir, err := g.openDir(path.Dir(file))
+	if err != nil {
+		return true, err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	same, err := g.isStores(dir, l.DiffID)
+	if same || err != nil || quick {
+		return true, err
+	}
+	return true, tarlayer.CheckAlone(ctx, c, dir, l)
+}
+
+// isStores says whether the file of a layer in a snapshot is one with the store's.
+func (g *giving) isStores(dir *os.File, diffID digest.Digest) (bool, error) {
+	there, err := fsat.Lstat(dir, erofssnapshot.Layer)
+	if err != nil {
+		return false, err
+	}
+	here, err := fsat.Lstat(g.store.Dir(), storedirs.Layers+"/"+diffID.Encoded()+"/"+erofssnapshot.Layer)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return here.Dev == there.Dev && here.Ino == there.Ino, err
+}
+
+func (g *giving) verifyMerged(ctx context.Context, c *layercheck.Check, file string, want digest.Digest) error {
+	dir, err := g.openDir(path.Dir(file))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	got, err := tarlayer.FileDigest(ctx, dir, erofssnapshot.Merged)
+	if err == nil && got != want {
+		c.Differ("", "index", got.String(), want.String())
+	}
+	return err
+}
+
+// renewFiles puts the store's files in the place of those that differ, and its index
+// with the topmost one.
+func (g *giving) renewFiles(ctx context.Context, chains, stale []digest.Digest) (renewed int, err error) {
+	if len(chains) == 0 {
+		return 0, nil
+	}
+	v, err := g.files(ctx, chains)
+	if err != nil {
+		return 0, err
+	}
+	for i, diffID := range g.image.Layers[:len(chains)] {
+		if !slices.Contains(stale, diffID) {
+			continue
+		}
+		at := path.Dir(v.Layers[len(chains)-1-i])
+		err := g.renewFile(ctx, at, erofssnapshot.Layer, func(to *os.File) error { return g.placeFile(ctx, to, i) })
+		if err == nil && i == len(g.image.Layers)-1 && v.Merged != "" {
+			err = g.renewFile(ctx, at, erofssnapshot.Merged, func(to *os.File) error { return g.placeMerged(ctx, to) })
+		}
+		if err != nil {
+			return renewed, fmt.Errorf("layer %s: %w", diffID, err)
+		}
+		renewed++
+	}
+	return renewed, nil
+}
+
+// renewFile puts a new file in the place of an old one in a snapshot's directory,
+// atomically. What is mounted goes on with the old one.
+func (g *giving) renewFile(ctx context.Context, at, name string, place func(to *os.File) error) (err error) {
+	dir, err := g.openDir(at)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	if err := forgetRenewals(dir); err != nil { // that were interrupted
+		return err
+	}
+	old, err := fsat.OpenFile(dir, name)
+	if err == nil {
+		var marked bool
+		marked, err = hasMarks(old)
+		if err = errors.Join(err, old.Close()); err == nil && marked {
+			err = fmt.Errorf("%w: %s of it cannot be replaced: %w", ErrUnsupported, name, errImmutable)
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	aside := replacedPrefix + rand.Text()
+	if err := durable.Mkdir(ctx, dir, aside, 0o700); err != nil {
+		return err
+	}
+	to, err := durable.OpenDirAt(dir, aside)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.Close(), forgetRenewals(dir)) }()
+	if err := place(to); err != nil {
+		return err
+	}
+	if err := durable.SyncFS(ctx, to); err != nil {
+		return err
+	}
+	if err := rename(to, name, dir, name); err != nil {
+		return err
+	}
+	return durable.SyncDir(ctx, dir)
+}
+
+func forgetRenewals(dir *os.File) error {
+	names, err := fsat.Names(dir)
+	for _, name := range names {
+		if strings.HasPrefix(name, replacedPrefix) {
+			err = errors.Join(err, fsat.RemoveAll(dir, name))
+		}
+	}
+	return err
+}

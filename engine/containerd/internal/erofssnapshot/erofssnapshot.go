@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package erofssnapshot knows how containerd's snapshotter erofs keeps layers:
+//
+//	snapshots/<number>/.erofslayer    a snapshot that is to become a layer
+//	                   fs, work       unused as long as there is the next one
+//	                   layer.erofs    the layer, a filesystem by itself
+//	                   fsmeta.erofs   the metadata of this layer and all below it, with the
+//	                                  layer.erofs of each, the lowest first, as devices
+//
+// It says which files a list of mounts is of: those that the snapshotter answers with
+// (plugins/snapshots/erofs in github.com/containerd/containerd).
+package erofssnapshot
+
+import (
+	"errors"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/containerd/containerd/api/types"
+)
+
+// The files of a snapshot.
+const (
+	Marker = ".erofslayer"
+	Layer  = "layer.erofs"
+	Merged = "fsmeta.erofs"
+)
+
+// ErrUnknown says that mounts are not such as the snapshotter is known to make.
+var ErrUnknown = errors.New("its snapshots are mounted in a way that is not known")
+
+// Dir is the directory of a snapshot that is being made.
+func Dir(mounts []*types.Mount) (string, error) {
+	for _, m := range mounts {
+		switch kind := m.Type[strings.LastIndexByte(m.Type, '/')+1:]; {
+		case strings.HasPrefix(m.Type, "mkfs/"), m.Type == "bind":
+			return path.Dir(m.Source), nil
+		case kind == "overlay":
+			for _, o := range m.Options {
+				if upper, ok := strings.CutPrefix(o, "upperdir="); ok && path.IsAbs(upper) {
+					return path.Dir(upper), nil
+				}
+			}
+		}
+	}
+	return "", ErrUnknown
+}
+
+// View is what the layers of a view lie in.
+type View struct {
+	// Layers are the files of the layers, the topmost first.
+	Layers []string
+	// Merged is the file with the metadata of all of them; "" where there is none.
+	Merged string
+}
+
+// Parse reads the mounts of a view.
+func Parse(mounts []*types.Mount) (View, error) {
+	var v View
+	for _, m := range mounts {
+		if m.Type != "erofs" {
+			continue
+		}
+		var devices []string
+		for _, o := range m.Options {
+			if device, ok := strings.CutPrefix(o, "device="); ok {
+				devices = append(devices, device)
+			}
+		}
+		if len(devices) == 0 {
+			v.Layers = append(v.Layers, m.Source)
+			continue
+		}
+		if len(v.Layers) == 0 {
+			v.Merged = m.Source
+		}
+		slices.Reverse(devices)
+		v.Layers = append(v.Layers, devices...)
+	}
+	if len(v.Layers) == 0 || slices.ContainsFunc(v.Layers, func(p string) bool { return !path.IsAbs(p) }) {
+		return View{}, ErrUnknown
+	}
+	return v, nil
+}
