@@ -7,11 +7,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"path"
-	"strconv"
 
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 )
 
 // DepthError says that the engine could not start a container of so many layers:
@@ -32,9 +32,6 @@ const (
 	page = 4096 // what mount(2) takes
 	// certain layers fit whatever the engine's numbers are, up to ten digits.
 	certain = 250
-	// spare digits are for the containers that are still to come, whose own
-	// directories are named as well.
-	spareDigits = 2
 )
 
 // Admit says whether the engine can start containers of an image of these
@@ -62,7 +59,7 @@ func (e *Engine) Admit(ctx context.Context, layers []digest.Digest) error {
 	for _, dir := range below {
 		there = append(there, dir.Name())
 	}
-	if size := optionsSize(next, there, len(layers)-have); size >= page {
+	if size := snapshotdir.OptionsSize(next, there, len(layers)-have); size >= page {
 		return &DepthError{len(layers), size}
 	}
 	return nil
@@ -79,25 +76,6 @@ func (e *Engine) probe(ctx context.Context) (string, error) {
 	if err != nil && !isNotFound(err) { // the collector may be faster
 		return "", explain(err)
 	}
-	m, err := parseMount(answer.Mounts)
-	return m.upper, err
-}
-
-// optionsSize is how long the mount options of a container are, as containerd
-// writes them (core/mount/mount_linux.go): its own directories by their paths,
-// the layers' by the end of theirs. last is a directory of the newest snapshot.
-func optionsSize(last string, below []string, more int) int {
-	id, err := strconv.Atoi(path.Base(path.Dir(last)))
-	if err != nil {
-		return 0 // named in another way than is known
-	}
-	own := len(last) + spareDigits
-	size := len("index=off,workdir=,upperdir=,lowerdir=") + own + own + len("work") - len("fs")
-	for _, dir := range below {
-		size += len(path.Base(path.Dir(dir))) + len("/fs:")
-	}
-	for i := range more {
-		size += len(strconv.Itoa(id+1+i)) + len("/fs:")
-	}
-	return size
+	m, err := parseOverlay(answer.Mounts)
+	return m.Upper, err
 }

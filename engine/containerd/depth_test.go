@@ -14,16 +14,6 @@ import (
 	"github.com/layerctl/layerctl/internal/layertest"
 )
 
-func TestOptionsSize(t *testing.T) {
-	const options = "index=off,workdir=/r/snapshots/113/work,upperdir=/r/snapshots/113/fs,lowerdir=12/fs:11/fs:10/fs:9/fs:"
-	if got := optionsSize("/r/snapshots/9/fs", []string{"/r/snapshots/9/fs"}, 3); got != len(options) {
-		t.Errorf("%d bytes, want %d", got, len(options))
-	}
-	if got := optionsSize("/somewhere/else", nil, 500); got != 0 {
-		t.Errorf("directories of another kind take %d bytes", got)
-	}
-}
-
 // TestAdmit: what the engine could not mount is refused before it is asked to
 // keep anything.
 func TestAdmit(t *testing.T) {

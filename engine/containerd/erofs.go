@@ -13,9 +13,8 @@ import (
 
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sys/unix"
 
-	"github.com/layerctl/layerctl/engine/containerd/internal/erofssnapshot"
+	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/linkedcopy"
@@ -29,16 +28,16 @@ import (
 // the topmost the index of the image: by that the engine mounts all of them at
 // once, and what a layer leaves to those below it is as it should be.
 func (g *giving) place(ctx context.Context, a *active, i int) error {
-	at, err := erofssnapshot.Dir(a.mounts)
+	at, err := snapshotdir.Dir(a.mounts)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	if a.dir, err = g.openDir(at); err != nil {
 		return err
 	}
-	there, err := fsat.Exists(a.dir, erofssnapshot.Marker)
+	there, err := fsat.Exists(a.dir, snapshotdir.Marker)
 	if err == nil && !there {
-		err = fmt.Errorf("%w: the directory of a new snapshot has no %s: %s", ErrUnsupported, erofssnapshot.Marker, at)
+		err = fmt.Errorf("%w: the directory of a new snapshot has no %s: %s", ErrUnsupported, snapshotdir.Marker, at)
 	}
 	if err == nil {
 		err = g.probeFiles(ctx)
@@ -76,10 +75,13 @@ func (g *giving) placeFile(ctx context.Context, to *os.File, i int) (err error) 
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	f, err := tarlayer.Alone(ctx, dir, l, path.Join(g.store.Path(), storedirs.Staging))
+	if errors.Is(err, fs.ErrPermission) { // also of root, where fs-verity or an attribute keeps it
+		return fmt.Errorf("store %q %w: the file of a layer cannot be made a filesystem: %w", g.store.Path(), ErrUnsupported, err)
+	}
 	if err != nil {
 		return fmt.Errorf("make a filesystem of its file: %w", err)
 	}
-	return errors.Join(g.copier.File(ctx, to, dir, erofssnapshot.Layer), f.Close())
+	return errors.Join(g.copier.File(ctx, to, dir, snapshotdir.Layer), f.Close())
 }
 
 // placeMerged puts the index of the image into a directory. The engine names the
@@ -101,7 +103,7 @@ func (g *giving) placeMerged(ctx context.Context, to *os.File) (err error) {
 	if err != nil {
 		return fmt.Errorf("index: %w", err)
 	}
-	return rename(to, storedirs.Index, to, erofssnapshot.Merged)
+	return snapshotdir.Rename(to, storedirs.Index, to, snapshotdir.Merged)
 }
 
 // mergedDigest is that of what placeMerged puts there, "" where it is not the
@@ -117,13 +119,6 @@ func (g *giving) mergedDigest() (digest.Digest, error) {
 	}
 	rec, err := overlaystore.ReadRecord(dir)
 	return rec.Index, errors.Join(err, dir.Close())
-}
-
-func rename(from *os.File, name string, to *os.File, new string) error {
-	if err := unix.Renameat(int(from.Fd()), name, int(to.Fd()), new); err != nil {
-		return &os.LinkError{Op: "rename", Old: path.Join(from.Name(), name), New: path.Join(to.Name(), new), Err: err}
-	}
-	return nil
 }
 
 // surveyBelow looks at the lower layers that the engine has: the index is about
@@ -168,12 +163,12 @@ func dependsOnLower(f layer.Facts) bool {
 }
 
 // files are those of a snapshot and all below it.
-func (g *giving) files(ctx context.Context, chains []digest.Digest) (erofssnapshot.View, error) {
+func (g *giving) files(ctx context.Context, chains []digest.Digest) (snapshotdir.View, error) {
 	list, err := g.view(ctx, chains[len(chains)-1])
 	if err != nil {
-		return erofssnapshot.View{}, err
+		return snapshotdir.View{}, err
 	}
-	v, err := erofssnapshot.Parse(list)
+	v, err := snapshotdir.ParseView(list)
 	if err == nil && len(v.Layers) != len(chains) {
 		err = fmt.Errorf("%d layers are %d files there", len(chains), len(v.Layers))
 	}
@@ -197,12 +192,6 @@ func (g *giving) isTar(ctx context.Context, file string, diffID digest.Digest) (
 	return tarlayer.IsAlone(ctx, dir, tarlayer.Layer{DiffID: diffID, Size: rec.Size})
 }
 
-// errImmutable is why files are not linked.
-var errImmutable = errors.New("the engine makes the files of its layers immutable, or has the kernel verify them (set_immutable, enable_fsverity)")
-
-// immutableOrVerity are the attributes that a file shares with all its names.
-const immutableOrVerity = unix.STATX_ATTR_IMMUTABLE | 0x00100000 // STATX_ATTR_VERITY
-
 // probeFiles learns, by a layer for a moment, what the engine does to the files of
 // layers: those of the store must stay its own.
 func (g *giving) probeFiles(ctx context.Context) (err error) {
@@ -216,7 +205,7 @@ func (g *giving) probeFiles(ctx context.Context) (err error) {
 		return explain(err)
 	}
 	defer func() { err = errors.Join(err, g.forgetProbe(ctx, key), g.forgetProbe(ctx, name)) }()
-	at, err := erofssnapshot.Dir(answer.Mounts)
+	at, err := snapshotdir.Dir(answer.Mounts)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
@@ -225,14 +214,11 @@ func (g *giving) probeFiles(ctx context.Context) (err error) {
 		return err
 	}
 	defer dir.Close()
-	f, err := fsat.Create(dir, erofssnapshot.Layer, 0o600)
+	f, err := snapshotdir.Probe(dir)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if _, err := f.Write(make([]byte, 4096)); err != nil {
-		return err
-	}
 	if _, err := g.snapshots.Commit(g.in(ctx, g.lease), &snapshots.CommitSnapshotRequest{Snapshotter: g.at.Snapshotter, Name: name, Key: key}); err != nil {
 		return explain(err)
 	}
@@ -240,9 +226,9 @@ func (g *giving) probeFiles(ctx context.Context) (err error) {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	g.probed = true
-	marked, err := hasMarks(f)
+	marked, err := snapshotdir.Marked(f)
 	if marked && !g.options.Unlinked {
-		g.unlinked, g.copier = errImmutable, linkedcopy.New(linkedcopy.Options{Unlinked: true})
+		g.unlinked, g.copier = snapshotdir.ErrMarked, linkedcopy.New(linkedcopy.Options{Unlinked: true})
 	}
 	return err
 }
@@ -255,14 +241,4 @@ func (g *giving) forgetProbe(ctx context.Context, key string) error {
 		return nil
 	}
 	return explain(err)
-}
-
-// hasMarks says whether a file has attributes of its own that its other names would
-// have too.
-func hasMarks(f *os.File) (bool, error) {
-	var st unix.Statx_t
-	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, 0, &st); err != nil {
-		return false, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
-	}
-	return st.Attributes&immutableOrVerity != 0, nil
 }

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/layerctl/layerctl/engine/containerd/internal/erofssnapshot"
+	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/imagetest"
@@ -31,12 +31,12 @@ import (
 func (f fakeSnapshots) makeErofs(s *snapshot, view bool) ([]*types.Mount, error) {
 	upper := s.dir
 	s.dir = filepath.Dir(upper)
-	if err := os.WriteFile(filepath.Join(s.dir, erofssnapshot.Marker), nil, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, snapshotdir.Marker), nil, 0o644); err != nil {
 		return nil, err
 	}
 	var files, mounted []string
 	for at := s.parent; at != ""; at = f.snapshots[at].parent {
-		files = append(files, filepath.Join(f.snapshots[at].dir, erofssnapshot.Layer))
+		files = append(files, filepath.Join(f.snapshots[at].dir, snapshotdir.Layer))
 	}
 	if len(files) == 0 {
 		return []*types.Mount{{Type: "bind", Source: upper, Options: []string{"rw", "rbind"}}}, nil
@@ -46,7 +46,7 @@ func (f fakeSnapshots) makeErofs(s *snapshot, view bool) ([]*types.Mount, error)
 	}
 	var list []*types.Mount
 	for i, file := range files {
-		merged := filepath.Join(filepath.Dir(file), erofssnapshot.Merged)
+		merged := filepath.Join(filepath.Dir(file), snapshotdir.Merged)
 		if _, err := os.Stat(merged); err != nil || view && len(files) == 1 {
 			list = append(list, &types.Mount{Type: "erofs", Source: file, Options: []string{"ro", "loop"}})
 			continue
@@ -137,9 +137,9 @@ func placed(f *fake, s *overlaystore.Store, img Image) error {
 		if got == nil {
 			continue
 		}
-		want, one := os.Stat(filepath.Join(s.Path(), "layers", img.Layers[i].Encoded(), erofssnapshot.Layer))
-		have, two := os.Stat(filepath.Join(got.dir, erofssnapshot.Layer))
-		merged, three := os.Stat(filepath.Join(got.dir, erofssnapshot.Merged))
+		want, one := os.Stat(filepath.Join(s.Path(), "layers", img.Layers[i].Encoded(), snapshotdir.Layer))
+		have, two := os.Stat(filepath.Join(got.dir, snapshotdir.Layer))
+		merged, three := os.Stat(filepath.Join(got.dir, snapshotdir.Merged))
 		switch {
 		case one != nil || two != nil:
 			return errors.Join(one, two)
@@ -187,8 +187,8 @@ func TestGiveErofs(t *testing.T) {
 			}
 			// What is no link any more is read, and renewed.
 			top := f.snapshots[chainIDs(img.Layers)[len(img.Layers)-1].String()].dir
-			for _, name := range []string{erofssnapshot.Layer, erofssnapshot.Merged} {
-				if c.twice && name == erofssnapshot.Merged {
+			for _, name := range []string{snapshotdir.Layer, snapshotdir.Merged} {
+				if c.twice && name == snapshotdir.Merged {
 					continue
 				}
 				b, err := os.ReadFile(filepath.Join(top, name))
@@ -236,7 +236,7 @@ func TestErofsRefusals(t *testing.T) {
 	}
 	f.demands = false
 	own := filepath.Join(f.disk, "own")
-	if err := errors.Join(os.Mkdir(own, 0o700), os.WriteFile(filepath.Join(own, erofssnapshot.Layer), make([]byte, 8192), 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(own, 0o700), os.WriteFile(filepath.Join(own, snapshotdir.Layer), make([]byte, 8192), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	f.snapshots[img.Layers[0].String()] = &snapshot{committed: true, dir: own}
@@ -249,7 +249,7 @@ func TestErofsRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	top := f.snapshots[chainIDs(plain.Layers)[1].String()].dir
-	if _, err := os.Stat(filepath.Join(top, erofssnapshot.Merged)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(top, snapshotdir.Merged)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the store's index is over a layer of the engine's: %v", err)
 	}
 }

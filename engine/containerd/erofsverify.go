@@ -4,20 +4,17 @@ package containerd
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"slices"
-	"strings"
 
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl/engine/containerd/internal/erofssnapshot"
-	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/layercheck"
@@ -34,7 +31,7 @@ func (g *giving) verifyFiles(ctx context.Context, r given.Record, chains []diges
 	if g.owner, err = g.store.RealPath(); err != nil {
 		return report, err
 	}
-	var v erofssnapshot.View
+	var v snapshotdir.View
 	if len(chains) > 0 {
 		if v, err = g.files(ctx, chains); err != nil {
 			return report, err
@@ -96,11 +93,11 @@ func (g *giving) verifyFile(ctx context.Context, c *layercheck.Check, file strin
 
 // isStores says whether the file of a layer in a snapshot is one with the store's.
 func (g *giving) isStores(dir *os.File, diffID digest.Digest) (bool, error) {
-	there, err := fsat.Lstat(dir, erofssnapshot.Layer)
+	there, err := fsat.Lstat(dir, snapshotdir.Layer)
 	if err != nil {
 		return false, err
 	}
-	here, err := fsat.Lstat(g.store.Dir(), storedirs.Layers+"/"+diffID.Encoded()+"/"+erofssnapshot.Layer)
+	here, err := fsat.Lstat(g.store.Dir(), storedirs.Layers+"/"+diffID.Encoded()+"/"+snapshotdir.Layer)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -113,7 +110,7 @@ func (g *giving) verifyMerged(ctx context.Context, c *layercheck.Check, file str
 		return err
 	}
 	defer dir.Close()
-	got, err := tarlayer.FileDigest(ctx, dir, erofssnapshot.Merged)
+	got, err := tarlayer.FileDigest(ctx, dir, snapshotdir.Merged)
 	if err == nil && got != want {
 		c.Differ("", "index", got.String(), want.String())
 	}
@@ -135,9 +132,9 @@ func (g *giving) renewFiles(ctx context.Context, chains, stale []digest.Digest) 
 			continue
 		}
 		at := path.Dir(v.Layers[len(chains)-1-i])
-		err := g.renewFile(ctx, at, erofssnapshot.Layer, func(to *os.File) error { return g.placeFile(ctx, to, i) })
+		err := g.renewFile(ctx, at, snapshotdir.Layer, func(to *os.File) error { return g.placeFile(ctx, to, i) })
 		if err == nil && i == len(g.image.Layers)-1 && v.Merged != "" {
-			err = g.renewFile(ctx, at, erofssnapshot.Merged, func(to *os.File) error { return g.placeMerged(ctx, to) })
+			err = g.renewFile(ctx, at, snapshotdir.Merged, func(to *os.File) error { return g.placeMerged(ctx, to) })
 		}
 		if err != nil {
 			return renewed, fmt.Errorf("layer %s: %w", diffID, err)
@@ -147,55 +144,14 @@ func (g *giving) renewFiles(ctx context.Context, chains, stale []digest.Digest) 
 	return renewed, nil
 }
 
-// renewFile puts a new file in the place of an old one in a snapshot's directory,
-// atomically. What is mounted goes on with the old one.
-func (g *giving) renewFile(ctx context.Context, at, name string, place func(to *os.File) error) (err error) {
+func (g *giving) renewFile(ctx context.Context, at, name string, place func(to *os.File) error) error {
 	dir, err := g.openDir(at)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
-	if err := forgetRenewals(dir); err != nil { // that were interrupted
-		return err
+	err = snapshotdir.Replace(ctx, dir, name, replacedPrefix, place)
+	if errors.Is(err, snapshotdir.ErrMarked) {
+		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	old, err := fsat.OpenFile(dir, name)
-	if err == nil {
-		var marked bool
-		marked, err = hasMarks(old)
-		if err = errors.Join(err, old.Close()); err == nil && marked {
-			err = fmt.Errorf("%w: %s of it cannot be replaced: %w", ErrUnsupported, name, errImmutable)
-		}
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	aside := replacedPrefix + rand.Text()
-	if err := durable.Mkdir(ctx, dir, aside, 0o700); err != nil {
-		return err
-	}
-	to, err := durable.OpenDirAt(dir, aside)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, to.Close(), forgetRenewals(dir)) }()
-	if err := place(to); err != nil {
-		return err
-	}
-	if err := durable.SyncFS(ctx, to); err != nil {
-		return err
-	}
-	if err := rename(to, name, dir, name); err != nil {
-		return err
-	}
-	return durable.SyncDir(ctx, dir)
-}
-
-func forgetRenewals(dir *os.File) error {
-	names, err := fsat.Names(dir)
-	for _, name := range names {
-		if strings.HasPrefix(name, replacedPrefix) {
-			err = errors.Join(err, fsat.RemoveAll(dir, name))
-		}
-	}
-	return err
+	return errors.Join(err, dir.Close())
 }

@@ -10,13 +10,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/containerd/containerd/api/types"
 	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc/codes"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 )
@@ -98,11 +98,11 @@ func (g *giving) directories(ctx context.Context, chains []digest.Digest) (dirs 
 	if err != nil {
 		return nil, err
 	}
-	m, err := parseMount(list)
+	m, err := parseOverlay(list)
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range m.lower {
+	for _, p := range m.Lower {
 		dir, err := g.openDir(p)
 		if err != nil {
 			return dirs, err
@@ -173,19 +173,19 @@ func (g *giving) fillActive(ctx context.Context, a *active, i int, below []*os.F
 	if g.erofs() {
 		return g.place(ctx, a, i)
 	}
-	m, err := parseMount(a.mounts)
+	m, err := parseOverlay(a.mounts)
 	if err != nil {
 		return err
 	}
-	if m.upper == "" {
+	if m.Upper == "" {
 		return fmt.Errorf("%w: its snapshotter names no directory to fill", ErrUnsupported)
 	}
-	if a.dir, err = g.openDir(m.upper); err != nil {
+	if a.dir, err = g.openDir(m.Upper); err != nil {
 		return err
 	}
 	names, err := fsat.Names(a.dir)
 	if err == nil && len(names) > 0 {
-		err = fmt.Errorf("%w: the directory of a new snapshot is not empty: %s", ErrUnsupported, m.upper)
+		err = fmt.Errorf("%w: the directory of a new snapshot is not empty: %s", ErrUnsupported, m.Upper)
 	}
 	if err != nil {
 		return err
@@ -267,42 +267,13 @@ func (g *giving) sync(ctx context.Context, dir *os.File) error {
 	return durable.SyncFS(ctx, dir)
 }
 
-// mounted is what a mount of the engine's is made of.
-type mounted struct {
-	upper string
-	lower []string // the topmost first
-}
-
-// parseMount reads what the snapshotter would mount, and refuses what it cannot
-// be filled for.
-func parseMount(list []*types.Mount) (mounted, error) {
-	if len(list) != 1 {
-		return mounted{}, fmt.Errorf("%w: its snapshots are %d mounts", ErrUnsupported, len(list))
+// parseOverlay refuses what cannot be filled.
+func parseOverlay(list []*types.Mount) (snapshotdir.Overlay, error) {
+	m, err := snapshotdir.ParseOverlay(list)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	m := list[0]
-	switch m.Type {
-	case "bind": // of the only directory, to be filled or only read
-		if slices.Contains(m.Options, "ro") {
-			return mounted{lower: []string{m.Source}}, nil
-		}
-		return mounted{upper: m.Source}, nil
-	case "overlay":
-	default:
-		return mounted{}, fmt.Errorf("%w: its snapshots are mounted as %.50q", ErrUnsupported, m.Type)
-	}
-	var found mounted
-	for _, o := range m.Options {
-		key, value, _ := strings.Cut(o, "=")
-		switch key {
-		case "upperdir":
-			found.upper = value
-		case "lowerdir":
-			found.lower = strings.Split(value, ":")
-		case "userxattr", "uidmap", "gidmap":
-			return mounted{}, fmt.Errorf("%w: it runs in a user namespace (its mounts have the option %s)", ErrUnsupported, key)
-		}
-	}
-	return found, nil
+	return m, err
 }
 
 // openDir opens a directory that the engine names, and makes sure that it means

@@ -13,6 +13,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/linkedcopy"
@@ -87,7 +88,7 @@ func (g *giving) renew(ctx context.Context, stale []digest.Digest) (renewed int,
 			return i, err
 		}
 	}
-	return len(made), g.tidy(ctx, dirs)
+	return len(made), snapshotdir.Tidy(ctx, dirs, replacedPrefix)
 }
 
 // refill makes the new directories, beside the old ones. dirs has the topmost

@@ -9,16 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/layercheck"
-	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -100,7 +97,7 @@ func (e *Engine) verify(ctx context.Context, store *overlaystore.Store, r given.
 			return report, fmt.Errorf("layer %s: %w", diffID, err)
 		}
 	}
-	return report, e.tidy(ctx, dirs)
+	return report, snapshotdir.Tidy(ctx, dirs, replacedPrefix)
 }
 
 // verifyLayer compares the directory of layer i with its journal.
@@ -154,60 +151,3 @@ var errNoJournal = errors.New("the store has no journal of it")
 // Layers that were replaced, and such as were to replace them, lie beside the
 // directory of their snapshot, which the engine removes whole.
 const replacedPrefix = "layerctl-"
-
-// tidy removes what renewals have left beside the layers' directories, unless
-// something is mounted of the layer.
-func (e *Engine) tidy(ctx context.Context, dirs []*os.File) error {
-	left := map[string][]string{} // paths by the snapshot's number
-	for _, dir := range dirs {
-		parent, err := durable.OpenDir(path.Dir(dir.Name()))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // the engine has collected it
-		}
-		if err != nil {
-			return err
-		}
-		names, err := fsat.Names(parent)
-		if err := errors.Join(err, parent.Close()); err != nil {
-			return err
-		}
-		for _, name := range slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, replacedPrefix) }) {
-			left[path.Base(parent.Name())] = append(left[path.Base(parent.Name())], path.Join(parent.Name(), name))
-		}
-	}
-	if len(left) == 0 {
-		return nil
-	}
-	all := path.Dir(path.Dir(dirs[0].Name()))
-	err := mounts.Each(ctx, func(_ string, m mounts.Entry) {
-		for _, lower := range m.Lower() {
-			if isBelow(all, m, lower) {
-				delete(left, path.Base(path.Dir(lower)))
-			}
-		}
-	})
-	if err != nil {
-		return err
-	}
-	for _, paths := range left {
-		for _, p := range paths {
-			parent, err := durable.OpenDir(path.Dir(p))
-			if err != nil {
-				return err
-			}
-			if err := errors.Join(fsat.RemoveAll(parent, path.Base(p)), parent.Close()); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// isBelow says whether a lower dir of a mount may be one of the snapshots in the
-// directory all. Many are named from there only; then the upper dir tells.
-func isBelow(all string, m mounts.Entry, lower string) bool {
-	if !path.IsAbs(lower) {
-		lower = m.Upper()
-	}
-	return !path.IsAbs(lower) || path.Dir(path.Dir(lower)) == all
-}

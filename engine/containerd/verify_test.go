@@ -15,7 +15,6 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/layertest"
-	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -198,27 +197,6 @@ func TestRenewFaults(t *testing.T) {
 		h.renew()
 		if found, _ := h.differences(); found != nil || !slices.Equal(h.beside(), []string{"fs"}) {
 			t.Errorf("step %d (%s): the next renewal leaves %q, and %q beside it", n, *failed, found, h.beside())
-		}
-	}
-}
-
-func TestIsBelow(t *testing.T) {
-	for _, c := range []struct {
-		lower, upper string
-		want         bool
-	}{
-		{"/r/snapshots/3/fs", "", true},
-		{"/other/snapshots/3/fs", "", false},
-		{"3/fs", "/r/snapshots/9/fs", true},
-		{"3/fs", "/other/snapshots/9/fs", false},
-		{"3/fs", "", true},
-	} {
-		m := mounts.Entry{Type: mounts.OverlayType}
-		if c.upper != "" {
-			m.SuperOptions = []string{"upperdir=" + c.upper}
-		}
-		if got := isBelow("/r/snapshots", m, c.lower); got != c.want {
-			t.Errorf("%s of a mount with %q above: %v", c.lower, c.upper, got)
 		}
 	}
 }

@@ -1,16 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package erofssnapshot knows how containerd's snapshotter erofs keeps layers:
-//
-//	snapshots/<number>/.erofslayer    a snapshot that is to become a layer
-//	                   fs, work       unused as long as there is the next one
-//	                   layer.erofs    the layer, a filesystem by itself
-//	                   fsmeta.erofs   the metadata of this layer and all below it, with the
-//	                                  layer.erofs of each, the lowest first, as devices
-//
-// It says which files a list of mounts is of: those that the snapshotter answers with
-// (plugins/snapshots/erofs in github.com/containerd/containerd).
-package erofssnapshot
+package snapshotdir
 
 import (
 	"errors"
@@ -21,17 +11,17 @@ import (
 	"github.com/containerd/containerd/api/types"
 )
 
-// The files of a snapshot.
+// The files of a snapshot of erofs.
 const (
 	Marker = ".erofslayer"
 	Layer  = "layer.erofs"
 	Merged = "fsmeta.erofs"
 )
 
-// ErrUnknown says that mounts are not such as the snapshotter is known to make.
-var ErrUnknown = errors.New("its snapshots are mounted in a way that is not known")
+// errUnknown says that mounts are not such as the snapshotter is known to make.
+var errUnknown = errors.New("its snapshots are mounted in a way that is not known")
 
-// Dir is the directory of a snapshot that is being made.
+// Dir is the directory of a snapshot of erofs that is being made.
 func Dir(mounts []*types.Mount) (string, error) {
 	for _, m := range mounts {
 		switch kind := m.Type[strings.LastIndexByte(m.Type, '/')+1:]; {
@@ -45,7 +35,7 @@ func Dir(mounts []*types.Mount) (string, error) {
 			}
 		}
 	}
-	return "", ErrUnknown
+	return "", errUnknown
 }
 
 // View is what the layers of a view lie in.
@@ -56,8 +46,8 @@ type View struct {
 	Merged string
 }
 
-// Parse reads the mounts of a view.
-func Parse(mounts []*types.Mount) (View, error) {
+// ParseView reads the mounts of a view of erofs.
+func ParseView(mounts []*types.Mount) (View, error) {
 	var v View
 	for _, m := range mounts {
 		if m.Type != "erofs" {
@@ -80,7 +70,7 @@ func Parse(mounts []*types.Mount) (View, error) {
 		v.Layers = append(v.Layers, devices...)
 	}
 	if len(v.Layers) == 0 || slices.ContainsFunc(v.Layers, func(p string) bool { return !path.IsAbs(p) }) {
-		return View{}, ErrUnknown
+		return View{}, errUnknown
 	}
 	return v, nil
 }
