@@ -83,7 +83,7 @@ var floors = []map[string][]string{
 	{
 		"internal/recast":   {"errkind", "internal/durable", "internal/fsat", "internal/layerrecord", "internal/stagingdir", "internal/storedirs", "layer", "overlaystore", "unpack"},
 		"internal/stored":   {"internal/filesum", "internal/stackview", "layer", "overlaystore"},
-		"engine/containerd": {"engine/containerd/internal/snapshotdir", "errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/layercheck", "internal/linkedcopy", "internal/storedirs", "internal/tarlayer", "layer", "overlaystore"},
+		"engine/containerd": {"engine/containerd/internal/failure", "engine/containerd/internal/snapshotdir", "errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/layercheck", "internal/linkedcopy", "internal/storedirs", "internal/tarlayer", "layer", "overlaystore"},
 		"overlaymount":      {"errkind", "internal/durable", "internal/erofsmount", "internal/erofstrial", "internal/fsat", "internal/fsverity", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/stagingdir", "internal/storedirs", "internal/words", "layer", "overlaystore"},
 		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/pushing", "registry/internal/remote", "registry/internal/transport"},
 	},
@@ -147,6 +147,7 @@ var floors = []map[string][]string{
 		"internal/scratch":                       {"internal/fsat"},
 		"internal/probe":                         {"errkind", "internal/durable", "internal/fsat", "internal/mounts", "layer"},
 		"internal/recordfile":                    {"internal/durable", "internal/fsat"},
+		"engine/containerd/internal/failure":     {"errkind"},
 		"engine/containerd/internal/snapshotdir": {"internal/durable", "internal/fsat", "internal/mounts"},
 		"internal/stagingdir":                    {"internal/durable", "internal/fsat"},
 		"internal/trash":                         {"internal/durable", "internal/fsat"},

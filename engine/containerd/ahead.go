@@ -13,6 +13,7 @@ import (
 	leases "github.com/containerd/containerd/api/services/leases/v1"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/linkedcopy"
@@ -240,7 +241,7 @@ func (g *giving) takeLease(ctx context.Context) error {
 		ownerLabel:                g.owner,
 		"containerd.io/gc.expire": time.Now().Add(leaseTime).UTC().Format(time.RFC3339),
 	}})
-	return explain(err)
+	return failure.Explain(err)
 }
 
 // endLease ends the lease, also when ctx has ended. What remains of it goes with
@@ -249,7 +250,7 @@ func (g *giving) endLease(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	_, err := g.leases.Delete(g.in(ctx, ""), &leases.DeleteRequest{ID: g.lease})
-	if err != nil && !isNotFound(err) {
+	if err != nil && !failure.IsNotFound(err) {
 		g.log.Info("end a lease", "lease", g.lease, "error", err)
 	}
 }

@@ -4,11 +4,10 @@ package containerd
 
 import (
 	"context"
-	"strings"
 
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 )
 
 // prepare makes a snapshot to fill.
@@ -26,7 +25,7 @@ func (e *Engine) prepare(ctx context.Context, lease string, request *snapshots.P
 // remove what has no record, and once more.
 func (e *Engine) cleaned(ctx context.Context, make func() error) error {
 	err := make()
-	if !isLeftBehind(err) {
+	if !failure.IsLeftBehind(err) {
 		return err
 	}
 	if _, failed := e.snapshots.Cleanup(e.in(ctx, ""), &snapshots.CleanupRequest{Snapshotter: e.at.Snapshotter}); failed != nil {
@@ -34,11 +33,4 @@ func (e *Engine) cleaned(ctx context.Context, make func() error) error {
 		return err
 	}
 	return make()
-}
-
-// isLeftBehind knows the error by its words, for it has no code of its own
-// (plugins/snapshots/overlay, createSnapshot).
-func isLeftBehind(err error) bool {
-	s := status.Convert(err)
-	return s.Code() == codes.Unknown && strings.Contains(s.Message(), "failed to rename") && strings.Contains(s.Message(), "file exists")
 }

@@ -23,11 +23,10 @@ import (
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/errkind"
 )
 
@@ -42,7 +41,7 @@ const Snapshotter = "overlayfs"
 const Erofs = "erofs"
 
 // ErrUnsupported says that this engine, or this store, cannot be served.
-var ErrUnsupported = errkind.New(errkind.Filesystem, "cannot be served")
+var ErrUnsupported = failure.ErrUnsupported
 
 // errForeign says that a name in the engine is another client's, and another
 // image's.
@@ -167,7 +166,7 @@ func (e *Engine) Namespace() string { return e.at.Namespace }
 func (e *Engine) survey(ctx context.Context) error {
 	answer, err := e.information.Plugins(ctx, &introspection.PluginsRequest{})
 	if err != nil {
-		return explain(err)
+		return failure.Explain(err)
 	}
 	var found *introspection.Plugin
 	var others []string
@@ -215,30 +214,4 @@ func (e *Engine) in(ctx context.Context, lease string) context.Context {
 		ctx = metadata.AppendToOutgoingContext(ctx, "containerd-lease", lease)
 	}
 	return ctx
-}
-
-func isCode(err error, c codes.Code) bool { return status.Code(err) == c }
-
-// explain gives an answer of the engine a kind and a plain text.
-func explain(err error) error {
-	s, ok := status.FromError(err)
-	if !ok || s.Code() == codes.OK {
-		return err
-	}
-	plain := fmt.Errorf("the engine says: %.500s", s.Message())
-	switch s.Code() {
-	case codes.Canceled:
-		return errors.Join(context.Canceled, plain)
-	case codes.Unavailable:
-		return errkind.With(errkind.Network, fmt.Errorf("the engine cannot be reached: %.500s", s.Message()))
-	case codes.DeadlineExceeded:
-		return errkind.With(errkind.Network, errors.New("the engine does not answer"))
-	case codes.PermissionDenied, codes.Unauthenticated:
-		return errkind.With(errkind.Denied, plain)
-	case codes.FailedPrecondition:
-		return errkind.With(errkind.Busy, plain)
-	case codes.Unimplemented:
-		return errors.Join(ErrUnsupported, plain)
-	}
-	return plain
 }

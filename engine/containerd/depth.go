@@ -11,6 +11,7 @@ import (
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 )
 
@@ -70,11 +71,11 @@ func (e *Engine) probe(ctx context.Context) (string, error) {
 	key := "layerctl-probe-" + rand.Text()
 	answer, err := e.prepare(ctx, "", &snapshots.PrepareSnapshotRequest{Snapshotter: e.at.Snapshotter, Key: key})
 	if err != nil {
-		return "", explain(err)
+		return "", failure.Explain(err)
 	}
 	_, err = e.snapshots.Remove(e.in(ctx, ""), &snapshots.RemoveSnapshotRequest{Snapshotter: e.at.Snapshotter, Key: key})
-	if err != nil && !isNotFound(err) { // the collector may be faster
-		return "", explain(err)
+	if err != nil && !failure.IsNotFound(err) { // the collector may be faster
+		return "", failure.Explain(err)
 	}
 	m, err := parseOverlay(answer.Mounts)
 	return m.Upper, err

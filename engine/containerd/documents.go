@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/internal/durable"
 )
 
@@ -116,8 +117,8 @@ func (g *giving) write(ctx context.Context, d digest.Digest, b []byte, labels ma
 func (g *giving) writeFrom(ctx context.Context, desc ocispec.Descriptor, r io.Reader, labels map[string]string) error {
 	d := desc.Digest
 	err := g.send(ctx, desc, r, labels)
-	if err != nil && !isExists(err) {
-		return explain(err)
+	if err != nil && !failure.IsExists(err) {
+		return failure.Explain(err)
 	}
 	if err == nil {
 		return nil
@@ -137,7 +138,7 @@ func (g *giving) writeFrom(ctx context.Context, desc ocispec.Descriptor, r io.Re
 		Info: &content.Info{Digest: d.String(), Labels: labels}, UpdateMask: &fieldmaskpb.FieldMask{Paths: paths},
 	})
 	if err != nil {
-		return explain(err)
+		return failure.Explain(err)
 	}
 	return nil
 }

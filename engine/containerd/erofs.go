@@ -14,6 +14,7 @@ import (
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
@@ -202,7 +203,7 @@ func (g *giving) probeFiles(ctx context.Context) (err error) {
 	key := name + " prepared"
 	answer, err := g.prepare(ctx, g.lease, &snapshots.PrepareSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: key})
 	if err != nil {
-		return explain(err)
+		return failure.Explain(err)
 	}
 	defer func() { err = errors.Join(err, g.forgetProbe(ctx, key), g.forgetProbe(ctx, name)) }()
 	at, err := snapshotdir.Dir(answer.Mounts)
@@ -220,7 +221,7 @@ func (g *giving) probeFiles(ctx context.Context) (err error) {
 	}
 	defer f.Close()
 	if _, err := g.snapshots.Commit(g.in(ctx, g.lease), &snapshots.CommitSnapshotRequest{Snapshotter: g.at.Snapshotter, Name: name, Key: key}); err != nil {
-		return explain(err)
+		return failure.Explain(err)
 	}
 	if _, err := g.view(ctx, digest.Digest(name)); err != nil { // where it wants more of a layer
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
@@ -237,8 +238,8 @@ func (g *giving) forgetProbe(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	_, err := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: key})
-	if isNotFound(err) {
+	if failure.IsNotFound(err) {
 		return nil
 	}
-	return explain(err)
+	return failure.Explain(err)
 }

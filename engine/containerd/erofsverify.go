@@ -14,6 +14,7 @@ import (
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/given"
@@ -74,7 +75,7 @@ func addTo(report *Report, diffID digest.Digest, found layercheck.Result) {
 func (g *giving) verifyFile(ctx context.Context, c *layercheck.Check, file string, l tarlayer.Layer, chain digest.Digest, quick bool) (checked bool, err error) {
 	answer, err := g.snapshots.Stat(g.in(ctx, ""), &snapshots.StatSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: chain.String()})
 	if err != nil {
-		return false, explain(err)
+		return false, failure.Explain(err)
 	}
 	if answer.Info.GetLabels()[ownerLabel] != g.owner {
 		return false, nil

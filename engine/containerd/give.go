@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/given"
@@ -250,7 +251,7 @@ func (g *giving) leased(ctx context.Context) (err error) {
 		defer cancel()
 		_, end := g.leases.Delete(g.in(ctx, ""), &leases.DeleteRequest{ID: g.lease})
 		if err == nil && end != nil {
-			err = explain(end)
+			err = failure.Explain(end)
 		}
 	}()
 	// The layers last: those that are given ahead may still be on their way.
@@ -285,7 +286,7 @@ func (e *Engine) clear(ctx context.Context, owner string, records *given.Records
 	}
 	list, err := e.leases.List(e.in(ctx, ""), &leases.ListRequest{})
 	if err != nil {
-		return explain(err)
+		return failure.Explain(err)
 	}
 	for _, l := range list.Leases {
 		if l.Labels[ownerLabel] != owner || living[l.ID] {
@@ -294,8 +295,8 @@ func (e *Engine) clear(ctx context.Context, owner string, records *given.Records
 		e.log.Info("end the lease of a giving that was interrupted", "lease", l.ID)
 		// With what it kept: an engine whose power was cut may know of a blob that it
 		// has lost, and would not take it again.
-		if _, err := e.leases.Delete(e.in(ctx, ""), &leases.DeleteRequest{ID: l.ID, Sync: true}); err != nil && !isNotFound(err) {
-			return explain(err)
+		if _, err := e.leases.Delete(e.in(ctx, ""), &leases.DeleteRequest{ID: l.ID, Sync: true}); err != nil && !failure.IsNotFound(err) {
+			return failure.Explain(err)
 		}
 	}
 	return nil
@@ -304,8 +305,8 @@ func (e *Engine) clear(ctx context.Context, owner string, records *given.Records
 // keep has the lease keep what the engine had before.
 func (g *giving) keep(ctx context.Context, kind, id string) error {
 	_, err := g.leases.AddResource(g.in(ctx, ""), &leases.AddResourceRequest{ID: g.lease, Resource: &leases.Resource{ID: id, Type: kind}})
-	if err != nil && !isExists(err) {
-		return explain(err)
+	if err != nil && !failure.IsExists(err) {
+		return failure.Explain(err)
 	}
 	return nil
 }

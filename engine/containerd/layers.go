@@ -14,8 +14,8 @@ import (
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/containerd/containerd/api/types"
 	"github.com/opencontainers/go-digest"
-	"google.golang.org/grpc/codes"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
@@ -83,10 +83,10 @@ func (g *giving) has(ctx context.Context, chains []digest.Digest) (int, error) {
 // committed says whether the engine has a snapshot.
 func (g *giving) committed(ctx context.Context, chain digest.Digest) (bool, error) {
 	answer, err := g.snapshots.Stat(g.in(ctx, g.lease), &snapshots.StatSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: chain.String()})
-	if isNotFound(err) {
+	if failure.IsNotFound(err) {
 		return false, nil
 	}
-	return err == nil && answer.Info.GetKind() == snapshots.Kind_COMMITTED, explain(err)
+	return err == nil && answer.Info.GetKind() == snapshots.Kind_COMMITTED, failure.Explain(err)
 }
 
 // directories are those of the layers that the engine has, the topmost first.
@@ -122,12 +122,12 @@ func (g *giving) view(ctx context.Context, chain digest.Digest) (list []*types.M
 		return err
 	})
 	if err != nil {
-		return nil, explain(err)
+		return nil, failure.Explain(err)
 	}
 	defer func() {
 		_, gone := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: key})
-		if err == nil && gone != nil && !isNotFound(gone) { // the collector may be faster
-			err = explain(gone)
+		if err == nil && gone != nil && !failure.IsNotFound(gone) { // the collector may be faster
+			err = failure.Explain(gone)
 		}
 	}()
 	return answer.Mounts, nil
@@ -150,11 +150,11 @@ func (g *giving) begin(ctx context.Context, i int, chains []digest.Digest) (*act
 		request.Parent = a.parent.String()
 	}
 	answer, err := g.prepare(ctx, g.lease, request)
-	if isExists(err) {
+	if failure.IsExists(err) {
 		return nil, errMeanwhile
 	}
 	if err != nil {
-		return nil, explain(err)
+		return nil, failure.Explain(err)
 	}
 	a.mounts = answer.Mounts
 	return a, nil
@@ -236,11 +236,11 @@ func (g *giving) commit(ctx context.Context, filled []*active) error {
 			request.Parent = a.parent.String()
 		}
 		_, err := g.snapshots.Commit(g.in(ctx, g.lease), request)
-		if isExists(err) {
+		if failure.IsExists(err) {
 			return errMeanwhile
 		}
 		if err != nil {
-			return explain(err)
+			return failure.Explain(err)
 		}
 		g.made++
 	}
@@ -295,6 +295,3 @@ func (g *giving) openDir(path string) (*os.File, error) {
 	}
 	return dir, nil
 }
-
-func isNotFound(err error) bool { return isCode(err, codes.NotFound) }
-func isExists(err error) bool   { return isCode(err, codes.AlreadyExists) }

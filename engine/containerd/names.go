@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -51,11 +52,11 @@ func (g *giving) labels() map[string]string {
 // standing is what the engine has under a name.
 func (e *Engine) standing(ctx context.Context, name string) (*images.Image, error) {
 	answer, err := e.images.Get(e.in(ctx, ""), &images.GetImageRequest{Name: name})
-	if isNotFound(err) {
+	if failure.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, explain(err)
+		return nil, failure.Explain(err)
 	}
 	return answer.Image, nil
 }
@@ -100,8 +101,8 @@ func (g *giving) nameOne(ctx context.Context, name string) error {
 		MediaType: cmp.Or(g.image.Root.MediaType, ocispec.MediaTypeImageIndex), Digest: g.image.Root.Digest.String(), Size: g.image.Root.Size,
 	}}
 	_, err := g.images.Create(g.in(ctx, g.lease), &images.CreateImageRequest{Image: image})
-	if err == nil || !isExists(err) {
-		return explain(err)
+	if err == nil || !failure.IsExists(err) {
+		return failure.Explain(err)
 	}
 	there, err := g.standing(ctx, name)
 	if err != nil {
@@ -118,7 +119,7 @@ func (g *giving) nameOne(ctx context.Context, name string) error {
 		paths = append(paths, "labels."+key)
 	}
 	_, err = g.images.Update(g.in(ctx, g.lease), &images.UpdateImageRequest{Image: image, UpdateMask: &fieldmaskpb.FieldMask{Paths: paths}})
-	return explain(err)
+	return failure.Explain(err)
 }
 
 // Take removes the names that the store has given an image in this engine, and
@@ -184,8 +185,8 @@ func (e *Engine) unname(ctx context.Context, owner string, r given.Record) (take
 		}
 		// The last one waits until the collector has been.
 		_, err = e.images.Delete(e.in(ctx, ""), &images.DeleteImageRequest{Name: name, Sync: i == 0})
-		if err != nil && !isNotFound(err) {
-			return taken, explain(err)
+		if err != nil && !failure.IsNotFound(err) {
+			return taken, failure.Explain(err)
 		}
 		taken = append(taken, name)
 	}

@@ -14,6 +14,7 @@ import (
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -82,7 +83,7 @@ func (e *Engine) containers(ctx context.Context) (list []*containers.Container, 
 	defer cancel()
 	stream, err := containers.NewContainersClient(e.conn).ListStream(e.in(ctx, ""), &containers.ListContainersRequest{})
 	if err != nil {
-		return nil, explain(err)
+		return nil, failure.Explain(err)
 	}
 	for {
 		message, err := stream.Recv()
@@ -90,7 +91,7 @@ func (e *Engine) containers(ctx context.Context) (list []*containers.Container, 
 			return list, nil
 		}
 		if err != nil {
-			return nil, explain(err)
+			return nil, failure.Explain(err)
 		}
 		if len(list) == maxContainers {
 			return nil, fmt.Errorf("it has more than %d containers", maxContainers)
@@ -104,10 +105,10 @@ func (e *Engine) containers(ctx context.Context) (list []*containers.Container, 
 func (e *Engine) standsOn(ctx context.Context, key, top string) (bool, error) {
 	answer, err := e.snapshots.Stat(e.in(ctx, ""), &snapshots.StatSnapshotRequest{Snapshotter: e.at.Snapshotter, Key: key})
 	switch {
-	case isNotFound(err):
+	case failure.IsNotFound(err):
 		return false, nil
 	case err != nil:
-		return false, explain(err)
+		return false, failure.Explain(err)
 	}
 	parent := answer.Info.GetParent()
 	return parent == top || strings.HasPrefix(parent, top+"-"), nil
