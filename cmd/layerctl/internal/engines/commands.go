@@ -152,8 +152,13 @@ func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record) (err err
 // TakeUnwanted takes back what the store no longer has, and what was never given
 // to the end. An engine that is not there keeps it until the next time.
 func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
-	list, err := given.List(store.Dir())
+	// Who gives an image holds the records: what is not complete then never will be.
+	records, err := given.Open(c.Context, store.Dir())
 	if err != nil {
+		return err
+	}
+	list, err := given.List(store.Dir())
+	if err := errors.Join(err, records.Close()); err != nil {
 		return err
 	}
 	var errs []error
