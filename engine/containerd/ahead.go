@@ -36,21 +36,24 @@ type Ahead struct {
 	more  chan struct{}
 	last  chan struct{} // closed when no more will come
 	ended sync.Once
-	over  bool
+	// within is how long Filled waits, once: that takes a second or two, but where
+	// the engine does not answer.
+	within time.Duration
+	over   bool
 }
 
 // Ahead begins to give the layers of an image that is being pulled into the
 // store, the lowest first. It is nil, and does nothing, where the engine or the
 // store could not be served so. Whoever begins it ends it.
 func (e *Engine) Ahead(ctx context.Context, store *overlaystore.Store, layers []digest.Digest) *Ahead {
-	if !e.rebase || e.erofs() || e.servable(store) != nil {
+	if !e.rebase || e.erofs() || e.Serves(store) != nil {
 		return nil
 	}
 	g := &giving{
 		Engine: e, store: store, from: store, image: Image{Image: overlaystore.Image{Layers: layers}},
 		copier: linkedcopy.New(linkedcopy.Options{}), open: lowers{}, lease: newLease(),
 	}
-	a := &Ahead{g: g, done: make(chan struct{}), more: make(chan struct{}, 1), last: make(chan struct{}), still: make(chan struct{}), ready: map[digest.Digest]*lower{}}
+	a := &Ahead{g: g, done: make(chan struct{}), more: make(chan struct{}, 1), last: make(chan struct{}), still: make(chan struct{}), ready: map[digest.Digest]*lower{}, within: filledWithin}
 	var err error
 	if g.owner, err = store.RealPath(); err == nil {
 		g.since, err = durable.OpenDirAt(store.Dir(), ".")
@@ -110,8 +113,7 @@ func (a *Ahead) Ready(diffID digest.Digest, fs *os.File) {
 	}
 }
 
-// filledWithin is how long a pull waits for its layers to be linked: that takes a
-// second or two, but where the engine does not answer.
+// filledWithin is how long a pull waits for its layers to be linked.
 const filledWithin = 10 * time.Second
 
 // Filled waits until the layers that were ready before are linked, as far as those
@@ -121,12 +123,15 @@ func (a *Ahead) Filled(ctx context.Context) {
 		return
 	}
 	a.mu.Lock()
-	still := a.still
+	still, late := a.still, time.After(a.within)
 	a.mu.Unlock()
 	select {
 	case <-still:
 	case <-a.done:
-	case <-time.After(filledWithin):
+	case <-late:
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.within = 0
 	case <-ctx.Done():
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc/codes"
@@ -99,6 +100,7 @@ func TestAheadIsFilled(t *testing.T) {
 	third := staged(t, s, "third", regular("c", "three"))
 	chains := chainIDs([]digest.Digest{first, second.DiffID(), third.DiffID()})
 	a := e.Ahead(t.Context(), s, []digest.Digest{first, second.DiffID(), third.DiffID()})
+	a.within = time.Hour
 	filled := func(names ...string) {
 		t.Helper()
 		a.Filled(t.Context())

@@ -179,7 +179,7 @@ func (e *Engine) survey(ctx context.Context) error {
 			others = append(others, p.ID)
 		case p.ID == "cri" && !broken:
 			e.cri = true
-		case p.Type == "io.containerd.content.v1" && !broken:
+		case p.Type == "io.containerd.content.v1" && p.ID == "content" && !broken:
 			e.blobs = p.Exports["root"]
 		}
 	}

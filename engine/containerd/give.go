@@ -129,7 +129,7 @@ type giving struct {
 func (g *giving) done() linkedcopy.Done { return g.ahead.Plus(g.copier.Done()) }
 
 func (g *giving) give(ctx context.Context) (err error) {
-	if err := g.servable(g.from); err != nil {
+	if err := g.Serves(g.from); err != nil {
 		return err
 	}
 	if g.owner, err = g.store.RealPath(); err != nil {
@@ -218,8 +218,8 @@ func (g *giving) record() (given.Record, error) {
 	return r, nil
 }
 
-// servable refuses a store whose files containerd would not understand.
-func (e *Engine) servable(store *overlaystore.Store) error {
+// Serves refuses a store whose files containerd would not understand.
+func (e *Engine) Serves(store *overlaystore.Store) error {
 	f := store.Format().OrDefaults()
 	switch {
 	case e.erofs() && f.Lower != layer.Tars:
@@ -261,10 +261,10 @@ func (g *giving) leased(ctx context.Context) (err error) {
 	if err := g.documents(ctx); err != nil {
 		return err
 	}
-	if err := g.layers(ctx); err != nil {
+	if err := g.settle(ctx); err != nil {
 		return err
 	}
-	if err := g.settle(ctx); err != nil {
+	if err := g.layers(ctx); err != nil {
 		return err
 	}
 	return g.name(ctx)

@@ -45,7 +45,7 @@ func (e *Engine) Hold(ctx context.Context, store *overlaystore.Store, layers []d
 }
 
 func (e *Engine) hold(ctx context.Context, store *overlaystore.Store, layers []digest.Digest) (h *Held, err error) {
-	if e.erofs() || e.servable(store) != nil {
+	if e.erofs() || e.Serves(store) != nil {
 		return nil, nil
 	}
 	g := &giving{Engine: e, store: store, from: store, image: Image{Image: overlaystore.Image{Layers: layers}}, lease: newLease()}

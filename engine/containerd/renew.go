@@ -42,7 +42,7 @@ type renewal struct {
 }
 
 func (g *giving) renew(ctx context.Context, stale []digest.Digest) (renewed int, err error) {
-	if err := g.servable(g.store); err != nil {
+	if err := g.Serves(g.store); err != nil {
 		return 0, err
 	}
 	records, err := given.Open(ctx, g.store.Dir())

@@ -317,7 +317,11 @@ type daemon struct {
 func (d *daemon) Close() error { return d.engine.Close() }
 
 func (d *daemon) admit(ctx context.Context, layers []digest.Digest) error {
-	if err := d.engine.Admit(ctx, layers); err != nil {
+	err := d.engine.Admit(ctx, layers)
+	if err == nil && d.engine.Snapshotter() == containerd.Erofs { // for another they would be unpacked
+		err = d.engine.Serves(d.store)
+	}
+	if err != nil {
 		return &engineError{err}
 	}
 	return nil
