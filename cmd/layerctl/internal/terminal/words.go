@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/words"
 )
 
 // Short is a digest's first twelve digits: enough for a person to tell layers
@@ -19,14 +21,10 @@ func Short(d digest.Digest) string {
 
 // Count is a number of things, in words: "1 layer", "2 layers".
 func Count(n int, noun string) string {
-	switch {
-	case n == 1:
-		return "1 " + noun
-	case noun == "index":
+	if noun == "index" && n != 1 {
 		return fmt.Sprintf("%d indexes", n)
-	default:
-		return fmt.Sprintf("%d %ss", n, noun)
 	}
+	return words.Count(n, noun)
 }
 
 // Bytes is n in decimal units, as disks and links are sold.
