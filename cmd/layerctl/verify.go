@@ -157,7 +157,7 @@ func printReport(c *cli.Context, report overlaystore.Report, given []engines.Ver
 			console.Say("%s in %s: %d layers, %d paths, %s read: all as committed", terminal.Short(h.Record.Manifest), h.Place, h.Report.Layers, h.Report.Files, terminal.Bytes(h.Report.Bytes))
 		}
 		if h.Unchecked > 0 {
-			console.Say("%s in %s: %d layers are not compared: the engine had them before, so that they were never fetched", terminal.Short(h.Record.Manifest), h.Place, h.Unchecked)
+			console.Say("%s in %s: %d layers are not compared: the engine had them before", terminal.Short(h.Record.Manifest), h.Place, h.Unchecked)
 		}
 	}
 	return nil
