@@ -4,6 +4,7 @@ package layerctl
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/layerctl/layerctl/internal/durable"
@@ -48,9 +49,12 @@ func TestPullIntoTarsSyncsOnce(t *testing.T) {
 	f := &field{images: makeImages(t), lower: layer.Tars}
 	f.open(t, newStoreDir(t))
 	defer f.close(t)
+	var mu sync.Mutex
 	var steps []string
 	ctx := durable.WithFault(t.Context(), func(op string) error {
 		if op == "write index" || op == "syncfs" {
+			mu.Lock()
+			defer mu.Unlock()
 			steps = append(steps, op)
 		}
 		return nil
