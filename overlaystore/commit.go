@@ -18,9 +18,10 @@ import (
 )
 
 // Commit makes sealed layers visible, durably: one syncfs for them all, then
-// a rename of each, then an fsync of their directory. On an error, but for that
-// of the context, every one of them is discarded and the store is as before: nobody
-// can tell what a failed sync has left. A layer that is there meanwhile is no error.
+// a rename of each, then an fsync of each of their directories. On an error, but for
+// that of the context, every one of them is discarded that was not durable in its
+// place by then: nobody can tell what a failed sync has left. A layer that is there
+// meanwhile is no error.
 func (s *Store) Commit(ctx context.Context, layers ...*Staging) error {
 	if len(layers) == 0 {
 		return nil
@@ -34,9 +35,19 @@ func (s *Store) Commit(ctx context.Context, layers ...*Staging) error {
 		err = errors.Join(err, end(g))
 	}
 	if err != nil {
-		return fmt.Errorf("commit %s: %w", words.Count(len(layers), "layer"), s.Explain(err))
+		return fmt.Errorf("commit %s: %w", words.Count(countLayers(layers), "layer"), s.Explain(err))
 	}
 	return nil
+}
+
+// countLayers leaves out a fix layer or an index, unless there is nothing else.
+func countLayers(staged []*Staging) (n int) {
+	for _, g := range staged {
+		if g.isLayer {
+			n++
+		}
+	}
+	return max(n, 1)
 }
 
 // commit makes the layers visible where they belong, or where unsynced layers are

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -24,9 +25,12 @@ type Move struct {
 
 // MoveAll moves directories to their places, one after the other, and syncs a place
 // before it goes on to the next, unless noSync. On an error those that moved are taken
-// back, for what is visible must be durable. moved are the numbers of those that are in their
-// places: it leaves out what somebody else has put there first.
+// back, the last one first, for what is visible must be durable; but not from a place
+// that was synced, where somebody may rely on them already. moved are the numbers of
+// those that are in their places, after an error too: it leaves out what somebody else
+// has put there first.
 func MoveAll(ctx context.Context, moves []Move, noSync bool) (moved []int, err error) {
+	stay := 0 // so many of moved are durable
 	for i, m := range moves {
 		err = durable.RenameNoReplace(ctx, m.From, m.Name, m.To, m.Final)
 		if err == nil {
@@ -39,15 +43,16 @@ func MoveAll(ctx context.Context, moves []Move, noSync bool) (moved []int, err e
 			if err = durable.SyncDir(ctx, m.To); err != nil {
 				break
 			}
+			stay = len(moved)
 		}
 	}
 	if err == nil {
 		return moved, nil
 	}
-	for _, i := range moved {
+	for _, i := range slices.Backward(moved[stay:]) {
 		err = errors.Join(err, moves[i].takeBack())
 	}
-	return nil, err
+	return moved[:stay], err
 }
 
 func (m Move) takeBack() error {
