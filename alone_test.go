@@ -265,12 +265,38 @@ func TestEveryOperationOfAloneFails(t *testing.T) {
 				t.Errorf("%d operations, %v", n, err)
 			}
 			l.sound(t, "undisturbed", true)
-			return
+			break
 		}
 		if !errors.Is(err, unix.EIO) {
 			t.Errorf("operation %d, %q, failed: %v", n, *op, err)
 		}
+		if n < 2 && !bytes.Equal(l.read(t), l.plain) {
+			t.Errorf("operation %d, %q, failed: the metadata has stayed", n, *op)
+		}
 		l.sound(t, fmt.Sprintf("operation %d, %q, failed", n, *op), false)
+	}
+	// What is there a process may have left that died before its sync.
+	ctx, op := durable.WithFaultAt(t.Context(), 0, func() error { return unix.EIO })
+	if err := l.make(ctx); *op != "fsync file" || !errors.Is(err, unix.EIO) {
+		t.Errorf("a second time: %q is first, %v", *op, err)
+	}
+}
+
+func TestAloneWaitsNoLongerThanItsContext(t *testing.T) {
+	layertest.NeedsRoot(t, "it makes a store of tars")
+	l := newAloneLayer(t, t.TempDir())
+	f, err := os.Open(l.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, err := durable.TryFlock(f, durable.Exclusive); err != nil || !got {
+		t.Fatal(got, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.make(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
 	}
 }
 

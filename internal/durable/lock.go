@@ -38,26 +38,11 @@ func Lock(ctx context.Context, dir *os.File, name string, kind LockKind, waiting
 	if f == nil {
 		return unlocked, nil
 	}
-	for poll := time.Millisecond; ; poll = min(2*poll, maxPoll) {
-		locked, err := TryFlock(f, kind)
-		if err != nil {
-			f.Close()
-			return nil, err
-		}
-		if locked {
-			return f.Close, nil
-		}
-		if waiting != nil {
-			waiting()
-			waiting = nil
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, context.Cause(ctx)
-		case <-time.After(poll):
-		}
+	if err := Flock(ctx, f, kind, waiting); err != nil {
+		f.Close()
+		return nil, err
 	}
+	return f.Close, nil
 }
 
 // TryLock is [Lock] without the wait: unlock is nil when another holder is in
@@ -100,6 +85,26 @@ func openLock(ctx context.Context, dir *os.File, name string) (*os.File, error) 
 
 // unlocked gives back a lock that there is no need to take.
 func unlocked() error { return nil }
+
+// Flock is [TryFlock] with a wait until ctx is done. It calls waiting, unless that is
+// nil, once where another open file is in the way.
+func Flock(ctx context.Context, f *os.File, kind LockKind, waiting func()) error {
+	for poll := time.Millisecond; ; poll = min(2*poll, maxPoll) {
+		locked, err := TryFlock(f, kind)
+		if err != nil || locked {
+			return err
+		}
+		if waiting != nil {
+			waiting()
+			waiting = nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(poll):
+		}
+	}
+}
 
 // TryFlock takes a flock(2) on f, a file or a directory, unless another open
 // file has one that is in the way; then it is false. Closing f gives it back.

@@ -51,8 +51,8 @@ func Alone(ctx context.Context, dir *os.File, l Layer, tmp string) (_ *os.File, 
 		}
 	}()
 	// The lock goes with f, or with the process.
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		return nil, &os.PathError{Op: "lock", Path: f.Name(), Err: err}
+	if err := durable.Flock(ctx, f, durable.Exclusive, nil); err != nil {
+		return nil, err
 	}
 	got, want, err := own(ctx, f, l)
 	switch {
@@ -60,12 +60,12 @@ func Alone(ctx context.Context, dir *os.File, l Layer, tmp string) (_ *os.File, 
 		return nil, err
 	case got != want:
 		return nil, fmt.Errorf("%w: the filesystem of layer %s alone is %s and was %s", journal.ErrDamaged, l.DiffID, got, want)
-	case got != "":
-		return f, nil
+	case got != "": // which a process that died may have left to be synced
+		return f, durable.SyncFile(ctx, f)
 	}
 	sb, err := writeAlone(ctx, f, dir, l, tmp)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, f.Truncate(behindTar(l.Size)))
 	}
 	if err := durable.Fault(ctx, "write superblock"); err != nil {
 		return nil, err

@@ -33,16 +33,18 @@ func Marked(f *os.File) (bool, error) {
 	return st.Attributes&marks != 0, nil
 }
 
-// Probe makes the file of a layer of nothing in a snapshot's directory.
+// Probe makes the file of a layer of nothing in a snapshot's directory and opens it
+// to be read: the kernel begins to verify no file that somebody may write to.
 func Probe(dir *os.File) (*os.File, error) {
 	f, err := fsat.Create(dir, Layer, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.Write(make([]byte, 4096)); err != nil {
-		return nil, errors.Join(err, f.Close())
+	_, err = f.Write(make([]byte, 4096))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
 	}
-	return f, nil
+	return fsat.OpenFile(dir, Layer)
 }
 
 // Rename renames a file, over one that has the name.
