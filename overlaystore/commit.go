@@ -13,7 +13,6 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/stagingdir"
 	"github.com/layerctl/layerctl/internal/storedirs"
-	"github.com/layerctl/layerctl/internal/tarlayer"
 	"github.com/layerctl/layerctl/internal/words"
 )
 
@@ -57,9 +56,6 @@ func (s *Store) commit(ctx context.Context, layers []*Staging) error {
 		if !g.sealed || g.done {
 			return fmt.Errorf("layer %s is not sealed", g.diffID)
 		}
-		if err := g.protect(ctx); err != nil {
-			return err
-		}
 	}
 	var unsynced *os.File
 	if s.noSync {
@@ -82,15 +78,6 @@ func (s *Store) commit(ctx context.Context, layers []*Staging) error {
 	}
 	defer unlock()
 	return s.moveIn(ctx, layers, unsynced)
-}
-
-// protect has the kernel check the file of a layer or an index from now on, in a
-// store that is for that. The sync that follows is for the tree of hashes, too.
-func (g *Staging) protect(ctx context.Context) error {
-	if !g.store.format.Verity {
-		return nil
-	}
-	return errors.Join(durable.Fault(ctx, "enable fs-verity"), tarlayer.Protect(ctx, g.dir, g.store.verity))
 }
 
 // moveIn moves the layers to their places, which are all in unsynced unless that is

@@ -132,7 +132,8 @@ func (g *Staging) TakeUp(ctx context.Context) (bool, error) {
 	}
 	err, g.sealed = g.replace(l), true
 	var rec LayerRecord
-	if err := errors.Join(err, json.Unmarshal(l.Record, &rec)); err != nil {
+	// One that was kept by an older program, or over a power cut, may be unprotected.
+	if err := errors.Join(err, json.Unmarshal(l.Record, &rec), g.protect(ctx)); err != nil {
 		return true, err
 	}
 	g.store.keepStackFacts(g.diffID, &rec)

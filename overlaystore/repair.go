@@ -46,9 +46,6 @@ func (s *Store) replace(ctx context.Context, g *Staging, in *os.File) error {
 	if !g.sealed || g.done {
 		return fmt.Errorf("layer %s is not sealed", g.diffID)
 	}
-	if err := g.protect(ctx); err != nil {
-		return err
-	}
 	// Always synced: the old one may have been.
 	if err := durable.SyncFS(ctx, g.dir); err != nil {
 		return err

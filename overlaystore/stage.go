@@ -204,7 +204,7 @@ func (g *Staging) Record(e layer.Entry) error {
 }
 
 // Seal says that the layer is complete and verified, and writes its records.
-// Nothing may be changed afterwards.
+// Nothing may be changed afterwards, nor can it be in a store with fs-verity.
 func (g *Staging) Seal(ctx context.Context, rec LayerRecord) error {
 	if g.sealed || g.done {
 		return fmt.Errorf("seal layer %s: the staging is closed", g.diffID)
@@ -251,7 +251,19 @@ func (g *Staging) seal(ctx context.Context, rec LayerRecord) (err error) {
 	}
 	g.raw = append(raw, '\n')
 	_, err = f.Write(g.raw)
-	return errors.Join(err, f.Close())
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return g.protect(ctx)
+}
+
+// protect has the kernel check the file of a layer or an index from now on, in a
+// store that is for that. The sync of the commit is for the tree of hashes, too.
+func (g *Staging) protect(ctx context.Context) error {
+	if !g.store.format.Verity {
+		return nil
+	}
+	return errors.Join(durable.Fault(ctx, "enable fs-verity"), tarlayer.Protect(ctx, g.dir, g.store.verity))
 }
 
 // Discard removes what was staged and lets others have the layer. After a

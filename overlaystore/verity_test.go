@@ -72,14 +72,22 @@ func putTar(t *testing.T, s *Store, text string) (digest.Digest, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = g.Tar().Write([]byte(text))
-	err = errors.Join(err,
-		g.Record(layer.Entry{Path: ".", Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(1, 0)}),
-		g.Seal(t.Context(), LayerRecord{Size: int64(len(text))}))
+	defer g.Discard()
+	if err := sealTar(t, g, text); err != nil {
+		return diffID, err
+	}
+	return diffID, s.Commit(t.Context(), g)
+}
+
+// sealTar fills a layer whose tar is text.
+func sealTar(t *testing.T, g *Staging, text string) error {
+	t.Helper()
+	_, err := g.Tar().Write([]byte(text))
+	err = errors.Join(err, g.Record(layer.Entry{Path: ".", Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(1, 0)}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return diffID, s.Commit(t.Context(), g)
+	return g.Seal(t.Context(), LayerRecord{Size: int64(len(text))})
 }
 
 // Each layer and each index has fs-verity before anybody can see it, and a copy
@@ -130,6 +138,44 @@ func TestVerityFails(t *testing.T) {
 	k.err = nil
 	if _, err := putTar(t, s, "some"); err != nil {
 		t.Errorf("then: %v", err)
+	}
+}
+
+// A layer that cannot have it takes no other one with it: what is sealed has it, and
+// what was kept without it gets it.
+func TestVerityOfKeptLayers(t *testing.T) {
+	s, k := newVerityStore(t)
+	var staged []*Staging
+	for _, text := range []string{"kept", "not"} {
+		g, err := s.Stage(t.Context(), digest.FromString(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Discard()
+		staged = append(staged, g)
+	}
+	if err := errors.Join(sealTar(t, staged[0], "kept"), staged[0].Keep(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	k.err = unix.EIO
+	if err := sealTar(t, staged[1], "not"); !errors.Is(err, unix.EIO) {
+		t.Errorf("error %v", err)
+	}
+	if err := staged[0].Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k.err = nil
+	clear(k.on)
+	g, err := s.Stage(t.Context(), digest.FromString("kept"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Discard()
+	if taken, err := g.TakeUp(t.Context()); err != nil || !taken || len(k.on) != 1 {
+		t.Errorf("taken up: %v, %d have it, %v", taken, len(k.on), err)
+	}
+	if err := s.Commit(t.Context(), g); err != nil {
+		t.Error(err)
 	}
 }
 
