@@ -164,18 +164,17 @@ func TestAheadThatFails(t *testing.T) {
 	for n := 1; ; n++ {
 		f, e, s := anEngine(t, true)
 		img := threeLayers(t, s)
-		f.calls = 0
-		f.call = func(i int) (before, after error) {
+		f.ask(func(i int) (before, after error) {
 			if i == n {
 				return status.Error(codes.Unknown, "a fault"), nil
 			}
 			return nil, nil
-		}
+		})
 		a := e.Ahead(t.Context(), s, img.Layers)
 		a.Filled(t.Context())
 		a.finish()
-		reached := f.calls >= n
-		f.call = func(int) (error, error) { return nil, nil }
+		reached := f.reached(n)
+		f.ask(nil)
 		_, err := e.Give(t.Context(), s, img, GiveOptions{Ahead: a})
 		if err := errors.Join(err, a.End(t.Context())); err != nil {
 			t.Errorf("after a fault at call %d: %v", n, err)

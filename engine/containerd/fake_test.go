@@ -137,6 +137,24 @@ func (f *fake) keepBlobs(dir string) {
 
 func (f *fake) socket() string { return filepath.Join(f.dir, "c.sock") }
 
+// ask has call asked before each call from now on, the first of which is 1; nil lets
+// them all act.
+func (f *fake) ask(call func(n int) (before, after error)) {
+	if call == nil {
+		call = func(int) (before, after error) { return nil, nil }
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls, f.call = 0, call
+}
+
+// reached says whether there were n calls since then.
+func (f *fake) reached(n int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls >= n
+}
+
 func (f *fake) count(method string) (before, after error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

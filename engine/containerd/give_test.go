@@ -405,7 +405,7 @@ func TestGiveBesideTheCollector(t *testing.T) {
 		f.call = func(int) (before, after error) {
 			if f.methods[len(f.methods)-1] == "AddResource" {
 				f.collect()
-				f.call = func(int) (error, error) { return nil, nil }
+				f.call = func(int) (error, error) { return nil, nil } // locked
 			}
 			return nil, nil
 		}
@@ -518,8 +518,7 @@ func TestGiveInterrupted(t *testing.T) {
 func interrupted(t *testing.T, rebase bool, when string, n int) bool {
 	f, e, s := anEngine(t, rebase)
 	img := threeLayers(t, s)
-	f.calls = 0
-	f.call = func(i int) (before, after error) {
+	f.ask(func(i int) (before, after error) {
 		lost := status.Error(codes.Unavailable, "lost")
 		switch {
 		case i > n || i == n && when == "before":
@@ -528,13 +527,13 @@ func interrupted(t *testing.T, rebase bool, when string, n int) bool {
 			return nil, lost
 		}
 		return nil, nil
-	}
+	})
 	_, err := e.Give(f.watched(t.Context()), s, img, GiveOptions{})
-	reached := f.calls >= n
+	reached := f.reached(n)
 	if reached && !errors.Is(err, errkind.Network) {
 		t.Errorf("%s call %d (%s): error %v", when, n, f.methods[n], err)
 	}
-	f.call = func(int) (error, error) { return nil, nil }
+	f.ask(nil)
 	f.check(t, "interrupted")
 	if n%2 == 0 {
 		if _, err := e.Take(t.Context(), s, img.Image.Manifest); err != nil {

@@ -193,16 +193,15 @@ func TestHoldFaults(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
 	for n := 1; ; n += every(7) {
 		a := newAbove(t, true, plainTop)
-		a.fake.calls = 0
-		a.fake.call = func(i int) (before, after error) {
+		a.fake.ask(func(i int) (before, after error) {
 			if i == n {
 				return status.Error(codes.Unknown, "a fault"), nil
 			}
 			return nil, nil
-		}
+		})
 		err := a.handOver(t.Context())
 		reached := a.fake.calls >= n
-		a.fake.call = func(int) (error, error) { return nil, nil }
+		a.fake.ask(nil)
 		if !reached {
 			if err != nil {
 				t.Error(err)

@@ -117,8 +117,7 @@ func cutAt(t *testing.T, disk *disktest.FS, what string, rebase bool, n int, wit
 	if err := disktest.Sync(disk.Dir); err != nil {
 		t.Fatal(err)
 	}
-	f.calls = 0
-	f.call = func(i int) (before, after error) {
+	f.ask(func(i int) (before, after error) {
 		if i == n {
 			if err := disk.Cut(); err != nil {
 				t.Error(err)
@@ -128,13 +127,13 @@ func cutAt(t *testing.T, disk *disktest.FS, what string, rebase bool, n int, wit
 			return status.Error(codes.Unavailable, "the power is off"), nil
 		}
 		return nil, nil
-	}
+	})
 	ctx := t.Context()
 	if with != nil {
 		ctx = with(ctx)
 	}
 	err = do(ctx)
-	reached = f.calls >= n
+	reached = f.reached(n)
 	if reached == (err == nil) {
 		t.Errorf("%s, cut before call %d: %v", what, n, err)
 	}
@@ -143,7 +142,7 @@ func cutAt(t *testing.T, disk *disktest.FS, what string, rebase bool, n int, wit
 		return false, nil
 	}
 	disk.Reboot()
-	f.call = func(int) (error, error) { return nil, nil }
+	f.ask(nil)
 	if s, err = overlaystore.Open(t.Context(), store, overlaystore.Options{}); err != nil {
 		t.Fatal(err)
 	}
