@@ -218,12 +218,21 @@ for name in mended foreign; do skopeo copy -q --dest-tls-verify=false "oci:$work
 above() { env LAYERCTL_STORE="$work/above" CONTAINERD_NAMESPACE=above "$layerctl" "$@"; }
 above_ctr() { "$ctr" -a "$work/c.sock" -n above "$@"; }
 tar -C "$images/alpine-3.20" -cf "$work/alpine.tar" .
+# How many blobs the registry was asked for. It writes that after it has answered.
+asked_for() {
+  local before=-1 now
+  while now=$(grep -c 'GET /v2/.*/blobs/' "$work/registry.log" || true); [ "$now" != "$before" ]; do
+    before=$now
+    sleep 0.3
+  done
+  echo "$now"
+}
 # hand_over NAME: and how many blobs the registry was asked for.
 hand_over() {
   local before after
-  before=$(grep -c 'GET /v2/.*/blobs/' "$work/registry.log" || true)
+  before=$(asked_for)
   above pull --platform linux/amd64 --into "$into" --engine-name "localhost/$1:1" --hand-over --plain-http "localhost:$port" "localhost:$port/$1:1" 2>"$work/err" || { cat "$work/err"; fail "$1 is not handed over"; }
-  after=$(grep -c 'GET /v2/.*/blobs/' "$work/registry.log" || true)
+  after=$(asked_for)
   blobs=$((after - before))
 }
 above_ctr image import --platform linux/amd64 "$work/alpine.tar" >/dev/null
