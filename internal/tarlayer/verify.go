@@ -52,10 +52,11 @@ func (r Recorded) name() string {
 // leaves that out and reads the journal alone.
 func Check(ctx context.Context, c *layercheck.Check, dir *os.File, r Recorded, quick bool) error {
 	paths, err := c.Journal(ctx, dir)
+	opens := true
 	if err == nil && r.Verity != nil {
-		err = protected(c, dir, r)
+		opens, err = protected(c, dir, r)
 	}
-	if err != nil || quick {
+	if err != nil || quick || !opens {
 		return err
 	}
 	want, got := r.Index, digest.Digest("")
@@ -72,11 +73,17 @@ func Check(ctx context.Context, c *layercheck.Check, dir *os.File, r Recorded, q
 	return nil
 }
 
-// compare notes a digest that is another one, and what cannot be read: a bad
-// sector, or what fs-verity keeps from everybody.
+// unreadable is true for an error that says that the disk does not give out what it
+// had: a bad sector, what fs-verity keeps from everybody, or with fs-verity a file
+// that cannot be opened, for what the kernel has of it beside the file is damaged.
+func unreadable(err error) bool {
+	return errors.Is(err, unix.EIO) || errors.Is(err, unix.EUCLEAN) || errors.Is(err, unix.EINVAL)
+}
+
+// compare notes a digest that is another one, and what cannot be read.
 func compare(c *layercheck.Check, got, want digest.Digest, err error) error {
 	switch {
-	case errors.Is(err, unix.EIO):
+	case unreadable(err):
 		c.Differ("", "content", err.Error(), want.String())
 	case err != nil:
 		return err
@@ -86,19 +93,23 @@ func compare(c *layercheck.Check, got, want digest.Digest, err error) error {
 	return nil
 }
 
-// protected compares whether the kernel checks the file: a copy of a store has
-// lost that.
-func protected(c *layercheck.Check, dir *os.File, r Recorded) error {
+// protected compares whether the kernel checks the file, and reports whether it can
+// be opened: a copy of a store has lost that.
+func protected(c *layercheck.Check, dir *os.File, r Recorded) (opens bool, err error) {
 	f, err := fsat.OpenFile(dir, r.name())
+	if unreadable(err) {
+		c.Differ("", "fs-verity", err.Error(), "on")
+		return false, nil
+	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer f.Close() // only read
 	on, err := r.Verity.Enabled(f)
 	if err == nil && !on {
 		c.Differ("", "fs-verity", "off", "on")
 	}
-	return err
+	return true, err
 }
 
 // tarDigest is that of the tar in a layer's directory. What is around it is

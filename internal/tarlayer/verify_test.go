@@ -26,6 +26,8 @@ func TestUnreadableIsDamaged(t *testing.T) {
 		"as it was":      {one, nil, 0, false},
 		"another":        {other, nil, 1, false},
 		"a bad sector":   {"", &os.PathError{Op: "read", Path: "layer.erofs", Err: unix.EIO}, 1, false},
+		"a bad inode":    {"", &os.PathError{Op: "open", Path: "layer.erofs", Err: unix.EUCLEAN}, 1, false},
+		"bad hashes":     {"", &os.PathError{Op: "open", Path: "layer.erofs", Err: unix.EINVAL}, 1, false},
 		"no descriptors": {"", unix.EMFILE, 0, true},
 	} {
 		check := layercheck.New(layercheck.Options{})
