@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/tarlayer"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/manifest"
@@ -51,8 +52,8 @@ func (s *Store) Index(img Image) (Index, error) {
 // StageIndex makes the index of an image, to be committed with those of its layers
 // that are still staged: the disk writes these meanwhile, and one sync is for all.
 // It is nil where there is nothing to make now: the store keeps directories, the
-// index is there, another process makes it or fetches one of the layers. What was
-// not made [Store.PutImage] makes.
+// index is there, another process makes it or fetches one of the layers, or there was
+// a shortage of descriptors or memory. What was not made [Store.PutImage] makes.
 func (s *Store) StageIndex(ctx context.Context, layers []digest.Digest, staged []*Staging) (*Staging, error) {
 	if !s.tars() || len(layers) == 0 {
 		return nil, nil
@@ -67,10 +68,11 @@ func (s *Store) StageIndex(ctx context.Context, layers []digest.Digest, staged [
 	if g != nil {
 		err = errors.Join(err, g.Discard())
 	}
-	if errors.Is(err, ErrExists) || errors.Is(err, ErrBusy) || errors.Is(err, ErrNotFound) {
-		err = nil
+	later := errors.Is(err, ErrExists) || errors.Is(err, ErrBusy) || errors.Is(err, ErrNotFound)
+	if later || fsat.IsShortage(err) && ctx.Err() == nil {
+		return nil, nil
 	}
-	return nil, err
+	return nil, fmt.Errorf("stage the index: %w", s.Explain(err))
 }
 
 // fillIndex makes the index of an image in a staging. Its layers are among staged,

@@ -3,17 +3,22 @@
 package overlaystore
 
 import (
+	"context"
 	"errors"
 	"math"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/layer"
 )
@@ -145,4 +150,44 @@ func withDescriptors(t *testing.T, spare int, do func() error) error {
 		}
 	}()
 	return do()
+}
+
+// An index that could not be made for want of descriptors is made later, unless the
+// pull is to end; any other error ends it and says what of.
+func TestStageIndexLeavesShortagesForLater(t *testing.T) {
+	if os.Geteuid() != 0 || !probe.AllIDs() {
+		t.Skip("needs root: layers as tars are for root")
+	}
+	s := reopen(t, filepath.Join(t.TempDir(), "store"), Options{Lower: layer.Tars})
+	diffID, err := putTar(t, s, "some")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for errno, want := range map[unix.Errno]string{
+		unix.EMFILE: "",
+		unix.EIO:    "stage the index: write index: " + unix.EIO.Error(),
+		unix.EDQUOT: "the quota for this user",
+	} {
+		for _, ends := range []bool{false, true} {
+			ctx, cancel := context.WithCancel(durable.WithFault(t.Context(), func(op string) error {
+				if op == "write index" {
+					return errno
+				}
+				return nil
+			}))
+			defer cancel()
+			if ends {
+				cancel()
+			}
+			g, err := s.StageIndex(ctx, []digest.Digest{diffID}, nil)
+			if g != nil || (err == nil) != (want == "" && !ends) || err != nil && (!errors.Is(err, errno) || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%v, at an end: %v: %v, %v", errno, ends, g, err)
+			}
+			checkEmpty(t, s, storedirs.Staging)
+		}
+	}
+	img := putImage(t, s, "docker.io/library/some:latest", diffID)
+	if _, err := s.Index(img); err != nil {
+		t.Error(err)
+	}
 }
