@@ -97,7 +97,8 @@ func (f *FS) loop() (*os.File, error) {
 	config := unix.LoopConfig{Fd: uint32(image.Fd())}
 	config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
 	copy(config.Info.File_name[:len(config.Info.File_name)-1], f.image)
-	for {
+	var busy error
+	for range 100 {
 		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
 		if err != nil {
 			return nil, os.NewSyscallError("LOOP_CTL_GET_FREE", err)
@@ -111,10 +112,12 @@ func (f *FS) loop() (*os.File, error) {
 			return d, nil
 		}
 		d.Close()
+		busy = os.NewSyscallError("LOOP_CONFIGURE", err)
 		if err != unix.EBUSY {
-			return nil, os.NewSyscallError("LOOP_CONFIGURE", err)
+			break
 		}
 	}
+	return nil, busy
 }
 
 func (f *FS) unmount() {

@@ -41,7 +41,8 @@ func keptTar(t *testing.T, blob []byte) (m *Mark, kept []byte) {
 	return m, kept
 }
 
-// behindTar goes on from a mark with the tar in front of it.
+// behindTar goes on from a mark with the tar in front of it. rest is what was told to
+// be kept, after an error too.
 func behindTar(t *testing.T, blob []byte, m *Mark, kept io.Reader) (all, rest []byte, err error) {
 	t.Helper()
 	h := sha256.New()
@@ -52,11 +53,11 @@ func behindTar(t *testing.T, blob []byte, m *Mark, kept io.Reader) (all, rest []
 	b := &hashing{r: bytes.NewReader(blob[m.Blob:]), hash: h, n: m.Blob, rng: rand.New(rand.NewPCG(1, 2))}
 	s, err := Open(t.Context(), b, Options{Marks: true, From: m, Begun: kept, Tar: &tar, Passed: func() error { return nil }})
 	if err != nil {
-		return nil, nil, err
+		return nil, tar.Bytes(), err
 	}
 	all, err = io.ReadAll(s)
 	if err := s.Close(err, false); err != nil {
-		return nil, nil, err
+		return nil, tar.Bytes(), err
 	}
 	if s.Digest() != digest.FromBytes(all) || s.Size() != int64(len(all)) || s.BlobSize() != int64(len(blob)) {
 		t.Errorf("%s of %d bytes in %d", s.Digest(), s.Size(), s.BlobSize())
