@@ -156,12 +156,13 @@ func TestGiveErofs(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		rebase, twice bool
-	}{{"with rebase", true, false}, {"without", false, false}, {"a layer twice", true, true}} {
+		links         int64
+	}{{"with rebase", true, false, 4}, {"without", false, false, 4}, {"a layer twice", true, true, 4}} {
 		t.Run(c.name, func(t *testing.T) {
 			f, e, s := anErofs(t, layertest.MemoryDir(t), c.rebase)
 			img := threeTars(t, s, c.twice)
 			done, err := e.Give(f.watched(t.Context()), s, img, GiveOptions{})
-			if err != nil || done.Made != len(img.Layers) || done.Copies+done.Clones > 0 {
+			if err != nil || done.Made != len(img.Layers) || done.Links != c.links || done.Copies+done.Clones > 0 || done.Reason != nil {
 				t.Fatalf("given %+v, %v", done, err)
 			}
 			f.check(t, "given")
@@ -172,16 +173,7 @@ func TestGiveErofs(t *testing.T) {
 			if err != nil || len(records) != 1 || records[0].Snapshotter != Erofs {
 				t.Fatalf("records %+v, %v", records, err)
 			}
-			look := func() (fields []string) {
-				report, err := e.Verify(t.Context(), s, records[0], overlaystore.VerifyOptions{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, d := range report.Differences {
-					fields = append(fields, d.Field)
-				}
-				return fields
-			}
+			look := func() []string { return differing(t, e, s, img, overlaystore.VerifyOptions{}) }
 			if found := look(); found != nil {
 				t.Errorf("verify finds %q", found)
 			}
@@ -219,6 +211,42 @@ func TestGiveErofs(t *testing.T) {
 				t.Errorf("taken, and there are %q", left)
 			}
 		})
+	}
+}
+
+// differing are the fields that a verification finds of an image.
+func differing(t *testing.T, e *Engine, s *overlaystore.Store, img Image, o overlaystore.VerifyOptions) (fields []string) {
+	t.Helper()
+	records, err := recordsOf(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range records {
+		if r.Manifest != img.Image.Manifest {
+			continue
+		}
+		report, err := e.Verify(t.Context(), s, r, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range report.Differences {
+			fields = append(fields, d.Field)
+		}
+	}
+	return fields
+}
+
+// An engine on another filesystem than the store gets clones or copies, and says why.
+func TestGiveErofsElsewhere(t *testing.T) {
+	f, e, s := anErofs(t, layertest.MemoryDir(t), true)
+	if err := unix.Mount("tmpfs", f.disk, "tmpfs", 0, "mode=700"); err != nil {
+		t.Skipf("needs rights to mount: %v", err)
+	}
+	layertest.UnmountLater(t, f.disk)
+	img := threeTars(t, s, false)
+	done, err := e.Give(t.Context(), s, img, GiveOptions{})
+	if err != nil || done.Links > 0 || done.Clones+done.Copies != 4 || (done.Bytes > 0) != (done.Copies > 0) || !errors.Is(done.Reason, unix.EXDEV) {
+		t.Errorf("given %+v, %v", done, err)
 	}
 }
 

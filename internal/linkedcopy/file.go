@@ -23,7 +23,10 @@ func (c *Copier) File(ctx context.Context, to, from *os.File, name string) error
 		return err
 	}
 	f := &filling{Copier: c, to: to, from: from, copied: map[inode]string{}}
-	return f.file(&pair{path: ".", from: from, to: to}, name)
+	p := &pair{path: ".", from: from, to: to}
+	err := f.file(p, name)
+	c.add(p.done)
+	return err
 }
 
 // file gives what is no directory its name in the copy. fs.ErrExist where the
