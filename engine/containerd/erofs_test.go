@@ -236,6 +236,39 @@ func differing(t *testing.T, e *Engine, s *overlaystore.Store, img Image, o over
 	return fields
 }
 
+// What is short or lost of one layer is a difference, and the others are looked at.
+func TestErofsCutShort(t *testing.T) {
+	f, e, s := anErofs(t, layertest.MemoryDir(t), true)
+	img := threeTars(t, s, false)
+	if _, err := e.Give(t.Context(), s, img, GiveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		size int
+	}{{"before the superblock", 512}, {"in the tar", 5000}, {"lost", -1}} {
+		for _, chain := range chainIDs(img.Layers[:2]) {
+			at := filepath.Join(f.snapshots[chain.String()].dir, snapshotdir.Layer)
+			b, err := os.ReadFile(at)
+			if err = errors.Join(err, os.Remove(at)); err == nil && c.size >= 0 {
+				err = os.WriteFile(at, b[:c.size], 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if found := differing(t, e, s, img, overlaystore.VerifyOptions{}); !slices.Equal(found, []string{"content", "content"}) {
+			t.Errorf("%s: verify finds %q", c.name, found)
+		}
+		if n, err := e.Renew(t.Context(), s, img.Image, img.Layers[:2]); err != nil || n != 2 {
+			t.Errorf("%s: renewed %d, %v", c.name, n, err)
+		}
+		if found := differing(t, e, s, img, overlaystore.VerifyOptions{}); found != nil {
+			t.Errorf("%s: verify finds %q of what was renewed", c.name, found)
+		}
+	}
+}
+
 // An engine on another filesystem than the store gets clones or copies, and says why.
 func TestGiveErofsElsewhere(t *testing.T) {
 	f, e, s := anErofs(t, layertest.MemoryDir(t), true)

@@ -140,7 +140,7 @@ func createIndex(ctx context.Context, dir *os.File, unique []digest.Digest, stac
 	}
 	made.Entries, made.Size, err = writeIndex(ctx, f, fmt.Sprintf("/proc/self/fd/%d", dir.Fd()), devices, stack)
 	if err == nil {
-		made.Digest, err = FileDigest(ctx, dir, storedirs.Index)
+		made.Digest, err = fileDigest(ctx, dir, storedirs.Index)
 	}
 	return made, errors.Join(err, f.Close())
 }

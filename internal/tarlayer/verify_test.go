@@ -31,7 +31,7 @@ func TestUnreadableIsDamaged(t *testing.T) {
 		"no descriptors": {"", unix.EMFILE, 0, true},
 	} {
 		check := layercheck.New(layercheck.Options{})
-		err := compare(check, c.got, one, c.err)
+		err := compare(check, "content", c.got, one, c.err)
 		if wrong := check.Result().Differences; len(wrong) != c.wrong || (err != nil) != c.fails || c.fails && !errors.Is(err, c.err) {
 			t.Errorf("%s: %v, %v", name, wrong, err)
 		}

@@ -4,11 +4,15 @@ package snapshotdir
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/api/types"
+
+	"github.com/layerctl/layerctl/internal/fsat"
 )
 
 // The files of a snapshot of erofs.
@@ -73,4 +77,18 @@ func ParseView(mounts []*types.Mount) (View, error) {
 		return View{}, errUnknown
 	}
 	return v, nil
+}
+
+// IsLink says whether the file of a layer in a snapshot's directory is one with that
+// in the directory at.
+func IsLink(dir, from *os.File, at string) (bool, error) {
+	there, err := fsat.Lstat(dir, Layer)
+	if err != nil {
+		return false, err
+	}
+	here, err := fsat.Lstat(from, path.Join(at, Layer))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return here.Dev == there.Dev && here.Ino == there.Ino, err
 }
