@@ -107,9 +107,12 @@ func (g *giving) placeMerged(ctx context.Context, to *os.File) (err error) {
 	return snapshotdir.Rename(to, storedirs.Index, to, snapshotdir.Merged)
 }
 
-// mergedDigest is that of what placeMerged puts there, "" where it is not the
-// store's.
+// mergedDigest is that of what placeMerged has put there, "" where it is not the
+// store's, or has no place.
 func (g *giving) mergedDigest() (digest.Digest, error) {
+	if !g.erofs() || g.others {
+		return "", nil
+	}
 	ix, err := g.store.Index(g.image.Image)
 	if err != nil || len(ix.Devices) < len(g.image.Layers) {
 		return "", err
@@ -122,35 +125,51 @@ func (g *giving) mergedDigest() (digest.Digest, error) {
 	return rec.Index, errors.Join(err, dir.Close())
 }
 
-// surveyBelow looks at the lower layers that the engine has: the index is about
-// files of the store alone. What depends on those below it is refused where these
-// are others.
-func (g *giving) surveyBelow(ctx context.Context, chains []digest.Digest) error {
-	g.others = false
-	if len(chains) == 0 {
-		return nil
+// renewMerged puts the index into the topmost of the snapshots, which are all of the
+// image, where it is right; unless anew, only if there is none: they were others'
+// lower ones until now.
+func (g *giving) renewMerged(ctx context.Context, chains []digest.Digest, anew bool) error {
+	files, err := g.surveyBelow(ctx, chains)
+	if err != nil || g.others || len(files) == 0 {
+		return err
 	}
-	v, err := g.files(ctx, chains)
+	at := path.Dir(files[0])
+	dir, err := g.openDir(at)
 	if err != nil {
 		return err
 	}
+	there, err := fsat.Exists(dir, snapshotdir.Merged)
+	if err = errors.Join(err, dir.Close()); err != nil || there && !anew {
+		return err
+	}
+	return g.renewFile(ctx, at, snapshotdir.Merged, func(to *os.File) error { return g.placeMerged(ctx, to) })
+}
+
+// surveyBelow looks at the lower layers that the engine has, whose files it returns:
+// the index is about files of the store alone. What depends on those below it is
+// refused where these are others.
+func (g *giving) surveyBelow(ctx context.Context, chains []digest.Digest) (files []string, err error) {
+	g.others = false
+	if files, err = g.files(ctx, chains); err != nil {
+		return nil, err
+	}
 	for i := range chains {
-		ours, err := g.isTar(ctx, v.Layers[len(chains)-1-i], g.image.Layers[i])
+		ours, err := g.isTar(ctx, files[len(chains)-1-i], g.image.Layers[i])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		g.others = g.others || !ours
 	}
 	for i := len(chains); g.others && i < len(g.image.Layers); i++ {
 		rec, err := g.store.Layer(g.image.Layers[i])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if dependsOnLower(rec.Facts) {
-			return fmt.Errorf("%w: layer %d/%d depends on lower ones, and the engine has unpacked those itself; remove the images there that have them, and give it again", ErrUnsupported, i+1, len(g.image.Layers))
+			return nil, fmt.Errorf("%w: layer %d/%d depends on lower ones, and the engine has unpacked those itself; remove the images there that have them, and give it again", ErrUnsupported, i+1, len(g.image.Layers))
 		}
 	}
-	return nil
+	return files, nil
 }
 
 // dependsOnLower says whether a layer shows something else by itself than on top of
@@ -163,20 +182,20 @@ func dependsOnLower(f layer.Facts) bool {
 	return implied > 0 || len(f.ForeignLinks) > 0 || f.RootOpaque
 }
 
-// files are those of a snapshot and all below it.
-func (g *giving) files(ctx context.Context, chains []digest.Digest) (snapshotdir.View, error) {
+// files are those of the snapshots, the topmost first.
+func (g *giving) files(ctx context.Context, chains []digest.Digest) ([]string, error) {
+	if len(chains) == 0 {
+		return nil, nil
+	}
 	list, err := g.view(ctx, chains[len(chains)-1])
 	if err != nil {
-		return snapshotdir.View{}, err
+		return nil, err
 	}
-	v, err := snapshotdir.ParseView(list)
-	if err == nil && len(v.Layers) != len(chains) {
-		err = fmt.Errorf("%d layers are %d files there", len(chains), len(v.Layers))
-	}
+	files, err := snapshotdir.ParseView(list, len(chains))
 	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	return v, err
+	return files, nil
 }
 
 // isTar says whether a file of the engine's is such as the store has of a layer.

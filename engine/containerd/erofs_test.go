@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/containerd/containerd/api/types"
@@ -236,6 +237,47 @@ func differing(t *testing.T, e *Engine, s *overlaystore.Store, img Image, o over
 	return fields
 }
 
+// Of an image that comes after one on top of it the engine has all layers, and none has
+// the index yet.
+func TestGiveErofsBase(t *testing.T) {
+	f, e, s := anErofs(t, layertest.MemoryDir(t), true)
+	img := threeTars(t, s, false)
+	if _, err := e.Give(t.Context(), s, img, GiveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for n := 2; n > 0; n-- {
+		base := anImage(t, s, "base:"+strconv.Itoa(n), img.Layers[:n]...)
+		for range 2 {
+			if done, err := e.Give(f.watched(t.Context()), s, base, GiveOptions{}); err != nil || done.Made > 0 {
+				t.Fatalf("base of %d: %+v, %v", n, done, err)
+			}
+			if err := placed(f, s, base); err != nil {
+				t.Errorf("base of %d: %v", n, err)
+			}
+		}
+		if found := differing(t, e, s, base, overlaystore.VerifyOptions{}); found != nil {
+			t.Errorf("base of %d: verify finds %q", n, found)
+		}
+		if err := os.Remove(filepath.Join(f.snapshots[chainIDs(base.Layers)[n-1].String()].dir, snapshotdir.Merged)); err != nil {
+			t.Fatal(err)
+		}
+		for _, quick := range []bool{false, true} {
+			if found := differing(t, e, s, base, overlaystore.VerifyOptions{Quick: quick}); !slices.Equal(found, []string{"index"}) {
+				t.Errorf("base of %d: verify finds %q without the index, quick %t", n, found, quick)
+			}
+		}
+		if renewed, err := e.Renew(t.Context(), s, base.Image, base.Layers[n-1:]); err != nil || renewed != 1 {
+			t.Errorf("base of %d: renewed %d, %v", n, renewed, err)
+		}
+		if err := placed(f, s, base); err != nil {
+			t.Errorf("base of %d, renewed: %v", n, err)
+		}
+	}
+	if found := differing(t, e, s, img, overlaystore.VerifyOptions{}); found != nil {
+		t.Errorf("the image on top: verify finds %q", found)
+	}
+}
+
 // What is short or lost of one layer is a difference, and the others are looked at.
 func TestErofsCutShort(t *testing.T) {
 	f, e, s := anErofs(t, layertest.MemoryDir(t), true)
@@ -306,8 +348,13 @@ func TestErofsRefusals(t *testing.T) {
 	}
 	f.snapshots[img.Layers[0].String()] = &snapshot{committed: true, dir: own}
 	plain := anImage(t, s, "plain:1", img.Layers[0], kept(t, s, imagetest.Dir("a", 0o711), imagetest.File("a/i", "five")))
-	if _, err := e.Give(t.Context(), s, plain, GiveOptions{}); err != nil {
-		t.Fatal(err)
+	for range 2 { // the second time it has all of them
+		if _, err := e.Give(t.Context(), s, plain, GiveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found := differing(t, e, s, plain, overlaystore.VerifyOptions{}); found != nil {
+		t.Errorf("verify finds %q of what has no index", found)
 	}
 	top := f.snapshots[chainIDs(plain.Layers)[1].String()].dir
 	if _, err := os.Stat(filepath.Join(top, snapshotdir.Merged)); !errors.Is(err, os.ErrNotExist) {

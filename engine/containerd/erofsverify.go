@@ -30,21 +30,19 @@ func (g *giving) verifyFiles(ctx context.Context, r given.Record, chains []diges
 	if g.owner, err = g.store.RealPath(); err != nil {
 		return report, err
 	}
-	var v snapshotdir.View
-	if len(chains) > 0 {
-		if v, err = g.files(ctx, chains); err != nil {
-			return report, err
-		}
+	files, err := g.files(ctx, chains)
+	if err != nil {
+		return report, err
 	}
 	for i, diffID := range r.Layers {
 		c, checked := layercheck.New(layercheck.Options{}), true
 		if i >= len(chains) {
 			c.Differ("", "missing", "", "")
 		} else {
-			checked, err = g.verifyFile(ctx, c, v.Layers[len(chains)-1-i], tarlayer.Layer{DiffID: diffID, Size: r.Sizes[i]}, chains[i], o.Quick)
+			checked, err = g.verifyFile(ctx, c, files[len(chains)-1-i], tarlayer.Layer{DiffID: diffID, Size: r.Sizes[i]}, chains[i], o.Quick)
 		}
-		if err == nil && checked && i == len(r.Layers)-1 && v.Merged != "" && r.Merged != "" {
-			err = g.verifyMerged(ctx, c, v.Merged, r.Merged, o.Quick)
+		if err == nil && checked && i == len(chains)-1 && i == len(r.Layers)-1 && r.Merged != "" {
+			err = g.verifyMerged(ctx, c, files[0], r.Merged, o.Quick)
 		}
 		if err != nil {
 			return report, fmt.Errorf("layer %s: %w", diffID, err)
@@ -103,10 +101,7 @@ func (g *giving) verifyMerged(ctx context.Context, c *layercheck.Check, file str
 // renewFiles puts the store's files in the place of those that differ, and its index
 // with the topmost one.
 func (g *giving) renewFiles(ctx context.Context, chains, stale []digest.Digest) (renewed int, err error) {
-	if len(chains) == 0 {
-		return 0, nil
-	}
-	v, err := g.files(ctx, chains)
+	files, err := g.files(ctx, chains)
 	if err != nil {
 		return 0, err
 	}
@@ -114,10 +109,10 @@ func (g *giving) renewFiles(ctx context.Context, chains, stale []digest.Digest) 
 		if !slices.Contains(stale, diffID) {
 			continue
 		}
-		at := path.Dir(v.Layers[len(chains)-1-i])
+		at := path.Dir(files[len(chains)-1-i])
 		err := g.renewFile(ctx, at, snapshotdir.Layer, func(to *os.File) error { return g.placeFile(ctx, to, i) })
-		if err == nil && i == len(g.image.Layers)-1 && v.Merged != "" {
-			err = g.renewFile(ctx, at, snapshotdir.Merged, func(to *os.File) error { return g.placeMerged(ctx, to) })
+		if err == nil && i == len(g.image.Layers)-1 {
+			err = g.renewMerged(ctx, chains, true)
 		}
 		if err != nil {
 			return renewed, fmt.Errorf("layer %s: %w", diffID, err)

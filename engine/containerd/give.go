@@ -168,6 +168,9 @@ func (g *giving) give(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if record.Merged, err = g.mergedDigest(); err != nil {
+		return err
+	}
 	record.Complete, record.HandedOver, record.Copied = true, g.options.HandOver, g.done().Bytes
 	return records.Put(ctx, record)
 }
@@ -204,10 +207,6 @@ func (g *giving) record() (given.Record, error) {
 		return r, nil
 	}
 	r.Snapshotter = Erofs
-	var err error
-	if r.Merged, err = g.mergedDigest(); err != nil {
-		return r, err
-	}
 	for _, diffID := range g.image.Layers {
 		rec, err := g.store.Layer(diffID)
 		if err != nil {

@@ -52,7 +52,10 @@ func (g *giving) above(ctx context.Context, chains []digest.Digest, have int, ne
 			return err
 		}
 	}
-	if have == len(chains) {
+	switch {
+	case have == len(chains) && g.erofs():
+		return g.renewMerged(ctx, chains, false)
+	case have == len(chains):
 		return nil
 	}
 	m := &making{
@@ -60,7 +63,7 @@ func (g *giving) above(ctx context.Context, chains []digest.Digest, have int, ne
 		prepared: make(chan chan prepared, preparedBefore), filled: make(chan *active, len(chains)),
 	}
 	if g.erofs() {
-		err = g.surveyBelow(ctx, chains[:have])
+		_, err = g.surveyBelow(ctx, chains[:have])
 	} else {
 		m.below, err = g.directories(ctx, chains[:have])
 	}

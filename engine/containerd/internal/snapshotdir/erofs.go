@@ -4,6 +4,7 @@ package snapshotdir
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -42,17 +43,10 @@ func Dir(mounts []*types.Mount) (string, error) {
 	return "", errUnknown
 }
 
-// View is what the layers of a view lie in.
-type View struct {
-	// Layers are the files of the layers, the topmost first.
-	Layers []string
-	// Merged is the file with the metadata of all of them; "" where there is none.
-	Merged string
-}
-
-// ParseView reads the mounts of a view of erofs.
-func ParseView(mounts []*types.Mount) (View, error) {
-	var v View
+// ParseView reads from the mounts of a view of erofs which files its n layers are in,
+// the topmost first. They do not tell whether there is an index beside the topmost: the
+// view of a single layer is mounted without.
+func ParseView(mounts []*types.Mount, n int) (files []string, err error) {
 	for _, m := range mounts {
 		if m.Type != "erofs" {
 			continue
@@ -64,19 +58,19 @@ func ParseView(mounts []*types.Mount) (View, error) {
 			}
 		}
 		if len(devices) == 0 {
-			v.Layers = append(v.Layers, m.Source)
+			files = append(files, m.Source)
 			continue
 		}
-		if len(v.Layers) == 0 {
-			v.Merged = m.Source
-		}
 		slices.Reverse(devices)
-		v.Layers = append(v.Layers, devices...)
+		files = append(files, devices...)
 	}
-	if len(v.Layers) == 0 || slices.ContainsFunc(v.Layers, func(p string) bool { return !path.IsAbs(p) }) {
-		return View{}, errUnknown
+	if len(files) == 0 || slices.ContainsFunc(files, func(p string) bool { return !path.IsAbs(p) }) {
+		return nil, errUnknown
 	}
-	return v, nil
+	if len(files) != n {
+		return nil, fmt.Errorf("%d layers are %d files there", n, len(files))
+	}
+	return files, nil
 }
 
 // IsLink says whether the file of a layer in a snapshot's directory is one with that
