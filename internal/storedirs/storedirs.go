@@ -61,14 +61,15 @@
 // leave a reference to an image that is gone, which the next prune removes.
 //
 // Format 2 has "lower":"tar" beside them, and differs in two things: a layer is
-// layer.erofs in the place of fs/, its tar as internal/tarlayer has it, and fix/
-// has an index for each stack of layers, index.erofs in the place of fs/, whose
-// digest is in its layer.json; <first 12 of a manifest's hex>.erofs beside it is a
-// link to it, made when that image is first used and of no other meaning. It has no links but l/0. Programs that know
-// format 1 alone refuse such a store. With "verity":true each layer.erofs and
-// index.erofs has fs-verity, SHA-256 over blocks of 4,096 bytes without a salt,
-// from before it is visible; programs that do not know the member write theirs
-// without.
+// layer.erofs in the place of fs/, its tar as internal/tarlayer has it, with a
+// superblock and metadata of its own where somebody asked for them, and fix/ has an
+// index for each stack of layers, index.erofs in the place of fs/, whose digest is in
+// its layer.json; <first 12 of a manifest's hex>.erofs beside it is a link to it, made
+// when that image is first used and of no other meaning. It has no links but l/0.
+// Programs that know format 1 alone refuse such a store. With "verity":true each
+// layer.erofs and index.erofs has fs-verity, SHA-256 over blocks of 4,096 bytes
+// without a salt, from before it is visible; programs that do not know the member
+// write theirs without.
 //
 // An opaque directory has overlay.opaque "y". The root of a layer never has a
 // mark that counts: layer.json says rootOpaque, and mounts leave out what lies

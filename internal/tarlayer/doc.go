@@ -20,13 +20,13 @@
 //
 // # Written back
 //
-// [Writer] has the device begin with what was written, in whole extents, and with
-// the rest once the layer has come, so that the sync before a commit finds little
-// to do; where no sync follows it leaves all of it to the kernel. That is one syncfs for all layers
-// rather than an fdatasync a file: of 60 layers of a megabyte each on a slow
-// ext4 it makes 132 requests and 4 flushes of the device, where syncing each
-// file makes 541 and 360 in the same time. It also waits for what others have
-// written to the filesystem, which an fdatasync does not.
+// [Writer] has the device begin with what was written, in whole extents, and once the
+// layer has come with the rest, unless that is below 256 KiB: so the sync before a
+// commit finds little to do. Where no sync follows it leaves all of it to the kernel.
+// That is one syncfs for all layers rather than an fdatasync a file: of 60 layers of
+// a megabyte each on a slow ext4 it makes 132 requests and 4 flushes of the device,
+// where syncing each file makes 541 and 360 in the same time. It also waits for what
+// others have written to the filesystem, which an fdatasync does not.
 //
 // # The index of an image
 //

@@ -143,7 +143,9 @@ func removeUnwritten(dir *os.File) error {
 	return err
 }
 
-// goBack brings a layer's files to what its checkpoint says.
+// goBack brings a layer's files to what its checkpoint says. Of a tar only the size
+// is looked at here: the stream that goes on with it compares the bytes, and where
+// they differ the layer starts over.
 func (l Layers) goBack(ctx context.Context, p *Part) (err error) {
 	if p.FS == nil {
 		if err := durable.Fault(ctx, "cut layer.erofs"); err != nil {

@@ -4,7 +4,8 @@
 // the store, for the next pull: whole ones, each under the name of its digest and of
 // the digest of its record, and those that were on their way, with their checkpoints.
 // What is there need not have reached the disk, so nothing of it counts before it was
-// compared with its journal, or a tar with its diffID. Who adds, takes or removes one holds the layer's lock.
+// compared with its journal, or a tar with its diffID. Who adds, takes or removes one
+// holds the layer's lock.
 package partial
 
 import (

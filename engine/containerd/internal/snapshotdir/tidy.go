@@ -16,8 +16,8 @@ import (
 	"github.com/layerctl/layerctl/internal/mounts"
 )
 
-// Tidy removes what renewals have left, under names that begin with prefix, beside the layers' directories, unless
-// something is mounted of the layer.
+// Tidy removes what renewals have left, under names that begin with prefix, beside the
+// layers' directories, unless something is mounted of the layer.
 func Tidy(ctx context.Context, dirs []*os.File, prefix string) error {
 	left := map[string][]string{} // paths by the snapshot's number
 	for _, dir := range dirs {
