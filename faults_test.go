@@ -296,12 +296,24 @@ func (f *field) checkNames(t *testing.T, when string) {
 // full says that nothing is left out, however long it takes.
 func full() bool { return os.Getenv("LAYERCTL_FULL") == "1" }
 
-// every is 1 where each operation is tried; else one of some is.
-func every() int {
-	if full() {
+// noOperation is the number of one that no command has.
+const noOperation = 1 << 30
+
+// eachOperation calls try with first, first+step … until there is no such operation,
+// and counts. In short it is one at two thirds of those that there are, after a run
+// of them all.
+func eachOperation(first, step int, try func(n int) (operations int, reached bool)) (tried int) {
+	if !full() {
+		all, _ := try(noOperation)
+		try(all * 2 / 3)
 		return 1
 	}
-	return 131
+	for n := first; ; n += step {
+		if _, reached := try(n); !reached {
+			return tried
+		}
+		tried++
+	}
 }
 
 // some are the first n of the cases in short, and in full all of them.
@@ -322,11 +334,8 @@ func TestEveryOperationFails(t *testing.T) {
 				}
 				t.Run(c.name+"/"+unix.ErrnoName(errno), func(t *testing.T) {
 					t.Parallel()
-					dir, tried := newStoreDir(t), 0
-					f := &field{images: images, lower: lower}
-					for n := int(errno) % min(every(), 3); failOnce(t, f, dir, c, n, errno); n += every() {
-						tried++
-					}
+					dir, f := newStoreDir(t), &field{images: images, lower: lower}
+					tried := eachOperation(0, 1, func(n int) (int, bool) { return failOnce(t, f, dir, c, n, errno) })
 					t.Logf("%d operations", tried)
 				})
 			}
@@ -334,28 +343,30 @@ func TestEveryOperationFails(t *testing.T) {
 	})
 }
 
-// failOnce is false when the command has no n-th operation.
-func failOnce(t *testing.T, f *field, dir string, c trial, n int, errno unix.Errno) bool {
+// failOnce tells how many operations there were, and false when the command has no
+// n-th one.
+func failOnce(t *testing.T, f *field, dir string, c trial, n int, errno unix.Errno) (int, bool) {
 	t.Helper()
 	defer os.RemoveAll(dir)
 	f.begin(t, dir, c)
 	f.open(t, dir)
 	want := f.listLayer(t)
 	ctx, op := durable.WithFaultAt(t.Context(), n, func() error { return errno })
+	ctx, steps := durable.WithSteps(ctx)
 	err := c.run(ctx, f)
 	f.close(t)
 	if *op == "" {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return false
+		return int(steps.Load()), false
 	}
 	when := fmt.Sprintf("after operation %d, %q, failed", n, *op)
 	if !errors.Is(err, errno) || !strings.Contains(err.Error(), errno.Error()) {
 		t.Errorf("%s: error %v, want %v", when, err, errno)
 	}
 	f.checkSound(t, dir, c, when, want)
-	return true
+	return int(steps.Load()), true
 }
 
 const (
@@ -428,11 +439,13 @@ func TestKilledAtEveryOperation(t *testing.T) {
 		for _, c := range (&field{lower: lower}).trials() {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
-				dir, kills := newStoreDir(t), 0
-				f := &field{images: images, lower: lower}
-				for n := 0; killOnce(t, f, dir, c, n); n += every() {
-					kills++
-				}
+				dir, f := newStoreDir(t), &field{images: images, lower: lower}
+				kills := eachOperation(0, 1, func(n int) (int, bool) {
+					if n == noOperation {
+						return failOnce(t, f, dir, c, n, 0)
+					}
+					return 0, killOnce(t, f, dir, c, n)
+				})
 				t.Logf("%d kills", kills)
 			})
 		}

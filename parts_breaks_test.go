@@ -90,26 +90,37 @@ func everyOperationOfGoingOnFails(t *testing.T, lower layer.Lower) {
 	b := newBegunPart(t, lower)
 	dir := filepath.Join(disktest.Memory(t), "store")
 	errnos := []unix.Errno{unix.EIO, unix.ENOSPC, unix.EMFILE, unix.EINTR}
-	tried := 0
-	for n := 0; ; n += every() {
-		b.copyTo(t, dir)
+	tried := eachOperation(0, 1, func(n int) (int, bool) {
 		errno := errnos[n%len(errnos)]
-		ctx, op := durable.WithFaultAt(t.Context(), n, func() error { return errno })
-		err := pullParts(ctx, dir, b.ref, time.Hour)
-		if *op == "" {
-			if err != nil {
-				t.Fatal(err)
-			}
-			break
+		op, operations, err := b.goOn(t, dir, n, func() error { return errno })
+		if op == "" {
+			return operations, false
 		}
-		tried++
 		// Of what could not be taken up there is the whole layer.
 		if err != nil && !errors.Is(err, errno) {
-			t.Errorf("operation %d, %q: error %v, want %v", n, *op, err, errno)
+			t.Errorf("operation %d, %q: error %v, want %v", n, op, err, errno)
 		}
-		b.arrives(t, dir, fmt.Sprintf("after operation %d, %q, failed with %v", n, *op, errno))
-	}
+		b.arrives(t, dir, fmt.Sprintf("after operation %d, %q, failed with %v", n, op, errno))
+		return operations, true
+	})
 	t.Logf("%s: %d operations", lower, tried)
+}
+
+// goOn goes on with the layer until its n-th operation does what do says; op is ""
+// where there is none.
+func (b *begunPart) goOn(t *testing.T, dir string, n int, do func() error) (op string, operations int, err error) {
+	t.Helper()
+	b.copyTo(t, dir)
+	if err := disktest.Sync(dir); err != nil {
+		t.Fatal(err)
+	}
+	ctx, at := durable.WithFaultAt(t.Context(), n, do)
+	ctx, steps := durable.WithSteps(ctx)
+	err = pullParts(ctx, dir, b.ref, time.Hour)
+	if *at == "" && err != nil {
+		t.Fatal(err)
+	}
+	return *at, int(steps.Load()), err
 }
 
 // A process is killed at each operation of a pull that goes on with a layer.
@@ -123,20 +134,23 @@ func killedAtEveryOperationOfGoingOn(t *testing.T, lower layer.Lower) {
 	t.Helper()
 	b := newBegunPart(t, lower)
 	dir := filepath.Join(disktest.Memory(t), "store")
-	kills := 0
-	for n := 7 % every(); ; n += every() {
+	kills := eachOperation(0, 1, func(n int) (int, bool) {
+		if n == noOperation {
+			_, operations, _ := b.goOn(t, dir, n, nil)
+			return operations, false
+		}
 		b.copyTo(t, dir)
 		cmd := childCommand(t.Context(), t, "part", n, dir, b.ref)
 		out, err := cmd.CombinedOutput()
 		if err == nil {
-			break
+			return 0, false
 		}
 		if got := cmd.ProcessState.String(); got != "signal: killed" {
 			t.Fatalf("operation %d: %s: %s", n, got, out)
 		}
-		kills++
 		b.arrives(t, dir, fmt.Sprintf("after a kill at operation %d", n))
-	}
+		return 0, true
+	})
 	t.Logf("%s: %d kills", lower, kills)
 }
 
@@ -154,27 +168,19 @@ func (b *begunPart) cutAtEveryOperation(t *testing.T, kind []string) {
 	t.Helper()
 	disk := disktest.New(t, loopBytes, kind[0], kind[1:]...)
 	dir := filepath.Join(disk.Dir, "store")
-	cuts, step := 0, every()
+	step := 1
 	if kind[0] == "mkfs.xfs" {
-		step = max(step, 3)
+		step = 3
 	}
-	for n := 11 % step; ; n += step {
-		b.copyTo(t, dir)
-		if err := disktest.Sync(dir); err != nil {
-			t.Fatal(err)
-		}
-		ctx, op := durable.WithFaultAt(t.Context(), n, disk.Cut)
-		err := pullParts(ctx, dir, b.ref, time.Hour)
-		if *op == "" {
-			if err != nil {
-				t.Fatal(err)
-			}
-			break
+	cuts := eachOperation(11%step, step, func(n int) (int, bool) {
+		op, operations, _ := b.goOn(t, dir, n, disk.Cut)
+		if op == "" {
+			return operations, false
 		}
 		disk.Reboot()
-		cuts++
-		b.arrives(t, dir, fmt.Sprintf("after a power cut at operation %d, %q", n, *op))
-	}
+		b.arrives(t, dir, fmt.Sprintf("after a power cut at operation %d, %q", n, op))
+		return operations, true
+	})
 	t.Logf("%d power cuts", cuts)
 }
 

@@ -25,15 +25,12 @@ func TestPowerCutAtEveryOperation(t *testing.T) {
 		t.Run(kind[0], func(t *testing.T) {
 			disk := disktest.New(t, loopBytes, kind[0], kind[1:]...)
 			lowers(t, func(t *testing.T, lower layer.Lower) {
-				f, total, step := &field{images: images, lower: lower}, 0, every()
+				f, total, step := &field{images: images, lower: lower}, 0, 1
 				if f.tars() && kind[0] == "mkfs.xfs" {
-					step = max(step, 7)
+					step = 7
 				}
 				for _, c := range f.trials() {
-					cuts := 1
-					for n := 3 % step; cutOnce(t, disk, f, c, n); n += step {
-						cuts++
-					}
+					cuts := 1 + eachOperation(3%step, step, func(n int) (int, bool) { return cutOnce(t, disk, f, c, n) })
 					t.Logf("%s: %d power cuts", c.name, cuts)
 					total += cuts
 				}
@@ -44,8 +41,9 @@ func TestPowerCutAtEveryOperation(t *testing.T) {
 }
 
 // cutOnce cuts the power at the n-th operation of the command. When it has
-// none, it does so after the command's success, and returns false.
-func cutOnce(t *testing.T, disk *disktest.FS, f *field, c trial, n int) bool {
+// none, it does so after the command's success, and returns false, beside how many
+// operations there were.
+func cutOnce(t *testing.T, disk *disktest.FS, f *field, c trial, n int) (int, bool) {
 	t.Helper()
 	dir := filepath.Join(disk.Dir, "store")
 	if err := os.RemoveAll(dir); err != nil {
@@ -55,12 +53,13 @@ func cutOnce(t *testing.T, disk *disktest.FS, f *field, c trial, n int) bool {
 	f.open(t, dir)
 	want := f.listLayer(t)
 	ctx, op := durable.WithFaultAt(t.Context(), n, disk.Cut)
+	ctx, steps := durable.WithSteps(ctx)
 	err := c.run(ctx, f)
 	f.close(t)
 	if *op != "" {
 		disk.Reboot()
 		f.checkSound(t, dir, c, fmt.Sprintf("%s, after a power cut at operation %d, %q", c.name, n, *op), want)
-		return true
+		return int(steps.Load()), true
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +74,7 @@ func cutOnce(t *testing.T, disk *disktest.FS, f *field, c trial, n int) bool {
 	}
 	f.close(t)
 	f.checkSound(t, dir, c, c.name+", after a power cut at its end", want)
-	return false
+	return int(steps.Load()), false
 }
 
 // The control: with a sync left out a power cut after the pull must do harm,

@@ -221,31 +221,35 @@ func TestEveryStepFails(t *testing.T) {
 	for _, c := range commands {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			steps := 0
-			for n := 0; ; n += every() {
-				// Which of them it is makes no difference to most code, so
-				// each step gets one, and the next the next.
-				errno := errnos[n%len(errnos)]
-				dir := filepath.Join(memoryDir(t), "store")
-				newStore(t, dir, c)
-				s := reopen(t, dir, Options{})
-				ctx, op := durable.WithFaultAt(t.Context(), n, func() error { return errno })
-				err := c.run(ctx, s)
-				if *op == "" {
-					if err != nil {
-						t.Fatal(err)
-					}
-					break
-				}
-				if !errors.Is(err, errno) {
-					t.Errorf("step %d, %q: error %v, want %v", n, *op, err, errno)
-				}
-				checkSound(t, dir, c, fmt.Sprintf("after step %d, %q, failed", n, *op))
-				steps++
-			}
-			t.Logf("%d steps", steps)
+			// Which of them it is makes no difference to most code, so each
+			// step gets one, and the next the next.
+			tried := eachStep(func(n int) (int, bool) { return failOnce(t, c, n, errnos[n%len(errnos)]) })
+			t.Logf("%d steps", tried)
 		})
 	}
+}
+
+// failOnce tells how many steps there were, and false when the command has no n-th
+// one.
+func failOnce(t *testing.T, c command, n int, errno unix.Errno) (int, bool) {
+	t.Helper()
+	dir := filepath.Join(memoryDir(t), "store")
+	newStore(t, dir, c)
+	s := reopen(t, dir, Options{})
+	ctx, op := durable.WithFaultAt(t.Context(), n, func() error { return errno })
+	ctx, steps := durable.WithSteps(ctx)
+	err := c.run(ctx, s)
+	if *op == "" {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(steps.Load()), false
+	}
+	if !errors.Is(err, errno) {
+		t.Errorf("step %d, %q: error %v, want %v", n, *op, err, errno)
+	}
+	checkSound(t, dir, c, fmt.Sprintf("after step %d, %q, failed", n, *op))
+	return int(steps.Load()), true
 }
 
 // When the last step of a commit fails its layers are taken back: others would
@@ -275,7 +279,11 @@ func TestFailedCommitShowsNothing(t *testing.T) {
 // one takes. In short each third step fails.
 func TestEveryStepOfTheFirstOpenFails(t *testing.T) {
 	openStore(t)
-	for n := 0; ; n += min(every(), 3) {
+	step := 3
+	if full() {
+		step = 1
+	}
+	for n := 0; ; n += step {
 		dir := filepath.Join(memoryDir(t), "store")
 		ctx, op := durable.WithFaultAt(t.Context(), n, func() error { return unix.EIO })
 		s, err := Open(ctx, dir, Options{})
@@ -342,21 +350,25 @@ func TestKilledAtEveryStep(t *testing.T) {
 	for _, c := range commands {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			for n := 0; ; n += every() {
+			kills := eachStep(func(n int) (int, bool) {
+				if n == noStep {
+					return failOnce(t, c, n, 0)
+				}
 				dir := filepath.Join(memoryDir(t), "store")
 				newStore(t, dir, c)
 				cmd := exec.Command(self)
 				cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s", childEnv, c.name, n, dir))
 				out, err := cmd.CombinedOutput()
 				if err == nil {
-					t.Logf("%d kills", n)
-					break
+					return 0, false
 				}
 				if got := cmd.ProcessState.String(); got != "signal: killed" {
 					t.Fatalf("step %d: %s: %s", n, got, out)
 				}
 				checkSound(t, dir, c, fmt.Sprintf("after a kill at step %d", n))
-			}
+				return 0, true
+			})
+			t.Logf("%d kills", kills)
 		})
 	}
 }

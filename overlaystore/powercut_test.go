@@ -37,7 +37,7 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 
 func cutEverywhere(t *testing.T, f *disktest.FS, c command) (cuts int) {
 	t.Helper()
-	for n := 0; ; n += every() {
+	return eachStep(func(n int) (int, bool) {
 		dir := filepath.Join(f.Dir, "store")
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
@@ -48,18 +48,19 @@ func cutEverywhere(t *testing.T, f *disktest.FS, c command) (cuts int) {
 			t.Fatal(err)
 		}
 		ctx, op := durable.WithFaultAt(t.Context(), n, f.Cut)
+		ctx, steps := durable.WithSteps(ctx)
 		err = c.run(ctx, s)
 		if err != nil && *op == "" {
 			t.Fatal(err)
 		}
 		s.Close()
 		if *op == "" {
-			return cuts
+			return int(steps.Load()), false
 		}
 		f.Reboot()
-		cuts++
 		checkSound(t, dir, c, fmt.Sprintf("%s, after a power cut at step %d, %q", c.name, n, *op))
-	}
+		return int(steps.Load()), true
+	})
 }
 
 // The control: without the sync the same test must find damage, or it proves

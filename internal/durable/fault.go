@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	stdsync "sync"
+	"sync/atomic"
 )
 
 // ErrLeaveOut is what a hook says to a sync that is not to happen, and yet to
@@ -38,6 +39,19 @@ func WithFaultAt(ctx context.Context, n int, do func() error) (_ context.Context
 		*op = step
 		return do()
 	}), op
+}
+
+// WithSteps returns a context that counts the durable steps from now, beside what
+// [WithFault] does in ctx. For tests.
+func WithSteps(ctx context.Context) (_ context.Context, steps *atomic.Int64) {
+	steps = new(atomic.Int64)
+	return WithFault(ctx, func(op string) error {
+		steps.Add(1)
+		if hook, ok := ctx.Value(faultKey{}).(func(string) error); ok {
+			return hook(op)
+		}
+		return nil
+	}), steps
 }
 
 // Fault is the fault point op: it returns what the hook of [WithFault] says,
