@@ -7,6 +7,9 @@
 # Debian's 1.6. Needs root, Go, Debian's containerd, docker-registry, skopeo, runc,
 # attr, jq and python3, and in $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20.
 set -euo pipefail
+# In a mount namespace of its own: another program's copies of its mounts keep an
+# image from being removed.
+[ -n "${LAYERCTL_APART:-}" ] || LAYERCTL_APART=1 exec unshare --mount "$0" "$@"
 layerctl=$(realpath "$1")
 cd "$(dirname "$0")/.."
 images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")

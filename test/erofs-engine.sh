@@ -5,6 +5,9 @@
 # copy: erofs-engine.sh LAYERCTL. Needs what containerd.sh needs, and a kernel with
 # EROFS from files.
 set -euo pipefail
+# In a mount namespace of its own: another program's copies of its mounts keep an
+# image from being removed.
+[ -n "${LAYERCTL_APART:-}" ] || LAYERCTL_APART=1 exec unshare --mount "$0" "$@"
 layerctl=$(realpath "$1")
 cd "$(dirname "$0")/.."
 images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
