@@ -393,16 +393,10 @@ func TestGiveErofsFaults(t *testing.T) {
 // TestPowerCutOfErofs cuts the power before each call: what was committed is on the
 // disk then, and can be mounted.
 func TestPowerCutOfErofs(t *testing.T) {
-	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
-		t.Run(kind[0], func(t *testing.T) {
-			if kind[0] != "mkfs.ext4" && os.Getenv("LAYERCTL_FULL") != "1" {
-				t.Skip("LAYERCTL_FULL=1 runs it")
-			}
-			disk := disktest.New(t, 320<<20, kind[0], kind[1:]...)
-			for n := 1; cutErofsAt(t, disk, n); n += every(7) {
-			}
-		})
-	}
+	onDisks(t, func(t *testing.T, disk *disktest.FS) {
+		for n := 1; cutErofsAt(t, disk, n); n += every(7) {
+		}
+	})
 }
 
 func cutErofsAt(t *testing.T, disk *disktest.FS, n int) (reached bool) {
@@ -417,20 +411,9 @@ func cutErofsAt(t *testing.T, disk *disktest.FS, n int) (reached bool) {
 	if err := disktest.Sync(disk.Dir); err != nil {
 		t.Fatal(err)
 	}
-	f.calls = 0
-	f.call = func(i int) (before, after error) {
-		if i == n {
-			if err := disk.Cut(); err != nil {
-				t.Error(err)
-			}
-		}
-		if i >= n {
-			return status.Error(codes.Unavailable, "the power is off"), nil
-		}
-		return nil, nil
-	}
+	f.ask(cutBefore(t, disk, n))
 	_, err := e.Give(t.Context(), s, img, GiveOptions{})
-	if reached = f.calls >= n; reached == (err == nil) {
+	if reached = f.reached(n); reached == (err == nil) {
 		t.Errorf("cut before call %d: %v", n, err)
 	}
 	s.Close()
@@ -438,7 +421,7 @@ func cutErofsAt(t *testing.T, disk *disktest.FS, n int) (reached bool) {
 		return false
 	}
 	disk.Reboot()
-	f.call = func(int) (error, error) { return nil, nil }
+	f.ask(nil)
 	s = openTars(t, s.Path())
 	defer s.Close()
 	if err := placed(f, s, img); err != nil {

@@ -33,31 +33,25 @@ func TestMain(m *testing.M) { os.Exit(disktest.Apart(m.Run)) }
 // what the engine was told to commit is on the disk then, and the next run ends
 // well.
 func TestPowerCut(t *testing.T) {
-	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
-		t.Run(kind[0], func(t *testing.T) {
-			if kind[0] != "mkfs.ext4" && os.Getenv("LAYERCTL_FULL") != "1" {
-				t.Skip("LAYERCTL_FULL=1 runs it")
-			}
-			disk := disktest.New(t, 320<<20, kind[0], kind[1:]...)
-			cuts := 0
-			for _, c := range []struct {
-				what   string
-				rebase bool
-			}{{giveIt, true}, {giveIt, false}, {giveAhead, true}, {handOver, true}, {takeIt, true}} {
-				for n := 1; ; n += every(19) {
-					reached, missing := cutAt(t, disk, c.what, c.rebase, n, nil)
-					for _, m := range missing {
-						t.Errorf("%s, cut before call %d: %s", c.what, n, m)
-					}
-					if !reached {
-						break
-					}
-					cuts++
+	onDisks(t, func(t *testing.T, disk *disktest.FS) {
+		cuts := 0
+		for _, c := range []struct {
+			what   string
+			rebase bool
+		}{{giveIt, true}, {giveIt, false}, {giveAhead, true}, {handOver, true}, {takeIt, true}} {
+			for n := 1; ; n += every(19) {
+				reached, missing := cutAt(t, disk, c.what, c.rebase, n, nil)
+				for _, m := range missing {
+					t.Errorf("%s, cut before call %d: %s", c.what, n, m)
 				}
+				if !reached {
+					break
+				}
+				cuts++
 			}
-			t.Logf("%d power cuts", cuts)
-		})
-	}
+		}
+		t.Logf("%d power cuts", cuts)
+	})
 }
 
 // TestPowerCutDoesHarmWithoutSync is the control: or the other proves nothing.
@@ -73,6 +67,34 @@ func TestPowerCutDoesHarmWithoutSync(t *testing.T) {
 		}
 	}
 	t.Fatal("no cut does harm")
+}
+
+// onDisks is for each filesystem that a store may be on, the second in full only.
+func onDisks(t *testing.T, try func(t *testing.T, disk *disktest.FS)) {
+	t.Helper()
+	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
+		t.Run(kind[0], func(t *testing.T) {
+			if kind[0] != "mkfs.ext4" && os.Getenv("LAYERCTL_FULL") != "1" {
+				t.Skip("LAYERCTL_FULL=1 runs it")
+			}
+			try(t, disktest.New(t, 320<<20, kind[0], kind[1:]...))
+		})
+	}
+}
+
+// cutBefore cuts the power before the call n; from then on none comes.
+func cutBefore(t *testing.T, disk *disktest.FS, n int) func(i int) (before, after error) {
+	return func(i int) (before, after error) {
+		if i == n {
+			if err := disk.Cut(); err != nil {
+				t.Error(err)
+			}
+		}
+		if i >= n {
+			return status.Error(codes.Unavailable, "the power is off"), nil
+		}
+		return nil, nil
+	}
 }
 
 // cutAt cuts the power before call n, and says whether there was one, and what
@@ -117,17 +139,7 @@ func cutAt(t *testing.T, disk *disktest.FS, what string, rebase bool, n int, wit
 	if err := disktest.Sync(disk.Dir); err != nil {
 		t.Fatal(err)
 	}
-	f.ask(func(i int) (before, after error) {
-		if i == n {
-			if err := disk.Cut(); err != nil {
-				t.Error(err)
-			}
-		}
-		if i >= n {
-			return status.Error(codes.Unavailable, "the power is off"), nil
-		}
-		return nil, nil
-	})
+	f.ask(cutBefore(t, disk, n))
 	ctx := t.Context()
 	if with != nil {
 		ctx = with(ctx)

@@ -26,28 +26,22 @@ var repairs = []struct {
 // in an engine, and after the last: each layer is the old one then, which is known
 // to be broken, or the new one, and the next repair ends well.
 func TestPowerCutOfRenew(t *testing.T) {
-	for _, kind := range [][]string{{"mkfs.ext4", "-q", "-F"}, {"mkfs.xfs", "-q", "-f"}} {
-		t.Run(kind[0], func(t *testing.T) {
-			if kind[0] != "mkfs.ext4" && os.Getenv("LAYERCTL_FULL") != "1" {
-				t.Skip("LAYERCTL_FULL=1 runs it")
-			}
-			disk := disktest.New(t, 320<<20, kind[0], kind[1:]...)
-			cuts := 0
-			for _, c := range repairs {
-				for n := 0; ; n += every(13) {
-					cuts++
-					found, ended := cutRenewAt(t, disk, c.copied, n, "")
-					if ended && found != nil {
-						t.Errorf("%s: cut when it had ended: found %q", c.name, found)
-					}
-					if ended {
-						break
-					}
+	onDisks(t, func(t *testing.T, disk *disktest.FS) {
+		cuts := 0
+		for _, c := range repairs {
+			for n := 0; ; n += every(13) {
+				cuts++
+				found, ended := cutRenewAt(t, disk, c.copied, n, "")
+				if ended && found != nil {
+					t.Errorf("%s: cut when it had ended: found %q", c.name, found)
+				}
+				if ended {
+					break
 				}
 			}
-			t.Logf("%d power cuts", cuts)
-		})
-	}
+		}
+		t.Logf("%d power cuts", cuts)
+	})
 }
 
 // TestPowerCutOfRenewDoesHarmWithoutSync is the control.
