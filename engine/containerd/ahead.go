@@ -179,7 +179,7 @@ func (a *Ahead) End(ctx context.Context) error {
 	for _, l := range a.ready { // those that were taken are closed
 		errs = append(errs, l.close())
 	}
-	a.g.endLease(ctx)
+	a.g.dropLease(ctx)
 	return errors.Join(append(errs, a.g.open.close(), a.g.since.Close(), a.release())...)
 }
 
@@ -249,13 +249,18 @@ func (g *giving) takeLease(ctx context.Context) error {
 	return failure.Explain(err)
 }
 
-// endLease ends the lease, also when ctx has ended. What remains of it goes with
-// the next giving, or by its expiry.
-func (g *giving) endLease(ctx context.Context) {
+// endLease ends the lease, also when ctx has ended.
+func (g *giving) endLease(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	_, err := g.leases.Delete(g.in(ctx, ""), &leases.DeleteRequest{ID: g.lease})
-	if err != nil && !failure.IsNotFound(err) {
+	return err
+}
+
+// dropLease is endLease where nothing hangs on it: what remains goes with the next
+// giving, or by its expiry.
+func (g *giving) dropLease(ctx context.Context) {
+	if err := g.endLease(ctx); err != nil && !failure.IsNotFound(err) {
 		g.log.Info("end a lease", "lease", g.lease, "error", err)
 	}
 }

@@ -73,9 +73,8 @@ func (e *Engine) probe(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", failure.Explain(err)
 	}
-	_, err = e.snapshots.Remove(e.in(ctx, ""), &snapshots.RemoveSnapshotRequest{Snapshotter: e.at.Snapshotter, Key: key})
-	if err != nil && !failure.IsNotFound(err) { // the collector may be faster
-		return "", failure.Explain(err)
+	if err := e.forget(ctx, "", key); err != nil {
+		return "", err
 	}
 	m, err := parseOverlay(answer.Mounts)
 	return m.Upper, err

@@ -175,11 +175,7 @@ func (g *giving) surveyBelow(ctx context.Context, chains []digest.Digest) (files
 // dependsOnLower says whether a layer shows something else by itself than on top of
 // others, but for its root.
 func dependsOnLower(f layer.Facts) bool {
-	implied := len(f.Implied)
-	if impliesRoot(f) {
-		implied--
-	}
-	return implied > 0 || len(f.ForeignLinks) > 0 || f.RootOpaque
+	return impliesMore(f) || len(f.ForeignLinks) > 0 || f.RootOpaque
 }
 
 // files are those of the snapshots, the topmost first.
@@ -224,7 +220,7 @@ func (g *giving) probeFiles(ctx context.Context) (err error) {
 	if err != nil {
 		return failure.Explain(err)
 	}
-	defer func() { err = errors.Join(err, g.forgetProbe(ctx, key), g.forgetProbe(ctx, name)) }()
+	defer func() { err = errors.Join(err, g.forget(ctx, g.lease, key), g.forget(ctx, g.lease, name)) }()
 	at, err := snapshotdir.Dir(answer.Mounts)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
@@ -251,14 +247,4 @@ func (g *giving) probeFiles(ctx context.Context) (err error) {
 		g.unlinked, g.copier = snapshotdir.ErrMarked, linkedcopy.New(linkedcopy.Options{Unlinked: true})
 	}
 	return err
-}
-
-func (g *giving) forgetProbe(ctx context.Context, key string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	_, err := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: key})
-	if failure.IsNotFound(err) {
-		return nil
-	}
-	return failure.Explain(err)
 }

@@ -45,16 +45,18 @@ func (g *giving) fill(ctx context.Context, dir *os.File, i int, below []*os.File
 // needsMending says whether a layer depends on those below it: all else of an
 // image was mended in the layers that it is about.
 func needsMending(f layer.Facts) bool {
-	implied := len(f.Implied)
-	if impliesRoot(f) {
-		implied-- // the root's attributes are those of the layer below
-	}
-	return implied > 0 || len(f.ForeignLinks) > 0 || len(f.WhiteoutParents) > 0
+	return impliesMore(f) || len(f.ForeignLinks) > 0 || len(f.WhiteoutParents) > 0
 }
 
 // impliesRoot says whether the layer has no entry for its root.
 func impliesRoot(f layer.Facts) bool {
 	return slices.ContainsFunc(f.Implied, func(d layer.ImpliedDir) bool { return d.Path == "." })
+}
+
+// impliesMore says whether the layer has directories without an entry, but for its
+// root: that one's attributes are those of the layer below.
+func impliesMore(f layer.Facts) bool {
+	return len(f.Implied) > 1 || len(f.Implied) == 1 && !impliesRoot(f)
 }
 
 // mend builds in dir the fix layer of an image that ends with layer i, and says

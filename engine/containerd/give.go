@@ -245,11 +245,8 @@ func (g *giving) leased(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() {
-		// Also after an error, or when ctx has ended: what was made goes.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-		defer cancel()
-		_, end := g.leases.Delete(g.in(ctx, ""), &leases.DeleteRequest{ID: g.lease})
-		if err == nil && end != nil {
+		// Also after an error: what was made goes.
+		if end := g.endLease(ctx); err == nil {
 			err = failure.Explain(end)
 		}
 	}()

@@ -108,6 +108,6 @@ func (h *Held) Release(ctx context.Context) error {
 	if h == nil {
 		return nil
 	}
-	h.g.endLease(ctx)
+	h.g.dropLease(ctx)
 	return h.release()
 }

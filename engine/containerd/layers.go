@@ -125,9 +125,8 @@ func (g *giving) view(ctx context.Context, chain digest.Digest) (list []*types.M
 		return nil, failure.Explain(err)
 	}
 	defer func() {
-		_, gone := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: key})
-		if err == nil && gone != nil && !failure.IsNotFound(gone) { // the collector may be faster
-			err = failure.Explain(gone)
+		if gone := g.forget(ctx, g.lease, key); err == nil {
+			err = gone
 		}
 	}()
 	return answer.Mounts, nil
@@ -212,9 +211,7 @@ func (g *giving) remove(ctx context.Context, a *active) error {
 	if a == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	_, err := g.snapshots.Remove(g.in(ctx, g.lease), &snapshots.RemoveSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: a.key})
+	err := g.forget(ctx, g.lease, a.key)
 	if err != nil {
 		g.log.Info("remove an unfinished snapshot", "key", a.key, "error", err)
 	}
