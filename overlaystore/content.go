@@ -8,9 +8,10 @@ import (
 	"github.com/layerctl/layerctl/overlaystore/internal/layerdir"
 )
 
-// LayerDir is a layer's directory, opened to read what is in it. A prune takes
-// the layer away unless a [Lease] or an image names it; what is open stays
-// readable all the same.
+// LayerDir is a layer's directory, opened to read what is in it: Entries yields
+// its journal, Open opens a regular file by its entry, Tar the tar that a store of
+// tars has of it, and Close ends that. A prune takes the layer away unless a
+// [Lease] or an image names it; what is open stays readable all the same.
 type LayerDir = layerdir.Dir
 
 // OpenLayer opens a layer's directory, or ends with ErrNotFound. The caller

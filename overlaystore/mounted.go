@@ -6,11 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/mountuse"
+	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
 // Mounted is a live mount of an image of a store.
@@ -26,14 +30,34 @@ type Mounted struct {
 	Flags    []string // of the mount point, such as "nosuid"
 }
 
+// mounted describes a mount of this store's.
+func mounted(ix *mountuse.Index, e mounts.Entry, pid string, u mountuse.Use) Mounted {
+	upper := e.Upper()
+	if strings.HasPrefix(upper, "../") { // seen from l/, as in a printed line
+		upper = filepath.Join(ix.Path, storedirs.Links, upper)
+	}
+	return Mounted{
+		Target: e.Target, Source: e.Source, Type: e.Type, Manifest: u.Manifest, PID: pid, Writable: !e.ReadOnly(), Upper: upper,
+		// Newer kernels show fsync=volatile.
+		Volatile: slices.Contains(e.SuperOptions, "volatile") || e.Option("fsync") == "volatile",
+		Flags:    e.Options,
+	}
+}
+
 // Mounts lists the mounts of this store's images, also those that other
 // programs made from a printed line, in every mount namespace that the caller
 // may look into.
-func (s *Store) Mounts(ctx context.Context) (list []Mounted, err error) {
+func (s *Store) Mounts(ctx context.Context) ([]Mounted, error) {
 	ix, _, err := s.mountIndex()
-	if err == nil {
-		err = ix.Each(ctx, func(m mountuse.Mounted) { list = append(list, Mounted(m)) })
+	if err != nil {
+		return nil, fmt.Errorf("list mounts: %w", err)
 	}
+	var list []Mounted
+	err = mounts.Each(ctx, func(proc string, e mounts.Entry) {
+		if u := ix.Use(ctx, proc, e); u.Ours {
+			list = append(list, mounted(ix, e, proc, u))
+		}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list mounts: %w", err)
 	}
@@ -43,16 +67,22 @@ func (s *Store) Mounts(ctx context.Context) (list []Mounted, err error) {
 // MountedAt tells whether the topmost mount at target, in the caller's mount
 // namespace, is one of this store's images.
 func (s *Store) MountedAt(ctx context.Context, target string) (Mounted, bool, error) {
-	e, ok, err := mountuse.Topmost(ctx, target)
+	target, err := filepath.Abs(target)
+	if err != nil {
+		return Mounted{}, false, err
+	}
+	if real, err := filepath.EvalSymlinks(target); err == nil {
+		target = real
+	}
+	e, ok, err := mounts.At(ctx, target)
 	if err != nil || !ok {
 		return Mounted{}, false, err
 	}
 	ix, _, err := s.mountIndex()
-	if err != nil {
+	if err != nil || !ix.Use(ctx, "self", e).Ours {
 		return Mounted{}, false, err
 	}
-	found, ok := ix.Mounted(ctx, mountuse.Self, e)
-	return Mounted(found), ok, nil
+	return mounted(ix, e, "self", ix.Use(ctx, "self", e)), true, nil
 }
 
 // mountIndex is what is needed to recognise a mount of the store's.
