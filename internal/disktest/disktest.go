@@ -14,6 +14,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/loopdevice"
 )
 
 // FS is a filesystem in a file, mounted at Dir.
@@ -81,10 +83,9 @@ func (f *FS) mount() error {
 	return os.NewSyscallError("mount", unix.Mount(loop.Name(), f.Dir, f.kind, 0, ""))
 }
 
-// loop makes a loop device of the image: another process may take the free one
-// first.
+// loop makes a loop device of the image.
 func (f *FS) loop() (*os.File, error) {
-	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	control, err := loopdevice.Control()
 	if err != nil {
 		return nil, err
 	}
@@ -94,30 +95,7 @@ func (f *FS) loop() (*os.File, error) {
 		return nil, err
 	}
 	defer image.Close()
-	config := unix.LoopConfig{Fd: uint32(image.Fd())}
-	config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
-	copy(config.Info.File_name[:len(config.Info.File_name)-1], f.image)
-	var busy error
-	for range 100 {
-		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
-		if err != nil {
-			return nil, os.NewSyscallError("LOOP_CTL_GET_FREE", err)
-		}
-		d, err := os.OpenFile("/dev/loop"+strconv.Itoa(n), os.O_RDWR, 0)
-		if err != nil {
-			return nil, err
-		}
-		err = unix.IoctlLoopConfigure(int(d.Fd()), &config)
-		if err == nil {
-			return d, nil
-		}
-		d.Close()
-		busy = os.NewSyscallError("LOOP_CONFIGURE", err)
-		if err != unix.EBUSY {
-			break
-		}
-	}
-	return nil, busy
+	return loopdevice.New(control, image, loopdevice.Options{})
 }
 
 func (f *FS) unmount() {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/loopdevice"
 	"github.com/layerctl/layerctl/internal/mounts"
 )
 
@@ -154,47 +155,17 @@ func (l files) names() (names []string) {
 // loops are loop devices of the files. They end when they are closed here and
 // nothing is mounted from them.
 func (l files) loops(direct bool) (loops files, err error) {
-	control, err := os.Open("/dev/loop-control")
+	control, err := loopdevice.Control()
 	if err != nil {
 		return nil, fmt.Errorf("make loop devices: %w", err)
 	}
 	defer control.Close()
 	for _, f := range l {
-		d, err := loop(control, f, direct)
+		d, err := loopdevice.New(control, f, loopdevice.Options{ReadOnly: true, Direct: direct, BlockSize: blockSize})
 		if err != nil {
 			return loops, fmt.Errorf("make a loop device of %q: %w", f.Name(), err)
 		}
 		loops = append(loops, d)
 	}
 	return loops, nil
-}
-
-// loop makes one loop device: another process may take the free one first.
-func loop(control, f *os.File, direct bool) (*os.File, error) {
-	const tries = 100
-	var last error
-	for range tries {
-		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
-		if err != nil {
-			return nil, err
-		}
-		d, err := os.OpenFile(fmt.Sprintf("/dev/loop%d", n), os.O_RDONLY, 0)
-		if err != nil {
-			return nil, err
-		}
-		config := unix.LoopConfig{Fd: uint32(f.Fd()), Size: blockSize}
-		config.Info.Flags = unix.LO_FLAGS_READ_ONLY | unix.LO_FLAGS_AUTOCLEAR
-		if direct {
-			config.Info.Flags |= unix.LO_FLAGS_DIRECT_IO
-		}
-		copy(config.Info.File_name[:len(config.Info.File_name)-1], f.Name())
-		last = unix.IoctlLoopConfigure(int(d.Fd()), &config)
-		if last == nil {
-			return d, nil
-		}
-		if err := d.Close(); err != nil || !errors.Is(last, unix.EBUSY) {
-			return nil, errors.Join(last, err)
-		}
-	}
-	return nil, last
 }

@@ -22,7 +22,7 @@ import (
 var ErrMarked = errors.New("the engine makes the files of its layers immutable, or has the kernel verify them (set_immutable, enable_fsverity)")
 
 // marks are the attributes that a file shares with all its names.
-const marks = unix.STATX_ATTR_IMMUTABLE | 0x00100000 // STATX_ATTR_VERITY
+const marks = unix.STATX_ATTR_IMMUTABLE | unix.STATX_ATTR_VERITY
 
 // Marked says whether a file has attributes that its other names would have too.
 func Marked(f *os.File) (bool, error) {
@@ -48,9 +48,9 @@ func Probe(dir *os.File) (*os.File, error) {
 }
 
 // Rename renames a file, over one that has the name.
-func Rename(from *os.File, name string, to *os.File, new string) error {
-	if err := unix.Renameat(int(from.Fd()), name, int(to.Fd()), new); err != nil {
-		return &os.LinkError{Op: "rename", Old: path.Join(from.Name(), name), New: path.Join(to.Name(), new), Err: err}
+func Rename(from *os.File, name string, to *os.File, final string) error {
+	if err := unix.Renameat(int(from.Fd()), name, int(to.Fd()), final); err != nil {
+		return &os.LinkError{Op: "rename", Old: path.Join(from.Name(), name), New: path.Join(to.Name(), final), Err: err}
 	}
 	return nil
 }
