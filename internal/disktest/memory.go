@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"testing"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,4 +70,15 @@ func available() uint64 {
 // users, which Linux's filesystem in memory has since 6.6.
 func keepsAttributes(dir string) bool {
 	return unix.Setxattr(dir, "user.layerctl.test", []byte("x"), 0) == nil && unix.Removexattr(dir, "user.layerctl.test") == nil
+}
+
+// OpenTemp opens a temporary directory until the test ends.
+func OpenTemp(t *testing.T) *os.File {
+	t.Helper()
+	dir, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dir.Close() })
+	return dir
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/probe"
 )
 
@@ -28,19 +29,9 @@ func (a *answers) Enable(*os.File) error {
 
 func (a *answers) Enabled(*os.File) (bool, error) { return true, nil }
 
-func open(t *testing.T) *os.File {
-	t.Helper()
-	dir, err := os.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dir.Close() })
-	return dir
-}
-
 // The kernel of this machine has it or says why not, and nothing is left.
 func TestTry(t *testing.T) {
-	dir := open(t)
+	dir := disktest.OpenTemp(t)
 	if err := Try(t.Context(), Kernel{}, dir); err != nil && !errors.Is(err, probe.ErrUnsupported) {
 		t.Error(err)
 	}
@@ -56,7 +47,7 @@ func TestTry(t *testing.T) {
 }
 
 func TestEnable(t *testing.T) {
-	dir := open(t)
+	dir := disktest.OpenTemp(t)
 	if err := os.WriteFile(filepath.Join(dir.Name(), "f"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

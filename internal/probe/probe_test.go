@@ -8,11 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/layer"
 )
 
 func TestProbeChoosesTheForm(t *testing.T) {
-	dir := openTemp(t)
+	dir := disktest.OpenTemp(t)
 	if os.Geteuid() == 0 {
 		t.Skip("needs an ordinary user; root's form is tested with Open")
 	}
@@ -23,16 +24,6 @@ func TestProbeChoosesTheForm(t *testing.T) {
 	if f.Xattrs != layer.UserXattrs || f.IDs != layer.SquashedIDs {
 		t.Errorf("form %+v, want user attributes and squashed ids", f)
 	}
-}
-
-func openTemp(t *testing.T) *os.File {
-	t.Helper()
-	dir, err := os.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dir.Close() })
-	return dir
 }
 
 func TestMappedIDs(t *testing.T) {
@@ -58,7 +49,7 @@ func TestTrialMountNotices(t *testing.T) {
 	if os.Geteuid() != 0 || !AllIDs() {
 		t.Skip("needs root: it sets trusted attributes and mounts")
 	}
-	root := openTemp(t)
+	root := disktest.OpenTemp(t)
 	for _, c := range []struct {
 		name string
 		form layer.Form
