@@ -10,10 +10,12 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"time"
 
 	leases "github.com/containerd/containerd/api/services/leases/v1"
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
@@ -132,22 +134,19 @@ func (g *giving) give(ctx context.Context) (err error) {
 	if err := g.Serves(g.from); err != nil {
 		return err
 	}
-	if g.owner, err = g.store.RealPath(); err != nil {
-		return err
-	}
-	records, err := given.Open(ctx, g.store.Dir())
+	records, err := g.openRecords(ctx, g.store)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
+	if g.owner, err = g.store.RealPath(); err != nil {
+		return err
+	}
 	layers, err := g.store.Lease(ctx, "give to "+g.at.Address, g.image.Layers...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, g.open.close(), layers.Release()) }()
-	if err := g.clear(ctx, g.owner, records); err != nil {
-		return err
-	}
 	// Before anything is done: a name that is another's ends it, and so do too
 	// many layers.
 	if err := errors.Join(g.checkNames(ctx), g.Admit(ctx, g.image.Layers)); err != nil {
@@ -251,19 +250,12 @@ func (g *giving) leased(ctx context.Context) (err error) {
 		}
 	}()
 	// The layers last: those that are given ahead may still be on their way.
-	if err := g.blobs(ctx); err != nil {
-		return err
+	for _, step := range []func(context.Context) error{g.blobs, g.documents, g.settle, g.layers, g.name} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
-	if err := g.documents(ctx); err != nil {
-		return err
-	}
-	if err := g.settle(ctx); err != nil {
-		return err
-	}
-	if err := g.layers(ctx); err != nil {
-		return err
-	}
-	return g.name(ctx)
+	return nil
 }
 
 // leaseTime is after how long the engine's collector may take what a giving
@@ -273,8 +265,35 @@ const leaseTime = 24 * time.Hour
 // ownerLabel is on all that is made in the engine: the store that it is from.
 const ownerLabel = "io.github.layerctl/store"
 
-// clear ends the leases of a store's givings that died: no other is alive, for
-// each holds the lock of the records, but for those that give ahead.
+// Clear ends the leases of givings of the store that died, as [Engine.Give] does
+// before it gives anything: for an image that the engine has already.
+func (e *Engine) Clear(ctx context.Context, store *overlaystore.Store) error {
+	records, err := e.openRecords(ctx, store)
+	if err == nil {
+		err = records.Close()
+	}
+	return err
+}
+
+// openRecords opens the records of a store, and ends the leases of its givings
+// that died.
+func (e *Engine) openRecords(ctx context.Context, store *overlaystore.Store) (*given.Records, error) {
+	owner, err := store.RealPath()
+	if err != nil {
+		return nil, err
+	}
+	records, err := given.Open(ctx, store.Dir())
+	if err != nil {
+		return nil, err
+	}
+	if err := e.clear(ctx, owner, records); err != nil {
+		return nil, errors.Join(fmt.Errorf("end leases in %s: %w", e.at.Address, err), records.Close())
+	}
+	return records, nil
+}
+
+// clear ends the leases of givings that died: no other is alive, for each holds
+// the lock of the records, but for those that give ahead.
 func (e *Engine) clear(ctx context.Context, owner string, records *given.Records) error {
 	living, err := records.Living(ctx)
 	if err != nil {
@@ -309,13 +328,7 @@ func (g *giving) keep(ctx context.Context, kind, id string) error {
 
 // chainIDs are those of each layer with all below it.
 func chainIDs(layers []digest.Digest) []digest.Digest {
-	chains := make([]digest.Digest, len(layers))
-	for i, diffID := range layers {
-		if chains[i] = diffID; i > 0 {
-			chains[i] = digest.FromString(chains[i-1].String() + " " + diffID.String())
-		}
-	}
-	return chains
+	return identity.ChainIDs(slices.Clone(layers))
 }
 
 var errNoName = errkind.New(errkind.Usage, "the image has no name that the engine could list it by")

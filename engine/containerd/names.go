@@ -138,7 +138,7 @@ func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest d
 	if err != nil {
 		return nil, err
 	}
-	records, err := given.Open(ctx, store.Dir())
+	records, err := e.openRecords(ctx, store)
 	if err != nil {
 		return nil, err
 	}
@@ -150,9 +150,6 @@ func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest d
 	for _, r := range list {
 		if r.Kind != given.Containerd || r.Address != e.at.Address || r.Namespace != e.at.Namespace || r.Manifest != manifest {
 			continue
-		}
-		if err := e.clear(ctx, owner, records); err != nil {
-			return taken, err
 		}
 		r.Names = slices.DeleteFunc(r.Names, func(name string) bool { return shared(list, r, name) })
 		if taken, err = e.unname(ctx, owner, r); err != nil {

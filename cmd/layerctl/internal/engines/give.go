@@ -3,6 +3,7 @@
 package engines
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -221,10 +222,8 @@ func (g *Giver) Admit() setup.Option {
 		}
 		o.Admit = func(ctx context.Context, r layerctl.Resolution, layers []digest.Digest) error {
 			if g.HandsOver() {
-				if has, err := g.has(r); err != nil {
-					return err
-				} else if has {
-					return ErrHas
+				if has, err := g.has(r); err != nil || has {
+					return cmp.Or(err, ErrHas)
 				}
 			}
 			return g.engine.admit(ctx, layers)
@@ -236,7 +235,8 @@ func (g *Giver) Admit() setup.Option {
 // that nothing of it need be fetched.
 var ErrHas = errors.New("the engine has it already")
 
-// has says whether the engine has an image that was handed over to it.
+// has says whether the engine has an image that was handed over to it, and keeps
+// nothing of it for a pull that died after that.
 func (g *Giver) has(resolved layerctl.Resolution) (bool, error) {
 	list, err := given.List(g.store.Dir())
 	if err != nil {
@@ -254,7 +254,11 @@ func (g *Giver) has(resolved layerctl.Resolution) (bool, error) {
 		if r.HandedOver && r.Complete && r.Manifest == resolved.Manifest.Digest && r.Root == resolved.Root.Digest &&
 			r.Address == d.engine.Address() && r.Namespace == d.engine.Namespace() {
 			names := d.names(name, r.Root)
-			return d.engine.Has(g.c.Context, names[len(names)-1:], r.Root, r.Layers)
+			has, err := d.engine.Has(g.c.Context, names[len(names)-1:], r.Root, r.Layers)
+			if has && err == nil {
+				err = d.engine.Clear(g.c.Context, g.store)
+			}
+			return has, err
 		}
 	}
 	return false, nil
