@@ -13,8 +13,8 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Describe tells what ref names without reading it: a HEAD request. The
-// media type, the size and what a tag stands for are the registry's word.
+// Describe returns the descriptor of what ref names, by a HEAD request. Nothing
+// of it is verified: media type, size and a tag's digest are what the registry says.
 func (c *Client) Describe(ctx context.Context, ref string) (ocispec.Descriptor, error) {
 	var desc ocispec.Descriptor
 	err := c.with(ctx, ref, func(s *source.Source) (err error) {
@@ -24,9 +24,9 @@ func (c *Client) Describe(ctx context.Context, ref string) (ocispec.Descriptor, 
 	return desc, err
 }
 
-// Root reads the exact bytes of what ref names, an index or a manifest of
-// whatever kind, which hash to the descriptor's digest: one request. They are
-// not looked into, and may be hostile.
+// Root reads what ref names, an index or a manifest of any kind, in one request.
+// The bytes hash to the descriptor's digest; nothing else of them is checked, so
+// they may be hostile.
 func (c *Client) Root(ctx context.Context, ref string) (ocispec.Descriptor, []byte, error) {
 	var desc ocispec.Descriptor
 	var raw []byte
@@ -38,17 +38,17 @@ func (c *Client) Root(ctx context.Context, ref string) (ocispec.Descriptor, []by
 }
 
 // Config reads the exact bytes of the config of the image that ref means for
-// the client's platform. They are not looked into. The errors are those of
+// the client's platform, without decoding them. The errors are those of
 // [Client.Resolve].
 func (c *Client) Config(ctx context.Context, ref string) ([]byte, error) {
 	d, err := c.Documents(ctx, ref)
 	return d.ConfigBytes, err
 }
 
-// Inspect says what ref holds, and what a pull for the client's platform would
-// take; see [inspect.Read]. Options.Strict, Options.Facts and, where it has a
-// policy, Options.Check are the client's: the policy lets nothing in here, and says
-// of each signature whether it would do.
+// Inspect describes what ref holds, and which image a pull for the client's
+// platform would take; see [inspect.Read]. The client sets Options.Strict,
+// Options.Facts and, where it has a policy, Options.Check: here the policy refuses
+// nothing, and says of each signature whether it would suffice.
 func (c *Client) Inspect(ctx context.Context, ref string, o inspect.Options) (*inspect.Result, error) {
 	wanted, err := c.wanted()
 	if err != nil {
@@ -73,14 +73,14 @@ func (c *Client) Inspect(ctx context.Context, ref string, o inspect.Options) (*i
 	return found, nil
 }
 
-// Ping tells what a registry speaks; see [registry.Client.Ping].
+// Ping asks a registry what it supports; see [registry.Client.Ping].
 func (c *Client) Ping(ctx context.Context, name string) (registry.Ping, error) {
 	return c.registry.Ping(ctx, name)
 }
 
-// KeyFiles are the files in which credentials are looked for; see
+// KeyFiles lists the files in which credentials are looked for; see
 // [registry.Client.KeyFiles].
 func (c *Client) KeyFiles() []string { return c.registry.KeyFiles() }
 
-// Mirrors are asked before a registry; see [registry.Client.Mirrors].
+// Mirrors lists what is asked before a registry; see [registry.Client.Mirrors].
 func (c *Client) Mirrors(host string) ([]string, error) { return c.registry.Mirrors(host) }

@@ -14,23 +14,23 @@
 //	…
 //	line, err := mount.Line("/mnt")
 //
-// It is the only package that joins the parts, each of which does one job:
-// registry turns a reference into verified bytes, cache keeps those that will
-// be asked for again, manifest says what they mean, platform chooses, unpack
-// makes a lower directory of a layer, overlaystore keeps those, overlaymount mounts
-// them, rootfs reads an image as an fs.FS, and inspect says what it holds.
+// Only this package joins the parts, each of which does one job: registry turns
+// a reference into verified bytes, cache keeps bytes that will be needed again,
+// manifest decodes them, platform chooses an image, unpack makes a lower directory
+// of a layer, overlaystore keeps lower directories, overlaymount mounts them,
+// rootfs reads an image as an fs.FS, and inspect describes what a reference holds.
 //
 // # Promises
 //
 // A pull that returns without an error has verified every byte against the
 // digests that the reference leads to, and what it wrote survives a power cut.
-// A pull that fails leaves nothing visible, and the next one takes up the layers
-// that it had finished. A digest-pinned reference is as
-// trustworthy as the digest; a tag is what its registry says at that moment.
+// A pull that fails leaves nothing visible, and the next pull reuses the layers
+// that the failed one had finished. A reference with a digest is as trustworthy
+// as the digest; a tag means what its registry says at that moment.
 //
 // # Not promised
 //
-// Signatures are read where [Options.Trust] asks for them, and by public keys
-// only; see package trust. Nothing is said about what an image's programs do. The store's mounts are the kernel's: a program that runs from one needs
-// the isolation that a container runtime gives.
+// Signatures are checked only where [Options.Trust] asks for them, and only with
+// public keys; see package trust. Nothing here judges what an image's programs
+// do: a program that runs from a mount needs the isolation of a container runtime.
 package layerctl

@@ -25,9 +25,9 @@ type Documents struct {
 	RootBytes, ManifestBytes, ConfigBytes []byte
 }
 
-// Documents reads manifest and config of the image that ref means for the
-// client's platform, and the index that it is in. What the cache has is not
-// fetched. The errors are those of [Client.Resolve].
+// Documents reads the manifest and the config of the image that ref means for
+// the client's platform, and the index that lists the image. What the cache has
+// is not fetched. The errors are those of [Client.Resolve].
 func (c *Client) Documents(ctx context.Context, ref string) (Documents, error) {
 	var d Documents
 	err := c.with(ctx, ref, func(s *source.Source) (err error) {
@@ -40,10 +40,11 @@ func (c *Client) Documents(ctx context.Context, ref string) (Documents, error) {
 	return d, nil
 }
 
-// Blobs hands the compressed layers of the image that ref means for the client's
-// platform to use, the lowest first: from the cache where that has
-// them. Their bytes are verified as they are read; the last read has the verdict.
-// store, nil for none, has what was let in before.
+// Blobs calls use with each compressed layer of the image that ref means for the
+// client's platform, the lowest first. A layer comes from the cache where that has
+// it. Its bytes are verified as they are read: only the last read, io.EOF or an
+// error, says whether they are right. store, nil for none, remembers which images
+// the policy has let in.
 func (c *Client) Blobs(ctx context.Context, store *overlaystore.Store, ref string, use func(ocispec.Descriptor, io.Reader) error) error {
 	return c.with(ctx, ref, func(s *source.Source) error {
 		r, err := s.Resolve(ctx)

@@ -20,57 +20,57 @@ type ExportFormat string
 const (
 	OCIArchive    ExportFormat = "oci-archive"
 	DockerArchive ExportFormat = "docker-archive"
-	// Tar is the root filesystem, as it would be mounted: whiteouts carried
-	// out, hardlinks joined, each directory before what is in it and what is in
-	// it sorted by name, byte for byte. Owners, modes, times to the nanosecond
-	// and extended attributes are the image's, whoever the caller is.
+	// Tar is the root filesystem as a mount shows it: whiteouts are applied, hard
+	// links joined, and each directory comes before its entries, which are sorted
+	// by the bytes of their names. Owners, modes, times to the nanosecond and
+	// extended attributes are the image's, whoever the caller is.
 	Tar ExportFormat = "tar"
 )
 
 // ExportOptions say how [Client.Export] works. The zero value writes an OCI
-// archive of the one image for the client's platform. The client's Jobs, Limits,
-// Windows and Memory are for a Tar; Limits and Memory bound a layer that is
-// compressed again, too.
+// archive of the one image for the client's platform. A Tar obeys the client's
+// Jobs, Limits, Windows and Memory; compressing a layer again obeys Limits and
+// Memory.
 type ExportOptions struct {
 	// Format is what is written; "" means [OCIArchive].
 	Format ExportFormat
 	// Name is the image's name in the archive, as "example.com/app:1"; ""
 	// means the reference's own, where that names a tag in a registry.
 	Name string
-	// AllPlatforms writes all of an index, its own bytes included, instead of
-	// one image; only into an OCI archive.
+	// AllPlatforms writes an index with all its images instead of one image; only
+	// into an OCI archive.
 	AllPlatforms bool
-	// Store has layers of a Tar that need not be fetched; the others are, into
-	// a directory in $TMPDIR. For an archive of one image it has the layers that
-	// the cache has no blob of: instead of fetching them they are compressed
-	// again, which gives them, the config and the manifest other digests, always
-	// the same ones. Nothing is put into it; nil is none.
+	// Store is a store whose layers need not be fetched; nil is none. A Tar takes
+	// layers from Store and fetches the others into a directory in $TMPDIR. An
+	// archive of one image compresses layers of Store again where the cache does
+	// not have their blobs; that gives the layers, the config and the manifest new
+	// digests, which are always the same. Nothing is put into Store.
 	Store *overlaystore.Store
-	// Known is looked at for layers of an archive of one image that are fetched
-	// from a registry though they are in it, unpacked, and Again hears before the
-	// first how many bytes of blobs those are. Nil looks at none.
+	// Known is a store from which nothing is taken. Where an archive of one image
+	// fetches layers from a registry that Known has unpacked, Again is called
+	// before the first of them with the bytes of their blobs. nil for neither.
 	Known *overlaystore.Store
 	Again func(bytes int64)
-	// Owner is whose everything in a Tar is; nil leaves the image's owners.
+	// Owner owns everything in a Tar; nil keeps the image's owners.
 	Owner *archive.Owner
-	// SourceDate is the time of an archive's entries, zero the epoch. In a Tar
-	// times of modification after it become it; zero leaves them.
+	// SourceDate is the time of an archive's entries; zero means the epoch. In a
+	// Tar it replaces later modification times; zero replaces none.
 	SourceDate time.Time
 }
 
 // Exported is what was written.
 type Exported struct {
 	Resolution
-	// Warnings are what a person should know of it, a line each.
+	// Warnings are what a person should know of the image, a line each.
 	Warnings []string
 }
 
-// Export writes the image that ref means as one tar file to a stream. The
-// blobs are verified while they pass from the cache or the registry into it,
-// and nothing is kept on the disk, save what is compressed again. The same
-// image and options give the same bytes.
+// Export writes the image that ref means as one tar file to a stream. Blobs are
+// verified while they pass from the cache or the registry into the stream. Only a
+// Tar's fetched layers and layers that are compressed again lie on the disk
+// meanwhile. The same image and options give the same bytes.
 //
-// After an error what was written is of no use, and ends without a tar's end.
+// After an error the bytes that were written are useless; they lack the end of a tar.
 func (c *Client) Export(ctx context.Context, ref string, to io.Writer, o ExportOptions) (Exported, error) {
 	var done export.Done
 	err := c.with(ctx, ref, func(s *source.Source) (err error) {

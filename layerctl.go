@@ -31,33 +31,33 @@ type Event = progress.Event
 // Taker takes layers of an image while it is pulled.
 type Taker = pull.Taker
 
-// Options say how a [Client] works. The zero value asks registries without
-// credentials of its own over HTTPS, and chooses for this machine.
+// Options say how a [Client] works. The zero value asks registries over HTTPS,
+// with the credentials that docker or podman keep, for images of this machine.
 type Options struct {
 	// Registry says how sources are reached; see [registry.Options].
 	Registry registry.Options
 	// Platform is a specifier "os/arch[/variant]"; empty means this machine.
 	Platform string
-	// AnyPlatform takes a reference that names a single image, no index, whatever
-	// it is for; false is [platform.ErrNoMatch] for one that does not fit, before
-	// a layer of it is fetched.
+	// AnyPlatform accepts a single image (a reference that names no index) of any
+	// platform; false refuses one that does not fit with [platform.ErrNoMatch],
+	// before any of its layers is fetched.
 	AnyPlatform bool
 	// Host is what the machine is detected from; the zero value is the machine itself.
 	Host platform.Inputs
-	// Trust lets images in, or not, before anything of a layer is asked for; nil
-	// lets all in. What only looks, [Client.Resolve] and [Client.Inspect], does not
-	// ask it.
+	// Trust decides which images may be used, before any byte of a layer is
+	// requested; nil accepts all. [Client.Resolve] and [Client.Inspect] only look,
+	// and refuse nothing.
 	Trust *trust.Policy
 	// Strict turns every leniency, and every warning about the choice of a
 	// platform, into an error.
 	Strict bool
-	// Cache keeps manifests and configs, so that none is fetched twice, and what
-	// tags stood for; nil keeps nothing. The client does not close it.
+	// Cache keeps manifests and configs, so that none is fetched twice, and the
+	// digests that tags stood for; nil keeps nothing. The client does not close it.
 	Cache *cache.Cache
 	// KeepBlobs keeps the compressed layers that are fetched in Cache too, so
-	// that all of an image that was pulled is in it.
+	// that Cache then holds all of an image that was pulled.
 	KeepBlobs bool
-	// Offline asks no registry: what is not in the store or in Cache is
+	// Offline asks no registry: what neither the store nor Cache has fails with
 	// [ErrOffline].
 	Offline bool
 	// Jobs is how many layers are fetched and unpacked at a time; 0 means
@@ -68,32 +68,32 @@ type Options struct {
 	// Windows is the memory that zstd layers with large windows share; see
 	// [unpack.Options].
 	Windows *unpack.Windows
-	// Memory bounds the bytes that the paths of all layers of an image may
-	// take where they are merged, about 400 for each and its own length, and
-	// those that a pull keeps of its layers until the last is complete; 0
-	// means 512 MiB, and a negative number no limit.
+	// Memory bounds, in bytes, what the paths of an image's layers may take while
+	// they are merged (about 400 bytes a path, and its length) and what a pull
+	// keeps of each layer until the last one is complete; 0 means 512 MiB, and a
+	// negative number no limit.
 	Memory int64
 	// Documents bounds the bytes of all manifests and configs that are read for
-	// a reference; 0 means 64 MiB. In memory they take up to a dozen times as
-	// much.
+	// a reference; 0 means 64 MiB. In memory they may take twelve times as much.
 	Documents int64
-	// Devices is what becomes of device nodes; zero makes them where the
-	// process may, and where files have the image's owners.
+	// Devices says what becomes of device nodes; zero makes them where the
+	// process may make them and files have the image's owners.
 	Devices unpack.Devices
-	// Admit lets an image in before a layer of it is fetched, or not; nil lets all in.
+	// Admit is called before any layer of an image is fetched; its error refuses
+	// the image. nil accepts all.
 	Admit func(ctx context.Context, r Resolution, layers []digest.Digest) error
-	// Layers hears of a pull's diffIDs before a layer of it is fetched; nil is nobody.
+	// Layers is called with a pull's diffIDs before any layer is fetched; nil is not.
 	Layers func(ctx context.Context, layers []digest.Digest) (Taker, error)
-	// Progress hears of every step, from several goroutines at once, and must
-	// not block for long; nil hears nothing.
+	// Progress is called at every step, by several goroutines at once, and must
+	// not block for long; nil is not called.
 	Progress func(progress.Event)
-	// Logger takes what happens for those who look for a fault; nil is silent.
+	// Logger gets the details that help to find a fault; nil is silent.
 	Logger *slog.Logger
 }
 
-// Client joins the parts: sources, the choice of a platform, and a store. It
-// is safe for use by several goroutines, and keeps connections, tokens and the
-// buffers of up to four layers.
+// Client joins the parts: sources, the choice of a platform, and a store.
+// Several goroutines may use one. It keeps connections, tokens and the buffers of
+// up to four layers.
 type Client struct {
 	options  Options
 	registry *registry.Client
@@ -122,19 +122,19 @@ func New(o Options) *Client {
 	}
 }
 
-// For is the same client, connections and cache included, for another
-// platform; "" is this machine.
+// For returns a client for another platform, "" for this machine, which shares
+// everything else with c: connections, cache and options.
 func (c *Client) For(platform string) *Client {
 	other := *c
 	other.options.Platform = platform
 	return &other
 }
 
-// Host is the machine that images are chosen for where no platform is given.
-// It is read once.
+// Host returns the machine that images are chosen for where no platform is
+// given. The machine is examined once.
 func (c *Client) Host() platform.Host { return c.host() }
 
-// Resolution is what a reference came to on one platform.
+// Resolution is the image that a reference means on one platform.
 type Resolution struct {
 	Reference registry.Reference
 	// Root is what the reference names: an index, or an image's manifest.
@@ -142,17 +142,17 @@ type Resolution struct {
 	// Manifest is the chosen image's manifest; the same as Root where the
 	// reference names a single image.
 	Manifest ocispec.Descriptor
-	// Choice tells why, candidate by candidate; it is empty where there was
-	// nothing to choose from.
+	// Choice gives the reasons, candidate by candidate; it is empty where there
+	// was nothing to choose from.
 	Choice platform.Choice
 }
 
-// Resolve chooses the image that ref means for the client's platform. One
-// request where ref names an index, one more for each level of nesting.
+// Resolve chooses the image that ref means for the client's platform. It sends
+// one request, and one more for each level of nested indexes.
 //
-// Errors: [registry.ErrNotFound] for a reference that is not there,
-// [platform.ErrNoMatch] (as a [platform.NoMatchError]) for an image that does
-// not run here, [manifest.ErrUnsupported] for what is no image.
+// Errors: [registry.ErrNotFound] where ref names nothing, [platform.ErrNoMatch]
+// (as a [platform.NoMatchError]) where no image fits the platform, and
+// [manifest.ErrUnsupported] for what is no image.
 func (c *Client) Resolve(ctx context.Context, ref string) (Resolution, error) {
 	var r source.Resolution
 	err := c.with(ctx, ref, func(s *source.Source) (err error) {
@@ -162,8 +162,8 @@ func (c *Client) Resolve(ctx context.Context, ref string) (Resolution, error) {
 	return Resolution(r), err
 }
 
-// open opens ref. A caller that ends without an error calls Keep, and the cache
-// takes what was read.
+// open opens ref. A caller that succeeds calls Keep, which puts what was read
+// into the cache.
 func (c *Client) open(ctx context.Context, ref string) (*source.Source, error) {
 	parsed, err := registry.Parse(ref)
 	if err != nil {
@@ -189,7 +189,7 @@ func (c *Client) with(ctx context.Context, ref string, use func(*source.Source) 
 	return s.Close()
 }
 
-// wanted is what images are chosen for.
+// wanted returns what images are chosen for.
 func (c *Client) wanted() (platform.Wanted, error) {
 	if c.options.Platform == "" {
 		return c.Host().Wanted(), nil

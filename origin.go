@@ -13,10 +13,10 @@ import (
 )
 
 // Origin opens what ref names for package transfer, with the client's cache in
-// front of a registry. An image of a store, "store:REFERENCE", is chosen for the
-// client's platform and has layers of the cache, and compressed again, in a file
-// beside the store, those that it has not: then digests are others than the
-// registry's, always the same ones.
+// front of a registry. For "store:REFERENCE" it opens the stored image for the
+// client's platform. Blobs of such an image come from the cache; layers that the
+// cache lacks are compressed again, in a file beside the store, which gives them
+// digests other than the registry's, but always the same ones.
 func (c *Client) Origin(ctx context.Context, ref registry.Reference, store *overlaystore.Store) (transfer.Origin, error) {
 	s, err := c.open(ctx, ref.InRegistry().String())
 	if err != nil || ref.Transport() != registry.Store {

@@ -19,23 +19,25 @@ type Plan struct {
 	// Platform is that of the image's config.
 	Platform ocispec.Platform
 	Layers   []PlannedLayer // the lowest first, each diffID once
-	// Fetch is how many bytes of layers would be fetched, without those begun.
+	// Fetch is how many bytes of layers the pull would fetch, without those that
+	// an interrupted pull has done with.
 	Fetch int64
-	// Requests is how many it would take, one for each layer, without those
-	// for tokens and redirects; manifests and config too if they are not kept.
+	// Requests is how many requests the pull would send: one for each layer, and
+	// those for manifests and config where no cache keeps them, without tokens
+	// and redirects.
 	Requests int
-	// Bytes and Inodes are what it would take on the disk: bytes of the layers'
-	// tars, as far as the layers tell their size, else of their blobs, which is
-	// the least; inodes at the least. Exact says that all told it. Nobody can
-	// verify before a pull what they tell.
+	// Bytes and Inodes are what the pull would take on the disk, Inodes at the
+	// least. Bytes adds up the sizes of the layers' tars. A layer whose blob does
+	// not tell its tar's size counts with its blob's, which is less; Exact says
+	// that all told it. What they tell cannot be verified before the pull.
 	Bytes, Inodes uint64
 	Exact         bool
-	// Free is what the disk has free, less the reserve, before all plans.
+	// Free is how many bytes the disk has free, less the reserve, before all plans.
 	Free uint64
-	// Fits is nil, or a *overlaystore.SpaceError: the disk has not room for this
-	// and what is planned before it. Where Exact is false nil is a perhaps.
+	// Fits is nil, or an *overlaystore.SpaceError: the disk has no room for this
+	// pull and those planned before it. Where Exact is false nil means perhaps.
 	Fits error
-	// Warnings are those of the pull.
+	// Warnings are those that the pull would give.
 	Warnings []string
 }
 
@@ -45,16 +47,16 @@ type PlannedLayer struct {
 	DiffID     digest.Digest
 	Present    bool  // in the store
 	Partial    bool  // an interrupted pull has kept it, for the next one
-	Earlier    bool  // an image that is planned before brings it
+	Earlier    bool  // a pull that is planned before this one brings it
 	Cached     bool  // its blob is in the cache
-	Tar        int64 // bytes unpacked as a tar, of a layer to fetch; 0 is not known
+	Tar        int64 // bytes of its tar, where it is to be fetched; 0 is unknown
 	Begun      int64 // bytes of the blob that an interrupted pull has done with
 }
 
-// Plan says what [Client.Pull] would do after the pulls that are planned before,
-// and does none of it: manifests and config are read, and kept in the cache if
-// there is one, and of each compressed layer that is to be fetched a few bytes
-// are. That the image would not fit is no error of Plan's; see [Plan.Fits].
+// Plan says what [Client.Pull] would do after the pulls that are planned in
+// before. It reads the manifests and the config, which a cache keeps, and a few
+// bytes of each compressed layer that would be fetched; it changes nothing else.
+// An image that would not fit on the disk is no error; see [Plan.Fits].
 func (c *Client) Plan(ctx context.Context, store *overlaystore.Store, ref string, before ...Plan) (Plan, error) {
 	var p pull.Plan
 	earlier := pull.Before{Layers: map[digest.Digest]bool{}}

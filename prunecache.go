@@ -17,14 +17,15 @@ type PrunedBlobs struct {
 	Names []string // references that the cache no longer answers
 	Blobs []ocispec.Descriptor
 	Bytes int64
-	// Partial is the same of blobs that interrupted pulls have begun.
+	// Partial is the bytes of blobs that interrupted pulls have begun.
 	Partial int64
 }
 
-// PruneCache removes from a cache what no image of the store needs: the names
-// that are no reference in the store, and all blobs that neither a name that is
-// left nor an image that has one leads to. Names that other programs gave stay. Of o, DryRun, OlderThan and
-// Partial count. While anything is being pulled through the cache all of it stays.
+// PruneCache removes from a cache what no image of the store needs: names that
+// are no reference in the store, then blobs to which neither a remaining name nor
+// an image with a reference leads. Names that other programs gave stay. Only
+// DryRun, OlderThan and Partial of o count. Nothing is removed while anything is
+// being pulled through the cache.
 func PruneCache(ctx context.Context, store *overlaystore.Store, c *cache.Cache, o overlaystore.PruneOptions) (PrunedBlobs, error) {
 	gone, err := cacheprune.Prune(ctx, store, c, o)
 	return PrunedBlobs(gone), err

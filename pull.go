@@ -22,21 +22,20 @@ type Pulled struct {
 	// Fetched counts the layers that were not in the store before.
 	Fetched int
 	// Traffic is what each host has sent of the layers, in the order in which
-	// they came in; nothing for layouts and archives.
+	// the hosts were first used; it is empty for layouts and archives.
 	Traffic []registry.Traffic
 	// Warnings are what a person should know of this image, a line each.
 	Warnings []string
 }
 
 // Pull fetches the image that ref means for the client's platform and unpacks
-// its layers into the store, in parallel, without ever writing a compressed
-// blob, unless the client keeps those. A layer that the store has is not
-// fetched.
+// its layers into the store, in parallel. It fetches only layers that the store
+// does not have, and writes no compressed blob unless [Options.KeepBlobs] is set.
 //
-// When it returns without an error the image is complete, verified and
-// durable, and ref names it. After an error nothing of it is visible in the
-// store; layers that were finished by then wait there for the next pull, which
-// takes them up when they are whole. They outlive this process however it ends,
+// When Pull returns without an error the image is complete, verified and
+// durable, and ref names it. After an error nothing of the image is visible in
+// the store, but the layers that were finished by then wait there for the next
+// pull, which uses those that are whole. They survive any end of this process,
 // and a power cut that comes some seconds after a layer was finished.
 func (c *Client) Pull(ctx context.Context, store *overlaystore.Store, ref string) (Pulled, error) {
 	var r pull.Result
@@ -54,7 +53,7 @@ func (c *Client) Pull(ctx context.Context, store *overlaystore.Store, ref string
 	}, nil
 }
 
-// pull prepares to bring s into a store; paths is the memory for its paths.
+// pull prepares a pull of s into a store; paths bounds the memory for paths.
 func (c *Client) pull(store *overlaystore.Store, s *source.Source, paths *unpack.Paths) *pull.Pull {
 	o := c.measured
 	o.Jobs, o.Strict, o.Limits, o.Windows = c.options.Jobs, c.options.Strict, c.options.Limits, c.options.Windows
@@ -69,11 +68,11 @@ func (c *Client) pull(store *overlaystore.Store, s *source.Source, paths *unpack
 	return pull.New(c.fetcher(s), store, o)
 }
 
-// fetcher brings the layers of what was opened.
+// fetcher returns what fetches the layers of s.
 func (c *Client) fetcher(s *source.Source) *fetch.Fetcher {
 	return fetch.New(s, fetch.Options{Progress: c.options.Progress, Buffers: c.buffers, Logger: c.log})
 }
 
 // DefaultJobs is how many layers a pull fetches and unpacks at a time where
-// nothing is said: as many as there are processors, two to four.
+// [Options.Jobs] is 0: as many as there are processors, but two to four.
 func DefaultJobs() int { return fetch.Jobs(0) }

@@ -22,10 +22,10 @@ type Repaired struct {
 	Fixes  []digest.Digest // made again
 }
 
-// Repair mends what a verification found: it fetches just the damaged layers
-// again, from where one of their images came from, and makes damaged fix
-// layers anew. Each is put in place atomically; what is mounted goes on with
-// the old directory. It mends as much as it can; the error names the rest.
+// Repair mends what a verification found: it fetches the damaged layers again, by
+// a reference of an image that has them, and builds damaged fix layers anew. Each
+// layer is replaced atomically; a mount goes on showing the old directory. Repair
+// mends as much as it can; its error names the rest.
 func (c *Client) Repair(ctx context.Context, store *overlaystore.Store, report overlaystore.Report) (Repaired, error) {
 	images, err := store.Images()
 	if err != nil {
@@ -44,7 +44,7 @@ func (c *Client) Repair(ctx context.Context, store *overlaystore.Store, report o
 	for _, chainID := range fixes {
 		i := slices.IndexFunc(images, func(i overlaystore.Image) bool { return i.Fix == chainID })
 		if i < 0 {
-			continue // no image needs it; a prune takes it away
+			continue // no image needs the fix layer; a prune removes it
 		}
 		if err := store.RepairFix(ctx, images[i]); err != nil {
 			errs = append(errs, err)
@@ -75,7 +75,7 @@ func (c *Client) repairLayer(ctx context.Context, store *overlaystore.Store, ima
 	return errors.Join(errs...)
 }
 
-// refetch brings one layer of a stored image again, from what it is called.
+// refetch fetches one layer of a stored image again, by one of the image's names.
 func (c *Client) refetch(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, name overlaystore.Name, diffID digest.Digest, number, of int) error {
 	c = c.For(platform.Format(name.Platform))
 	return c.with(ctx, name.Ref, func(s *source.Source) error {

@@ -23,19 +23,17 @@ import (
 // RootFSOptions say how [Client.RootFS] and [Client.OpenFile] read an image;
 // the zero value works.
 type RootFSOptions struct {
-	// Store is asked for layers before any is fetched: a layer that it has is
-	// read from its journal, in which devices that were not made are missing.
-	// nil asks none.
+	// Store is a store whose layers are not fetched but read from their journals,
+	// which lack device nodes that unpacking did not make; nil is none.
 	Store *overlaystore.Store
-	// Journals have a layer that several images share fetched once; see
-	// [rootfs.Journals].
+	// Journals keep what was read of layers, so that a layer that several images
+	// share is fetched once; see [rootfs.Journals].
 	Journals *rootfs.Journals
 }
 
 // RootFS reads the root filesystem of the image that ref means for the client's
-// platform. Close lets go of the source that contents are fetched from.
-//
-// Errors are those of [Client.Pull] and of [rootfs.Read].
+// platform. The caller closes it. Errors are those of [Client.Pull] and of
+// [rootfs.Read].
 func (c *Client) RootFS(ctx context.Context, ref string, o RootFSOptions) (*RootFS, error) {
 	s, layers, image, err := c.rootfsLayers(ctx, ref, o)
 	if err != nil {
@@ -53,11 +51,12 @@ func (c *Client) RootFS(ctx context.Context, ref string, o RootFSOptions) (*Root
 type RootFS struct {
 	*rootfs.FS
 	source *source.Source
-	image  source.Image // what was read of it, if it was
+	image  source.Image // zero until the manifest has been read
 }
 
-// Image is the manifest and the config of the image. Where all layers are in a
-// store they are read now, from the cache or where the image came from.
+// Image returns the image's manifest and config. Where the store has all layers
+// neither was needed before: then Image reads them, from the cache or from the
+// registry, layout or archive.
 func (r *RootFS) Image(ctx context.Context) (_ *manifest.Image, _ *manifest.Config, err error) {
 	if r.image.Manifest == nil {
 		var chosen source.Resolution
@@ -68,7 +67,7 @@ func (r *RootFS) Image(ctx context.Context) (_ *manifest.Image, _ *manifest.Conf
 	return r.image.Manifest, r.image.Config, err
 }
 
-// Close lets go of what contents are fetched from.
+// Close closes the source from which contents are fetched.
 func (r *RootFS) Close() error { return r.source.Close() }
 
 // OpenFile opens the regular file at path in the root filesystem of the image
@@ -117,9 +116,9 @@ func (c *Client) rootfsLayers(ctx context.Context, ref string, o RootFSOptions) 
 	return s, layers, found, nil
 }
 
-// findLayers lists an image's layers, the lowest first. Of an image that the
-// store has only its manifest's digest is asked for, and offline nothing: then
-// no more is known of it.
+// findLayers lists an image's layers, the lowest first. For an image that is
+// complete in the store it reads no manifest of an image, only what leads to the
+// manifest's digest, and offline nothing at all; then only Layers is set.
 func (c *Client) findLayers(ctx context.Context, s *source.Source, store *overlaystore.Store) (source.Image, error) {
 	if c.options.Offline && store != nil {
 		wanted, err := s.Wanted()
@@ -154,7 +153,7 @@ func complete(store *overlaystore.Store, i overlaystore.Image) bool {
 	return !slices.ContainsFunc(i.Layers, func(d digest.Digest) bool { return !stored.Has(store, d) })
 }
 
-// storedLayers are those of an image's record, which needs no blobs.
+// storedLayers returns the diffIDs of a stored image as layers without blobs.
 func storedLayers(i overlaystore.Image) []manifest.Layer {
 	var layers []manifest.Layer
 	for _, diffID := range i.Layers {

@@ -22,21 +22,20 @@ type Judged struct {
 	trust.Verdict
 }
 
-// HasPolicy says that the client goes by one.
+// HasPolicy says whether [Options.Trust] is set.
 func (c *Client) HasPolicy() bool { return c.options.Trust != nil }
 
-// JudgeOptions say what of a reference is judged; the zero value the image for
+// JudgeOptions say what [Client.Judge] judges; the zero value means the image for
 // the client's platform.
 type JudgeOptions struct {
-	// At is the digest that the reference was resolved to before; "" resolves it.
+	// At is a digest to which the reference was resolved before; "" resolves it.
 	At digest.Digest
-	// Whole judges what the reference names, all of an index, and not the image
-	// that is chosen from it.
+	// Whole judges an index as such, and not the image that is chosen from it.
 	Whole bool
 }
 
 // Judge asks the client's policy about what ref means, without fetching a layer.
-// The error is a [*trust.RefusedError] where it does not let it in.
+// Its error is a [*trust.RefusedError] where the policy refuses the image.
 func (c *Client) Judge(ctx context.Context, ref string, o JudgeOptions) (j Judged, err error) {
 	name, err := registry.Parse(ref)
 	if err != nil {
@@ -52,7 +51,7 @@ func (c *Client) Judge(ctx context.Context, ref string, o JudgeOptions) (j Judge
 		}
 		r.Reference = name
 		if errors.Is(err, platform.ErrNoMatch) && (o.Whole || o.At != "") {
-			r.Root, _, err = s.Root(ctx) // whoever names it takes another of its images
+			r.Root, _, err = s.Root(ctx) // the caller takes another image of this index
 			r.Manifest = r.Root
 		}
 		if err == nil {
@@ -64,14 +63,14 @@ func (c *Client) Judge(ctx context.Context, ref string, o JudgeOptions) (j Judge
 	return j, err
 }
 
-// JudgeStored asks the client's policy about an image that the store has by the
-// name ref. What met all that the policy asks when the image came meets it now:
-// then nobody is asked.
+// JudgeStored asks the client's policy about an image that the store has under
+// the name ref. Where the image met the same policy when it was pulled, the store
+// remembers that and no registry is asked.
 func (c *Client) JudgeStored(ctx context.Context, store *overlaystore.Store, ref string, img overlaystore.Image) error {
 	return c.judge().Stored(ctx, store, ref, img)
 }
 
-// judge lets images in by the client's policy.
+// judge returns what applies the client's policy.
 func (c *Client) judge() trusted.Judge {
 	return trusted.Judge{Policy: c.options.Trust, Memory: c.memory, With: c.with}
 }

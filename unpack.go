@@ -14,54 +14,54 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// ErrNotEmpty is of [Client.Unpack]: the directory has something in it.
+// ErrNotEmpty is returned by [Client.Unpack] for a directory that is not empty.
 var ErrNotEmpty = flatten.ErrNotEmpty
 
-// Owners says whose the files of an unpacked image are.
+// Owners says who owns the files of an unpacked image.
 type Owners byte
 
-// The ways, as tar has them.
+// The choices are those of tar's options of the same names.
 const (
 	// OwnersByCaller is SameOwner for root and NoSameOwner for others.
 	OwnersByCaller Owners = iota
 	// SameOwner gives each file the image's owner.
 	SameOwner
-	// NoSameOwner leaves all files to the caller. Without their owner
-	// capabilities would be another's, and devices are left out too.
+	// NoSameOwner gives all files to the caller. It leaves out file capabilities,
+	// which would now be the caller's, and device nodes.
 	NoSameOwner
 )
 
-// UnpackOptions say how [Client.Unpack] works; the zero value works. What it may
-// cost is said by the client's [Options].
+// UnpackOptions say how [Client.Unpack] works; the zero value works. The client's
+// [Options] bound what it may cost.
 type UnpackOptions struct {
-	// Owners is whose the files are; zero goes by the caller.
+	// Owners says who owns the files; zero depends on the caller.
 	Owners Owners
-	// Store has layers that need not be fetched; nil for none. Nothing is put
-	// into it.
+	// Store is a store whose layers need not be fetched; nil is none. Nothing is
+	// put into it.
 	Store *overlaystore.Store
-	// Paths are the patterns of what is wanted of the image, all of it where
-	// there are none; Excludes of what is not. A pattern is a path from the
-	// root, of which each component may be a glob (path.Match) and "**" is any
-	// number of components, and stands for all that is below too.
+	// Paths are patterns of what is wanted of the image, "none" meaning all of
+	// it; Excludes are patterns of what is not. A pattern is a path from the root.
+	// Each of its components may be a glob (path.Match), and "**" is any number of
+	// components. What matches is meant with all that is below it.
 	Paths, Excludes []string
-	// Strip takes so many leading components off each path, and leaves out
-	// what has no more.
+	// Strip removes so many leading components from each path, and leaves out
+	// paths that have no more than those.
 	Strip int
 	// Force unpacks into a directory that is not empty.
 	Force bool
 }
 
-// Unpacked is what became of an image.
+// Unpacked is what [Client.Unpack] made of an image.
 type Unpacked struct {
 	Resolution
 	// Files, Directories, Symlinks, Links (further names of a file) and Nodes
-	// (devices and FIFOs) are what was made, Bytes what is in the files.
+	// (devices and FIFOs) count what was made; Bytes adds up the sizes of Files.
 	Files, Directories, Symlinks, Links, Nodes, Bytes int64
-	// Fetched is how many layers were fetched, Stored how many the store had,
-	// Unread how many nothing was needed of.
+	// Fetched counts the layers that were fetched, Stored those that the store
+	// had, Unread those of which nothing was needed.
 	Fetched, Stored, Unread int
-	// Notes count what was not taken as the image says, under the keys of
-	// [unpack.Note]; what was not made among it.
+	// Notes count, by the keys of [unpack.Note], what was made otherwise than the
+	// image says, or not made.
 	Notes map[string]int64
 	// Traffic is what each host has sent of the layers.
 	Traffic []registry.Traffic
@@ -71,21 +71,21 @@ type Unpacked struct {
 
 // Unpack makes dir the root filesystem of the image that ref means for the
 // client's platform: one flat tree, as a container of the image would show it.
-// It asks for no privilege, no overlay and no kind of filesystem.
+// It needs no privilege, no overlay and no special filesystem.
 //
 // Layers are fetched and unpacked in parallel, into a directory beside dir, or
-// in it where dir exists; then each file is moved to its place. Where dir does
-// not exist it appears whole or not at all. In one that does, what the image
-// has is replaced, and the rest stays; that is not atomic. Either way what was
-// fetched is gone after an error. Nothing is synced.
+// inside dir where that exists; then each file is moved to its place. A new dir
+// appears whole or not at all. In an existing dir, which is not atomic, files of
+// the image replace those of the same path, and the rest stays. After an error
+// nothing that was fetched is left beside or inside dir but files already in
+// their place. Nothing is synced.
 //
-// Everything that is written was verified, by the digest of its layer and by
-// its diffID. So of a layer of which anything is needed all is read; where
-// Paths has no glob the layers are read from the topmost down, and those below
-// the one that settles the last path not at all.
+// Everything that is written was verified by its layer's digest and diffID, so a
+// layer from which anything is needed is read to its end. Where Paths has no glob
+// the layers are read from the topmost down, until all paths have been found.
 //
-// Errors: those of [Client.Pull]; [ErrNotEmpty], [errkind.Usage] for
-// what is no pattern, [errkind.NotFound] for a path that no layer has.
+// Errors: those of [Client.Pull], [ErrNotEmpty], [errkind.Usage] for a malformed
+// pattern, [errkind.NotFound] for a path that no layer has.
 func (c *Client) Unpack(ctx context.Context, ref, dir string, o UnpackOptions) (_ Unpacked, err error) {
 	choice, err := flatten.NewChoice(o.Paths, o.Excludes)
 	if err != nil {
