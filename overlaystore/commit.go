@@ -16,11 +16,12 @@ import (
 	"github.com/layerctl/layerctl/internal/words"
 )
 
-// Commit makes sealed layers visible, durably: one syncfs for them all, then
-// a rename of each, then an fsync of each of their directories. On an error, but for
-// that of the context, every one of them is discarded that was not durable in its
-// place by then: nobody can tell what a failed sync has left. A layer that is there
-// meanwhile is no error.
+// Commit makes sealed layers visible, durably: one syncfs for them all, then a
+// rename of each, then an fsync of the directories that they are now in. After an
+// error all layers are discarded that were not durable in their place by then, for
+// a failed sync says nothing of what is on the disk; only where ctx has ended are
+// kept layers left for the next pull. That another process has committed the same
+// layer meanwhile is no error.
 func (s *Store) Commit(ctx context.Context, layers ...*Staging) error {
 	if len(layers) == 0 {
 		return nil
@@ -28,7 +29,7 @@ func (s *Store) Commit(ctx context.Context, layers ...*Staging) error {
 	err := s.commit(ctx, layers)
 	end := (*Staging).Discard
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
-		end = func(g *Staging) error { return g.Leave(ctx) } // nothing failed, somebody wants an end
+		end = func(g *Staging) error { return g.Leave(ctx) } // interrupted, not failed
 	}
 	for _, g := range layers {
 		err = errors.Join(err, end(g))
@@ -39,7 +40,7 @@ func (s *Store) Commit(ctx context.Context, layers ...*Staging) error {
 	return nil
 }
 
-// countLayers leaves out a fix layer or an index, unless there is nothing else.
+// countLayers counts the layers, without a fix layer or an index; at least 1.
 func countLayers(staged []*Staging) (n int) {
 	for _, g := range staged {
 		if g.isLayer {
@@ -49,8 +50,8 @@ func countLayers(staged []*Staging) (n int) {
 	return max(n, 1)
 }
 
-// commit makes the layers visible where they belong, or where unsynced layers are
-// kept. One that is made of others, a fix layer or an index, comes after these.
+// commit makes the layers visible in layers/ and fix/, or in unsynced/ with NoSync.
+// A fix layer or an index must come after the layers that it is made of.
 func (s *Store) commit(ctx context.Context, layers []*Staging) error {
 	for _, g := range layers {
 		if !g.sealed || g.done {
@@ -66,7 +67,7 @@ func (s *Store) commit(ctx context.Context, layers []*Staging) error {
 		defer dir.Close()
 		unsynced = dir
 	} else {
-		// The directory that was opened first hears of all their errors.
+		// Syncfs reports errors since its descriptor was opened: the oldest sees all.
 		first := slices.MinFunc(layers, func(a, b *Staging) int { return a.opened.Compare(b.opened) })
 		if err := durable.SyncFS(ctx, first.dir); err != nil {
 			return err
@@ -80,12 +81,12 @@ func (s *Store) commit(ctx context.Context, layers []*Staging) error {
 	return s.moveIn(ctx, layers, unsynced)
 }
 
-// moveIn moves the layers to their places, which are all in unsynced unless that is
-// nil. Those that another process committed first are left to be discarded.
+// moveIn moves the layers into unsynced, or into layers/ and fix/ where unsynced is
+// nil. Layers that another process committed first stay where they are, for Discard.
 func (s *Store) moveIn(ctx context.Context, layers []*Staging, unsynced *os.File) error {
 	moves := make([]stagingdir.Move, len(layers))
 	for i, g := range layers {
-		m := stagingdir.Move{From: g.in, Name: g.name, To: s.dirs[storedirs.Layers], Final: g.diffID.Encoded()}
+		m := stagingdir.Move{From: g.parent, Name: g.name, To: s.dirs[storedirs.Layers], Final: g.diffID.Encoded()}
 		if !g.isLayer {
 			m.To = s.dirs[storedirs.Fix]
 		}
@@ -106,8 +107,8 @@ func (s *Store) moveIn(ctx context.Context, layers []*Staging, unsynced *os.File
 	return errors.Join(errs...)
 }
 
-// openUnsynced opens the place for layers that are not synced. Its name is
-// this boot's, so that the next boot knows what not to believe.
+// openUnsynced opens the directory for layers that are not synced. It is named after
+// this boot, so that the next boot ignores them.
 func (s *Store) openUnsynced(ctx context.Context) (*os.File, error) {
 	err := durable.Mkdir(ctx, s.dirs[storedirs.Unsynced], s.boot, 0o700)
 	if err != nil && !errors.Is(err, fs.ErrExist) {

@@ -14,8 +14,8 @@ import (
 type ImageUsage struct {
 	Image
 	Bytes  int64 // of all its layers, the fix layer among them
-	Shared int64 // of those that other images have too
-	Own    int64 // of those that only this one has: what its removal frees
+	Shared int64 // of the layers that other images have too
+	Own    int64 // of the layers that only this image has, which its removal frees
 }
 
 // Usage is what a store holds, in bytes of file contents.
@@ -23,16 +23,16 @@ type Usage struct {
 	Images []ImageUsage
 	Layers int
 	Bytes  int64
-	// Left is what processes that died have left, beside the layers, and Partial
-	// what interrupted pulls have of layers, for the next pull.
+	// Left is what processes that died have left beside the layers, and Partial
+	// what interrupted pulls keep of layers for the next pull.
 	Left, Partial int64
-	// Reclaimable is what a prune of what nothing needs would free, Left among
-	// it and Partial not, mounts and running pulls left aside.
+	// Reclaimable is what a prune of everything unneeded would free, with Left and
+	// without Partial, if nothing is mounted and no pull is running.
 	Reclaimable int64
 }
 
-// Usage adds up the layers of each image, and tells those that it shares with
-// others from its own.
+// Usage adds up the layers of each image: all of them, and those that it shares
+// with other images.
 func (s *Store) Usage(ctx context.Context) (Usage, error) {
 	images, err := s.Images()
 	if err != nil {

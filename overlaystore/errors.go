@@ -12,19 +12,19 @@ import (
 )
 
 // The errors that callers branch on, with errors.Is. Errors of the operating
-// system, such as ENOSPC, stay visible beside them.
+// system, such as ENOSPC, match beside them.
 var (
 	// ErrNotFound: the store has no such image, reference or layer.
 	ErrNotFound = errkind.New(errkind.NotFound, "not found")
 	// ErrExists: the layer is in the store already.
 	ErrExists = errors.New("already in the store")
-	// ErrDamaged: what the store holds is not what was committed.
+	// ErrDamaged: something in the store is not what was committed.
 	ErrDamaged = journal.ErrDamaged
-	// ErrBusy: a mount or another process is using it.
+	// ErrBusy: a mount or another process is using the image or the layer.
 	ErrBusy = errkind.New(errkind.Busy, "busy")
-	// ErrUnsupported: the filesystem or the kernel cannot do what is needed.
+	// ErrUnsupported: the filesystem or the kernel lacks what is needed.
 	ErrUnsupported = probe.ErrUnsupported
-	// ErrFormat: the directory is no store, or one of a format that this
+	// ErrFormat: the directory is no store, or a store of a format that this
 	// version does not know.
 	ErrFormat = storedirs.ErrFormat
 )

@@ -20,10 +20,11 @@ import (
 	"github.com/layerctl/layerctl/manifest"
 )
 
-const fixPrefix = "fix-" // of a fix layer's lock, and of its name when unsynced
+const fixPrefix = "fix-" // of the name of a fix layer's lock, and of its directory in unsynced/
 
-// ensureFix makes the fix layer of an image unless it is there, and returns
-// the chainID that names it, or "" when the image needs none.
+// ensureFix builds the fix layer of an image, or in a store of tars its index,
+// unless that exists. It returns the chainID that names it, or "" where the image
+// needs none.
 func (s *Store) ensureFix(ctx context.Context, img Image, stack []stackLayer) (digest.Digest, error) {
 	if len(img.Layers) == 0 {
 		return "", nil
@@ -43,7 +44,7 @@ func (s *Store) ensureFix(ctx context.Context, img Image, stack []stackLayer) (d
 	if p.Empty() {
 		return "", nil
 	}
-	// Only now, with every layer unpacked, is it known.
+	// Whether a fix layer is needed is known only once all layers are unpacked.
 	if len(stack) == maxLower {
 		return "", fmt.Errorf("%w: the image has %d layers, all that the kernel mounts, and needs one more that mends what a layer cannot say alone (%s); rebuild it with one layer less",
 			ErrUnsupported, len(stack), p.Reason())
@@ -54,7 +55,7 @@ func (s *Store) ensureFix(ctx context.Context, img Image, stack []stackLayer) (d
 	return chain, nil
 }
 
-// fixLayer is where under the store the fix layer's fs directory is.
+// fixLayer returns the path under the store of a fix layer's lower dir.
 func (s *Store) fixLayer(chain digest.Digest) (string, error) {
 	dir, rel, err := s.openFix(chain)
 	if err != nil {
@@ -63,8 +64,8 @@ func (s *Store) fixLayer(chain digest.Digest) (string, error) {
 	return rel + "/" + storedirs.LowerDir, dir.Close()
 }
 
-// openFix opens a fix layer, once: whoever opens it again by its path may find
-// that it was pruned meanwhile. rel is where it is under the store.
+// openFix opens a fix layer's directory. rel is its path under the store; opening
+// it again by that path can fail, for it may be pruned meanwhile.
 func (s *Store) openFix(chain digest.Digest) (dir *os.File, rel string, err error) {
 	name, err := storedirs.Name(chain)
 	if err != nil {
@@ -79,8 +80,8 @@ func (s *Store) openFix(chain digest.Digest) (dir *os.File, rel string, err erro
 	return nil, "", fmt.Errorf("fix layer %s: %w: %w", chain, ErrNotFound, errPullAgain)
 }
 
-// makeFix makes the fix layer that fill says, unless another process does so
-// first.
+// makeFix stages a fix layer or an index, has fill build it, and commits it, unless
+// another process does so first.
 func (s *Store) makeFix(ctx context.Context, chain digest.Digest, fill func(*Staging) error) error {
 	g, err := s.stage(ctx, chain, fixPrefix, takeLock, s.hasFix)
 	if errors.Is(err, ErrExists) {
@@ -105,10 +106,10 @@ func (s *Store) hasFix(chain digest.Digest) (bool, error) {
 	return err == nil && (s.noSync || strings.HasPrefix(rel, storedirs.Fix+"/")), err
 }
 
-// fixTarget is a staging that a fix layer is built in.
+// fixTarget is a staging in which a fix layer is built.
 type fixTarget struct{ *Staging }
 
-// Room keeps the reserve of free space out of the fix layer's reach.
+// Room checks that the fix layer leaves the reserve of free space.
 func (t fixTarget) Room(bytes uint64) error {
 	return t.store.Room(bytes+t.store.reserve, 1)
 }

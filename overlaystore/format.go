@@ -10,16 +10,16 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// Format is store.json: what was probed when the store was made. It never
-// changes afterwards.
+// Format is store.json: the form that was probed or chosen when the store was
+// created. It never changes afterwards.
 type Format struct {
 	Version int `json:"format"`
 	layer.Form
 }
 
-// FormatOf reads the form of the store at dir without opening it: a process
-// may have to enter a user namespace before. The error is fs.ErrNotExist where
-// there is no store.
+// FormatOf reads the form of the store at dir without opening the store, for a
+// process that may have to enter a user namespace first. The error is
+// fs.ErrNotExist where there is no store.
 func FormatOf(dir string) (Format, error) {
 	root, err := durable.OpenDir(dir)
 	if err != nil {

@@ -27,19 +27,20 @@ type Image struct {
 	Platform ocispec.Platform `json:"platform"`
 	// Layers are the diffIDs as the image has them, the lowest first.
 	Layers []digest.Digest `json:"layers"`
-	// Fix is the chainID of all layers when they need a fix layer, else "".
-	// PutImage sets it.
+	// Fix is the chainID of all layers where the image has a fix layer or an index,
+	// else "". PutImage sets it.
 	Fix digest.Digest `json:"fix,omitempty"`
-	// Size is that of manifest, config and compressed layers in bytes.
+	// Size is the sum of the sizes of manifest, config and blobs of layers, in bytes.
 	Size int64 `json:"size"`
-	// Created is when the image was put into the store first, and Pulled when it
-	// was last; in records of before there was one Pulled is zero. PutImage sets
-	// Pulled, and Created when it is zero.
+	// Created is when the image was first put into the store, and Pulled when it
+	// was last put; Pulled is zero in records of versions that did not have it.
+	// PutImage sets Pulled, and Created where that is zero.
 	Created time.Time `json:"created"`
 	Pulled  time.Time `json:"pulled,omitzero"`
-	// Names are the references to the image with what it was listed for there,
-	// sorted, and Refs the references alone, each once; Used is when it was last
-	// put, looked up or mounted. These are answers, not part of the record.
+	// Names are the references to the image, sorted, each with the platform for
+	// which the reference lists it; Refs are the references alone, each once; Used
+	// is when the image was last put, looked up or mounted. The store fills these in
+	// when it reads the record, which does not contain them.
 	Names []Name    `json:"-"`
 	Refs  []string  `json:"-"`
 	Used  time.Time `json:"-"`
@@ -47,9 +48,9 @@ type Image struct {
 
 const maxImage = 4 << 20
 
-// PutImage makes img known, durably, with the fix layer that it needs, and
-// returns it as recorded. All its layers must be in the store: hold a [Lease]
-// on them from before they are looked for.
+// PutImage records img durably, with the fix layer or index that it needs, and
+// returns the record. All its layers must be in the store: take a [Lease] on them
+// before looking for them.
 func (s *Store) PutImage(ctx context.Context, img Image) (Image, error) {
 	name, err := storedirs.Name(img.Manifest)
 	if err != nil {
@@ -72,7 +73,7 @@ func (s *Store) putImage(ctx context.Context, name string, img Image) (Image, er
 		return img, err
 	}
 	defer unlock()
-	// Now nobody can prune the layers; their links must be there as well.
+	// Nobody can prune the layers now. Make their short links, or find the index.
 	if s.tars() && img.Fix != "" {
 		_, err = s.Index(img)
 	} else {
@@ -95,9 +96,10 @@ func (s *Store) putImage(ctx context.Context, name string, img Image) (Image, er
 	return img, durable.WriteFile(ctx, s.dirs[storedirs.Images], name+jsonSuffix, append(raw, '\n'), 0o600)
 }
 
-// shareWithFix keeps prune away once the image has its fix layer. Building it
-// takes its time, so not under the lock: a lease keeps what it is made of, but
-// not the fix layer itself, which another process may prune in between.
+// shareWithFix ensures the image's fix layer or index, and takes [Store.Share] while
+// that exists. Building it takes long, so it is built without Share. The caller's
+// lease keeps the layers meanwhile, but not the new fix layer, which another process
+// may prune before Share is taken; then it is built once more.
 func (s *Store) shareWithFix(ctx context.Context, img *Image, stack []stackLayer) (unlock func() error, err error) {
 	for {
 		if img.Fix, err = s.ensureFix(ctx, *img, stack); err != nil {
@@ -121,8 +123,9 @@ func (s *Store) shareWithFix(ctx context.Context, img *Image, stack []stackLayer
 
 const jsonSuffix = ".json"
 
-// Image is the record of one image by its manifest's digest, or ErrNotFound.
-// Its layers are looked for at [Store.Assemble], not here.
+// Image reads the record of an image by its manifest's digest. The error is
+// ErrNotFound where there is none. Whether its layers exist is not checked here,
+// but by [Store.LowerDirs] and [Store.Index].
 func (s *Store) Image(manifest digest.Digest) (Image, error) {
 	name, err := storedirs.Name(manifest)
 	if err != nil {
@@ -158,8 +161,9 @@ func (s *Store) image(name string) (Image, error) {
 	return img, err
 }
 
-// Images lists all images, each with its references; those that cannot be
-// read are left out, and the error names them.
+// Images lists all images, each with its references, sorted by their manifests'
+// digests. Images whose record cannot be read are left out, and the error names
+// them.
 func (s *Store) Images() ([]Image, error) {
 	names, err := fsat.Names(s.dirs[storedirs.Images])
 	if err != nil {
@@ -181,7 +185,7 @@ func (s *Store) Images() ([]Image, error) {
 			continue // removed meanwhile
 		}
 		if fsat.IsShortage(err) {
-			return nil, fmt.Errorf("list images: %w", err) // no image is damaged
+			return nil, fmt.Errorf("list images: %w", err) // this says nothing of the image
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("image %s: %w", name, err))
@@ -194,8 +198,8 @@ func (s *Store) Images() ([]Image, error) {
 	return list, errors.Join(errs...)
 }
 
-// Touch notes that an image is being used. A store that cannot note it still works,
-// and the note need not survive a power cut.
+// Touch sets the time at which an image was last used to now. A failure is only
+// logged, and the time need not survive a power cut.
 func (s *Store) Touch(manifest digest.Digest) {
 	now := []unix.Timespec{{Nsec: unix.UTIME_NOW}, {Nsec: unix.UTIME_NOW}}
 	name := manifest.Encoded() + jsonSuffix

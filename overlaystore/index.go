@@ -19,20 +19,20 @@ import (
 	"github.com/layerctl/layerctl/manifest"
 )
 
-// tars reports whether layers are kept as tars, and images have an index in the
-// place of a fix layer.
+// tars reports whether the store keeps layers as tars. Then images have an index in
+// the place of a fix layer.
 func (s *Store) tars() bool { return s.format.Lower == layer.Tars }
 
-// Index is the file that shows an image of a store of tars, and the files that
-// it points into, in the order in which the kernel wants them as devices: paths
-// under the store.
+// Index is what a mount of an image in a store of tars needs, as paths under the
+// store: the EROFS filesystem, which has metadata only, and the layers' files, which
+// have the data, in the order in which the kernel wants them as devices.
 type Index struct {
 	Path    string
 	Devices []string
 }
 
-// Index is that of an image. The error is ErrNotFound when it or a layer is not
-// in the store, and ErrUnsupported in a store of directories.
+// Index returns the index of an image. The error is ErrNotFound where it or a layer
+// is not in the store, and ErrUnsupported in a store of directories.
 func (s *Store) Index(img Image) (Index, error) {
 	if !s.tars() || img.Fix == "" {
 		return Index{}, fmt.Errorf("%w: image %s has no index", ErrUnsupported, img.Manifest)
@@ -49,11 +49,11 @@ func (s *Store) Index(img Image) (Index, error) {
 	return Index{path.Join(rel, tarlayer.NameFor(dir, img.Manifest)), devices}, err
 }
 
-// StageIndex makes the index of an image, to be committed with those of its layers
-// that are still staged: the disk writes these meanwhile, and one sync is for all.
-// It is nil where there is nothing to make now: the store keeps directories, the
-// index is there, another process makes it or fetches one of the layers, or there was
-// a shortage of descriptors or memory. What was not made [Store.PutImage] makes.
+// StageIndex makes the index of an image, to be committed together with the image's
+// layers that are still staged: the disk writes those while the index is made, and
+// one sync is for all. It returns nil where there is nothing to do now: the store
+// keeps directories, the index exists, another process makes it or fetches one of the
+// layers, or descriptors or memory were short. [Store.PutImage] makes it then.
 func (s *Store) StageIndex(ctx context.Context, layers []digest.Digest, staged []*Staging) (*Staging, error) {
 	if !s.tars() || len(layers) == 0 {
 		return nil, nil
@@ -75,8 +75,8 @@ func (s *Store) StageIndex(ctx context.Context, layers []digest.Digest, staged [
 	return nil, fmt.Errorf("stage the index: %w", s.Explain(err))
 }
 
-// fillIndex makes the index of an image in a staging. Its layers are among staged,
-// sealed, or in the store.
+// fillIndex makes the index of an image in the staging g. Each layer of the image is
+// in the store, or sealed and among staged.
 func (s *Store) fillIndex(ctx context.Context, g *Staging, layers []digest.Digest, staged []*Staging) error {
 	if err := durable.Fault(ctx, "write index"); err != nil {
 		return err

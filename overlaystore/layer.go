@@ -17,13 +17,13 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// LayerRecord is layer.json: what is known of a layer beside its files.
+// LayerRecord is layer.json: what the store knows of a layer beside its files.
 type LayerRecord struct {
 	// DiffID is the digest of the uncompressed tar; for a fix layer it is the
 	// chainID of the layers that it belongs on.
 	DiffID digest.Digest `json:"diffID"`
-	// Size is that of the uncompressed tar in bytes, DiskSize that of all
-	// regular files' contents.
+	// Size is the size of the uncompressed tar, and DiskSize the sum of the sizes of
+	// all regular files (in a store of tars that of the tar), in bytes.
 	Size     int64        `json:"size"`
 	DiskSize int64        `json:"diskSize,omitempty"`
 	Blobs    []layer.Blob `json:"blobs,omitempty"`
@@ -35,15 +35,15 @@ type LayerRecord struct {
 	Notes map[string]int64 `json:"notes,omitempty"`
 }
 
-// recordFile is in a layer's directory, beside the lower dir and the journal.
+// recordFile lies in a layer's directory, beside the lower dir and the journal.
 const recordFile = "layer.json"
 
 // maxRecord bounds layer.json. A layer of a million implied directories with
 // long names stays below it.
 const maxRecord = 256 << 20
 
-// openLayer opens a layer's directory, durable or unsynced in this boot, and
-// says where under the store it is.
+// openLayer opens the directory of a layer that is durable, or that was committed
+// without sync since the last boot. rel is its path under the store.
 func (s *Store) openLayer(diffID digest.Digest) (dir *os.File, rel string, err error) {
 	name, err := storedirs.Name(diffID)
 	if err != nil {
@@ -62,8 +62,8 @@ func (s *Store) openLayer(diffID digest.Digest) (dir *os.File, rel string, err e
 	return dir, storedirs.Unsynced + "/" + s.boot + "/" + name, err
 }
 
-// HasLayer reports whether the layer need not be fetched. Unless the store was
-// opened with NoSync, a layer that was committed so does not count.
+// HasLayer reports whether the layer need not be fetched. A layer that was committed
+// with NoSync counts only for a store that was opened with NoSync.
 func (s *Store) HasLayer(diffID digest.Digest) (bool, error) {
 	dir, rel, err := s.openLayer(diffID)
 	if errors.Is(err, ErrNotFound) {
@@ -75,7 +75,7 @@ func (s *Store) HasLayer(diffID digest.Digest) (bool, error) {
 	return s.noSync || strings.HasPrefix(rel, storedirs.Layers+"/"), dir.Close()
 }
 
-// Layer is a layer's record, or ErrNotFound.
+// Layer reads a layer's record. The error is ErrNotFound where there is no such layer.
 func (s *Store) Layer(diffID digest.Digest) (LayerRecord, error) {
 	dir, _, err := s.openLayer(diffID)
 	if err != nil {
@@ -91,7 +91,8 @@ func (s *Store) Layer(diffID digest.Digest) (LayerRecord, error) {
 	return rec, errors.Join(err, dir.Close())
 }
 
-// ReadRecord reads the record of a layer that is whole in the directory dir.
+// ReadRecord reads the record of a layer from its directory dir. The error is
+// ErrDamaged where there is none or where it is no JSON.
 func ReadRecord(dir *os.File) (LayerRecord, error) {
 	var rec LayerRecord
 	raw, err := storedirs.ReadFile(dir, recordFile, maxRecord)

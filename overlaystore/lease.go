@@ -24,8 +24,8 @@ type Lease struct {
 	f     *os.File
 }
 
-// Lease keeps the layers until it is released. what says why, for people. Take
-// it before looking which layers there are, and release it after [Store.Tag].
+// Lease keeps the layers until it is released. what tells people the reason. Take a
+// lease before looking which layers exist, and release it after [Store.Tag].
 func (s *Store) Lease(ctx context.Context, what string, layers ...digest.Digest) (*Lease, error) {
 	l, err := s.lease(ctx, leases.Record{What: what, PID: os.Getpid(), Layers: layers})
 	if err != nil {
@@ -36,10 +36,10 @@ func (s *Store) Lease(ctx context.Context, what string, layers ...digest.Digest)
 
 func (s *Store) lease(ctx context.Context, rec leases.Record) (*Lease, error) {
 	if s.readOnly {
-		return &Lease{}, nil // there is nothing that could be pruned
+		return &Lease{}, nil // nothing can be pruned
 	}
-	// Prune and the reaper hold the store for themselves while they read
-	// leases, so none of them sees half a record.
+	// Prune and the reaper exclude others while they read leases, so neither sees
+	// half a record.
 	unlock, err := s.Share(ctx)
 	if err != nil {
 		return nil, err

@@ -16,14 +16,14 @@ import (
 	"github.com/layerctl/layerctl/overlaystore/internal/partial"
 )
 
-// Keep lets a sealed layer outlive its process until the image is complete: the
-// next staging of the layer can take it up. It outlives a power cut after
-// [Store.Settle]. Of two processes that fill a layer the one with its lock keeps it.
+// Keep lets a sealed layer outlive its process until the image is complete, so that
+// [Staging.TakeUp] can use it in the next pull. It survives a power cut only after
+// [Store.Settle]. A staging without the layer's lock keeps nothing.
 func (g *Staging) Keep(ctx context.Context) error {
-	if !g.sealed || g.done || g.kept && !g.record.OnItsWay() || g.alone {
+	if !g.sealed || g.done || g.kept && !g.journal.OnItsWay() || g.private {
 		return nil
 	}
-	in, name, err := partial.Add(ctx, g.store.root, g.in, g.name, g.diffID, g.raw)
+	parent, name, err := partial.Add(ctx, g.store.root, g.parent, g.name, g.diffID, g.raw)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -31,55 +31,57 @@ func (g *Staging) Keep(ctx context.Context) error {
 		return err
 	}
 	if g.kept {
-		err = g.in.Close() // where it was on its way
+		err = g.parent.Close() // of the unfinished layer
 	}
-	g.in, g.name, g.kept = in, name, true
+	g.parent, g.name, g.kept = parent, name, true
 	return err
 }
 
-// Leave is [Staging.Discard], but for a layer that is kept: that stays for the
-// next one who wants it. The last checkpoint of one on its way is made durable, if
-// that is done before ctx ends.
+// Leave ends the staging. Other than [Staging.Discard] it does not remove a kept
+// layer, but leaves it to the next staging of the layer. The last checkpoint of an
+// unfinished layer is made durable, if that succeeds before ctx ends.
 func (g *Staging) Leave(ctx context.Context) error {
-	if g.done || !g.kept || !g.sealed && !g.record.Settle(ctx) {
+	if g.done || !g.kept || !g.sealed && !g.journal.Settle(ctx) {
 		return g.Discard()
 	}
 	g.done = true
 	return g.close()
 }
 
-// Checkpoint has the layer as it is now, and state with it, outlive the process, for
-// [Staging.GoOn]; a power cut may leave one that is older, by settle or by 50 times
-// what a sync takes. file is the path of one that is not whole, or "".
+// Checkpoint lets the layer as it is now, and state, outlive the process, for
+// [Staging.GoOn]. After a power cut an older checkpoint may be the last: older by
+// settle, or by 50 times as long as a sync takes. file is the path of the file that
+// is being written, or "".
 func (g *Staging) Checkpoint(ctx context.Context, state []byte, file string, settle time.Duration) error {
-	if g.alone || g.sealed || g.done || !g.isLayer {
+	if g.private || g.sealed || g.done || !g.isLayer {
 		return nil
 	}
 	if !g.kept {
-		in, name, err := partial.Begin(ctx, g.store.root, g.in, g.name, g.diffID)
+		parent, name, err := partial.Begin(ctx, g.store.root, g.parent, g.name, g.diffID)
 		if errors.Is(err, fs.ErrExist) {
-			return nil // of another one, which nobody has looked at
+			return nil // an earlier process kept one, which GoOn was not asked for
 		}
 		if err != nil {
 			return err
 		}
-		g.in, g.name, g.kept = in, name, true
+		g.parent, g.name, g.kept = parent, name, true
 	}
 	c := partial.Checkpoint{Layer: g.diffID, Boot: g.store.boot, Content: g.disk, File: []byte(file), State: state}
 	if g.tar != nil {
 		c.Content = g.tar.Size()
 	}
-	return g.record.Save(ctx, g.dir, !g.store.noSync, settle, &c)
+	return g.journal.Save(ctx, g.dir, !g.store.noSync, settle, &c)
 }
 
-// GoOn puts a layer as it was at its last checkpoint into the place of the empty
-// staging, and returns that one's state; nil where none can be gone on with. In a
-// store of tars that is what is read from Tar; all entries are to be recorded again.
+// GoOn replaces the empty staging by the layer as it was at its last checkpoint, and
+// returns the state of that checkpoint; nil where there is none that can be
+// continued. In a store of tars Tar then yields what the layer's tar has up to there,
+// and the caller records all entries again.
 func (g *Staging) GoOn(ctx context.Context) ([]byte, error) {
-	if g.alone || !g.isLayer {
+	if g.private || !g.isLayer {
 		return nil, nil
 	}
-	p, err := g.store.partials().OpenPart(ctx, g.diffID, &g.record, !g.store.noSync)
+	p, err := g.store.partials().OpenPart(ctx, g.diffID, &g.journal, !g.store.noSync)
 	if err != nil || p == nil {
 		return nil, err
 	}
@@ -88,8 +90,8 @@ func (g *Staging) GoOn(ctx context.Context) ([]byte, error) {
 	return p.Checkpoint.State, err
 }
 
-// Settle writes kept layers to the disk. After an error they are discarded, for
-// nobody can tell what a failed sync has left; but not where ctx has ended before.
+// Settle writes kept layers to the disk. After an error they are discarded, for a
+// failed sync says nothing of what is on the disk. Where ctx ends first they stay.
 func (s *Store) Settle(ctx context.Context, layers ...*Staging) (err error) {
 	if s.noSync || len(layers) == 0 {
 		return nil
@@ -107,23 +109,24 @@ func (s *Store) Settle(ctx context.Context, layers ...*Staging) (err error) {
 	return s.Explain(err)
 }
 
-// Waits reports whether there is a layer that [Staging.TakeUp] may find right.
+// Waits reports whether a finished layer waits for [Staging.TakeUp], which has yet to
+// check it.
 func (s *Store) Waits(diffID digest.Digest) (bool, error) {
 	return s.partials().Waits(diffID)
 }
 
-// Begun is what an interrupted pull has of a layer that is not whole: the state of
-// its last checkpoint, nil where there is none, and the bytes of its files. Nothing
-// of it was compared; [Staging.GoOn] may find that it does not count.
+// Begun returns what an interrupted pull has of an unfinished layer: the state of
+// its last checkpoint, nil where there is none, and the bytes of its files. None of
+// it is checked; [Staging.GoOn] may reject it.
 func (s *Store) Begun(diffID digest.Digest) (state []byte, bytes int64) {
 	return s.partials().Begun(diffID)
 }
 
-// TakeUp puts a layer that an interrupted pull has kept into the place of the
-// empty staging, sealed, and tells whether there was one that is whole: every
-// file is compared with the journal first, as the disk has it.
+// TakeUp replaces the empty staging by the finished layer that an interrupted pull
+// has kept, sealed, and reports whether there was one. Each file is read from the
+// disk and compared with the journal first; a layer that differs does not count.
 func (g *Staging) TakeUp(ctx context.Context) (bool, error) {
-	if g.alone {
+	if g.private {
 		return false, nil
 	}
 	l, err := g.store.partials().Open(ctx, g.diffID)
@@ -132,7 +135,7 @@ func (g *Staging) TakeUp(ctx context.Context) (bool, error) {
 	}
 	err, g.sealed = g.replace(l), true
 	var rec LayerRecord
-	// One that was kept by an older program, or over a power cut, may be unprotected.
+	// A power cut, or an older version, may have left the file without fs-verity.
 	if err := errors.Join(err, json.Unmarshal(l.Record, &rec), g.protect(ctx)); err != nil {
 		return true, err
 	}
@@ -140,23 +143,23 @@ func (g *Staging) TakeUp(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// replace puts a kept layer into the place of the empty one; the layer's lock stays.
+// replace puts a kept layer in the place of the empty one, under the same lock.
 func (g *Staging) replace(l *partial.Layer) error {
-	err := errors.Join(fsat.RemoveAll(g.in, g.name), g.closeLower(), g.dir.Close())
-	g.in, g.name, g.dir, g.fs, g.kept, g.opened = l.In, l.Name, l.Dir, l.FS, true, time.Now()
+	err := errors.Join(fsat.RemoveAll(g.parent, g.name), g.closeLower(), g.dir.Close())
+	g.parent, g.name, g.dir, g.fs, g.kept, g.opened = l.In, l.Name, l.Dir, l.FS, true, time.Now()
 	return err
 }
 
-// Waiting are the layers of a store that wait for the next pull.
+// Waiting counts the layers of a store that wait for the next pull.
 type Waiting = partial.Waiting
 
-// Look counts the layers that interrupted pulls have left in the store at path,
-// and does not open it: it may be another user's. There are none where it is no
-// store.
+// Look counts the layers that interrupted pulls have left in the store at path. It
+// does not open the store, which may be another user's, and counts none where there
+// is no store.
 func Look(path string) (Waiting, error) { return partial.Look(path) }
 
-// PartialAge is how long layers of interrupted pulls wait for the next pull, before
-// [Store.Prune] removes them.
+// PartialAge is how old layers of interrupted pulls must be for [Store.Prune] to
+// remove them without being told to.
 const PartialAge = 24 * time.Hour
 
 func (s *Store) partials() partial.Layers {

@@ -27,12 +27,12 @@ type PruneOptions struct {
 	DryRun bool
 	// OlderThan spares what was used or made more recently; 0 spares nothing.
 	OlderThan time.Duration
-	// Partial removes also the layers of interrupted pulls that are younger than
-	// a day, for which the next pull may come.
+	// Partial also removes layers of interrupted pulls that are younger than
+	// [PartialAge], which the next pull might use.
 	Partial bool
-	// KeepStorage makes room: while the layers take more than so many bytes
-	// the image that was unused for longest goes, referenced or not. 0 means
-	// no limit, and less than 0 that nothing is kept.
+	// KeepStorage also removes images with references, the one unused for longest
+	// first, until the layers take no more than so many bytes. 0 removes none, and
+	// a negative number all.
 	KeepStorage int64
 }
 
@@ -42,15 +42,15 @@ type Pruned struct {
 	Layers []digest.Digest
 	Fixes  []digest.Digest
 	Bytes  int64 // of file contents
-	// Left is the same of what processes that died have left, and Partial of
+	// Left is the bytes that processes that died had left, and Partial those of
 	// layers of interrupted pulls.
 	Left, Partial int64
 }
 
-// Prune removes what nothing needs: no image that stays, no lease, no mount,
-// no layer that is being fetched. It waits for moments only, and what other
-// processes do at the same time is safe. What is removed is first moved away,
-// durably, so that a power cut leaves each thing whole or gone.
+// Prune removes the layers that no remaining image, no lease, no mount and no
+// running pull needs. It waits for other processes only for moments, and does no
+// harm to what they do meanwhile. Each directory is first moved to the trash,
+// durably, so that a power cut leaves it whole or gone.
 func (s *Store) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 	p := &prune{s: s, o: o, now: time.Now()}
 	if err := p.run(ctx); err != nil {
@@ -80,7 +80,7 @@ func (p *prune) run(ctx context.Context) (err error) {
 	if err := errors.Join(err, unlock()); err != nil {
 		return err
 	}
-	// Slowly, and with nobody waiting.
+	// Removing files takes long, and nobody has to wait for it.
 	for _, name := range p.trashed {
 		if err := p.s.leftovers().Empty(ctx, name); err != nil {
 			return err
@@ -92,8 +92,8 @@ func (p *prune) run(ctx context.Context) (err error) {
 	return p.s.reap(ctx)
 }
 
-// partials removes the layers of interrupted pulls that nobody came for, or
-// that somebody brought.
+// partials removes layers of interrupted pulls that are old, or that are in the
+// store by now.
 func (p *prune) partials(ctx context.Context) error {
 	return p.s.partials().Each(ctx, func(f partial.Found) bool {
 		old := p.now.Sub(f.Made) >= max(PartialAge, p.o.OlderThan)
@@ -106,9 +106,9 @@ func (p *prune) partials(ctx context.Context) error {
 	})
 }
 
-// clear runs with the store for itself. The order keeps every reference and
-// every image whole at each moment: references go first, then the images that
-// they named, then the layers.
+// clear must run under [Store.exclude]. It removes references first, then the images
+// that they named, then layers, so that no reference and no image ever names
+// something that is gone.
 func (p *prune) clear(ctx context.Context) (err error) {
 	images, err := p.look(ctx)
 	if err != nil {
@@ -143,7 +143,7 @@ func (p *prune) clear(ctx context.Context) (err error) {
 	return p.dropLinks(ctx)
 }
 
-// look reads what there is and who uses it.
+// look lists the images, and what is in use.
 func (p *prune) look(ctx context.Context) (images []Image, err error) {
 	if images, err = p.s.Images(); err != nil && !errors.Is(err, ErrDamaged) {
 		return nil, err
@@ -164,7 +164,7 @@ func (p *prune) look(ctx context.Context) (images []Image, err error) {
 	return images, err
 }
 
-// sweepImages are the images and their directories.
+// sweepImages returns the images with the names of their directories.
 func sweepImages(images []Image) (list []sweep.Image) {
 	for _, img := range images {
 		dirs := map[string]bool{}
@@ -174,7 +174,8 @@ func sweepImages(images []Image) (list []sweep.Image) {
 	return list
 }
 
-// sizes are those of all directories that layers may be in, by their paths.
+// sizes returns the sizes of all layers and fix layers by their paths under the
+// store.
 func (s *Store) sizes() (map[string]sweep.Size, error) {
 	m := sweep.Measurer{Root: s.root, FixDir: storedirs.Fix, FixPrefix: fixPrefix, Bytes: func(dir *os.File) int64 {
 		rec, _ := ReadRecord(dir)
@@ -183,8 +184,7 @@ func (s *Store) sizes() (map[string]sweep.Size, error) {
 	return m.Measure(storedirs.Layers, storedirs.Fix, storedirs.Unsynced+"/"+s.boot)
 }
 
-// drop picks the images to drop, and returns the names of the files of their
-// records.
+// drop picks the images to remove, and returns the file names of their records.
 func (p *prune) drop(images []Image) (records []string) {
 	for _, manifest := range p.sweep.Drop() {
 		records = append(records, manifest.Encoded()+jsonSuffix)
@@ -194,7 +194,7 @@ func (p *prune) drop(images []Image) (records []string) {
 	return records
 }
 
-// refs are the files of the references to what is dropped.
+// refs returns the file names of the references to the images that are removed.
 func (p *prune) refs() ([]string, error) {
 	gone := map[digest.Digest]bool{}
 	for _, img := range p.done.Images {
@@ -210,7 +210,7 @@ func (p *prune) date(dir *os.File, path string, t time.Time) {
 	}
 }
 
-// unneeded lists the directories to remove and notes them as done.
+// unneeded returns the directories to remove, and adds them to the result.
 func (p *prune) unneeded() []string {
 	gone := p.sweep.Unneeded()
 	for _, path := range gone {
@@ -225,8 +225,8 @@ func (p *prune) unneeded() []string {
 	return gone
 }
 
-// dropLinks removes the links that lead nowhere, but for one that keeps its
-// number from being given again.
+// dropLinks removes short links that lead nowhere, but keeps the one with the
+// highest number, so that no number is used again.
 func (p *prune) dropLinks(ctx context.Context) error {
 	stale, err := p.s.links().Stale(p.s.root)
 	if err != nil {

@@ -11,13 +11,13 @@ import (
 	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
-// leftovers are what processes that died have left.
+// leftovers returns what finds and removes the leftovers of processes that died.
 func (s *Store) leftovers() leftovers.Store {
 	return leftovers.Store{Path: s.path, Boot: s.boot, Dirs: s.dirs, Held: s.held, Log: s.log}
 }
 
-// reap clears away what processes that died have left: staging directories
-// and leases that nobody holds, trash, layers of an earlier boot. It removes
+// reap removes what processes that died have left: staging directories and leases
+// that nobody holds, trash, and unsynced layers of an earlier boot. It removes
 // nothing that is visible, so it needs no lock on the store.
 func (s *Store) reap(ctx context.Context) error {
 	if err := s.leftovers().Clear(ctx); err != nil {
@@ -26,8 +26,8 @@ func (s *Store) reap(ctx context.Context) error {
 	return leases.Reap(ctx, s.root, s.dirs[storedirs.Leases])
 }
 
-// Trash removes name in dir, one of the store's directories or below one:
-// durably, and at once, also for a process that is killed meanwhile.
+// Trash removes name from dir, which is one of the store's directories or lies below
+// one. It disappears atomically and durably, even if the process is killed meanwhile.
 func (s *Store) Trash(ctx context.Context, dir *os.File, name string) error {
 	return s.leftovers().Trash(ctx, dir, name)
 }

@@ -21,26 +21,27 @@ import (
 	"github.com/layerctl/layerctl/platform"
 )
 
-// Name is a reference to an image, and what the image was listed for there.
+// Name is a reference to an image, and the platform for which the reference lists
+// the image.
 type Name struct {
 	Ref      string           `json:"reference"`
 	Platform ocispec.Platform `json:"platform"`
 }
 
-// TagOptions say for what a reference names an image. The zero value names it
-// for its own platform.
+// TagOptions say for which platform a reference names an image. The zero value
+// means the image's own platform.
 type TagOptions struct {
-	// Platform is what the image was listed for; nil means its own.
+	// Platform is what an index lists the image for; nil means the image's own.
 	Platform *ocispec.Platform
-	// Wanted is what it was chosen for. From now on [Store.Lookup] finds it for
-	// that: images that fit better lose the reference, for the reference has
-	// moved on. Of the zero value none does.
+	// Wanted is what the image was chosen for. [Store.Lookup] then finds the image
+	// for that: images that fit better lose the reference, which has moved on. The
+	// zero value takes the reference from no other image.
 	Wanted platform.Wanted
 }
 
-// Tag makes ref name the image, durably, for one platform: instead of whatever
-// it named for that before, and beside what it names for others. The image must
-// have been put.
+// Tag makes ref name the image for one platform, durably. It replaces what ref
+// named for that platform, and leaves what ref names for others. [Store.PutImage]
+// must have recorded the image.
 func (s *Store) Tag(ctx context.Context, ref string, manifest digest.Digest, o TagOptions) error {
 	err := s.tag(ctx, ref, manifest, o)
 	if err != nil {
@@ -65,11 +66,11 @@ func (s *Store) tag(ctx context.Context, ref string, manifest digest.Digest, o T
 	return s.imageRefs().Put(ctx, ref, manifest, o.Platform, o.Wanted)
 }
 
-// refsLock is held while references are changed: what is written for one
-// platform depends on what is there for others.
+// refsLock is held while references are changed: the file for one platform depends
+// on the files for others.
 const refsLock = "refs"
 
-// shareRefs keeps prune away, and others from changing references.
+// shareRefs is [Store.Share], and keeps others from changing references.
 func (s *Store) shareRefs(ctx context.Context) (unlock func() error, err error) {
 	share, err := s.Share(ctx)
 	if err != nil {
@@ -82,11 +83,11 @@ func (s *Store) shareRefs(ctx context.Context) (unlock func() error, err error) 
 	return func() error { return errors.Join(own(), share()) }, nil
 }
 
-// Lookup is the image that ref names for what is wanted, by the rules of
-// [platform.Choose]; the zero Wanted takes whatever ref names, if that is one
-// image. The name of an image in a registry may be short, as for a pull:
-// "alpine:3.20". The error is ErrNotFound where there is no such reference, and
-// a [platform.NoMatchError] where it names images for others only.
+// Lookup returns the image that ref names for w, by the rules of [platform.Choose];
+// the zero w takes any, if ref names just one. The name of an image in a registry
+// may be short, as for a pull: "alpine:3.20". The error is ErrNotFound where there
+// is no such reference, and a [platform.NoMatchError] where no image that it names
+// fits.
 func (s *Store) Lookup(ref string, w platform.Wanted) (Image, error) {
 	img, err := s.lookup(ref, w)
 	if err != nil {
@@ -95,8 +96,8 @@ func (s *Store) Lookup(ref string, w platform.Wanted) (Image, error) {
 	return img, nil
 }
 
-// LookupToRead is Lookup for who runs nothing of the image: where nothing fits
-// this machine, and nobody named a platform, the only one of that name will do.
+// LookupToRead is Lookup for callers that run nothing of the image: where no image
+// fits this machine and w names no platform, the only image of that name will do.
 func (s *Store) LookupToRead(ref string, w platform.Wanted) (Image, error) {
 	img, err := s.Lookup(ref, w)
 	if !w.Named && errors.Is(err, platform.ErrNoMatch) {
@@ -144,10 +145,10 @@ func (s *Store) lookup(ref string, w platform.Wanted) (Image, error) {
 	return img, nil
 }
 
-// imageRefs are the files of refs/.
+// imageRefs returns the files of refs/.
 func (s *Store) imageRefs() imageref.Refs { return s.refsBy(s.Image) }
 
-// refsBy are the same for who reads records of images in a way of his own.
+// refsBy returns the files of refs/, read with another way to read images' records.
 func (s *Store) refsBy(image func(digest.Digest) (Image, error)) imageref.Refs {
 	return imageref.Refs{Dir: s.dirs[storedirs.Refs], Platform: func(manifest digest.Digest) (*ocispec.Platform, bool) {
 		img, err := image(manifest)
@@ -155,7 +156,7 @@ func (s *Store) refsBy(image func(digest.Digest) (Image, error)) imageref.Refs {
 	}}
 }
 
-// platformOf is what an image says that it is for; nil where it says nothing.
+// platformOf returns the platform in an image's config; nil where there is none.
 func platformOf(img Image) *ocispec.Platform {
 	if img.Platform.OS == "" && img.Platform.Architecture == "" {
 		return nil
@@ -163,7 +164,7 @@ func platformOf(img Image) *ocispec.Platform {
 	return &img.Platform
 }
 
-// refs are all references by the image that they name.
+// refs returns all references, by the image that they name.
 func (s *Store) refs() (map[digest.Digest][]Name, error) {
 	records, err := s.imageRefs().List()
 	refs := map[digest.Digest][]Name{}
@@ -177,7 +178,7 @@ func (s *Store) refs() (map[digest.Digest][]Name, error) {
 	return refs, err
 }
 
-// name fills in what the image is called.
+// name sets the image's Names and Refs.
 func (i *Image) name(refs map[digest.Digest][]Name) {
 	i.Names, i.Refs = refs[i.Manifest], nil
 	for _, n := range i.Names {
@@ -186,10 +187,10 @@ func (i *Image) name(refs map[digest.Digest][]Name) {
 	i.Refs = slices.Compact(i.Refs)
 }
 
-// Remove takes the reference away from the image, durably; "" takes it away
-// from every image, whatever its records say. What nothing else needs then goes
-// with the next [Store.Prune]. The error is ErrNotFound where there is no such
-// reference, and ErrBusy when it is the last one of an image that is mounted.
+// Remove removes the reference from the image, durably; with manifest "" from every
+// image, even where its file is damaged. The next [Store.Prune] removes what nothing
+// needs then. The error is ErrNotFound where there is no such reference, and ErrBusy
+// where it is the last reference of an image that is mounted.
 func (s *Store) Remove(ctx context.Context, ref string, manifest digest.Digest) error {
 	if err := s.remove(ctx, ref, manifest); err != nil {
 		return fmt.Errorf("remove %q: %w", ref, err)
@@ -210,7 +211,7 @@ func (s *Store) remove(ctx context.Context, ref string, manifest digest.Digest) 
 	return err
 }
 
-// refuseMounted is for the record of the last reference to what is mounted.
+// refuseMounted returns ErrBusy where rec is the last reference to a mounted image.
 func (s *Store) refuseMounted(ctx context.Context, rec imageref.Record) error {
 	refs, err := s.refs()
 	if fsat.IsShortage(err) {

@@ -18,22 +18,22 @@ import (
 	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
-// Restage begins a fresh copy of a layer that the store has, damaged: fill and
-// seal it as any other, and put it in place with [Store.ReplaceLayer]. It
-// waits as [Store.Stage] does.
+// Restage begins a new copy of a damaged layer. The caller fills and seals it like
+// any other, and [Store.ReplaceLayer] puts it in place. Restage waits as
+// [Store.Stage] does.
 func (s *Store) Restage(ctx context.Context, diffID digest.Digest) (*Staging, error) {
 	absent := func(digest.Digest) (bool, error) { return false, nil }
 	g, err := s.stage(ctx, diffID, "", takeLock, absent)
 	if err != nil {
 		return nil, fmt.Errorf("stage layer %s again: %w", diffID, s.Explain(err))
 	}
-	g.alone = true
+	g.private = true
 	return g, nil
 }
 
-// ReplaceLayer makes a sealed layer take the place of the one with the same
-// diffID, atomically and durably. What is mounted goes on with the old
-// directory, which stays in the trash until the last such mount has gone.
+// ReplaceLayer replaces the layer of the same diffID by a sealed one, atomically
+// and durably. Mounts go on showing the old directory, which stays in the trash
+// until the last of them is gone.
 func (s *Store) ReplaceLayer(ctx context.Context, g *Staging) error {
 	err := s.replace(ctx, g, s.dirs[storedirs.Layers])
 	if err := errors.Join(err, g.Discard()); err != nil {
@@ -46,7 +46,7 @@ func (s *Store) replace(ctx context.Context, g *Staging, in *os.File) error {
 	if !g.sealed || g.done {
 		return fmt.Errorf("layer %s is not sealed", g.diffID)
 	}
-	// Always synced: the old one may have been.
+	// Synced also with NoSync, for the old layer may be durable.
 	if err := durable.SyncFS(ctx, g.dir); err != nil {
 		return err
 	}
@@ -63,8 +63,7 @@ func (s *Store) replace(ctx context.Context, g *Staging, in *os.File) error {
 		return err
 	}
 	if err := durable.SyncDir(ctx, in); err != nil {
-		// Whichever of the two stands after a power cut, it is a whole layer
-		// or the damaged one that was there.
+		// A power cut leaves the new layer or the damaged one.
 		return errors.Join(err, s.hold(ctx, g))
 	}
 	return s.hold(ctx, g)
@@ -74,8 +73,8 @@ func (s *Store) replace(ctx context.Context, g *Staging, in *os.File) error {
 // use, until the next boot at the latest.
 const heldPrefix = "held-"
 
-// hold moves the old directory, now in the staging's place, to the trash, to
-// stay there while something that uses it is mounted.
+// hold moves the old directory, which is now in the staging's place, to the trash,
+// where it stays while a mount uses it.
 func (s *Store) hold(ctx context.Context, g *Staging) error {
 	name := heldPrefix + s.boot + "-" + g.diffID.Encoded() + "-" + rand.Text()
 	if err := durable.RenameNoReplace(ctx, s.dirs[storedirs.Staging], g.name, s.dirs[storedirs.Trash], name); err != nil {
@@ -88,21 +87,19 @@ func (s *Store) hold(ctx context.Context, g *Staging) error {
 	return s.leftovers().Empty(ctx, name)
 }
 
-// held reports whether a name in the trash belongs to a mount. A layer's
-// digest is all that a mount shows, so it stays held as long as any mount has
-// that layer, be it the new directory.
+// held reports whether a mount may use a directory in the trash. Mountinfo shows only
+// the layer's digest, so a mount of the new directory counts, too.
 func (s *Store) held(ctx context.Context, name string) (bool, error) {
-	rest, ok := strings.CutPrefix(name, heldPrefix+s.boot+"-")
+	suffix, ok := strings.CutPrefix(name, heldPrefix+s.boot+"-")
 	if !ok {
 		return false, nil
 	}
-	hex, _, _ := strings.Cut(rest, "-")
+	hex, _, _ := strings.Cut(suffix, "-")
 	dirs, err := s.mountedDirs(ctx)
 	return dirs[hex], err
 }
 
-// mountedDirs are the names in layers/ and fix/ that live mounts use, or may
-// use.
+// mountedDirs returns the names in layers/ and fix/ that mounts use, or may use.
 func (s *Store) mountedDirs(ctx context.Context) (map[string]bool, error) {
 	ix, images, err := s.mountIndex()
 	if err != nil {
@@ -124,7 +121,7 @@ func (s *Store) mountedDirs(ctx context.Context) (map[string]bool, error) {
 	return dirs, err
 }
 
-// addDirs adds the names of all directories that img is made of.
+// addDirs adds the names of the directories of img's layers and of its fix layer.
 func addDirs(dirs map[string]bool, img Image) {
 	for _, diffID := range img.Layers {
 		dirs[diffID.Encoded()] = true
@@ -134,8 +131,8 @@ func addDirs(dirs map[string]bool, img Image) {
 	}
 }
 
-// RepairFix makes the fix layer of img anew from its layers, which must be
-// sound, and puts it in place as [Store.ReplaceLayer] does.
+// RepairFix builds the fix layer or the index of img anew from its layers, which
+// must be undamaged, and puts it in place as [Store.ReplaceLayer] does.
 func (s *Store) RepairFix(ctx context.Context, img Image) error {
 	if img.Fix == "" {
 		return nil

@@ -13,10 +13,9 @@ import (
 // with errors.Is.
 type SpaceError = storedirs.SpaceError
 
-// Room checks that the store's filesystem has so many bytes and inodes free
-// for the caller, before the first is written. The error is a *SpaceError.
-// Filesystems without a fixed number of inodes, such as btrfs, have room for
-// any.
+// Room checks that the store's filesystem has so many bytes and inodes free for
+// the caller; else the error is a *SpaceError. A filesystem without a fixed number
+// of inodes, such as btrfs, has room for any number.
 func (s *Store) Room(bytes, inodes uint64) error {
 	return storedirs.Room(s.root, s.path, bytes, inodes)
 }
@@ -35,9 +34,9 @@ func (s *Store) Free() (uint64, error) {
 	return free, err
 }
 
-// Explain adds to an error of a full store which of the things that look the
-// same it is: disk full, no inodes, quota, or attributes too large for the
-// filesystem. Other errors come back as they are.
+// Explain adds its cause to an error that says that the disk is full: no free
+// bytes, no free inodes, a quota, or attributes too large for the filesystem.
+// Other errors are returned as they are.
 func (s *Store) Explain(err error) error {
 	var space *SpaceError
 	if errors.As(err, &space) {

@@ -27,10 +27,11 @@ type LowerDir struct {
 	Link string // the name of a short link to it in the directory [Store.LinkDir]
 }
 
-// LowerDirs are the lower dirs of an overlay that shows img, the topmost first,
-// and makes their links. An image of one layer gets an empty directory below
-// it, for the kernel wants two, and so may one with whiteouts by attribute. The
-// error is ErrNotFound when a layer or the fix layer is not in the store.
+// LowerDirs returns the lower dirs of an overlay that shows img, the topmost first,
+// and makes their short links. An empty directory is added at the bottom for an
+// image of one layer, because the kernel wants two lower dirs, and where the lowest
+// layer has whiteouts by attribute, which the kernel would show. The error is
+// ErrNotFound where a layer or the fix layer is not in the store.
 func (s *Store) LowerDirs(ctx context.Context, img Image) ([]LowerDir, error) {
 	if s.tars() && len(img.Layers) > 0 {
 		return nil, fmt.Errorf("%w: the store keeps layers as tars, which are no lower dirs", ErrUnsupported)
@@ -74,8 +75,8 @@ func (s *Store) links() shortlink.Dir {
 	return shortlink.Dir{Links: s.dirs[storedirs.Links], Locks: s.dirs[storedirs.Locks]}
 }
 
-// emptyDirs are for an image without layers: the kernel wants two directories,
-// and refuses one twice.
+// emptyDirs returns the two lower dirs of an image without layers: the kernel wants
+// two, and refuses the same directory twice.
 func (s *Store) emptyDirs(ctx context.Context) ([]LowerDir, error) {
 	err := durable.Mkdir(ctx, s.root, storedirs.Empty, 0o755)
 	if err == nil {
@@ -87,21 +88,21 @@ func (s *Store) emptyDirs(ctx context.Context) ([]LowerDir, error) {
 	return []LowerDir{{storedirs.Empty, "../" + storedirs.Empty}, {storedirs.Links + "/" + storedirs.EmptyLink, storedirs.EmptyLink}}, nil
 }
 
-// stackLayer is one layer of an image as it is stacked.
+// stackLayer is one layer in the stack of an image.
 type stackLayer struct {
 	diffID digest.Digest
 	rel    string // of its fs directory under the store
 	stackFacts
 }
 
-// stackFacts are the part of a layer's record that says how it is stacked: it is
-// small, and the same for a diffID in every store.
+// stackFacts are the part of a layer's record that says how it is stacked. They are
+// small, and never change for a diffID.
 type stackFacts struct{ rootOpaque, hasWhiteouts bool }
 
-// stack is the layers of img, the topmost first. Of a diffID that is repeated
-// only the topmost counts: the kernel refuses one directory twice, and what the
-// lower one would add is there already. Nothing counts that lies below a layer
-// with an opaque root: the kernel ignores that mark on a root.
+// stack returns the layers of img to mount, the topmost first. A diffID that is
+// repeated is mounted once, where it is topmost: the kernel refuses the same
+// directory twice, and the lower one would show nothing more. The stack ends with
+// a layer whose root is opaque, for the kernel ignores that mark on a root.
 func (s *Store) stack(img Image) ([]stackLayer, error) {
 	var stack []stackLayer
 	seen := map[digest.Digest]bool{}
@@ -140,7 +141,7 @@ func (s *Store) stackLayer(diffID digest.Digest) (stackLayer, error) {
 
 var errPullAgain = errors.New("pull the image again (layers that were pulled without sync do not outlive a boot)")
 
-// readStackFacts reads a layer's record, which can be large, once.
+// readStackFacts reads the facts from a layer's record, which can be large, once.
 func (s *Store) readStackFacts(diffID digest.Digest, dir *os.File) (stackFacts, error) {
 	if facts, ok := s.facts.Load(diffID); ok {
 		return facts.(stackFacts), nil
@@ -158,8 +159,8 @@ func (s *Store) keepStackFacts(diffID digest.Digest, rec *LayerRecord) stackFact
 	return facts
 }
 
-// showsWhiteouts reports whether the lowest layer's whiteouts would be listed:
-// those by attribute the kernel looks for in all layers but the lowest one
+// showsWhiteouts reports whether a mount would list the whiteouts of the lowest
+// layer: the kernel looks for whiteouts by attribute in all layers but the lowest
 // (ovl_get_root in fs/overlayfs/super.c).
 func (s *Store) showsWhiteouts(stack []stackLayer) bool {
 	return s.format.Whiteouts == layer.XattrMarks && len(stack) > 0 && stack[len(stack)-1].hasWhiteouts

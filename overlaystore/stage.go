@@ -27,26 +27,29 @@ import (
 // holds the layer's lock, so that no other process fetches the same layer.
 // Its methods are for one goroutine at a time.
 type Staging struct {
-	store                 *Store
-	diffID                digest.Digest
-	in                    *os.File // staging/, or partial/ where it is kept
-	name                  string   // in it
-	unlock                func() error
-	dir                   *os.File // staging/<name>, flocked; opened before the first byte is written, so that its syncfs hears of every error
-	fs                    *os.File // the lower dir; nil where the store keeps tars
-	tar                   *tarlayer.Writer
-	record                partial.Journal
-	opened                time.Time
-	disk                  int64  // bytes of all files
-	raw                   []byte // layer.json
-	isLayer, sealed, done bool   // isLayer is false for a fix layer, whose id is a chainID
-	alone, kept           bool   // nothing of it is for another process; in partial/
+	store   *Store
+	diffID  digest.Digest // a fix layer's is a chainID
+	parent  *os.File      // staging/, or partial/ where the layer is kept
+	name    string        // of dir in parent
+	unlock  func() error
+	dir     *os.File // flocked; opened before the first byte is written, so that its syncfs reports every error
+	fs      *os.File // the lower dir; nil where the store keeps tars
+	tar     *tarlayer.Writer
+	journal partial.Journal
+	opened  time.Time
+	disk    int64  // bytes of all files
+	raw     []byte // layer.json
+	isLayer bool   // and no fix layer or index
+	sealed  bool
+	done    bool // committed, discarded or left
+	private bool // nothing of it is left for another process
+	kept    bool // it lies in partial/
 }
 
-// Stage begins a layer. When another process is filling the same one, Stage
-// waits for it and logs that it does: the error is then ErrExists if the layer
-// came to be, and if that process died Stage takes over. The caller must end
-// the staging with Commit or Discard.
+// Stage begins a layer. Where another process is filling the same layer, Stage
+// logs that and waits; the error is ErrExists if that process commits the layer,
+// and if it dies Stage takes over. The caller must end the staging with Commit or
+// Discard.
 //
 // Two processes that each hold a layer which the other waits for would wait
 // for ever. So hold no other staging while Stage may wait: begin all layers
@@ -62,13 +65,13 @@ func (s *Store) TryStage(ctx context.Context, diffID digest.Digest) (*Staging, e
 	return s.stageLayer(ctx, diffID, tryLock)
 }
 
-// StageBeside is [Store.Stage] beside whoever is filling the same layer,
-// without its lock: an image may claim a layer that it never brings. Of those
-// that fill it the first to commit wins, and for the others its layer is there.
+// StageBeside is [Store.Stage] without the layer's lock: it does not wait for a
+// process that fills the same layer, for that one's image may claim a layer that its
+// blob does not hold. The first of them to commit wins; the others use its layer.
 func (s *Store) StageBeside(ctx context.Context, diffID digest.Digest) (*Staging, error) {
 	g, err := s.stageLayer(ctx, diffID, noLock)
 	if err == nil {
-		g.alone = true
+		g.private = true
 	}
 	return g, err
 }
@@ -102,8 +105,8 @@ func (s *Store) stageLayer(ctx context.Context, diffID digest.Digest, lock lockF
 	return g, nil
 }
 
-// stage begins a layer, or a fix layer, whose lock's name has a prefix. Once
-// it has the lock it asks present whether there is still work to do.
+// stage begins a layer, or with fixPrefix a fix layer or an index. Once it has the
+// lock it calls present; where that is true the error is ErrExists.
 func (s *Store) stage(ctx context.Context, id digest.Digest, prefix string, lock lockFunc, present func(digest.Digest) (bool, error)) (*Staging, error) {
 	name, err := storedirs.Name(id)
 	if err != nil {
@@ -113,7 +116,7 @@ func (s *Store) stage(ctx context.Context, id digest.Digest, prefix string, lock
 	if err != nil {
 		return nil, err
 	}
-	g := &Staging{store: s, diffID: id, unlock: unlock, isLayer: prefix == "", record: partial.Journal{Writers: s.writers, Again: s.tars()}}
+	g := &Staging{store: s, diffID: id, unlock: unlock, isLayer: prefix == "", journal: partial.Journal{Writers: s.writers, Again: s.tars()}}
 	exists, err := present(id)
 	if err == nil && exists {
 		err = ErrExists
@@ -129,8 +132,8 @@ func (s *Store) stage(ctx context.Context, id digest.Digest, prefix string, lock
 
 func (g *Staging) open(ctx context.Context) (err error) {
 	s := g.store
-	g.in = s.dirs[storedirs.Staging]
-	g.name, g.dir, err = stagingdir.Make(ctx, g.in, s.dirs[storedirs.Locks], s.boot+"-")
+	g.parent = s.dirs[storedirs.Staging]
+	g.name, g.dir, err = stagingdir.Make(ctx, g.parent, s.dirs[storedirs.Locks], s.boot+"-")
 	if errors.Is(err, stagingdir.ErrTaken) {
 		err = ErrBusy
 	}
@@ -151,7 +154,7 @@ func (g *Staging) open(ctx context.Context) (err error) {
 	return g.fs.Chmod(0o755)
 }
 
-// openTar begins the file of a layer; an index makes its own.
+// openTar creates the file of a layer. Package tarlayer creates that of an index.
 func (g *Staging) openTar() (err error) {
 	if g.isLayer {
 		g.tar, err = tarlayer.Create(g.dir, g.store.tarOptions())
@@ -159,7 +162,7 @@ func (g *Staging) openTar() (err error) {
 	return err
 }
 
-// closeLower closes what a layer is filled into.
+// closeLower closes the lower dir or the tar.
 func (g *Staging) closeLower() (err error) {
 	if g.tar != nil {
 		err, g.tar = g.tar.Close(), nil
@@ -170,15 +173,16 @@ func (g *Staging) closeLower() (err error) {
 	return err
 }
 
-// mostWriters is how many layers are filled at a time, mostly.
+// mostWriters is how many journal writers are kept for reuse: pulls rarely fill
+// more layers at a time.
 const mostWriters = 4
 
 // Dir is the lower dir to fill: empty, mode 0755. The staging owns it. It is nil
-// where Tar is to be filled.
+// in a store of tars.
 func (g *Staging) Dir() *os.File { return g.fs }
 
-// Tar takes the layer's tar, in a store that keeps those; else it is nil. The
-// entries that are recorded say where in it their content is.
+// Tar takes the layer's tar in a store of tars; elsewhere it is nil. Recorded
+// entries say where in the tar their content is.
 func (g *Staging) Tar() io.ReadWriter {
 	if g.tar == nil {
 		return nil
@@ -186,7 +190,7 @@ func (g *Staging) Tar() io.ReadWriter {
 	return g.tar
 }
 
-// DiffID is the layer that is being staged.
+// DiffID is that of the layer that is being staged.
 func (g *Staging) DiffID() digest.Digest { return g.diffID }
 
 // Record adds e to files.zst. Entries are a journal, see [layer.Entry].
@@ -194,17 +198,17 @@ func (g *Staging) Record(e layer.Entry) error {
 	if g.sealed || g.done {
 		return fmt.Errorf("record %q: the staging of layer %s is closed", e.Path, g.diffID)
 	}
-	if err := g.record.Begin(g.dir); err != nil {
+	if err := g.journal.Begin(g.dir); err != nil {
 		return fmt.Errorf("record layer %s: %w", g.diffID, err)
 	}
 	if e.Type == layer.Regular {
 		g.disk += e.Size
 	}
-	return g.record.Add(&e)
+	return g.journal.Add(&e)
 }
 
-// Seal says that the layer is complete and verified, and writes its records.
-// Nothing may be changed afterwards, nor can it be in a store with fs-verity.
+// Seal declares the layer complete and verified, and writes its journal and rec.
+// The layer must not be changed afterwards; in a store with fs-verity it cannot be.
 func (g *Staging) Seal(ctx context.Context, rec LayerRecord) error {
 	if g.sealed || g.done {
 		return fmt.Errorf("seal layer %s: the staging is closed", g.diffID)
@@ -235,7 +239,7 @@ func (g *Staging) seal(ctx context.Context, rec LayerRecord) (err error) {
 	if err := durable.Fault(ctx, "write files.zst"); err != nil {
 		return err
 	}
-	if err := g.record.End(ctx, g.dir); err != nil {
+	if err := g.journal.End(ctx, g.dir); err != nil {
 		return err
 	}
 	raw, err := json.Marshal(rec)
@@ -257,8 +261,8 @@ func (g *Staging) seal(ctx context.Context, rec LayerRecord) (err error) {
 	return g.protect(ctx)
 }
 
-// protect has the kernel check the file of a layer or an index from now on, in a
-// store that is for that. The sync of the commit is for the tree of hashes, too.
+// protect enables fs-verity for the file of a layer or an index, in a store with
+// fs-verity. The commit's sync writes the tree of hashes to the disk, too.
 func (g *Staging) protect(ctx context.Context) error {
 	if !g.store.format.Verity {
 		return nil
@@ -266,25 +270,25 @@ func (g *Staging) protect(ctx context.Context) error {
 	return errors.Join(durable.Fault(ctx, "enable fs-verity"), tarlayer.Protect(ctx, g.dir, g.store.verity))
 }
 
-// Discard removes what was staged and lets others have the layer. After a
-// commit, or a second time, it does nothing, so that it can be deferred.
+// Discard removes what was staged and releases the layer's lock. After a commit,
+// or a second time, it does nothing, so that it can be deferred.
 func (g *Staging) Discard() error {
 	if g.done {
 		return nil
 	}
 	g.done = true
-	g.record.Wait()
+	g.journal.Wait()
 	var errs []error
 	if g.name != "" {
-		// No fault point and no context: this is what follows a fault.
-		errs = append(errs, fsat.RemoveAll(g.in, g.name))
+		// No fault point and no context: this cleans up after a fault.
+		errs = append(errs, fsat.RemoveAll(g.parent, g.name))
 	}
 	return errors.Join(append(errs, g.close())...)
 }
 
-// close lets go of everything, the layer's lock last.
+// close closes all files, and releases the layer's lock last.
 func (g *Staging) close() error {
-	errs := []error{g.record.Close()}
+	errs := []error{g.journal.Close()}
 	if g.tar != nil {
 		errs = append(errs, g.tar.Close())
 	}
@@ -297,7 +301,7 @@ func (g *Staging) close() error {
 		}
 	}
 	if g.kept {
-		errs = append(errs, g.in.Close())
+		errs = append(errs, g.parent.Close())
 	}
 	return errors.Join(append(errs, g.unlock())...)
 }

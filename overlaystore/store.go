@@ -24,33 +24,33 @@ import (
 
 // Options are how to use a store. The zero value is right for most.
 type Options struct {
-	// Logger hears what the store waits for and what it clears away; nil
-	// means silence.
+	// Logger is told what the store waits for and what it clears away; nil is
+	// silent.
 	Logger *slog.Logger
-	// NoSync leaves out the one slow step, writing the layers' data back to
-	// the disk at commit. Layers committed so count as absent after the next
-	// boot. Zero means that a committed layer survives a power cut.
+	// NoSync leaves out the slow step of a commit, which writes the layers' data to
+	// the disk. Layers that are committed without it count as absent after the next
+	// boot. False means that a committed layer survives a power cut.
 	NoSync bool
-	// IDs is the form of owners in a store that is made now; a store that is
-	// there is not opened when it has another. Empty means what probing finds,
-	// and what is there.
-	IDs layer.IDs
-	// Existing opens a store that is there: the error is ErrNotFound where there
-	// is none. False makes one.
+	// Existing opens only a store that exists: the error is ErrNotFound where there
+	// is none. False creates one there.
 	Existing bool
-	// KeepLeftovers leaves what processes that died have left where it is, for
-	// those who count it; false clears it away first.
+	// KeepLeftovers does not clear away what processes that died have left, so that
+	// it can be counted; false clears it away first.
 	KeepLeftovers bool
-	// Whiteouts is the form of deleted names in such a store, in the same way.
-	// layer.XattrMarks are for filesystems that refuse devices 0:0, as overlayfs does
-	// itself; they take Linux 6.8.
+	// IDs is the form of owners. It decides the form of a store that is created;
+	// an existing store of another form is refused. Empty means what probing finds
+	// right, or what the existing store has.
+	IDs layer.IDs
+	// Whiteouts is the form of deleted names, with the same meaning. layer.XattrMarks
+	// are for filesystems that refuse devices 0:0, as overlayfs itself does; they need
+	// Linux 6.8.
 	Whiteouts layer.Whiteouts
-	// Lower is what layers become in such a store, in the same way; empty means
-	// directories where one is made, and what is there. layer.Tars takes root and
-	// Linux 6.12 to be mounted.
+	// Lower is what layers become, with the same meaning, but a store is created with
+	// directories where Lower is empty. Mounting layer.Tars needs root and Linux 6.12.
 	Lower layer.Lower
-	// Verity has the kernel check the files of such a store as they are read: true
-	// takes layer.Tars, and a kernel and a filesystem with fs-verity, for ever.
+	// Verity has the kernel check the store's files as they are read (fs-verity), with
+	// the same meaning. It needs layer.Tars, and from then on always a kernel and a
+	// filesystem that have fs-verity.
 	Verity bool
 	// Reserve is the space in bytes that stays free on the store's filesystem
 	// when a fix layer is made; 0 means 64 MiB, less than zero none. Layers
@@ -69,16 +69,15 @@ type Store struct {
 	log    *slog.Logger
 	noSync bool
 	verity fsverity.Files
-	// existing is false where a missing store is to be made, readOnly true where
-	// nothing can be changed.
-	existing, readOnly, keep bool
-	wanted                   layer.Form // of ids and whiteouts; "" leaves one open
-	boot                     string     // id of this boot
-	reserve                  uint64     // bytes that fix layers leave free
-	// facts are those of layers whose record was read or written, by diffID.
+	// existing and keepLeftovers are those of Options; readOnly is true where the
+	// filesystem lets nothing be changed.
+	existing, readOnly, keepLeftovers bool
+	wanted                            layer.Form // Options; "" accepts any
+	boot                              string     // id of this boot
+	reserve                           uint64     // bytes that fix layers leave free
+	// facts has the stackFacts of layers whose record was read or written, by diffID.
 	facts sync.Map
-	// writers are not in use, and wait for another layer: an image can have
-	// hundreds.
+	// writers are unused and wait for the next layer: an image can have hundreds.
 	writers spare.List[*journal.Writer]
 }
 
@@ -87,16 +86,20 @@ type Store struct {
 // filesystem and the caller's rights. A store on a read-only filesystem can be
 // read, verified and mounted.
 //
-// The error is ErrUnsupported for a filesystem on which a store cannot keep
-// its word, ErrFormat for a newer format and for a directory that holds
-// something else, and fs.ErrPermission for a store that another user owns or
-// may write to.
+// The error is ErrUnsupported for a filesystem on which a store cannot keep its
+// promises, ErrFormat for a newer format and for a directory that holds something
+// else, and fs.ErrPermission for a store that another user owns or may write to.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", dir, err)
 	}
-	s := &Store{path: path, log: o.Logger, noSync: o.NoSync, existing: o.Existing, keep: o.KeepLeftovers, wanted: layer.Form{IDs: o.IDs, Whiteouts: o.Whiteouts, Lower: o.Lower, Verity: o.Verity}, verity: cmp.Or[fsverity.Files](o.verity, fsverity.Kernel{}), dirs: map[string]*os.File{}, writers: make(spare.List[*journal.Writer], mostWriters)}
+	s := &Store{
+		path: path, log: o.Logger, noSync: o.NoSync, existing: o.Existing, keepLeftovers: o.KeepLeftovers,
+		wanted: layer.Form{IDs: o.IDs, Whiteouts: o.Whiteouts, Lower: o.Lower, Verity: o.Verity},
+		verity: cmp.Or[fsverity.Files](o.verity, fsverity.Kernel{}),
+		dirs:   map[string]*os.File{}, writers: make(spare.List[*journal.Writer], mostWriters),
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -124,6 +127,25 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := storedirs.CheckOwner(s.root); err != nil {
 		return err
 	}
+	if err := s.readFormat(ctx); err != nil {
+		return err
+	}
+	if err := storedirs.OpenAll(s.root, s.dirs); err != nil {
+		return err
+	}
+	if s.readOnly || s.keepLeftovers {
+		return nil
+	}
+	// Leftovers that cannot be removed do no harm.
+	if err := s.reap(ctx); err != nil {
+		s.log.Warn("clear away what interrupted processes left", "store", s.path, "error", err)
+	}
+	return nil
+}
+
+// readFormat reads store.json of the opened root, which becomes a store if it is none.
+// The error is ErrFormat for a store of another form than is wanted.
+func (s *Store) readFormat(ctx context.Context) error {
 	raw, err := storedirs.ReadFormat(s.root)
 	if errors.Is(err, fs.ErrNotExist) && s.existing {
 		return errNoStore
@@ -139,23 +161,10 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.format = Format(format)
-	if err := storedirs.CheckWanted(s.wanted, s.format.Form); err != nil {
-		return err
-	}
-	if err := storedirs.OpenAll(s.root, s.dirs); err != nil {
-		return err
-	}
-	if s.readOnly || s.keep {
-		return nil
-	}
-	// What cannot be cleared away is in nobody's way.
-	if err := s.reap(ctx); err != nil {
-		s.log.Warn("clear away what interrupted processes left", "store", s.path, "error", err)
-	}
-	return nil
+	return storedirs.CheckWanted(s.wanted, s.format.Form)
 }
 
-// create makes a store of the opened root and returns its store.json.
+// create makes the opened root a store and returns its store.json.
 func (s *Store) create(ctx context.Context) ([]byte, error) {
 	return storedirs.Create(ctx, s.root, s.wanted, func(form layer.Form) ([]byte, error) {
 		form.Lower, form.Verity = s.wanted.Lower, s.wanted.Verity
@@ -170,7 +179,7 @@ func (s *Store) create(ctx context.Context) ([]byte, error) {
 
 var errNoStore = fmt.Errorf("no store is there: %w", ErrNotFound)
 
-// Close closes the store's directories. Mounts go on without it.
+// Close closes the store's directories. Mounts of its images stay.
 func (s *Store) Close() error {
 	var errs []error
 	for _, dir := range s.dirs {
@@ -183,10 +192,11 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// Syncs reports whether a commit makes layers durable: not with NoSync.
+// Syncs reports whether a commit makes layers durable, which it does without
+// [Options.NoSync].
 func (s *Store) Syncs() bool { return !s.noSync }
 
-// Format says in which form the store keeps its layers.
+// Format returns the form in which the store keeps its layers.
 func (s *Store) Format() Format { return s.format }
 
 // Path is the store's absolute path.
@@ -201,14 +211,14 @@ func (s *Store) RealPath() (string, error) { return os.Readlink(mounts.DirPath(s
 // LinkDir is the absolute path of the directory of short links.
 func (s *Store) LinkDir() string { return filepath.Join(s.path, storedirs.Links) }
 
-// Share keeps prune away until unlock is called: for moments, never for a
-// transfer.
+// Share keeps [Store.Prune] waiting until unlock is called. Hold it for moments,
+// never for a transfer.
 func (s *Store) Share(ctx context.Context) (unlock func() error, err error) {
 	return durable.Lock(ctx, s.root, storedirs.LockFile, durable.Shared, nil)
 }
 
-// exclude waits until nobody looks at the store's records and keeps everybody
-// away while it is held.
+// exclude waits until nobody holds [Store.Share], and lets nobody take that until
+// unlock is called.
 func (s *Store) exclude(ctx context.Context) (unlock func() error, err error) {
 	return durable.Lock(ctx, s.root, storedirs.LockFile, durable.Exclusive, func() {
 		s.log.Info("waiting for other processes that use the store", "store", s.path)

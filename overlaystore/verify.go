@@ -20,21 +20,22 @@ import (
 	"github.com/layerctl/layerctl/internal/words"
 )
 
-// VerifyOptions are how to verify. The zero value compares everything.
+// VerifyOptions say how [Store.Verify] works. The zero value compares everything.
 type VerifyOptions struct {
-	// Quick leaves out contents and attributes: it compares types, sizes,
-	// modes, owners and times.
+	// Quick compares only types, sizes, modes, owners and times, and neither
+	// contents nor extended attributes.
 	Quick bool
 	// Jobs is how many files are read at once; 0 means one for each CPU.
 	Jobs int
 	// Images limits the check to their layers; nil means every layer, every
 	// image and every reference.
 	Images []Image
-	// Progress hears of each layer before it is read; nil means nobody does.
+	// Progress is called before each layer is read; nil is not called.
 	Progress func(layer digest.Digest, number, of int)
 }
 
-// Difference is one thing in a layer that is not what was committed.
+// Difference is one property of a layer, or of a path in it, that is not as it was
+// committed.
 type Difference struct {
 	Layer digest.Digest // diffID, or chainID of a fix layer
 	Fix   bool
@@ -65,13 +66,13 @@ type Report struct {
 	Layers int
 	Files  int64 // paths
 	Bytes  int64 // of content that was read
-	// Differences are in the order of layers and, within one, of paths. A
-	// layer that differs in very many places is not listed in full.
+	// Differences are in the order of layers and, within a layer, of paths. Not
+	// all are listed of a layer that has very many.
 	Differences []Difference
 }
 
-// Damaged are the diffIDs of the layers that differ or are missing, without
-// fix layers, and fixes the chainIDs of the fix layers that do.
+// Damaged returns what differs or is missing: the diffIDs of layers, and the
+// chainIDs of fix layers.
 func (r Report) Damaged() (layers, fixes []digest.Digest) {
 	for _, d := range r.Differences {
 		list := &layers
@@ -85,8 +86,8 @@ func (r Report) Damaged() (layers, fixes []digest.Digest) {
 	return layers, fixes
 }
 
-// Verify compares layers and fix layers with their records, path by path. When
-// something differs the report names it and the error is an ErrDamaged.
+// Verify compares layers and fix layers with their records, path by path. Where
+// something differs the report names it and the error is ErrDamaged.
 func (s *Store) Verify(ctx context.Context, o VerifyOptions) (Report, error) {
 	r, err := s.verify(ctx, o)
 	if err == nil && len(r.Differences) > 0 {
@@ -122,13 +123,23 @@ func (s *Store) verify(ctx context.Context, o VerifyOptions) (Report, error) {
 type verifyTarget struct {
 	id     digest.Digest
 	fix    bool
-	all    bool    // found by listing: nothing is known to need it
-	images []Image // that need it, by the caller's word; nil means to look
+	listed bool    // found only by listing the directory; no image may need it
+	images []Image // the caller's, of which one needs it; nil stands for all of the store
 }
 
-// verifyTargets lists what to verify, each once. What is wrong with the records
-// of images and references is in the error records.
-func (s *Store) verifyTargets(ctx context.Context, o VerifyOptions) (_ []verifyTarget, records, err error) {
+// verifyTargets has each layer and each fix layer once.
+type verifyTargets []verifyTarget
+
+func (l *verifyTargets) add(t verifyTarget) {
+	same := func(u verifyTarget) bool { return u.id == t.id && u.fix == t.fix }
+	if !slices.ContainsFunc(*l, same) {
+		*l = append(*l, t)
+	}
+}
+
+// verifyTargets lists what to verify. The error records says what is
+// wrong with the records of images and references.
+func (s *Store) verifyTargets(ctx context.Context, o VerifyOptions) (targets verifyTargets, records, err error) {
 	images, everything := o.Images, o.Images == nil
 	if everything {
 		unlock, err := s.Share(ctx)
@@ -141,19 +152,12 @@ func (s *Store) verifyTargets(ctx context.Context, o VerifyOptions) (_ []verifyT
 			return nil, nil, err
 		}
 	}
-	var targets []verifyTarget
-	add := func(t verifyTarget) {
-		same := func(u verifyTarget) bool { return u.id == t.id && u.fix == t.fix }
-		if !slices.ContainsFunc(targets, same) {
-			targets = append(targets, t)
-		}
-	}
 	for _, img := range images {
 		for _, id := range img.Layers {
-			add(verifyTarget{id: id, images: o.Images})
+			targets.add(verifyTarget{id: id, images: o.Images})
 		}
 		if img.Fix != "" {
-			add(verifyTarget{id: img.Fix, fix: true, images: o.Images})
+			targets.add(verifyTarget{id: img.Fix, fix: true, images: o.Images})
 		}
 	}
 	if !everything {
@@ -166,13 +170,13 @@ func (s *Store) verifyTargets(ctx context.Context, o VerifyOptions) (_ []verifyT
 		}
 		slices.Sort(names)
 		for _, name := range names {
-			add(verifyTarget{id: digest.NewDigestFromEncoded(digest.SHA256, name), fix: dir == storedirs.Fix, all: true})
+			targets.add(verifyTarget{id: digest.NewDigestFromEncoded(digest.SHA256, name), fix: dir == storedirs.Fix, listed: true})
 		}
 	}
 	return targets, records, nil
 }
 
-// verifyRefs finds references to images that are not there.
+// verifyRefs finds references to images that are not in the store.
 func (s *Store) verifyRefs() error {
 	refs, err := s.refs()
 	errs := []error{err}
@@ -190,8 +194,8 @@ func (s *Store) verifyRefs() error {
 	return errors.Join(errs...)
 }
 
-// verifyOne verifies a layer that other processes may remove, replace and
-// bring again meanwhile.
+// verifyOne verifies a layer that other processes may remove, replace or add again
+// meanwhile.
 func (s *Store) verifyOne(ctx context.Context, t verifyTarget, o VerifyOptions, r *Report) error {
 	for {
 		dir, err := s.openTarget(t)
@@ -201,11 +205,11 @@ func (s *Store) verifyOne(ctx context.Context, t verifyTarget, o VerifyOptions, 
 				r.Layers++
 				r.Differences = append(r.Differences, Difference{Layer: t.id, Fix: t.fix, Field: "missing"})
 			}
-			if err != nil || missing || t.all {
+			if err != nil || missing || t.listed {
 				return err
 			}
-			if there, err := s.present(t); err != nil || !there {
-				return err // nobody needs it any more
+			if present, err := s.present(t); err != nil || !present {
+				return err // no image needs it any more
 			}
 			continue
 		}
@@ -217,7 +221,7 @@ func (s *Store) verifyOne(ctx context.Context, t verifyTarget, o VerifyOptions, 
 		moved := s.moved(t, dir)
 		dir.Close() // only read
 		if ctx.Err() == nil && moved {
-			continue // what was seen of it says nothing
+			continue // another process removed or replaced it while it was read
 		}
 		if errors.Is(err, ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
 			c.Differ("", "record", err.Error(), "readable")
@@ -228,7 +232,7 @@ func (s *Store) verifyOne(ctx context.Context, t verifyTarget, o VerifyOptions, 
 	}
 }
 
-// check compares a layer that is open with its records.
+// check compares the layer in dir with its records.
 func (s *Store) check(ctx context.Context, t verifyTarget, c *layercheck.Check, dir *os.File, quick bool) error {
 	rec, err := ReadRecord(dir)
 	if err != nil {
@@ -248,7 +252,7 @@ func (s *Store) check(ctx context.Context, t verifyTarget, c *layercheck.Check, 
 	return c.Run(ctx, dir, root)
 }
 
-// recorded is what is known of a layer whose tar is kept, or of an index.
+// recorded returns what the record says of the file of a layer or an index.
 func (s *Store) recorded(id digest.Digest, rec *LayerRecord) tarlayer.Recorded {
 	r := tarlayer.Recorded{DiffID: id, Size: rec.Size, Index: rec.Index}
 	if s.format.Verity {
@@ -290,12 +294,12 @@ func (s *Store) present(t verifyTarget) (bool, error) {
 	return true, dir.Close()
 }
 
-// missing reports whether a layer is not there although an image needs it.
+// missing reports whether a layer is absent although an image needs it.
 func (s *Store) missing(ctx context.Context, t verifyTarget) (bool, error) {
-	if t.all {
+	if t.listed {
 		return false, nil
 	}
-	// Prune keeps out: it takes images first, and layers only then.
+	// A prune removes the image before the layer, but must not do so in between.
 	unlock, err := s.Share(ctx)
 	if err != nil {
 		return false, err
@@ -303,7 +307,7 @@ func (s *Store) missing(ctx context.Context, t verifyTarget) (bool, error) {
 	defer unlock()
 	images := t.images
 	if images == nil {
-		// What is wrong with their records is reported elsewhere.
+		// verifyTargets reports what is wrong with records.
 		if images, err = s.Images(); err != nil && !errors.Is(err, ErrDamaged) {
 			return false, err
 		}
@@ -315,8 +319,8 @@ func (s *Store) missing(ctx context.Context, t verifyTarget) (bool, error) {
 	if !dirs[t.id.Encoded()] {
 		return false, nil
 	}
-	there, err := s.present(t)
-	return !there, err
+	present, err := s.present(t)
+	return !present, err
 }
 
 func (s *Store) openTarget(t verifyTarget) (*os.File, error) {
