@@ -16,11 +16,13 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/recordfile"
 )
 
@@ -91,7 +93,27 @@ func Open(ctx context.Context, root *os.File) (*Records, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the records of engines: %w", err), dir.Close())
 	}
-	return &Records{dir, unlock}, nil
+	r := &Records{dir, unlock}
+	if err := r.discard(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the records of engines: %w", err), r.Close())
+	}
+	return r, nil
+}
+
+// discard removes records that were never finished: who writes one has the lock.
+func (r *Records) discard(ctx context.Context) error {
+	names, err := fsat.Names(r.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, durable.TempPrefix) {
+			if err := gone(ctx, r.dir, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Close lets others have the records.

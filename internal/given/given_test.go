@@ -102,6 +102,11 @@ func TestDamagedRecords(t *testing.T) {
 			if len(list) != 1 || (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("records %v, %v", list, err)
 			}
+			put(t, dir) // what nobody finishes goes
+			_, err = os.Stat(filepath.Join(dir.Name(), "engines", c.file))
+			if (err == nil) == strings.HasPrefix(c.file, durable.TempPrefix) {
+				t.Errorf("afterwards %q: %v", c.file, err)
+			}
 		})
 	}
 }
