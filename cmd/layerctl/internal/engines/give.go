@@ -38,6 +38,9 @@ type Giver struct {
 type engine interface {
 	// admit says whether the engine could serve an image of these layers.
 	admit(ctx context.Context, layers []digest.Digest) error
+	// has says whether the engine has an image that was handed over to it under
+	// that name, and for which platform; it keeps nothing then for a pull that died.
+	has(context.Context, layerctl.Resolution, registry.Reference) (bool, string, error)
 	give(context.Context, gift) error
 	Close() error
 }
@@ -222,7 +225,7 @@ func (g *Giver) Admit() setup.Option {
 		}
 		o.Admit = func(ctx context.Context, r layerctl.Resolution, layers []digest.Digest) error {
 			if g.HandsOver() {
-				if has, err := g.has(r); err != nil || has {
+				if has, err := g.had(r); err != nil || has {
 					return cmp.Or(err, ErrHas)
 				}
 			}
@@ -235,33 +238,19 @@ func (g *Giver) Admit() setup.Option {
 // that nothing of it need be fetched.
 var ErrHas = errors.New("the engine has it already")
 
-// has says whether the engine has an image that was handed over to it, and keeps
-// nothing of it for a pull that died after that.
-func (g *Giver) has(resolved layerctl.Resolution) (bool, error) {
-	list, err := given.List(g.store.Dir())
-	if err != nil {
-		return false, err
-	}
-	d, ok := g.engine.(*daemon)
-	if !ok {
-		return false, nil
-	}
+// had says whether the engine has an image that was handed over to it. The store
+// forgets it then: the pull that handed it over may have died before.
+func (g *Giver) had(resolved layerctl.Resolution) (bool, error) {
 	name, err := nameIn(g.c.String("engine-name"), resolved.Reference)
 	if err != nil {
 		return false, err
 	}
-	for _, r := range list {
-		if r.HandedOver && r.Complete && r.Manifest == resolved.Manifest.Digest && r.Root == resolved.Root.Digest &&
-			r.Address == d.engine.Address() && r.Namespace == d.engine.Namespace() {
-			names := d.names(name, r.Root)
-			has, err := d.engine.Has(g.c.Context, names[len(names)-1:], r.Root, r.Layers)
-			if has && err == nil {
-				err = d.engine.Clear(g.c.Context, g.store)
-			}
-			return has, err
-		}
+	has, word, err := g.engine.has(g.c.Context, resolved, name)
+	if err != nil || !has {
+		return false, err
 	}
-	return false, nil
+	of, _ := platform.Parse(word) // or it says of none
+	return true, g.forget(resolved.Reference, overlaystore.Image{Manifest: resolved.Manifest.Digest, Platform: of})
 }
 
 // HandsOver says that what is given is no longer in the store.
@@ -329,6 +318,25 @@ func (d *daemon) admit(ctx context.Context, layers []digest.Digest) error {
 		return &engineError{err}
 	}
 	return nil
+}
+
+func (d *daemon) has(ctx context.Context, resolved layerctl.Resolution, name registry.Reference) (bool, string, error) {
+	list, err := given.List(d.store.Dir())
+	if err != nil {
+		return false, "", err
+	}
+	for _, r := range list {
+		if r.HandedOver && r.Complete && r.Manifest == resolved.Manifest.Digest && r.Root == resolved.Root.Digest &&
+			r.Address == d.engine.Address() && r.Namespace == d.engine.Namespace() {
+			names := d.names(name, r.Root)
+			has, err := d.engine.Has(ctx, names[len(names)-1:], r.Root, r.Layers)
+			if has && err == nil {
+				err = d.engine.Clear(ctx, d.store)
+			}
+			return has, r.Platform, err
+		}
+	}
+	return false, "", nil
 }
 
 func (d *daemon) give(ctx context.Context, g gift) error {

@@ -26,6 +26,7 @@ import (
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
 )
 
 // storageFolder is where a store has its additional image store by itself: on
@@ -129,6 +130,11 @@ func (s *storage) Close() error { return s.to.Close() }
 
 // admit admits all: tellDepth warns of what only a new podman runs.
 func (s *storage) admit(context.Context, []digest.Digest) error { return nil }
+
+// has is false: nothing is handed over to it.
+func (s *storage) has(context.Context, layerctl.Resolution, registry.Reference) (bool, string, error) {
+	return false, "", nil
+}
 
 func (s *storage) record(g gift) given.Record {
 	r := given.Record{
