@@ -190,7 +190,7 @@ func awayIsFine(err error) error {
 // forget drops the record of an image that was handed over once its engine has it
 // no longer.
 func forget(c *cli.Context, store *overlaystore.Store, r given.Record) error {
-	has, err := isThere(c, r)
+	has, err := isThere(c, store, r)
 	if has || err != nil {
 		return awayIsFine(err)
 	}
