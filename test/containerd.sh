@@ -151,7 +151,8 @@ diff -u <(listing "$work/own") <(listing "$rootfs") >"$work/diff" || { head -n 4
 released "$ctr" k8s.io
 
 say '-- rot, and its repair'
-runs() { "$ctr" -a "$work/c.sock" -n k8s.io task exec --exec-id "e$RANDOM" "$1" cat /data/keep/implied; }
+# has CONTAINER LINE: it finds that in the file.
+has() { "$ctr" -a "$work/c.sock" -n k8s.io task exec --exec-id "e$RANDOM" "$1" grep -qxF "$2" /data/keep/implied; }
 # The one that the container has. The engine removes directories meanwhile.
 found() {
   local inode
@@ -170,9 +171,9 @@ mended=$(cat "$work/container")
 rotten
 [ "$(code "$layerctl" verify)" = 6 ] || fail 'rot is not named'
 [ "$(code "$layerctl" verify --repair)" = 0 ] || { cat "$work/out" "$work/err"; fail 'no repair'; }
-[ "$(runs "$mended")" = '?' ] || fail 'a container that runs does not go on with its old files'
+has "$mended" '?' || fail 'a container that runs does not go on with its old files'
 pod repaired localhost/mended:1
-[ "$(runs "$(cat "$work/container")")" = x ] || fail 'a container that is started after a repair has the old files'
+has "$(cat "$work/container")" x || fail 'a container that is started after a repair has the old files'
 echo "$mended" >"$work/container"
 
 say '-- the same after a restart'
@@ -205,7 +206,10 @@ rm "$(found etc/motd)"
 [ "$(code "$layerctl" verify)" = 6 ] || fail "rot of what was handed over is not named"
 grep -q "etc/motd.*missing" "$work/out" || fail "rot of what was handed over is not named"
 [ "$(code "$layerctl" verify --repair)" = 0 ] || { cat "$work/err"; fail 'no repair of what was handed over'; }
+# Also where the pull that handed it over died before the store forgot it.
+"$layerctl" pull --quiet --platform linux/amd64 "oci:$images/alpine-3.20"
 "$layerctl" pull --platform linux/amd64 --into "$into" --engine-name alpine:3.20 --hand-over "oci:$images/alpine-3.20" 2>&1 | grep 'has it already' >/dev/null || fail 'what the engine has is pulled again'
+"$layerctl" images --json | jq -e 'any(.[]; .stored == false and .engines[0].handedOver)' >/dev/null || fail 'the store has what the engine has'
 crictl rm -af >/dev/null
 crictl rmp -af >/dev/null
 crictl rmi docker.io/library/alpine:3.20 >/dev/null
@@ -310,7 +314,8 @@ compare /usr/bin/ctr default
 released /usr/bin/ctr default
 run_old() {
   for image in docker.io/library/alpine:3.20 localhost/mended:1; do
-    /usr/bin/ctr -a "$work/c.sock" run --rm --platform linux/amd64 "$image" "layerctl-test-$$" cat /etc/alpine-release | grep '^3\.20\.' >/dev/null || fail "$image does not run${1:+ $1}"
+    # Not by what it prints, which ctr may not have read when the container ends.
+    /usr/bin/ctr -a "$work/c.sock" run --rm --platform linux/amd64 "$image" "layerctl-test-$$" grep -q '^3\.20\.' /etc/alpine-release || fail "$image does not run${1:+ $1}"
   done
 }
 run_old

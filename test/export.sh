@@ -101,7 +101,8 @@ for as in oci-archive docker-archive; do
     got=$(digest_of "$name")
     is "ctr, $image.$as" "$(config_of "$got")" "$config"
     [ $as.$image != oci-archive.alpine ] || is "ctr, $image.$as" "$got" "$manifest"
-    is "ctr, $image.$as" "$(ctr run --rm "$name" "test-$image" grep -cx '3\.20\..*' /etc/alpine-release)" 1
+    # Not by what it prints, which ctr may not have read when the container ends.
+    ctr run --rm "$name" "test-$image" grep -qx '3\.20\..*' /etc/alpine-release || fail "ctr, $image.$as does not run"
     ctr images rm --sync "$name" >/dev/null
   done
 done
