@@ -2,9 +2,9 @@
 
 package layer
 
-// Counts are how many paths of each type a layer brought. A path that its tar
-// has twice counts twice: knowing better would take a memory of all
-// paths. The JSON is part of layer.json (format 1).
+// Counts are how many paths of each type a layer has. A path that stands in the
+// tar twice counts twice, for telling that would mean to keep all paths in
+// memory. The JSON is part of layer.json (format 1).
 type Counts struct {
 	Regular     int64 `json:"regular,omitempty"`
 	Directories int64 `json:"directories,omitempty"`

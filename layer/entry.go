@@ -17,9 +17,9 @@ const (
 	CharDevice  Type = 'c'
 	BlockDevice Type = 'b'
 	FIFO        Type = 'p'
-	Whiteout    Type = 'w' // "this name is deleted", in whichever form the store keeps it
-	Removed     Type = 'r' // journal only: the path and all below it are gone again
-	OpaqueMark  Type = 'o' // journal only: the directory stays as it was, but is opaque from here on, as Opaque says
+	Whiteout    Type = 'w' // "this name is deleted", in any form
+	Removed     Type = 'r' // journal only: the path and all below it were removed again
+	OpaqueMark  Type = 'o' // journal only: the directory is opaque from here on, as Opaque says, and otherwise as before
 )
 
 // Opaque says why a directory hides what lies below it in lower layers.
@@ -28,11 +28,11 @@ type Opaque byte
 // Why a directory is opaque.
 const (
 	Transparent Opaque = 0
-	Marked      Opaque = 'o' // by ".wh..wh..opq": its children go, the directory and its attributes stay
-	Replaced    Opaque = 'x' // whited out and made again by the same layer: nothing of the lower one stays
+	Marked      Opaque = 'o' // by ".wh..wh..opq": hides what the lower directory has in it, but not its attributes
+	Replaced    Opaque = 'x' // deleted and made again by the same layer: nothing of the lower directory stays
 )
 
-// Entry is one path of a layer, as the layer's tar means it. Ids are those of
+// Entry is one path of a layer, as the layer's tar means it. Owners are those of
 // the tar, also where the store squashes or maps them on disk.
 //
 // Entries come as a journal, in the order in which they took effect: a later
@@ -47,32 +47,31 @@ type Entry struct {
 	UID, GID uint32
 	// Size is the length of a regular file's content in bytes, else 0.
 	Size int64
-	// ModTime is what was set on disk, after any clamping.
+	// ModTime is the time that was set on disk, after any clamping.
 	ModTime time.Time
 	// Major and Minor number a device, else 0.
 	Major, Minor uint32
-	// Linkname is a symlink's target, verbatim, or for a Hardlink the path in
-	// this layer (as Path) that it is another name of: of what the journal has
-	// there so far, not of what may replace it later.
+	// Linkname is a symlink's target, verbatim. For a Hardlink it is the path (as
+	// Path) of another name of the file: the file that the journal has there so far,
+	// not one that replaces it later.
 	Linkname string
-	// Xattrs are the extended attributes that were set, the store's own
-	// overlay marks left out.
+	// Xattrs are the extended attributes that were set, without the store's own
+	// overlay marks.
 	Xattrs map[string]string
 	// Sum is the CRC-32C (Castagnoli) of a regular file's content.
 	Sum uint32
-	// Implied is true for a directory (the root too) that the layer's tar has
-	// no entry for: its attributes are not this layer's to say.
+	// Implied is true for a directory, also the root, without an entry in the
+	// layer's tar: a lower layer decides on its attributes.
 	Implied bool
 	Opaque  Opaque
-	// At is where a regular file's content begins in the layer's tar, in bytes,
-	// where the store keeps that; 0 elsewhere, and where it is all zeros that do
-	// not stand there.
+	// At is the byte of the layer's tar at which a regular file's content begins,
+	// in a store of tars; 0 elsewhere, and for a sparse file without data.
 	At int64
-	// Fragments are the parts of a sparse file whose data stands at At, one
-	// behind the other, in their order; what lies between them are zeros. nil
-	// means that all of the content stands there.
+	// Fragments are the parts of a sparse file that have data, in their order. Their
+	// data stands in the tar from At on, without gaps; between the parts the file is
+	// zero. nil means that all of the content stands at At.
 	Fragments []Fragment
 }
 
-// Fragment is a part of a file's content.
+// Fragment is a part of a file's content: a range of its bytes.
 type Fragment struct{ Offset, Size int64 }

@@ -7,34 +7,34 @@ import (
 	"fmt"
 )
 
-// Facts are what a layer needs from those below it, and what overlayfs cannot
-// know of it. The JSON is part of layer.json (format 1). The slices are in the
-// order of their paths.
+// Facts are what a layer needs from the layers below it, and what overlayfs cannot
+// see in the layer's directory. The JSON is part of layer.json (format 1). The
+// slices are in the order of their paths.
 type Facts struct {
 	// RootOpaque is true where the layer hides all layers below it. Overlayfs
-	// ignores such a mark on a layer's root: the stack must be cut here.
+	// ignores an opaque mark on a layer's root, so the stack must end here.
 	RootOpaque bool `json:"rootOpaque,omitempty"`
-	// Implied are the directories, the root "." among them, that the tar has
-	// no entry for. On disk they have mode 0755, owner 0:0 and the time 0:
-	// the attributes are the nearest lower layer's to say.
+	// Implied are the directories without an entry in the tar, and "." if the root
+	// has none. On disk they have mode 0755, owner 0:0 and the time 0; in an image
+	// they have the attributes of the nearest lower layer with an entry for them.
 	Implied []ImpliedDir `json:"implied,omitempty"`
-	// WhiteoutParents are the directories that hold whiteouts. Over layers that
-	// have no such directory the names of the whiteouts would show.
+	// WhiteoutParents are the directories that hold whiteouts. Where no lower layer
+	// has the directory, overlayfs would list the names of the whiteouts.
 	WhiteoutParents []Path `json:"whiteoutParents,omitempty"`
-	// ForeignLinks are the hard links whose target is not in this layer. On
-	// disk there is a whiteout at their path, or nothing where an opaque
-	// directory hides all below it already.
+	// ForeignLinks are the hard links whose target is not in this layer. On disk
+	// there is a whiteout at their path, or nothing where an opaque directory already
+	// hides what lower layers have there.
 	ForeignLinks []ForeignLink `json:"foreignLinks,omitempty"`
 }
 
-// ImpliedDir is a directory that a layer's tar has files in but no entry for.
+// ImpliedDir is a directory that has files in a layer's tar but no entry.
 type ImpliedDir struct {
 	Path Path // "." is the layer's root
 	// Opaque is Replaced where nothing may be taken from a lower layer. In
-	// JSON it is "marked" or "replaced", or not there.
+	// JSON it is "marked", "replaced" or absent.
 	Opaque Opaque
-	// Bare is true for a directory that is there for whiteouts only: where no
-	// lower layer has it, it does not exist.
+	// Bare is true for a directory that exists only to hold whiteouts: where no
+	// lower layer has it, the image does not have it either.
 	Bare bool
 }
 

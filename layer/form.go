@@ -6,17 +6,17 @@ package layer
 // stand in store.json (format 1) and never change; "" means [CharDevices].
 type Whiteouts string
 
-// The forms of whiteouts, as the kernel's overlayfs.rst has them under "whiteouts and
-// opaque directories".
+// The forms of whiteouts. The first two are those of the kernel's overlayfs.rst,
+// "whiteouts and opaque directories".
 const (
 	CharDevices Whiteouts = "chardev" // character devices 0:0
 	XattrMarks  Whiteouts = "xattr"   // empty files with overlay.whiteout, in directories with overlay.opaque=x (Linux 6.8)
-	// JournalOnly leaves no mark on disk that means anything to the kernel:
-	// whiteouts and opaque directories are in the journal. It asks for no
-	// privilege and no kind of filesystem. A socket, which no tar has, keeps
-	// the place of a whiteout, and a directory whose mode would keep its owner
-	// out has that mode in the journal only: the layer's directory is not for
-	// a mount, but for one who goes by the journal. No store has it.
+	// JournalOnly keeps whiteouts and opaque directories in the journal, and leaves
+	// no mark on disk that means anything to the kernel. It needs no privilege and no
+	// special filesystem. On disk a socket, which no tar has, stands for a whiteout,
+	// and a directory whose mode would keep its owner out has that mode in the
+	// journal only. So such a directory cannot be mounted; its readers need the
+	// journal. No store has this form.
 	JournalOnly Whiteouts = "journal"
 )
 
@@ -37,11 +37,11 @@ type IDs string
 // What becomes of owners.
 const (
 	HostIDs     IDs = "host"     // set as they are
-	MappedIDs   IDs = "mapped"   // set as they are seen in the user namespace that fills the store
-	SquashedIDs IDs = "squashed" // everything belongs to the caller; the true ids are only recorded
-	// RecordedIDs is SquashedIDs for one who goes by the journal alone:
-	// extended attributes and devices are only recorded too, whoever the caller
-	// is. An empty file takes a device's place. No store has it.
+	MappedIDs   IDs = "mapped"   // set as the user namespace that fills the store maps them
+	SquashedIDs IDs = "squashed" // everything belongs to the caller; the journal has the true ids
+	// RecordedIDs is SquashedIDs for readers of the journal: extended attributes and
+	// devices are in the journal only, too, whoever the caller is. On disk an empty
+	// file takes a device's place. No store has this form.
 	RecordedIDs IDs = "recorded"
 )
 
@@ -54,17 +54,17 @@ type Lower string
 
 // What a layer becomes.
 const (
-	Directories Lower = "dir" // a directory with its files, a lower directory of overlayfs
-	Tars        Lower = "tar" // one file with its uncompressed tar, which an EROFS index of the image points into
+	Directories Lower = "dir" // a lower directory of overlayfs
+	Tars        Lower = "tar" // one file with its uncompressed tar, into which an EROFS index of the image points
 )
 
-// Form is how layers lie on a disk: what was probed when a store was made. The
-// zero value is the form that suits a store of root.
+// Form is how layers lie on a disk, as probed or chosen when a store was created.
+// The zero value is the form that suits a store of root.
 type Form struct {
 	Whiteouts Whiteouts `json:"whiteouts"`
 	Xattrs    Xattrs    `json:"xattrs"`
 	IDs       IDs       `json:"ids"`
-	// Lower is not in the store.json of a store of directories, which is of
+	// Lower is absent from the store.json of a store of directories, which has
 	// format 1.
 	Lower Lower `json:"lower,omitempty"`
 	// Verity has the kernel check the files of a store of tars as they are read
@@ -72,7 +72,8 @@ type Form struct {
 	Verity bool `json:"verity,omitempty"`
 }
 
-// OrDefaults is the form with each field that is "" said in full.
+// OrDefaults returns the form with the defaults in place of empty Whiteouts, Xattrs
+// and IDs.
 func (f Form) OrDefaults() Form {
 	if f.Whiteouts == "" {
 		f.Whiteouts = CharDevices
@@ -86,7 +87,7 @@ func (f Form) OrDefaults() Form {
 	return f
 }
 
-// Xattr is the full name of an overlay mark, for example
+// Xattr returns the full name of an overlay mark, for example
 // "trusted.overlay.opaque" for "opaque".
 func (f Form) Xattr(name string) string {
 	return string(f.OrDefaults().Xattrs) + ".overlay." + name

@@ -2,10 +2,10 @@
 
 package layer
 
-// The names by which a layer's tar deletes, from the OCI image specification,
+// The names with which a layer's tar deletes, from the OCI image specification,
 // layer.md, "Whiteouts".
 const (
-	// WhiteoutPrefix before a name deletes that name of the lower layers.
+	// WhiteoutPrefix before a name deletes that name from lower layers.
 	WhiteoutPrefix = ".wh."
 	// OpaqueName in a directory hides all that lower layers have in it.
 	OpaqueName = ".wh..wh..opq"

@@ -2,12 +2,12 @@
 
 package layer
 
-// Keys of the notes that are kept of a layer: in what it was not taken as its
-// tar says. They stand in layer.json (format 1) and never change.
+// Keys of the notes of a layer, which say in what it was not unpacked as its tar
+// says. They stand in layer.json (format 1) and never change.
 const (
 	NoteDuplicate      = "duplicate-path"        // a path came twice; the last one won
 	NoteDevice         = "device-skipped"        // a device node that may not be made here
-	NoteNullDevice     = "null-device-dropped"   // a character device 0/0, which would be a whiteout
+	NoteNullDevice     = "null-device-dropped"   // a character device 0/0, which overlayfs would take for a whiteout
 	NoteLinkEarly      = "link-before-target"    // a hard link to a lower file whose name the layer makes, deletes or hides later
 	NoteWhiteoutForm   = "whiteout-form"         // a whiteout that is no empty regular file
 	NoteWhiteoutBelow  = "whiteout-below-nondir" // a whiteout below a symlink or file, where nothing is left to hide

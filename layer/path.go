@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Path is a path in a layer, relative, byte for byte. In JSON the bytes that
-// are no UTF-8, and '%', stand as %XX.
+// Path is a relative path in a layer, byte for byte. In JSON, '%' and bytes that are
+// not valid UTF-8 are written as %XX.
 type Path string
 
 // MarshalText implements encoding.TextMarshaler.

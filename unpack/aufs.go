@@ -8,13 +8,13 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// linkStore is where AUFS kept a file that had several names, under the numbers
-// of its inode. Docker packed it with the layer: its files are there for the hard
-// links to them, and are no part of the image.
+// linkStore is the directory in which AUFS kept files with several names, each
+// under its inode number. Docker packed it with the layer: hard links lead to its
+// files, but it is no part of the image.
 const linkStore = ".wh..wh.plnk"
 
-// aufs passes over what AUFS kept for itself, and keeps the files of the link
-// store until the layer has been read.
+// aufs skips AUFS's own metadata, except the files of the link store, which it
+// makes for dropStore to remove.
 func (u *unpacker) aufs(path string) error {
 	if err := u.note(layer.NoteAUFS); err != nil {
 		return err
@@ -35,8 +35,8 @@ func (u *unpacker) aufs(path string) error {
 	return u.make(path)
 }
 
-// dropStore removes the link store: its files are left with the names that the
-// layer gave them.
+// dropStore removes the link store. Its files keep the names that hard links of the
+// layer have given them.
 func (u *unpacker) dropStore() error {
 	if !u.stored {
 		return nil

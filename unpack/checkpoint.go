@@ -19,37 +19,37 @@ import (
 	"github.com/layerctl/layerctl/unpack/internal/saved"
 )
 
-// Checkpoints has the state of a layer saved while it is unpacked, so that
-// another call can go on from there: of [Layer] between entries, and in large
-// files; of [Read], by the tar, anywhere. Of a gzip blob there is a state at each
-// block, of zstd where a frame begins, of a tar anywhere; none of Layer while the
-// attributes of a directory must wait for the end (default ACLs; for users other
-// than root also modes that keep them out), and none of a blob whose reader has no
-// method State(b []byte) (state []byte, n int64), which appends the state of the
-// digest of the first n bytes to b.
+// Checkpoints saves the state of a layer while it is unpacked, so that another call
+// can continue from there. [Layer] makes checkpoints between entries and within
+// large files, [Read] anywhere in the tar. A gzip blob has a possible checkpoint at
+// each block, zstd at the start of each frame, a plain tar anywhere. Layer makes none
+// while the attributes of a directory must wait for the end (default ACLs; for users
+// other than root also modes that keep the owner out). Neither makes any unless the
+// blob's reader has a method State(b []byte) (state []byte, n int64), which appends
+// to b the state of the digest after the first n bytes.
 type Checkpoints struct {
-	// Every is how long after the one before it the next is made: no sooner than
-	// a hundred times of what one takes. One that goes on begins with one.
+	// Every is how long after a checkpoint the next is made, but at least a hundred
+	// times as long as one takes. Unpacking from a checkpoint makes one at once.
 	Every time.Duration
-	// Save takes one, when all that the journal has so far is in the directory,
-	// unsynced, or the tar has received what the checkpoint speaks of and no more. Its
-	// error ends the unpacking.
+	// Save is called with a checkpoint when everything in the journal is in the
+	// directory, unsynced, or when the tar has received just what the checkpoint
+	// covers. Its error ends the unpacking.
 	Save func(Checkpoint) error
 }
 
 // Checkpoint is the state of a layer that is being unpacked.
 type Checkpoint struct {
-	// Offset is the byte of the blob from which on it is read when the layer is
-	// gone on with, and BlobState what its reader said of the digest up to there.
+	// Offset is the byte of the blob at which to continue, and BlobState what State
+	// of the blob's reader returned for the bytes before it.
 	Offset    int64
 	BlobState []byte
-	// State is for Layer. Nothing in it is trusted before the diffID holds.
+	// State is for Layer. Nothing in it is trusted before the diffID is right.
 	State []byte
-	// File is the path of a file that has no record yet, for it is not whole.
+	// File is the path of the file that is being written, which the journal lacks.
 	File layer.Path
 }
 
-// errCheckpoint is a checkpoint that does not fit the blob, the directory, or the
+// errCheckpoint says that a checkpoint does not fit the blob, the directory or the
 // options.
 var errCheckpoint = errkind.New(errkind.Mismatch, "the layer cannot be gone on with")
 
@@ -57,11 +57,12 @@ func (u *unpacker) begin() (stop func()) {
 	if u.o.Checkpoints == nil {
 		return func() {}
 	}
-	return u.pace.Begin(u.o.Checkpoints.Every, u.from != nil, u.stream.Ask) // what was interrupted may be again, and soon
+	// A layer that was interrupted may soon be interrupted again.
+	return u.pace.Begin(u.o.Checkpoints.Every, u.from != nil, u.stream.Ask)
 }
 
-// save makes a checkpoint of the place that was reached. f is the file that is
-// being written, if there is one, with the sum of what it has.
+// save makes a checkpoint here, if one is due. f is the file that is being written,
+// nil for none, and sum the checksum of what it has so far.
 func (u *unpacker) save(f *newFile, sum uint32) error {
 	if !u.pace.Due() {
 		return nil
@@ -76,13 +77,14 @@ func (u *unpacker) save(f *newFile, sum uint32) error {
 	if err != nil || raw == nil {
 		return err
 	}
-	if err := u.pace.Except(u.writer.Drain); err != nil { // who writes the files has to do it anyway
+	if err := u.pace.Except(u.writer.Drain); err != nil { // work that is not the checkpoint's
 		return err
 	}
 	return u.o.Checkpoints.Save(Checkpoint{Offset: s.Stream.Blob, BlobState: s.Stream.BlobState, State: raw, File: layer.Path(s.File.Name())})
 }
 
-// describe is what a directory does not tell of itself: all of a tar is in the tar.
+// describe adds to s what cannot be read from the directory again. It is false where
+// there can be no checkpoint now. A tar needs none of this.
 func (u *unpacker) describe(s *saved.State, f *newFile, sum uint32) bool {
 	var whole, known bool
 	s.Tar, known = u.tar.Place()
@@ -104,7 +106,7 @@ func (u *unpacker) describe(s *saved.State, f *newFile, sum uint32) bool {
 	return true
 }
 
-// goOn has the stream go on from a checkpoint, or make some.
+// goOn prepares the stream to continue from checkpoint c, if any, and to make others.
 func (u *unpacker) goOn(c *Checkpoint, stream *layerstream.Options) error {
 	stream.Marks = u.o.Checkpoints != nil && (u.copy != nil || u.o.Record != nil && u.o.Skip == nil && u.content == nil)
 	if u.copy != nil {
@@ -121,15 +123,14 @@ func (u *unpacker) goOn(c *Checkpoint, stream *layerstream.Options) error {
 	return nil
 }
 
-// fingerprint is what must be the same when the layer is gone on with.
+// fingerprint has the options that must be the same to continue from a checkpoint.
 func (u *unpacker) fingerprint() string {
 	limits := u.o.Limits
 	limits.Reserve = 0
 	return fmt.Sprintf("%+v %d %t %+v %+v", u.o.Form, u.o.Devices, u.o.Strict, limits, u.caller)
 }
 
-// restore brings the state of a checkpoint back; the stream and the tar are there
-// already.
+// restore restores all state of a checkpoint but that of the stream and the tar.
 func (u *unpacker) restore() error {
 	s := u.from
 	st, err := u.disk.Fstat(u.dirs.Root.FD)
@@ -161,7 +162,7 @@ func (u *unpacker) restore() error {
 	return u.reopen(s.File)
 }
 
-// reopen goes on with the file that was being written.
+// reopen continues the file that was being written.
 func (u *unpacker) reopen(s *saved.File) error {
 	e := s.Entry()
 	above, base := entryname.Split(e.Path)

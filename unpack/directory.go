@@ -14,11 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// prepareRoot makes the root what it is without an entry: an implied
-// directory.
+// prepareRoot makes the root an implied directory, which it is until it has an
+// entry, or restores a checkpoint.
 func (u *unpacker) prepareRoot() error {
 	root := u.dirs.Root
-	// The store's own directory may pass a default ACL on; no image knows it.
+	// It may have inherited a default ACL, which is none of the image's.
 	switch err := u.disk.Removexattr(root.FD, defaultACL); err {
 	case nil, unix.ENODATA:
 	case unix.EOPNOTSUPP:
@@ -26,15 +26,14 @@ func (u *unpacker) prepareRoot() error {
 	default:
 		return failed("remove the default ACL of", ".", err)
 	}
-	if u.from != nil && u.copy == nil { // else all comes again
+	if u.from != nil && u.copy == nil { // a tar is read from its start again
 		return u.restore()
 	}
 	return u.imply(root, dirstate.State{Implied: true})
 }
 
-// imply gives a directory that has just been made the attributes of one
-// without an entry. They are the same on every machine and at every time, so
-// that a layer's directory is too.
+// imply gives a new directory the attributes of one without an entry. They are
+// always the same, so that a layer's directory is the same on every machine.
 func (u *unpacker) imply(d *layerdisk.Dir, v dirstate.State) error {
 	e := layer.Entry{Path: d.Path, Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true, Opaque: v.Opaque}
 	if err := u.states.Put(d.Path, v); err != nil {
@@ -75,10 +74,10 @@ func (u *unpacker) directory(path string, e layer.Entry) error {
 	return u.applyDirectory(d, e)
 }
 
-// makeDirectory makes a directory and holds it open. Where something else
-// has the name it goes, and the new directory is opaque: had the layers been
-// applied one by one, nothing of a lower directory would have been left. The
-// error is EEXIST where a directory has the name.
+// makeDirectory makes a directory and holds it open. Something else of that name is
+// removed first, and then the new directory is opaque: had the layers been applied
+// one by one, nothing of a lower directory would be left. The error is EEXIST
+// where there is a directory of that name.
 func (u *unpacker) makeDirectory(parent *layerdisk.Dir, base, path string) (*layerdisk.Dir, dirstate.State, error) {
 	var v dirstate.State
 	parent.Dirty = true
@@ -115,8 +114,8 @@ func (u *unpacker) makeDirectory(parent *layerdisk.Dir, base, path string) (*lay
 	return d, v, err
 }
 
-// completeDirectory gives a directory that is there the attributes of an
-// entry that comes later than what lies in it.
+// completeDirectory gives an existing directory the attributes of its entry, which
+// comes later than entries of what lies in it.
 func (u *unpacker) completeDirectory(d *layerdisk.Dir, e layer.Entry) error {
 	v := u.states.At(d.Path)
 	if !v.Implied {
@@ -135,8 +134,8 @@ func (u *unpacker) completeDirectory(d *layerdisk.Dir, e layer.Entry) error {
 	return u.applyDirectory(d, e)
 }
 
-// applyDirectory sets what can be set now, and notes what has to wait until
-// all that the directory holds is there.
+// applyDirectory sets the attributes that can be set now, and keeps those that must
+// wait until the directory is full.
 func (u *unpacker) applyDirectory(d *layerdisk.Dir, e layer.Entry) error {
 	v := u.states.At(d.Path)
 	e.Opaque = v.Opaque
@@ -160,7 +159,7 @@ func (u *unpacker) applyDirectory(d *layerdisk.Dir, e layer.Entry) error {
 }
 
 // setDirectory sets owner, extended attributes and mode; the time is set when
-// the directory is let go.
+// the directory is closed.
 func (u *unpacker) setDirectory(d *layerdisk.Dir, e layer.Entry) error {
 	if err := u.chown(d.FD, e, d.Path); err != nil {
 		return err
@@ -178,7 +177,7 @@ func (u *unpacker) setDirectory(d *layerdisk.Dir, e layer.Entry) error {
 	return nil
 }
 
-// chown gives a file that has just been made its owner.
+// chown gives a new file its owner.
 func (u *unpacker) chown(fd int, e layer.Entry, path string) error {
 	if u.o.IDs.Squashed() {
 		return nil
@@ -186,7 +185,7 @@ func (u *unpacker) chown(fd int, e layer.Entry, path string) error {
 	return u.ownerFault(e, path, u.disk.Chown(fd, e.UID, e.GID))
 }
 
-// ownerFault explains what chown(2) says of ids without a mapping.
+// ownerFault explains the error of chown(2) for ids without a mapping.
 func (u *unpacker) ownerFault(e layer.Entry, path string, err error) error {
 	if err == unix.EINVAL {
 		err = fmt.Errorf("owner %d:%d is not mapped in this user namespace: %w", e.UID, e.GID, err)

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxDotDot bounds what one name costs.
+// maxDotDot bounds the system calls for one name.
 const maxDotDot = 64
 
-// checkDotDot accepts a name with ".." where that means the same to everyone:
-// where no name that it takes back is a symlink of this layer. Other tools clean
-// such names by their letters, and a kernel would follow the symlink.
+// checkDotDot accepts a name with ".." unless the component before a ".." is a
+// symlink of this layer. There tools would differ: some clean the name as a text,
+// a kernel follows the symlink.
 func (u *unpacker) checkDotDot(name string) error {
 	if !strings.Contains(name, "..") {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// entry brings the current entry of the tar to disk.
+// entry applies the current entry of the tar.
 func (u *unpacker) entry() error {
 	h := u.h
 	if err := u.meter.entry(h.Name); err != nil {
@@ -45,7 +45,7 @@ func (u *unpacker) entry() error {
 	return u.make(path)
 }
 
-// noteHeader counts what the tar reader read though it is not as it should be.
+// noteHeader counts irregularities of the header that the tar reader accepts.
 func (u *unpacker) noteHeader() error {
 	h := u.h
 	for _, n := range []struct {
@@ -62,7 +62,7 @@ func (u *unpacker) noteHeader() error {
 	return nil
 }
 
-// make makes what the current entry says at path.
+// make makes the file, directory, link or node of the current entry at path.
 func (u *unpacker) make(path string) error {
 	switch u.h.Type {
 	case layertar.Hardlink:
@@ -88,8 +88,8 @@ func (u *unpacker) make(path string) error {
 	}
 }
 
-// attributes examines what the entry says about its owner, mode, time and
-// extended attributes, before anything of it is made.
+// attributes checks the entry's owner, mode, time and extended attributes, before
+// anything is made.
 func (u *unpacker) attributes() (layer.Entry, error) {
 	h := u.h
 	e := layer.Entry{Mode: uint32(h.Mode & 0o7777)}
@@ -106,15 +106,14 @@ func (u *unpacker) attributes() (layer.Entry, error) {
 	return e, err
 }
 
-// The times that ext4 holds; XFS holds some more, a 32-bit kernel interface
-// less.
+// The range of times on ext4. XFS has a larger one, a 32-bit kernel a smaller one.
 const (
 	minSeconds = math.MinInt32
 	maxSeconds = 1<<34 + math.MinInt32 - 1
 )
 
-// modTime is the entry's time as the filesystem can hold it: what is recorded
-// must be what verifying finds.
+// modTime returns the entry's time as the filesystem can hold it, for the journal
+// must have what verifying will find.
 func (u *unpacker) modTime() (time.Time, error) {
 	h := u.h
 	sec, nsec := h.Seconds, h.Nanoseconds
@@ -139,8 +138,8 @@ func (u *unpacker) modTime() (time.Time, error) {
 	return stored, nil
 }
 
-// probeTime asks the filesystem what becomes of a time that is far away. The
-// root is there to ask: its own time is set at the end.
+// probeTime asks the filesystem how it stores ts, by setting the root's time, which
+// gets its final value at the end.
 func (u *unpacker) probeTime(ts unix.Timespec) (time.Time, error) {
 	root := u.dirs.Root
 	root.Dirty = true

@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kinds of errors that are the image's fault. Errors of the disk come as
-// the unix.Errno that they are, those of the blob's reader as it gave them.
+// The kinds of errors that are the image's fault. Errors of the disk match their
+// unix.Errno, and errors of the blob's reader are returned as they are.
 var (
 	ErrMalformed = errkind.New(errkind.Malformed, "malformed layer")
 	ErrLimit     = errkind.New(errkind.Malformed, "layer exceeds a limit")
 	ErrMismatch  = errkind.New(errkind.Mismatch, "layer has another diffID")
 )
 
-// MalformedError says what a layer has that none may have, and where.
-// errors.Is finds [ErrMalformed].
+// MalformedError says why a layer is malformed, and where. It matches
+// [ErrMalformed].
 type MalformedError struct {
-	// Entry is the name of the tar entry, as the tar has it; empty where the
-	// fault is not one entry's.
+	// Entry is the name of the tar entry, as the tar has it; it is empty where no
+	// single entry is at fault.
 	Entry string
 	// Offset is the byte of the tar at which the entry begins, or for a fault
 	// of the compression the byte of the blob; -1 where neither is known.
@@ -43,18 +43,18 @@ func (e *MalformedError) Error() string {
 	return "malformed layer: " + e.Reason
 }
 
-// Unwrap makes errors.Is find ErrMalformed and its kind.
+// Unwrap makes the error match ErrMalformed and its kind.
 func (e *MalformedError) Unwrap() error { return ErrMalformed }
 
-// LimitError says which limit a layer is over. errors.Is finds [ErrLimit].
+// LimitError says which limit a layer exceeds. It matches [ErrLimit].
 type LimitError struct {
 	// Limit names the field of [Limits], in lower case, or is "window" for
 	// [Windows].
 	Limit string
 	Max   int64
-	// Asked is what the layer asks for; 0 where that is not known beforehand.
+	// Asked is what the layer needs; 0 where that is not known.
 	Asked int64
-	// Entry is the tar entry at which it happened; it may be empty.
+	// Entry is the name of the tar entry that exceeds the limit; it may be empty.
 	Entry string
 }
 
@@ -69,22 +69,22 @@ func (e *LimitError) Error() string {
 	return s
 }
 
-// Unwrap makes errors.Is find ErrLimit and its kind.
+// Unwrap makes the error match ErrLimit and its kind.
 func (e *LimitError) Unwrap() error { return ErrLimit }
 
-// MismatchError says that the tar is not the one that the image's config
-// names. errors.Is finds [ErrMismatch].
+// MismatchError says that the tar's digest is not the diffID in the image's config.
+// It matches [ErrMismatch].
 type MismatchError struct{ Want, Got digest.Digest }
 
 func (e *MismatchError) Error() string {
 	return fmt.Sprintf("layer has diffID %s, the image's config says %s", e.Got, e.Want)
 }
 
-// Unwrap makes errors.Is find ErrMismatch and its kind.
+// Unwrap makes the error match ErrMismatch and its kind.
 func (e *MismatchError) Unwrap() error { return ErrMismatch }
 
-// SpaceError says that writing on would leave less space free than is to be
-// kept. errors.Is finds unix.ENOSPC: it is the disk's fault, not the image's.
+// SpaceError says that writing more would leave less space free than the reserve.
+// It matches unix.ENOSPC: the disk is at fault, not the image.
 type SpaceError struct {
 	// Needed, Free and Reserve are bytes.
 	Needed, Free, Reserve int64
@@ -94,10 +94,10 @@ func (e *SpaceError) Error() string {
 	return fmt.Sprintf("write %d bytes: only %d are free, and %d are kept in reserve", e.Needed, e.Free, e.Reserve)
 }
 
-// Unwrap says that it is a full disk.
+// Unwrap returns unix.ENOSPC.
 func (e *SpaceError) Unwrap() error { return unix.ENOSPC }
 
-// failed names the operation and the path of an error of the disk.
+// failed adds the operation and the path to an error of the disk; nil stays nil.
 func failed(verb, path string, err error) error {
 	if err == nil {
 		return nil

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writeBehindFrom is the size of a file from which to have it written at once.
-// Of powers of four from 4 KiB to 1 MiB this one left the least to wait for:
-// with more small files the calls take longer than the sync gains.
+// writeBehindFrom is the size from which [Options.WriteBehind] applies to a file. Of
+// the powers of four from 4 KiB to 1 MiB this one made a pull wait the least: for
+// smaller files the calls take longer than the sync gains.
 const writeBehindFrom = 64 << 10
 
 // file makes a regular file with its content.
@@ -53,7 +53,7 @@ func (u *unpacker) file(path string, e layer.Entry) error {
 	return u.made(e)
 }
 
-// fillOn writes what is left of a file, of which what is there has a sum.
+// fillOn writes the rest of a file's content; sum is the checksum of what is there.
 func (u *unpacker) fillOn(f newFile, sum uint32) (err error) {
 	f.entry.Sum, err = u.fill(f, sum)
 	if err := u.complete(f, err); err != nil {
@@ -71,8 +71,8 @@ func (u *unpacker) made(e layer.Entry) error {
 
 func (u *unpacker) skips(path string) bool { return u.o.Skip != nil && u.o.Skip(path) }
 
-// placeholder makes an empty file for what is not wanted, so that the rest of
-// the layer finds something at its name.
+// placeholder makes an empty file for unwanted content, so that other entries find
+// something at its name.
 func (u *unpacker) placeholder(parent *layerdisk.Dir, base string, e layer.Entry) error {
 	fd, err := u.create(parent, base, e.Path)
 	if err != nil {
@@ -84,7 +84,7 @@ func (u *unpacker) placeholder(parent *layerdisk.Dir, base string, e layer.Entry
 	return u.record(e)
 }
 
-// create makes a new file; what had its name goes.
+// create makes a new file, and removes what had its name.
 func (u *unpacker) create(parent *layerdisk.Dir, base, path string) (int, error) {
 	parent.Dirty = true
 	if _, err := u.dropLink(path); err != nil {
@@ -100,8 +100,8 @@ func (u *unpacker) create(parent *layerdisk.Dir, base, path string) (int, error)
 	return fd, failed("create", path, err)
 }
 
-// fill writes the content, as it comes out of the decompressor, and sums it up
-// as it passes, from the sum of what is there on.
+// fill writes the content as it comes out of the decompressor, and returns the
+// checksum of the whole, continuing from sum.
 func (u *unpacker) fill(f newFile, sum uint32) (uint32, error) {
 	e := f.entry
 	to, err := u.sink(f.fd, e)
@@ -141,7 +141,7 @@ func (u *unpacker) fill(f newFile, sum uint32) (uint32, error) {
 	}
 }
 
-// writeLater leaves a file to the writer.
+// writeLater gives a file to the writer.
 func (u *unpacker) writeLater(f newFile) (sum uint32, err error) {
 	if f.entry.Size > 0 {
 		if f.content, err = u.tar.Content(); err != nil {
@@ -158,8 +158,8 @@ func (u *unpacker) writeLater(f newFile) (sum uint32, err error) {
 	return sum, nil
 }
 
-// complete sets the attributes of a file that has its content, and closes it;
-// err is what kept it from having that.
+// complete closes a file, and sets its attributes first unless err says that its
+// content could not be written.
 func (u *unpacker) complete(f newFile, err error) error {
 	if err == nil {
 		err = u.setFile(f)
@@ -173,7 +173,7 @@ func (u *unpacker) complete(f newFile, err error) error {
 	return err
 }
 
-// sink is where the content of e goes, open as fd on the disk.
+// sink returns the writer for the content of e, whose file is open as fd.
 func (u *unpacker) sink(fd int, e layer.Entry) (io.Writer, error) {
 	if u.content == nil {
 		return layerdisk.File{Disk: u.disk, FD: fd}, nil
@@ -185,12 +185,12 @@ func (u *unpacker) sink(fd int, e layer.Entry) (io.Writer, error) {
 	return w, failed("take the content of", e.Path, err)
 }
 
-// setFile sets the attributes, in the order that keeps them: chown clears
-// set-id bits and capabilities, a mode may forbid to set attributes.
+// setFile sets the attributes in an order in which none undoes another: chown clears
+// set-id bits and capabilities, and a mode may forbid to set extended attributes.
 func (u *unpacker) setFile(f newFile) error {
 	fd, e := f.fd, f.entry
-	// A new file belongs to the caller, its group is the caller's or, with
-	// set-group-id or the mount option grpid, the directory's.
+	// A new file belongs to the caller. Its group is the caller's, or that of the
+	// directory, where that is set-group-id or the mount has the option grpid.
 	if u.caller != (caller{e.UID, e.GID}) || f.aboveGID != e.GID {
 		if err := u.chown(fd, e, e.Path); err != nil {
 			return err

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// finish does what only the whole layer tells: which whiteouts hide nothing
-// that an opaque directory does not hide, which hardlinks lead to a lower
-// layer, and what had to wait for the directories to be full.
+// finish does what needs the whole layer: it removes whiteouts that an opaque
+// directory makes useless, lists the hardlinks into lower layers, and sets the
+// attributes that had to wait until the directories were full.
 func (u *unpacker) finish() error {
 	if err := u.dropStore(); err != nil {
 		return err
@@ -33,10 +33,10 @@ func (u *unpacker) finish() error {
 	return u.dirs.CloseAll()
 }
 
-// hideLinks puts a whiteout where a foreign hardlink belongs. The file itself
-// will stand in a fix layer, and hide what lower layers have at its name; but
-// where a higher layer makes a directory of that name, only something on disk
-// here keeps the kernel from merging it with a lower one.
+// hideLinks puts a whiteout at the path of each foreign hardlink. A fix layer will
+// have the file itself, which hides what lower layers have at that path. But where a
+// higher layer has a directory there, only the whiteout keeps the kernel from
+// merging it with a directory of a lower layer.
 func (u *unpacker) hideLinks() error {
 	for _, path := range slices.Sorted(maps.Keys(u.links)) {
 		if u.states.Hidden(path) {
@@ -69,8 +69,8 @@ func (u *unpacker) openKnown(path string) (*layerdisk.Dir, error) {
 	return nil, failed("open directory", path, err)
 }
 
-// purge removes whiteouts from all that an opaque directory hides, itself
-// included, and lists the directories that keep some.
+// purge removes the whiteouts in opaque directories and below them, and lists the
+// directories that keep whiteouts.
 func (u *unpacker) purge(paths []string) error {
 	for _, path := range paths {
 		v := u.states.At(path)
@@ -96,8 +96,8 @@ func (u *unpacker) purge(paths []string) error {
 	return nil
 }
 
-// eachWhiteout finds the whiteouts of one directory; it removes all of them,
-// or stops at the first.
+// eachWhiteout reports whether a directory has whiteouts; with remove it removes
+// them all.
 func (u *unpacker) eachWhiteout(d *layerdisk.Dir, remove bool) (found bool, err error) {
 	for name, err := range u.disk.Names(d.FD) {
 		if err != nil {
@@ -159,8 +159,8 @@ func (u *unpacker) removeBare(paths []string) error {
 	return nil
 }
 
-// setLate sets what would have been in the way: default ACLs, and modes that
-// keep their owner out, deepest first. After it nothing can be looked up.
+// setLate sets what would have hindered the unpacking: default ACLs, and modes that
+// keep the owner out, deepest first. Afterwards nothing can be looked up.
 func (u *unpacker) setLate(paths []string) error {
 	for _, path := range slices.Backward(paths) {
 		v := u.states.At(path)
@@ -175,7 +175,7 @@ func (u *unpacker) setLate(paths []string) error {
 			continue
 		}
 		if v.ACL != "" {
-			// That the filesystem takes ACLs is known from the root.
+			// prepareRoot has found out whether the filesystem has ACLs.
 			if _, err := u.setXattr(d.FD, defaultACL, v.ACL, path); err != nil {
 				return err
 			}
@@ -189,7 +189,7 @@ func (u *unpacker) setLate(paths []string) error {
 	return nil
 }
 
-// listImplied fills in the implied directories that are still there.
+// listImplied lists the implied directories that were not replaced or removed.
 func (u *unpacker) listImplied(paths []string) error {
 	for _, path := range paths {
 		v := u.states.At(path)
@@ -207,9 +207,9 @@ func (u *unpacker) listImplied(paths []string) error {
 	return nil
 }
 
-// listLinks fills in the hardlinks that lead out of the layer. One whose target
-// was made, deleted or hidden after it means the lower layer's file, which had
-// the name when the link was made.
+// listLinks lists the hardlinks whose target is not in this layer. A target that the
+// layer makes, deletes or hides after the link still means the lower layer's file,
+// which had the name when the link was made.
 func (u *unpacker) listLinks([]string) error {
 	for _, path := range slices.Sorted(maps.Keys(u.links)) {
 		above, _ := entryname.Split(path)
@@ -231,8 +231,8 @@ func (u *unpacker) listLinks([]string) error {
 	return nil
 }
 
-// touched says that the layer has come to have, delete or hide something at the
-// path of a lower layer's file, or where its directory was.
+// touched reports whether the layer has, deletes or hides something at path, or at
+// a directory above it.
 func (u *unpacker) touched(path string) (bool, error) {
 	if u.states.Hidden(path) {
 		return true, nil

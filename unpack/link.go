@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// symlink makes a symlink. Its target is kept as it is, wherever it leads:
-// what matters is that nothing here follows it.
+// symlink makes a symlink. Its target is kept as it is, wherever it leads, for
+// nothing here follows it.
 func (u *unpacker) symlink(path string, e layer.Entry) error {
 	target := u.h.Linkname
 	if len(target) == 0 || len(target) > entryname.MaxPath || strings.IndexByte(target, 0) >= 0 {
@@ -36,8 +36,8 @@ func (u *unpacker) symlink(path string, e layer.Entry) error {
 	return u.record(e)
 }
 
-// place makes something by a call that fails with EEXIST; what had its name
-// goes.
+// place makes something by call. Where that fails with EEXIST it removes what has the
+// name, and calls again.
 func (u *unpacker) place(parent *layerdisk.Dir, base, path string, call func() error) error {
 	parent.Dirty = true
 	if _, err := u.dropLink(path); err != nil {
@@ -53,7 +53,7 @@ func (u *unpacker) place(parent *layerdisk.Dir, base, path string, call func() e
 	return err
 }
 
-// setNode sets owner and time of what must not be opened.
+// setNode sets owner, mode and time of a file that must not be opened.
 func (u *unpacker) setNode(parent *layerdisk.Dir, base string, e layer.Entry) error {
 	if !u.o.IDs.Squashed() {
 		if err := u.disk.Lchown(parent.FD, base, e.UID, e.GID); err != nil {
@@ -68,8 +68,8 @@ func (u *unpacker) setNode(parent *layerdisk.Dir, base string, e layer.Entry) er
 	return failed("set times of", e.Path, u.disk.SetTimesAt(parent.FD, base, layerdisk.Timespec(e.ModTime)))
 }
 
-// hardlink gives a file of this layer another name. The entry's own mode and
-// owner are not looked at: those of the first entry count.
+// hardlink gives a file of this layer another name, or notes a foreign link. The mode
+// and the owner in the link's entry do not count: those of the file's entry do.
 func (u *unpacker) hardlink(path string) error {
 	target, err := u.target(u.h.Linkname)
 	var absent *absentError
@@ -109,8 +109,8 @@ func (u *unpacker) hardlink(path string) error {
 	return u.record(layer.Entry{Path: path, Type: layer.Hardlink, Linkname: target})
 }
 
-// target finds what a hardlink names and brings it to the path in this layer,
-// or to an absentError.
+// target returns the path of the file that a hardlink names; the error is an
+// absentError where this layer does not have it.
 func (u *unpacker) target(name string) (string, error) {
 	name = strings.TrimRight(name, "/")
 	above, base := entryname.Split(name)
@@ -151,7 +151,7 @@ func (u *unpacker) target(name string) (string, error) {
 	return path, err
 }
 
-// foreignLink notes a hardlink to what only a lower layer can have.
+// foreignLink notes a hardlink whose target only a lower layer can have.
 func (u *unpacker) foreignLink(parent *layerdisk.Dir, base, path, target string) error {
 	if path == target {
 		return u.malformed("a hardlink to itself")
@@ -181,7 +181,7 @@ func (u *unpacker) foreignLink(parent *layerdisk.Dir, base, path, target string)
 	return nil
 }
 
-// dropLink forgets a foreign hardlink where another entry takes its path.
+// dropLink forgets the foreign hardlink at path, which another entry replaces.
 func (u *unpacker) dropLink(path string) (was bool, err error) {
 	if len(u.links) == 0 {
 		return false, nil

@@ -8,23 +8,22 @@ import (
 	"github.com/layerctl/layerctl/internal/layerdisk"
 )
 
-// meter holds a layer to its limits.
+// meter enforces the limits of a layer.
 type meter struct {
 	limits   Limits
 	disk     layerdisk.Disk
 	root     int
 	entries  int64
 	recorded int64
-	read     int64 // that Read keeps until it returns
+	read     int64 // bytes that Read keeps until it returns
 	paths    *Paths
-	holes    int64 // of sparse files
-	spent    int64 // bytes and entries since the filesystem was last asked; enough at the start to ask at once
+	holes    int64 // bytes of holes in sparse files
+	spent    int64 // bytes written since the free space was last checked; spaceBytes at the start
 }
 
-// Between two looks at the free space at most this much is written.
 const (
-	spaceBytes = 16 << 20
-	entryCost  = 4096 // what an entry takes at least: an inode and a share of a directory
+	spaceBytes = 16 << 20 // written at most between two checks of the free space
+	entryCost  = 4096     // what an entry takes at least: an inode and a share of a directory
 )
 
 func (m *meter) entry(name string) error {
@@ -42,8 +41,8 @@ func (m *meter) depth(path, name string) error {
 	return nil
 }
 
-// fits is asked before a file of size bytes is begun; data of them stand in the
-// tar, the others are holes.
+// fits checks the limits for a file of size bytes, before it is created. data of
+// them stand in the tar, the others are holes.
 func (m *meter) fits(name string, size, data, tarSize int64) error {
 	if size > m.limits.Bytes-tarSize-m.holes {
 		return &LimitError{Limit: "bytes", Max: m.limits.Bytes, Entry: name}
@@ -55,7 +54,7 @@ func (m *meter) fits(name string, size, data, tarSize int64) error {
 	return nil
 }
 
-// space is asked before n bytes are written.
+// space checks the free space before n bytes are written, now and then.
 func (m *meter) space(n int64) error {
 	m.spent += n
 	if m.spent < spaceBytes {

@@ -11,24 +11,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What mkdev(3) can encode and every filesystem keeps.
+// The largest device numbers that every filesystem keeps.
 const (
 	maxMajor = 1<<12 - 1
 	maxMinor = 1<<20 - 1
 )
 
-// node makes a device or a FIFO. It is never opened.
+// nodeType returns the type of a node, and its file format in st_mode.
+func nodeType(h *layertar.Header) (layer.Type, uint32) {
+	switch h.Type {
+	case layertar.FIFO:
+		return layer.FIFO, unix.S_IFIFO
+	case layertar.CharDevice:
+		return layer.CharDevice, unix.S_IFCHR
+	}
+	return layer.BlockDevice, unix.S_IFBLK
+}
+
+// node makes a device or a FIFO, without opening it.
 func (u *unpacker) node(path string, e layer.Entry) error {
 	h := u.h
 	var format uint32
-	switch h.Type {
-	case layertar.FIFO:
-		e.Type, format = layer.FIFO, unix.S_IFIFO
-	case layertar.CharDevice:
-		e.Type, format = layer.CharDevice, unix.S_IFCHR
-	default:
-		e.Type, format = layer.BlockDevice, unix.S_IFBLK
-	}
+	e.Type, format = nodeType(h)
 	above, base := entryname.Split(path)
 	parent, err := u.parent(above, forEntry)
 	if err != nil {
@@ -60,14 +64,14 @@ func (u *unpacker) node(path string, e layer.Entry) error {
 	return u.record(e)
 }
 
-// device decides on a device node by its number and the caller's policy.
+// device says whether to skip a device node, by its number and the caller's policy.
 func (u *unpacker) device(t layer.Type, unwanted bool) (skip bool, err error) {
 	h := u.h
 	if h.Major < 0 || h.Major > maxMajor || h.Minor < 0 || h.Minor > maxMinor {
 		return true, u.malformed("a device with the number %d:%d, outside 12 and 20 bits", h.Major, h.Minor)
 	}
 	if t == layer.CharDevice && h.Major == 0 && h.Minor == 0 {
-		// To overlayfs it would be a whiteout, which no ".wh." announced.
+		// Overlayfs would take it for a whiteout.
 		return true, u.note(layer.NoteNullDevice)
 	}
 	switch {
@@ -81,8 +85,8 @@ func (u *unpacker) device(t layer.Type, unwanted bool) (skip bool, err error) {
 	return false, nil
 }
 
-// noteSkipped remembers a device that was left out: further names of it are
-// not names of something in a lower layer.
+// noteSkipped remembers a device that was left out, so that a hardlink to it is no
+// foreign link.
 func (u *unpacker) noteSkipped(path string) error {
 	if err := u.meter.keep(path, 0); err != nil {
 		return err

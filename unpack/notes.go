@@ -10,7 +10,7 @@ import (
 	"github.com/layerctl/layerctl/internal/entryname"
 )
 
-// notes counts leniencies. Their kinds are few, whatever the layer holds.
+// notes counts leniencies, of which there are few kinds.
 type notes struct {
 	strict bool
 	log    *slog.Logger

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// purpose says what a directory is looked for.
+// purpose is what a directory is needed for.
 type purpose byte
 
 const (
@@ -24,22 +24,21 @@ const (
 )
 
 var (
-	// errBelowNondir: a mark lies below a symlink or a file, where nothing of
-	// a lower layer is left to hide.
+	// errBelowNondir: a mark lies below a symlink or a file, which already hides what
+	// lower layers have there.
 	errBelowNondir = errors.New("below no directory")
 	// errGone: below a name that this layer deletes.
 	errGone = errors.New("below a whiteout")
 )
 
-// absentError says that a hardlink's target is not in this layer, and where
-// it would be.
+// absentError says that this layer has nothing at the path of a hardlink's target.
 type absentError struct{ path string }
 
 func (e *absentError) Error() string { return "not in this layer: " + entryname.Quote(e.path) }
 
-// parent finds the directory at path and makes what is missing of it. In
-// nearly all cases it is held already, or one system call opens it; only
-// where that fails is the path walked name by name.
+// parent opens the directory at path, and makes what is missing of it. In nearly
+// all cases the directory is open already or one system call opens it; only where
+// that fails it walks the path name by name.
 func (u *unpacker) parent(path string, p purpose) (*layerdisk.Dir, error) {
 	d, err := u.dirs.Open(path)
 	switch err {
@@ -54,23 +53,21 @@ func (u *unpacker) parent(path string, p purpose) (*layerdisk.Dir, error) {
 	return nil, failed("open directory", path, err)
 }
 
-// Bounds of one walk: the kernel's own on symlinks (MAXSYMLINKS), and one on
-// the names that they lead through, which a layer could multiply with each
-// entry.
+// Bounds of one walk: the kernel's own on symlinks (MAXSYMLINKS), and one on the
+// names in their targets.
 const (
 	maxLinks = 40
 	maxSteps = 4096
 )
 
-// walk is a path on its way through the layer, as in a chroot: a symlink's
-// target starts at the layer's root or at the symlink's directory, and ".."
-// does not lead out. at is where it has come to, without symlinks.
+// walk resolves a path in the layer as in a chroot: a symlink's target starts at the
+// layer's root or at the symlink's directory, and ".." does not lead out.
 type walk struct {
 	u     *unpacker
 	p     purpose
-	at    string
-	names []string // still to go, the last one first
-	links int
+	at    string   // the path resolved so far, without symlinks
+	names []string // still to resolve, the last one first
+	links int      // symlinks followed
 }
 
 func (u *unpacker) walk(path string, p purpose) (*layerdisk.Dir, error) {
@@ -93,7 +90,7 @@ func (u *unpacker) walk(path string, p purpose) (*layerdisk.Dir, error) {
 	return d, failed("open directory", w.at, err)
 }
 
-// push puts the names of a path before those that are still to go.
+// push puts the names of path before those that are still to be resolved.
 func (w *walk) push(path string) {
 	n := len(w.names)
 	for part := range strings.SplitSeq(path, "/") {
@@ -156,7 +153,7 @@ func (w *walk) follow(d *layerdisk.Dir, name string) error {
 	return nil
 }
 
-// missing makes a directory that has no entry, or none yet.
+// missing makes a directory that has no entry so far.
 func (w *walk) missing(d *layerdisk.Dir, name, path string) error {
 	u := w.u
 	if w.p == forTarget {
@@ -177,20 +174,20 @@ func (w *walk) missing(d *layerdisk.Dir, name, path string) error {
 	return u.imply(made, v)
 }
 
-// missingTarget goes on below a path that this layer does not have. A ".." that
-// follows leads back out of it, as it does for a path whose parents are made.
+// missingTarget resolves the names below path, which this layer does not have, as
+// they would be if it did. A ".." may lead back to what the layer has.
 func (w *walk) missingTarget(path string) error {
-	rest := w.rest(path)
+	target := w.cleanBelow(path)
 	if !slices.Contains(w.names, "..") {
-		return &absentError{rest}
+		return &absentError{target}
 	}
 	w.at, w.names = ".", w.names[:0]
-	w.push(rest)
+	w.push(target)
 	return nil
 }
 
-// rest is where a target would be, below path that is missing.
-func (w *walk) rest(path string) string {
+// cleanBelow joins path, which is missing, with the names still to be resolved.
+func (w *walk) cleanBelow(path string) string {
 	for _, name := range slices.Backward(w.names) {
 		switch name {
 		case "", ".":
@@ -203,7 +200,8 @@ func (w *walk) rest(path string) string {
 	return path
 }
 
-// checkImplied looks at a name that only a symlink's target may have brought.
+// checkImplied checks the name of an implied directory, which may come from a
+// symlink's target and then was not checked before.
 func (u *unpacker) checkImplied(name, path string) error {
 	switch {
 	case strings.HasPrefix(name, layer.WhiteoutPrefix):
@@ -217,7 +215,7 @@ func (u *unpacker) checkImplied(name, path string) error {
 	return u.meter.entry(u.h.Name)
 }
 
-// nondir is at a name that is no directory and no symlink.
+// nondir handles a name that is neither a directory nor a symlink.
 func (w *walk) nondir(d *layerdisk.Dir, name, path string, gone bool) error {
 	switch {
 	case w.p == forWhiteout && gone:

@@ -17,52 +17,46 @@ type ReadOptions struct {
 	// Strict turns every leniency that [Result.Notes] would count into an
 	// error.
 	Strict bool
-	// Limits bound what the layer may be; zero fields are defaults. Reserve is
-	// not looked at. Recorded bounds what is kept in memory, about 20 bytes for
-	// each path.
+	// Limits bound what the layer may be; zero fields are defaults. Reserve does not
+	// count. Recorded bounds what is kept in memory, about 20 bytes for each path.
 	Limits Limits
-	// Windows is memory that zstd frames with a window above 8 MiB take from;
-	// nil lets each layer have a window of 128 MiB.
+	// Windows, Paths and Buffers are those of [Options].
 	Windows *Windows
-	// Paths is memory that what is kept takes from, beside Windows; nil bounds it
-	// for each layer only.
-	Paths *Paths
-	// Buffers is memory that was used for other layers before; nil takes new
-	// memory.
+	Paths   *Paths
 	Buffers *Buffers
 	// Serial does all work in the caller's goroutine, one step after the other.
 	Serial bool
-	// Record receives the journal, as with [Options.Record]; nil hears
-	// nothing. Until Read returns without an error nothing of it is verified.
+	// Record receives the journal, as with [Options.Record]; nil keeps none. It is
+	// verified only when Read returns without an error.
 	Record func(layer.Entry) error
-	// Content is asked about each regular file that has content of its own,
-	// before that is read and before the file is recorded: Sum is not known
-	// yet. The content goes to the writer, which is not closed; nil is for a
-	// file that nobody wants. Later entries may replace the file. A nil Content
-	// wants none. Until Read returns without an error nothing is verified.
+	// Content is called for each regular file with content of its own, before the
+	// content is read and the file recorded, so the entry has no Sum. It returns the
+	// writer for the content, which is not closed, or nil where the content is not
+	// wanted. Later entries may replace the file. A nil Content wants none. Content is
+	// verified only when Read returns without an error.
 	Content func(layer.Entry) (io.Writer, error)
 	// Tar receives the uncompressed tar, and entries say where their content is.
 	Tar io.Writer
-	// Begun is the beginning of the tar where Source.From goes on behind it: it is
-	// read again, all of it proven, and Tar receives the rest.
+	// Begun is the beginning of the tar, up to Source.From. It is read and verified
+	// again; Tar receives what follows.
 	Begun io.Reader
-	// Checkpoints has checkpoints made where Tar keeps the tar; nil makes none.
+	// Checkpoints says when to make checkpoints of Tar; nil makes none.
 	Checkpoints *Checkpoints
-	// Keep is asked before so many more bytes are kept in memory until Read
-	// returns, in its goroutine; an error ends it. nil is not asked.
+	// Keep is called before so many more bytes are kept in memory until Read returns,
+	// in Read's goroutine; its error ends Read. nil is not called.
 	Keep func(bytes int64) error
 	// Logger receives one line for the first leniency of each kind; nil is
 	// silent.
 	Logger *slog.Logger
 }
 
-// Read reads one layer and writes nothing: its journal and its result are
-// those with which [Layer] would unpack it as root into a store with
-// whiteouts as devices, on a filesystem that takes all that a layer may have.
+// Read reads one layer without a disk. Its journal and its result are those of
+// [Layer] for root with whiteouts as devices, on a filesystem that takes everything
+// that a layer may have.
 //
-// The blob is read to its end, verified, and its errors are told as Layer does
-// it. In memory it keeps, besides what Layer does, a hash of each path of the layer
-// with its type, and the targets of symlinks, until it returns.
+// The blob is read to its end and verified, and the errors are those of Layer. Until
+// it returns Read keeps more memory than Layer: a hash of each path with its type,
+// and the targets of symlinks.
 func Read(ctx context.Context, blob io.Reader, want Source, o ReadOptions) (Result, error) {
 	o.Limits.Recorded = cmp.Or(o.Limits.Recorded, 512<<20)
 	limits := o.Limits.withDefaults()

@@ -18,9 +18,8 @@ const (
 	aFile
 )
 
-// makeWay removes what stands at path, so that something new can be made
-// there: a whiteout silently, anything else as a duplicate. A directory stays
-// where keepDir is true.
+// makeWay removes what stands at path, so that something new can be made there. It
+// notes anything but a whiteout as a duplicate. With keepDir it keeps a directory.
 func (u *unpacker) makeWay(parent *layerdisk.Dir, base, path string, keepDir bool) (occupant, error) {
 	st, err := u.disk.Lstat(parent.FD, base)
 	if err == unix.ENOENT {

@@ -8,12 +8,12 @@ import "github.com/layerctl/layerctl/internal/layerstream"
 // --ultra and --long=27 take as much.
 const MaxWindow = layerstream.MaxWindow
 
-// Windows is memory for zstd frames that need a window of more than 8 MiB. The
-// layers that share it take from it what their window has above that, and wait
-// for one another where it does not suffice for all at once.
+// Windows is a budget of memory for zstd windows of more than 8 MiB. Layers that
+// share one take from it what their windows have above 8 MiB, and wait for one
+// another where it does not suffice for all at once.
 type Windows struct{ memory *layerstream.Windows }
 
-// NewWindows makes so many bytes of it.
+// NewWindows makes a budget of so many bytes.
 func NewWindows(bytes int64) *Windows { return &Windows{layerstream.NewWindows(bytes)} }
 
 func (w *Windows) shared() *layerstream.Windows {
@@ -23,12 +23,12 @@ func (w *Windows) shared() *layerstream.Windows {
 	return w.memory
 }
 
-// Buffers is memory that layers use one after the other: making it anew for
-// each, 2.5 MiB, is what an image of many small layers would wait for. It may
-// serve several layers at once, and keeps no more than four of them need.
+// Buffers keeps the buffers of a layer, 2.5 MiB, for the next one: allocating them
+// for each would slow down an image of many small layers. Several layers may use one
+// at a time; it keeps no more than four of them need.
 type Buffers struct{ memory *layerstream.Buffers }
 
-// NewBuffers makes Buffers, which hold nothing yet.
+// NewBuffers makes Buffers, which are empty.
 func NewBuffers() *Buffers { return &Buffers{layerstream.NewBuffers()} }
 
 func (b *Buffers) shared() *layerstream.Buffers {

@@ -22,13 +22,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Layer unpacks one layer into dir, an empty directory that is open and on
-// which nobody else works, as a lower directory of overlayfs.
+// Layer unpacks one layer into dir, an empty directory that nobody else uses, as a
+// lower directory of overlayfs.
 //
-// The blob is read to its end, and so is the tar in it: a reader that verifies
-// the blob can refuse it with its last Read, and the diffID covers every byte.
-// When Layer returns an error, dir holds rubbish: remove it. Nothing outside
-// dir was touched, whatever the layer holds. Nothing is synced.
+// The blob and the tar in it are read to their ends: a reader that verifies the
+// blob can refuse it with its last Read, and the diffID covers every byte. After an
+// error dir holds rubbish: remove it. Nothing outside dir is touched, whatever the
+// layer holds. Nothing is synced.
 //
 // Errors are [ErrMalformed], [ErrLimit] and [ErrMismatch] with their types,
 // an error of blob's Read, of Record, of the context, or a unix.Errno.
@@ -41,7 +41,7 @@ func Layer(ctx context.Context, dir *os.File, blob io.Reader, want Source, o Opt
 	return u.readBlob(ctx, blob, want)
 }
 
-// readBlob reads the blob, to its end where it can.
+// readBlob unpacks the blob, and reads it to its end.
 func (u *unpacker) readBlob(ctx context.Context, blob io.Reader, want Source) (Result, error) {
 	stream := layerstream.Options{
 		MediaType: want.MediaType, Size: want.Size, Algorithm: digest.Canonical,
@@ -69,7 +69,7 @@ func (u *unpacker) readBlob(ctx context.Context, blob io.Reader, want Source) (R
 	return u.result, nil
 }
 
-// unpack makes what the tar in s says.
+// unpack unpacks the tar in s.
 func (u *unpacker) unpack(s *layerstream.Stream, want Source) error {
 	if s.Mistyped() {
 		if err := u.notes.add(layer.NoteMediaType, want.MediaType); err != nil {
@@ -87,7 +87,7 @@ func (u *unpacker) unpack(s *layerstream.Stream, want Source) error {
 	return errors.Join(u.layer(want.DiffID), u.dirs.CloseCached())
 }
 
-// verify compares the diffID, once everything was read.
+// verify compares the diffID, once everything has been read.
 func (u *unpacker) verify(want digest.Digest) error {
 	r, s := &u.result, u.stream
 	r.Compression, r.Size, r.CompressedSize, r.Entries = s.Compression(), s.Size(), s.BlobSize(), u.meter.entries
@@ -99,39 +99,36 @@ func (u *unpacker) verify(want digest.Digest) error {
 
 // unpacker is one run of [Layer] or of [Read].
 type unpacker struct {
-	o      Options
-	disk   layerdisk.Disk
-	marks  marks
-	stream *layerstream.Stream
-	tar    *layertar.Reader
-	h      *layertar.Header // the current entry
-	dirs   layerdisk.Directories
-	states dirstate.States
-	links  map[string]string // foreign hardlinks, by path
-	// skipped are the devices that were left out.
-	skipped map[string]bool
-	stored  bool // there is a link store
+	o       Options
+	disk    layerdisk.Disk
+	marks   marks
+	stream  *layerstream.Stream
+	tar     *layertar.Reader
+	h       *layertar.Header // the current entry
+	dirs    layerdisk.Directories
+	states  dirstate.States
+	links   map[string]string // foreign hardlinks, by path
+	skipped map[string]bool   // paths of devices that were left out
+	stored  bool              // the link store was made
 	notes   *notes
 	meter   *meter
 	caller  caller
 	noACL   bool // the filesystem has no POSIX ACLs
 	result  Result
 
-	// content takes the content of files in place of the disk; nil leaves it
-	// to the disk.
+	// content takes the content of files; nil writes it to the disk.
 	content func(layer.Entry) (io.Writer, error)
-	copy    io.Writer // of the tar; nil makes none
-	begun   io.Reader // of it, when it is gone on with
-	// writer takes files; nil has them written where they are made.
-	writer *writer
-	from   *saved.State // the checkpoint that is gone on from
-	pace   saved.Pace   // of the next ones
+	copy    io.Writer    // takes the tar; nil for none
+	begun   io.Reader    // the beginning of the tar, which copy has already
+	writer  *writer      // writes small files; nil writes them at once
+	from    *saved.State // the checkpoint to continue from
+	pace    saved.Pace   // of the next checkpoints
 }
 
-// caller is who unpacks.
+// caller is the user that unpacks.
 type caller struct{ uid, gid uint32 }
 
-// newUnpacker is for a root that is open on d, as root of the machine.
+// newUnpacker unpacks into the directory root of disk d, for the user 0:0.
 func newUnpacker(d layerdisk.Disk, root int, o Options) *unpacker {
 	o.Form = o.Form.OrDefaults()
 	m := &meter{limits: o.Limits, disk: d, root: root, spent: spaceBytes, paths: o.Paths}
@@ -184,7 +181,7 @@ func (u *unpacker) entries() error {
 	}
 }
 
-// end reads on to the end of the stream.
+// end reads the stream to its end.
 func (u *unpacker) end() error {
 	nonZero, err := u.tar.Drain()
 	if err != nil {
@@ -196,7 +193,7 @@ func (u *unpacker) end() error {
 	return nil
 }
 
-// tarFault brings the tar reader's own errors to this package's.
+// tarFault turns the tar reader's errors into this package's.
 func tarFault(err error) error {
 	var syntax *layertar.SyntaxError
 	if errors.As(err, &syntax) {
@@ -205,7 +202,7 @@ func tarFault(err error) error {
 	return streamFault(err)
 }
 
-// streamFault brings the stream's own errors to this package's.
+// streamFault turns the stream's errors into this package's.
 func streamFault(err error) error {
 	var format *layerstream.FormatError
 	var limit *layerstream.LimitError
@@ -220,12 +217,12 @@ func streamFault(err error) error {
 	return err
 }
 
-// malformed is the error for the current entry.
+// malformed returns a MalformedError of the current entry.
 func (u *unpacker) malformed(format string, args ...any) error {
 	return &MalformedError{Entry: u.h.Name, Offset: u.h.Offset, Reason: fmt.Sprintf(format, args...)}
 }
 
-// note counts a leniency about the current entry.
+// note counts a leniency about the current entry; with Strict it is an error.
 func (u *unpacker) note(key string) error {
 	if u.notes.strict {
 		return u.malformed("refused by strict: %s", key)

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// marks is the names of a store's own extended attributes.
+// marks are the names of the overlay marks; empty with layer.JournalOnly.
 type marks struct{ opaque, whiteout string }
 
 func marksOf(o Options) marks {
@@ -22,11 +22,11 @@ func marksOf(o Options) marks {
 
 // Values of the opaque mark.
 const (
-	opaqueYes       = "y" // nothing below is seen
-	opaqueWhiteouts = "x" // there are whiteouts in the form of files (Linux 6.8)
+	opaqueYes       = "y" // the directory hides what lower layers have in it
+	opaqueWhiteouts = "x" // the directory has whiteouts in the form of files (Linux 6.8)
 )
 
-// mark brings a whiteout or an opaque mark of the tar to disk.
+// mark applies a whiteout or an opaque mark of the tar.
 func (u *unpacker) mark(path string, k entryname.Kind) error {
 	if err := u.checkForm(); err != nil {
 		return err
@@ -46,8 +46,8 @@ func (u *unpacker) mark(path string, k entryname.Kind) error {
 	return err
 }
 
-// checkForm accepts empty regular files, and other things that are not
-// directories with a note.
+// checkForm accepts an empty regular file as a whiteout, and with a note other
+// regular files and links.
 func (u *unpacker) checkForm() error {
 	switch u.h.Type {
 	case layertar.Regular:
@@ -63,13 +63,11 @@ func (u *unpacker) checkForm() error {
 	return u.malformed("a whiteout of type %q", u.h.Type)
 }
 
-// whiteout hides what lower layers have at path. What the same layer has
-// there stays, whichever of the two comes first.
+// whiteout hides what lower layers have at path. What this layer has there stays,
+// whichever of the two entries comes first.
 func (u *unpacker) whiteout(path string) error {
 	if u.states.Hidden(path) {
-		// An opaque directory hides it already, and the kernel wants no
-		// whiteout in one: its name would be listed.
-		return nil
+		return nil // an opaque directory hides it already, and the kernel would list the whiteout
 	}
 	above, base := entryname.Split(path)
 	parent, err := u.parent(above, forWhiteout)
@@ -88,8 +86,8 @@ func (u *unpacker) whiteout(path string) error {
 	return nil // a whiteout already, or a new file, which hides by itself
 }
 
-// whiteoutOver is a whiteout for a directory that the layer has made. One
-// that is there for whiteouts only is no reason to keep it.
+// whiteoutOver applies a whiteout at the path of a directory of this layer: the
+// directory becomes opaque, unless it is there for whiteouts only.
 func (u *unpacker) whiteoutOver(parent *layerdisk.Dir, base, path string) error {
 	if u.states.At(path).Bare {
 		if err := u.removeTree(parent, base, path); err != nil {
@@ -106,7 +104,7 @@ func (u *unpacker) whiteoutOver(parent *layerdisk.Dir, base, path string) error 
 
 func (u *unpacker) addWhiteout(parent *layerdisk.Dir, base, path string) error {
 	if _, linked := u.links[path]; linked {
-		return nil // the layer makes it, as another name of a lower file
+		return nil // the layer has a foreign hardlink there
 	}
 	return u.placeWhiteout(parent, base, path)
 }
@@ -135,9 +133,9 @@ func (u *unpacker) placeWhiteout(parent *layerdisk.Dir, base, path string) error
 	return u.record(layer.Entry{Path: path, Type: layer.Whiteout})
 }
 
-// whiteoutFile makes the form for filesystems that take no device, as
-// overlayfs itself. Each is a file of its own: one that all shared would soon
-// have more names than the filesystem allows.
+// whiteoutFile makes a whiteout as a file, for filesystems that take no device 0/0,
+// such as overlayfs itself. Each whiteout is a file of its own: one file would soon
+// have more links than the filesystem allows.
 func (u *unpacker) whiteoutFile(parent *layerdisk.Dir, base string) (err error) {
 	if err := u.disk.Setxattr(parent.FD, u.marks.opaque, opaqueWhiteouts); err != nil {
 		return err
@@ -153,8 +151,8 @@ func (u *unpacker) whiteoutFile(parent *layerdisk.Dir, base string) (err error) 
 	return err
 }
 
-// isWhiteout is true for what addWhiteout made. Nothing else in the layer can
-// look like it: the image's own devices 0/0 and overlay marks are dropped.
+// isWhiteout reports whether a file is what placeWhiteout makes. Nothing else in the
+// layer looks like that: the image's own devices 0/0 and overlay marks are dropped.
 func (u *unpacker) isWhiteout(dir int, name string, st *unix.Stat_t) (bool, error) {
 	switch u.o.Whiteouts {
 	case layer.CharDevices:
@@ -175,7 +173,7 @@ func (u *unpacker) markOpaque(fd int, path string) error {
 	return failed("mark", path, u.disk.Setxattr(fd, u.marks.opaque, opaqueYes))
 }
 
-// makeOpaque hides all children that lower layers have in path.
+// makeOpaque hides all that lower layers have in the directory at path.
 func (u *unpacker) makeOpaque(path string) error {
 	d, err := u.parent(path, forOpaque)
 	if err != nil {
@@ -184,14 +182,14 @@ func (u *unpacker) makeOpaque(path string) error {
 	return u.setOpaque(d, layer.Marked)
 }
 
-// setOpaque marks a directory. Whiteouts that are in it already go at the
-// end, when it is known of all directories which are opaque.
+// setOpaque marks a directory opaque. Whiteouts in it are removed at the end, when
+// all opaque directories are known.
 func (u *unpacker) setOpaque(d *layerdisk.Dir, why layer.Opaque) error {
 	v := u.states.At(d.Path)
 	if v.Opaque == layer.Replaced || v.Opaque == why {
 		return nil
 	}
-	if d.Path != "." { // overlayfs ignores it there; the caller cuts the stack
+	if d.Path != "." { // overlayfs ignores a mark on the root; the caller cuts the stack
 		if err := u.markOpaque(d.FD, d.Path); err != nil {
 			return err
 		}

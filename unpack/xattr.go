@@ -52,7 +52,7 @@ func (u *unpacker) xattrs() (map[string]string, error) {
 	return kept, nil
 }
 
-// judge says under which note an attribute is dropped, if it is.
+// judge returns the key of the note with which an attribute is dropped; "" keeps it.
 func (u *unpacker) judge(x layertar.Xattr) (drop string, err error) {
 	drop, malformed := layerxattr.Judge(x.Name, x.Value, layerxattr.On{
 		Regular: u.h.Type == layertar.Regular, Directory: u.h.Type == layertar.Directory,
@@ -64,9 +64,9 @@ func (u *unpacker) judge(x layertar.Xattr) (drop string, err error) {
 	return drop, nil
 }
 
-// setXattrs sets what xattrs has kept, and takes out of e what cannot be set
-// here. A default ACL waits for the end: what is made in the directory would
-// inherit it.
+// setXattrs sets the extended attributes of e, and removes from e those that cannot
+// be set here. A default ACL must wait for the end, for files made in the directory
+// would inherit it.
 func (u *unpacker) setXattrs(fd int, e layer.Entry, path string) error {
 	for name, value := range e.Xattrs {
 		if name == defaultACL {
@@ -84,7 +84,8 @@ func (u *unpacker) setXattrs(fd int, e layer.Entry, path string) error {
 	return nil
 }
 
-// setXattr sets one attribute, or says under which note it is dropped.
+// setXattr sets one attribute, or returns the key of the note with which it is
+// dropped.
 func (u *unpacker) setXattr(fd int, name, value, path string) (drop string, err error) {
 	if u.o.IDs == layer.RecordedIDs {
 		return "", nil
@@ -104,8 +105,8 @@ func (u *unpacker) setXattr(fd int, name, value, path string) (drop string, err 
 	return "", fmt.Errorf("set extended attribute %s of %s: %w", entryname.Quote(name), entryname.Quote(path), err)
 }
 
-// refuses is true for what a filesystem says of an extended attribute that it
-// cannot hold: of this name, or as large as that. A full disk is none of these.
+// refuses reports whether err means that the filesystem cannot hold an extended
+// attribute of that name or size, and not that the disk is full.
 func (u *unpacker) refuses(err error) bool {
 	switch err {
 	case unix.EPERM, unix.EINVAL:
@@ -116,7 +117,8 @@ func (u *unpacker) refuses(err error) bool {
 	return false
 }
 
-// stripXattrs removes what an earlier entry has set on a directory.
+// stripXattrs removes the extended attributes that an earlier entry has set on a
+// directory.
 func (u *unpacker) stripXattrs(d *layerdisk.Dir) error {
 	b := make([]byte, maxValue)
 	n, err := u.disk.Listxattr(d.FD, b)
@@ -137,9 +139,8 @@ func (u *unpacker) stripXattrs(d *layerdisk.Dir) error {
 	return nil
 }
 
-// readBackACL puts into e what the kernel has made of an access ACL: one that
-// says no more than the mode is not kept, and chmod changes the others. mode
-// is what the mode will be in the end.
+// readBackACL puts into e the access ACL as the kernel keeps it: it drops an ACL that
+// says no more than the mode, and chmod changes others. mode is the final mode.
 func (u *unpacker) readBackACL(fd int, e layer.Entry, mode uint32, path string) error {
 	if _, ok := e.Xattrs[accessACL]; !ok {
 		return nil
