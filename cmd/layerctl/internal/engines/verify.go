@@ -3,6 +3,7 @@
 package engines
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -156,28 +157,30 @@ func bringBack(c *cli.Context, client *layerctl.Client, store *overlaystore.Stor
 	if has, err := isThere(c, store, r); err != nil || !has {
 		return end, awayIsFine(err) // Verify tells of it
 	}
+	return pullAgain(c.Context, client, store, r)
+}
+
+// pullAgain pulls what was handed over under a name that means nothing else, which
+// goes when end is called.
+func pullAgain(ctx context.Context, client *layerctl.Client, store *overlaystore.Store, r given.Record) (end func() error, err error) {
+	none := func() error { return nil }
 	ref, err := pulledAs(r)
 	if err != nil {
-		return end, err
+		return none, err
 	}
-	stop, err := given.BeginRepair(c.Context, store.Dir(), r)
+	stop, err := given.BeginRepair(ctx, store.Dir(), r)
 	if err != nil {
-		return end, err
+		return none, err
 	}
-	pulled, err := client.For(r.Platform).Pull(c.Context, store, ref.String())
-	if err != nil {
-		return end, errors.Join(err, stop())
+	if _, err := client.For(r.Platform).Pull(ctx, store, ref.String()); err != nil {
+		return none, errors.Join(err, stop())
 	}
-	end = func() error {
-		if err := store.Remove(c.Context, pulled.Reference.String(), pulled.Image.Manifest); err != nil {
+	return func() error {
+		if err := forgetAgain(context.WithoutCancel(ctx), store, r); err != nil {
 			return err
 		}
 		return stop()
-	}
-	if pulled.Image.Manifest != r.Manifest {
-		err = fmt.Errorf("%s is another image now than was handed over, so that it cannot be repaired", ref)
-	}
-	return end, err
+	}, nil
 }
 
 // isThere says whether an engine has what it was given, and ends there what
@@ -194,25 +197,26 @@ func isThere(c *cli.Context, store *overlaystore.Store, r given.Record) (has boo
 	return e.Has(c.Context, r.Names, r.Root, r.Layers)
 }
 
-// pulledAs is what an image that was handed over is pulled as for a repair.
+// pulledAs is what an image that was handed over is pulled as for a repair: by its
+// digest. What it was called may mean another image by now, here and there.
 func pulledAs(r given.Record) (registry.Reference, error) {
 	ref, err := registry.Parse(r.Reference)
-	if err == nil && ref.Transport() == registry.Docker {
-		ref = ref.WithDigest(r.Manifest)
-	}
-	return ref, err
+	return ref.WithDigest(r.Manifest), err
 }
 
 // endRepair removes the reference that a repair has left which died.
 func endRepair(c *cli.Context, store *overlaystore.Store, r given.Record) error {
-	return given.EndRepair(c.Context, store.Dir(), r, func() error {
-		ref, err := pulledAs(r)
-		if err == nil {
-			err = store.Remove(c.Context, ref.String(), r.Manifest)
-		}
-		if errors.Is(err, overlaystore.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
+	return given.EndRepair(c.Context, store.Dir(), r, func() error { return forgetAgain(c.Context, store, r) })
+}
+
+// forgetAgain removes what an image was pulled as for a repair, if it is there.
+func forgetAgain(ctx context.Context, store *overlaystore.Store, r given.Record) error {
+	ref, err := pulledAs(r)
+	if err == nil {
+		err = store.Remove(ctx, ref.String(), r.Manifest)
+	}
+	if errors.Is(err, overlaystore.ErrNotFound) {
+		return nil
+	}
+	return err
 }

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engines
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl"
+	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
+)
+
+// TestPullAgain: a layout that has changed since an image of it was handed over
+// still brings that image for a repair, if it has it, and what the store has of the
+// new one keeps its name.
+func TestPullAgain(t *testing.T) {
+	amd64 := ocispec.Platform{OS: "linux", Architecture: "amd64"}
+	layout := imagetest.NewLayout(t.TempDir())
+	old := layout.Image(amd64, imagetest.Tar(imagetest.File("a", "old")))
+	now := layout.Image(amd64, imagetest.Tar(imagetest.File("a", "new")))
+	layout.Tag(now, "one")
+	store, err := overlaystore.Open(t.Context(), t.TempDir(), overlaystore.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	client := layerctl.New(layerctl.Options{Platform: "linux/amd64"})
+	ref := "oci:" + layout.Dir + ":one"
+	if _, err := client.Pull(t.Context(), store, ref); err != nil {
+		t.Fatal(err)
+	}
+	record := given.Record{Kind: given.Containerd, Manifest: old.Digest, Reference: ref, Platform: "linux/amd64", HandedOver: true}
+	check := func(when string, again bool) {
+		t.Helper()
+		images, err := store.Images()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var named []overlaystore.Image
+		for _, i := range images {
+			if len(i.Refs) > 0 {
+				named = append(named, i)
+			}
+		}
+		has := func(i overlaystore.Image) bool { return i.Manifest == old.Digest }
+		kept := slices.ContainsFunc(named, func(i overlaystore.Image) bool { return i.Manifest == now.Digest && slices.Equal(i.Refs, []string{ref}) })
+		if !kept || slices.ContainsFunc(named, has) != again {
+			t.Errorf("%s the store has %+v", when, named)
+		}
+	}
+	end, err := pullAgain(t.Context(), client, store, record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("during a repair", true)
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
+	check("after it", false)
+	if err := os.Remove(layout.Path(old.Digest)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = pullAgain(t.Context(), client, store, record); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("an image that is gone: %v", err)
+	}
+	check("when the image is gone", false)
+}
