@@ -76,6 +76,6 @@ func (e *Engine) probe(ctx context.Context) (string, error) {
 	if err := e.forget(ctx, "", key); err != nil {
 		return "", err
 	}
-	m, err := parseOverlay(answer.Mounts)
+	m, err := snapshotdir.ParseOverlay(answer.Mounts)
 	return m.Upper, err
 }

@@ -31,7 +31,7 @@ import (
 func (g *giving) place(ctx context.Context, a *active, i int) error {
 	at, err := snapshotdir.Dir(a.mounts)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+		return err
 	}
 	if a.dir, err = g.openDir(at); err != nil {
 		return err
@@ -187,11 +187,7 @@ func (g *giving) files(ctx context.Context, chains []digest.Digest) ([]string, e
 	if err != nil {
 		return nil, err
 	}
-	files, err := snapshotdir.ParseView(list, len(chains))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
-	}
-	return files, nil
+	return snapshotdir.ParseView(list, len(chains))
 }
 
 // isTar says whether a file of the engine's is such as the store has of a layer.
@@ -223,7 +219,7 @@ func (g *giving) probeFiles(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, g.forget(ctx, g.lease, key), g.forget(ctx, g.lease, name)) }()
 	at, err := snapshotdir.Dir(answer.Mounts)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+		return err
 	}
 	dir, err := g.openDir(at)
 	if err != nil {

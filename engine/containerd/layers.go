@@ -98,7 +98,7 @@ func (g *giving) directories(ctx context.Context, chains []digest.Digest) (dirs 
 	if err != nil {
 		return nil, err
 	}
-	m, err := parseOverlay(list)
+	m, err := snapshotdir.ParseOverlay(list)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func (g *giving) fillActive(ctx context.Context, a *active, i int, below []*os.F
 	if g.erofs() {
 		return g.place(ctx, a, i)
 	}
-	m, err := parseOverlay(a.mounts)
+	m, err := snapshotdir.ParseOverlay(a.mounts)
 	if err != nil {
 		return err
 	}
@@ -264,31 +264,5 @@ func (g *giving) sync(ctx context.Context, dir *os.File) error {
 	return durable.SyncFS(ctx, dir)
 }
 
-// parseOverlay refuses what cannot be filled.
-func parseOverlay(list []*types.Mount) (snapshotdir.Overlay, error) {
-	m, err := snapshotdir.ParseOverlay(list)
-	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
-	}
-	return m, err
-}
-
-// openDir opens a directory that the engine names, and makes sure that it means
-// the same one.
-func (g *giving) openDir(path string) (*os.File, error) {
-	dir, err := durable.OpenDir(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: its directory %s is not there for this process; run it where the engine runs, not in a container", ErrUnsupported, path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if pid := g.pid.Load(); pid > 0 {
-		here, err := dir.Stat()
-		there, lost := os.Stat(fmt.Sprintf("/proc/%d/root%s", pid, path))
-		if err == nil && lost == nil && !os.SameFile(here, there) {
-			return nil, errors.Join(fmt.Errorf("%w: its directory %s is another one than this process sees; run it in the engine's mount namespace", ErrUnsupported, path), dir.Close())
-		}
-	}
-	return dir, nil
-}
+// openDir opens a directory that the engine names.
+func (g *giving) openDir(path string) (*os.File, error) { return snapshotdir.Open(path, g.pid.Load()) }

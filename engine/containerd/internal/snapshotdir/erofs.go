@@ -13,6 +13,7 @@ import (
 
 	"github.com/containerd/containerd/api/types"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/internal/fsat"
 )
 
@@ -24,7 +25,7 @@ const (
 )
 
 // errUnknown says that mounts are not such as the snapshotter is known to make.
-var errUnknown = errors.New("its snapshots are mounted in a way that is not known")
+var errUnknown = fmt.Errorf("%w: its snapshots are mounted in a way that is not known", failure.ErrUnsupported)
 
 // Dir is the directory of a snapshot of erofs that is being made.
 func Dir(mounts []*types.Mount) (string, error) {
@@ -68,7 +69,7 @@ func ParseView(mounts []*types.Mount, n int) (files []string, err error) {
 		return nil, errUnknown
 	}
 	if len(files) != n {
-		return nil, fmt.Errorf("%d layers are %d files there", n, len(files))
+		return nil, fmt.Errorf("%w: %d layers are %d files there", failure.ErrUnsupported, n, len(files))
 	}
 	return files, nil
 }

@@ -14,9 +14,28 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 )
+
+// Open opens a directory that the engine names, which is the process pid unless that
+// is 0, and makes sure that it means the same one.
+func Open(path string, pid int32) (*os.File, error) {
+	dir, err := durable.OpenDir(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: its directory %s is not there for this process; run it where the engine runs, not in a container", failure.ErrUnsupported, path)
+	}
+	if err != nil || pid <= 0 {
+		return dir, err
+	}
+	here, err := dir.Stat()
+	there, lost := os.Stat(fmt.Sprintf("/proc/%d/root%s", pid, path))
+	if err == nil && lost == nil && !os.SameFile(here, there) {
+		return nil, errors.Join(fmt.Errorf("%w: its directory %s is another one than this process sees; run it in the engine's mount namespace", failure.ErrUnsupported, path), dir.Close())
+	}
+	return dir, nil
+}
 
 // ErrMarked says that files cannot be shared with an engine, or not be replaced.
 var ErrMarked = errors.New("the engine makes the files of its layers immutable, or has the kernel verify them (set_immutable, enable_fsverity)")

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/containerd/containerd/api/types"
+
+	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 )
 
 // Overlay is what a mount of overlayfs is made of.
@@ -22,7 +24,7 @@ type Overlay struct {
 // be filled for.
 func ParseOverlay(list []*types.Mount) (Overlay, error) {
 	if len(list) != 1 {
-		return Overlay{}, fmt.Errorf("its snapshots are %d mounts", len(list))
+		return Overlay{}, fmt.Errorf("%w: its snapshots are %d mounts", failure.ErrUnsupported, len(list))
 	}
 	m := list[0]
 	switch m.Type {
@@ -33,7 +35,7 @@ func ParseOverlay(list []*types.Mount) (Overlay, error) {
 		return Overlay{Upper: m.Source}, nil
 	case "overlay":
 	default:
-		return Overlay{}, fmt.Errorf("its snapshots are mounted as %.50q", m.Type)
+		return Overlay{}, fmt.Errorf("%w: its snapshots are mounted as %.50q", failure.ErrUnsupported, m.Type)
 	}
 	var found Overlay
 	for _, o := range m.Options {
@@ -44,7 +46,7 @@ func ParseOverlay(list []*types.Mount) (Overlay, error) {
 		case "lowerdir":
 			found.Lower = strings.Split(value, ":")
 		case "userxattr", "uidmap", "gidmap":
-			return Overlay{}, fmt.Errorf("it runs in a user namespace (its mounts have the option %s)", key)
+			return Overlay{}, fmt.Errorf("%w: it runs in a user namespace (its mounts have the option %s)", failure.ErrUnsupported, key)
 		}
 	}
 	return found, nil
