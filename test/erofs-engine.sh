@@ -91,6 +91,16 @@ printf 'rot' | dd of="$top" bs=1 seek=2000000 conv=notrunc status=none
 "$layerctl" verify --quiet || fail 'what was repaired does not verify'
 [ "$(stat -c %h "$top")" -ge 2 ] || fail 'the engine has not got the file that was repaired'
 runs three 'no container runs after a repair'
+say '-- layers that are lost'
+mapfile -t files < <(snapshots)
+for file in "${files[@]}"; do rm "$file"; done
+code=0
+"$layerctl" verify --quiet >"$work/out" 2>"$work/said" || code=$?
+{ [ "$code" = 6 ] && grep -q missing "$work/out"; } || { cat "$work/out" "$work/said"; fail "a layer that is lost is not named: exit code $code"; }
+"$layerctl" verify --repair --quiet --platform linux/amd64 >/dev/null 2>"$work/said" || { cat "$work/said"; fail 'a layer that is lost is not brought back'; }
+"$layerctl" verify --quiet || fail 'what was brought back does not verify'
+for file in "${files[@]}"; do [ "$(stat -c %h "$file")" -ge 2 ] || fail "$file is not brought back"; done
+runs three-again 'no container runs after layers were brought back'
 
 say '-- taken, and pruned'
 crictl rmp -f "$sandbox" >/dev/null

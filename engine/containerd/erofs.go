@@ -190,6 +190,20 @@ func (g *giving) files(ctx context.Context, chains []digest.Digest) ([]string, e
 	return snapshotdir.ParseView(list, len(chains))
 }
 
+// remaining are the files below the lowest one that the engine has lost, the topmost
+// first, and where that one was; "" says that none is lost.
+func (g *giving) remaining(ctx context.Context, chains []digest.Digest) (files []string, lost string, err error) {
+	for n := len(chains); ; n-- {
+		files, err = g.files(ctx, chains[:n])
+		if err == nil {
+			return files, lost, nil
+		}
+		if lost = snapshotdir.Lost(err); lost == "" {
+			return nil, "", err
+		}
+	}
+}
+
 // isTar says whether a file of the engine's is such as the store has of a layer.
 func (g *giving) isTar(ctx context.Context, file string, diffID digest.Digest) (_ bool, err error) {
 	rec, err := g.store.Layer(diffID)

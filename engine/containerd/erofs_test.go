@@ -46,6 +46,11 @@ func (f fakeSnapshots) makeErofs(s *snapshot, view bool) ([]*types.Mount, error)
 		return nil, status.Error(codes.Unknown, "dm-verity mode is 'on' but .dmverity metadata not found")
 	}
 	var list []*types.Mount
+	for _, file := range slices.Backward(files) {
+		if _, err := os.Lstat(file); err != nil && view {
+			return nil, status.Errorf(codes.Unknown, "%s: no erofs layer blob: file does not exist", file)
+		}
+	}
 	for i, file := range files {
 		merged := filepath.Join(filepath.Dir(file), snapshotdir.Merged)
 		if _, err := os.Stat(merged); err != nil || view && len(files) == 1 {
@@ -286,10 +291,24 @@ func TestErofsCutShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		name string
-		size int
-	}{{"before the superblock", 512}, {"in the tar", 5000}, {"lost", -1}} {
-		for _, chain := range chainIDs(img.Layers[:2]) {
+		name   string
+		size   int
+		lost   []int // of the layers
+		fields []string
+	}{
+		{"before the superblock", 512, []int{0, 1}, []string{"content", "content"}},
+		{"in the tar", 5000, []int{0, 1}, []string{"content", "content"}},
+		// The engine tells of the lowest one that is lost.
+		{"lost", -1, []int{1}, []string{"missing"}},
+		{"the topmost lost", -1, []int{2}, []string{"missing"}},
+		{"all lost", -1, []int{0, 1, 2}, []string{"missing"}},
+	} {
+		var stale []digest.Digest
+		for _, i := range c.lost {
+			chain := chainIDs(img.Layers)[i]
+			if c.size >= 0 || stale == nil {
+				stale = append(stale, img.Layers[i])
+			}
 			at := filepath.Join(f.snapshots[chain.String()].dir, snapshotdir.Layer)
 			b, err := os.ReadFile(at)
 			if err = errors.Join(err, os.Remove(at)); err == nil && c.size >= 0 {
@@ -299,14 +318,17 @@ func TestErofsCutShort(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if found := differing(t, e, s, img, overlaystore.VerifyOptions{}); !slices.Equal(found, []string{"content", "content"}) {
+		if found := differing(t, e, s, img, overlaystore.VerifyOptions{}); !slices.Equal(found, c.fields) {
 			t.Errorf("%s: verify finds %q", c.name, found)
 		}
-		if n, err := e.Renew(t.Context(), s, img.Image, img.Layers[:2]); err != nil || n != 2 {
+		if n, err := e.Renew(t.Context(), s, img.Image, stale); err != nil || n != len(c.lost) {
 			t.Errorf("%s: renewed %d, %v", c.name, n, err)
 		}
 		if found := differing(t, e, s, img, overlaystore.VerifyOptions{}); found != nil {
 			t.Errorf("%s: verify finds %q of what was renewed", c.name, found)
+		}
+		if err := placed(f, s, img); err != nil {
+			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 }

@@ -22,7 +22,8 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// verifyFiles is verify of layers that are files.
+// verifyFiles is verify of layers that are files. Where one is lost the engine does not
+// tell where those above it are: they are looked at once it is back.
 func (g *giving) verifyFiles(ctx context.Context, r given.Record, chains []digest.Digest, o overlaystore.VerifyOptions) (report Report, err error) {
 	if len(r.Sizes) != len(r.Layers) {
 		return report, fmt.Errorf("%w: the record has %d sizes of %d layers", errNoJournal, len(r.Sizes), len(r.Layers))
@@ -30,18 +31,18 @@ func (g *giving) verifyFiles(ctx context.Context, r given.Record, chains []diges
 	if g.owner, err = g.store.RealPath(); err != nil {
 		return report, err
 	}
-	files, err := g.files(ctx, chains)
+	files, lost, err := g.remaining(ctx, chains)
 	if err != nil {
 		return report, err
 	}
 	for i, diffID := range r.Layers {
 		c, checked := layercheck.New(layercheck.Options{}), true
-		if i >= len(chains) {
+		if i >= len(files) {
 			c.Differ("", "missing", "", "")
 		} else {
-			checked, err = g.verifyFile(ctx, c, files[len(chains)-1-i], tarlayer.Layer{DiffID: diffID, Size: r.Sizes[i]}, chains[i], o.Quick)
+			checked, err = g.verifyFile(ctx, c, files[len(files)-1-i], tarlayer.Layer{DiffID: diffID, Size: r.Sizes[i]}, chains[i], o.Quick)
 		}
-		if err == nil && checked && i == len(chains)-1 && i == len(r.Layers)-1 && r.Merged != "" {
+		if err == nil && checked && i == len(files)-1 && i == len(r.Layers)-1 && r.Merged != "" {
 			err = g.verifyMerged(ctx, c, files[0], r.Merged, o.Quick)
 		}
 		if err != nil {
@@ -52,6 +53,9 @@ func (g *giving) verifyFiles(ctx context.Context, r given.Record, chains []diges
 			continue
 		}
 		addTo(&report, diffID, c.Result())
+		if lost != "" && i == len(files) {
+			break
+		}
 	}
 	return report, nil
 }
@@ -98,28 +102,40 @@ func (g *giving) verifyMerged(ctx context.Context, c *layercheck.Check, file str
 	return tarlayer.CheckIndex(ctx, c, dir, snapshotdir.Merged, want, quick)
 }
 
-// renewFiles puts the store's files in the place of those that differ, and its index
-// with the topmost one.
-func (g *giving) renewFiles(ctx context.Context, chains, stale []digest.Digest) (renewed int, err error) {
-	files, err := g.files(ctx, chains)
-	if err != nil {
-		return 0, err
-	}
-	for i, diffID := range g.image.Layers[:len(chains)] {
-		if !slices.Contains(stale, diffID) {
-			continue
-		}
-		at := path.Dir(files[len(chains)-1-i])
-		err := g.renewFile(ctx, at, snapshotdir.Layer, func(to *os.File) error { return g.placeFile(ctx, to, i) })
-		if err == nil && i == len(g.image.Layers)-1 {
-			err = g.renewMerged(ctx, chains, true)
-		}
+// renewFiles puts the store's files in the place of those that are lost or stale, and
+// its index with the topmost one.
+func (g *giving) renewFiles(ctx context.Context, chains, stale []digest.Digest) (int, error) {
+	done := map[int]bool{}
+	for {
+		files, at, err := g.remaining(ctx, chains)
 		if err != nil {
-			return renewed, fmt.Errorf("layer %s: %w", diffID, err)
+			return len(done), err
 		}
-		renewed++
+		i := len(files)
+		if at == "" {
+			for i = 0; i < len(files) && (done[i] || !slices.Contains(stale, g.image.Layers[i])); i++ {
+			}
+			if i == len(files) {
+				return len(done), nil
+			}
+			at = files[len(files)-1-i]
+		}
+		if done[i] {
+			return len(done), fmt.Errorf("%w: it does not find %s, which is there", ErrUnsupported, at)
+		}
+		if err := g.renewLayer(ctx, chains, i, path.Dir(at)); err != nil {
+			return len(done), fmt.Errorf("layer %s: %w", g.image.Layers[i], err)
+		}
+		done[i] = true
 	}
-	return renewed, nil
+}
+
+func (g *giving) renewLayer(ctx context.Context, chains []digest.Digest, i int, at string) error {
+	err := g.renewFile(ctx, at, snapshotdir.Layer, func(to *os.File) error { return g.placeFile(ctx, to, i) })
+	if err == nil && i == len(g.image.Layers)-1 {
+		err = g.renewMerged(ctx, chains, true)
+	}
+	return err
 }
 
 func (g *giving) renewFile(ctx context.Context, at, name string, place func(to *os.File) error) error {

@@ -74,6 +74,22 @@ func ParseView(mounts []*types.Mount, n int) (files []string, err error) {
 	return files, nil
 }
 
+// Lost is the path of the file of a layer that the engine misses, by what it says of
+// that, or "". It has no code of its own for it, and says nowhere else where the file
+// was (plugins/snapshots/erofs, resolveBlob, and lowerPath before 2.4).
+func Lost(said error) string {
+	text := said.Error()
+	end := strings.Index(text, "/"+Layer+": ")
+	if end < 0 || !strings.HasSuffix(text, "no erofs layer blob: file does not exist") && !strings.HasSuffix(text, "no such file or directory") {
+		return ""
+	}
+	begin := strings.IndexByte(text, '/')
+	if at := text[begin:end]; path.Clean(at) == at {
+		return at + "/" + Layer
+	}
+	return ""
+}
+
 // IsLink says whether the file of a layer in a snapshot's directory is one with that
 // in the directory at.
 func IsLink(dir, from *os.File, at string) (bool, error) {
