@@ -32,6 +32,17 @@ serial=0
 # prints would tell nothing: ctr closes its pipes once the container has ended,
 # whether it has read them by then or not.
 container() {
+  local code=0
+  run "$@" || code=$?
+  # An engine that was killed while it made a snapshot cannot make the next one,
+  # whoever asks for it, and removes then what is in the way.
+  if [ "$code" != 0 ] && grep -q 'failed to rename: .*: file exists' "$work/err"; then
+    code=0
+    run "$@" || code=$?
+  fi
+  return "$code"
+}
+run() {
   serial=$((serial + 1))
   ctr run --rm --platform linux/amd64 "$1" "breaks-$$-$serial" "${@:2}" >"$work/err" 2>&1
 }

@@ -35,6 +35,7 @@ type fake struct {
 	snapshotter string         // its only one
 	demands     bool           // metadata of a layer that there is none of
 	leftBehind  bool           // a directory of a snapshot without a record is there
+	inTheWay    string         // for whom it was removed
 	dir         string         // of the socket
 	disk        string         // of the snapshots
 	store       string         // of the blobs; "" keeps them in memory only
@@ -473,12 +474,16 @@ func (f fakeSnapshots) make(ctx context.Context, key, parent string, labels map[
 	}
 	switch {
 	case f.leftBehind:
+		f.leftBehind, f.inTheWay = false, key // it removes the path that it could not rename to
 		return nil, status.Error(codes.Unknown, "failed to rename: rename snapshots/new-1 snapshots/1: file exists")
+	case f.inTheWay != "" && f.inTheWay != key:
+		return nil, status.Error(codes.Unknown, "the number of what is being removed was given again")
 	case f.snapshots[key] != nil || f.snapshots[labels["containerd.io/snapshot.ref"]] != nil:
 		return nil, exists(key)
 	case parent != "" && (f.snapshots[parent] == nil || !f.snapshots[parent].committed):
 		return nil, missing(parent)
 	}
+	f.inTheWay = ""
 	f.serial++
 	s := &snapshot{parent: parent, labels: labels, dir: filepath.Join(f.disk, fmt.Sprint(f.serial), "fs")}
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
@@ -505,11 +510,6 @@ func (f fakeSnapshots) make(ctx context.Context, key, parent string, labels map[
 		return []*types.Mount{{Type: "bind", Source: s.dir, Options: []string{"rw", "rbind"}}}, nil
 	}
 	return []*types.Mount{{Type: "overlay", Source: "overlay", Options: []string{"workdir=/nowhere", "upperdir=" + s.dir, "lowerdir=" + strings.Join(lower, ":")}}}, nil
-}
-
-func (f fakeSnapshots) Cleanup(context.Context, *snapshots.CleanupRequest) (*emptypb.Empty, error) {
-	f.leftBehind = false
-	return &emptypb.Empty{}, nil
 }
 
 func (f fakeSnapshots) Prepare(ctx context.Context, r *snapshots.PrepareSnapshotRequest) (*snapshots.PrepareSnapshotResponse, error) {

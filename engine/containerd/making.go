@@ -136,8 +136,8 @@ func (m *making) run(ctx context.Context) error {
 }
 
 // prepareAll goes ahead of what is filled, up to an error. The first is made alone:
-// it may find what an engine that was killed has left, see [Engine.cleaned], and
-// that goes before anything else is made.
+// it may find what an engine that was killed has left, see [Engine.again], and that
+// goes before anything else is made.
 func (m *making) prepareAll(ctx context.Context, enough <-chan struct{}) {
 	var failed atomic.Bool
 	var group errgroup.Group

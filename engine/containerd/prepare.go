@@ -12,7 +12,7 @@ import (
 
 // prepare makes a snapshot to fill.
 func (e *Engine) prepare(ctx context.Context, lease string, request *snapshots.PrepareSnapshotRequest) (answer *snapshots.PrepareSnapshotResponse, err error) {
-	err = e.cleaned(ctx, func() error {
+	err = e.again(func() error {
 		answer, err = e.snapshots.Prepare(e.in(ctx, lease), request)
 		return err
 	})
@@ -31,18 +31,14 @@ func (e *Engine) forget(ctx context.Context, lease, key string) error {
 	return failure.Explain(err)
 }
 
-// cleaned has a snapshot made. An engine that was killed while it made one has
-// left a directory without a record, and no snapshot can be made until it is
-// gone, for the next one gets its number again: then the engine is asked to
-// remove what has no record, and once more.
-func (e *Engine) cleaned(ctx context.Context, make func() error) error {
+// again has a snapshot made. An engine that was killed while it made one has left a
+// directory without a record, and the next one, which gets its number again, fails;
+// but then the engine removes what is in the way.
+func (e *Engine) again(make func() error) error {
 	err := make()
-	if !failure.IsLeftBehind(err) {
-		return err
+	if failure.IsLeftBehind(err) {
+		e.log.Info("the engine was killed while it made a snapshot; make it once more", "error", err)
+		err = make()
 	}
-	if _, failed := e.snapshots.Cleanup(e.in(ctx, ""), &snapshots.CleanupRequest{Snapshotter: e.at.Snapshotter}); failed != nil {
-		e.log.Info("have the engine remove what has no record", "error", failed)
-		return err
-	}
-	return make()
+	return err
 }
