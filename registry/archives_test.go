@@ -18,6 +18,7 @@ import (
 // TestSeveralImagesOfOneName: one is never chosen in silence, and the names
 // that the error lists work.
 func TestSeveralImagesOfOneName(t *testing.T) {
+	t.Parallel()
 	platform := ocispec.Platform{OS: "linux", Architecture: "amd64"}
 	l := imagetest.NewLayout(t.TempDir())
 	one := l.Image(platform, imagetest.Tar(imagetest.File("one", "1")))
@@ -77,6 +78,7 @@ func TestSeveralImagesOfOneName(t *testing.T) {
 }
 
 func TestSeveralSavedImagesOfOneTag(t *testing.T) {
+	t.Parallel()
 	path, _ := saved(t,
 		dockerImage{Config: "config.json", RepoTags: []string{"one:latest"}, Layers: savedLayers},
 		dockerImage{Config: "./config.json", RepoTags: []string{"two:latest", "two:v2"}, Layers: savedLayers})
@@ -99,6 +101,7 @@ func parsed(t *testing.T, text string) Reference {
 // TestNothingIsOpenedUnseen: opening a terminal makes another, and opening a
 // pipe waits.
 func TestNothingIsOpenedUnseen(t *testing.T) {
+	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o644); err != nil {
 		t.Fatal(err)

@@ -43,6 +43,7 @@ func basicOnly(inner http.Handler) http.Handler {
 }
 
 func TestBasic(t *testing.T) {
+	t.Parallel()
 	s := serve(t, basicOnly)
 	ref := s.host + "/library/hello"
 	o := plain(s)
@@ -79,6 +80,7 @@ func TestBasic(t *testing.T) {
 // TestBrokenCredentials holds that what cannot be read or asked is told, and
 // keeps nobody from what is public.
 func TestBrokenCredentials(t *testing.T) {
+	t.Parallel()
 	ts := tokenServer(t)
 	public, private := serve(t, ts.protect), serve(t, basicOnly)
 	for name, content := range map[string]string{
@@ -162,6 +164,7 @@ func (ts *tokens) protect(inner http.Handler) http.Handler {
 }
 
 func TestBearer(t *testing.T) {
+	t.Parallel()
 	ts := tokenServer(t)
 	s := serve(t, ts.protect)
 	src := open(t, New(plain(s)), s.host+"/library/hello")
@@ -185,6 +188,7 @@ func TestBearer(t *testing.T) {
 }
 
 func TestTokenIsRefreshedOnce(t *testing.T) {
+	t.Parallel()
 	ts := tokenServer(t)
 	s := serve(t, ts.protect)
 	src := open(t, New(plain(s)), s.host+"/library/hello")
@@ -211,6 +215,7 @@ func TestTokenIsRefreshedOnce(t *testing.T) {
 }
 
 func TestTokenThatIsNeverGoodEnough(t *testing.T) {
+	t.Parallel()
 	ts := tokenServer(t)
 	ts.lifetime = -1
 	s := serve(t, ts.protect)
@@ -222,6 +227,7 @@ func TestTokenThatIsNeverGoodEnough(t *testing.T) {
 }
 
 func TestStoredCredentialsAtTheTokenServer(t *testing.T) {
+	t.Parallel()
 	ts := tokenServer(t)
 	s := serve(t, ts.protect)
 	other := strings.Replace(ts.URL, "127.0.0.1", "localhost", 1) + "/token"
@@ -271,6 +277,7 @@ func TestWithheldCredentialsAreExplained(t *testing.T) {
 }
 
 func TestRealmsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	for name, realm := range map[string]string{
 		"another scheme": "ftp://127.0.0.1/token",
 		"a file":         "file:///etc/passwd",
@@ -288,6 +295,7 @@ func TestRealmsThatAreRefused(t *testing.T) {
 }
 
 func TestPlainRealmOfAnEncryptedRegistry(t *testing.T) {
+	t.Parallel()
 	ts := tokenServer(t)
 	s := serveWith(t, ts.protect, (*httptest.Server).StartTLS)
 	c := New(trust(t, quick(Options{}), s))
@@ -299,6 +307,7 @@ func TestPlainRealmOfAnEncryptedRegistry(t *testing.T) {
 }
 
 func TestTokenServerRedirects(t *testing.T) {
+	t.Parallel()
 	target := tokenServer(t)
 	ts := tokenServer(t)
 	s := serve(t, ts.protect)

@@ -170,6 +170,7 @@ func (w *dammed) Write(b []byte) (int, error) {
 
 // Whatever hosts do, the blob that is read to its end is the right one.
 func TestChunksAndAnyFault(t *testing.T) {
+	t.Parallel()
 	const chunk = 4 << 10
 	body, flipped := noise(9*chunk+77), noise(9*chunk+77)
 	flipped[len(body)/3] ^= 1
@@ -292,6 +293,7 @@ func TestChunksThatEndBadly(t *testing.T) {
 
 // Where ranges brought other bytes, or the blob is small, there are none.
 func TestBlobsThatTakeOneConnection(t *testing.T) {
+	t.Parallel()
 	for name, size := range map[string]int{"small": 2*testChunk - 1, "asked for again": testSize} {
 		t.Run(name, func(t *testing.T) {
 			var ranges atomic.Int32
@@ -327,6 +329,7 @@ func TestBlobsThatTakeOneConnection(t *testing.T) {
 }
 
 func TestChunksOverMirrorsThatDie(t *testing.T) {
+	t.Parallel()
 	body := noise(testSize)
 	dies := func(after int) *served {
 		h := &hostile{body: body, answer: func(h *hostile, n int, w http.ResponseWriter, r *http.Request) {
@@ -506,6 +509,7 @@ func TestChunksKeepToTheLimit(t *testing.T) {
 }
 
 func TestTokenExpiresBetweenChunks(t *testing.T) {
+	t.Parallel()
 	ts := tokenServer(t)
 	ts.lifetime = 10 // requests, of four workers
 	h := &hostile{body: noise(testSize), answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) { h.honest(w, r) }}

@@ -10,6 +10,7 @@ import (
 )
 
 func TestMirrorsAndKeyFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "docker.io"), 0o755); err != nil {
 		t.Fatal(err)

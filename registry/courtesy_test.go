@@ -33,6 +33,7 @@ func before(answers func(w http.ResponseWriter, r *http.Request) bool) func(http
 // TestHeadIsACourtesy: whatever a registry says to a HEAD, what it says to a
 // GET counts.
 func TestHeadIsACourtesy(t *testing.T) {
+	t.Parallel()
 	code := func(n int) http.HandlerFunc { return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(n) } }
 	header := func(name, value string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -101,6 +102,7 @@ func TestHeadIsACourtesy(t *testing.T) {
 
 // TestRangesAreACourtesy: what refuses a range may send the whole.
 func TestRangesAreACourtesy(t *testing.T) {
+	t.Parallel()
 	for _, code := range []int{400, 403, 404, 405, 406, 412, 416, 500, 501} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
 			h := &hostile{body: noise(testSize), answer: func(h *hostile, n int, w http.ResponseWriter, r *http.Request) {
@@ -123,6 +125,7 @@ func TestRangesAreACourtesy(t *testing.T) {
 
 // TestBlobByAProxy: what a proxy calls non-authoritative the digest judges.
 func TestBlobByAProxy(t *testing.T) {
+	t.Parallel()
 	h := &hostile{body: noise(testSize), answer: func(h *hostile, _ int, w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNonAuthoritativeInfo)
 		_, _ = w.Write(h.body)
@@ -181,6 +184,7 @@ func TestRegistryBehindARedirect(t *testing.T) {
 }
 
 func TestRegistryBehindARedirectWantsAUser(t *testing.T) {
+	t.Parallel()
 	behind := serve(t, basicOnly)
 	front := serve(t, func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -222,6 +226,7 @@ func encoded(t *testing.T, encoding string, b []byte) []byte {
 // TestEncodings: bytes that have the digest as they were sent are taken so, and
 // else decoded. In short a layer and a config are sent, in full a plain layer, too.
 func TestEncodings(t *testing.T) {
+	t.Parallel()
 	layer := imagetest.Gzip(imagetest.Tar(imagetest.File("a", string(noise(5000)))))
 	config := imagetest.JSON(ocispec.Image{Author: "somebody"})
 	for _, kind := range []struct {
@@ -273,6 +278,7 @@ func TestEncodings(t *testing.T) {
 }
 
 func TestEncodedManifests(t *testing.T) {
+	t.Parallel()
 	for _, encoding := range []string{"gzip", "deflate", "zstd"} {
 		for _, says := range []bool{true, false} { // its digest
 			t.Run(fmt.Sprint(encoding, says), func(t *testing.T) {
@@ -304,6 +310,7 @@ func TestEncodedManifests(t *testing.T) {
 
 // TestEncodedBomb: what decodes to more than a manifest may have is refused.
 func TestEncodedBomb(t *testing.T) {
+	t.Parallel()
 	bomb := encoded(t, "gzip", make([]byte, MaxManifest+1))
 	s := serve(t, before(func(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("Content-Encoding", "gzip")
@@ -317,6 +324,7 @@ func TestEncodedBomb(t *testing.T) {
 // TestContentTypes: the document decides where the header says nothing, or as
 // much.
 func TestContentTypes(t *testing.T) {
+	t.Parallel()
 	const list, v2 = "application/vnd.docker.distribution.manifest.list.v2+json", "application/vnd.docker.distribution.manifest.v2+json"
 	for contentType, words := range map[string]string{
 		"binary/octet-stream": "", "text/html; charset=utf-8": "", "application/json": "", list: "",
@@ -345,6 +353,7 @@ func TestContentTypes(t *testing.T) {
 // TestEmbeddedConfig: what the descriptor holds is not asked for, if it is
 // what it describes.
 func TestEmbeddedConfig(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	src := open(t, New(plain(s)), s.host+"/library/hello")
 	desc := describe([]byte("{}"))
@@ -367,6 +376,7 @@ func TestEmbeddedConfig(t *testing.T) {
 
 // TestWarningsAreTold: once, escaped, and without what was sent.
 func TestWarningsAreTold(t *testing.T) {
+	t.Parallel()
 	s := serve(t, func(inner http.Handler) http.Handler {
 		return basicOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, password, _ := r.BasicAuth()
@@ -392,6 +402,7 @@ func TestWarningsAreTold(t *testing.T) {
 }
 
 func TestPingTellsOfCredentials(t *testing.T) {
+	t.Parallel()
 	s := serve(t, basicOnly)
 	for _, known := range []bool{false, true} {
 		o := plain(s)
@@ -412,6 +423,7 @@ func TestPingTellsOfCredentials(t *testing.T) {
 
 // TestPingWithoutTheAPIsAnswer: an image is served though /v2/ is not.
 func TestPingWithoutTheAPIsAnswer(t *testing.T) {
+	t.Parallel()
 	for _, code := range []int{403, 404, 405, 501} {
 		s := serve(t, before(func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == "/v2/" {
@@ -430,6 +442,7 @@ func TestPingWithoutTheAPIsAnswer(t *testing.T) {
 
 // TestErrorsSayNothingTwice: the digest of a blob is in a line once.
 func TestErrorsSayNothingTwice(t *testing.T) {
+	t.Parallel()
 	s := serve(t, before(func(w http.ResponseWriter, r *http.Request) bool {
 		w.WriteHeader(http.StatusNotFound)
 		return true
@@ -451,6 +464,7 @@ func TestErrorsSayNothingTwice(t *testing.T) {
 
 // TestAPageIsNoManifest: a portal that asks to sign in is called one.
 func TestAPageIsNoManifest(t *testing.T) {
+	t.Parallel()
 	for _, contentType := range []string{"text/html", "application/octet-stream"} {
 		s := serve(t, answer(200, map[string]string{"Content-Type": contentType}, "<!DOCTYPE html><title>Sign in</title>"))
 		_, _, err := open(t, New(plain(s)), s.host+"/library/hello").Root(t.Context())

@@ -3,6 +3,7 @@
 package registry
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -39,48 +40,50 @@ func distribution(t *testing.T) (host, ca string, client *http.Client) {
 	if err != nil {
 		t.Skip("needs htpasswd: ", err)
 	}
-	users, err := exec.Command(htpasswd, "-Bbn", "alice", "secret").Output()
+	users, err := exec.Command(htpasswd, "-B", "-C", "4", "-bn", "alice", "secret").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	cert, key := selfSigned(t, dir)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host = l.Addr().String()
-	l.Close()
 	config := fmt.Sprintf(`
 version: 0.1
 storage: {filesystem: {rootdirectory: %s/data}}
-http: {addr: %q, tls: {certificate: %s, key: %s}}
+http: {addr: "127.0.0.1:0", tls: {certificate: %s, key: %s}}
 auth: {htpasswd: {realm: test, path: %s}}
-`, dir, host, cert, key, writeFile(t, "htpasswd", users))
+`, dir, cert, key, writeFile(t, "htpasswd", users))
 	cmd := exec.Command(binary, "serve", writeFile(t, "config.yml", []byte(config)))
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	listens, ended := make(chan string, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer close(listens)
+		lines := bufio.NewReader(log)
+		for line, err := lines.ReadString('\n'); err == nil; line, err = lines.ReadString('\n') {
+			t.Log(line)
+			// The kernel chooses a port, and the registry says which, once.
+			if _, at, ok := strings.Cut(line, `"listening on `); ok && len(listens) == 0 {
+				at, _, _ = strings.Cut(at, ",")
+				listens <- at
+			}
+		}
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
+		<-ended
 		_ = cmd.Wait()
-		if t.Failed() {
-			t.Log(out.String())
-		}
 	})
-	client = pusher(t, cert)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		resp, err := client.Get("https://" + host + "/v2/")
-		if err == nil {
-			resp.Body.Close()
-			return host, cert, client
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("docker-registry does not answer: %v", err)
-		}
+	host, ok := <-listens
+	if !ok {
+		t.Fatal("docker-registry does not listen")
 	}
+	return host, cert, pusher(t, cert)
 }
 
 func selfSigned(t *testing.T, dir string) (cert, key string) {
@@ -147,11 +150,17 @@ func (b *breaks) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// TestDistribution is the whole way through a real registry: TLS by a CA in
-// hosts.toml, a user, manifests, a layer.
+// TestDistribution is the whole way through a real registry.
 func TestDistribution(t *testing.T) {
+	t.Parallel()
 	host, ca, client := distribution(t)
-	top := push(t, client, "https://"+host, "library/hello", hello, "latest")
+	t.Run("an image", func(t *testing.T) { distributesImage(t, host, ca, client) })
+	t.Run("resumes", func(t *testing.T) { distributionResumes(t, host, ca, client) })
+}
+
+// distributesImage is TLS by a CA in hosts.toml, a user, manifests, a layer.
+func distributesImage(t *testing.T, host, ca string, client *http.Client) {
+	top := push(t, client, "https://"+host, "library/hello", "latest")
 	toml := fmt.Sprintf("ca = %q", ca)
 	o := mirrored(t, host, toml)
 	o.PlainHTTP = nil
@@ -186,9 +195,8 @@ func TestDistribution(t *testing.T) {
 	wantError(t, err, ErrNotFound, "404")
 }
 
-// TestDistributionResumes goes on within a layer of a real registry.
-func TestDistributionResumes(t *testing.T) {
-	host, ca, client := distribution(t)
+// distributionResumes goes on within a layer of a real registry.
+func distributionResumes(t *testing.T, host, ca string, client *http.Client) {
 	body := noise(1 << 20)
 	upload(t, client, "https://"+host+"/v2/library/noise", digest.FromBytes(body).String(), body)
 	o := mirrored(t, host, fmt.Sprintf("ca = %q", ca))

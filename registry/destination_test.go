@@ -156,6 +156,7 @@ func TestPutGivesUp(t *testing.T) {
 }
 
 func TestMount(t *testing.T) {
+	t.Parallel()
 	body := noise(1000)
 	for _, c := range []struct {
 		name   string
@@ -201,6 +202,7 @@ func TestMount(t *testing.T) {
 // TestPutRefuses holds what is no fault of the connection: one line each, and
 // nothing left that looks like a blob.
 func TestPutRefuses(t *testing.T) {
+	t.Parallel()
 	body := noise(2 << 20)
 	for _, c := range []struct {
 		name    string
@@ -279,6 +281,7 @@ func says(method string, status int) func(http.ResponseWriter, *http.Request) bo
 }
 
 func TestPutManifest(t *testing.T) {
+	t.Parallel()
 	raw := []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}`)
 	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
 	sent := []byte(nil)
@@ -321,6 +324,7 @@ func TestPutManifest(t *testing.T) {
 // TestPushAsksForPush: one token for reading and writing, and no more requests
 // for it than needed. Each other repository that is mounted from is asked for too.
 func TestPushAsksForPush(t *testing.T) {
+	t.Parallel()
 	p := pushed(t)
 	var scopes []string
 	var refused int
@@ -357,6 +361,7 @@ func TestPushAsksForPush(t *testing.T) {
 // TestPushGoesNowhereElse: no mirror is asked, and credentials do not follow an
 // upload to another host.
 func TestPushGoesNowhereElse(t *testing.T) {
+	t.Parallel()
 	var strangers []string
 	var secret []string
 	other := pushed(t)
@@ -421,6 +426,7 @@ func response(req *http.Request, status int, header ...string) *http.Response {
 }
 
 func TestDestinationOfFiles(t *testing.T) {
+	t.Parallel()
 	ref, err := Parse("oci:" + hello)
 	if err != nil {
 		t.Fatal(err)

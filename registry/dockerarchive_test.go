@@ -51,6 +51,7 @@ func saved(t *testing.T, images ...dockerImage) (path string, layer []byte) {
 var savedLayers = []string{"one/layer.tar", "two/layer.tar", "three/layer.tar"}
 
 func TestDockerArchive(t *testing.T) {
+	t.Parallel()
 	path, layer := saved(t, dockerImage{Config: "config.json", RepoTags: []string{"app:v1"}, Layers: savedLayers})
 	for _, tag := range []string{"", ":v1", ":app:v1", ":docker.io/library/app:v1"} {
 		src := open(t, New(Options{}), "docker-archive:"+path+tag)
@@ -80,6 +81,7 @@ func TestDockerArchive(t *testing.T) {
 }
 
 func TestDockerArchiveErrors(t *testing.T) {
+	t.Parallel()
 	good := dockerImage{Config: "config.json", RepoTags: []string{"app:v1"}, Layers: savedLayers}
 	other := dockerImage{Config: "config.json", RepoTags: []string{"app:v2"}, Layers: []string{savedLayers[2], savedLayers[1], savedLayers[0]}}
 	tests := []struct {
@@ -134,6 +136,7 @@ func several(t *testing.T, names ...[]string) string {
 }
 
 func TestDockerArchiveOfSeveralImages(t *testing.T) {
+	t.Parallel()
 	path := several(t,
 		[]string{"localhost/app:v1", "reg.example:5000/team/app:v1"},
 		[]string{"docker.io/library/app:v2", "app:latest"},
@@ -216,6 +219,7 @@ func authorOf(t *testing.T, r Reference) (string, error) {
 // What "docker save" writes with containerd's store is both: a layout, and
 // beside it a manifest.json that names the layout's blobs.
 func TestDockerArchiveOfContainerdsStore(t *testing.T) {
+	t.Parallel()
 	l := imagetest.NewLayout(t.TempDir())
 	var images []dockerImage
 	for _, name := range []string{"x", "y"} {
@@ -269,6 +273,7 @@ func TestDockerArchiveOfContainerdsStore(t *testing.T) {
 
 // An image that is listed twice, under two names or none, is one image.
 func TestDockerArchiveOfOneImageTwice(t *testing.T) {
+	t.Parallel()
 	one := dockerImage{Config: "config.json", RepoTags: []string{"app:v1"}, Layers: savedLayers}
 	two := dockerImage{Config: "config.json", RepoTags: []string{"app:v2", "app:v1"}, Layers: savedLayers}
 	for _, images := range [][]dockerImage{{one, two}, {one, one}, {two, {Config: "config.json", Layers: savedLayers}}} {
@@ -284,6 +289,7 @@ func TestDockerArchiveOfOneImageTwice(t *testing.T) {
 
 // The lists of an archive are bounded in what they take, not only in their text.
 func TestArchiveListsAreBounded(t *testing.T) {
+	t.Parallel()
 	many := "[" + strings.Repeat("{},", 20_000) + "{}]"
 	for name, b := range map[string][]byte{
 		"docker-archive:many":  imagetest.Tar(imagetest.File("manifest.json", many)),
@@ -310,6 +316,7 @@ func TestArchiveListsAreBounded(t *testing.T) {
 
 // To find an image by its digest not all of a gigabyte of configs are read.
 func TestDockerArchiveConfigsAreBounded(t *testing.T) {
+	t.Parallel()
 	entries := []imagetest.Entry{imagetest.File("big", "{}"+strings.Repeat(" ", 4<<20)), imagetest.File("l", "")}
 	var images []dockerImage
 	for i := range 100 {
@@ -326,6 +333,7 @@ func TestDockerArchiveConfigsAreBounded(t *testing.T) {
 
 // A layout and its archive that are called as the other kind say so.
 func TestArchiveOfTheOtherKind(t *testing.T) {
+	t.Parallel()
 	path, _ := saved(t, dockerImage{Config: "config.json", Layers: savedLayers})
 	for ref, word := range map[string]string{
 		"oci-archive:" + path:                   "docker-archive: reads that",
@@ -341,6 +349,7 @@ func TestArchiveOfTheOtherKind(t *testing.T) {
 }
 
 func TestDockerArchiveLayerIsVerified(t *testing.T) {
+	t.Parallel()
 	layer := imagetest.Tar(imagetest.File("a", "b"))
 	config := ocispec.Image{RootFS: ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromString("other")}}}
 	path := writeFile(t, "saved.tar", imagetest.Tar(

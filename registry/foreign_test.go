@@ -22,6 +22,7 @@ func foreignOf(body []byte, urls ...string) ocispec.Descriptor {
 }
 
 func TestForeignLayers(t *testing.T) {
+	t.Parallel()
 	body := noise(testSize)
 	sent := http.Header{}
 	var tries int
@@ -129,6 +130,7 @@ func TestForeignLayers(t *testing.T) {
 
 // A url that sent other bytes is asked last by who tries again.
 func TestForeignURLThatLies(t *testing.T) {
+	t.Parallel()
 	body := noise(testSize)
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := &hostile{body: body}
@@ -157,6 +159,7 @@ func TestForeignURLThatLies(t *testing.T) {
 
 // TestForeignFromThePublic: what a public registry's image names is public.
 func TestForeignFromThePublic(t *testing.T) {
+	t.Parallel()
 	body := noise(10)
 	for url, message := range map[string]string{
 		"http://layers.example/x": "leads to http://layers.example/x, from https",

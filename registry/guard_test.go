@@ -55,6 +55,7 @@ func redirectBlobs(to *string) func(http.Handler) http.Handler {
 }
 
 func TestRedirectToStorage(t *testing.T) {
+	t.Parallel()
 	desc, body := helloLayer(t)
 	cdn, seen := storage(t, (*httptest.Server).Start, body)
 	to := strings.Replace(cdn.URL, "http://", "http://user:pass@", 1) + "/blob?signature=s3cret"
@@ -96,6 +97,7 @@ func TestRedirectErrorsTellNoSecrets(t *testing.T) {
 }
 
 func TestRedirectFromHTTPSToHTTP(t *testing.T) {
+	t.Parallel()
 	desc, body := helloLayer(t)
 	cdn, seen := storage(t, (*httptest.Server).Start, body)
 	to := cdn.URL
@@ -109,6 +111,7 @@ func TestRedirectFromHTTPSToHTTP(t *testing.T) {
 }
 
 func TestRedirectForEver(t *testing.T) {
+	t.Parallel()
 	desc, _ := helloLayer(t)
 	to := "/blobs/again"
 	s := serve(t, redirectBlobs(&to))

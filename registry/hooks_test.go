@@ -11,6 +11,7 @@ import (
 
 // TestCredentialsHook: after Logins and before files.
 func TestCredentialsHook(t *testing.T) {
+	t.Parallel()
 	s := serve(t, basicOnly)
 	hook := func(l Login, err error) func(context.Context, string) (Login, error) {
 		return func(_ context.Context, host string) (Login, error) {
@@ -59,6 +60,7 @@ func (c *countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // TestTransportHook: all requests go through the caller's own.
 func TestTransportHook(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	o := plain(s)
 	own := &countingTransport{RoundTripper: &http.Transport{}}

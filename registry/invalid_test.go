@@ -11,6 +11,7 @@ import (
 
 // What other programs call a transport is never a name at Docker Hub.
 func TestParseRefusesOtherTransports(t *testing.T) {
+	t.Parallel()
 	for in, word := range map[string]string{
 		"docker-daemon:alpine:latest":            "'docker save'",
 		"docker-daemon:":                         "'docker save'",
@@ -52,6 +53,7 @@ func TestParseRefusesOtherTransports(t *testing.T) {
 
 // Names that only look like those.
 func TestParseNamesLikeTransports(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{
 		"docker:27":                      "docker.io/library/docker:27",
 		"docker:27-dind":                 "docker.io/library/docker:27-dind",

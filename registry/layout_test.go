@@ -31,6 +31,7 @@ func writeFile(t *testing.T, name string, b []byte) string {
 }
 
 func TestLayoutAndArchive(t *testing.T) {
+	t.Parallel()
 	desc, body := helloLayer(t)
 	for _, ref := range []string{"oci:" + hello, "oci:" + hello + ":latest", "oci-archive:" + archiveOf(t, hello)} {
 		src := open(t, New(Options{}), ref)
@@ -50,6 +51,7 @@ func TestLayoutAndArchive(t *testing.T) {
 }
 
 func TestLayoutNames(t *testing.T) {
+	t.Parallel()
 	l := imagetest.NewLayout(t.TempDir())
 	one := l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, imagetest.Tar())
 	two := l.Image(ocispec.Platform{OS: "linux", Architecture: "arm64"}, imagetest.Tar())
@@ -89,6 +91,7 @@ func TestLayoutNames(t *testing.T) {
 }
 
 func TestLayoutWithoutNamesIsAnIndex(t *testing.T) {
+	t.Parallel()
 	l := imagetest.NewLayout(t.TempDir())
 	l.Tag(l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}), "")
 	l.Tag(l.Image(ocispec.Platform{OS: "linux", Architecture: "arm64"}), "")
@@ -102,6 +105,7 @@ func TestLayoutWithoutNamesIsAnIndex(t *testing.T) {
 // What "docker save x y" writes with containerd's store: one short name twice,
 // and the full names in an annotation of their own.
 func TestLayoutOfSharedNames(t *testing.T) {
+	t.Parallel()
 	l := imagetest.NewLayout(t.TempDir())
 	add := func(arch, short, full string) ocispec.Descriptor {
 		d := l.Image(ocispec.Platform{OS: "linux", Architecture: arch}, imagetest.Tar())
@@ -141,6 +145,7 @@ func TestLayoutOfSharedNames(t *testing.T) {
 }
 
 func TestLayoutWithoutNamesOfOnePlatform(t *testing.T) {
+	t.Parallel()
 	l := imagetest.NewLayout(t.TempDir())
 	one := l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, imagetest.Tar())
 	two := l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, imagetest.Tar(imagetest.File("a", "b")))
@@ -152,6 +157,7 @@ func TestLayoutWithoutNamesOfOnePlatform(t *testing.T) {
 
 // Tools that copy one image after the other write no platforms.
 func TestLayoutWithoutNamesAndPlatforms(t *testing.T) {
+	t.Parallel()
 	l := imagetest.NewLayout(t.TempDir())
 	one := l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, imagetest.Tar())
 	two := l.Image(ocispec.Platform{OS: "linux", Architecture: "amd64"}, imagetest.Tar(imagetest.File("a", "b")))
@@ -166,6 +172,7 @@ func TestLayoutWithoutNamesAndPlatforms(t *testing.T) {
 }
 
 func TestLayoutErrors(t *testing.T) {
+	t.Parallel()
 	layer, body := helloLayer(t)
 	tests := []struct {
 		name   string
@@ -196,6 +203,7 @@ func TestLayoutErrors(t *testing.T) {
 }
 
 func TestNoLayout(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := New(Options{})
 	for ref, kind := range map[string]error{

@@ -11,12 +11,14 @@ import (
 )
 
 func TestLoginWhere(t *testing.T) {
+	t.Parallel()
 	for _, host := range []string{"", "a b", "h?x", "alpine", "h.example/x"} {
 		wantError(t, New(quick(Options{})).Login(t.Context(), host, "alice", "secret"), ErrReference)
 	}
 }
 
 func TestLogin(t *testing.T) {
+	t.Parallel()
 	s := serve(t, basicOnly)
 	o := plain(s)
 	o.AuthFile = filepath.Join(t.TempDir(), "new", "config.json")
@@ -46,6 +48,7 @@ func TestLogin(t *testing.T) {
 }
 
 func TestLoginByToken(t *testing.T) {
+	t.Parallel()
 	ts := tokenServer(t)
 	s := serve(t, ts.protect)
 	o := plain(s)
@@ -59,6 +62,7 @@ func TestLoginByToken(t *testing.T) {
 }
 
 func TestLoginKeepsWhatElseIsThere(t *testing.T) {
+	t.Parallel()
 	s := serve(t, basicOnly)
 	o := plain(s)
 	o.AuthFile = writeFile(t, "config.json", []byte(`{"auths":{"other.example":{"auth":"YTpi"}},"credHelpers":{"x.example":"y"}}`))

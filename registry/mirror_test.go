@@ -80,6 +80,7 @@ func TestMirrorsKilledInTurn(t *testing.T) {
 // A mirror that breaks off is asked again, also while it starts anew, before the
 // registry is asked for the rest: the way there may be thin.
 func TestMirrorThatComesBack(t *testing.T) {
+	t.Parallel()
 	body := noise(1 << 20)
 	const each = 300 << 10
 	mirror := serve(t, func(http.Handler) http.Handler {
@@ -111,6 +112,7 @@ func TestMirrorThatComesBack(t *testing.T) {
 }
 
 func TestMirrorThatSendsOtherBytes(t *testing.T) {
+	t.Parallel()
 	desc, body := helloLayer(t)
 	bad := serve(t, answer(200, nil, "{}"))
 	origin := serve(t, nil)
@@ -130,6 +132,7 @@ func TestMirrorThatSendsOtherBytes(t *testing.T) {
 // A mirror that sends bytes of the right number does not keep a config or a
 // layer from coming: who reads once more gets them from another host.
 func TestMirrorThatSendsAsManyOtherBytes(t *testing.T) {
+	t.Parallel()
 	layer, body := helloLayer(t)
 	config := ocispec.Descriptor{Digest: layer.Digest, Size: layer.Size} // any blob is one here
 	for name, read := range map[string]func(*Source) ([]byte, error){
@@ -156,6 +159,7 @@ func TestMirrorThatSendsAsManyOtherBytes(t *testing.T) {
 }
 
 func TestMirrorThatHasNothing(t *testing.T) {
+	t.Parallel()
 	empty := serve(t, answer(404, nil, ""))
 	origin := serve(t, nil)
 	c := New(mirrored(t, origin.host, mirrors(empty)))
@@ -167,6 +171,7 @@ func TestMirrorThatHasNothing(t *testing.T) {
 }
 
 func TestMirrorOfAnOriginThatIsGone(t *testing.T) {
+	t.Parallel()
 	mirror := serve(t, nil)
 	src := open(t, New(mirrored(t, "gone.invalid", mirrors(mirror))), "gone.invalid/library/hello")
 	if _, _, err := src.Root(t.Context()); err != nil {
@@ -175,6 +180,7 @@ func TestMirrorOfAnOriginThatIsGone(t *testing.T) {
 }
 
 func TestMirrorIsToldTheNamespace(t *testing.T) {
+	t.Parallel()
 	var query, key string
 	mirror := serve(t, func(inner http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -202,6 +208,7 @@ func TestMirrorIsToldTheNamespace(t *testing.T) {
 }
 
 func TestCapabilities(t *testing.T) {
+	t.Parallel()
 	mirror, origin := serve(t, nil), serve(t, nil)
 	toml := fmt.Sprintf("[host.%q]\ncapabilities = [\"pull\"]", mirror.URL)
 	src := open(t, New(mirrored(t, origin.host, toml)), origin.host+"/library/hello")
@@ -220,6 +227,7 @@ func TestCapabilities(t *testing.T) {
 }
 
 func TestMirrorsOwnSettings(t *testing.T) {
+	t.Parallel()
 	desc, body := helloLayer(t)
 	t.Run("a certificate that is not verified", func(t *testing.T) {
 		mirror := serveWith(t, nil, (*httptest.Server).StartTLS)

@@ -44,6 +44,7 @@ func oneImage(t *testing.T, mediaType string) *registrytest.Registry {
 }
 
 func TestPing(t *testing.T) {
+	t.Parallel()
 	oci := oneImage(t, ocispec.MediaTypeImageManifest)
 	docker := oneImage(t, "application/vnd.docker.distribution.manifest.v2+json")
 	answer := func(path, contentType, body string) func(http.ResponseWriter, *http.Request) bool {
@@ -127,6 +128,7 @@ func TestPingFindsAnImage(t *testing.T) {
 }
 
 func TestPingTellsAuth(t *testing.T) {
+	t.Parallel()
 	closed := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 		w.Header().Set("WWW-Authenticate", `Basic realm="a\"b"`)
@@ -147,6 +149,7 @@ func TestPingTellsAuth(t *testing.T) {
 
 // Some proxies refuse without a word about how they may be convinced.
 func TestPingOfOneThatOnlyRefuses(t *testing.T) {
+	t.Parallel()
 	host, c := pinged(t, nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
 	p, err := c.Ping(t.Context(), host)
 	if want := []Auth{{Scheme: "unknown"}}; err != nil || !slices.Equal(p.Auth, want) {
@@ -155,6 +158,7 @@ func TestPingOfOneThatOnlyRefuses(t *testing.T) {
 }
 
 func TestPingRefuses(t *testing.T) {
+	t.Parallel()
 	web, c := pinged(t, nil, http.NotFoundHandler())
 	if _, err := c.Ping(t.Context(), web); !errors.Is(err, ErrNetwork) {
 		t.Errorf("a server that is no registry: %v", err)

@@ -88,6 +88,7 @@ const octets = "application/octet-stream"
 // "Pushing blobs", "Pushing a blob in chunks", "Mounting a blob from another
 // repository"), as bytes that a registry sees.
 func TestUploadOnTheWire(t *testing.T) {
+	t.Parallel()
 	small, large := noise(100), noise(3<<20)
 	escape := func(body []byte) string { return strings.ReplaceAll(digest.FromBytes(body).String(), ":", "%3A") }
 	inSmall, inLarge := escape(small), escape(large)

@@ -13,6 +13,7 @@ import (
 const someHex = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 func TestParse(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, in, want string }{
 		{"a name alone", "alpine", "docker.io/library/alpine:latest"},
 		{"a tag", "alpine:3.20", "docker.io/library/alpine:3.20"},
@@ -43,6 +44,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
+	t.Parallel()
 	for _, in := range []string{
 		"", ":", "UPPER", "a b", "host/../x", "a?b", "a#b", "http://host/a", "https://host/a", "bücher/a",
 		"a@sha256:" + strings.ToUpper(someHex), "a@sha256:1234", "a@md5:" + someHex[:32], "a:b:c", "-a",
@@ -115,6 +117,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func TestStoreReference(t *testing.T) {
+	t.Parallel()
 	r, err := Parse("store:alpine")
 	if err != nil || r.String() != "store:docker.io/library/alpine:latest" || r.Host() != "" || r.Repository() != "" || r.Path() != "" {
 		t.Fatalf("got %s, %v", r, err)

@@ -8,19 +8,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
-	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -67,8 +69,7 @@ func serveWith(t *testing.T, wrap func(http.Handler) http.Handler, start func(*h
 	start(s.Server)
 	t.Cleanup(s.Close)
 	s.host = s.Listener.Addr().String()
-	s.top = push(t, s.Client(), s.URL, "library/hello", hello, "latest")
-	s.requests = nil
+	s.top = push(t, &http.Client{Transport: called{inner}}, s.URL, "library/hello", "latest")
 	if wrap != nil {
 		outer = wrap(inner)
 	}
@@ -83,39 +84,64 @@ func (s *served) asked() []string {
 	return asked
 }
 
-// push uploads all blobs of a layout, its manifests too, and tags its only one.
-func push(t *testing.T, client *http.Client, base, repo, layout, tag string) digest.Digest {
+// called has a handler answer requests without a network.
+type called struct{ http.Handler }
+
+func (c called) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	answer := httptest.NewRecorder()
+	c.ServeHTTP(answer, r)
+	response := answer.Result()
+	response.Request = r
+	return response, nil
+}
+
+// helloBlobs are the blobs of hello by the encoded part of their digest.
+var helloBlobs = sync.OnceValues(func() (map[string][]byte, error) {
+	blobs := map[string][]byte{}
+	dir := os.DirFS(filepath.Join(hello, "blobs", "sha256"))
+	names, err := fs.Glob(dir, "*")
+	for _, name := range names {
+		var one error
+		blobs[name], one = fs.ReadFile(dir, name)
+		err = errors.Join(err, one)
+	}
+	return blobs, err
+})
+
+func blobsOfHello(t *testing.T) map[string][]byte {
 	t.Helper()
-	src := open(t, New(Options{}), "oci:"+layout)
-	desc, raw, err := src.Root(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	blobs, err := filepath.Glob(filepath.Join(layout, "blobs", "sha256", "*"))
+	blobs, err := helloBlobs()
 	if err != nil || len(blobs) == 0 {
-		t.Fatalf("blobs of %s: %v", layout, err)
+		t.Fatalf("blobs of %s: %v", hello, err)
 	}
-	for _, name := range blobs {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		upload(t, client, base+"/v2/"+repo, "sha256:"+filepath.Base(name), b)
+	return blobs
+}
+
+// push uploads all blobs of hello, its manifests too, and tags its only index.
+func push(t *testing.T, client *http.Client, base, repo, tag string) digest.Digest {
+	t.Helper()
+	blobs := blobsOfHello(t)
+	for name, b := range blobs {
+		upload(t, client, base+"/v2/"+repo, "sha256:"+name, b)
 	}
+	var top digest.Digest
 	// Manifests before the indexes that name them.
 	for _, kind := range []string{ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex} {
-		for _, name := range blobs {
-			b, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
+		for name, b := range blobs {
+			if !bytes.HasPrefix(b, []byte(`{"schemaVersion":2,"mediaType":"`+kind+`"`)) {
+				continue
 			}
-			if bytes.HasPrefix(b, []byte(`{"schemaVersion":2,"mediaType":"`+kind+`"`)) {
-				put(t, client, base+"/v2/"+repo+"/manifests/sha256:"+filepath.Base(name), kind, b)
+			put(t, client, base+"/v2/"+repo+"/manifests/sha256:"+name, kind, b)
+			if kind == ocispec.MediaTypeImageIndex {
+				put(t, client, base+"/v2/"+repo+"/manifests/"+tag, kind, b)
+				top = digest.FromBytes(b)
 			}
 		}
 	}
-	put(t, client, base+"/v2/"+repo+"/manifests/"+tag, desc.MediaType, raw)
-	return desc.Digest
+	return top
 }
 
 func upload(t *testing.T, client *http.Client, repo, dgst string, b []byte) {
@@ -202,21 +228,14 @@ func readAll(ctx context.Context, s *Source, desc ocispec.Descriptor) ([]byte, e
 	return out.Bytes(), errors.Join(err, b.Close())
 }
 
-// helloLayer is a layer of the hello image.
+// helloLayer is a layer of the hello image: of all its layers, the one whose
+// digest is the smallest.
 func helloLayer(t *testing.T) (ocispec.Descriptor, []byte) {
 	t.Helper()
-	l := imagetest.Hello(t.TempDir())
-	names, err := filepath.Glob(filepath.Join(l.Dir, "blobs", "sha256", "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range names {
-		b, err := os.ReadFile(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bytes.HasPrefix(b, []byte{0x1f, 0x8b}) {
-			return describe(b), b
+	blobs := blobsOfHello(t)
+	for _, name := range slices.Sorted(maps.Keys(blobs)) {
+		if b := blobs[name]; bytes.HasPrefix(b, []byte{0x1f, 0x8b}) {
+			return describe(b), bytes.Clone(b)
 		}
 	}
 	t.Fatal("hello has no layer")

@@ -104,6 +104,7 @@ func (h *hostile) fetch(t *testing.T, o Options) ([]byte, error) {
 }
 
 func TestCutEvery64KiB(t *testing.T) {
+	t.Parallel()
 	h := &hostile{body: noise(4<<20 + 12345), answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
 		h.honest(cut(w, 64<<10), r)
 	}}
@@ -353,6 +354,7 @@ func TestFaultsThatEndBadly(t *testing.T) {
 }
 
 func TestTokenExpiresInTheMiddle(t *testing.T) {
+	t.Parallel()
 	ts := tokenServer(t)
 	ts.lifetime = 3 // requests
 	h := &hostile{body: noise(1 << 20), answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) {
@@ -397,6 +399,7 @@ func TestCancelInTheMiddle(t *testing.T) {
 }
 
 func TestEmptyBlob(t *testing.T) {
+	t.Parallel()
 	h := &hostile{answer: func(h *hostile, _ int, w http.ResponseWriter, r *http.Request) { h.honest(w, r) }}
 	got, err := h.fetch(t, Options{})
 	if err != nil || len(got) != 0 {

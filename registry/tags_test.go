@@ -15,6 +15,7 @@ import (
 )
 
 func TestTags(t *testing.T) {
+	t.Parallel()
 	raw := []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}`)
 	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
 	link := func(target, body string) func(http.ResponseWriter, *http.Request) bool {

@@ -10,6 +10,7 @@ import (
 
 // TestZeroValues: nothing that a caller may build panics.
 func TestZeroValues(t *testing.T) {
+	t.Parallel()
 	ctx, desc := t.Context(), describe([]byte("x"))
 	var s Source
 	_, err := s.Describe(ctx)
