@@ -20,31 +20,31 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// Ahead is an image whose layers the engine gets while others of it are still
-// being fetched. It only saves time: what it has not done when it ends, or what
-// it has failed to do, [Engine.Give] does.
+// Ahead gives layers of an image to the engine while other layers of it are still
+// being fetched. It only saves time: [Engine.Give] does what Ahead has not done, or
+// failed to do, by its end.
 type Ahead struct {
 	g       *giving
-	release func() error // of what says that it lives
+	release func() error // removes the mark that its lease is in use
 	stop    context.CancelFunc
-	done    chan struct{}
-	err     error // once done
+	done    chan struct{} // closed when run has returned
+	err     error         // of run
 
-	mu    sync.Mutex
-	ready map[digest.Digest]*lower
-	still chan struct{} // closed while nothing is there to be filled
-	more  chan struct{}
-	last  chan struct{} // closed when no more will come
-	ended sync.Once
-	// within is how long Filled waits, once: that takes a second or two, but where
-	// the engine does not answer.
-	within time.Duration
-	over   bool
+	mu       sync.Mutex
+	ready    map[digest.Digest]*lower
+	idle     chan struct{} // closed while no layer is waiting to be linked
+	arrived  chan struct{} // has a value when ready has got a layer
+	complete chan struct{} // closed when no more layers will come
+	finished sync.Once     // closes complete
+	// wait is how long Filled waits; it is 0 once that was too short. Linking takes a
+	// second or two, unless the engine does not answer.
+	wait  time.Duration
+	ended bool
 }
 
-// Ahead begins to give the layers of an image that is being pulled into the
-// store, the lowest first. It is nil, and does nothing, where the engine or the
-// store could not be served so. Whoever begins it ends it.
+// Ahead begins to give the layers of an image that is being pulled into the store,
+// the lowest first. The caller ends it with [Ahead.End]. It returns nil, on which
+// all methods do nothing, where the engine or the store does not allow it.
 func (e *Engine) Ahead(ctx context.Context, store *overlaystore.Store, layers []digest.Digest) *Ahead {
 	if !e.rebase || e.erofs() || e.Serves(store) != nil {
 		return nil
@@ -53,7 +53,7 @@ func (e *Engine) Ahead(ctx context.Context, store *overlaystore.Store, layers []
 		Engine: e, store: store, from: store, image: Image{Image: overlaystore.Image{Layers: layers}},
 		copier: linkedcopy.New(linkedcopy.Options{}), open: lowers{}, lease: newLease(),
 	}
-	a := &Ahead{g: g, done: make(chan struct{}), more: make(chan struct{}, 1), last: make(chan struct{}), still: make(chan struct{}), ready: map[digest.Digest]*lower{}, within: filledWithin}
+	a := &Ahead{g: g, done: make(chan struct{}), arrived: make(chan struct{}, 1), complete: make(chan struct{}), idle: make(chan struct{}), ready: map[digest.Digest]*lower{}, wait: filledWithin}
 	var err error
 	if g.owner, err = store.RealPath(); err == nil {
 		g.since, err = durable.OpenDirAt(store.Dir(), ".")
@@ -76,8 +76,8 @@ func (e *Engine) Ahead(ctx context.Context, store *overlaystore.Store, layers []
 	return a
 }
 
-// Ready hears of a layer whose files are all there; fs is its lower dir, beside
-// its record. It may be called by several goroutines.
+// Ready says that all files of a layer are in its lower dir fs, and its record
+// beside that. Several goroutines may call it.
 func (a *Ahead) Ready(diffID digest.Digest, fs *os.File) {
 	if a == nil {
 		return
@@ -97,18 +97,18 @@ func (a *Ahead) Ready(diffID digest.Digest, fs *os.File) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.over || a.ready[diffID] != nil {
+	if a.ended || a.ready[diffID] != nil {
 		l.close()
 		return
 	}
 	a.ready[diffID] = l
 	select {
-	case <-a.still:
-		a.still = make(chan struct{})
+	case <-a.idle:
+		a.idle = make(chan struct{})
 	default:
 	}
 	select {
-	case a.more <- struct{}{}:
+	case a.arrived <- struct{}{}:
 	default:
 	}
 }
@@ -116,46 +116,47 @@ func (a *Ahead) Ready(diffID digest.Digest, fs *os.File) {
 // filledWithin is how long a pull waits for its layers to be linked.
 const filledWithin = 10 * time.Second
 
-// Filled waits until the layers that were ready before are linked, as far as those
-// below them have come, but not for long: a sync after it is one for them too.
+// Filled waits, but not for long, until the layers that are ready by now are linked,
+// if the layers below them are there: a sync afterwards then includes the links.
 func (a *Ahead) Filled(ctx context.Context) {
 	if a == nil {
 		return
 	}
 	a.mu.Lock()
-	still, late := a.still, time.After(a.within)
+	idle, late := a.idle, time.After(a.wait)
 	a.mu.Unlock()
 	select {
-	case <-still:
+	case <-idle:
 	case <-a.done:
 	case <-late:
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.within = 0
+		a.wait = 0
 	case <-ctx.Done():
 	}
 }
 
-// rest says that the layer i has not come, or that all are filled.
-func (a *Ahead) rest(i int) {
+// markIdle closes idle, unless the layer i, which is next, is ready by now.
+func (a *Ahead) markIdle(i int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if i < len(a.g.image.Layers) && a.ready[a.g.image.Layers[i]] != nil {
 		return
 	}
 	select {
-	case <-a.still:
+	case <-a.idle:
 	default:
-		close(a.still)
+		close(a.idle)
 	}
 }
 
-// finish waits until all has been given that was ready, and says what was made.
+// finish waits until everything that is ready has been given, and returns how many
+// snapshots were made and what was linked.
 func (a *Ahead) finish() (made int, done linkedcopy.Done) {
 	if a == nil {
 		return 0, done
 	}
-	a.ended.Do(func() { close(a.last) })
+	a.finished.Do(func() { close(a.complete) })
 	<-a.done
 	if a.err != nil {
 		a.g.log.Info("give layers ahead", "error", a.err)
@@ -164,19 +165,19 @@ func (a *Ahead) finish() (made int, done linkedcopy.Done) {
 	return a.g.made, a.g.copier.Done()
 }
 
-// End gives up what was not given yet, and leaves to the engine what was not
-// named.
+// End stops the giving. The engine's collector removes the snapshots that no image
+// has got by then.
 func (a *Ahead) End(ctx context.Context) error {
-	if a == nil || a.over {
+	if a == nil || a.ended {
 		return nil
 	}
 	a.stop()
 	<-a.done
 	a.mu.Lock()
-	a.over = true
+	a.ended = true
 	a.mu.Unlock()
 	var errs []error
-	for _, l := range a.ready { // those that were taken are closed
+	for _, l := range a.ready { // take has removed those that g.open closes
 		errs = append(errs, l.close())
 	}
 	a.g.dropLease(ctx)
@@ -198,10 +199,11 @@ func (a *Ahead) run(ctx context.Context) (err error) {
 	if err := g.takeLease(ctx); err != nil {
 		return err
 	}
-	return g.above(ctx, chains, have, a.await)
+	return g.makeAbove(ctx, chains, have, a.await)
 }
 
-// take opens the layer i, if it is ready or in the store.
+// take reports whether the layer i is ready or in the store, and opens it for g if it
+// is ready.
 func (a *Ahead) take(i int) bool {
 	g, diffID := a.g, a.g.image.Layers[i]
 	if g.open[diffID] != nil {
@@ -219,16 +221,16 @@ func (a *Ahead) take(i int) bool {
 	return has && err == nil
 }
 
-// await waits until the layer i is there, and says whether it came.
+// await waits for the layer i; it is false where that will not come.
 func (a *Ahead) await(ctx context.Context, i int) (bool, error) {
 	for i == len(a.g.image.Layers) || !a.take(i) {
-		a.rest(i)
+		a.markIdle(i)
 		if i == len(a.g.image.Layers) {
 			return false, nil
 		}
 		select {
-		case <-a.more:
-		case <-a.last:
+		case <-a.arrived:
+		case <-a.complete:
 			return a.take(i), nil
 		case <-ctx.Done():
 			return false, ctx.Err()
@@ -239,8 +241,8 @@ func (a *Ahead) await(ctx context.Context, i int) (bool, error) {
 
 func newLease() string { return "layerctl-" + rand.Text() }
 
-// takeLease takes a lease, which keeps the engine's collector away until the names
-// do.
+// takeLease takes a lease in the engine, which keeps the collector from removing
+// what is made until an image has it.
 func (g *giving) takeLease(ctx context.Context) error {
 	_, err := g.leases.Create(g.in(ctx, ""), &leases.CreateRequest{ID: g.lease, Labels: map[string]string{
 		ownerLabel:                g.owner,
@@ -257,8 +259,8 @@ func (g *giving) endLease(ctx context.Context) error {
 	return err
 }
 
-// dropLease is endLease where nothing hangs on it: what remains goes with the next
-// giving, or by its expiry.
+// dropLease is endLease, but only logs an error: the next giving ends what is left,
+// or it expires.
 func (g *giving) dropLease(ctx context.Context) {
 	if err := g.endLease(ctx); err != nil && !failure.IsNotFound(err) {
 		g.log.Info("end a lease", "lease", g.lease, "error", err)

@@ -100,7 +100,7 @@ func TestAheadIsFilled(t *testing.T) {
 	third := staged(t, s, "third", regular("c", "three"))
 	chains := chainIDs([]digest.Digest{first, second.DiffID(), third.DiffID()})
 	a := e.Ahead(t.Context(), s, []digest.Digest{first, second.DiffID(), third.DiffID()})
-	a.within = time.Hour
+	a.wait = time.Hour
 	filled := func(names ...string) {
 		t.Helper()
 		a.Filled(t.Context())

@@ -30,21 +30,21 @@ import (
 	"github.com/layerctl/layerctl/errkind"
 )
 
-// DefaultAddress is containerd's socket where nothing is said.
+// DefaultAddress is the socket where [Options].Address is empty.
 const DefaultAddress = "/run/containerd/containerd.sock"
 
-// Snapshotter is the one that is served where nothing is said.
+// Snapshotter is the snapshotter where [Options].Snapshotter is empty.
 const Snapshotter = "overlayfs"
 
-// Erofs is the other one that is served: its layers are files that are
-// filesystems, and so are those of a store of tars.
+// Erofs is the other snapshotter that is supported. Its layers are files with a
+// filesystem, as a store of tars can make them.
 const Erofs = "erofs"
 
-// ErrUnsupported says that this engine, or this store, cannot be served.
+// ErrUnsupported says that this engine cannot take images of this store.
 var ErrUnsupported = failure.ErrUnsupported
 
-// errForeign says that a name in the engine is another client's, and another
-// image's.
+// errForeign says that another client has given a name in the engine to another
+// image.
 var errForeign = errkind.New(errkind.Busy, "belongs to another client")
 
 // Options say which engine is meant. The zero value is containerd's own socket.
@@ -54,21 +54,21 @@ type Options struct {
 	// Namespace is containerd's; "" means k8s.io where it serves Kubernetes,
 	// and else default.
 	Namespace string
-	// Snapshotter is the one whose snapshots are made; "" means [Snapshotter],
-	// and what is neither that nor [Erofs] is refused.
+	// Snapshotter is the one in which snapshots are made; "" means [Snapshotter],
+	// and any other but [Erofs] is refused.
 	Snapshotter string
-	// Logger hears what is done, step by step; nil means silence.
+	// Logger is told each step; nil is silent.
 	Logger *slog.Logger
 }
 
-// Engine is a connection to containerd. It is safe for several goroutines.
+// Engine is a connection to containerd. Several goroutines may use it.
 type Engine struct {
 	at     Options
 	conn   *grpc.ClientConn
 	pid    atomic.Int32 // of the process that listens
-	rebase bool         // Commit can say the parent
-	cri    bool
-	blobs  string // the directory of the content store; "" where it does not say
+	rebase bool         // the snapshotter takes the parent at Commit
+	cri    bool         // it serves Kubernetes
+	blobs  string       // the directory of the content store; "" where it is unknown
 	log    *slog.Logger
 
 	content     content.ContentClient
@@ -78,17 +78,18 @@ type Engine struct {
 	information introspection.IntrospectionClient
 }
 
-// patience is how long one call may take. The engine answers none while it
-// collects garbage.
+// patience is how long one call may take. The engine answers no call while its
+// collector works.
 const patience = 2 * time.Minute
 
-// Connect asks the engine what it is. The error is [ErrUnsupported] for one
-// that cannot be served, and an [errkind.Network] where nobody answers.
+// Connect connects to the engine and asks for its plugins. The error is
+// [ErrUnsupported] where it lacks what is needed, and an [errkind.Network] where it
+// does not answer.
 func Connect(ctx context.Context, o Options) (*Engine, error) {
 	o.Address = cmp.Or(o.Address, DefaultAddress)
 	o.Snapshotter = cmp.Or(o.Snapshotter, Snapshotter)
 	if path, err := filepath.Abs(o.Address); err == nil {
-		o.Address = path // for the record of what it was given
+		o.Address = path // records of what was given name the engine by it
 	}
 	e := &Engine{at: o, log: o.Logger}
 	if e.log == nil {
@@ -119,14 +120,14 @@ func (e *Engine) connect(ctx context.Context) (err error) {
 	return e.survey(ctx)
 }
 
-// bounded ends a call that an engine does not answer.
+// bounded ends a call that the engine does not answer for long.
 func bounded(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return invoke(ctx, method, req, reply, cc, opts...)
 }
 
-// dial opens the socket and notes who listens there.
+// dial connects to the socket and notes which process listens there.
 func (e *Engine) dial(ctx context.Context, _ string) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", e.at.Address)
@@ -154,15 +155,15 @@ func (e *Engine) Close() error {
 // Address is the path of the engine's socket.
 func (e *Engine) Address() string { return e.at.Address }
 
-// Snapshotter is the one of the engine's that is used.
+// Snapshotter is the engine's snapshotter that is used.
 func (e *Engine) Snapshotter() string { return e.at.Snapshotter }
 
 func (e *Engine) erofs() bool { return e.at.Snapshotter == Erofs }
 
-// Namespace is the one of the engine's that is used.
+// Namespace is the engine's namespace that is used.
 func (e *Engine) Namespace() string { return e.at.Namespace }
 
-// survey learns what the engine has.
+// survey asks which plugins the engine has.
 func (e *Engine) survey(ctx context.Context) error {
 	answer, err := e.information.Plugins(ctx, &introspection.PluginsRequest{})
 	if err != nil {
@@ -199,7 +200,7 @@ func (e *Engine) survey(ctx context.Context) error {
 	return nil
 }
 
-// isSnapshotter knows the type by its old and its new name.
+// isSnapshotter knows the old and the new name of that type of plugin.
 func isSnapshotter(kind string) bool {
 	return kind == "io.containerd.snapshotter.v1" || kind == "io.containerd.snapshotter.v2"
 }
@@ -207,7 +208,7 @@ func isSnapshotter(kind string) bool {
 // kubernetes is the namespace that CRI uses.
 const kubernetes = "k8s.io"
 
-// in says in which namespace a call works, and under which lease.
+// in adds to ctx the namespace of a call and its lease, "" for none.
 func (e *Engine) in(ctx context.Context, lease string) context.Context {
 	ctx = metadata.AppendToOutgoingContext(ctx, "containerd-namespace", e.at.Namespace)
 	if lease != "" {

@@ -15,12 +15,12 @@ import (
 	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 )
 
-// DepthError says that the engine could not start a container of so many layers:
-// it writes the names of all their directories into one page, as short as
-// "123/fs", and they grow with the number of snapshots that it ever had.
+// DepthError says that the engine could not start a container of so many layers: it
+// writes the names of all their directories, such as "123/fs", into one page of mount
+// options, and the numbers grow with each snapshot that it ever had.
 type DepthError struct {
-	Layers int // that the image has
-	Bytes  int // that the engine would write
+	Layers int // of the image
+	Bytes  int // of the mount options
 }
 
 func (e *DepthError) Error() string {
@@ -31,12 +31,12 @@ func (e *DepthError) Unwrap() error { return ErrUnsupported }
 
 const (
 	page = 4096 // what mount(2) takes
-	// certain layers fit whatever the engine's numbers are, up to ten digits.
+	// certain is how many layers fit for sure, with numbers of up to ten digits.
 	certain = 250
 )
 
-// Admit says whether the engine can start containers of an image of these
-// layers, before anything is done for it: else a [DepthError].
+// Admit returns a [DepthError] where the engine could not start containers of an
+// image of these layers.
 func (e *Engine) Admit(ctx context.Context, layers []digest.Digest) error {
 	if len(layers) <= certain || e.erofs() {
 		return nil
@@ -66,7 +66,7 @@ func (e *Engine) Admit(ctx context.Context, layers []digest.Digest) error {
 	return nil
 }
 
-// probe makes a snapshot for a moment, and returns its directory.
+// probe makes a snapshot, removes it, and returns the directory that it had.
 func (e *Engine) probe(ctx context.Context) (string, error) {
 	key := "layerctl-probe-" + rand.Text()
 	answer, err := e.prepare(ctx, "", &snapshots.PrepareSnapshotRequest{Snapshotter: e.at.Snapshotter, Key: key})

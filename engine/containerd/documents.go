@@ -10,20 +10,20 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"time"
 
 	content "github.com/containerd/containerd/api/services/content/v1"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/contentwriter"
 	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/internal/durable"
 )
 
-// documents writes config, manifest and index, each with the labels by which
-// the engine's collector knows what it needs: the layers' blobs are among that
-// only where they were written, too.
+// documents writes config, manifest and index, each with labels that tell the
+// engine's collector what the document needs. Of the layers' blobs they name those
+// that were written.
 func (g *giving) documents(ctx context.Context) error {
 	config := map[string]string{}
 	if chains := chainIDs(g.image.Layers); len(chains) > 0 {
@@ -55,9 +55,9 @@ func (g *giving) documents(ctx context.Context) error {
 	return nil
 }
 
-// settle makes it durable that the engine has the documents and the compressed
-// layers: before 2.2 it syncs what is in a blob, and not that there is one
-// (containerd#12302).
+// settle makes the names of the documents and of the compressed layers durable in
+// the engine's content store: before 2.2 the engine syncs the bytes of a blob, but
+// not the directory that it is in (containerd#12302).
 func (g *giving) settle(ctx context.Context) error {
 	if g.Engine.blobs == "" {
 		return nil
@@ -79,7 +79,7 @@ func (g *giving) settle(ctx context.Context) error {
 	return nil
 }
 
-// origin adds where the image came from.
+// origin adds to labels the repository from which the image came.
 func (g *giving) origin(labels map[string]string) map[string]string {
 	if g.image.OriginHost != "" {
 		labels["containerd.io/distribution.source."+g.image.OriginHost] = g.image.OriginRepository
@@ -87,7 +87,7 @@ func (g *giving) origin(labels map[string]string) map[string]string {
 	return labels
 }
 
-// entryOf is the place of a manifest in an index.
+// entryOf returns the position of a manifest in an index.
 func entryOf(index []byte, manifest digest.Digest) (int, error) {
 	var list ocispec.Index
 	if err := json.Unmarshal(index, &list); err != nil {
@@ -101,11 +101,8 @@ func entryOf(index []byte, manifest digest.Digest) (int, error) {
 	return 0, fmt.Errorf("it does not name the manifest %s", manifest)
 }
 
-// piece is how much of a document one message carries; the engine takes 16 MiB.
-const piece = 1 << 20
-
-// write brings one document into the engine, unless it is there, and adds its
-// labels.
+// write writes one document into the engine, unless the engine has it, and adds
+// labels to it.
 func (g *giving) write(ctx context.Context, d digest.Digest, b []byte, labels map[string]string) error {
 	if got := d.Algorithm().FromBytes(b); got != d {
 		return fmt.Errorf("the bytes of %s hash to %s", d, got)
@@ -113,17 +110,18 @@ func (g *giving) write(ctx context.Context, d digest.Digest, b []byte, labels ma
 	return g.writeFrom(ctx, ocispec.Descriptor{Digest: d, Size: int64(len(b))}, bytes.NewReader(b), labels)
 }
 
-// writeFrom is write of what is read.
+// writeFrom is write for a blob that is read from r.
 func (g *giving) writeFrom(ctx context.Context, desc ocispec.Descriptor, r io.Reader, labels map[string]string) error {
 	d := desc.Digest
-	err := g.send(ctx, desc, r, labels)
+	blob := contentwriter.Blob{Ref: "layerctl-" + g.lease + "-" + d.String(), Descriptor: desc, Labels: labels}
+	err := contentwriter.Write(g.in(ctx, g.lease), g.content, blob, r, patience)
 	if err != nil && !failure.IsExists(err) {
 		return failure.Explain(err)
 	}
 	if err == nil {
 		return nil
 	}
-	// The engine's writer has taken it under the lease.
+	// A blob that was written is under the lease already; put this one there, too.
 	if err := g.keep(ctx, "content", d.String()); err != nil {
 		return err
 	}
@@ -143,8 +141,8 @@ func (g *giving) writeFrom(ctx context.Context, desc ocispec.Descriptor, r io.Re
 	return nil
 }
 
-// blobs writes the compressed layers where they are wanted. A blob that the
-// engine has is not read to its end.
+// blobs writes the compressed layers, if they are wanted. It does not read blobs
+// that the engine has.
 func (g *giving) blobs(ctx context.Context) error {
 	if g.image.Blobs == nil {
 		return nil
@@ -158,57 +156,4 @@ func (g *giving) blobs(ctx context.Context) error {
 		g.written = append(g.written, desc.Digest)
 		return g.writeFrom(ctx, desc, r, g.origin(labels))
 	})
-}
-
-// send writes one blob in pieces. An engine that takes none for long is given
-// up.
-func (g *giving) send(ctx context.Context, desc ocispec.Descriptor, r io.Reader, labels map[string]string) error {
-	ctx, cancel := context.WithCancelCause(g.in(ctx, g.lease))
-	defer cancel(nil)
-	slow := time.AfterFunc(patience, func() { cancel(context.DeadlineExceeded) })
-	defer slow.Stop()
-	stream, err := g.content.Write(ctx)
-	if err != nil {
-		return err
-	}
-	request := &content.WriteContentRequest{
-		Ref: "layerctl-" + g.lease + "-" + desc.Digest.String(), Total: desc.Size, Expected: desc.Digest.String(), Labels: labels,
-	}
-	buffer := make([]byte, min(piece, max(desc.Size, 1)))
-	for offset := int64(0); ; {
-		n, err := io.ReadFull(r, buffer[:min(int64(len(buffer)), desc.Size-offset)])
-		if err != nil && desc.Size > 0 {
-			return fmt.Errorf("read: %w", err)
-		}
-		slow.Reset(patience)
-		request.Action, request.Offset, request.Data = content.WriteAction_WRITE, offset, buffer[:n]
-		offset += int64(n)
-		if offset == desc.Size {
-			if err := verdict(r); err != nil {
-				return err
-			}
-			request.Action = content.WriteAction_COMMIT
-		}
-		if err := stream.Send(request); err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if _, err := stream.Recv(); err != nil {
-			return err
-		}
-		if offset == desc.Size {
-			return stream.CloseSend()
-		}
-	}
-}
-
-// verdict reads the end: a reader that verifies says there whether it was right.
-func verdict(r io.Reader) error {
-	n, err := io.Copy(io.Discard, io.LimitReader(r, 1))
-	if err == nil && n > 0 {
-		err = errors.New("it is longer than its descriptor says")
-	}
-	if err != nil {
-		return fmt.Errorf("read: %w", err)
-	}
-	return nil
 }

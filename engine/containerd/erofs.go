@@ -25,9 +25,9 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// place puts the file of the image's layer i into its snapshot, and into that of
-// the topmost the index of the image: by that the engine mounts all of them at
-// once, and what a layer leaves to those below it is as it should be.
+// place puts the file of the image's layer i into its snapshot, and into the topmost
+// snapshot also the index of the image. The engine mounts all layers at once by the
+// index, which has what a single layer leaves to the layers below it.
 func (g *giving) place(ctx context.Context, a *active, i int) error {
 	at, err := snapshotdir.Dir(a.mounts)
 	if err != nil {
@@ -52,7 +52,7 @@ func (g *giving) place(ctx context.Context, a *active, i int) error {
 	return g.placeMerged(ctx, a.dir)
 }
 
-// tar opens the directory of a layer of the store.
+// tar opens the directory of a layer in the store.
 func (g *giving) tar(diffID digest.Digest) (*os.File, tarlayer.Layer, error) {
 	dir, err := durable.OpenDirAt(g.store.Dir(), storedirs.Layers+"/"+diffID.Encoded())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -76,7 +76,7 @@ func (g *giving) placeFile(ctx context.Context, to *os.File, i int) (err error) 
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	f, err := tarlayer.Alone(ctx, dir, l, path.Join(g.store.Path(), storedirs.Staging))
-	if errors.Is(err, fs.ErrPermission) { // also of root, where fs-verity or an attribute keeps it
+	if errors.Is(err, fs.ErrPermission) { // root gets it too, for a file with fs-verity or an attribute such as immutable
 		return fmt.Errorf("store %q %w: the file of a layer cannot be made a filesystem: %w", g.store.Path(), ErrUnsupported, err)
 	}
 	if err != nil {
@@ -85,8 +85,9 @@ func (g *giving) placeFile(ctx context.Context, to *os.File, i int) (err error) 
 	return errors.Join(g.copier.File(ctx, to, dir, snapshotdir.Layer), f.Close())
 }
 
-// placeMerged puts the index of the image into a directory. The engine names the
-// file of each layer as a device, and the store's index has one of each diffID.
+// placeMerged puts the index of the image into a directory. The engine passes the
+// file of each layer as a device, but the store's index has one device for each
+// diffID; an image that repeats a diffID gets an index of its own.
 func (g *giving) placeMerged(ctx context.Context, to *os.File) (err error) {
 	ix, err := g.store.Index(g.image.Image)
 	if err != nil {
@@ -107,8 +108,8 @@ func (g *giving) placeMerged(ctx context.Context, to *os.File) (err error) {
 	return snapshotdir.Rename(to, storedirs.Index, to, snapshotdir.Merged)
 }
 
-// mergedDigest is that of what placeMerged has put there, "" where it is not the
-// store's, or has no place.
+// mergedDigest returns the digest of the index that placeMerged places, "" where that
+// is not the store's or none is placed.
 func (g *giving) mergedDigest() (digest.Digest, error) {
 	if !g.erofs() || g.others {
 		return "", nil
@@ -125,9 +126,9 @@ func (g *giving) mergedDigest() (digest.Digest, error) {
 	return rec.Index, errors.Join(err, dir.Close())
 }
 
-// renewMerged puts the index into the topmost of the snapshots, which are all of the
-// image, where it is right; unless anew, only if there is none: they were others'
-// lower ones until now.
+// renewMerged puts the index into the topmost snapshot of the image, all of whose
+// snapshots the engine has. Without anew it does so only where there is no index: the
+// topmost layer may have been a lower layer of other images only.
 func (g *giving) renewMerged(ctx context.Context, chains []digest.Digest, anew bool) error {
 	files, err := g.surveyBelow(ctx, chains)
 	if err != nil || g.others || len(files) == 0 {
@@ -145,9 +146,9 @@ func (g *giving) renewMerged(ctx context.Context, chains []digest.Digest, anew b
 	return g.renewFile(ctx, at, snapshotdir.Merged, func(to *os.File) error { return g.placeMerged(ctx, to) })
 }
 
-// surveyBelow looks at the lower layers that the engine has, whose files it returns:
-// the index is about files of the store alone. What depends on those below it is
-// refused where these are others.
+// surveyBelow finds out whether the engine has unpacked any of its layers itself,
+// and returns the files of all. There can be no index over such layers, so an image
+// is refused whose further layers depend on lower ones.
 func (g *giving) surveyBelow(ctx context.Context, chains []digest.Digest) (files []string, err error) {
 	g.others = false
 	if files, err = g.files(ctx, chains); err != nil {
@@ -172,13 +173,13 @@ func (g *giving) surveyBelow(ctx context.Context, chains []digest.Digest) (files
 	return files, nil
 }
 
-// dependsOnLower says whether a layer shows something else by itself than on top of
-// others, but for its root.
+// dependsOnLower reports whether a layer shows on top of others something else than
+// by itself, apart from its root.
 func dependsOnLower(f layer.Facts) bool {
 	return impliesMore(f) || len(f.ForeignLinks) > 0 || f.RootOpaque
 }
 
-// files are those of the snapshots, the topmost first.
+// files returns the files of the snapshots, the topmost first.
 func (g *giving) files(ctx context.Context, chains []digest.Digest) ([]string, error) {
 	if len(chains) == 0 {
 		return nil, nil
@@ -204,7 +205,7 @@ func (g *giving) remaining(ctx context.Context, chains []digest.Digest) (files [
 	}
 }
 
-// isTar says whether a file of the engine's is such as the store has of a layer.
+// isTar reports whether a file of the engine is what the store makes of the layer.
 func (g *giving) isTar(ctx context.Context, file string, diffID digest.Digest) (_ bool, err error) {
 	rec, err := g.store.Layer(diffID)
 	if err != nil {
@@ -218,8 +219,8 @@ func (g *giving) isTar(ctx context.Context, file string, diffID digest.Digest) (
 	return tarlayer.IsAlone(ctx, dir, tarlayer.Layer{DiffID: diffID, Size: rec.Size})
 }
 
-// probeFiles learns, by a layer for a moment, what the engine does to the files of
-// layers: those of the store must stay its own.
+// probeFiles gives the engine a small layer and removes it, to learn what the engine
+// does to the files of layers. If it marks them, files of the store are not linked.
 func (g *giving) probeFiles(ctx context.Context) (err error) {
 	if g.probed {
 		return nil
@@ -248,7 +249,7 @@ func (g *giving) probeFiles(ctx context.Context) (err error) {
 	if _, err := g.snapshots.Commit(g.in(ctx, g.lease), &snapshots.CommitSnapshotRequest{Snapshotter: g.at.Snapshotter, Name: name, Key: key}); err != nil {
 		return failure.Explain(err)
 	}
-	if _, err := g.view(ctx, digest.Digest(name)); err != nil { // where it wants more of a layer
+	if _, err := g.view(ctx, digest.Digest(name)); err != nil { // such as a missing dm-verity tree
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	g.probed = true

@@ -22,8 +22,8 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// verifyFiles is verify of layers that are files. Where one is lost the engine does not
-// tell where those above it are: they are looked at once it is back.
+// verifyFiles is verify for the snapshotter erofs. Where the file of a layer is lost the
+// engine does not tell where those above it are: these are checked once it is back.
 func (g *giving) verifyFiles(ctx context.Context, r given.Record, chains []digest.Digest, o overlaystore.VerifyOptions) (report Report, err error) {
 	if len(r.Sizes) != len(r.Layers) {
 		return report, fmt.Errorf("%w: the record has %d sizes of %d layers", errNoJournal, len(r.Sizes), len(r.Layers))
@@ -60,7 +60,7 @@ func (g *giving) verifyFiles(ctx context.Context, r given.Record, chains []diges
 	return report, nil
 }
 
-// addTo adds what was found of a layer to a report.
+// addTo adds what was found in a layer to a report.
 func addTo(report *Report, diffID digest.Digest, found layercheck.Result) {
 	report.Layers++
 	report.Files += found.Files
@@ -70,8 +70,9 @@ func addTo(report *Report, diffID digest.Digest, found layercheck.Result) {
 	}
 }
 
-// verifyFile compares the file of a layer, unless it is one with the store's, or
-// the engine has unpacked the layer itself: that one is not checked.
+// verifyFile compares the file of a layer with the layer's diffID, unless it is a
+// hard link to the store's. checked is false for a layer that the engine has unpacked
+// itself.
 func (g *giving) verifyFile(ctx context.Context, c *layercheck.Check, file string, l tarlayer.Layer, chain digest.Digest, quick bool) (checked bool, err error) {
 	answer, err := g.snapshots.Stat(g.in(ctx, ""), &snapshots.StatSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: chain.String()})
 	if err != nil {
@@ -89,7 +90,7 @@ func (g *giving) verifyFile(ctx context.Context, c *layercheck.Check, file strin
 	if err == nil && (same || quick) {
 		return true, nil
 	}
-	return true, tarlayer.CheckAlone(ctx, c, dir, l) // which notes what is not there
+	return true, tarlayer.CheckAlone(ctx, c, dir, l) // also where the file is missing
 }
 
 // verifyMerged compares the index beside the topmost layer's file.
@@ -102,8 +103,8 @@ func (g *giving) verifyMerged(ctx context.Context, c *layercheck.Check, file str
 	return tarlayer.CheckIndex(ctx, c, dir, snapshotdir.Merged, want, quick)
 }
 
-// renewFiles puts the store's files in the place of those that are lost or stale, and
-// its index with the topmost one.
+// renewFiles replaces the files of the layers that are lost or stale by the store's, and
+// with the topmost layer's also the index.
 func (g *giving) renewFiles(ctx context.Context, chains, stale []digest.Digest) (int, error) {
 	done := map[int]bool{}
 	for {

@@ -15,8 +15,8 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// fill puts the image's layer i into dir, as it must be on top of those below
-// it: the engine has no fix layers.
+// fill fills dir with the image's layer i as it must be on top of the layers below:
+// the engine has no fix layers.
 func (g *giving) fill(ctx context.Context, dir *os.File, i int, below []*os.File) error {
 	from, err := g.lower(ctx, i)
 	if errors.Is(err, overlaystore.ErrNotFound) {
@@ -42,25 +42,25 @@ func (g *giving) fill(ctx context.Context, dir *os.File, i int, below []*os.File
 	return g.copier.Fill(ctx, dir, l)
 }
 
-// needsMending says whether a layer depends on those below it: all else of an
-// image was mended in the layers that it is about.
+// needsMending reports whether what a fix layer would have of this layer depends on
+// the layers below it.
 func needsMending(f layer.Facts) bool {
 	return impliesMore(f) || len(f.ForeignLinks) > 0 || len(f.WhiteoutParents) > 0
 }
 
-// impliesRoot says whether the layer has no entry for its root.
+// impliesRoot reports whether the layer has no entry for its root.
 func impliesRoot(f layer.Facts) bool {
 	return slices.ContainsFunc(f.Implied, func(d layer.ImpliedDir) bool { return d.Path == "." })
 }
 
-// impliesMore says whether the layer has directories without an entry, but for its
-// root: that one's attributes are those of the layer below.
+// impliesMore reports whether the layer has implied directories beside its root. The
+// root takes its attributes from the layer below.
 func impliesMore(f layer.Facts) bool {
 	return len(f.Implied) > 1 || len(f.Implied) == 1 && !impliesRoot(f)
 }
 
-// mend builds in dir the fix layer of an image that ends with layer i, and says
-// whether it needed one.
+// mend builds in dir the fix layer of an image that ends with layer i, and reports
+// whether that needs one.
 func (g *giving) mend(ctx context.Context, dir *os.File, i int, below []*os.File) (_ bool, err error) {
 	layers := g.image.Layers[:i+1]
 	stack, err := g.stack(ctx, i, below)
@@ -83,8 +83,8 @@ func (g *giving) mend(ctx context.Context, dir *os.File, i int, below []*os.File
 	return true, err
 }
 
-// mendedDir is a directory of the engine's in which a fix layer is built. Its
-// journal is nobody's.
+// mendedDir is a directory of the engine in which a fix layer is built, without a
+// journal.
 type mendedDir struct {
 	dir   *os.File
 	store *overlaystore.Store

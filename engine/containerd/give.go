@@ -27,31 +27,31 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// Image is what is given: an image of a store and its documents.
+// Image is an image of a store and its documents, to be given.
 type Image struct {
 	overlaystore.Image
-	// Names are those that the image gets, as the engine's clients write them:
-	// "docker.io/library/alpine:3.20". At least one.
+	// Names are the names that the image gets in the engine, as its clients write
+	// them: "docker.io/library/alpine:3.20". There must be one at least.
 	Names []string
-	// Root is what the names stand for: the index that has the image's manifest,
-	// or the manifest itself.
+	// Root is what the names mean: the index that lists the image's manifest, or the
+	// manifest itself.
 	Root ocispec.Descriptor
 	// RootBytes, ManifestBytes and ConfigBytes are the exact bytes.
 	RootBytes, ManifestBytes, ConfigBytes []byte
-	// Blobs hands each compressed layer to use; nil leaves them out, as an engine
-	// does that discards what it has unpacked: then nobody pushes or saves the
-	// image from there.
+	// Blobs calls use with each compressed layer. nil leaves the blobs out, as an
+	// engine does that discards blobs once they are unpacked: then the engine cannot
+	// push or save the image.
 	Blobs func(ctx context.Context, use func(ocispec.Descriptor, io.Reader) error) error
-	// Reference and ReferencePlatform are what it was pulled as, for a repair of
-	// what was handed over.
+	// Reference and ReferencePlatform say how the image was pulled, for a repair of an
+	// image that was handed over.
 	Reference, ReferencePlatform string
-	// Origin is the host and the repository that it came from, for the label
-	// by which other images find where to fetch a layer; "" says nothing.
+	// OriginHost and OriginRepository are where the image came from, for the label
+	// by which the engine finds registries that have a layer; "" sets no label.
 	OriginHost, OriginRepository string
 }
 
-// RootNamesIt says whether Root is the image's manifest, or an index that names
-// it: engines do not look into indexes of indexes.
+// RootNamesIt reports whether Root is the image's manifest or an index that lists
+// it. Engines do not look into nested indexes.
 func (i Image) RootNamesIt() bool {
 	if i.Root.Digest == i.Image.Manifest {
 		return true
@@ -62,27 +62,27 @@ func (i Image) RootNamesIt() bool {
 
 // GiveOptions say how an image is given. The zero value pins it.
 type GiveOptions struct {
-	// HandOver leaves the image to the engine: it is not pinned, its garbage
-	// collector may remove it, and Take does nothing to it. The caller removes
-	// the store's reference; [Engine.Verify] reads the engine's files then.
+	// HandOver gives the image to the engine for good: it is not pinned, the engine's
+	// collector may remove it, and Take leaves it. The caller removes the store's
+	// reference; [Engine.Verify] then checks the engine's own files.
 	HandOver bool
-	// From has the image's layers as directories where the store keeps them as
-	// tars; nil is the store itself.
+	// From is a store with the image's layers as directories, needed where the store
+	// keeps them as tars; nil is the store itself.
 	From *overlaystore.Store
-	// Unlinked shares no file with the store, where the filesystem cannot clone
-	// files not even its blocks.
+	// Unlinked makes no hard links to files of the store: it clones them, or copies
+	// them where the filesystem cannot clone.
 	Unlinked bool
-	// Ahead has given layers while the image was pulled; Give waits for it. nil
-	// is none.
+	// Ahead has given layers while the image was pulled; Give waits until it is done.
+	// nil is none.
 	Ahead *Ahead
 }
 
-// Given is what was done.
+// Given is what [Engine.Give] did.
 type Given struct {
 	Engine, Namespace string
 	Names             []string
-	// Layers is how many the image has, Made how many snapshots were made; the
-	// engine had the others.
+	// Layers counts the image's layers, Made the snapshots that were made; the engine
+	// had the other layers.
 	Layers, Made int
 	// Links, Clones and Copies count files, Bytes the contents of the copies.
 	Links, Clones, Copies, Bytes int64
@@ -90,10 +90,10 @@ type Given struct {
 	Reason error
 }
 
-// Give makes img known to the engine. Where it ends with an error nothing is
-// named that is not whole, and another Give, or Take, ends well. The store must
-// have the layers that the engine lacks, and may have to have others: the error is
-// a [NeedsError] then.
+// Give gives img to the engine. After an error no name in the engine means an
+// incomplete image, and Give or Take may be called again. The store must have the
+// layers that the engine lacks. Sometimes it must have others, too; the error is a
+// [NeedsError] then.
 func (e *Engine) Give(ctx context.Context, store *overlaystore.Store, img Image, o GiveOptions) (Given, error) {
 	g := &giving{Engine: e, store: store, from: cmp.Or(o.From, store), image: img, options: o, copier: linkedcopy.New(linkedcopy.Options{Unlinked: o.Unlinked}), open: lowers{}}
 	if err := g.give(ctx); err != nil {
@@ -107,7 +107,7 @@ func (e *Engine) Give(ctx context.Context, store *overlaystore.Store, img Image,
 	}, nil
 }
 
-// giving is one image on its way into the engine.
+// giving is the work of giving one image to the engine.
 type giving struct {
 	*Engine
 	store    *overlaystore.Store
@@ -115,26 +115,26 @@ type giving struct {
 	image    Image
 	options  GiveOptions
 	copier   *linkedcopy.Copier
-	unlinked error  // why nothing is linked, though it could be
-	others   bool   // the engine has lower layers that it has unpacked itself
-	probed   bool   // the snapshotter erofs
-	owner    string // the store's path, by which its records are told from others
+	unlinked error  // why probeFiles found that nothing may be linked
+	others   bool   // the engine has unpacked lower layers itself (erofs)
+	probed   bool   // probeFiles was done
+	owner    string // the store's path, the value of ownerLabel
 	open     lowers
-	since    *os.File // of the store, opened before what is given was written; nil where that is durable
+	since    *os.File // the store's directory, opened before the layers were written; nil where these are durable
 	lease    string
-	made     int
-	ahead    linkedcopy.Done // what was done before
+	made     int             // snapshots
+	ahead    linkedcopy.Done // what Ahead did
 	written  []digest.Digest // compressed layers, the lowest first
 }
 
-// done is what all copies took.
+// done returns what was linked and copied, by Ahead too.
 func (g *giving) done() linkedcopy.Done { return g.ahead.Plus(g.copier.Done()) }
 
 func (g *giving) give(ctx context.Context) (err error) {
 	if err := g.Serves(g.from); err != nil {
 		return err
 	}
-	records, err := g.openRecords(ctx, g.store)
+	records, err := g.openGiven(ctx, g.store)
 	if err != nil {
 		return err
 	}
@@ -147,8 +147,7 @@ func (g *giving) give(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, g.open.close(), layers.Release()) }()
-	// Before anything is done: a name that is another's ends it, and so do too
-	// many layers.
+	// Refuse names of other clients and too many layers before anything is done.
 	if err := errors.Join(g.checkNames(ctx), g.Admit(ctx, g.image.Layers)); err != nil {
 		return err
 	}
@@ -162,6 +161,12 @@ func (g *giving) give(ctx context.Context) (err error) {
 	if err := g.leased(ctx); err != nil {
 		return err
 	}
+	return g.complete(ctx, records, record)
+}
+
+// complete marks the record as that of an image that the engine has whole, and keeps
+// what [Engine.Verify] needs.
+func (g *giving) complete(ctx context.Context, records *given.Records, record given.Record) (err error) {
 	if g.options.HandOver && !g.erofs() {
 		if err := g.keepJournals(ctx, records); err != nil {
 			return err
@@ -174,13 +179,13 @@ func (g *giving) give(ctx context.Context) (err error) {
 	return records.Put(ctx, record)
 }
 
-// keepJournals keeps what [Engine.Verify] compares with when the store has the
-// layers no longer.
+// keepJournals keeps the layers' journals for the time when the store no longer has
+// the layers.
 func (g *giving) keepJournals(ctx context.Context, records *given.Records) error {
 	for i, diffID := range g.image.Layers {
 		at, err := g.lowerPath(ctx, i)
 		if errors.Is(err, overlaystore.ErrNotFound) {
-			continue // the engine had it, and nobody has fetched it
+			continue // the engine had it before, so it was not fetched
 		}
 		if err != nil {
 			return err
@@ -216,7 +221,8 @@ func (g *giving) record() (given.Record, error) {
 	return r, nil
 }
 
-// Serves refuses a store whose files containerd would not understand.
+// Serves returns [ErrUnsupported] for a store whose files the engine would not
+// understand.
 func (e *Engine) Serves(store *overlaystore.Store) error {
 	f := store.Format().OrDefaults()
 	switch {
@@ -236,20 +242,20 @@ func (e *Engine) Serves(store *overlaystore.Store) error {
 	return nil
 }
 
-// leased gives the image under a lease, which keeps the engine's collector away
-// until the names do.
+// leased gives the image under a lease, which keeps the engine's collector from
+// removing what is made until the names do.
 func (g *giving) leased(ctx context.Context) (err error) {
 	g.lease = newLease()
 	if err := g.takeLease(ctx); err != nil {
 		return err
 	}
 	defer func() {
-		// Also after an error: what was made goes.
+		// After an error the collector then removes what was made.
 		if end := g.endLease(ctx); err == nil {
 			err = failure.Explain(end)
 		}
 	}()
-	// The layers last: those that are given ahead may still be on their way.
+	// Layers come late, for Ahead may still be at work on them.
 	for _, step := range []func(context.Context) error{g.blobs, g.documents, g.settle, g.layers, g.name} {
 		if err := step(ctx); err != nil {
 			return err
@@ -258,26 +264,27 @@ func (g *giving) leased(ctx context.Context) (err error) {
 	return nil
 }
 
-// leaseTime is after how long the engine's collector may take what a giving
-// that died has left.
+// leaseTime is when a lease expires, and the engine's collector may remove what a
+// giving that died has left.
 const leaseTime = 24 * time.Hour
 
-// ownerLabel is on all that is made in the engine: the store that it is from.
+// ownerLabel is on everything that is made in the engine. Its value is the path of
+// the store from which that came.
 const ownerLabel = "io.github.layerctl/store"
 
-// Clear ends the leases of givings of the store that died, as [Engine.Give] does
-// before it gives anything: for an image that the engine has already.
+// Clear ends the leases of the store's givings that died. [Engine.Give] does so
+// first; Clear is for an image that the engine has already.
 func (e *Engine) Clear(ctx context.Context, store *overlaystore.Store) error {
-	records, err := e.openRecords(ctx, store)
+	records, err := e.openGiven(ctx, store)
 	if err == nil {
 		err = records.Close()
 	}
 	return err
 }
 
-// openRecords opens the records of a store, and ends the leases of its givings
-// that died.
-func (e *Engine) openRecords(ctx context.Context, store *overlaystore.Store) (*given.Records, error) {
+// openGiven opens the store's records of what was given, under their lock, and ends
+// the leases of the store's givings that died.
+func (e *Engine) openGiven(ctx context.Context, store *overlaystore.Store) (*given.Records, error) {
 	owner, err := store.RealPath()
 	if err != nil {
 		return nil, err
@@ -292,8 +299,8 @@ func (e *Engine) openRecords(ctx context.Context, store *overlaystore.Store) (*g
 	return records, nil
 }
 
-// clear ends the leases of givings that died: no other is alive, for each holds
-// the lock of the records, but for those that give ahead.
+// clear ends the leases of givings that died: those that are not marked as in use by
+// an Ahead or a Held, for any other giving would hold the lock of the records.
 func (e *Engine) clear(ctx context.Context, owner string, records *given.Records) error {
 	living, err := records.Living(ctx)
 	if err != nil {
@@ -308,8 +315,8 @@ func (e *Engine) clear(ctx context.Context, owner string, records *given.Records
 			continue
 		}
 		e.log.Info("end the lease of a giving that was interrupted", "lease", l.ID)
-		// With what it kept: an engine whose power was cut may know of a blob that it
-		// has lost, and would not take it again.
+		// Sync removes what the lease kept: after a power cut an engine may list a blob
+		// whose bytes it has lost, and would refuse to take it again.
 		if _, err := e.leases.Delete(e.in(ctx, ""), &leases.DeleteRequest{ID: l.ID, Sync: true}); err != nil && !failure.IsNotFound(err) {
 			return failure.Explain(err)
 		}
@@ -317,7 +324,7 @@ func (e *Engine) clear(ctx context.Context, owner string, records *given.Records
 	return nil
 }
 
-// keep has the lease keep what the engine had before.
+// keep adds to the lease something that the engine had before.
 func (g *giving) keep(ctx context.Context, kind, id string) error {
 	_, err := g.leases.AddResource(g.in(ctx, ""), &leases.AddResourceRequest{ID: g.lease, Resource: &leases.Resource{ID: id, Type: kind}})
 	if err != nil && !failure.IsExists(err) {
@@ -326,7 +333,7 @@ func (g *giving) keep(ctx context.Context, kind, id string) error {
 	return nil
 }
 
-// chainIDs are those of each layer with all below it.
+// chainIDs returns the chainID of each layer.
 func chainIDs(layers []digest.Digest) []digest.Digest {
 	return identity.ChainIDs(slices.Clone(layers))
 }

@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/contentwriter"
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/given"
@@ -261,7 +262,7 @@ func TestGiveBlobs(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
 	f, e, s := anEngine(t, true)
 	img := threeLayers(t, s)
-	blobs := [][]byte{make([]byte, 2*piece+7), []byte("second"), {}}
+	blobs := [][]byte{make([]byte, 2*contentwriter.MessageSize+7), []byte("second"), {}}
 	given := func(damage bool) error {
 		img.Blobs = func(_ context.Context, use func(ocispec.Descriptor, io.Reader) error) error {
 			for _, b := range blobs {

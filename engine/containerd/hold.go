@@ -14,16 +14,16 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// Held are the lowest layers of an image, which the engine has and keeps.
+// Held are the lowest layers of an image that the engine has, and keeps.
 type Held struct {
 	g       *giving
-	release func() error // of what says that it lives
+	release func() error // removes the mark that its lease is in use
 	layers  []digest.Digest
 }
 
-// NeedsError says that an image cannot be given before the store has a layer that
-// it lacks: the engine has it no longer, or a layer above needs a file of it,
-// which is not taken from the engine, for nobody has verified it there.
+// NeedsError says that an image cannot be given before the store has a layer that it
+// lacks: the engine no longer has it, or a layer above needs a file of it, and files
+// of the engine are not verified.
 type NeedsError struct {
 	Layer digest.Digest
 	err   error
@@ -33,9 +33,9 @@ func (e *NeedsError) Error() string { return e.err.Error() }
 
 func (e *NeedsError) Unwrap() error { return e.err }
 
-// Hold has the engine keep those of the lowest layers that it has, until they are
-// released: an image is handed over to it without them. There are none where the
-// engine could not be given what is in the store.
+// Hold makes the engine keep those of the lowest layers that it has, until
+// [Held.Release], so that an image can be handed over without fetching them. It
+// returns nil, without layers, where the engine cannot take layers of the store.
 func (e *Engine) Hold(ctx context.Context, store *overlaystore.Store, layers []digest.Digest) (*Held, error) {
 	h, err := e.hold(ctx, store, layers)
 	if err != nil {
@@ -63,13 +63,13 @@ func (e *Engine) hold(ctx context.Context, store *overlaystore.Store, layers []d
 			return h, err
 		}
 	}
-	return nil, nil // it collects all the time
+	return nil, nil // its collector was faster each time
 }
 
-// held has a lease of its own keep what the engine has.
+// held keeps the layers that the engine has under a lease of its own.
 func (g *giving) held(ctx context.Context, chains []digest.Digest) (_ *Held, err error) {
 	have := len(chains)
-	// A layer that the image repeats higher up must come for that one.
+	// A diffID that the image repeats higher up must be fetched for that layer.
 	layers := slices.DeleteFunc(slices.Clone(g.image.Layers[:have]), func(d digest.Digest) bool {
 		return slices.Contains(g.image.Layers[have:], d)
 	})
@@ -95,7 +95,7 @@ func (g *giving) held(ctx context.Context, chains []digest.Digest) (_ *Held, err
 	return h, errors.Join(err, closeAll(dirs))
 }
 
-// Layers are the diffIDs of those that need not be fetched.
+// Layers returns the diffIDs that need not be fetched.
 func (h *Held) Layers() []digest.Digest {
 	if h == nil {
 		return nil
@@ -103,7 +103,7 @@ func (h *Held) Layers() []digest.Digest {
 	return h.layers
 }
 
-// Release leaves the layers to the engine.
+// Release lets the engine remove the layers.
 func (h *Held) Release(ctx context.Context) error {
 	if h == nil {
 		return nil

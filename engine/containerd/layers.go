@@ -28,28 +28,28 @@ type active struct {
 	labels        map[string]string
 	mounts        []*types.Mount
 	dir           *os.File // nil until it is filled
-	paths         int64    // that were filled in
+	paths         int64    // how many it was filled with
 }
 
-// layers makes the snapshots that the engine lacks. Where another client brings
-// one of them meanwhile, or the collector takes one, it begins again.
+// layers makes the snapshots that the engine lacks. It begins again where another
+// client makes one of them meanwhile, or the collector removes a lower one.
 func (g *giving) layers(ctx context.Context) error {
 	g.made, g.ahead = g.options.Ahead.finish()
 	for range 3 {
-		if err := g.lacking(ctx); !errors.Is(err, errMeanwhile) && !errors.Is(err, errCollected) {
+		if err := g.makeMissing(ctx); !errors.Is(err, errMeanwhile) && !errors.Is(err, errCollected) {
 			return err
 		}
 	}
-	return g.lacking(ctx)
+	return g.makeMissing(ctx)
 }
 
-func (g *giving) lacking(ctx context.Context) error {
+func (g *giving) makeMissing(ctx context.Context) error {
 	chains := chainIDs(g.image.Layers)
 	have, err := g.has(ctx, chains)
 	if err != nil {
 		return err
 	}
-	return g.above(ctx, chains, have, func(context.Context, int) (bool, error) { return true, nil })
+	return g.makeAbove(ctx, chains, have, func(context.Context, int) (bool, error) { return true, nil })
 }
 
 var (
@@ -65,8 +65,8 @@ func closeAll(list []*os.File) error {
 	return errors.Join(errs...)
 }
 
-// has says how many of the lowest layers the engine has. A snapshot's parents
-// are there as long as it is.
+// has returns how many of the lowest layers the engine has. A snapshot's parents
+// exist as long as the snapshot does.
 func (g *giving) has(ctx context.Context, chains []digest.Digest) (int, error) {
 	var failed error
 	have, _ := slices.BinarySearchFunc(chains, true, func(chain digest.Digest, _ bool) int {
@@ -80,7 +80,7 @@ func (g *giving) has(ctx context.Context, chains []digest.Digest) (int, error) {
 	return have, failed
 }
 
-// committed says whether the engine has a snapshot.
+// committed reports whether the engine has a committed snapshot.
 func (g *giving) committed(ctx context.Context, chain digest.Digest) (bool, error) {
 	answer, err := g.snapshots.Stat(g.in(ctx, g.lease), &snapshots.StatSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: chain.String()})
 	if failure.IsNotFound(err) {
@@ -89,7 +89,7 @@ func (g *giving) committed(ctx context.Context, chain digest.Digest) (bool, erro
 	return err == nil && answer.Info.GetKind() == snapshots.Kind_COMMITTED, failure.Explain(err)
 }
 
-// directories are those of the layers that the engine has, the topmost first.
+// directories opens the directories of layers that the engine has, the topmost first.
 func (g *giving) directories(ctx context.Context, chains []digest.Digest) (dirs []*os.File, err error) {
 	if len(chains) == 0 {
 		return nil, nil
@@ -112,7 +112,7 @@ func (g *giving) directories(ctx context.Context, chains []digest.Digest) (dirs 
 	return dirs, nil
 }
 
-// view asks how a snapshot would be mounted to be read.
+// view returns how the engine would mount a snapshot read-only.
 func (g *giving) view(ctx context.Context, chain digest.Digest) (list []*types.Mount, err error) {
 	key := "layerctl-view-" + rand.Text()
 	request := &snapshots.ViewSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: key, Parent: chain.String()}
@@ -132,7 +132,7 @@ func (g *giving) view(ctx context.Context, chain digest.Digest) (list []*types.M
 	return answer.Mounts, nil
 }
 
-// begin makes the snapshot of the layer i, to be filled.
+// begin makes the active snapshot of the layer i.
 func (g *giving) begin(ctx context.Context, i int, chains []digest.Digest) (*active, error) {
 	a := &active{key: fmt.Sprintf("layerctl-%s %s", rand.Text(), chains[i]), chain: chains[i]}
 	a.labels = map[string]string{
@@ -159,8 +159,8 @@ func (g *giving) begin(ctx context.Context, i int, chains []digest.Digest) (*act
 	return a, nil
 }
 
-// filled fills the snapshot of the layer i.
-func (g *giving) filled(ctx context.Context, a *active, i int, below []*os.File) error {
+// fillSnapshot fills the snapshot of the layer i, and removes it after an error.
+func (g *giving) fillSnapshot(ctx context.Context, a *active, i int, below []*os.File) error {
 	err := g.fillActive(ctx, a, i, below)
 	if err != nil {
 		return errors.Join(err, g.abandon(ctx, a))
@@ -195,8 +195,8 @@ func (g *giving) fillActive(ctx context.Context, a *active, i int, below []*os.F
 	return err
 }
 
-// abandon removes what is not committed. The engine's collector does it too,
-// when the lease has ended.
+// abandon closes and removes a snapshot that is not committed. What it cannot remove
+// the engine's collector removes when the lease has ended.
 func (g *giving) abandon(ctx context.Context, a *active) error {
 	var err error
 	if a.dir != nil {
@@ -244,8 +244,8 @@ func (g *giving) commit(ctx context.Context, filled []*active) error {
 	return nil
 }
 
-// sync makes durable what was filled, dir among it. What was opened before anything
-// was written hears of all errors.
+// sync makes durable what was filled, with dir. A descriptor that was opened before
+// anything was written reports all errors of writing it.
 func (g *giving) sync(ctx context.Context, dir *os.File) error {
 	if g.since == nil {
 		return durable.SyncFS(ctx, dir)
@@ -264,5 +264,5 @@ func (g *giving) sync(ctx context.Context, dir *os.File) error {
 	return durable.SyncFS(ctx, dir)
 }
 
-// openDir opens a directory that the engine names.
+// openDir opens a directory by the path that the engine has for it.
 func (g *giving) openDir(path string) (*os.File, error) { return snapshotdir.Open(path, g.pid.Load()) }

@@ -15,8 +15,7 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// lower is a layer of the image that is open: its directory, and the lower dir
-// in it.
+// lower is an open layer of the image: its directory, and the lower dir in that.
 type lower struct {
 	dir, fs *os.File
 	record  overlaystore.LayerRecord
@@ -24,8 +23,7 @@ type lower struct {
 
 func (l *lower) close() error { return errors.Join(l.dir.Close(), l.fs.Close()) }
 
-// lowers are the layers that are open, each once: every layer that needs mending
-// looks at all below it.
+// lowers are the open layers, each once, for mending a layer needs all below it.
 type lowers map[digest.Digest]*lower
 
 func (open lowers) close() error {
@@ -36,7 +34,7 @@ func (open lowers) close() error {
 	return errors.Join(errs...)
 }
 
-// lower opens the layer i of the image, which is closed with the others.
+// lower opens the layer i of the image; g.open closes it.
 func (g *giving) lower(ctx context.Context, i int) (*lower, error) {
 	diffID := g.image.Layers[i]
 	if l := g.open[diffID]; l != nil {
@@ -60,7 +58,7 @@ func (g *giving) lower(ctx context.Context, i int) (*lower, error) {
 	return l, nil
 }
 
-// lowerPath is where the lower dir of the layer i is in the store.
+// lowerPath returns the path under the store of the lower dir of the layer i.
 func (g *giving) lowerPath(ctx context.Context, i int) (string, error) {
 	dirs, err := g.from.LowerDirs(ctx, overlaystore.Image{Layers: g.image.Layers[i : i+1]})
 	if err != nil {
@@ -69,9 +67,9 @@ func (g *giving) lowerPath(ctx context.Context, i int) (string, error) {
 	return dirs[0].Path, nil
 }
 
-// stack has the layers up to i as they are stacked, the topmost first, on the
-// directories below. Of a layer that the store lacks it has the engine's: that
-// shows by itself what is in it.
+// stack returns the stack of the layers up to i, the topmost first. Where the store
+// lacks a layer below i it uses the engine's directory, of which below has those of
+// all layers below i; such a directory needs no mending.
 func (g *giving) stack(ctx context.Context, i int, below []*os.File) (stack []fixlayer.Layer, err error) {
 	seen := map[digest.Digest]bool{}
 	for at := i; at >= 0; at-- {

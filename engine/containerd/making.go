@@ -14,15 +14,17 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// making is how the snapshots of an image come to be. The engine prepares some,
-// while lower ones are filled, and still lower ones become durable and are
-// committed: it waits for the disk some ten times a layer.
+// making makes the snapshots of an image, in three stages that work beside each
+// other, because the engine waits for the disk some ten times a layer: some are
+// prepared, while lower ones are filled, and still lower ones are synced and
+// committed.
 type making struct {
 	*giving
 	chains []digest.Digest
-	have   int        // of the chains, which the engine has
-	below  []*os.File // directories of the snapshots, the topmost first
-	// next is asked before each layer whether there is one, and after the last.
+	have   int        // how many of the chains the engine has
+	below  []*os.File // directories of the snapshots so far, the topmost first
+	// next waits for the layer i, and reports whether there is one. It is called
+	// before each layer, and once after the last.
 	next     func(ctx context.Context, i int) (bool, error)
 	prepared chan chan prepared // in the order of the layers
 	filled   chan *active
@@ -34,19 +36,18 @@ type prepared struct {
 	err error
 }
 
-// preparedBefore is how many snapshots are made at most before they are filled:
-// of an image whose pull fails they were made for nothing.
+// preparedBefore is how many snapshots are prepared ahead of the filling at most: if
+// the pull fails they were prepared in vain.
 const preparedBefore = 32
 
-// preparedAtOnce is how many are made at a time: the engine waits for the disk six
-// times for each, in two databases.
+// preparedAtOnce is how many snapshots are prepared at a time: for each the engine
+// waits for the disk six times, in two databases.
 const preparedAtOnce = 4
 
-// above keeps the snapshots of the lowest layers, those that the engine has, and
-// makes those of the others. next is asked before each of these whether there is
-// one. What was filled when next or a layer has an error is committed, unless ctx
-// has ended.
-func (g *giving) above(ctx context.Context, chains []digest.Digest, have int, next func(ctx context.Context, i int) (bool, error)) (err error) {
+// makeAbove keeps the snapshots of the lowest layers, which the engine has, and makes
+// those of the other layers; see [making] for next. After an error of next or of a
+// layer it commits what was filled before, unless ctx has ended.
+func (g *giving) makeAbove(ctx context.Context, chains []digest.Digest, have int, next func(ctx context.Context, i int) (bool, error)) (err error) {
 	if have > 0 {
 		if err := g.keepSnapshot(ctx, chains[have-1]); err != nil {
 			return err
@@ -77,14 +78,14 @@ func (g *giving) above(ctx context.Context, chains []digest.Digest, have int, ne
 	return m.oneByOne(ctx)
 }
 
-// keepSnapshot has the lease keep a snapshot and all below it.
+// keepSnapshot adds a snapshot, and so all below it, to the lease.
 func (g *giving) keepSnapshot(ctx context.Context, chain digest.Digest) error {
 	if err := g.keep(ctx, "snapshots/"+g.at.Snapshotter, chain.String()); err != nil {
 		return err
 	}
-	// A lease keeps also what is not there. The collector may have been at work
-	// since somebody looked: it is when a lease has ended, such as that of a giving
-	// that died.
+	// A lease takes also what does not exist. The collector may have removed the
+	// snapshot since it was looked for: it works whenever a lease has ended, such as
+	// that of a giving that died.
 	there, err := g.committed(ctx, chain)
 	if err == nil && !there {
 		err = errCollected
@@ -92,7 +93,8 @@ func (g *giving) keepSnapshot(ctx context.Context, chain digest.Digest) error {
 	return err
 }
 
-// oneByOne makes snapshots each of which begins on one that is committed.
+// oneByOne makes one snapshot after the other, for an engine that wants a snapshot's
+// parent committed before the snapshot is prepared.
 func (m *making) oneByOne(ctx context.Context) error {
 	for i := m.have; i < len(m.chains); i++ {
 		if come, err := m.next(ctx, i); err != nil || !come {
@@ -117,7 +119,7 @@ func (m *making) run(ctx context.Context) error {
 		m.prepareAll(working, enough)
 		return nil
 	})
-	var unfilled error // no reason not to commit what was filled before
+	var unfilled error // kept from group, for what was filled before is committed all the same
 	group.Go(func() error {
 		defer close(enough)
 		defer close(m.filled)
@@ -127,22 +129,22 @@ func (m *making) run(ctx context.Context) error {
 	group.Go(func() error { return m.commitAll(working) })
 	err := group.Wait()
 	err = cmp.Or(err, unfilled)
-	for one := range m.prepared { // for nothing
+	for one := range m.prepared { // in vain
 		if p := <-one; ctx.Err() != nil || m.remove(ctx, p.active) != nil {
-			break // the lease's end does it
+			break // the collector removes them when the lease has ended
 		}
 	}
 	return err
 }
 
-// prepareAll goes ahead of what is filled, up to an error. The first is made alone:
-// it may find what an engine that was killed has left, see [Engine.again], and that
-// goes before anything else is made.
+// prepareAll prepares snapshots ahead of the filling, up to the first error. It
+// prepares the first alone, for that may find what an engine that was killed has
+// left, which must be removed before any other is made; see [Engine.again].
 func (m *making) prepareAll(ctx context.Context, enough <-chan struct{}) {
 	var failed atomic.Bool
 	var group errgroup.Group
 	group.SetLimit(preparedAtOnce)
-	defer func() { _ = group.Wait() }() // each error goes to who takes the snapshot
+	defer func() { _ = group.Wait() }() // fillAll gets each error with its snapshot
 	for i := m.have; i < len(m.chains); i++ {
 		select {
 		case <-enough:
@@ -192,10 +194,10 @@ func (m *making) fillAll(ctx context.Context) error {
 	}
 }
 
-// fillNext fills the snapshot of the layer i, on top of those that were filled.
+// fillNext fills the snapshot of the layer i, on top of those that are filled.
 func (m *making) fillNext(ctx context.Context, i int, p prepared) error {
 	if p.err == nil {
-		p.err = m.giving.filled(ctx, p.active, i, m.below)
+		p.err = m.fillSnapshot(ctx, p.active, i, m.below)
 	}
 	if p.err != nil {
 		return fmt.Errorf("layer %d/%d: %w", i+1, len(m.chains), p.err)
@@ -204,13 +206,13 @@ func (m *making) fillNext(ctx context.Context, i int, p prepared) error {
 	return nil
 }
 
-// commitFrom is how many paths are filled before they are committed.
+// commitFrom is how many filled paths are worth a commit.
 const commitFrom = 2048
 
-// commitAll commits what is filled, as soon as it is as much as there is still to
-// come, in layers, or many paths, each of which the engine looks at: each sync
-// holds up all who write to the disk, and when the last layer has come little is
-// to be left.
+// commitAll commits filled snapshots in groups: when as many wait as are still to
+// come, or when they have many paths, each of which the engine looks at. Few commits
+// are better, for each has a sync that holds up all who write to the disk, but little
+// must be left to do when the last layer has come.
 func (m *making) commitAll(ctx context.Context) error {
 	var waiting []*active
 	left, paths := len(m.chains)-m.have, int64(0)

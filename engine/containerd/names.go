@@ -27,8 +27,8 @@ const (
 	pinnedLabel  = "io.cri-containerd.pinned"
 )
 
-// names are those of the records to make, in that order: in the namespace of
-// Kubernetes the config's digest is one too, for so its runtime calls images.
+// names returns the names of the records to make, in that order. In the namespace of
+// Kubernetes the config's digest is one, too, for CRI calls images so.
 func (g *giving) names() []string {
 	var list []string
 	if g.at.Namespace == kubernetes {
@@ -37,7 +37,7 @@ func (g *giving) names() []string {
 	return append(list, g.image.Names...)
 }
 
-// labels are those of a record. An empty one is taken away.
+// labels returns the labels of a record. An empty value removes a label.
 func (g *giving) labels() map[string]string {
 	labels := map[string]string{ownerLabel: g.owner, pinnedLabel: "pinned"}
 	if g.options.HandOver {
@@ -49,7 +49,7 @@ func (g *giving) labels() map[string]string {
 	return labels
 }
 
-// standing is what the engine has under a name.
+// standing returns the image that the engine has under a name; nil for none.
 func (e *Engine) standing(ctx context.Context, name string) (*images.Image, error) {
 	answer, err := e.images.Get(e.in(ctx, ""), &images.GetImageRequest{Name: name})
 	if failure.IsNotFound(err) {
@@ -85,7 +85,7 @@ func (g *giving) refuse(name string, there *images.Image) error {
 	return fmt.Errorf("the name %q %w, and is %s there: remove it in the engine first", name, errForeign, there.Target.GetDigest())
 }
 
-// name makes the records: from then on the engine lists the image.
+// name makes the records, by which the engine lists the image.
 func (g *giving) name(ctx context.Context) error {
 	for _, name := range g.names() {
 		if err := g.nameOne(ctx, name); err != nil {
@@ -138,7 +138,7 @@ func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest d
 	if err != nil {
 		return nil, err
 	}
-	records, err := e.openRecords(ctx, store)
+	records, err := e.openGiven(ctx, store)
 	if err != nil {
 		return nil, err
 	}
@@ -160,8 +160,8 @@ func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest d
 	return nil, nil
 }
 
-// shared says whether a name is one of another image too that was given to the
-// same engine: of the same index, for another platform.
+// shared reports whether another image that was given to the same engine has the
+// name, too: one of the same index, for another platform.
 func shared(list []given.Record, r given.Record, name string) bool {
 	return slices.ContainsFunc(list, func(other given.Record) bool {
 		return other.Kind == r.Kind && other.Address == r.Address && other.Namespace == r.Namespace &&
@@ -169,7 +169,7 @@ func shared(list []given.Record, r given.Record, name string) bool {
 	})
 }
 
-// unname removes the records of names that are the store's, the last made
+// unname removes those records of the names that the store has made, the last made
 // first.
 func (e *Engine) unname(ctx context.Context, owner string, r given.Record) (taken []string, err error) {
 	for i, name := range slices.Backward(r.Names) {
@@ -180,7 +180,7 @@ func (e *Engine) unname(ctx context.Context, owner string, r given.Record) (take
 		if there == nil || there.Labels[ownerLabel] != owner || there.Target.GetDigest() != r.Root.String() {
 			continue
 		}
-		// The last one waits until the collector has been.
+		// With Sync the last one waits until the collector has removed the image.
 		_, err = e.images.Delete(e.in(ctx, ""), &images.DeleteImageRequest{Name: name, Sync: i == 0})
 		if err != nil && !failure.IsNotFound(err) {
 			return taken, failure.Explain(err)

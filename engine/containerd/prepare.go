@@ -10,7 +10,7 @@ import (
 	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 )
 
-// prepare makes a snapshot to fill.
+// prepare makes an active snapshot.
 func (e *Engine) prepare(ctx context.Context, lease string, request *snapshots.PrepareSnapshotRequest) (answer *snapshots.PrepareSnapshotResponse, err error) {
 	err = e.again(func() error {
 		answer, err = e.snapshots.Prepare(e.in(ctx, lease), request)
@@ -19,8 +19,8 @@ func (e *Engine) prepare(ctx context.Context, lease string, request *snapshots.P
 	return answer, err
 }
 
-// forget removes a snapshot that nobody shall have, also when ctx has ended. The
-// engine's collector may be faster.
+// forget removes a temporary snapshot, also when ctx has ended. It is no error that
+// the engine's collector was faster.
 func (e *Engine) forget(ctx context.Context, lease, key string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
@@ -31,9 +31,9 @@ func (e *Engine) forget(ctx context.Context, lease, key string) error {
 	return failure.Explain(err)
 }
 
-// again has a snapshot made. An engine that was killed while it made one has left a
-// directory without a record, and the next one, which gets its number again, fails;
-// but then the engine removes what is in the way.
+// again calls make, which makes a snapshot. An engine that was killed while it made one
+// has left a directory without a record; it gives the next snapshot the same number and
+// fails, but removes that directory then. So again calls make once more.
 func (e *Engine) again(make func() error) error {
 	err := make()
 	if failure.IsLeftBehind(err) {

@@ -20,12 +20,11 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// Renew fills those layers of an image in the engine anew whose diffIDs are
-// stale, from the store, which must have all of it. Each is put in place
-// atomically. Containers that are started from then on have the new files; those
-// that run go on with the old ones, which the next Verify removes once nothing is
-// mounted of the layer, or the engine with the layer. It returns how many layers
-// were made.
+// Renew fills the layers of an image in the engine whose diffIDs are stale anew,
+// from the store, which must have the whole image. Each layer is replaced
+// atomically. Containers that start afterwards see the new files; running ones keep
+// the old files. The next Verify removes these once no mount uses the layer, or the
+// engine does when it removes the layer. Renew returns how many layers it replaced.
 func (e *Engine) Renew(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, stale []digest.Digest) (renewed int, err error) {
 	g := &giving{Engine: e, store: store, from: store, image: Image{Image: img}, copier: linkedcopy.New(linkedcopy.Options{}), open: lowers{}}
 	if renewed, err = g.renew(ctx, stale); err != nil {
@@ -34,11 +33,11 @@ func (e *Engine) Renew(ctx context.Context, store *overlaystore.Store, img overl
 	return renewed, nil
 }
 
-// renewal is a layer that was filled anew and is not in place yet.
+// renewal is a new directory of a layer that has not replaced the old one yet.
 type renewal struct {
 	parent *os.File // the snapshot's directory
-	name   string   // of the new one in it
-	is     string   // of the one that it replaces
+	name   string   // of the new directory in parent
+	old    string   // of the old directory in parent
 }
 
 func (g *giving) renew(ctx context.Context, stale []digest.Digest) (renewed int, err error) {
@@ -77,22 +76,31 @@ func (g *giving) renew(ctx context.Context, stale []digest.Digest) (renewed int,
 	if err != nil || len(made) == 0 {
 		return 0, err
 	}
+	if renewed, err = exchange(ctx, made); err != nil {
+		return renewed, err
+	}
+	return renewed, snapshotdir.Tidy(ctx, dirs, replacedPrefix)
+}
+
+// exchange puts the new directories, durable, in the place of the old ones, and
+// returns how many it has put there.
+func exchange(ctx context.Context, made []renewal) (int, error) {
 	if err := durable.SyncFS(ctx, made[0].parent); err != nil {
 		return 0, err
 	}
 	for i, m := range made {
-		if err := durable.Exchange(ctx, m.parent, m.name, m.parent, m.is); err != nil {
+		if err := durable.Exchange(ctx, m.parent, m.name, m.parent, m.old); err != nil {
 			return i, err
 		}
 		if err := durable.SyncDir(ctx, m.parent); err != nil {
 			return i, err
 		}
 	}
-	return len(made), snapshotdir.Tidy(ctx, dirs, replacedPrefix)
+	return len(made), nil
 }
 
-// refill makes the new directories, beside the old ones. dirs has the topmost
-// first, and gets the new ones.
+// refill makes and fills the new directories beside the old ones. dirs are the old
+// ones, the topmost first, which it replaces by the new ones.
 func (g *giving) refill(ctx context.Context, dirs []*os.File, stale []digest.Digest) (made []renewal, err error) {
 	for i, diffID := range g.image.Layers[:len(dirs)] {
 		if !slices.Contains(stale, diffID) {
@@ -100,7 +108,7 @@ func (g *giving) refill(ctx context.Context, dirs []*os.File, stale []digest.Dig
 		}
 		at := len(dirs) - 1 - i
 		old := dirs[at].Name()
-		m := renewal{name: replacedPrefix + rand.Text(), is: path.Base(old)}
+		m := renewal{name: replacedPrefix + rand.Text(), old: path.Base(old)}
 		if m.parent, err = durable.OpenDir(path.Dir(old)); err != nil {
 			return made, err
 		}

@@ -19,10 +19,10 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// Users lists the containers of the engine's namespace, running or not, that
-// stand on an image of the store: those that were made from one of the names
-// that it was given, and those whose snapshot is on top of its layers. An image
-// without layers has users by its names only.
+// Users lists the containers of the engine's namespace, running or not, that use an
+// image of the store: those that were made from one of the names that the image got
+// there, and those whose snapshot is on top of the image's layers. For an image
+// without layers only the names count.
 func (e *Engine) Users(ctx context.Context, store *overlaystore.Store, img overlaystore.Image) ([]string, error) {
 	users, err := e.users(ctx, store, img)
 	if err != nil {
@@ -59,7 +59,7 @@ func (e *Engine) users(ctx context.Context, store *overlaystore.Store, img overl
 	return users, nil
 }
 
-// givenNames are the names that the store has given an image in this engine.
+// givenNames returns the names that the store has given an image in this engine.
 func (e *Engine) givenNames(store *overlaystore.Store, manifest digest.Digest) ([]string, error) {
 	list, err := given.List(store.Dir())
 	if err != nil {
@@ -74,10 +74,10 @@ func (e *Engine) givenNames(store *overlaystore.Store, manifest digest.Digest) (
 	return names, nil
 }
 
-// maxContainers bounds what is listed of an engine; a node has some hundreds.
+// maxContainers bounds the memory for the list; a node has some hundreds.
 const maxContainers = 100_000
 
-// containers lists all of the namespace, one a message.
+// containers lists all containers of the namespace, which come one a message.
 func (e *Engine) containers(ctx context.Context) (list []*containers.Container, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -100,8 +100,8 @@ func (e *Engine) containers(ctx context.Context) (list []*containers.Container, 
 	}
 }
 
-// standsOn says whether the snapshot key is on the snapshot top, or on its copy
-// for a user namespace, whose key begins as that of the snapshot does.
+// standsOn reports whether the snapshot key has top as its parent, or a copy of top
+// for a user namespace, whose key begins with that of top.
 func (e *Engine) standsOn(ctx context.Context, key, top string) (bool, error) {
 	answer, err := e.snapshots.Stat(e.in(ctx, ""), &snapshots.StatSnapshotRequest{Snapshotter: e.at.Snapshotter, Key: key})
 	switch {

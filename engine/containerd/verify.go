@@ -21,8 +21,8 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// Has says whether the engine lists an image that it was given: whether any of
-// the names still stands for it, and its topmost layer is there.
+// Has reports whether the engine still has an image that it was given: whether one
+// of the names still means it, and its topmost layer exists.
 func (e *Engine) Has(ctx context.Context, names []string, root digest.Digest, layers []digest.Digest) (bool, error) {
 	for _, name := range names {
 		there, err := e.standing(ctx, name)
@@ -41,20 +41,19 @@ func (e *Engine) Has(ctx context.Context, names []string, root digest.Digest, la
 
 // Report is what [Engine.Verify] found.
 type Report struct {
-	overlaystore.Report // without those
-	// Unchecked are layers that the engine had before the image was handed over to
-	// it: nobody has fetched them, and the store has no journal of them. They are
-	// there, which is all that is known of them.
+	overlaystore.Report // without the unchecked layers
+	// Unchecked are layers that exist, but cannot be compared: the engine had them
+	// before the image was handed over, so they were not fetched and the store has no
+	// journal of them.
 	Unchecked []digest.Digest
 }
 
-// Verify compares the layers of an image that the engine has with the journals
-// of the store, those that it has kept of what was handed over as well: the files
-// that containers run from. A file that is one with the store's is not read: a
-// verification of the store did so. Differences are in the report and no error.
+// Verify compares an image's layers in the engine, from which containers run, with
+// the journals of the store, or with those that it has kept of an image that was
+// handed over. A file that is a hard link to the store's is not read, for
+// [overlaystore.Store.Verify] reads it. Differences are in the report and no error.
 //
-// Directories must be there; their attributes are not compared, and neither are
-// whiteouts.
+// Directories must exist; their attributes are not compared, nor are whiteouts.
 func (e *Engine) Verify(ctx context.Context, store *overlaystore.Store, r given.Record, o overlaystore.VerifyOptions) (Report, error) {
 	report, err := e.verify(ctx, store, r, o)
 	if err != nil {
@@ -117,8 +116,8 @@ func (g *giving) verifyLayer(ctx context.Context, i int, dir *os.File, o overlay
 	return c.Result(), err
 }
 
-// openLayer opens the directory with the journal of layer i, and the lower dir
-// where the store has it.
+// openLayer opens the directory with the journal of layer i, and the store's lower
+// dir of it, nil where there is none.
 func (g *giving) openLayer(ctx context.Context, i int) (journal, known *os.File, err error) {
 	if g.store.Format().Lower == layer.Tars {
 		journal, err = durable.OpenDirAt(g.store.Dir(), storedirs.Layers+"/"+g.image.Layers[i].Encoded())
@@ -148,6 +147,7 @@ func (g *giving) openLayer(ctx context.Context, i int) (journal, known *os.File,
 
 var errNoJournal = errors.New("the store has no journal of it")
 
-// Layers that were replaced, and such as were to replace them, lie beside the
-// directory of their snapshot, which the engine removes whole.
+// replacedPrefix begins the names of directories that were replaced, or were to
+// replace others. They lie beside the layer's directory in that of the snapshot, which
+// the engine removes with all that is in it.
 const replacedPrefix = "layerctl-"
