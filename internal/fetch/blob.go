@@ -15,22 +15,22 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// Blob is a layer on its way. It tells how far it has been read, never less
-// than an earlier one of the same layer did.
+// Blob is the stream of a layer's blob. It reports how far it has been read, but
+// nothing below what an earlier Blob of the same layer has reported.
 type Blob struct {
 	layer   Layer
 	buffers *unpack.Buffers
 	stream  io.ReadCloser
-	open    func() (io.ReadCloser, error) // where there is no stream yet
+	open    func() (io.ReadCloser, error) // opens stream when that is nil
 	closed  bool
-	n       int64
-	high    *int64
+	n       int64  // bytes read
+	high    *int64 // the most that was reported of the layer
 	report  func(n int64)
-	from    *unpack.Checkpoint // where it goes on; nil is the start
+	from    *unpack.Checkpoint // where the stream begins; nil is the start
 }
 
-// State is what the source's stream says of the digest of the first n bytes; nil
-// where it says nothing. It appends to p.
+// State appends to p the state of the digest of the first n bytes, as the source's
+// stream has it; it returns nil where the stream has none.
 func (b *Blob) State(p []byte) (state []byte, n int64) {
 	s, ok := b.stream.(interface {
 		State(p []byte) ([]byte, int64)
@@ -91,7 +91,7 @@ func (b *Blob) source() unpack.Source {
 	return unpack.Source{MediaType: b.layer.Descriptor.MediaType, DiffID: b.layer.DiffID, Size: b.layer.Descriptor.Size, From: b.from}
 }
 
-// usage counts what unpacking takes of the disk.
+// usage counts what an unpacking takes on the disk.
 type usage struct {
 	next  func(layer.Entry) error
 	paths int64
@@ -104,9 +104,9 @@ func (u *usage) record(e layer.Entry) error {
 	return u.next(e)
 }
 
-// explain adds to the error of a full disk what the layer takes in all. Its tar
-// does not say; so it is what there was of it when so much of its blob was
-// read, and the rest in proportion. More than that: unpacking reads ahead.
+// explain adds to the error of a full disk how much the layer needs. The tar does not
+// say, so it is estimated from the part of the blob that was read. The estimate is too
+// low, for unpacking reads ahead.
 func (u *usage) explain(err error, read, size int64) error {
 	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 	if !full || read <= 0 || u.paths < 2 {

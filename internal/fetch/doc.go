@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package fetch brings the layers of one image from its source: each as one
-// verified stream, which is told of as it comes, and once more after damage.
+// Package fetch fetches the layers of one image from its source: each as one verified
+// stream, with events of its progress, and once more where the first try was damaged.
 //
 //	f := fetch.New(source, fetch.Options{Progress: hear})
 //	for _, l := range fetch.Distinct(image.Layers) {

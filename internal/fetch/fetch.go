@@ -19,16 +19,15 @@ import (
 
 // Options say how layers are fetched; the zero value works.
 type Options struct {
-	// Progress hears of every step; nil hears nothing.
+	// Progress is called at every step; nil is not called.
 	Progress func(progress.Event)
-	// Buffers are used again for one layer after the other; nil makes new ones.
+	// Buffers keeps buffers from one layer to the next; nil allocates them anew.
 	Buffers *unpack.Buffers
-	// Logger tells of what is fetched again; nil is silent.
+	// Logger is told which layers are fetched again; nil is silent.
 	Logger *slog.Logger
 }
 
-// Fetcher brings the layers of one image. Its methods may be called
-// concurrently.
+// Fetcher fetches the layers of one image. Its methods may be called concurrently.
 type Fetcher struct {
 	source  *source.Source
 	options Options
@@ -56,7 +55,7 @@ func (f *Fetcher) Tell(e progress.Event) {
 	}
 }
 
-// Done tells that the layer is verified and where it belongs.
+// Done reports that the layer is verified and complete.
 func (f *Fetcher) Done(l Layer) {
 	e := l.Event(progress.LayerDone)
 	e.Offset = l.Descriptor.Size
@@ -70,9 +69,9 @@ func (f *Fetcher) Warnings() []string {
 	return f.warnings
 }
 
-// Layer opens the layer's blob for use. Where another try may bring other bytes,
-// see [source.Again], it opens it again: use must then forget all that it had
-// before.
+// Layer calls use with the layer's blob. After an error that another try may mend,
+// see [source.Again], it calls use once more with a new Blob; use must then discard
+// everything from its first call.
 func (f *Fetcher) Layer(ctx context.Context, l Layer, use func(*Blob) error) error {
 	high := int64(0)
 	f.Tell(l.Event(progress.LayerProgress))
@@ -82,8 +81,8 @@ func (f *Fetcher) Layer(ctx context.Context, l Layer, use func(*Blob) error) err
 	})
 }
 
-// LayerFrom is [Fetcher.Layer] from a checkpoint of the layer on, once. The rest of
-// the blob is asked for when it is read.
+// LayerFrom is [Fetcher.Layer] from a checkpoint on, without a second try. The rest of
+// the blob is requested at the first read.
 func (f *Fetcher) LayerFrom(ctx context.Context, l Layer, from *unpack.Checkpoint, use func(*Blob) error) error {
 	high := from.Offset
 	b := f.blob(l, nil, &high)
@@ -95,7 +94,7 @@ func (f *Fetcher) LayerFrom(ctx context.Context, l Layer, from *unpack.Checkpoin
 	return errors.Join(use(b), b.Close())
 }
 
-// blob is a layer whose stream was opened.
+// blob returns the Blob of a stream.
 func (f *Fetcher) blob(l Layer, stream io.ReadCloser, high *int64) *Blob {
 	e := l.Event(progress.LayerProgress)
 	return &Blob{layer: l, buffers: f.options.Buffers, stream: stream, high: high, report: func(n int64) { e.Offset = n; f.Tell(e) }}
@@ -110,7 +109,7 @@ func (f *Fetcher) once(ctx context.Context, l Layer, high *int64, use func(*Blob
 	if err := errors.Join(use(b), b.Close()); err != nil {
 		return err
 	}
-	// The cache should have it now.
+	// Reading it to its end should have put it into the cache.
 	if f.source.KeepsBlobs() && !f.source.Has(l.Descriptor) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -119,7 +118,7 @@ func (f *Fetcher) once(ctx context.Context, l Layer, high *int64, use func(*Blob
 	return nil
 }
 
-// Jobs is how many layers are worked on at a time where n are asked for.
+// Jobs returns n, or the default where that is 0: the number of processors, but 2 to 4.
 func Jobs(n int) int {
 	if n > 0 {
 		return n

@@ -9,13 +9,13 @@ import (
 	"github.com/layerctl/layerctl/progress"
 )
 
-// Layer is a layer with its place in the image, from 1, for people.
+// Layer is a layer and its position in the image, counted from 1, for people.
 type Layer struct {
 	manifest.Layer
 	Number, Of int
 }
 
-// Number gives the layers their places.
+// Number adds their positions to the layers.
 func Number(layers []manifest.Layer) []Layer {
 	all := make([]Layer, len(layers))
 	for i, l := range layers {
@@ -24,7 +24,7 @@ func Number(layers []manifest.Layer) []Layer {
 	return all
 }
 
-// Distinct gives the layers their places and leaves out those that repeat the
+// Distinct adds their positions to the layers, and leaves out layers that repeat the
 // diffID of a lower one.
 func Distinct(layers []manifest.Layer) []Layer {
 	var all []Layer
@@ -38,8 +38,7 @@ func Distinct(layers []manifest.Layer) []Layer {
 	return all
 }
 
-// Name is the digest that the layer is fetched by, or its diffID where it is
-// not fetched.
+// Name is the digest of the layer's blob, or its diffID where the blob is unknown.
 func (l Layer) Name() string {
 	if l.Descriptor.Digest != "" {
 		return l.Descriptor.Digest.String()
@@ -47,7 +46,7 @@ func (l Layer) Name() string {
 	return l.DiffID.String()
 }
 
-// Event is an event of the layer.
+// Event returns an event of the layer.
 func (l Layer) Event(kind progress.Kind) progress.Event {
 	return progress.Event{Kind: kind, Layer: l.Descriptor, Number: l.Number, Of: l.Of}
 }

@@ -12,25 +12,25 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// behindFrom is how many bytes of files come before they are written to the disk
-// while more come: the sync at the end, for which the pull waits, then finds
-// little.
+// behindFrom is how many bytes of files are unpacked before a sync of them is
+// started in the background. The sync at the end, for which the pull waits, then has
+// little to do.
 const behindFrom = 128 << 20
 
-// behind writes what was unpacked to the disk beside what is still unpacked. It
-// promises nothing.
+// behind syncs unpacked files in the background, while others are unpacked. It makes
+// nothing durable by itself.
 type behind struct {
-	every int64
-	dir   *os.File // of its own, as it hears of errors once
+	every int64    // bytes between two syncs
+	dir   *os.File // a descriptor of its own: the kernel reports an error once to each
 
 	mu      sync.Mutex
-	size    int64
-	syncing <-chan error // nil where nothing is
-	err     error        // of a sync: the store's may not hear of it again
+	size    int64        // bytes since the last sync was started
+	syncing <-chan error // nil where no sync was started
+	err     error        // of a sync; the store's sync may not report it again
 }
 
-// newBehind writes what comes to the filesystem of the store; nil does nothing. Who
-// writes the tars of a store of them has the disk begin with them already.
+// newBehind returns a behind for the store's filesystem; nil does nothing. It returns
+// nil for a store of tars, whose writer starts writing to the disk itself.
 func (p *Pull) newBehind() (*behind, error) {
 	if !p.store.Syncs() || p.store.Format().Lower == layer.Tars {
 		return nil, nil
@@ -42,7 +42,7 @@ func (p *Pull) newBehind() (*behind, error) {
 	return &behind{every: behindFrom, dir: own}, nil
 }
 
-// counting counts what record is told of.
+// counting returns a record that also counts the bytes of files.
 func (b *behind) counting(ctx context.Context, record func(layer.Entry) error) func(layer.Entry) error {
 	return func(e layer.Entry) error {
 		if e.Type == layer.Regular {
@@ -64,8 +64,7 @@ func (b *behind) add(ctx context.Context, n int64) {
 	}
 }
 
-// more writes what has come since the last sync began, for its end will be waited
-// for.
+// more starts a sync of what was unpacked since the last one, if any.
 func (b *behind) more(ctx context.Context) {
 	if b == nil {
 		return
@@ -84,13 +83,13 @@ func (b *behind) start(ctx context.Context) {
 		case err := <-b.syncing:
 			b.err = errors.Join(b.err, err)
 		default:
-			return // is busy
+			return // one is under way
 		}
 	}
 	b.size, b.syncing = 0, durable.StartSyncFS(ctx, b.dir)
 }
 
-// end waits for the sync that is under way, unless the pull is told to end.
+// end waits for the sync that is under way, or until ctx ends.
 func (b *behind) end(ctx context.Context) error {
 	if b == nil {
 		return nil

@@ -18,14 +18,14 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// checkpointFrom is the size of the blob from which on there are checkpoints.
+// checkpointFrom is the smallest size of a blob for which checkpoints are made.
 const checkpointFrom = 1 << 20
 
-// checkpointEvery is how far apart checkpoints are: one takes a millisecond or two.
-// A layer that comes in less has none.
+// checkpointEvery is the time between two checkpoints, each of which takes a
+// millisecond or two. A layer that takes less time has none.
 const checkpointEvery = 250 * time.Millisecond
 
-// begun is the state of a layer on its way, as the store keeps it.
+// begun is the state of a layer that is being pulled, as the store keeps it.
 type begun struct {
 	Blob      digest.Digest
 	Size      int64
@@ -36,8 +36,8 @@ type begun struct {
 	State     json.RawMessage
 }
 
-// checkpoints has the layer's state saved on its way, where a later process can
-// have the rest of the blob.
+// checkpoints saves the layer's state while it is unpacked; nil where a later
+// process could not fetch only the rest of the blob.
 func (p *Pull) checkpoints(ctx context.Context, st *overlaystore.Staging, l fetch.Layer, counts *layer.Counts) *unpack.Checkpoints {
 	if l.Descriptor.Size < checkpointFrom || l.DiffID == "" || p.options.Unrecorded || !p.source.GoesOn(l.Descriptor) {
 		return nil
@@ -48,7 +48,7 @@ func (p *Pull) checkpoints(ctx context.Context, st *overlaystore.Staging, l fetc
 			Offset: c.Offset, BlobState: c.BlobState, State: c.State,
 		}
 		if st.Tar() == nil {
-			b.Counts = *counts // of a tar all entries come again
+			b.Counts = *counts // entries of a tar are read and counted again
 		}
 		raw, err := json.Marshal(b)
 		if err != nil {
@@ -58,15 +58,15 @@ func (p *Pull) checkpoints(ctx context.Context, st *overlaystore.Staging, l fetc
 	}}
 }
 
-// begunOf reads a state, which is of the layer's blob.
+// begunOf decodes a state; it is false where that is not of the layer's blob.
 func begunOf(raw []byte, l fetch.Layer) (b begun, ok bool) {
 	err := json.Unmarshal(raw, &b)
 	return b, err == nil && b.Blob == l.Descriptor.Digest && b.Size == l.Descriptor.Size && b.MediaType == l.Descriptor.MediaType &&
 		b.Offset >= 0 && b.Offset <= b.Size
 }
 
-// begun is how much of a layer's blob need not be fetched, and how many bytes of
-// its files are there already, by what an interrupted pull has left.
+// begun returns how much an interrupted pull has left of a layer: how many bytes of
+// its blob need not be fetched, and how many bytes of its files are on the disk.
 func (p *Pull) begun(l fetch.Layer) (blob, files int64) {
 	if !p.source.GoesOn(l.Descriptor) {
 		return p.source.Begun(l.Descriptor), 0
@@ -79,9 +79,9 @@ func (p *Pull) begun(l fetch.Layer) (blob, files int64) {
 	return b.Offset, files
 }
 
-// goOn brings the rest of a layer that an interrupted pull has begun. It is false
-// where there is nothing to go on with, or what came of it is not the layer: then
-// the staging is a clean one.
+// goOn fetches the rest of a layer that an interrupted pull has begun. It is false
+// where there is no checkpoint, or where the result is not the layer; then the staging
+// is empty.
 func (p *Pull) goOn(ctx context.Context, st **overlaystore.Staging, l fetch.Layer, stage stageFunc) (bool, error) {
 	if p.options.Unrecorded || !p.source.GoesOn(l.Descriptor) {
 		return false, nil
@@ -110,7 +110,7 @@ func (p *Pull) goOn(ctx context.Context, st **overlaystore.Staging, l fetch.Laye
 	return false, p.clean(ctx, st, l, stage)
 }
 
-// clean puts an empty staging in the place of one that is not to be gone on with.
+// clean replaces a staging by an empty one.
 func (p *Pull) clean(ctx context.Context, st **overlaystore.Staging, l fetch.Layer, stage stageFunc) error {
 	if err := (*st).Discard(); err != nil {
 		return err
@@ -122,8 +122,8 @@ func (p *Pull) clean(ctx context.Context, st **overlaystore.Staging, l fetch.Lay
 	return err
 }
 
-// doubtful says of an error that it speaks against what was unpacked, and not
-// only of an interruption.
+// doubtful reports whether err means that what was unpacked may be wrong, and not
+// only that the unpacking was interrupted.
 func doubtful(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && (errors.Is(err, errkind.Mismatch) || errors.Is(err, errkind.Malformed) || errors.Is(err, errors.ErrUnsupported))
 }

@@ -11,26 +11,26 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// settleAfter is how long a finished layer, or the checkpoint of one on its way,
-// waits before it is written to the disk by itself: a pull that takes seconds has
-// one sync, at its end.
+// settleAfter is how long a finished layer or a checkpoint waits for the sync at the
+// end of the pull, before it gets one of its own: a pull that takes seconds has one
+// sync.
 const settleAfter = 15 * time.Second
 
-// settleShare bounds what the syncs of finished layers take of a pull's time:
-// one waits so many times as long as the one before it took.
+// settleShare bounds the share of a pull's time that syncs of finished layers take:
+// the next sync waits so many times as long as the last one took.
 const settleShare = 50
 
-// keeper lets finished layers outlive the pull, and where the others of their
-// image take long has them written to the disk: then they outlive a power cut.
+// keeper lets finished layers outlive the pull. Where other layers of the image take
+// long it also syncs the finished ones, so that they survive a power cut.
 type keeper struct {
 	p    *Pull
 	stop context.CancelFunc
 	done sync.WaitGroup
 
 	mu      sync.Mutex
-	waiting []*overlaystore.Staging // that are kept and not yet written
-	more    chan struct{}           // there are
-	err     error
+	waiting []*overlaystore.Staging // kept, but not synced yet
+	more    chan struct{}           // has a value when waiting has got a layer
+	err     error                   // of the last sync
 }
 
 func (p *Pull) keeper(ctx context.Context) *keeper {
@@ -43,8 +43,7 @@ func (p *Pull) keeper(ctx context.Context) *keeper {
 	return k
 }
 
-// keep takes a layer that is finished. Its error is that of an earlier one where
-// writing that has failed.
+// keep keeps a finished layer. It also returns the error of an earlier sync.
 func (k *keeper) keep(ctx context.Context, st *overlaystore.Staging) error {
 	if err := st.Keep(ctx); err != nil {
 		return err
@@ -59,7 +58,7 @@ func (k *keeper) keep(ctx context.Context, st *overlaystore.Staging) error {
 	return k.err
 }
 
-// end waits for the sync that is under way, unless the pull is told to end.
+// end waits for the sync that is under way, or until the pull's context ends.
 func (k *keeper) end() error {
 	k.stop()
 	k.done.Wait()
@@ -87,7 +86,7 @@ func (k *keeper) run(ctx, going context.Context) {
 	}
 }
 
-// settle writes what waits, and tells whether that went well.
+// settle syncs the waiting layers, and reports whether that succeeded.
 func (k *keeper) settle(ctx context.Context) bool {
 	k.mu.Lock()
 	waiting := k.waiting

@@ -21,9 +21,8 @@ import (
 // stageFunc begins a staging of a layer.
 type stageFunc func(context.Context, digest.Digest) (*overlaystore.Staging, error)
 
-// layer fills a staging with one layer. Where the layer is fetched once more,
-// what came of the first try is thrown away, and another staging is in its
-// place.
+// layer fetches one layer into a staging. Where it must fetch the layer once more it
+// replaces the staging by an empty one first.
 func (p *Pull) layer(ctx context.Context, st **overlaystore.Staging, l fetch.Layer, stage stageFunc) error {
 	tried := false
 	err := p.fetch.Layer(ctx, l, func(b *fetch.Blob) error {
@@ -36,7 +35,7 @@ func (p *Pull) layer(ctx context.Context, st **overlaystore.Staging, l fetch.Lay
 		return p.unpack(ctx, *st, l, b, layer.Counts{})
 	})
 	if err != nil && doubtful(ctx, err) {
-		err = errors.Join(err, (*st).Discard()) // nobody shall go on with it
+		err = errors.Join(err, (*st).Discard()) // the next pull must not continue it
 	}
 	if err != nil {
 		return p.explain(err)
@@ -45,7 +44,8 @@ func (p *Pull) layer(ctx context.Context, st **overlaystore.Staging, l fetch.Lay
 	return nil
 }
 
-// explain says of a full disk where it is and what it is full of.
+// explain adds to the error of a full disk which filesystem that is, and what it
+// lacks.
 func (p *Pull) explain(err error) error {
 	var reserve *unpack.SpaceError
 	if errors.As(err, &reserve) {
@@ -54,8 +54,8 @@ func (p *Pull) explain(err error) error {
 	return p.store.Explain(err)
 }
 
-// unpack streams one blob into its staging, of whose entries some are counted
-// already.
+// unpack streams one blob into its staging. counts are those of the entries before the
+// checkpoint from which b continues.
 func (p *Pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Layer, b *fetch.Blob, counts layer.Counts) error {
 	options := p.unpackOptions()
 	options.Checkpoints = p.checkpoints(ctx, st, l, &counts)
@@ -70,7 +70,7 @@ func (p *Pull) unpack(ctx context.Context, st *overlaystore.Staging, l fetch.Lay
 	return st.Seal(ctx, layerrecord.Of(result, counts, []layer.Blob{blob}))
 }
 
-// fill unpacks the blob into a staging, or keeps its tar there.
+// fill unpacks the blob into a staging, or in a store of tars keeps its tar there.
 func fill(ctx context.Context, st *overlaystore.Staging, b *fetch.Blob, o unpack.Options) (unpack.Result, error) {
 	tar := st.Tar()
 	if tar == nil {
@@ -79,8 +79,8 @@ func fill(ctx context.Context, st *overlaystore.Staging, b *fetch.Blob, o unpack
 	return b.Entries(ctx, layerrecord.OfTar(o, tar))
 }
 
-// keepPresent brings the blobs of layers that the store had before into the
-// cache, where all of an image is to be kept.
+// keepPresent fetches the blobs of layers that the store had before into the cache,
+// if that is to have the whole image.
 func (p *Pull) keepPresent(ctx context.Context, layers []manifest.Layer) error {
 	if !p.source.KeepsBlobs() || p.source.Offline() {
 		return nil
@@ -105,14 +105,13 @@ func (p *Pull) keep(ctx context.Context, l fetch.Layer) error {
 	})
 }
 
-// room refuses at once what cannot fit: a layer takes at least as much room as
-// its blob, and a directory or two.
+// room returns an error at once where the layers cannot fit on the disk.
 func (p *Pull) room(missing []fetch.Layer) error {
 	return p.store.Room(p.least(missing))
 }
 
-// least is the room that these layers take at the least, in bytes and inodes, beside
-// what of them is there already.
+// least returns the bytes and inodes that these layers take at the least, without
+// what is on the disk already: a layer takes as many bytes as its blob has.
 func (p *Pull) least(missing []fetch.Layer) (bytes, inodes uint64) {
 	const each = 8 // of a staging: its directories, records and links
 	for _, l := range missing {

@@ -40,19 +40,19 @@ type PlannedLayer struct {
 	DiffID     digest.Digest
 	Present    bool  // in the store
 	Partial    bool  // an interrupted pull has kept it, for the next one
-	Earlier    bool  // an image that is pulled before brings it
+	Earlier    bool  // a pull that is planned before this one brings it
 	Cached     bool  // its blob is in the cache
-	Tar        int64 // bytes unpacked as a tar, of a missing layer; 0 is not known
+	Tar        int64 // bytes of its tar, where it is missing; 0 is unknown
 	Begun      int64 // bytes of the blob that an interrupted pull has done with
 }
 
-// Before is what is pulled before, by other plans.
+// Before is what the pulls that are planned before bring.
 type Before struct {
 	Layers        map[digest.Digest]bool
 	Bytes, Inodes uint64
 }
 
-// Plan says what [Pull.Run] would do after what is before, and does none of it.
+// Plan says what [Pull.Run] would do after the pulls in before, and does not do it.
 func (p *Pull) Plan(ctx context.Context, before Before) (Plan, error) {
 	resolution, err := p.resolve(ctx, p.options.Judge)
 	if err != nil {
@@ -88,8 +88,8 @@ func (p *Pull) plan(ctx context.Context, resolution source.Resolution, before Be
 	return plan, p.fit(&plan, missing, tars, before)
 }
 
-// fit compares what the layers take with what is free: their tars where those
-// are known, else their blobs: no tar is smaller than its blob.
+// fit compares what the layers take with the free space. A layer takes the size of
+// its tar or, where that is unknown, of its blob, which is no larger.
 func (p *Pull) fit(plan *Plan, missing []fetch.Layer, tars map[digest.Digest]int64, before Before) error {
 	plan.Bytes, plan.Inodes = p.least(missing)
 	plan.Exact = true
@@ -115,9 +115,9 @@ func (p *Pull) fit(plan *Plan, missing []fetch.Layer, tars map[digest.Digest]int
 	return err
 }
 
-// tars are the sizes of the layers' tars as far as the layers tell, by diffID:
-// of a compressed one a few bytes are asked for. Where the registry gives none
-// no more are asked for.
+// tars returns the sizes of the layers' tars, by diffID, as far as the layers tell.
+// For a compressed layer it requests a few bytes of the blob; after the first request
+// that fails it sends no more.
 func (p *Pull) tars(ctx context.Context, missing []fetch.Layer) map[digest.Digest]int64 {
 	ctx, cancel := context.WithTimeout(ctx, mostForSizes)
 	defer cancel()
@@ -139,10 +139,10 @@ func (p *Pull) tars(ctx context.Context, missing []fetch.Layer) map[digest.Diges
 	return tars
 }
 
-// mostForSizes bounds how long sizes are asked for: a plan goes without.
+// mostForSizes bounds the time for requests of sizes, which a plan can do without.
 const mostForSizes = 20 * time.Second
 
-// tar is the size of a compressed layer's tar; 0 where the layer does not tell.
+// tar returns the size of a compressed layer's tar; 0 where the layer does not tell.
 func (p *Pull) tar(ctx context.Context, desc ocispec.Descriptor, compression manifest.Compression) (int64, error) {
 	off, n, read := max(desc.Size-tarsize.GzipTail, 0), tarsize.GzipTail, tarsize.Gzip
 	if compression == manifest.Zstd {
@@ -162,7 +162,7 @@ func (p *Pull) tar(ctx context.Context, desc ocispec.Descriptor, compression man
 	return size, nil
 }
 
-// count adds what is to be fetched.
+// count adds the layers to the plan, and the requests and bytes that they take.
 func (p *Pull) count(plan *Plan, layers []manifest.Layer, missing []fetch.Layer, tars map[digest.Digest]int64, before Before, partial map[digest.Digest]bool) {
 	absent := map[digest.Digest]bool{}
 	for _, l := range missing {

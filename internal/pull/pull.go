@@ -23,36 +23,38 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// Options say how an image is brought into a store. Logger must be set.
+// Options say how an image is pulled. Logger must be set.
 type Options struct {
-	// Jobs is how many layers are worked on at a time; 0 goes by the machine.
+	// Jobs is how many layers are fetched and unpacked at a time; 0 depends on the
+	// number of processors.
 	Jobs    int
 	Strict  bool
 	Limits  unpack.Limits
 	Windows *unpack.Windows
-	// Paths is the memory for the paths of all layers; nil is no bound.
+	// Paths bounds the memory for the paths of all layers; nil does not.
 	Paths   *unpack.Paths
 	Devices unpack.Devices
-	// Admit is asked with the image's diffIDs before a layer is fetched; nil
-	// admits all.
+	// Admit is called with the image's diffIDs before any layer is fetched; its error
+	// refuses the image. nil accepts all.
 	Admit func(context.Context, source.Resolution, []digest.Digest) error
-	// Layers hears of an image's diffIDs before its layers come; nil is nobody.
+	// Layers is called with the image's diffIDs before any layer is fetched, and
+	// returns who takes the layers; nil is not called.
 	Layers func(context.Context, []digest.Digest) (Taker, error)
 	Logger *slog.Logger
-	// Trust lets an image in, before a layer is asked for, and Judge says for a
-	// plan whether it would; nil lets all in.
+	// Trust decides whether an image may be pulled, before any layer is requested;
+	// Judge tells a plan what Trust would decide. nil accepts all.
 	Trust, Judge func(context.Context, source.Resolution) error
-	// Patience is how long another process may take over a layer; 0 goes by
-	// the layer's size.
+	// Patience is how long another process may take over a layer; 0 depends on the
+	// layer's size.
 	Patience time.Duration
-	// Settle is how long a finished layer waits for the others of its image before
-	// it is written to the disk by itself; 0 means 15 seconds.
+	// Settle is how long a finished layer waits for the sync at the end of the pull
+	// before it gets one of its own; 0 means 15 seconds.
 	Settle time.Duration
-	// Checkpoint is how far apart checkpoints of a layer on its way are, for the
-	// next pull to go on from; 0 means a quarter of a second.
+	// Checkpoint is the time between two checkpoints of a layer; 0 means a quarter of
+	// a second.
 	Checkpoint time.Duration
-	// Unrecorded and Serial are to measure what they cost: no record of each
-	// path, no stages that work beside each other.
+	// Unrecorded leaves out the journals, and Serial the stages of unpacking that work
+	// beside each other, to measure what these cost.
 	Unrecorded, Serial bool
 }
 
@@ -75,16 +77,16 @@ type Pull struct {
 	diffIDs []digest.Digest        // of the image, the lowest first
 	fetched map[digest.Digest]bool // diffIDs that this pull fetches
 	taker   Taker
-	absent  int // layers that are elsewhere, and not in the store
+	absent  int // layers that the taker has and the store lacks
 	behind  *behind
 }
 
-// New prepares to bring what f fetches from into a store.
+// New prepares a pull of f's image into a store.
 func New(f *fetch.Fetcher, store *overlaystore.Store, o Options) *Pull {
 	return &Pull{source: f.Source(), fetch: f, store: store, options: o, fetched: map[digest.Digest]bool{}}
 }
 
-// Run brings the image into the store: all of it, durable, or nothing.
+// Run puts the image into the store, all of it and durable, or returns an error.
 func (p *Pull) Run(ctx context.Context) (Result, error) {
 	resolution, err := p.resolve(ctx, p.options.Trust)
 	if err != nil {
@@ -97,7 +99,7 @@ func (p *Pull) Run(ctx context.Context) (Result, error) {
 	return pulled, nil
 }
 
-// resolve chooses the image and asks whether it is let in.
+// resolve chooses the image, and asks admit whether it may be pulled.
 func (p *Pull) resolve(ctx context.Context, admit func(context.Context, source.Resolution) error) (source.Resolution, error) {
 	r, err := p.source.Resolve(ctx)
 	if err == nil && admit != nil {
@@ -122,7 +124,7 @@ func (p *Pull) resolved(ctx context.Context, resolution source.Resolution) (pull
 		}
 	}
 	pulled.Warnings = image.Warnings
-	// Until the image's record names its layers nothing else keeps them.
+	// Until the image's record names its layers only the lease keeps them.
 	lease, err := p.store.Lease(ctx, "pull "+resolution.Reference.String(), p.diffIDs...)
 	if err != nil {
 		return Result{}, err
@@ -147,13 +149,13 @@ func (p *Pull) resolved(ctx context.Context, resolution source.Resolution) (pull
 	return pulled, nil
 }
 
-// layers brings every layer that the store lacks into it.
+// layers puts every layer that the store lacks into it.
 //
-// Layers that no other process works on are staged at once, in parallel, and
-// committed together by one sync. Only then, holding no lock, does it wait
-// for the others, one at a time: two pulls that each hold a layer the other
-// one wants would otherwise wait for ever. What another process does not bring
-// in good time it fetches itself.
+// It stages all layers that no other process is fetching, fetches them in parallel
+// and commits them together by one sync. Only then, when it holds no lock, it waits
+// for the other layers, one at a time: two pulls that each hold a layer that the
+// other one wants would otherwise wait for ever. A layer that another process does
+// not commit in good time it fetches itself.
 func (p *Pull) layers(ctx context.Context, layers []manifest.Layer) (fetched int, err error) {
 	missing, err := p.missing(layers)
 	if err != nil {
@@ -195,8 +197,7 @@ func (p *Pull) layers(ctx context.Context, layers []manifest.Layer) (fetched int
 	return fetched, nil
 }
 
-// missing lists the layers that are to come, each diffID once: images may
-// repeat a layer.
+// missing lists the layers to fetch, each diffID once, for images may repeat a layer.
 func (p *Pull) missing(layers []manifest.Layer) ([]fetch.Layer, error) {
 	var missing []fetch.Layer
 	for _, n := range fetch.Distinct(layers) {
@@ -217,16 +218,15 @@ func (p *Pull) missing(layers []manifest.Layer) ([]fetch.Layer, error) {
 	return missing, nil
 }
 
-// waits reports whether an interrupted pull has kept the layer. Whether it is
-// whole shows when it is taken up.
+// waits reports whether an interrupted pull has kept the finished layer, which is
+// checked only when it is taken up.
 func (p *Pull) waits(l fetch.Layer) bool {
 	waits, err := p.store.Waits(l.DiffID)
 	return waits && err == nil
 }
 
-// fill fetches and unpacks the layers into their stagings, but for those that an
-// interrupted pull has kept, and commits them. again begins a layer's staging
-// once more.
+// fill fetches and unpacks the layers into their stagings, or takes up what an
+// interrupted pull has kept, and commits them. again stages a layer once more.
 func (p *Pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers []fetch.Layer, again stageFunc) (fetched int, err error) {
 	if len(staged) == 0 {
 		return 0, nil
@@ -264,8 +264,8 @@ func (p *Pull) fill(ctx context.Context, staged []*overlaystore.Staging, layers 
 	return fetched, p.commit(ctx, staged)
 }
 
-// commit makes layers visible, and the index of their image with them, where all
-// of these are there.
+// commit commits layers, and with them the index of their image, if the store then
+// has all its layers.
 func (p *Pull) commit(ctx context.Context, layers []*overlaystore.Staging) error {
 	index, err := p.store.StageIndex(ctx, p.diffIDs, layers)
 	if err != nil {
@@ -277,7 +277,7 @@ func (p *Pull) commit(ctx context.Context, layers []*overlaystore.Staging) error
 	return p.store.Commit(ctx, layers...)
 }
 
-// fillOne fills one layer's staging, and has it kept.
+// fillOne fills one layer's staging, and keeps it.
 func (p *Pull) fillOne(ctx context.Context, st **overlaystore.Staging, l fetch.Layer, again stageFunc, k *keeper) error {
 	taken, err := (*st).TakeUp(ctx)
 	if err != nil {
@@ -305,15 +305,15 @@ func (p *Pull) fillOne(ctx context.Context, st **overlaystore.Staging, l fetch.L
 	return nil
 }
 
-// leaveWithin is how long a process that is told to end may take to make the
-// checkpoints of its layers durable.
+// leaveWithin is how long making the last checkpoints durable may delay the end of an
+// interrupted pull.
 const leaveWithin = time.Second
 
-// leave gives the stagings up; those that are kept stay for the next pull.
+// leave ends the stagings. Kept ones stay for the next pull.
 func leave(ctx context.Context, staged []*overlaystore.Staging) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
 	defer cancel()
-	var all sync.WaitGroup // their syncs are one, if they are at the same time
+	var all sync.WaitGroup // at the same time, so that their syncs become one
 	errs := make([]error, len(staged))
 	for i, st := range staged {
 		all.Go(func() { errs[i] = st.Leave(ctx) })

@@ -23,15 +23,15 @@ func (p *Pull) unpackOptions() unpack.Options {
 		Windows:     p.options.Windows,
 		Paths:       p.options.Paths,
 		Devices:     p.options.Devices,
-		WriteBehind: p.store.Syncs(), // else nobody waits for the disk
+		WriteBehind: p.store.Syncs(), // it only helps a sync
 		Serial:      p.options.Serial,
 		Logger:      p.options.Logger,
 	}
 }
 
-// record writes what makes the layers an image: the fix layer and the image's
-// record, and then the reference, which is what makes it visible. It writes nothing
-// of an image that the store has not whole.
+// record makes an image of the layers: it writes the fix layer, the image's record,
+// and then the reference, which makes the image visible. It writes nothing where the
+// store lacks a layer.
 func (p *Pull) record(ctx context.Context, r source.Resolution, i source.Image) (overlaystore.Image, error) {
 	img := overlaystore.Image{
 		// The store names images by sha256; a reference may pin another digest.
@@ -54,13 +54,13 @@ func (p *Pull) record(ctx context.Context, r source.Resolution, i source.Image) 
 	}
 	o := overlaystore.TagOptions{Wanted: wanted}
 	if r.Root.Digest != r.Manifest.Digest {
-		o.Platform = r.Manifest.Platform // what the index says, by which it was chosen
+		o.Platform = r.Manifest.Platform // the index's, by which the image was chosen
 	}
 	return img, p.store.Tag(ctx, r.Reference.String(), img.Manifest, o)
 }
 
-// nameable refuses an image that the store has no name for, before anything
-// of it is fetched.
+// nameable refuses an image with a diffID that is no sha256, by which the store names
+// layers.
 func nameable(i source.Image) error {
 	for n, l := range i.Layers {
 		if l.DiffID.Algorithm() != digest.SHA256 {

@@ -16,8 +16,7 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Refetch brings one layer of a stored image again, in the place of the one
-// that is damaged.
+// Refetch fetches one layer of a stored image again, and replaces the damaged one.
 func (p *Pull) Refetch(ctx context.Context, img overlaystore.Image, diffID digest.Digest, number, of int) (err error) {
 	desc, err := p.blobOf(ctx, img, diffID)
 	if err != nil {
@@ -35,10 +34,10 @@ func (p *Pull) Refetch(ctx context.Context, img overlaystore.Image, diffID diges
 	return p.store.ReplaceLayer(ctx, st)
 }
 
-// blobOf is the blob that a layer came from: what its record says, or, where
-// that is damaged too, what the reference's manifest says. The tag may have
-// moved; a blob that its record names has not. Where else a foreign layer is
-// only the manifest knows.
+// blobOf returns the descriptor of a layer's blob: that in the layer's record or,
+// where the record is damaged too, that in the manifest to which the reference leads
+// now. The record comes first, for a tag may have moved. Only for a foreign layer the
+// manifest does, for it has the layer's urls.
 func (p *Pull) blobOf(ctx context.Context, img overlaystore.Image, diffID digest.Digest) (ocispec.Descriptor, error) {
 	record, err := p.store.Layer(diffID)
 	if err != nil || len(record.Blobs) == 0 {
@@ -53,8 +52,8 @@ func (p *Pull) blobOf(ctx context.Context, img overlaystore.Image, diffID digest
 	return ocispec.Descriptor{MediaType: b.MediaType, Digest: b.Digest, Size: b.Size}, nil
 }
 
-// listed is the layer's blob as the reference's manifest has it, if that is
-// still the image's.
+// listed returns the descriptor of the layer's blob in the manifest to which the
+// reference leads now, which must still be the image's.
 func (p *Pull) listed(ctx context.Context, img overlaystore.Image, diffID digest.Digest) (ocispec.Descriptor, error) {
 	resolution, err := p.source.Resolve(ctx)
 	if err != nil {

@@ -11,14 +11,14 @@ import (
 
 // Taker takes layers of an image while it is pulled. The zero value takes none.
 type Taker struct {
-	// Came hears of each layer that came, from several goroutines: its files are all
-	// there and verified, in the lower dir that it gets, and not yet durable.
+	// Came is called with each layer that is complete and verified, but not durable
+	// yet, and its lower dir, from several goroutines.
 	Came func(diffID digest.Digest, lower *os.File)
-	// All hears when all have come, and the sync that makes them durable waits for
-	// it.
+	// All is called when all layers have come, before the sync that makes them
+	// durable.
 	All func(context.Context)
-	// Elsewhere are layers that it has: they do not come, and an image of which the
-	// store lacks any of them gets no record and no name there.
+	// Elsewhere are layers that the taker has, so that they are not fetched. If the
+	// store lacks any of them it gets no record and no reference of the image.
 	Elsewhere []digest.Digest
 }
 

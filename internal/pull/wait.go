@@ -15,10 +15,10 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// How long another process may take over a layer before this one fetches it
-// too: a time to begin in, and one for its bytes at a rate that the source
-// should better. An image that only claims a layer holds its lock, and no
-// registry need ever send the end of a blob.
+// How long another process may take over a layer before this one fetches it, too: a
+// time to begin, and the time that the blob takes at a slow rate. Waiting must end,
+// for the other process may pull an image that only claims to have the layer, from a
+// registry that never sends the end of a blob.
 const (
 	patience      = 20 * time.Second
 	networkRate   = 256 << 10 // bytes a second
@@ -26,8 +26,8 @@ const (
 	localRate     = 16 << 20
 )
 
-// patience is how long to wait for l, counted from when the first of the busy
-// layers was waited for.
+// patience returns how long to wait for l, from the moment at which the waiting for
+// the first of the busy layers began.
 func (p *Pull) patience(busy []fetch.Layer, l fetch.Layer) time.Duration {
 	if p.options.Patience != 0 {
 		return p.options.Patience
@@ -51,7 +51,7 @@ func patienceFor(t registry.Transport, busy []fetch.Layer, l fetch.Layer) time.D
 	return base + time.Duration(min(seconds, longest))*time.Second
 }
 
-// stage begins a staging once more; another process may have taken the layer.
+// stage stages a layer once more, beside another process that may have begun it.
 func (p *Pull) stage(ctx context.Context, diffID digest.Digest) (*overlaystore.Staging, error) {
 	st, err := p.store.TryStage(ctx, diffID)
 	if errors.Is(err, overlaystore.ErrBusy) {
@@ -60,13 +60,13 @@ func (p *Pull) stage(ctx context.Context, diffID digest.Digest) (*overlaystore.S
 	return st, err
 }
 
-// staging is what came of waiting for a layer.
+// staging is the result of waiting for a layer's lock.
 type staging struct {
 	*overlaystore.Staging
 	err error
 }
 
-// discard lets others have the layer, if this process has it.
+// discard discards the staging, if there is one.
 func (s staging) discard() error {
 	if s.err != nil {
 		return nil
@@ -74,9 +74,9 @@ func (s staging) discard() error {
 	return s.Discard()
 }
 
-// wait waits for another process to bring a layer, for so long; then it fetches
-// the layer beside. Either way the layer is there afterwards; brought is 1 where
-// this process fetched it.
+// wait waits until another process has committed a layer, for most at the longest, and
+// then fetches the layer beside it. Either way the store has the layer afterwards;
+// brought is 1 where this process fetched it.
 func (p *Pull) wait(ctx context.Context, l fetch.Layer, most time.Duration) (brought int, err error) {
 	p.fetch.Tell(l.Event(progress.LayerWaiting))
 	waiting, stop := context.WithCancel(ctx)
@@ -97,7 +97,7 @@ func (p *Pull) wait(ctx context.Context, l fetch.Layer, most time.Duration) (bro
 	return p.beside(ctx, l, stop, free)
 }
 
-// take fetches a layer that is free, if nobody has brought it.
+// take fetches a layer whose lock is free, unless the other process has committed it.
 func (p *Pull) take(ctx context.Context, l fetch.Layer, got staging) (brought int, err error) {
 	if errors.Is(got.err, overlaystore.ErrExists) {
 		p.fetch.Tell(l.Event(progress.LayerPresent))
@@ -111,13 +111,13 @@ func (p *Pull) take(ctx context.Context, l fetch.Layer, got staging) (brought in
 	return brought, errors.Join(err, leave(ctx, own))
 }
 
-// beside fetches a layer while another process holds it, until that one has
-// brought it.
+// beside fetches a layer while another process holds its lock, until that process
+// commits it.
 func (p *Pull) beside(ctx context.Context, l fetch.Layer, stop func(), free <-chan staging) (brought int, err error) {
 	st, err := p.store.StageBeside(ctx, l.DiffID)
 	if err != nil {
 		stop()
-		return p.besides(l, 0, err, <-free)
+		return p.besideDone(l, 0, err, <-free)
 	}
 	filling, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -133,12 +133,12 @@ func (p *Pull) beside(ctx context.Context, l fetch.Layer, stop func(), free <-ch
 	brought, err = p.fill(filling, own, []fetch.Layer{l}, p.store.StageBeside)
 	err = errors.Join(err, leave(ctx, own))
 	stop()
-	return p.besides(l, brought, err, <-waited)
+	return p.besideDone(l, brought, err, <-waited)
 }
 
-// besides is what came of fetching a layer beside: an error is none where the
-// other process has brought the layer.
-func (p *Pull) besides(l fetch.Layer, brought int, err error, other staging) (int, error) {
+// besideDone ends beside: err is no error where the other process has committed the
+// layer.
+func (p *Pull) besideDone(l fetch.Layer, brought int, err error, other staging) (int, error) {
 	discarded := other.discard()
 	if err != nil && (errors.Is(other.err, overlaystore.ErrExists) || errors.Is(err, overlaystore.ErrExists)) {
 		p.fetch.Tell(l.Event(progress.LayerPresent))
