@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package jsontree_test
+package trust_test
 
 import (
 	"encoding/json"
@@ -10,7 +10,7 @@ import (
 	"github.com/layerctl/layerctl/trust/internal/jsontree"
 )
 
-func TestParse(t *testing.T) {
+func TestJSONTree(t *testing.T) {
 	const text = "{\"a\": {\n\"b\": \"x\"},\n\"list\": [1,\n null]}"
 	read := func(use func(v *jsontree.Value)) error {
 		v, err := jsontree.Parse([]byte(text), 100)
@@ -52,7 +52,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestJSONTreeRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"a":1,"a":2}`:                   "twice",
 		`{"a":1,"\u0061":2}`:              "twice",
@@ -70,7 +70,7 @@ func TestRefusals(t *testing.T) {
 }
 
 // FuzzParse: what is read is JSON to encoding/json too.
-func FuzzParse(f *testing.F) {
+func FuzzJSONTree(f *testing.F) {
 	f.Add([]byte(`{"a":[1,"x",null,true,{"b":{}}]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if _, err := jsontree.Parse(raw, 1<<16); err == nil && !json.Valid(raw) {

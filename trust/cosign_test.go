@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package sigstore_test
+package trust_test
 
 import (
 	"os"
@@ -15,7 +15,7 @@ import (
 // recorded is a file of testdata, of which its README.md says how it was made.
 func recorded(t *testing.T, name string) []byte {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("testdata", name))
+	raw, err := os.ReadFile(filepath.Join("testdata", "sigstore", name))
 	if err != nil {
 		t.Fatal(err)
 	}

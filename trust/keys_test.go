@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package keys_test
+package trust_test
 
 import (
 	"crypto"
@@ -28,7 +28,7 @@ func publicPEM(t testing.TB, public crypto.PublicKey) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
-func read(t testing.TB, raw []byte) []*keys.Key {
+func readKeys(t testing.TB, raw []byte) []*keys.Key {
 	t.Helper()
 	list, err := keys.ParsePEM(raw)
 	if err != nil {
@@ -38,7 +38,7 @@ func read(t testing.TB, raw []byte) []*keys.Key {
 }
 
 // Each key verifies what its kind of signer makes, and nothing else.
-func TestVerify(t *testing.T) {
+func TestKeysVerify(t *testing.T) {
 	message := []byte("message")
 	s256, s384, s512 := sha256.Sum256(message), sha512.Sum384(message), sha512.Sum512(message)
 	curve := func(c elliptic.Curve) crypto.Signer {
@@ -77,7 +77,7 @@ func TestVerify(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			k := read(t, publicPEM(t, c.signer.Public()))[0]
+			k := readKeys(t, publicPEM(t, c.signer.Public()))[0]
 			if !k.Verify(message, signature) {
 				t.Error("it does not hold")
 			}
@@ -86,7 +86,7 @@ func TestVerify(t *testing.T) {
 			if k.Verify([]byte("another"), signature) || k.Verify(message, changed) || k.Verify(message, nil) {
 				t.Error("what was changed holds")
 			}
-			if other := read(t, publicPEM(t, curve(elliptic.P256()).Public()))[0]; other.Verify(message, signature) {
+			if other := readKeys(t, publicPEM(t, curve(elliptic.P256()).Public()))[0]; other.Verify(message, signature) {
 				t.Error("another key holds")
 			}
 		})
@@ -103,7 +103,7 @@ func TestParsePEM(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := string(publicPEM(t, k.Public()))
-	if list := read(t, []byte("a comment\n"+good+"\n"+good+"\n")); len(list) != 2 || list[0].Fingerprint() != list[1].Fingerprint() {
+	if list := readKeys(t, []byte("a comment\n"+good+"\n"+good+"\n")); len(list) != 2 || list[0].Fingerprint() != list[1].Fingerprint() {
 		t.Errorf("two keys are %v", list)
 	}
 	block := func(kind string) string {
