@@ -44,6 +44,6 @@ END
 else
   echo 'LEFT OUT: fsck.erofs and dump.erofs, for the pool of Debian 13 has not what is asked for'
 fi
-go test -count=1 ./internal/erofs
+go test -count=1 ./internal
 LAYERCTL_STACKS=$((${LAYERCTL_STACKS:-1000} / 20)) go test -count=1 -run '^TestLayersAlone$' .
 LAYERCTL_STACKS=${LAYERCTL_STACKS:-1000} go test -timeout 30m -count=1 -run '^TestRandomStacksOfTars$' -v . | grep -vE '^=== '

@@ -69,7 +69,7 @@ func TestJSONTreeRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParse: what is read is JSON to encoding/json too.
+// FuzzJSONTree: what is read is JSON to encoding/json too.
 func FuzzJSONTree(f *testing.F) {
 	f.Add([]byte(`{"a":[1,"x",null,true,{"b":{}}]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {

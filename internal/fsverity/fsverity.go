@@ -48,6 +48,9 @@ type enableArg struct {
 	_                                       [11]uint64
 }
 
+// The kernel reads 128 bytes.
+var _ = [1]struct{}{}[unsafe.Sizeof(enableArg{})-128]
+
 // Enable implements Files. The hash is SHA-256.
 func (Kernel) Enable(f *os.File) error {
 	arg := enableArg{version: 1, algorithm: unix.FS_VERITY_HASH_ALG_SHA256, blockSize: blockSize}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package internal_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/given"
+)
+
+func storeRoot(t testing.TB) *os.File {
+	t.Helper()
+	dir, err := durable.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dir.Close() })
+	return dir
+}
+
+func givenRecord(name string) given.Record {
+	return given.Record{
+		Kind: given.Containerd, Address: "/run/c.sock", Namespace: "k8s.io", Manifest: digest.FromString(name),
+		Root: digest.FromString("root"), Config: digest.FromString("config"), Names: []string{"a", "b"}, Time: time.Unix(1, 0).UTC(),
+	}
+}
+
+func putRecords(t testing.TB, dir *os.File, list ...given.Record) {
+	t.Helper()
+	r, err := given.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, rec := range list {
+		if err := r.Put(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRecords(t *testing.T) {
+	dir := storeRoot(t)
+	if list, err := given.List(dir); err != nil || list != nil {
+		t.Errorf("before the first: %v, %v", list, err)
+	}
+	one, two := givenRecord("one"), givenRecord("two")
+	elsewhere := one
+	elsewhere.Namespace = "moby"
+	putRecords(t, dir, one, two, elsewhere)
+	one.Complete = true
+	putRecords(t, dir, one)
+	list, err := given.List(dir)
+	if err != nil || len(list) != 3 {
+		t.Fatalf("records %v, %v", list, err)
+	}
+	complete := 0
+	for _, r := range list {
+		if r.Complete {
+			complete++
+		}
+	}
+	if complete != 1 {
+		t.Errorf("%d of them are complete", complete)
+	}
+	r, err := given.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for range 2 { // the second time it is not there
+		if err := r.Remove(t.Context(), two); err != nil {
+			t.Error(err)
+		}
+	}
+	if list, err := given.List(dir); err != nil || len(list) != 2 {
+		t.Errorf("records %v, %v", list, err)
+	}
+}
+
+func TestDamagedRecords(t *testing.T) {
+	for _, c := range []struct{ name, file, text, want string }{
+		{"not JSON", strings.Repeat("a", 64) + ".json", "x", "invalid character"},
+		{"another's", strings.Repeat("a", 64) + ".json", `{"kind":"containerd","manifest":"` + digest.FromString("x").String() + `"}`, "not what its name says"},
+		{"unfinished", durable.TempPrefix + "1.json", "x", ""},
+		{"something else", "lock", "x", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := storeRoot(t)
+			putRecords(t, dir, givenRecord("one"))
+			if err := os.WriteFile(filepath.Join(dir.Name(), "engines", c.file), []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			list, err := given.List(dir)
+			if len(list) != 1 || (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("records %v, %v", list, err)
+			}
+			putRecords(t, dir) // what nobody finishes goes
+			_, err = os.Stat(filepath.Join(dir.Name(), "engines", c.file))
+			if (err == nil) == strings.HasPrefix(c.file, durable.TempPrefix) {
+				t.Errorf("afterwards %q: %v", c.file, err)
+			}
+		})
+	}
+}
+
+// FuzzGiven: whatever a file says, a record is what its name says.
+func FuzzGiven(f *testing.F) {
+	f.Add([]byte(`{"kind":"containerd","address":"/run/c.sock","manifest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","names":["a"]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		dir := storeRoot(t)
+		name := strings.Repeat("a", 64) + ".json"
+		if err := os.Mkdir(filepath.Join(dir.Name(), "engines"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir.Name(), "engines", name), raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := given.List(dir); err == nil || list != nil {
+			t.Errorf("records %v, %v", list, err)
+		}
+	})
+}
