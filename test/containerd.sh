@@ -209,7 +209,7 @@ grep -q "etc/motd.*missing" "$work/out" || fail "rot of what was handed over is 
 # Also where the pull that handed it over died before the store forgot it.
 "$layerctl" pull --quiet --platform linux/amd64 "oci:$images/alpine-3.20"
 "$layerctl" pull --platform linux/amd64 --into "$into" --engine-name alpine:3.20 --hand-over "oci:$images/alpine-3.20" 2>&1 | grep 'has it already' >/dev/null || fail 'what the engine has is pulled again'
-"$layerctl" images --json | jq -e 'any(.[]; .stored == false and .engines[0].handedOver)' >/dev/null || fail 'the store has what the engine has'
+! "$layerctl" images --json | jq -e --arg r "oci:$images/alpine-3.20" 'any(.[]; .stored and (.references | index($r)))' >/dev/null || fail 'the store has what the engine has'
 crictl rm -af >/dev/null
 crictl rmp -af >/dev/null
 crictl rmi docker.io/library/alpine:3.20 >/dev/null
@@ -234,21 +234,25 @@ asked_for() {
   done
   echo "$now"
 }
-# hand_over NAME: and how many blobs the registry was asked for.
+# hand_over NAME BLOBS: and how many blobs the registry was asked for; that many are
+# waited for.
 hand_over() {
   local before after
   before=$(asked_for)
   above pull --platform linux/amd64 --into "$into" --engine-name "localhost/$1:1" --hand-over --plain-http "localhost:$port" "localhost:$port/$1:1" 2>"$work/err" || { cat "$work/err"; fail "$1 is not handed over"; }
-  after=$(asked_for)
-  blobs=$((after - before))
+  for _ in $(seq 100); do
+    after=$(asked_for)
+    blobs=$((after - before))
+    [ "$blobs" -lt "$2" ] || break
+  done
 }
 above_ctr image import --platform linux/amd64 "$work/alpine.tar" >/dev/null
-hand_over mended
+hand_over mended 5
 [ "$blobs" = 5 ] || fail "of an image of five blobs, one of which the engine has, and its configuration $blobs were asked for"
 [ "$(above images --json | jq length)" = 1 ] || fail 'the store has what it has not whole'
 above verify >"$work/out" 2>"$work/err" || { cat "$work/out" "$work/err"; fail 'what was handed over without its lowest layer does not verify'; }
 grep -q '1 layers are not compared' "$work/err" || fail 'verify does not say what it cannot compare'
-hand_over foreign
+hand_over foreign 4
 [ "$blobs" = 4 ] || { cat "$work/err"; fail "of an image that links to files of a layer that the engine has $blobs blobs were asked for"; }
 grep -q 'is fetched too: ' "$work/err" || fail 'it is not said why'
 [ "$(above_ctr leases ls -q | wc -l)" = 0 ] || fail 'a lease is left'

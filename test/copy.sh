@@ -159,8 +159,9 @@ echo user:wrong | refuses 4 401 "$layerctl" "${push[@]}" --plain-http "$address"
 echo user:right | "$layerctl" "${push[@]}" --plain-http "$address" --creds-stdin "$address/a:1" >/dev/null
 readonly=true serve readonly docker-registry
 refuses 4 'takes no pushes' "$layerctl" "${push[@]}" --plain-http "$address" "$address/a:1"
-limited=$(shuf -i 32001-32700 -n 1)
-cat >"$work/nginx.conf" <<NGINX
+for try in 1 2 3 4 5; do
+  limited=$(any_port)
+  cat >"$work/nginx.conf" <<NGINX
 daemon off; pid $work/nginx.pid; error_log $work/nginx.log;
 events {}
 http {
@@ -174,9 +175,11 @@ http {
   }
 }
 NGINX
-nginx -c "$work/nginx.conf" -p "$work" 2>"$work/nginx.err" &
-pids+=($!)
-listens "$limited" $! || { cat "$work/nginx.err"; fail 'nginx did not start'; }
+  nginx -c "$work/nginx.conf" -p "$work" 2>"$work/nginx.err" &
+  pids+=($!)
+  ! listens "$limited" $! || break
+  [ "$try" -lt 5 ] || { cat "$work/nginx.err"; fail 'nginx did not start'; }
+done
 refuses 4 'a quota or a limit of size' "$layerctl" "${push[@]}" --plain-http "127.0.0.1:$limited" "127.0.0.1:$limited/quota:1"
 refuses 4 'does not let the tag fixed be changed' "$layerctl" copy -q --plain-http "127.0.0.1:$limited" "127.0.0.1:$limited/from:1" "127.0.0.1:$limited/from:fixed"
 
