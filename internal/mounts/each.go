@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -30,18 +31,12 @@ func Each(ctx context.Context, f func(proc string, e Entry)) error {
 }
 
 func each(ctx, strangers context.Context, f func(proc string, e Entry)) error {
-	procs := []string{"self"}
-	dirs, err := os.ReadDir("/proc")
+	others, err := processes()
 	if err != nil {
 		return err
 	}
-	for _, d := range dirs {
-		if _, err := strconv.Atoi(d.Name()); err == nil {
-			procs = append(procs, d.Name())
-		}
-	}
 	seen := map[string]bool{}
-	for _, proc := range procs {
+	for _, proc := range append([]string{"self"}, others...) {
 		// A process that ends meanwhile, or is another user's, shows nothing.
 		ns, err := namespace(proc)
 		if proc != "self" && (err != nil || seen[ns]) {
@@ -66,6 +61,20 @@ func each(ctx, strangers context.Context, f func(proc string, e Entry)) error {
 		}
 	}
 	return eachFUSE(ctx, strangers, f)
+}
+
+// processes are the directories of all that run, by their numbers.
+func processes() ([]string, error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	names, err := dir.Readdirnames(-1)
+	names = slices.DeleteFunc(names, func(name string) bool {
+		_, err := strconv.Atoi(name)
+		return err != nil
+	})
+	return names, errors.Join(err, dir.Close())
 }
 
 // namespace tells mount namespaces apart. The caller may not look at that

@@ -3,6 +3,7 @@
 package mounts
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // daemon is a process of fuse-overlayfs that layerctl or a line that it printed
@@ -27,25 +30,45 @@ type daemon struct {
 
 // daemons lists them, of every user whose processes show.
 func daemons(ctx context.Context) ([]daemon, error) {
-	list, err := os.ReadDir("/proc")
+	list, err := processes()
 	if err != nil {
 		return nil, err
 	}
 	var found []daemon
-	for _, d := range list {
-		if _, err := strconv.Atoi(d.Name()); err != nil {
-			continue
-		}
+	first := make([]byte, 4<<10)
+	for _, pid := range list {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		raw, _ := os.ReadFile("/proc/" + d.Name() + "/cmdline") // it may have ended
+		name := "/proc/" + pid + "/cmdline"
+		if n, err := readStart(name, first); err == nil && !startsAsDaemon(first[:n]) {
+			continue
+		}
+		raw, _ := os.ReadFile(name) // it may have ended
 		if one, ok := parseDaemon(string(raw)); ok {
-			one.pid = d.Name()
+			one.pid = pid
 			found = append(found, one)
 		}
 	}
 	return found, nil
+}
+
+// readStart reads a file's first bytes by three calls, where os.ReadFile makes
+// nine: it is done for each process of the machine, and few have ended meanwhile.
+func readStart(name string, buf []byte) (int, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	n, err := unix.Read(fd, buf)
+	return n, errors.Join(err, unix.Close(fd))
+}
+
+// startsAsDaemon says whether arguments that begin so may be those of a daemon:
+// the first of them tells, which may be longer than what was read.
+func startsAsDaemon(start []byte) bool {
+	program, _, whole := bytes.Cut(start, []byte{0})
+	return len(start) > 0 && !whole || bytes.HasSuffix(program, []byte(FUSEProgram))
 }
 
 // parseDaemon reads arguments of the form: fuse-overlayfs -o OPTIONS TARGET.
@@ -156,14 +179,14 @@ func EndOrphans(ctx context.Context) error {
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	list, err := os.ReadDir("/proc")
+	list, err := processes()
 	if err != nil {
 		return err
 	}
 	inhabited := map[string]bool{}
-	for _, d := range list {
-		isDaemon := slices.ContainsFunc(found, func(f daemon) bool { return f.pid == d.Name() })
-		if ns, err := os.Readlink("/proc/" + d.Name() + "/ns/mnt"); err == nil && !isDaemon {
+	for _, pid := range list {
+		isDaemon := slices.ContainsFunc(found, func(f daemon) bool { return f.pid == pid })
+		if ns, err := os.Readlink("/proc/" + pid + "/ns/mnt"); err == nil && !isDaemon {
 			inhabited[ns] = true
 		}
 	}

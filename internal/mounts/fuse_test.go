@@ -2,7 +2,10 @@
 
 package mounts
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestParseDaemon(t *testing.T) {
 	for cmdline, want := range map[string]string{
@@ -11,12 +14,16 @@ func TestParseDaemon(t *testing.T) {
 		"fuse-overlayfs\x00-o\x00lowerdir=2:1\x00/mnt\x00":                                     "",
 		"cat\x00-o\x00fsname=layerctl:x\x00/mnt\x00":                                           "",
 		"fuse-overlayfs\x00-o\x00fsname=layerctl:x\x00":                                        "",
+		strings.Repeat("/d", 4<<10) + "/fuse-overlayfs\x00-o\x00fsname=layerctl:x\x00/mnt\x00": "/mnt layerctl:x",
 		"": "",
 	} {
 		d, ok := parseDaemon(cmdline)
 		got := d.target + " " + d.source
 		if !ok {
 			got = ""
+		}
+		if start := cmdline[:min(len(cmdline), 4<<10)]; ok && !startsAsDaemon([]byte(start)) {
+			t.Errorf("%q is that of no daemon", start)
 		}
 		if got != want {
 			t.Errorf("%q: %q, want %q", cmdline, got, want)
