@@ -111,6 +111,7 @@ func TestCopyPairs(t *testing.T) {
 var errAny = errors.New("any error")
 
 func TestCopyPlatforms(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name      string
 		from      string
@@ -182,6 +183,7 @@ func platforms(t *testing.T, c *registry.Client, ref string) []string {
 }
 
 func TestCopyDryRun(t *testing.T) {
+	t.Parallel()
 	p := pushed(t)
 	dir := t.TempDir()
 	c := client(p)
@@ -202,6 +204,7 @@ func TestCopyDryRun(t *testing.T) {
 }
 
 func TestCopyMounts(t *testing.T) {
+	t.Parallel()
 	p := pushed(t)
 	p.Mounts = true
 	c := client(p)
@@ -257,6 +260,7 @@ func TestCopyLeavesNothingHalf(t *testing.T) {
 }
 
 func TestCopyRefusals(t *testing.T) {
+	t.Parallel()
 	p := pushed(t)
 	dir := t.TempDir()
 	c := client(p)

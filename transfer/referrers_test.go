@@ -43,6 +43,7 @@ func signed(t *testing.T, dir string) (sbom, signature, cosign digest.Digest) {
 // TestCopyReferrers copies through registries with and without the referrers API
 // and a layout: what refers to the image is found behind each.
 func TestCopyReferrers(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	sbom, signature, cosign := signed(t, filepath.Join(dir, "from"))
 	with, without := pushed(t), pushed(t)

@@ -69,7 +69,7 @@ func behindTar(t *testing.T, blob []byte, m *Mark, kept io.Reader) (all, rest []
 // is new to who keeps it.
 func TestMarksBehindTheTar(t *testing.T) {
 	tar := smallTar()
-	for name, blob := range formsOf(tar) {
+	for name, blob := range forms() {
 		m, kept := keptTar(t, blob)
 		all, rest, err := behindTar(t, blob, m, bytes.NewReader(kept))
 		if err != nil || !bytes.Equal(all, tar) || !bytes.Equal(rest, tar[m.Out:]) {
@@ -80,7 +80,7 @@ func TestMarksBehindTheTar(t *testing.T) {
 
 // What was kept is no tar of the mark's, and nothing of the rest is told.
 func TestMarkOfAnotherTar(t *testing.T) {
-	blob := formsOf(smallTar())["gzip"]
+	blob := forms()["gzip"]
 	m, kept := keptTar(t, blob)
 	flipped := bytes.Clone(kept)
 	flipped[len(kept)-1] ^= 1

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -22,10 +23,12 @@ func tarOf() []byte {
 	return imagetest.Tar(imagetest.File("noise", string(b)), imagetest.File("zeros", string(make([]byte, 4*pieceSize))))
 }
 
-func zstdOf(b []byte) []byte {
+var encoder = sync.OnceValue(func() *zstd.Encoder {
 	w, _ := zstd.NewWriter(nil)
-	return w.EncodeAll(b, nil)
-}
+	return w
+})
+
+func zstdOf(b []byte) []byte { return encoder().EncodeAll(b, nil) }
 
 func TestStreamsGiveTheTarThatIsInThem(t *testing.T) {
 	tar := tarOf()

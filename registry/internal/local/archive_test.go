@@ -36,6 +36,7 @@ func writeFile(t *testing.T, name string, b []byte) string {
 func archives(o Options) *Archives { return NewArchives(o, slog.New(slog.DiscardHandler)) }
 
 func TestArchiveNamesAreKeysOnly(t *testing.T) {
+	t.Parallel()
 	outside := writeFile(t, "secret", []byte("secret"))
 	b := imagetest.Tar(
 		imagetest.File("../../etc/passwd", "outside"),
@@ -78,6 +79,7 @@ func TestArchiveNamesAreKeysOnly(t *testing.T) {
 }
 
 func TestArchiveCutShort(t *testing.T) {
+	t.Parallel()
 	b, err := os.ReadFile(archiveOf(t, hello))
 	if err != nil {
 		t.Fatal(err)

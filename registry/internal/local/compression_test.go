@@ -45,6 +45,7 @@ func readA(t *testing.T, b []byte, o Options) (string, error) {
 }
 
 func TestCompressedArchives(t *testing.T) {
+	t.Parallel()
 	for name, suffix := range compressions {
 		for _, file := range []string{"one.tar.", "parts.tar."} {
 			dir := t.TempDir()
@@ -62,6 +63,7 @@ func TestCompressedArchives(t *testing.T) {
 // The first bytes decide: a tar of a file that is called as bzip2's files begin
 // is a tar.
 func TestArchiveThatLooksCompressed(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"BZh91AY", "\x1f\x8b\x08", "\xfd7zXZ"} {
 		b := imagetest.Tar(imagetest.File(name, ""), imagetest.File("a", "hello\n"))
 		if got, err := readA(t, b, Options{}); err != nil || got != "hello\n" {
@@ -71,6 +73,7 @@ func TestArchiveThatLooksCompressed(t *testing.T) {
 }
 
 func TestDamagedArchives(t *testing.T) {
+	t.Parallel()
 	for name, suffix := range compressions {
 		whole := fixture(t, "one.tar."+suffix)
 		check := func(what string, b []byte, words ...string) {
@@ -86,7 +89,7 @@ func TestDamagedArchives(t *testing.T) {
 				}
 			}
 		}
-		for n := 8; n < len(whole); n += 3 {
+		for n := 8; n < len(whole); n += every(13) {
 			check("cut short", whole[:n], name)
 		}
 		check("garbage behind it", append(bytes.Clone(whole), "garbage behind it"...), name)
@@ -96,14 +99,20 @@ func TestDamagedArchives(t *testing.T) {
 	}
 }
 
+// every is 1 where all is tried; else one of some is.
+func every(some int) int {
+	if os.Getenv("LAYERCTL_FULL") == "1" {
+		return 1
+	}
+	return some
+}
+
 // A bit that fell over is found, or is one that says nothing of the content.
 func TestFlippedBits(t *testing.T) {
+	t.Parallel()
 	for name, suffix := range compressions {
 		whole := fixture(t, "one.tar."+suffix)
-		found, step := 0, 3
-		if os.Getenv("LAYERCTL_FULL") == "1" {
-			step = 1
-		}
+		found, step := 0, every(7)
 		for i := 0; i < len(whole); i += step {
 			b := bytes.Clone(whole)
 			b[i] ^= 1 << (i % 8)
@@ -122,6 +131,7 @@ func TestFlippedBits(t *testing.T) {
 }
 
 func TestArchiveCompressedTwice(t *testing.T) {
+	t.Parallel()
 	for name, suffix := range compressions {
 		_, err := readA(t, imagetest.Gzip(fixture(t, "one.tar."+suffix)), Options{})
 		if !errors.Is(err, failure.Malformed) || !strings.Contains(err.Error(), "compressed twice, with gzip and in that with "+name) {
@@ -135,6 +145,7 @@ func TestArchiveCompressedTwice(t *testing.T) {
 }
 
 func TestArchiveWindows(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		file   string
 		window int64
@@ -154,6 +165,7 @@ func TestArchiveWindows(t *testing.T) {
 }
 
 func TestArchiveLimits(t *testing.T) {
+	t.Parallel()
 	b := fixture(t, "one.tar.gz")
 	for _, tt := range []struct {
 		name string
@@ -175,6 +187,7 @@ func TestArchiveLimits(t *testing.T) {
 }
 
 func TestArchiveRatio(t *testing.T) {
+	t.Parallel()
 	o := Options{}.withDefaults()
 	for _, tt := range []struct {
 		name       string
@@ -209,6 +222,7 @@ func (b *broken) Read(p []byte) (int, error) {
 
 // What the reader says is not taken for damage of the data.
 func TestReadErrorOfAnArchive(t *testing.T) {
+	t.Parallel()
 	for name, suffix := range compressions {
 		whole := fixture(t, "one.tar."+suffix)
 		for _, n := range []int{0, 4, 20, len(whole) / 2, len(whole) - 1} {
@@ -221,6 +235,7 @@ func TestReadErrorOfAnArchive(t *testing.T) {
 }
 
 func TestUnpackingAnArchiveIsInterrupted(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := archives(Options{}).open(ctx, writeFile(t, "x", fixture(t, "one.tar.xz")))
@@ -241,6 +256,7 @@ func (c cancelling) Read(p []byte) (int, error) {
 }
 
 func TestUnpackingOfLittleIsInterrupted(t *testing.T) {
+	t.Parallel()
 	for _, b := range [][]byte{imagetest.Gzip(make([]byte, 8<<20)), fixture(t, "one.tar.zst")} {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := copyArchive(ctx, cancelling{bytes.NewReader(b), cancel}, "x", Options{}.withDefaults())
@@ -251,6 +267,7 @@ func TestUnpackingOfLittleIsInterrupted(t *testing.T) {
 }
 
 func TestArchiveFromStandardInput(t *testing.T) {
+	t.Parallel()
 	plain := imagetest.Tar(imagetest.File("a", "hello\n"))
 	for name, b := range map[string][]byte{"plain": plain, "gzip": imagetest.Gzip(plain), "xz": fixture(t, "one.tar.xz")} {
 		as := archives(Options{Stdin: bytes.NewReader(b), TempDir: t.TempDir()})
