@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"runtime"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -102,7 +101,8 @@ type Layer struct {
 }
 
 // helpers is how many goroutines fill a lower dir's directories beside the first
-// one: the kernel locks the directory that gets a link, and no other.
+// one, on two processors too: the kernel locks the directory that gets a link, and no
+// other, and has each wait for the filesystem's journal now and then.
 const helpers = 3
 
 // Fill puts the files of a lower dir into the directory to, under those that it
@@ -111,7 +111,7 @@ func (c *Copier) Fill(ctx context.Context, to *os.File, l Layer) error {
 	group, ctx := errgroup.WithContext(ctx)
 	f := &filling{
 		Copier: c, to: to, from: l.From, root: l.Root, below: l.Below, copied: map[inode]string{},
-		group: group, idle: make(chan struct{}, min(helpers, runtime.GOMAXPROCS(0)-1)),
+		group: group, idle: make(chan struct{}, helpers),
 	}
 	group.Go(func() error { return f.fill(ctx, []directory{{path: ".", own: l.Mended, found: true}}) })
 	return group.Wait()
