@@ -59,6 +59,7 @@ func (e *Engine) Ahead(ctx context.Context, store *overlaystore.Store, layers []
 		g.since, err = durable.OpenDirAt(store.Dir(), ".")
 	}
 	if err == nil {
+		g.syncs = durable.NewSyncs(g.since)
 		a.release, err = given.Begin(ctx, store.Dir(), g.lease)
 	}
 	if err != nil {
@@ -115,6 +116,10 @@ func (a *Ahead) Ready(diffID digest.Digest, fs *os.File) {
 
 // filledWithin is how long a pull waits for its layers to be linked.
 const filledWithin = 10 * time.Second
+
+// Sync makes durable what was written before the call. The pull's syncs in the
+// background and those before commits are the same.
+func (a *Ahead) Sync(ctx context.Context) error { return a.g.syncs.Sync(ctx) }
 
 // Filled waits, but not for long, until the layers that are ready by now are linked,
 // if the layers below them are there: a sync afterwards then includes the links.
@@ -181,7 +186,7 @@ func (a *Ahead) End(ctx context.Context) error {
 		errs = append(errs, l.close())
 	}
 	a.g.dropLease(ctx)
-	return errors.Join(append(errs, a.g.open.close(), a.g.since.Close(), a.release())...)
+	return errors.Join(append(errs, a.g.open.close(), a.g.syncs.Close(), a.release())...)
 }
 
 func (a *Ahead) run(ctx context.Context) (err error) {

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -190,4 +191,38 @@ func TestAheadThatFails(t *testing.T) {
 			return
 		}
 	}
+}
+
+// TestAheadWhoseSyncFails: after a failed sync of the pull no layer is committed.
+func TestAheadWhoseSyncFails(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
+	f, e, s := anEngine(t, true)
+	img := threeLayers(t, s)
+	fault := errors.New("a fault")
+	failed := false
+	ctx := durable.WithFault(t.Context(), func(op string) error {
+		if op != "syncfs" || failed {
+			return nil
+		}
+		failed = true // the kernel tells once
+		return fault
+	})
+	a := e.Ahead(ctx, s, append(img.Layers, layertest.DiffID("never")))
+	_ = a.Sync(ctx) // or one of theirs was the first
+	if err := a.Sync(ctx); !errors.Is(err, fault) {
+		t.Errorf("after one that has failed: %v", err)
+	}
+	a.finish()
+	for name, s := range f.snapshots {
+		if s.committed {
+			t.Errorf("%s is committed", name)
+		}
+	}
+	if _, err := e.Give(t.Context(), s, img, GiveOptions{Ahead: a}); err != nil {
+		t.Error(err)
+	}
+	if err := a.End(t.Context()); err != nil {
+		t.Error(err)
+	}
+	f.check(t, "afterwards")
 }

@@ -120,7 +120,8 @@ type giving struct {
 	probed   bool   // probeFiles was done
 	owner    string // the store's path, the value of ownerLabel
 	open     lowers
-	since    *os.File // the store's directory, opened before the layers were written; nil where these are durable
+	since    *os.File       // the store's directory, opened before the layers were written; nil where these are durable
+	syncs    *durable.Syncs // of since
 	lease    string
 	made     int             // snapshots
 	ahead    linkedcopy.Done // what Ahead did

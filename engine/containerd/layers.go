@@ -250,7 +250,7 @@ func (g *giving) sync(ctx context.Context, dir *os.File) error {
 	if g.since == nil {
 		return durable.SyncFS(ctx, dir)
 	}
-	if err := durable.SyncFS(ctx, g.since); err != nil {
+	if err := g.syncs.Sync(ctx); err != nil {
 		return err
 	}
 	store, err := fsat.Stat(g.since)

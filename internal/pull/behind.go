@@ -20,8 +20,9 @@ const behindFrom = 128 << 20
 // behind syncs unpacked files in the background, while others are unpacked. It makes
 // nothing durable by itself.
 type behind struct {
-	every int64    // bytes between two syncs
-	dir   *os.File // a descriptor of its own: the kernel reports an error once to each
+	every int64                       // bytes between two syncs
+	dir   *os.File                    // a descriptor of its own: the kernel reports an error once to each
+	sync  func(context.Context) error // the taker's; nil is a sync of dir
 
 	mu      sync.Mutex
 	size    int64        // bytes since the last sync was started
@@ -39,7 +40,7 @@ func (p *Pull) newBehind() (*behind, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &behind{every: behindFrom, dir: own}, nil
+	return &behind{every: behindFrom, dir: own, sync: p.taker.Sync}, nil
 }
 
 // counting returns a record that also counts the bytes of files.
@@ -86,7 +87,15 @@ func (b *behind) start(ctx context.Context) {
 			return // one is under way
 		}
 	}
-	b.size, b.syncing = 0, durable.StartSyncFS(ctx, b.dir)
+	b.size = 0
+	if b.sync == nil {
+		b.syncing = durable.StartSyncFS(ctx, b.dir)
+		return
+	}
+	ended := make(chan error, 1)
+	b.syncing = ended
+	ctx = context.WithoutCancel(ctx) // it ends with the unpacking
+	go func() { ended <- b.sync(ctx) }()
 }
 
 // end waits for the sync that is under way, or until ctx ends.

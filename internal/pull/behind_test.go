@@ -3,6 +3,8 @@
 package pull
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/layerctl/layerctl/internal/durable"
@@ -15,13 +17,17 @@ func TestBehind(t *testing.T) {
 		sizes []int64
 		more  bool // is asked for
 		syncs int
+		// shared says that the sync is somebody else's too.
+		shared bool
 	}{
-		{"less", []int64{40, 59}, false, 0},
-		{"as much", []int64{40, 60}, false, 1},
-		{"counted anew", []int64{100, 99}, false, 1},
-		{"nothing", nil, false, 0},
-		{"less, asked for", []int64{40}, true, 1},
-		{"nothing, asked for", nil, true, 0},
+		{"less", []int64{40, 59}, false, 0, false},
+		{"as much", []int64{40, 60}, false, 1, false},
+		{"counted anew", []int64{100, 99}, false, 1, false},
+		{"nothing", nil, false, 0, false},
+		{"less, asked for", []int64{40}, true, 1, false},
+		{"nothing, asked for", nil, true, 0, false},
+		{"as much, shared", []int64{40, 60}, false, 1, true},
+		{"less, asked for, shared", []int64{40}, true, 1, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -35,8 +41,12 @@ func TestBehind(t *testing.T) {
 				return durable.ErrLeaveOut
 			})
 			b := &behind{every: 100, dir: dir}
+			if test.shared {
+				b.sync = func(ctx context.Context) error { return errors.Join(ctx.Err(), durable.SyncFS(ctx, dir)) }
+			}
+			unpacking, unpacked := context.WithCancel(ctx)
 			entries := 0
-			record := b.counting(ctx, func(layer.Entry) error {
+			record := b.counting(unpacking, func(layer.Entry) error {
 				entries++
 				return nil
 			})
@@ -45,6 +55,7 @@ func TestBehind(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			unpacked()
 			if test.more {
 				b.more(ctx)
 			}

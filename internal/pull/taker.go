@@ -17,6 +17,9 @@ type Taker struct {
 	// All is called when all layers have come, before the sync that makes them
 	// durable.
 	All func(context.Context)
+	// Sync makes durable what was written before the call. The pull uses it for its
+	// syncs in the background; nil is a sync of the pull's own.
+	Sync func(context.Context) error
 	// Elsewhere are layers that the taker has, so that they are not fetched. If the
 	// store lacks any of them it gets no record and no reference of the image.
 	Elsewhere []digest.Digest

@@ -133,7 +133,9 @@ func (g *Giver) Begin(_ context.Context, layers []digest.Digest) (t layerctl.Tak
 		return t, &engineError{err}
 	}
 	g.ahead = d.engine.Ahead(g.c.Context, g.store, layers)
-	t.Came, t.All = g.ahead.Ready, g.ahead.Filled
+	if g.ahead != nil {
+		t.Came, t.All, t.Sync = g.ahead.Ready, g.ahead.Filled, g.ahead.Sync
+	}
 	return t, nil
 }
 
