@@ -38,14 +38,10 @@ func runBundle(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	options, err := mountOptions(c)
+	options, err := bundleMountOptions(c)
 	if err != nil {
 		return err
 	}
-	if c.Bool("read-only") && options.Writable {
-		return &usageError{Problem: "--read-only and --rw exclude each other"}
-	}
-	options.Writable = !c.Bool("read-only")
 	store, err := setup.OpenExisting(c)
 	if err != nil {
 		return err
@@ -68,12 +64,32 @@ func runBundle(c *cli.Context) (err error) {
 	}
 	defer func() { err = setup.Closing(err, dir) }()
 	options.Name, options.Target = name, dir.Root
+	return fillBundle(c, store, image, config, dir, args[2:], options)
+}
+
+// bundleMountOptions are mountOptions for a container's root filesystem: writable
+// unless --read-only is given, and with suid and dev, for the runtime decides what
+// its containers may do.
+func bundleMountOptions(c *cli.Context) (overlaymount.Options, error) {
+	options, err := mountOptions(c)
+	if err != nil {
+		return options, err
+	}
+	if c.Bool("read-only") && options.Writable {
+		return options, &usageError{Problem: "--read-only and --rw exclude each other"}
+	}
+	options.Writable = !c.Bool("read-only")
 	for flag, guard := range map[string]string{"nosuid": "suid", "nodev": "dev"} {
-		// Containers need both; the runtime says what theirs may do.
 		if !slices.Contains(options.Options, flag) {
 			options.Options = append(options.Options, guard)
 		}
 	}
+	return options, nil
+}
+
+// fillBundle mounts the image in the bundle and writes its config.json. After an
+// error nothing is mounted.
+func fillBundle(c *cli.Context, store *overlaystore.Store, image overlaystore.Image, config []byte, dir *bundle.Dir, args []string, options overlaymount.Options) error {
 	mount, err := overlaymount.Assemble(c.Context, store, image, options)
 	if err != nil {
 		return err
@@ -83,7 +99,7 @@ func runBundle(c *cli.Context) (err error) {
 	}
 	err = dir.CheckMounted()
 	if err == nil {
-		err = writeBundle(c, config, dir, args[2:], options)
+		err = writeBundle(c, config, dir, args, options)
 	}
 	if err != nil {
 		return errors.Join(err, overlaymount.Unmount(c.Context, store, dir.Root, overlaymount.UnmountOptions{}))
@@ -91,8 +107,8 @@ func runBundle(c *cli.Context) (err error) {
 	return nil
 }
 
-// imageConfig reads the config of a stored image from where it came: by the
-// image's digest, which the cache mostly has, else by what ref names now.
+// imageConfig reads the config of a stored image, from the cache or from where the
+// image came: by the image's digest, or else by ref, which may have moved on.
 func imageConfig(c *cli.Context, store *overlaystore.Store, ref string, image overlaystore.Image) (config []byte, err error) {
 	err = setup.WithClient(c, []string{ref}, func(l *layerctl.Client) (err error) {
 		if err := l.JudgeStored(c.Context, store, ref, image); err != nil {
@@ -116,7 +132,7 @@ func imageConfig(c *cli.Context, store *overlaystore.Store, ref string, image ov
 	return config, nil
 }
 
-// idMappings are those of the container's user namespace.
+// idMappings returns the id mappings of the container's user namespace.
 func idMappings(o overlaymount.Options) (ids []specs.LinuxIDMapping) {
 	for _, m := range o.IDMap {
 		ids = append(ids, specs.LinuxIDMapping{ContainerID: m.Inside, HostID: m.Outside, Size: m.Size})

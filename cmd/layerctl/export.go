@@ -12,6 +12,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/overlaystore"
 )
 
 func exportCommand() *cli.Command {
@@ -58,17 +59,7 @@ func runExport(c *cli.Context) (err error) {
 	} else if !c.Bool("offline") && !c.Bool("keep-blobs") {
 		with = setup.WithoutCache
 	}
-	if options.Format == layerctl.Tar || c.Bool("from-store") || c.Bool("offline") {
-		options.Store = store
-	}
-	if options.Known = store; options.Store != nil || c.Bool("quiet") {
-		options.Known = nil
-	}
-	options.Again = func(bytes int64) {
-		console := terminal.NewConsole(c.App.ErrWriter)
-		console.Warn("the store has %s of what is fetched, but only unpacked, and an archive has the registry's own bytes", terminal.Bytes(bytes))
-		console.Hint("--as tar takes the files from the store; --from-store compresses them again, under other digests; --keep-blobs fetches once only")
-	}
+	exportFrom(c, store, &options)
 	hear := func(e layerctl.Event) { show.Event(refs[0], e) }
 	return with(c, refs, func(l *layerctl.Client) error {
 		var done layerctl.Exported
@@ -84,6 +75,21 @@ func runExport(c *cli.Context) (err error) {
 		}
 		return err
 	}, setup.Resources(c, hear), setup.Retrying(show))
+}
+
+// exportFrom has layers taken from the store where that can give them, and else
+// warns before layers that the store has unpacked are fetched.
+func exportFrom(c *cli.Context, store *overlaystore.Store, o *layerctl.ExportOptions) {
+	if o.Format == layerctl.Tar || c.Bool("from-store") || c.Bool("offline") {
+		o.Store = store
+	} else if !c.Bool("quiet") {
+		o.Known = store
+	}
+	o.Again = func(bytes int64) {
+		console := terminal.NewConsole(c.App.ErrWriter)
+		console.Warn("the store has %s of what is fetched, but only unpacked, and an archive has the registry's own bytes", terminal.Bytes(bytes))
+		console.Hint("--as tar takes the files from the store; --from-store compresses them again, under other digests; --keep-blobs fetches once only")
+	}
 }
 
 func exportOptions(c *cli.Context) (layerctl.ExportOptions, error) {

@@ -50,7 +50,6 @@ func runMount(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	printing := c.Bool("print") || c.String("format") != ""
 	if format := c.String("format"); !slices.Contains(mountFormats(), format) && format != "" {
 		return &usageError{Problem: fmt.Sprintf("there is no --format %q", format), Advice: "it is one of " + words.Or(mountFormats())}
 	}
@@ -58,14 +57,9 @@ func runMount(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if len(args) == 1 && !printing {
-		return &usageError{Problem: "mount takes a REF and a TARGET, and got no TARGET", Advice: "with --print it prints the line that mounts"}
-	}
-	target := defaultTarget
-	if len(args) == 2 {
-		target = args[1]
-	}
-	if target, err = mountTarget(target); err != nil {
+	printing := c.Bool("print") || c.String("format") != ""
+	target, err := targetArgument(args[1:], printing)
+	if err != nil {
 		return err
 	}
 	store, err := setup.OpenExisting(c)
@@ -100,9 +94,9 @@ func runMount(c *cli.Context) (err error) {
 	return nil
 }
 
-// isMounted says that there is nothing to do, for mount -a, which may be run
-// again and again. A second mount would hide the first, which is what hardly
-// anybody wants.
+// isMounted reports whether the image is mounted at target already, which with --once
+// (for mount -a, which runs again and again) is no error. Any other mount of the store
+// there is an error without --stack: hardly anybody wants to hide it by a second one.
 func isMounted(c *cli.Context, store *overlaystore.Store, image overlaystore.Image, target string) (bool, error) {
 	there, ok, err := store.MountedAt(c.Context, target)
 	switch {
@@ -116,22 +110,33 @@ func isMounted(c *cli.Context, store *overlaystore.Store, image overlaystore.Ima
 	return false, &mountedError{target}
 }
 
-// mountedError says that the target has a mount of the store.
+// mountedError says that an image of the store is mounted at the target.
 type mountedError struct{ target string }
 
 func (e *mountedError) Error() string {
 	return fmt.Sprintf("mount at %q: an image is mounted there already", e.target)
 }
 
-// Hint says what to do with it.
+// Hint says what to do about that mount.
 func (e *mountedError) Hint() string {
 	return "'layerctl umount TARGET' undoes that; --stack mounts over it"
 }
 
-// Unwrap makes it something in use.
+// Unwrap makes the error match ErrBusy.
 func (e *mountedError) Unwrap() error { return overlaystore.ErrBusy }
 
-// mountTarget makes the target absolute: the line changes its directory.
+// targetArgument returns the absolute TARGET. Only a printed line has a default.
+func targetArgument(args []string, printing bool) (string, error) {
+	switch {
+	case len(args) == 1:
+		return mountTarget(args[0])
+	case printing:
+		return mountTarget(defaultTarget)
+	}
+	return "", &usageError{Problem: "mount takes a REF and a TARGET, and got no TARGET", Advice: "with --print it prints the line that mounts"}
+}
+
+// mountTarget makes the target absolute, for a printed line changes its directory.
 func mountTarget(target string) (string, error) {
 	if target == "" {
 		return "", &usageError{Problem: "the target is empty"}

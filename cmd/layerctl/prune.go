@@ -29,27 +29,35 @@ func pruneCommand() *cli.Command {
 	}
 }
 
-func runPrune(c *cli.Context) (err error) {
-	if err := setup.NoArguments(c); err != nil {
-		return err
-	}
-	if spare := setup.Span(c, "older-than"); spare < 0 {
-		return &usageError{Problem: fmt.Sprintf("--older-than %s is in the future", spare)}
-	}
-	store, err := setup.OpenToCount(c)
-	if err != nil {
-		return err
-	}
-	defer func() { err = setup.Closing(err, store) }()
+func pruneOptions(c *cli.Context) (overlaystore.PruneOptions, error) {
 	options := overlaystore.PruneOptions{
 		DryRun:      c.Bool("dry-run"),
 		Partial:     c.Bool("partial"),
 		OlderThan:   setup.Span(c, "older-than"),
 		KeepStorage: setup.Size(c, "keep-storage"),
 	}
+	if options.OlderThan < 0 {
+		return options, &usageError{Problem: fmt.Sprintf("--older-than %s is in the future", options.OlderThan)}
+	}
 	if c.IsSet("keep-storage") && options.KeepStorage == 0 {
 		options.KeepStorage = -1 // the library's zero is no limit
 	}
+	return options, nil
+}
+
+func runPrune(c *cli.Context) (err error) {
+	if err := setup.NoArguments(c); err != nil {
+		return err
+	}
+	options, err := pruneOptions(c)
+	if err != nil {
+		return err
+	}
+	store, err := setup.OpenToCount(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = setup.Closing(err, store) }()
 	pruned, err := store.Prune(c.Context, options)
 	if err != nil {
 		return err

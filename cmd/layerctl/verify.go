@@ -47,18 +47,9 @@ func runVerify(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, store) }()
-	options := overlaystore.VerifyOptions{Quick: c.Bool("quick"), Jobs: c.Int("jobs")}
-	for _, arg := range c.Args().Slice() {
-		image, _, err := setup.LookupToRead(c, store, arg)
-		if err != nil {
-			return err
-		}
-		options.Images = append(options.Images, image)
-	}
-	if _, quiet := show.(progress.None); !quiet {
-		options.Progress = func(layer digest.Digest, number, of int) {
-			terminal.NewConsole(c.App.ErrWriter).Say("verifying %d/%d %s", number, of, terminal.Short(layer))
-		}
+	options, err := verifyOptions(c, store, show)
+	if err != nil {
+		return err
 	}
 	if c.IsSet("policy") || c.IsSet("verify-key") {
 		if err := judgeAll(c, store); err != nil {
@@ -67,7 +58,7 @@ func runVerify(c *cli.Context) (err error) {
 	}
 	report, err := store.Verify(c.Context, options)
 	if err != nil && len(report.Differences) == 0 {
-		return err // it did not come to a verdict
+		return err // the verification did not end
 	}
 	given, engineErr := engines.Verify(c, store, options)
 	if engineErr != nil && !errors.Is(engineErr, overlaystore.ErrDamaged) {
@@ -84,8 +75,25 @@ func runVerify(c *cli.Context) (err error) {
 	return repair(c, store, show, report, given, options)
 }
 
-// judgeAll asks the policy about the images that are named, or about all, by
-// each of their names.
+// verifyOptions are those for the images that are named; none means all of the store.
+func verifyOptions(c *cli.Context, store *overlaystore.Store, show progress.Display) (overlaystore.VerifyOptions, error) {
+	options := overlaystore.VerifyOptions{Quick: c.Bool("quick"), Jobs: c.Int("jobs")}
+	for _, arg := range c.Args().Slice() {
+		image, _, err := setup.LookupToRead(c, store, arg)
+		if err != nil {
+			return options, err
+		}
+		options.Images = append(options.Images, image)
+	}
+	if _, quiet := show.(progress.None); !quiet {
+		options.Progress = func(layer digest.Digest, number, of int) {
+			terminal.NewConsole(c.App.ErrWriter).Say("verifying %d/%d %s", number, of, terminal.Short(layer))
+		}
+	}
+	return options, nil
+}
+
+// judgeAll asks the policy about the named images, or about all by each of their names.
 func judgeAll(c *cli.Context, store *overlaystore.Store) error {
 	refs := c.Args().Slice()
 	if len(refs) == 0 {
@@ -100,7 +108,7 @@ func judgeAll(c *cli.Context, store *overlaystore.Store) error {
 	return signatures.JudgeStored(c, store, refs)
 }
 
-// repair mends what the reports name, and looks again.
+// repair mends what the reports name, and verifies again.
 func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, report overlaystore.Report, given []engines.Verified, options overlaystore.VerifyOptions) error {
 	images, err := store.Images()
 	if err != nil {

@@ -4,7 +4,6 @@ package args
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -25,58 +24,83 @@ type Grammar struct {
 // "--" ends the flags, as everywhere, and so does the first argument of the
 // command g.Runs: it is a program, and the flags after it are its own.
 func Reorder(args []string, g Grammar) ([]string, error) {
-	command := ""
-	var local map[string]bool
-	var before, after, rest []string
-	for i := 1; i < len(args); i++ {
-		arg := args[i]
-		if arg == "--" {
-			rest = append(rest, args[i+1:]...)
-			break
-		}
-		if !strings.HasPrefix(arg, "-") || arg == "-" {
-			if command == "" && len(rest) == 0 {
-				if command, local = g.Command(arg); command != "" {
-					continue
-				}
+	l := line{grammar: g}
+	for i := 1; i < len(args); {
+		switch arg := args[i]; {
+		case arg == "--":
+			l.operands = append(l.operands, args[i+1:]...)
+			return l.join(args[0]), nil
+		case strings.HasPrefix(arg, "-") && arg != "-":
+			words, err := l.flag(args[i:])
+			if err != nil {
+				return nil, err
 			}
-			if command != "" && command == g.Runs {
-				rest = append(rest, args[i:]...)
-				break
-			}
-			rest = append(rest, arg)
+			i += words
 			continue
+		case l.isCommand(arg):
+		case l.command != "" && l.command == g.Runs:
+			l.operands = append(l.operands, args[i:]...)
+			return l.join(args[0]), nil
+		default:
+			l.operands = append(l.operands, arg)
 		}
-		name, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-		takesValue, isLocal := local[name]
-		isGlobal := false
-		if !isLocal {
-			takesValue, isGlobal = g.Global[name]
-		}
-		words := []string{arg}
-		if takesValue && !hasValue {
-			if i+1 == len(args) {
-				return nil, &UsageError{Problem: fmt.Sprintf("flag %s needs a value", arg)}
-			}
-			i++
-			words = append(words, args[i])
-		}
-		if isGlobal {
-			before = append(before, words...)
-		} else {
-			after = append(after, words...)
-		}
+		i++
 	}
-	out := slices.Concat(args[:1], before)
-	if command != "" {
-		out = append(out, command)
+	return l.join(args[0]), nil
+}
+
+// line is a command line, sorted into its parts.
+type line struct {
+	grammar  Grammar
+	global   []string // flags before the command, with their values
+	command  string
+	flags    map[string]bool // those that the command has
+	own      []string        // flags after the command, with their values
+	operands []string
+}
+
+// isCommand reports whether word is the command, which comes before all operands.
+func (l *line) isCommand(word string) bool {
+	if l.command != "" || len(l.operands) > 0 {
+		return false
 	}
-	out = append(out, after...)
-	if len(rest) > 0 {
-		if command != "" {
-			out = append(out, "--")
-		}
-		out = append(out, rest...)
+	l.command, l.flags = l.grammar.Command(word)
+	return l.command != ""
+}
+
+// flag takes the flag args[0], with its value, and returns how many words it took.
+// Flags that nobody knows belong to the command, which refuses them.
+func (l *line) flag(args []string) (words int, err error) {
+	name, _, hasValue := strings.Cut(strings.TrimLeft(args[0], "-"), "=")
+	takesValue, isOwn := l.flags[name]
+	isGlobal := false
+	if !isOwn {
+		takesValue, isGlobal = l.grammar.Global[name]
 	}
-	return out, nil
+	words = 1
+	if takesValue && !hasValue {
+		words = 2
+	}
+	if words > len(args) {
+		return 0, &UsageError{Problem: fmt.Sprintf("flag %s needs a value", args[0])}
+	}
+	if isGlobal {
+		l.global = append(l.global, args[:words]...)
+	} else {
+		l.own = append(l.own, args[:words]...)
+	}
+	return words, nil
+}
+
+// join returns the line as the cli package wants it.
+func (l *line) join(program string) []string {
+	out := append([]string{program}, l.global...)
+	if l.command != "" {
+		out = append(out, l.command)
+	}
+	out = append(out, l.own...)
+	if len(l.operands) > 0 && l.command != "" {
+		out = append(out, "--")
+	}
+	return append(out, l.operands...)
 }
