@@ -33,17 +33,16 @@ type begunPart struct {
 	want  string
 }
 
-func newWholePart(t *testing.T, lower layer.Lower, size int) *begunPart {
+func newWholePart(t *testing.T, lower layer.Lower, p *pausing) *begunPart {
 	t.Helper()
-	tree := manyEntries(size)
-	b := &begunPart{pausing: newPausing(t, tree, imagetest.Gzip(tree), ocispec.MediaTypeImageLayerGzip), lower: lower, store: newStoreOf(t, lower)}
+	b := &begunPart{pausing: p, lower: lower, store: newStoreOf(t, lower)}
 	b.want = b.quiet(t, lower)
 	return b
 }
 
 func newBegunPart(t *testing.T, lower layer.Lower) *begunPart {
 	t.Helper()
-	b := newWholePart(t, lower, 3<<20)
+	b := newWholePart(t, lower, newPart(t))
 	b.begin(t, b.store, b.layer.Size*6/10)
 	b.set(func() { b.until = b.layer.Size })
 	return b
@@ -77,6 +76,9 @@ func (b *begunPart) arrives(t *testing.T, dir, when string) {
 	}
 }
 
+// shortOfGoingOn is the operation of a pull that goes on which fails in short.
+const shortOfGoingOn = 120
+
 // Each operation of a pull that goes on with a layer fails, each with another
 // error.
 func TestEveryOperationOfGoingOnFails(t *testing.T) {
@@ -90,37 +92,36 @@ func everyOperationOfGoingOnFails(t *testing.T, lower layer.Lower) {
 	b := newBegunPart(t, lower)
 	dir := filepath.Join(disktest.Memory(t), "store")
 	errnos := []unix.Errno{unix.EIO, unix.ENOSPC, unix.EMFILE, unix.EINTR}
-	tried := eachOperation(0, 1, func(n int) (int, bool) {
+	tried := eachOperation(t, shortOfGoingOn, 0, 1, func(n int) bool {
 		errno := errnos[n%len(errnos)]
-		op, operations, err := b.goOn(t, dir, n, func() error { return errno })
+		op, err := b.goOn(t, dir, n, func() error { return errno })
 		if op == "" {
-			return operations, false
+			return false
 		}
 		// Of what could not be taken up there is the whole layer.
 		if err != nil && !errors.Is(err, errno) {
 			t.Errorf("operation %d, %q: error %v, want %v", n, op, err, errno)
 		}
 		b.arrives(t, dir, fmt.Sprintf("after operation %d, %q, failed with %v", n, op, errno))
-		return operations, true
+		return true
 	})
 	t.Logf("%s: %d operations", lower, tried)
 }
 
 // goOn goes on with the layer until its n-th operation does what do says; op is ""
 // where there is none.
-func (b *begunPart) goOn(t *testing.T, dir string, n int, do func() error) (op string, operations int, err error) {
+func (b *begunPart) goOn(t *testing.T, dir string, n int, do func() error) (op string, err error) {
 	t.Helper()
 	b.copyTo(t, dir)
 	if err := disktest.Sync(dir); err != nil {
 		t.Fatal(err)
 	}
 	ctx, at := durable.WithFaultAt(t.Context(), n, do)
-	ctx, steps := durable.WithSteps(ctx)
 	err = pullParts(ctx, dir, b.ref, time.Hour)
 	if *at == "" && err != nil {
 		t.Fatal(err)
 	}
-	return *at, int(steps.Load()), err
+	return *at, err
 }
 
 // A process is killed at each operation of a pull that goes on with a layer.
@@ -134,22 +135,18 @@ func killedAtEveryOperationOfGoingOn(t *testing.T, lower layer.Lower) {
 	t.Helper()
 	b := newBegunPart(t, lower)
 	dir := filepath.Join(disktest.Memory(t), "store")
-	kills := eachOperation(0, 1, func(n int) (int, bool) {
-		if n == noOperation {
-			_, operations, _ := b.goOn(t, dir, n, nil)
-			return operations, false
-		}
+	kills := eachOperation(t, shortOfGoingOn, 0, 1, func(n int) bool {
 		b.copyTo(t, dir)
 		cmd := childCommand(t.Context(), t, "part", n, dir, b.ref)
 		out, err := cmd.CombinedOutput()
 		if err == nil {
-			return 0, false
+			return false
 		}
 		if got := cmd.ProcessState.String(); got != "signal: killed" {
 			t.Fatalf("operation %d: %s: %s", n, got, out)
 		}
 		b.arrives(t, dir, fmt.Sprintf("after a kill at operation %d", n))
-		return 0, true
+		return true
 	})
 	t.Logf("%s: %d kills", lower, kills)
 }
@@ -172,14 +169,14 @@ func (b *begunPart) cutAtEveryOperation(t *testing.T, kind []string) {
 	if kind[0] == "mkfs.xfs" {
 		step = 3
 	}
-	cuts := eachOperation(11%step, step, func(n int) (int, bool) {
-		op, operations, _ := b.goOn(t, dir, n, disk.Cut)
+	cuts := eachOperation(t, shortOfGoingOn, 11%step, step, func(n int) bool {
+		op, _ := b.goOn(t, dir, n, disk.Cut)
 		if op == "" {
-			return operations, false
+			return false
 		}
 		disk.Reboot()
 		b.arrives(t, dir, fmt.Sprintf("after a power cut at operation %d, %q", n, op))
-		return operations, true
+		return true
 	})
 	t.Logf("%d power cuts", cuts)
 }
@@ -191,7 +188,8 @@ func TestPartSurvivesPowerCuts(t *testing.T) {
 		size, cuts, room = 300<<20, 50, 1<<30
 	}
 	for _, lower := range partLowers() {
-		b := newWholePart(t, lower, size)
+		tree := manyEntries(size)
+		b := newWholePart(t, lower, newPausing(t, tree, imagetest.Gzip(tree), ocispec.MediaTypeImageLayerGzip))
 		for _, kind := range filesystems() {
 			t.Run(string(lower)+" "+kind[0], func(t *testing.T) { b.survives(t, disktest.New(t, room, kind[0], kind[1:]...), cuts) })
 		}
@@ -257,9 +255,8 @@ func syncedPart(dir string) int64 {
 // Of two processes one has a layer on its way, and the other waits: for what the
 // first one brings, or to go on with what it leaves.
 func TestPartOfAnotherProcess(t *testing.T) {
-	tree := manyEntries(3 << 20)
 	for _, killed := range []bool{false, true} {
-		p := newPausing(t, tree, imagetest.Gzip(tree), ocispec.MediaTypeImageLayerGzip)
+		p := newPart(t)
 		p.set(func() { p.until, p.more = p.layer.Size*6/10, make(chan struct{}) })
 		dir := newStoreDir(t)
 		first := childCommand(t.Context(), t, "parts", 0, dir, p.ref)
