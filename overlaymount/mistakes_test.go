@@ -15,7 +15,7 @@ import (
 )
 
 // mistake is one that people make with overlay mounts. before is what the
-// kernel and mount(8) do about it: the test makes it with mount(8) and looks
+// kernel and mount(8) do about it: in full the test makes it with mount(8) and looks
 // for before in what that says, or "mounts" where it succeeds with something
 // else than was asked. after must be in what layerctl says.
 type mistake struct {
@@ -128,6 +128,9 @@ func TestMistakesAreExplained(t *testing.T) {
 				}
 			} else if err == nil || !strings.Contains(err.Error(), c.after) {
 				t.Errorf("after: %v\nwant %q", err, c.after)
+			}
+			if os.Getenv("LAYERCTL_FULL") != "1" {
+				return // what others say takes starts of mount(8)
 			}
 			raw := c.raw
 			if raw == "" {

@@ -323,7 +323,11 @@ func TestOptionsByList(t *testing.T) {
 				continue
 			}
 			p.unmount(t)
-			p.run(t, `rm -rf "$U" "$W"; mkdir "$U" "$W"`) // an index belongs to one stack
+			for _, dir := range []string{p.upper, p.work} { // an index belongs to one stack
+				if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o755)); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
 	}
 	for name := range mountFlags() {
