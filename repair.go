@@ -18,8 +18,9 @@ import (
 
 // Repaired is what a repair has put in place.
 type Repaired struct {
-	Layers []digest.Digest // fetched again
-	Fixes  []digest.Digest // made again
+	Layers    []digest.Digest // fetched again
+	Fixes     []digest.Digest // made again
+	Protected int             // given fs-verity again, see [overlaystore.Store.Protect]
 }
 
 // Repair mends what a verification found: it fetches the damaged layers again, by
@@ -27,12 +28,13 @@ type Repaired struct {
 // layer is replaced atomically; a mount goes on showing the old directory. Repair
 // mends as much as it can; its error names the rest.
 func (c *Client) Repair(ctx context.Context, store *overlaystore.Store, report overlaystore.Report) (Repaired, error) {
+	var done Repaired
 	images, err := store.Images()
 	if err != nil {
-		return Repaired{}, err
+		return done, err
 	}
-	var done Repaired
-	var errs []error
+	done.Protected, err = store.Protect(ctx, &report)
+	errs := []error{err}
 	layers, fixes := report.Damaged()
 	for i, diffID := range layers {
 		if err := c.repairLayer(ctx, store, images, diffID, i+1, len(layers)); err != nil {
@@ -46,11 +48,10 @@ func (c *Client) Repair(ctx context.Context, store *overlaystore.Store, report o
 		if i < 0 {
 			continue // no image needs the fix layer; a prune removes it
 		}
-		if err := store.RepairFix(ctx, images[i]); err != nil {
-			errs = append(errs, err)
-			continue
+		err := store.RepairFix(ctx, images[i])
+		if errs = append(errs, err); err == nil {
+			done.Fixes = append(done.Fixes, chainID)
 		}
-		done.Fixes = append(done.Fixes, chainID)
 	}
 	return done, errors.Join(errs...)
 }
@@ -77,8 +78,7 @@ func (c *Client) repairLayer(ctx context.Context, store *overlaystore.Store, ima
 
 // refetch fetches one layer of a stored image again, by one of the image's names.
 func (c *Client) refetch(ctx context.Context, store *overlaystore.Store, img overlaystore.Image, name overlaystore.Name, diffID digest.Digest, number, of int) error {
-	c = c.For(platform.Format(name.Platform))
-	return c.with(ctx, name.Ref, func(s *source.Source) error {
+	return c.For(platform.Format(name.Platform)).with(ctx, name.Ref, func(s *source.Source) error {
 		s.Admit() // it is the layer of an image that was let in
 		paths := unpack.NewPaths(c.options.Memory, c.options.Windows)
 		defer paths.Release()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/tarlayer"
 	"github.com/layerctl/layerctl/overlaystore/internal/partial"
 )
 
@@ -136,7 +137,7 @@ func (g *Staging) TakeUp(ctx context.Context) (bool, error) {
 	err, g.sealed = g.replace(l), true
 	var rec LayerRecord
 	// A power cut, or an older version, may have left the file without fs-verity.
-	if err := errors.Join(err, json.Unmarshal(l.Record, &rec), g.protect(ctx)); err != nil {
+	if err := errors.Join(err, json.Unmarshal(l.Record, &rec), tarlayer.Protect(ctx, g.dir, g.store.files())); err != nil {
 		return true, err
 	}
 	g.store.keepStackFacts(g.diffID, &rec)

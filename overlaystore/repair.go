@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -16,6 +17,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/internal/tarlayer"
 )
 
 // Restage begins a new copy of a damaged layer. The caller fills and seals it like
@@ -62,11 +64,8 @@ func (s *Store) replace(ctx context.Context, g *Staging, in *os.File) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.SyncDir(ctx, in); err != nil {
-		// A power cut leaves the new layer or the damaged one.
-		return errors.Join(err, s.hold(ctx, g))
-	}
-	return s.hold(ctx, g)
+	// Where this fails a power cut leaves the new layer or the damaged one.
+	return errors.Join(durable.SyncDir(ctx, in), s.hold(ctx, g))
 }
 
 // heldPrefix begins the names in trash/ of directories that a mount may still
@@ -129,6 +128,41 @@ func addDirs(dirs map[string]bool, img Image) {
 	if img.Fix != "" {
 		dirs[img.Fix.Encoded()] = true
 	}
+}
+
+// Protect enables fs-verity again for the layers and indexes of a report that have lost it
+// and differ in nothing else, and takes them out of the report. It reads them first.
+func (s *Store) Protect(ctx context.Context, r *Report) (protected int, err error) {
+	var done []verifyTarget
+	for _, d := range r.Differences {
+		t, again, failed := verifyTarget{id: d.Layer, fix: d.Fix}, false, error(nil)
+		if tarlayer.Unprotected(d.Field, d.Got) {
+			again, failed = s.protectAgain(ctx, t)
+		}
+		if err = errors.Join(err, failed); again {
+			protected++
+		}
+		if again || failed != nil {
+			done = append(done, t)
+		}
+	}
+	r.Differences = slices.DeleteFunc(slices.Clone(r.Differences), func(d Difference) bool {
+		return slices.ContainsFunc(done, func(t verifyTarget) bool { return t.id == d.Layer && t.fix == d.Fix })
+	})
+	return protected, err
+}
+
+func (s *Store) protectAgain(ctx context.Context, t verifyTarget) (again bool, err error) {
+	dir, err := s.openTarget(t)
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close() // only read
+	rec, err := ReadRecord(dir)
+	if err == nil {
+		again, err = tarlayer.ProtectAgain(ctx, dir, s.recorded(t.id, &rec))
+	}
+	return again, s.Explain(err)
 }
 
 // RepairFix builds the fix layer or the index of img anew from its layers, which

@@ -16,6 +16,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
+	"github.com/layerctl/layerctl/internal/fsverity"
 	"github.com/layerctl/layerctl/internal/stagingdir"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/internal/tarlayer"
@@ -258,16 +259,15 @@ func (g *Staging) seal(ctx context.Context, rec LayerRecord) (err error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return g.protect(ctx)
+	return tarlayer.Protect(ctx, g.dir, g.store.files())
 }
 
-// protect enables fs-verity for the file of a layer or an index, in a store with
-// fs-verity. The commit's sync writes the tree of hashes to the disk, too.
-func (g *Staging) protect(ctx context.Context) error {
-	if !g.store.format.Verity {
-		return nil
+// files enable fs-verity in a store that has it, else nil.
+func (s *Store) files() fsverity.Files {
+	if s.format.Verity {
+		return s.verity
 	}
-	return errors.Join(durable.Fault(ctx, "enable fs-verity"), tarlayer.Protect(ctx, g.dir, g.store.verity))
+	return nil
 }
 
 // Discard removes what was staged and releases the layer's lock. After a commit,

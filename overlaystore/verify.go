@@ -131,8 +131,7 @@ type verifyTarget struct {
 type verifyTargets []verifyTarget
 
 func (l *verifyTargets) add(t verifyTarget) {
-	same := func(u verifyTarget) bool { return u.id == t.id && u.fix == t.fix }
-	if !slices.ContainsFunc(*l, same) {
+	if !slices.ContainsFunc(*l, func(u verifyTarget) bool { return u.id == t.id && u.fix == t.fix }) {
 		*l = append(*l, t)
 	}
 }
@@ -254,11 +253,7 @@ func (s *Store) check(ctx context.Context, t verifyTarget, c *layercheck.Check, 
 
 // recorded returns what the record says of the file of a layer or an index.
 func (s *Store) recorded(id digest.Digest, rec *LayerRecord) tarlayer.Recorded {
-	r := tarlayer.Recorded{DiffID: id, Size: rec.Size, Index: rec.Index}
-	if s.format.Verity {
-		r.Verity = s.verity
-	}
-	return r
+	return tarlayer.Recorded{DiffID: id, Size: rec.Size, Index: rec.Index, Verity: s.files()}
 }
 
 // add adds what was found in one layer.
@@ -324,10 +319,10 @@ func (s *Store) missing(ctx context.Context, t verifyTarget) (bool, error) {
 }
 
 func (s *Store) openTarget(t verifyTarget) (*os.File, error) {
-	if !t.fix {
-		dir, _, err := s.openLayer(t.id)
-		return dir, err
+	open := s.openLayer
+	if t.fix {
+		open = s.openFix
 	}
-	dir, _, err := s.openFix(t.id)
+	dir, _, err := open(t.id)
 	return dir, err
 }

@@ -125,6 +125,60 @@ func TestVerity(t *testing.T) {
 	}
 }
 
+// What a copy of a store has lost comes again without its layers, if these are right.
+func TestProtect(t *testing.T) {
+	s, k := newVerityStore(t)
+	sound, err := putTar(t, s, "some")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotten, err := putTar(t, s, "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	img := putImage(t, s, "docker.io/library/some:latest", sound, rotten)
+	clear(k.on)
+	at := filepath.Join(s.Path(), "layers", rotten.Encoded(), "layer.erofs")
+	b, err := os.ReadFile(at)
+	if err == nil {
+		b[4096] ^= 1
+		err = os.WriteFile(at, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func(quick bool) Report {
+		t.Helper()
+		r, err := s.Verify(t.Context(), VerifyOptions{Quick: quick})
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			t.Fatal(err)
+		}
+		return r
+	}
+	protect := func(when string, want int, r Report) {
+		t.Helper()
+		left := r
+		n, err := s.Protect(t.Context(), &left)
+		layers, fixes := left.Damaged()
+		if err != nil || n != want || !slices.Equal(layers, []digest.Digest{rotten}) || fixes != nil {
+			t.Errorf("%s: %d got it, and left is %v, %v", when, n, left.Differences, err)
+		}
+	}
+	// A quick look does not see the rot, which must not be made to last.
+	r := look(true)
+	if layers, fixes := r.Damaged(); len(layers) != 2 || !slices.Equal(fixes, []digest.Digest{img.Fix}) {
+		t.Fatalf("without fs-verity: %v", r.Differences)
+	}
+	k.err = unix.ENOTTY
+	left := r
+	if n, err := s.Protect(t.Context(), &left); !errors.Is(err, ErrUnsupported) || n != 0 || len(left.Differences) != 1 {
+		t.Errorf("without the kernel's: %d got it, and left is %v, %v", n, left.Differences, err)
+	}
+	k.err = nil
+	protect("after a quick look", 2, r)
+	protect("after a whole one", 0, look(false))
+}
+
 // A layer that cannot have it is no layer.
 func TestVerityFails(t *testing.T) {
 	s, k := newVerityStore(t)

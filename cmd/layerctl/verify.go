@@ -138,7 +138,11 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 		return err
 	}
 	if !c.Bool("quiet") {
-		terminal.NewConsole(c.App.ErrWriter).Say("repaired %d layers and %d fix layers", len(repaired.Layers), len(repaired.Fixes))
+		console := terminal.NewConsole(c.App.ErrWriter)
+		console.Say("repaired %d layers and %d fix layers", len(repaired.Layers), len(repaired.Fixes))
+		if repaired.Protected > 0 {
+			console.Say("enabled fs-verity again for %d layers and indexes, which are right and were not fetched", repaired.Protected)
+		}
 	}
 	_, err = store.Verify(c.Context, options)
 	_, engineErr := engines.Verify(c, store, options)

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/fsverity"
 	"github.com/layerctl/layerctl/internal/journal"
@@ -29,9 +30,47 @@ type Recorded struct {
 	Verity fsverity.Files // of a store whose files have fs-verity, else nil
 }
 
+// Unprotected reports whether a difference that [Check] has found is that the kernel does
+// not check the file.
+func Unprotected(field, got string) bool { return field == verity && got == off }
+
+const (
+	verity = "fs-verity"
+	off    = "off"
+)
+
+// ProtectAgain is [Protect] of what has lost it and differs in nothing else, and makes it
+// durable. It reports whether that is so.
+func ProtectAgain(ctx context.Context, dir *os.File, r Recorded) (again bool, err error) {
+	c := layercheck.New(layercheck.Options{})
+	if err := Check(ctx, c, dir, r, false); errors.Is(err, journal.ErrDamaged) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	for _, d := range c.Result().Differences {
+		if !Unprotected(d.Field, d.Got) {
+			return false, nil
+		}
+	}
+	if err = Protect(ctx, dir, r.Verity); err == nil {
+		err = durable.SyncFS(ctx, dir)
+	}
+	if err != nil {
+		err = fmt.Errorf("enable fs-verity again for %s: %w", r.DiffID, err)
+	}
+	return err == nil, err
+}
+
 // Protect has the kernel check the layer's file, or the index, that is complete in
-// the directory dir.
+// the directory dir; nil files do nothing. The next sync writes the hashes, too.
 func Protect(ctx context.Context, dir *os.File, files fsverity.Files) error {
+	if files == nil {
+		return nil
+	}
+	if err := durable.Fault(ctx, "enable fs-verity"); err != nil {
+		return err
+	}
 	err := fsverity.Enable(ctx, files, dir, fileName)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fsverity.Enable(ctx, files, dir, storedirs.Index)
@@ -108,7 +147,7 @@ func compareGiven(c *layercheck.Check, field string, got, want digest.Digest, er
 func protected(c *layercheck.Check, dir *os.File, r Recorded) (opens bool, err error) {
 	f, err := fsat.OpenFile(dir, r.name())
 	if unreadable(err) {
-		c.Differ("", "fs-verity", err.Error(), "on")
+		c.Differ("", verity, err.Error(), "on")
 		return false, nil
 	}
 	if err != nil {
@@ -117,7 +156,7 @@ func protected(c *layercheck.Check, dir *os.File, r Recorded) (opens bool, err e
 	defer f.Close() // only read
 	on, err := r.Verity.Enabled(f)
 	if err == nil && !on {
-		c.Differ("", "fs-verity", "off", "on")
+		c.Differ("", verity, off, "on")
 	}
 	return true, err
 }

@@ -50,7 +50,9 @@ func TestPullAgain(t *testing.T) {
 			}
 		}
 		has := func(i overlaystore.Image) bool { return i.Manifest == old.Digest }
-		kept := slices.ContainsFunc(named, func(i overlaystore.Image) bool { return i.Manifest == now.Digest && slices.Equal(i.Refs, []string{ref}) })
+		kept := slices.ContainsFunc(named, func(i overlaystore.Image) bool {
+			return i.Manifest == now.Digest && slices.Equal(i.Refs, []string{ref})
+		})
 		if !kept || slices.ContainsFunc(named, has) != again {
 			t.Errorf("%s the store has %+v", when, named)
 		}
