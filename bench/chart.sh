@@ -33,6 +33,7 @@ BEGIN {
 	print "<text x=\"8\" y=\"16\">Time of a pull, relative to layerctl; shorter is faster. Only layerctl syncs to disk.</text>"
 	y = 18
 }
+/^## / { exit } # tables of something else
 what[$2] && $3 == "layerctl" {
 	heading($2)
 	bar("layerctl", 1, "1 (" $4 ")", "ours")
