@@ -49,6 +49,9 @@ state = "$work/state"
   address = "$work/c.sock"
 [ttrpc]
   address = "$work/c.ttrpc"
+# Its socket has one path for all containerds of a machine.
+[plugins.'io.containerd.nri.v1.nri']
+  disable = true
 [plugins.'io.containerd.cri.v1.runtime']
   restrict_oom_score_adj = true
 [plugins.'io.containerd.cri.v1.runtime'.cni]
