@@ -19,34 +19,33 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/transport"
 )
 
-// Options are what a [Client] goes by. The zero value works.
+// Options say how a [Client] works. The zero value works.
 type Options struct {
-	// AuthFile is a file in the form of docker's config.json (or containers'
-	// auth.json) to take credentials from, and the only one. "" means
-	// $LAYERCTL_AUTH_FILE, or else the first of the usual files that has some
-	// for the host: docker's, then containers'.
+	// AuthFile is the only file from which credentials are taken, in the form of
+	// docker's config.json or containers' auth.json. "" means $LAYERCTL_AUTH_FILE
+	// or, without that, the first of the usual files that has credentials for the
+	// host: docker's, then containers'.
 	AuthFile string
-	// Logins are credentials by host, as references name it, that go before
-	// those of files. nil means none.
+	// Logins are credentials by host, as references name it. They take precedence
+	// over those of files. nil means none.
 	Logins map[string]Login
-	// Credentials finds the login for a host, as references name it, where
-	// Logins has none and before files are read; a zero Login leaves it to
-	// the files. nil finds none.
+	// Credentials returns the login for a host, as references name it. It is called
+	// where Logins has none, before files are read; a zero Login leaves it to the
+	// files. nil is not called.
 	Credentials func(ctx context.Context, host string) (Login, error)
-	// PlainHTTP lists the hosts, as references name them ("localhost:5000"),
-	// that are spoken to over http. For all others it is https. A registry of
-	// this machine by its name (localhost, 127.0.0.0/8, ::1) that speaks no TLS
-	// is asked over http, unless certificates are configured for it; OnWarning
-	// is told. For no other is there a falling back.
+	// PlainHTTP lists the hosts, as references name them ("localhost:5000"), that
+	// are asked over http; all others are asked over https, with one exception: a
+	// registry of this machine by its name (localhost, 127.0.0.0/8, ::1) that speaks
+	// no TLS is asked over http, unless certificates are configured for it, and
+	// OnWarning is told.
 	PlainHTTP []string
-	// CAFiles are PEM files of authorities to trust beside the system's, whoever
-	// is asked. nil means none but those that HostsDir, K3sRegistries,
-	// /etc/containers/certs.d and /etc/docker/certs.d name for a host.
+	// CAFiles are PEM files of authorities to trust for all hosts, beside the
+	// system's and those that HostsDir, K3sRegistries, /etc/containers/certs.d and
+	// /etc/docker/certs.d name for a host. nil adds none.
 	CAFiles []string
-	// TokenHosts lists hosts of token servers that stored credentials may be
-	// sent to though they are of another site than the registry that names
-	// them. A known pair (Docker Hub's) and servers of the registry's own
-	// domain need not be listed.
+	// TokenHosts lists hosts of token servers to which stored credentials may be sent
+	// although they are of another site than the registry that names them. Docker
+	// Hub's token server and servers of a registry's own domain need not be listed.
 	TokenHosts []string
 	// HostsDir is a directory of containerd's hosts.toml files, one directory a
 	// registry; "" means /etc/containerd/certs.d.
@@ -55,62 +54,62 @@ type Options struct {
 	K3sRegistries string
 	// RegistriesConf is containers' registries.conf; "" means the usual one.
 	//
-	// Of these three the first that says anything about a registry decides
-	// which mirrors are asked, and how. What RegistriesConf blocks is blocked
-	// whichever decides. A path that leads nowhere turns one off.
+	// HostsDir, K3sRegistries and RegistriesConf are read in this order; the first
+	// that mentions a registry decides which mirrors are asked, and how. What
+	// RegistriesConf blocks is always blocked. A path that does not exist turns the
+	// one of that field off.
 	RegistriesConf string
-	// Foreign has layers that are not where their image is fetched from the urls
-	// that its manifest has for them, one after the other: without credentials,
-	// and only where a redirect of the registry may lead. For an image in a file
-	// that is what is public, by https.
+	// Foreign fetches a layer that its registry does not have from the urls in the
+	// image's manifest, one after the other: without credentials, and only from hosts
+	// to which a redirect of the registry may lead. For an image in a file these are
+	// public hosts, by https.
 	Foreign bool
 	// UserAgent is sent with each request; "" means "layerctl".
 	UserAgent string
-	// Retries is how many rounds over all hosts are made without one new byte
-	// before it is given up; 0 means 10, a negative number means none. A host
-	// that has never answered gets 2 at most.
+	// Retries is how many rounds over all hosts may bring no new byte before the
+	// request fails; 0 means 10, a negative number means none. A host that has never
+	// answered gets 2 at most.
 	Retries int
 	// Backoff is the pause before the second retry, doubled each time up to 30
 	// seconds, with jitter; 0 means 250 milliseconds. The first retry after
 	// progress comes at once. A Retry-After of the server is honoured.
 	Backoff time.Duration
 	// StallTimeout is how long a connection may bring less than 1 KiB a second
-	// before it is cut and tried again; 0 means a minute.
+	// before it is closed and the request repeated; 0 means a minute.
 	StallTimeout time.Duration
-	// LimitRate is how many bytes a second all connections together bring at
-	// most; 0 means as many as come.
+	// LimitRate is how many bytes a second all connections together may bring; 0
+	// means no limit.
 	LimitRate int64
-	// Ranges is over how many connections at once a large blob is fetched, a
-	// range of 4 MiB on each, for links that are slow for one connection; [MaxRanges]
-	// at most. A blob then takes Ranges+1 times 4 MiB of memory. 0 and 1 mean one
-	// connection, and so it is for blobs below 8 MiB, for hosts that send no
-	// ranges, and for a blob that the same Source is asked for again: where
-	// ranges went wrong, that is another way.
+	// Ranges is over how many connections at once a large blob is fetched, a range
+	// of 4 MiB on each, for links that are slow for one connection; [MaxRanges] at
+	// most. A blob then takes Ranges+1 times 4 MiB of memory. 0 and 1 mean one
+	// connection. One connection also fetches blobs below 8 MiB, blobs from hosts that
+	// send no ranges, and a blob that the same Source is asked for again, in case the
+	// ranges were wrong.
 	Ranges int
-	// StreamBuffer is how many bytes of a body HTTP/2 takes at most before they
-	// are read; 0 means 4 MiB. Little makes long ways slow: no more than this
-	// comes in one round trip.
+	// StreamBuffer is how many bytes of a body HTTP/2 accepts before they are read; 0
+	// means 4 MiB. A small one is slow on links with a long delay, for no more than
+	// this comes in one round trip.
 	StreamBuffer int64
-	// Transport sends the requests in place of a transport of this package's
-	// own. What may be asked stays as it is: no redirect leads from a public
-	// host to a private one, by its name or by the address that an
-	// [*http.Transport] connects to. Any other RoundTripper dials unseen, and
-	// what is configured of certificates is its own affair. nil means one of
-	// this package's own.
+	// Transport sends the requests; nil means a transport of this package. No
+	// Transport lets a redirect lead from a public host to a private one by its name,
+	// nor an [*http.Transport] by the address that it connects to. This package cannot
+	// see to which address any other RoundTripper connects, and does not pass
+	// configured certificates to it.
 	Transport http.RoundTripper
 	// Archives says how archives are opened.
 	Archives ArchiveOptions
 	// OnRequest is called after each request, also those for tokens and those
-	// that follow redirects, from the goroutine that sent it. nil means no.
+	// that follow redirects, from the goroutine that sent it. nil is not called.
 	OnRequest func(Request)
-	// OnWarning is called with what a user should know and that stops nothing,
-	// such as a credential helper that fails: each text once, from any
-	// goroutine. nil means no.
+	// OnWarning is called with a text that a user should know although nothing
+	// failed, such as that of a credential helper's error: with each text once, from
+	// any goroutine. nil is not called.
 	OnWarning func(text string)
 	// OnRetry is called before each pause after which hosts are asked again, and
-	// when what was waited for comes, from any goroutine. nil means no.
+	// when the awaited bytes come, from any goroutine. nil is not called.
 	OnRetry func(Retry)
-	// Logger tells of retries and of hosts that failed; nil is silent.
+	// Logger is told of retries and of hosts that failed; nil is silent.
 	Logger *slog.Logger
 
 	chunk int64 // the size of a range; 0 means 4 MiB
@@ -123,27 +122,26 @@ type ArchiveOptions = local.Options
 // Login is a user's credentials.
 type Login struct{ Username, Password string }
 
-// Request tells of a request that was answered, or was not.
+// Request describes a request, whether it was answered or not.
 type Request = transport.Request
 
-// Retry tells of a pause before hosts are asked again, and of its end.
+// Retry describes a pause before hosts are asked again, or its end.
 type Retry = remote.Retry
 
 // Traffic is what one host has sent.
 type Traffic = remote.Traffic
 
 const (
-	// chunkSize is what one request asks for where several go on at once: long
-	// enough that the pause in front of it does not count, short enough to wait
-	// for in memory.
+	// chunkSize is the size of a range, of which several are fetched at once: so large
+	// that the time before its first byte does not matter, and small enough to be kept
+	// in memory.
 	chunkSize = 4 << 20
-	// MaxRanges is as many ranges at once as one registry should have to bear.
+	// MaxRanges is how many ranges at once one registry should have to bear.
 	MaxRanges = 16
 )
 
-// RangeMemory is the memory in bytes that a blob takes with [Options].Ranges
-// for what is fetched ahead: a range for each connection, and one that is being
-// read.
+// RangeMemory returns the memory in bytes that a blob takes with [Options].Ranges:
+// a range for each connection, and one that is being read.
 func RangeMemory(ranges int) int64 {
 	if ranges < 2 {
 		return 0
@@ -163,13 +161,13 @@ type Client struct {
 // New returns a client. The zero Client is New(Options{}).
 func New(o Options) *Client { return &Client{o: o} }
 
-// network is the part of the client that speaks to registries.
+// network returns the part of the client that speaks to registries.
 func (c *Client) network() *remote.Client {
 	c.once.Do(c.prepare)
 	return c.remote
 }
 
-// files is the part of the client that opens archives.
+// files returns the part of the client that opens archives.
 func (c *Client) files() *local.Archives {
 	c.once.Do(c.prepare)
 	return c.archives
@@ -181,8 +179,8 @@ func (c *Client) prepare() {
 	c.archives = local.NewArchives(o.Archives, o.Logger)
 }
 
-// remote are the options of what speaks to registries. The defaults must be
-// filled in.
+// remote returns the options of the part that speaks to registries, from o with its
+// defaults filled in.
 func (o Options) remote() remote.Options {
 	return remote.Options{
 		Files:        o.files(),

@@ -8,14 +8,14 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/credentials"
 )
 
-// KeyFiles are the files in which credentials are looked for, in that order,
-// whether they are there or not.
+// KeyFiles lists the files in which credentials are looked for, in that order,
+// whether they exist or not.
 func (c *Client) KeyFiles() []string {
 	return credentials.New(c.o.AuthFile).Files()
 }
 
-// Mirrors are the addresses that are asked before the registry host itself,
-// by this machine's configuration. The error says what is wrong with that.
+// Mirrors lists the addresses that are asked before the registry host itself,
+// by this machine's configuration. The error says what is wrong in that.
 func (c *Client) Mirrors(host string) ([]string, error) {
 	plan, err := c.o.files().Lookup(host, "library/alpine", false)
 	if err != nil {

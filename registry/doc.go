@@ -14,31 +14,30 @@
 //	…
 //	blob, err := source.Blob(ctx, layer)  // io.EOF only if size and digest hold
 //
-// Every byte is counted and hashed while it is read: what [Source.Manifest],
-// [Source.Config] and a [Source.Blob] read to its io.EOF return is what the
-// descriptor names, whoever sent it. Only a tag's meaning is the registry's
-// word.
+// Every byte is counted and hashed while it is read: the bytes that
+// [Source.Manifest], [Source.Config] and a [Source.Blob] that is read to its io.EOF
+// return are those that the descriptor names, whoever sent them. Only for the meaning
+// of a tag the registry must be trusted.
 //
 // # Requests
 //
-// There is no ping. A request is sent, a 401 is answered once, and what was
-// learnt is kept for the host. Nothing ever falls back from https to http;
-// see [Options.PlainHTTP].
+// No ping is sent first. Where a request is answered by 401 it is sent once more with
+// credentials, and what that needed is remembered for the host. Nothing falls back
+// from https to http but a registry on this machine; see [Options.PlainHTTP].
 //
 // # Broken and slow connections
 //
-// A blob whose response breaks goes on at the same byte, from whichever of the
-// registry and its mirrors will send it. With [Options.Ranges] a large one is
-// fetched as ranges, several at a time over HTTP/1.1, a connection each, and
-// read in order all the same; [Options.LimitRate] is for all of them together.
-// What hosts say of ranges, by Content-Range and ETag, is only believed where
-// it fits, and the digest decides in the end.
+// A blob whose response breaks off is continued at the same byte, from the registry
+// or one of its mirrors. With [Options.Ranges] a large blob is fetched as ranges,
+// several at a time over HTTP/1.1, each on its own connection, and read in order;
+// [Options.LimitRate] bounds all of them together. Content-Range and ETag of the
+// answers must agree with each other, and the digest decides in the end.
 //
 // # Pushing
 //
-// A [Destination] sends blobs and manifests to a repository. What is there is not
-// sent, what another repository of the registry has is mounted, an upload that
-// breaks goes on where the registry had come to, and a manifest is read back.
+// A [Destination] sends blobs and manifests to a repository. It does not send what is
+// there, mounts what another repository of the registry has, continues an upload that
+// breaks off where the registry has come to, and reads a manifest back.
 //
 // # Not promised
 //
