@@ -90,6 +90,7 @@ func useCached(ctx context.Context, f *field, offline *Client, ref string) error
 // it away and prune store and cache, and some are killed: what has a name can be
 // used offline at every moment. LAYERCTL_CROWD is as for TestManyProcesses.
 func TestManyProcessesWithACache(t *testing.T) {
+	t.Parallel()
 	more := crowdGoesOn(t)
 	images := makeCrowdImages(t)
 	r := registrytest.NewRegistry()

@@ -67,9 +67,13 @@ func crowd(ctx context.Context, f *field, name string) error {
 // the store is what one quiet pull makes. LAYERCTL_CROWD says how long they go
 // on, such as 60s.
 func TestManyProcesses(t *testing.T) {
+	t.Parallel()
 	more := crowdGoesOn(t)
 	images := makeCrowdImages(t)
 	lowers(t, func(t *testing.T, lower layer.Lower) {
+		if lower == layer.Tars && !full() && os.Getenv(crowdEnv) == "" {
+			t.Skip("set LAYERCTL_FULL=1 or " + crowdEnv + " to run it")
+		}
 		t.Parallel()
 		crowdOn(t, &field{images: images, lower: lower}, more)
 	})

@@ -356,6 +356,7 @@ func some[T any](n int, cases ...T) []T {
 }
 
 func TestEveryOperationFails(t *testing.T) {
+	t.Parallel()
 	images := makeImages(t)
 	lowers(t, func(t *testing.T, lower layer.Lower) {
 		for i, c := range trials {
@@ -407,7 +408,9 @@ const (
 	childFields = 4
 )
 
-// TestMain lets the test binary be the process that is killed.
+// TestMain lets the test binary be the process that is killed. Tests that run beside
+// others mount nothing and have directories of their own: what is mounted another
+// test's prune and rm may take into account.
 func TestMain(m *testing.M) {
 	// These tests make much garbage and keep little: a fifth of their processor
 	// time was the collector's.
@@ -466,6 +469,7 @@ func childCommand(ctx context.Context, t *testing.T, name string, n int, store, 
 }
 
 func TestKilledAtEveryOperation(t *testing.T) {
+	t.Parallel()
 	images := makeImages(t)
 	lowers(t, func(t *testing.T, lower layer.Lower) {
 		for _, c := range (&field{lower: lower}).trials() {

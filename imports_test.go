@@ -209,6 +209,7 @@ var owners = map[string]string{
 // TestImportsGoDownwards fails for an import that the table does not permit, for
 // a permission that leads sideways or up, and for one that nobody uses.
 func TestImportsGoDownwards(t *testing.T) {
+	t.Parallel()
 	table := permissions{allowed: map[string][]string{}, floor: map[string]int{}, used: map[[2]string]bool{}}
 	for floor, rooms := range floors {
 		for room, allowed := range rooms {
@@ -235,7 +236,7 @@ func TestImportsGoDownwards(t *testing.T) {
 // walkImports calls use for each import of each file of this module.
 func walkImports(t *testing.T, use func(file, dir, imported string)) {
 	t.Helper()
-	walkSource(t, func(s parsed) {
+	walkSource(t, func(s *parsed) {
 		if strings.HasPrefix(s.path, "test/") {
 			return // a module of its own
 		}

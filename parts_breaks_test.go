@@ -82,6 +82,7 @@ const shortOfGoingOn = 120
 // Each operation of a pull that goes on with a layer fails, each with another
 // error.
 func TestEveryOperationOfGoingOnFails(t *testing.T) {
+	t.Parallel()
 	for _, lower := range partLowers() {
 		everyOperationOfGoingOnFails(t, lower)
 	}
@@ -126,6 +127,7 @@ func (b *begunPart) goOn(t *testing.T, dir string, n int, do func() error) (op s
 
 // A process is killed at each operation of a pull that goes on with a layer.
 func TestKilledAtEveryOperationOfGoingOn(t *testing.T) {
+	t.Parallel()
 	for _, lower := range partLowers() {
 		killedAtEveryOperationOfGoingOn(t, lower)
 	}
@@ -255,6 +257,7 @@ func syncedPart(dir string) int64 {
 // Of two processes one has a layer on its way, and the other waits: for what the
 // first one brings, or to go on with what it leaves.
 func TestPartOfAnotherProcess(t *testing.T) {
+	t.Parallel()
 	for _, killed := range []bool{false, true} {
 		p := newPart(t)
 		p.set(func() { p.until, p.more = p.layer.Size*6/10, make(chan struct{}) })

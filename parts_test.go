@@ -246,6 +246,7 @@ func otherLines(got, want string) string {
 // quiet pull makes of it. In short that is gzip and frames of zstd, and a plain one
 // where it is kept as a tar; internal/layerstream goes on with each form.
 func TestPartGoesOn(t *testing.T) {
+	t.Parallel()
 	size := 4 << 20
 	if full() {
 		size = 6 << 20
@@ -346,6 +347,7 @@ func TestPartGoesOnHoweverItIsFetched(t *testing.T) {
 
 // A process that is killed leaves its layer to the next one.
 func TestKilledPartGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, lower := range partLowers() {
 		killedPart(t, lower)
 	}
@@ -387,6 +389,7 @@ func killedPart(t *testing.T, lower layer.Lower) {
 // A pull that is told to end does so in a second, however slow the disk is, and its
 // layer goes on all the same.
 func TestEndedPartWaitsForNoDisk(t *testing.T) {
+	t.Parallel()
 	p := newPart(t)
 	dir := newStoreDir(t)
 	goes := make(chan struct{})
@@ -413,6 +416,7 @@ func TestEndedPartWaitsForNoDisk(t *testing.T) {
 // A repair leaves nothing for another pull: its layer takes the place of the one
 // that is there.
 func TestRepairOfALayerThatIsLongOnItsWay(t *testing.T) {
+	t.Parallel()
 	for _, lower := range partLowers() {
 		repairOfALayerThatIsLongOnItsWay(t, lower)
 	}
@@ -558,6 +562,7 @@ func editFile(part string, change func([]byte) []byte) error {
 // Whatever became of a layer on its way, what comes is the layer: from its start
 // where anything of it is in doubt.
 func TestPartIsDoubted(t *testing.T) {
+	t.Parallel()
 	p := newPart(t)
 	lowers(t, func(t *testing.T, lower layer.Lower) {
 		harms := slices.Concat(anyHarms, dirHarms)
@@ -629,6 +634,7 @@ func contents(t *testing.T, dir string) string {
 // However the registry answers for the rest of a layer, what is not the blob is
 // not taken, and nothing of it is left.
 func TestPartIsVerified(t *testing.T) {
+	t.Parallel()
 	for _, lower := range partLowers() {
 		partIsVerified(t, lower)
 	}

@@ -184,6 +184,7 @@ var resumableForms = []struct {
 // A layer that is kept goes on where the killed process had it; in full, twenty
 // times.
 func TestKilledPullGoesOn(t *testing.T) {
+	t.Parallel()
 	size, kills := 1<<20, 1
 	if full() {
 		size, kills = 64<<20, 20
@@ -241,6 +242,7 @@ func waitForBlob(t *testing.T, dir string, p *pausing) {
 
 // However the registry answers, what is not the blob is not taken.
 func TestResumedPullIsVerified(t *testing.T) {
+	t.Parallel()
 	tree := resumable(1 << 20)
 	blob := imagetest.Gzip(tree)
 	other := bytes.Clone(blob)

@@ -5,6 +5,7 @@ package layerctl_test
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/doc"
@@ -19,6 +20,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // room is one package as its files tell it.
@@ -50,6 +53,7 @@ type uses struct {
 // package and no example uses, no public package without an example that go test
 // runs. With -v it prints the table.
 func TestRooms(t *testing.T) {
+	t.Parallel()
 	rooms, used := survey(t)
 	table(t, rooms)
 	for _, r := range rooms {
@@ -81,8 +85,10 @@ type parsed struct {
 
 // sources are all Go files, and those of the modules below: read once, for all
 // that is asked of them.
-var sources = sync.OnceValues(func() ([]parsed, error) {
-	var all []parsed
+var sources = sync.OnceValues(func() ([]*parsed, error) {
+	var all []*parsed
+	var parsing errgroup.Group
+	parsing.SetLimit(2)
 	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -93,22 +99,33 @@ var sources = sync.OnceValues(func() ([]parsed, error) {
 		if d.IsDir() || !strings.HasSuffix(p, ".go") {
 			return nil
 		}
-		src, err := os.ReadFile(p)
-		if err != nil {
-			return err
-		}
-		file, err := parser.ParseFile(positions, p, src, parser.ParseComments|parser.SkipObjectResolution)
-		all = append(all, parsed{p, src, file})
-		return err
+		one := &parsed{path: p}
+		all = append(all, one)
+		parsing.Go(one.read)
+		return nil
 	})
-	return all, err
+	return all, errors.Join(err, parsing.Wait())
 })
+
+// read reads a file. Only the comments of tests say something: what an example
+// prints.
+func (s *parsed) read() (err error) {
+	if s.text, err = os.ReadFile(s.path); err != nil {
+		return err
+	}
+	mode := parser.SkipObjectResolution
+	if strings.HasSuffix(s.path, "_test.go") {
+		mode |= parser.ParseComments
+	}
+	s.file, err = parser.ParseFile(positions, s.path, s.text, mode)
+	return err
+}
 
 // positions are those of sources.
 var positions = token.NewFileSet()
 
 // walkSource visits all sources.
-func walkSource(t *testing.T, visit func(parsed)) {
+func walkSource(t *testing.T, visit func(*parsed)) {
 	t.Helper()
 	all, err := sources()
 	if err != nil {
@@ -124,7 +141,7 @@ func survey(t *testing.T) ([]*room, uses) {
 	byDir := map[string]*room{}
 	used := uses{map[string]map[string]bool{}, map[string]map[string]bool{}}
 	examples := map[string]bool{}
-	walkSource(t, func(s parsed) {
+	walkSource(t, func(s *parsed) {
 		p, file := s.path, s.file
 		dir := filepath.ToSlash(filepath.Dir(p))
 		outside := strings.HasSuffix(file.Name.Name, "_test")

@@ -26,6 +26,7 @@ import (
 // themselves in each way that unpack puts up with. LAYERCTL_SEED says where to
 // begin and LAYERCTL_STACKS how many.
 func TestSortedView(t *testing.T) {
+	t.Parallel()
 	first, count := number(t, "LAYERCTL_SEED", 1), number(t, "LAYERCTL_STACKS", 10*stacks())
 	foreign, malformed := 0, 0
 	for seed := first; seed < first+count && !t.Failed(); seed++ {

@@ -112,6 +112,7 @@ func (g *guarded) blobs(t *testing.T) []digest.Digest {
 // A signature on the index or the image, in both forms and places, lets the
 // image in, for three requests more where it is on what was asked for.
 func TestPullSigned(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		sign func(t *testing.T, g *guarded)
@@ -174,6 +175,7 @@ func (g *guarded) version(t *testing.T, tag string, child bool, sign func(*testi
 // what had to be asked in vain: docs/manual.md has the table. Its first five rows
 // are tried in short.
 func TestRequestsOfPolicies(t *testing.T) {
+	t.Parallel()
 	rows := []struct {
 		name                 string
 		bundle, list         bool // its form, and whether the registry lists referrers
@@ -193,7 +195,7 @@ func TestRequestsOfPolicies(t *testing.T) {
 		{"simple signing with a name, no list", false, false, false, true, 2, 2, 2},
 		{"simple signing of the image with a name, no list", false, false, true, true, 3, 2, 3},
 	}
-	for _, c := range some(5, rows...) {
+	for _, c := range some(3, rows...) {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGuarded(t)
 			if c.list {

@@ -68,6 +68,7 @@ func entry(of string) ocispec.Descriptor {
 }
 
 func TestWalk(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		make    func(*documentsByDigest) ocispec.Descriptor
 		reads   int
