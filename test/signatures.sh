@@ -122,6 +122,8 @@ root = "$work/root"
 state = "$work/state"
 [grpc]
   address = "$work/c.sock"
+[plugins."io.containerd.nri.v1.nri"]
+  disable = true
 [plugins."io.containerd.image-verifier.v1.bindir"]
   bin_dir = "$work/bin"
   max_verifiers = 10
