@@ -82,7 +82,7 @@ type Options struct {
 	// Admit is called before any layer of an image is fetched; its error refuses
 	// the image. nil accepts all.
 	Admit func(ctx context.Context, r Resolution, layers []digest.Digest) error
-	// Layers is called with a pull's diffIDs before any layer is fetched; nil is not.
+	// Layers is called with a pull's diffIDs before any layer is fetched; nil is not called.
 	Layers func(ctx context.Context, layers []digest.Digest) (Taker, error)
 	// Progress is called at every step, by several goroutines at once, and must
 	// not block for long; nil is not called.

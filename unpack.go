@@ -39,7 +39,7 @@ type UnpackOptions struct {
 	// Store is a store whose layers need not be fetched; nil is none. Nothing is
 	// put into it.
 	Store *overlaystore.Store
-	// Paths are patterns of what is wanted of the image, "none" meaning all of
+	// Paths are patterns of what is wanted of the image, empty meaning all of
 	// it; Excludes are patterns of what is not. A pattern is a path from the root.
 	// Each of its components may be a glob (path.Match), and "**" is any number of
 	// components. What matches is meant with all that is below it.

@@ -52,10 +52,11 @@ func (s *Store) MountedAt(ctx context.Context, target string) (Mounted, bool, er
 		return Mounted{}, false, err
 	}
 	ix, _, err := s.mountIndex()
-	if err != nil || !ix.Use(ctx, "self", e).Ours {
+	if err != nil {
 		return Mounted{}, false, err
 	}
-	return ix.Describe(e, "self", ix.Use(ctx, "self", e)), true, nil
+	u := ix.Use(ctx, "self", e)
+	return ix.Describe(e, "self", u), u.Ours, nil
 }
 
 // mountIndex reads what is needed to recognise mounts of the store's images.

@@ -123,7 +123,7 @@ func (s *Store) verify(ctx context.Context, o VerifyOptions) (Report, error) {
 type verifyTarget struct {
 	id     digest.Digest
 	fix    bool
-	listed bool    // found only by listing the directory; no image may need it
+	listed bool    // found only by listing the directory; perhaps no image needs it
 	images []Image // the caller's, of which one needs it; nil stands for all of the store
 }
 

@@ -91,11 +91,10 @@ type Options struct {
 	// means 4 MiB. A small one is slow on links with a long delay, for no more than
 	// this comes in one round trip.
 	StreamBuffer int64
-	// Transport sends the requests; nil means a transport of this package. No
-	// Transport lets a redirect lead from a public host to a private one by its name,
-	// nor an [*http.Transport] by the address that it connects to. This package cannot
-	// see to which address any other RoundTripper connects, and does not pass
-	// configured certificates to it.
+	// Transport sends the requests; nil means a transport of this package. This
+	// package refuses redirects from a public host to a private one: by name with any
+	// Transport, by address only with an [*http.Transport] or its own. To another
+	// RoundTripper it does not pass configured certificates.
 	Transport http.RoundTripper
 	// Archives says how archives are opened.
 	Archives ArchiveOptions

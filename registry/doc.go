@@ -22,8 +22,9 @@
 // # Requests
 //
 // No ping is sent first. Where a request is answered by 401 it is sent once more with
-// credentials, and what that needed is remembered for the host. Nothing falls back
-// from https to http but a registry on this machine; see [Options.PlainHTTP].
+// credentials or an anonymous token, and what that needed is remembered for the host.
+// Nothing falls back from https to http but a registry on this machine; see
+// [Options.PlainHTTP].
 //
 // # Broken and slow connections
 //

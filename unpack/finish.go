@@ -231,8 +231,8 @@ func (u *unpacker) listLinks([]string) error {
 	return nil
 }
 
-// touched reports whether the layer has, deletes or hides something at path, or at
-// a directory above it.
+// touched reports whether the layer has, deletes or hides something at path or, where
+// path's directory is not there, at the path of that.
 func (u *unpacker) touched(path string) (bool, error) {
 	if u.states.Hidden(path) {
 		return true, nil

@@ -64,12 +64,12 @@ func runBundle(c *cli.Context) (err error) {
 	}
 	defer func() { err = setup.Closing(err, dir) }()
 	options.Name, options.Target = name, dir.Root
-	return fillBundle(c, store, image, config, dir, args[2:], options)
+	return fillBundle(c, store, dir, bundled{image, config, args[2:], options})
 }
 
 // bundleMountOptions are mountOptions for a container's root filesystem: writable
-// unless --read-only is given, and with suid and dev, for the runtime decides what
-// its containers may do.
+// unless --read-only is given, and with suid and dev unless nosuid or nodev is, for
+// the runtime decides what its containers may do.
 func bundleMountOptions(c *cli.Context) (overlaymount.Options, error) {
 	options, err := mountOptions(c)
 	if err != nil {
@@ -87,10 +87,18 @@ func bundleMountOptions(c *cli.Context) (overlaymount.Options, error) {
 	return options, nil
 }
 
+// bundled is what a bundle is made of.
+type bundled struct {
+	image   overlaystore.Image
+	config  []byte   // the image's
+	args    []string // the command; none is the image's own
+	options overlaymount.Options
+}
+
 // fillBundle mounts the image in the bundle and writes its config.json. After an
 // error nothing is mounted.
-func fillBundle(c *cli.Context, store *overlaystore.Store, image overlaystore.Image, config []byte, dir *bundle.Dir, args []string, options overlaymount.Options) error {
-	mount, err := overlaymount.Assemble(c.Context, store, image, options)
+func fillBundle(c *cli.Context, store *overlaystore.Store, dir *bundle.Dir, b bundled) error {
+	mount, err := overlaymount.Assemble(c.Context, store, b.image, b.options)
 	if err != nil {
 		return err
 	}
@@ -99,7 +107,7 @@ func fillBundle(c *cli.Context, store *overlaystore.Store, image overlaystore.Im
 	}
 	err = dir.CheckMounted()
 	if err == nil {
-		err = writeBundle(c, config, dir, args, options)
+		err = writeBundle(c, dir, b)
 	}
 	if err != nil {
 		return errors.Join(err, overlaymount.Unmount(c.Context, store, dir.Root, overlaymount.UnmountOptions{}))
@@ -140,14 +148,14 @@ func idMappings(o overlaymount.Options) (ids []specs.LinuxIDMapping) {
 	return ids
 }
 
-func writeBundle(c *cli.Context, config []byte, dir *bundle.Dir, args []string, mounted overlaymount.Options) error {
+func writeBundle(c *cli.Context, dir *bundle.Dir, b bundled) error {
 	root, closeRoot, err := dir.FS()
 	if err != nil {
 		return err
 	}
 	defer closeRoot() //nolint:errcheck // only read
-	o := bundle.Options{ReadOnly: !mounted.Writable, Args: args, Volumes: c.Bool("volumes"), IDs: idMappings(mounted)}
-	spec, notes, err := bundle.Convert(config, root, o)
+	o := bundle.Options{ReadOnly: !b.options.Writable, Args: b.args, Volumes: c.Bool("volumes"), IDs: idMappings(b.options)}
+	spec, notes, err := bundle.Convert(b.config, root, o)
 	if err != nil {
 		return err
 	}
