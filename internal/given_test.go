@@ -3,8 +3,10 @@
 package internal_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -127,4 +129,47 @@ func FuzzGiven(f *testing.F) {
 			t.Errorf("records %v, %v", list, err)
 		}
 	})
+}
+
+// TestBeginBesideLiving: whoever looks for the givings that live neither removes nor
+// misses one that just begins.
+func TestBeginBesideLiving(t *testing.T) {
+	dir := storeRoot(t)
+	r, err := given.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	stop, looked := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				looked <- nil
+				return
+			default:
+			}
+			if _, err := r.Living(context.Background()); err != nil {
+				looked <- err
+				return
+			}
+		}
+	}()
+	for i := range 300 {
+		id := strconv.Itoa(i)
+		release, err := given.Begin(t.Context(), dir, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if living, err := r.Living(t.Context()); err != nil || !living[id] {
+			t.Fatalf("%s of %v does not live, %v", id, living, err)
+		}
+		if err := release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	if err := <-looked; err != nil {
+		t.Error(err)
+	}
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
@@ -108,7 +109,7 @@ func (r *Records) discard(ctx context.Context) error {
 	}
 	for _, name := range names {
 		if strings.HasPrefix(name, durable.TempPrefix) {
-			if err := gone(ctx, r.dir, name); err != nil {
+			if err := gone(ctx, r.dir, name); err != nil && !errors.Is(err, unix.EISDIR) { // a directory is not ours
 				return err
 			}
 		}

@@ -25,16 +25,31 @@ func Begin(ctx context.Context, root *os.File, id string) (release func() error,
 	if err != nil {
 		return nil, fmt.Errorf("begin to give: %w", err)
 	}
-	unlock, err := durable.TryLock(ctx, dir, id+living, durable.Exclusive)
-	if err == nil && unlock == nil {
-		err = fmt.Errorf("%s is taken", id)
-	}
+	unlock, err := mark(ctx, dir, id+living)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin to give: %w", err), dir.Close())
 	}
 	return func() error {
 		return errors.Join(gone(ctx, dir, id+living), unlock(), dir.Close())
 	}, nil
+}
+
+// marksLock is held while a mark is made, and while marks are looked at: who looks
+// removes a file that is not locked yet.
+const marksLock = "marks"
+
+// mark makes the file name, which is locked until unlock.
+func mark(ctx context.Context, dir *os.File, name string) (unlock func() error, err error) {
+	done, err := durable.Lock(ctx, dir, marksLock, durable.Exclusive, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	unlock, err = durable.TryLock(ctx, dir, name, durable.Exclusive)
+	if err == nil && unlock == nil {
+		err = fmt.Errorf("%s is taken", name)
+	}
+	return unlock, err
 }
 
 // gone removes a file, which another process may have removed.
@@ -47,12 +62,17 @@ func gone(ctx context.Context, dir *os.File, name string) error {
 
 // Living are the givings that have begun and live. What is left of others is
 // removed.
-func (r *Records) Living(ctx context.Context) (map[string]bool, error) {
+func (r *Records) Living(ctx context.Context) (ids map[string]bool, err error) {
+	done, err := durable.Lock(ctx, r.dir, marksLock, durable.Exclusive, nil)
+	if err != nil {
+		return nil, fmt.Errorf("look which givings live: %w", err)
+	}
+	defer func() { err = errors.Join(err, done()) }()
 	names, err := fsat.Names(r.dir)
 	if err != nil {
 		return nil, fmt.Errorf("look which givings live: %w", err)
 	}
-	ids := map[string]bool{}
+	ids = map[string]bool{}
 	for _, name := range names {
 		id, ok := strings.CutSuffix(name, living)
 		if !ok {
