@@ -162,12 +162,12 @@ func (g *giving) give(ctx context.Context) (err error) {
 	if err := g.leased(ctx); err != nil {
 		return err
 	}
-	return g.complete(ctx, records, record)
+	return g.recordComplete(ctx, records, record)
 }
 
-// complete marks the record as that of an image that the engine has whole, and keeps
+// recordComplete marks the record as that of an image that the engine has whole, and keeps
 // what [Engine.Verify] needs.
-func (g *giving) complete(ctx context.Context, records *given.Records, record given.Record) (err error) {
+func (g *giving) recordComplete(ctx context.Context, records *given.Records, record given.Record) (err error) {
 	if g.options.HandOver && !g.erofs() {
 		if err := g.keepJournals(ctx, records); err != nil {
 			return err
@@ -303,13 +303,15 @@ func (e *Engine) openGiven(ctx context.Context, store *overlaystore.Store) (*giv
 // clear ends the leases of givings that died: those that are not marked as in use by
 // an Ahead or a Held, for any other giving would hold the lock of the records.
 func (e *Engine) clear(ctx context.Context, owner string, records *given.Records) error {
-	living, err := records.Living(ctx)
-	if err != nil {
-		return err
-	}
+	// The leases before the marks: each lease has its mark before it is taken, and
+	// until it has ended.
 	list, err := e.leases.List(e.in(ctx, ""), &leases.ListRequest{})
 	if err != nil {
 		return failure.Explain(err)
+	}
+	living, err := records.Living(ctx)
+	if err != nil {
+		return err
 	}
 	for _, l := range list.Leases {
 		if l.Labels[ownerLabel] != owner || living[l.ID] {

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -45,6 +46,33 @@ func newAbove(t *testing.T, rebase bool, top func(*testing.T, *overlaystore.Stor
 	a.image = anImage(t, a.other, "above:1", append(lower, top(t, a.other))...)
 	top(t, a.store)
 	return a
+}
+
+// TestClearBesideAnother: a lease that another process takes while the engine lists
+// its leases lives.
+func TestClearBesideAnother(t *testing.T) {
+	f, e, s := anEngine(t, true)
+	owner, err := s.RealPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var release func() error
+	f.ask(func(int) (before, after error) {
+		if release == nil {
+			release, before = given.Begin(t.Context(), s.Dir(), "layerctl-young")
+			f.leases["layerctl-young"] = &lease{labels: map[string]string{ownerLabel: owner}}
+		}
+		return before, nil
+	})
+	if err := e.Clear(t.Context(), s); err != nil || f.leases["layerctl-young"] == nil {
+		t.Errorf("the leases are %v, %v", f.leases, err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
+	if err := e.Clear(t.Context(), s); err != nil || len(f.leases) != 0 {
+		t.Errorf("the leases are %v, %v", f.leases, err)
+	}
 }
 
 func plainTop(t *testing.T, s *overlaystore.Store) digest.Digest {

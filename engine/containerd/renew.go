@@ -15,7 +15,6 @@ import (
 
 	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 	"github.com/layerctl/layerctl/internal/durable"
-	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/linkedcopy"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -44,7 +43,7 @@ func (g *giving) renew(ctx context.Context, stale []digest.Digest) (renewed int,
 	if err := g.Serves(g.store); err != nil {
 		return 0, err
 	}
-	records, err := given.Open(ctx, g.store.Dir())
+	records, err := g.openGiven(ctx, g.store)
 	if err != nil {
 		return 0, err
 	}
