@@ -192,17 +192,41 @@ func (g *giving) files(ctx context.Context, chains []digest.Digest) ([]string, e
 }
 
 // remaining are the files below the lowest one that the engine has lost, the topmost
-// first, and where that one was; "" says that none is lost.
+// first, and where that one was; "" says that none is lost. It is ErrUnsupported where
+// the lowest lost one is not the store's: another client's image stands on it.
 func (g *giving) remaining(ctx context.Context, chains []digest.Digest) (files []string, lost string, err error) {
 	for n := len(chains); ; n-- {
 		files, err = g.files(ctx, chains[:n])
 		if err == nil {
-			return files, lost, nil
+			return files, lost, g.checkLost(ctx, chains[n:], lost)
 		}
-		if lost = snapshotdir.Lost(err); lost == "" {
+		if lost = snapshotdir.Lost(err); lost == "" || n == 0 {
 			return nil, "", err
 		}
 	}
+}
+
+// checkLost refuses a lost file of a layer that the store has not given. above are the
+// chainIDs of that layer and of those above it.
+func (g *giving) checkLost(ctx context.Context, above []digest.Digest, lost string) error {
+	if lost == "" {
+		return nil
+	}
+	given, err := g.isGiven(ctx, above[0])
+	if err == nil && !given {
+		err = fmt.Errorf("%w: %s is lost, of a layer that the engine did not get from this store", ErrUnsupported, lost)
+	}
+	return err
+}
+
+// isGiven reports whether a snapshot is of a layer that the store has given.
+func (g *giving) isGiven(ctx context.Context, chain digest.Digest) (bool, error) {
+	answer, err := g.snapshots.Stat(g.in(ctx, ""), &snapshots.StatSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: chain.String()})
+	if err != nil {
+		return false, failure.Explain(err)
+	}
+	owner, err := g.store.RealPath()
+	return answer.Info.GetLabels()[ownerLabel] == owner, err
 }
 
 // isTar reports whether a file of the engine is what the store makes of the layer.

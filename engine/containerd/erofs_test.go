@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -330,6 +331,28 @@ func TestErofsCutShort(t *testing.T) {
 		if err := placed(f, s, img); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
+	}
+}
+
+// TestErofsLostByAnother: a file that is lost of a layer that another client has given
+// is not put back, for an image of that client may stand on another one.
+func TestErofsLostByAnother(t *testing.T) {
+	f, e, s := anErofs(t, layertest.MemoryDir(t), true)
+	img := threeTars(t, s, false)
+	if _, err := e.Give(t.Context(), s, img, GiveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	snapshot := f.snapshots[chainIDs(img.Layers)[1].String()]
+	snapshot.labels[ownerLabel] = "/another"
+	at := filepath.Join(snapshot.dir, snapshotdir.Layer)
+	if err := os.Remove(at); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := e.Renew(t.Context(), s, img.Image, img.Layers[1:2]); n != 0 || !errors.Is(err, ErrUnsupported) {
+		t.Errorf("renewed %d, %v", n, err)
+	}
+	if _, err := os.Lstat(at); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file is there: %v", err)
 	}
 }
 

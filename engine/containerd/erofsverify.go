@@ -10,10 +10,8 @@ import (
 	"path"
 	"slices"
 
-	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/layercheck"
@@ -27,9 +25,6 @@ import (
 func (g *giving) verifyFiles(ctx context.Context, r given.Record, chains []digest.Digest, o overlaystore.VerifyOptions) (report Report, err error) {
 	if len(r.Sizes) != len(r.Layers) {
 		return report, fmt.Errorf("%w: the record has %d sizes of %d layers", errNoJournal, len(r.Sizes), len(r.Layers))
-	}
-	if g.owner, err = g.store.RealPath(); err != nil {
-		return report, err
 	}
 	files, lost, err := g.remaining(ctx, chains)
 	if err != nil {
@@ -74,12 +69,8 @@ func addTo(report *Report, diffID digest.Digest, found layercheck.Result) {
 // hard link to the store's. checked is false for a layer that the engine has unpacked
 // itself.
 func (g *giving) verifyFile(ctx context.Context, c *layercheck.Check, file string, l tarlayer.Layer, chain digest.Digest, quick bool) (checked bool, err error) {
-	answer, err := g.snapshots.Stat(g.in(ctx, ""), &snapshots.StatSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: chain.String()})
-	if err != nil {
-		return false, failure.Explain(err)
-	}
-	if answer.Info.GetLabels()[ownerLabel] != g.owner {
-		return false, nil
+	if given, err := g.isGiven(ctx, chain); err != nil || !given {
+		return false, err
 	}
 	dir, err := g.openDir(path.Dir(file))
 	if err != nil {
