@@ -148,7 +148,7 @@ var floors = []map[string][]string{
 		"internal/scratch":                         {"internal/fsat"},
 		"internal/probe":                           {"errkind", "internal/durable", "internal/fsat", "internal/mounts", "layer"},
 		"internal/recordfile":                      {"internal/durable", "internal/fsat"},
-		"engine/containerd/internal/contentwriter": {},
+		"engine/containerd/internal/contentwriter": {"errkind"},
 		"engine/containerd/internal/failure":       {"errkind"},
 		"internal/stagingdir":                      {"internal/durable", "internal/fsat"},
 		"internal/trash":                           {"internal/durable", "internal/fsat"},

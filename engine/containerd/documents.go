@@ -141,8 +141,8 @@ func (g *giving) writeFrom(ctx context.Context, desc ocispec.Descriptor, r io.Re
 	return nil
 }
 
-// blobs writes the compressed layers, if they are wanted. It does not read blobs
-// that the engine has.
+// blobs writes the compressed layers, if they are wanted. Of a blob that the engine
+// has it reads one message at most.
 func (g *giving) blobs(ctx context.Context) error {
 	if g.image.Blobs == nil {
 		return nil

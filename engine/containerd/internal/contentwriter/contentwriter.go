@@ -12,11 +12,16 @@ import (
 
 	content "github.com/containerd/containerd/api/services/content/v1"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/layerctl/layerctl/errkind"
 )
 
 // MessageSize is how many bytes of a blob one message carries at most; the engine
 // takes 16 MiB.
 const MessageSize = 1 << 20
+
+// ErrSlow says that the engine took no message for too long.
+var ErrSlow = errkind.New(errkind.Network, "the engine does not answer")
 
 // Blob is a blob to write.
 type Blob struct {
@@ -27,13 +32,19 @@ type Blob struct {
 }
 
 // Write writes b from r, which ends with io.EOF after the size that the descriptor
-// has. It does not read r to its end where the engine has the blob: the error is
-// the engine's then. An engine that takes no message for longer than patience is
-// given up, with context.DeadlineExceeded.
-func Write(ctx context.Context, client content.ContentClient, b Blob, r io.Reader, patience time.Duration) error {
+// has. Where the engine has the blob it reads one message of r at most: the error
+// is the engine's then. It gives up an engine that takes no message for longer than
+// patience, with [ErrSlow]; r may take its time.
+func Write(ctx context.Context, client content.ContentClient, b Blob, r io.Reader, patience time.Duration) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	slow := time.AfterFunc(patience, func() { cancel(context.DeadlineExceeded) })
+	// grpc tells of a context's end, and not of its cause.
+	defer func() {
+		if errors.Is(context.Cause(ctx), ErrSlow) && err != nil {
+			err = ErrSlow
+		}
+	}()
+	slow := time.AfterFunc(patience, func() { cancel(ErrSlow) })
 	defer slow.Stop()
 	stream, err := client.Write(ctx)
 	if err != nil {
@@ -43,11 +54,11 @@ func Write(ctx context.Context, client content.ContentClient, b Blob, r io.Reade
 	request := &content.WriteContentRequest{Ref: b.Ref, Total: desc.Size, Expected: desc.Digest.String(), Labels: b.Labels}
 	buffer := make([]byte, min(MessageSize, max(desc.Size, 1)))
 	for offset := int64(0); ; {
+		slow.Stop()
 		n, err := io.ReadFull(r, buffer[:min(int64(len(buffer)), desc.Size-offset)])
 		if err != nil && desc.Size > 0 {
 			return fmt.Errorf("read: %w", err)
 		}
-		slow.Reset(patience)
 		request.Action, request.Offset, request.Data = content.WriteAction_WRITE, offset, buffer[:n]
 		offset += int64(n)
 		if offset == desc.Size {
@@ -56,6 +67,7 @@ func Write(ctx context.Context, client content.ContentClient, b Blob, r io.Reade
 			}
 			request.Action = content.WriteAction_COMMIT
 		}
+		slow.Reset(patience)
 		if err := stream.Send(request); err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
