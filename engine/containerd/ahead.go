@@ -117,9 +117,14 @@ func (a *Ahead) Ready(diffID digest.Digest, fs *os.File) {
 // filledWithin is how long a pull waits for its layers to be linked.
 const filledWithin = 10 * time.Second
 
-// Sync makes durable what was written before the call. The pull's syncs in the
-// background and those before commits are the same.
-func (a *Ahead) Sync(ctx context.Context) error { return a.g.syncs.Sync(ctx) }
+// Sync makes durable what was written before the call. The pull's background syncs
+// share it with those before the commits of snapshots. It does nothing for a nil Ahead.
+func (a *Ahead) Sync(ctx context.Context) error {
+	if a == nil {
+		return nil
+	}
+	return a.g.syncs.Sync(ctx)
+}
 
 // Filled waits, but not for long, until the layers that are ready by now are linked,
 // if the layers below them are there: a sync afterwards then includes the links.

@@ -117,7 +117,7 @@ func (g *giving) view(ctx context.Context, chain digest.Digest) (list []*types.M
 	key := "layerctl-view-" + rand.Text()
 	request := &snapshots.ViewSnapshotRequest{Snapshotter: g.at.Snapshotter, Key: key, Parent: chain.String()}
 	var answer *snapshots.ViewSnapshotResponse
-	err = g.again(func() error {
+	err = g.makeSnapshot(func() error {
 		answer, err = g.snapshots.View(g.in(ctx, g.lease), request)
 		return err
 	})

@@ -12,7 +12,7 @@ import (
 
 // prepare makes an active snapshot.
 func (e *Engine) prepare(ctx context.Context, lease string, request *snapshots.PrepareSnapshotRequest) (answer *snapshots.PrepareSnapshotResponse, err error) {
-	err = e.again(func() error {
+	err = e.makeSnapshot(func() error {
 		answer, err = e.snapshots.Prepare(e.in(ctx, lease), request)
 		return err
 	})
@@ -31,14 +31,14 @@ func (e *Engine) forget(ctx context.Context, lease, key string) error {
 	return failure.Explain(err)
 }
 
-// again calls make, which makes a snapshot. An engine that was killed while it made one
+// makeSnapshot calls call, which makes a snapshot. An engine that was killed while it made one
 // has left a directory without a record; it gives the next snapshot the same number and
-// fails, but removes that directory then. So again calls make once more.
-func (e *Engine) again(make func() error) error {
-	err := make()
+// fails, but removes that directory then. So makeSnapshot calls call once more.
+func (e *Engine) makeSnapshot(call func() error) error {
+	err := call()
 	if failure.IsLeftBehind(err) {
 		e.log.Info("the engine was killed while it made a snapshot; make it once more", "error", err)
-		err = make()
+		err = call()
 	}
 	return err
 }

@@ -28,7 +28,8 @@ type Syncs struct {
 func NewSyncs(dir *os.File) *Syncs { return &Syncs{dir: dir, turn: make(chan struct{}, 1)} }
 
 // Sync is [SyncFS], by a sync that begins after the call. When one has failed, all
-// later calls fail too: the kernel reports an error once.
+// later calls fail too: the kernel reports an error once. A
+// sync that has begun is waited for also when ctx ends, for its error must not be lost.
 func (s *Syncs) Sync(ctx context.Context) error {
 	before := s.begun.Load()
 	select {

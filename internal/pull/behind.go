@@ -5,7 +5,6 @@ package pull
 import (
 	"context"
 	"errors"
-	"os"
 	"sync"
 
 	"github.com/layerctl/layerctl/internal/durable"
@@ -21,8 +20,8 @@ const behindFrom = 128 << 20
 // nothing durable by itself.
 type behind struct {
 	every int64                       // bytes between two syncs
-	dir   *os.File                    // a descriptor of its own: the kernel reports an error once to each
-	sync  func(context.Context) error // the taker's; nil is a sync of dir
+	sync  func(context.Context) error // the taker's, or of own
+	own   *durable.Syncs              // by a descriptor of its own: the kernel reports an error once to each; nil beside the taker's
 
 	mu      sync.Mutex
 	size    int64        // bytes since the last sync was started
@@ -36,11 +35,15 @@ func (p *Pull) newBehind() (*behind, error) {
 	if !p.store.Syncs() || p.store.Format().Lower == layer.Tars {
 		return nil, nil
 	}
-	own, err := durable.OpenDirAt(p.store.Dir(), ".")
+	if p.taker.Sync != nil {
+		return &behind{every: behindFrom, sync: p.taker.Sync}, nil
+	}
+	dir, err := durable.OpenDirAt(p.store.Dir(), ".")
 	if err != nil {
 		return nil, err
 	}
-	return &behind{every: behindFrom, dir: own, sync: p.taker.Sync}, nil
+	own := durable.NewSyncs(dir)
+	return &behind{every: behindFrom, sync: own.Sync, own: own}, nil
 }
 
 // counting returns a record that also counts the bytes of files.
@@ -88,10 +91,6 @@ func (b *behind) start(ctx context.Context) {
 		}
 	}
 	b.size = 0
-	if b.sync == nil {
-		b.syncing = durable.StartSyncFS(ctx, b.dir)
-		return
-	}
 	ended := make(chan error, 1)
 	b.syncing = ended
 	ctx = context.WithoutCancel(ctx) // it ends with the unpacking
@@ -110,5 +109,8 @@ func (b *behind) end(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	return errors.Join(b.err, b.dir.Close())
+	if b.own != nil {
+		b.err = errors.Join(b.err, b.own.Close())
+	}
+	return b.err
 }

@@ -40,8 +40,10 @@ func TestBehind(t *testing.T) {
 				syncs <- struct{}{}
 				return durable.ErrLeaveOut
 			})
-			b := &behind{every: 100, dir: dir}
+			own := durable.NewSyncs(dir)
+			b := &behind{every: 100, sync: own.Sync, own: own}
 			if test.shared {
+				b.own = nil
 				b.sync = func(ctx context.Context) error { return errors.Join(ctx.Err(), durable.SyncFS(ctx, dir)) }
 			}
 			unpacking, unpacked := context.WithCancel(ctx)
