@@ -12,27 +12,34 @@ import (
 )
 
 func TestKeeping(t *testing.T) {
-	f, err := scratch.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	free, err := scratch.Free(f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	shared := t.TempDir()
 	for _, c := range []struct {
 		name    string
-		reserve int64
+		reserve func(free int64) int64
+		own     bool // on a filesystem that nobody else writes to or removes from
 		full    bool
 	}{
-		{"nothing in reserve", -1, false},
-		{"less than there is", free / 2, false},
-		{"more than there is", free * 2, true},
-		{"all but a byte less than is written", free - 1, true},
+		{"nothing in reserve", func(int64) int64 { return -1 }, false, false},
+		{"less than there is", func(free int64) int64 { return free / 2 }, true, false},
+		{"more than there is", func(free int64) int64 { return free * 2 }, true, true},
+		{"all but a byte less than is written", func(free int64) int64 { return free - 1<<20 + 1 }, true, true},
+		{"all but what is written", func(free int64) int64 { return free - 1<<20 }, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			k := &scratch.Keeping{File: f, Reserve: c.reserve}
+			dir := shared
+			if c.own {
+				dir = anotherFilesystem(t)
+			}
+			f, err := scratch.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			free, err := scratch.Free(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k := &scratch.Keeping{File: f, Reserve: c.reserve(free)}
 			n, err := k.Write(make([]byte, 1<<20))
 			if full := errors.Is(err, unix.ENOSPC); full != c.full || full && n != 0 {
 				t.Errorf("%d bytes written, %v", n, err)
