@@ -126,7 +126,7 @@ func TestPruneHasABudget(t *testing.T) {
 	for kind, hostile := range hostileIndexes {
 		t.Run(kind, func(t *testing.T) {
 			if !full() && kind == "indexes of 4 MiB" {
-				t.Skip("set LAYERCTL_FULL=1 to run it: TestIndexesHaveABudget reads them by the same walk")
+				t.Skip("TestIndexesHaveABudget reads them by the same walk: LAYERCTL_FULL=1 runs it")
 			}
 			s := newCached(t, Options{})
 			root := hostile(s.layout)

@@ -72,7 +72,7 @@ func TestManyProcesses(t *testing.T) {
 	images := makeCrowdImages(t)
 	lowers(t, func(t *testing.T, lower layer.Lower) {
 		if lower == layer.Tars && !full() && os.Getenv(crowdEnv) == "" {
-			t.Skip("set LAYERCTL_FULL=1 or " + crowdEnv + " to run it")
+			t.Skip("runs eight processes once more: LAYERCTL_FULL=1 runs it, and so does " + crowdEnv)
 		}
 		t.Parallel()
 		crowdOn(t, &field{images: images, lower: lower}, more)
