@@ -48,6 +48,7 @@ func distribution(t *testing.T) (host, ca string, client *http.Client) {
 	cert, key := selfSigned(t, dir)
 	config := fmt.Sprintf(`
 version: 0.1
+log: {level: info, formatter: text}
 storage: {filesystem: {rootdirectory: %s/data}}
 http: {addr: "127.0.0.1:0", tls: {certificate: %s, key: %s}}
 auth: {htpasswd: {realm: test, path: %s}}
@@ -79,9 +80,13 @@ auth: {htpasswd: {realm: test, path: %s}}
 		<-ended
 		_ = cmd.Wait()
 	})
-	host, ok := <-listens
-	if !ok {
-		t.Fatal("docker-registry does not listen")
+	var listening bool
+	select {
+	case host, listening = <-listens:
+	case <-time.After(time.Minute):
+	}
+	if !listening {
+		t.Fatal("docker-registry has ended, or has not said in a minute where it listens")
 	}
 	return host, cert, pusher(t, cert)
 }
