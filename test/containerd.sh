@@ -209,7 +209,8 @@ grep -q "etc/motd.*missing" "$work/out" || fail "rot of what was handed over is 
 # Also where the pull that handed it over died before the store forgot it.
 "$layerctl" pull --quiet --platform linux/amd64 "oci:$images/alpine-3.20"
 "$layerctl" pull --platform linux/amd64 --into "$into" --engine-name alpine:3.20 --hand-over "oci:$images/alpine-3.20" 2>&1 | grep 'has it already' >/dev/null || fail 'what the engine has is pulled again'
-! "$layerctl" images --json | jq -e --arg r "oci:$images/alpine-3.20" 'any(.[]; .stored and (.references | index($r)))' >/dev/null || fail 'the store has what the engine has'
+"$layerctl" images --json >"$work/images.json"
+jq -e --arg r "oci:$images/alpine-3.20" 'any(.[]; .stored and (.references | index($r))) | not' "$work/images.json" >/dev/null || fail 'the store has what the engine has'
 crictl rm -af >/dev/null
 crictl rmp -af >/dev/null
 crictl rmi docker.io/library/alpine:3.20 >/dev/null
