@@ -65,6 +65,9 @@ containerd_pull() {
 		disabled_plugins = ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"]
 		[grpc]
 		address = "$run/sock"
+		# Its socket has one path for all containerds of a machine.
+		[plugins."io.containerd.nri.v1.nri"]
+		disable = true
 		[plugins."io.containerd.transfer.v1.local"]
 		max_concurrent_unpacks = $2
 	END
@@ -104,6 +107,9 @@ cri_pull() {
 		address = "$run/sock"
 		[ttrpc]
 		address = "$run/ttrpc"
+		# Its socket has one path for all containerds of a machine.
+		[plugins."io.containerd.nri.v1.nri"]
+		disable = true
 		[plugins."io.containerd.transfer.v1.local"]
 		max_concurrent_unpacks = $2
 		[plugins."io.containerd.cri.v1.images".registry]
