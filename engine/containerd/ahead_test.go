@@ -146,17 +146,23 @@ func TestAheadIsGivenUp(t *testing.T) {
 		t.Errorf("afterwards: %d snapshots, %d leases, %q", len(f.snapshots), len(f.leases), left(t, s))
 	}
 	give := func() error { _, err := e.Give(t.Context(), s, img, GiveOptions{}); return err }
-	for name, next := range map[string]func() error{"giving": give, "clearing": func() error { return e.Clear(t.Context(), s) }} {
+	for _, c := range []struct {
+		name string
+		next func() error
+	}{
+		{"giving", give},
+		{"clearing", func() error { return e.Clear(t.Context(), s) }},
+	} {
 		// A process that died holds no lock.
 		f.leases["layerctl-dead"] = &lease{labels: map[string]string{ownerLabel: a.g.owner}}
 		if err := os.WriteFile(filepath.Join(s.Path(), "engines", "layerctl-dead.living"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := next(); err != nil {
+		if err := c.next(); err != nil {
 			t.Fatal(err)
 		}
 		if len(f.leases) != 0 || len(left(t, s)) != 0 {
-			t.Errorf("of a dead one are left after %s: leases %v, files %q", name, f.leases, left(t, s))
+			t.Errorf("of a dead one are left after %s: leases %v, files %q", c.name, f.leases, left(t, s))
 		}
 	}
 }
