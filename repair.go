@@ -23,10 +23,10 @@ type Repaired struct {
 	Protected int             // given fs-verity again, see [overlaystore.Store.Protect]
 }
 
-// Repair mends what a verification found: it fetches the damaged layers again, by
-// a reference of an image that has them, and builds damaged fix layers anew. Each
-// layer is replaced atomically; a mount goes on showing the old directory. Repair
-// mends as much as it can; its error names the rest.
+// Repair enables fs-verity again for what lost only that, and fetches nothing where the kernel
+// has none ([overlaystore.Store.Protect]). It fetches the damaged layers again, by a reference
+// of an image that has them, and builds damaged fix layers anew. Each is replaced atomically; a
+// mount goes on showing the old directory. It mends what it can; its error names the rest.
 func (c *Client) Repair(ctx context.Context, store *overlaystore.Store, report overlaystore.Report) (Repaired, error) {
 	var done Repaired
 	images, err := store.Images()

@@ -130,26 +130,24 @@ func addDirs(dirs map[string]bool, img Image) {
 	}
 }
 
-// Protect enables fs-verity again for the layers and indexes of a report that have lost it
-// and differ in nothing else, and takes them out of the report. It reads them first.
+// Protect enables fs-verity again for the layers and indexes of a report that lost only that,
+// and takes them out. It reads them first. ErrUnsupported ends it, and takes out the rest.
 func (s *Store) Protect(ctx context.Context, r *Report) (protected int, err error) {
-	var done []verifyTarget
-	for _, d := range r.Differences {
-		t, again, failed := verifyTarget{id: d.Layer, fix: d.Fix}, false, error(nil)
-		if tarlayer.Unprotected(d.Field, d.Got) {
-			again, failed = s.protectAgain(ctx, t)
-		}
-		if err = errors.Join(err, failed); again {
-			protected++
-		}
-		if again || failed != nil {
-			done = append(done, t)
-		}
-	}
 	r.Differences = slices.DeleteFunc(slices.Clone(r.Differences), func(d Difference) bool {
-		return slices.ContainsFunc(done, func(t verifyTarget) bool { return t.id == d.Layer && t.fix == d.Fix })
+		if lost := tarlayer.Unprotected(d.Field, d.Got); !lost || err != nil || ctx.Err() != nil {
+			return lost && err != nil // what is fetched would not get it either
+		}
+		again, failed := s.protectAgain(ctx, verifyTarget{id: d.Layer, fix: d.Fix})
+		if again {
+			protected++
+		} else if errors.Is(failed, ErrUnsupported) {
+			err = failed
+		} else if failed != nil {
+			s.log.Warn("enable fs-verity again", "layer", d.Layer, "error", failed)
+		}
+		return again || err != nil
 	})
-	return protected, err
+	return protected, errors.Join(err, ctx.Err())
 }
 
 func (s *Store) protectAgain(ctx context.Context, t verifyTarget) (again bool, err error) {

@@ -3,6 +3,7 @@
 package overlaystore
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -26,9 +27,12 @@ type kernel struct {
 	err error
 	on  map[uint64]bool // by the number of the file
 	at  []string        // where the files were when it was enabled
+
+	asked int // to enable it
 }
 
 func (k *kernel) Enable(f *os.File) error {
+	k.asked++
 	if k.err != nil {
 		return k.err
 	}
@@ -170,9 +174,23 @@ func TestProtect(t *testing.T) {
 		t.Fatalf("without fs-verity: %v", r.Differences)
 	}
 	k.err = unix.ENOTTY
+	k.asked = 0
 	left := r
-	if n, err := s.Protect(t.Context(), &left); !errors.Is(err, ErrUnsupported) || n != 0 || len(left.Differences) != 1 {
-		t.Errorf("without the kernel's: %d got it, and left is %v, %v", n, left.Differences, err)
+	if n, err := s.Protect(t.Context(), &left); !errors.Is(err, ErrUnsupported) || n != 0 || len(left.Differences) != 0 || k.asked != 1 {
+		t.Errorf("without the kernel's: %d got it, asked %d times, and left is %v, %v", n, k.asked, left.Differences, err)
+	}
+	// What cannot be looked at stays, to be fetched.
+	k.err = unix.EIO
+	gone := Difference{Layer: digest.FromString("gone"), Field: r.Differences[0].Field, Got: r.Differences[0].Got}
+	left = Report{Differences: append(slices.Clone(r.Differences), gone)}
+	if n, err := s.Protect(t.Context(), &left); err != nil || n != 0 || len(left.Differences) != len(r.Differences)+1 {
+		t.Errorf("where nothing can be enabled: %d got it, and left is %v, %v", n, left.Differences, err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	left = r
+	if n, err := s.Protect(ended, &left); !errors.Is(err, context.Canceled) || n != 0 || len(left.Differences) != len(r.Differences) {
+		t.Errorf("when it is to end: %d got it, and left is %v, %v", n, left.Differences, err)
 	}
 	k.err = nil
 	protect("after a quick look", 2, r)

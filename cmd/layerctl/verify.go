@@ -118,23 +118,23 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 	for _, i := range images {
 		refs = append(refs, i.Refs...)
 	}
-	damaged, _ := report.Damaged()
+	// First, for what lacks only fs-verity need not be pulled again for an engine.
+	protected, protectErr := store.Protect(c.Context, &report)
 	for _, v := range given {
-		layers, _ := v.Report.Damaged()
-		damaged = append(damaged, layers...)
 		if v.Record.HandedOver {
 			refs = append(refs, v.Record.Reference)
 		}
 	}
 	var repaired layerctl.Repaired
 	err = setup.WithClient(c, refs, func(l *layerctl.Client) (err error) {
-		return engines.Repair(c, l, store, options, damaged, func() error {
+		return engines.Repair(c, l, store, options, damagedLayers(report, given), func() error {
 			repaired, err = l.Repair(c.Context, store, report)
+			repaired.Protected += protected
 			return err
 		})
 	}, setup.Resources(c, func(e layerctl.Event) { show.Event("", e) }), setup.Retrying(show))
 	show.Finish()
-	if err := errors.Join(err, engines.Renew(c, store, repaired)); err != nil {
+	if err := errors.Join(protectErr, err, engines.Renew(c, store, repaired)); err != nil {
 		return err
 	}
 	if !c.Bool("quiet") {
@@ -147,6 +147,16 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 	_, err = store.Verify(c.Context, options)
 	_, engineErr := engines.Verify(c, store, options)
 	return errors.Join(err, engineErr)
+}
+
+// damagedLayers are those that differ in the store or in an engine.
+func damagedLayers(report overlaystore.Report, given []engines.Verified) []digest.Digest {
+	damaged, _ := report.Damaged()
+	for _, v := range given {
+		layers, _ := v.Report.Damaged()
+		damaged = append(damaged, layers...)
+	}
+	return damaged
 }
 
 func printReport(c *cli.Context, report overlaystore.Report, given []engines.Verified) error {
