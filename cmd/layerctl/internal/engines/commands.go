@@ -162,8 +162,13 @@ func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 		return err
 	}
 	var errs []error
+	cleared := map[string]bool{} // by the engine's place
 	for _, r := range list {
 		if r.HandedOver {
+			if !cleared[Place(r)] {
+				cleared[Place(r)] = true
+				errs = append(errs, awayIsFine(clearOne(c, store, r)))
+			}
 			errs = append(errs, endRepair(c, store, r), forget(c, store, r))
 			continue
 		}
@@ -179,6 +184,16 @@ func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 	return errors.Join(errs...)
 }
 
+// clearOne has the engine of a record keep nothing for givings that died.
+func clearOne(c *cli.Context, store *overlaystore.Store, r given.Record) (err error) {
+	e, err := open(c, r)
+	if err != nil {
+		return err
+	}
+	defer func() { err = setup.Closing(err, e) }()
+	return e.Clear(c.Context, store)
+}
+
 // awayIsFine is no error where an engine cannot be reached.
 func awayIsFine(err error) error {
 	if errors.Is(err, errkind.Network) {
@@ -190,7 +205,7 @@ func awayIsFine(err error) error {
 // forget drops the record of an image that was handed over once its engine has it
 // no longer.
 func forget(c *cli.Context, store *overlaystore.Store, r given.Record) error {
-	has, err := isThere(c, store, r)
+	has, err := isThere(c, r)
 	if has || err != nil {
 		return awayIsFine(err)
 	}

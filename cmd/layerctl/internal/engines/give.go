@@ -39,8 +39,10 @@ type engine interface {
 	// admit says whether the engine could serve an image of these layers.
 	admit(ctx context.Context, layers []digest.Digest) error
 	// has says whether the engine has an image that was handed over to it under
-	// that name, and for which platform; it keeps nothing then for a pull that died.
-	has(context.Context, layerctl.Resolution, registry.Reference) (bool, string, error)
+	// that name, and as what platform that was pulled; "" is not known.
+	has(context.Context, layerctl.Resolution, registry.Reference) (has bool, platform string, err error)
+	// clear has the engine keep nothing for givings that died.
+	clear(context.Context) error
 	give(context.Context, gift) error
 	Close() error
 }
@@ -241,7 +243,8 @@ func (g *Giver) Admit() setup.Option {
 var ErrHas = errors.New("the engine has it already")
 
 // had says whether the engine has an image that was handed over to it. The store
-// forgets it then: the pull that handed it over may have died before.
+// forgets it then, and the engine keeps nothing for pulls that died: that which
+// handed it over may have died before. What cannot be ended so a prune ends.
 func (g *Giver) had(resolved layerctl.Resolution) (bool, error) {
 	name, err := nameIn(g.c.String("engine-name"), resolved.Reference)
 	if err != nil {
@@ -251,8 +254,31 @@ func (g *Giver) had(resolved layerctl.Resolution) (bool, error) {
 	if err != nil || !has {
 		return false, err
 	}
-	of, _ := platform.Parse(word) // or it says of none
-	return true, g.forget(resolved.Reference, overlaystore.Image{Manifest: resolved.Manifest.Digest, Platform: of})
+	if err := g.engine.clear(g.c.Context); err != nil {
+		setup.Logger(g.c).Warn("end what givings that died have left", "error", err)
+	}
+	err = g.forgetAs(word, resolved)
+	if errors.Is(err, overlaystore.ErrBusy) {
+		setup.Logger(g.c).Info("the store keeps what the engine has", "error", err)
+		err = nil
+	}
+	return true, err
+}
+
+// forgetAs is forget of what was pulled as a platform; where that is not known what
+// the name meant before stays.
+func (g *Giver) forgetAs(word string, resolved layerctl.Resolution) error {
+	manifest := resolved.Manifest.Digest
+	of, err := platform.Parse(word)
+	if err == nil {
+		return g.forget(resolved.Reference, overlaystore.Image{Manifest: manifest, Platform: of})
+	}
+	setup.Logger(g.c).Info("forget only the image that was handed over", "platform", word, "error", err)
+	err = g.store.Remove(g.c.Context, resolved.Reference.String(), manifest)
+	if errors.Is(err, overlaystore.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // HandsOver says that what is given is no longer in the store.
@@ -322,7 +348,9 @@ func (d *daemon) admit(ctx context.Context, layers []digest.Digest) error {
 	return nil
 }
 
-func (d *daemon) has(ctx context.Context, resolved layerctl.Resolution, name registry.Reference) (bool, string, error) {
+func (d *daemon) clear(ctx context.Context) error { return d.engine.Clear(ctx, d.store) }
+
+func (d *daemon) has(ctx context.Context, resolved layerctl.Resolution, name registry.Reference) (has bool, platform string, err error) {
 	list, err := given.List(d.store.Dir())
 	if err != nil {
 		return false, "", err
@@ -332,9 +360,6 @@ func (d *daemon) has(ctx context.Context, resolved layerctl.Resolution, name reg
 			r.Address == d.engine.Address() && r.Namespace == d.engine.Namespace() {
 			names := d.names(name, r.Root)
 			has, err := d.engine.Has(ctx, names[len(names)-1:], r.Root, r.Layers)
-			if has && err == nil {
-				err = d.engine.Clear(ctx, d.store)
-			}
 			return has, r.Platform, err
 		}
 	}

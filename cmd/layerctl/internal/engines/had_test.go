@@ -18,15 +18,21 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// having is an engine that has all images already, or none.
-type having bool
-
-func (h having) has(context.Context, layerctl.Resolution, registry.Reference) (bool, string, error) {
-	return bool(h), "linux/amd64", nil
+// engineOf is an engine that has all images already, or none.
+type engineOf struct {
+	all bool
+	of  string // what it was pulled as
 }
-func (having) admit(context.Context, []digest.Digest) error { return nil }
-func (having) give(context.Context, gift) error             { return nil }
-func (having) Close() error                                 { return nil }
+
+func (h engineOf) has(context.Context, layerctl.Resolution, registry.Reference) (bool, string, error) {
+	return h.all, h.of, nil
+}
+func (engineOf) admit(context.Context, []digest.Digest) error { return nil }
+func (engineOf) give(context.Context, gift) error             { return nil }
+func (engineOf) Close() error                                 { return nil }
+
+// clear fails, which must not fail a pull.
+func (engineOf) clear(context.Context) error { return errors.New("no lock") }
 
 // TestHandedOverBefore: the pull that handed an image over may have died before
 // the store forgot it; the next one, which has nothing to give, ends that.
@@ -35,16 +41,18 @@ func TestHandedOverBefore(t *testing.T) {
 	now, before := digest.FromString("now"), digest.FromString("before")
 	for _, c := range []struct {
 		name     string
-		has      having
+		has      engineOf
 		handOver string
 		stored   digest.Digest // what the name means in the store
 		want     error
 		stays    bool
 	}{
-		{"the same", true, "true", now, ErrHas, false},
-		{"what the name meant before", true, "true", before, ErrHas, false},
-		{"the engine has it no longer", false, "true", now, nil, true},
-		{"not to be handed over", true, "false", now, nil, true},
+		{"the same", engineOf{true, "linux/amd64"}, "true", now, ErrHas, false},
+		{"what the name meant before", engineOf{true, "linux/amd64"}, "true", before, ErrHas, false},
+		{"it is not known what it was pulled as", engineOf{all: true}, "true", now, ErrHas, false},
+		{"nor what the name meant before", engineOf{all: true}, "true", before, ErrHas, true},
+		{"the engine has it no longer", engineOf{}, "true", now, nil, true},
+		{"not to be handed over", engineOf{true, "linux/amd64"}, "false", now, nil, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			store, err := overlaystore.Open(t.Context(), filepath.Join(t.TempDir(), "store"), overlaystore.Options{})

@@ -132,9 +132,11 @@ func (s *storage) Close() error { return s.to.Close() }
 func (s *storage) admit(context.Context, []digest.Digest) error { return nil }
 
 // has is false: nothing is handed over to it.
-func (s *storage) has(context.Context, layerctl.Resolution, registry.Reference) (bool, string, error) {
+func (s *storage) has(context.Context, layerctl.Resolution, registry.Reference) (has bool, platform string, err error) {
 	return false, "", nil
 }
+
+func (s *storage) clear(context.Context) error { return nil }
 
 func (s *storage) record(g gift) given.Record {
 	r := given.Record{

@@ -154,7 +154,7 @@ func bringBack(c *cli.Context, client *layerctl.Client, store *overlaystore.Stor
 	if err != nil || slices.ContainsFunc(images, func(i overlaystore.Image) bool { return i.Manifest == r.Manifest && len(i.Names) > 0 }) {
 		return end, err
 	}
-	if has, err := isThere(c, store, r); err != nil || !has {
+	if has, err := isThere(c, r); err != nil || !has {
 		return end, awayIsFine(err) // Verify tells of it
 	}
 	return pullAgain(c.Context, client, store, r)
@@ -183,17 +183,13 @@ func pullAgain(ctx context.Context, client *layerctl.Client, store *overlaystore
 	}, nil
 }
 
-// isThere says whether an engine has what it was given, and ends there what
-// givings that died have left.
-func isThere(c *cli.Context, store *overlaystore.Store, r given.Record) (has bool, err error) {
+// isThere says whether an engine has what it was given.
+func isThere(c *cli.Context, r given.Record) (has bool, err error) {
 	e, err := open(c, r)
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = setup.Closing(err, e) }()
-	if err := e.Clear(c.Context, store); err != nil {
-		return false, err
-	}
 	return e.Has(c.Context, r.Names, r.Root, r.Layers)
 }
 

@@ -143,9 +143,7 @@ func openCache(c *cli.Context, refs []string) (*cache.Cache, error) {
 	}
 	kept, err := cache.Open(c.Context, filepath.Join(dir, "blobs"))
 	if err != nil && !c.Bool("offline") && !c.Bool("keep-blobs") {
-		if log := Logger(c); log != nil {
-			log.Warn("go on without a cache", "error", err)
-		}
+		Logger(c).Warn("go on without a cache", "error", err)
 		return nil, nil
 	}
 	return kept, err

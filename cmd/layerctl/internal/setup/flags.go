@@ -83,7 +83,7 @@ func checkFetchFlags(c *cli.Context) error {
 // Logger tells with --verbose what goes on; otherwise nothing.
 func Logger(c *cli.Context) *slog.Logger {
 	if !c.Bool("verbose") {
-		return nil
+		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
