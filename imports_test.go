@@ -191,6 +191,10 @@ var floors = []map[string][]string{
 // forTests are the rooms that any test may use.
 var forTests = []string{"internal/disktest", "internal/imagetest", "internal/layertest", "internal/registrytest", "internal/signtest"}
 
+// besideTested are the rooms that tests in internal/ may use beside the one that they
+// test, whose name their file begins with.
+var besideTested = []string{"errkind", "internal/durable", "internal/filesum", "internal/fsat", "internal/journal", "internal/mounts", "internal/probe", "layer"}
+
 // owners are the dependencies that only one package may import, or a few.
 var owners = map[string]string{
 	"github.com/google/go-containerregistry": "only tests",
@@ -274,7 +278,7 @@ func (p permissions) check(t *testing.T, file, dir, imported string) {
 	rel = strings.TrimPrefix(rel, "/")
 	allowed, known := p.allowed[dir]
 	switch {
-	case test && dir == "internal" && (strings.HasPrefix(rel, "internal/") || rel == "layer" || rel == "errkind"): // tests of the rooms there, in one program
+	case test && dir == "internal" && (strings.HasPrefix(path.Base(filepath.ToSlash(file)), path.Base(rel)+"_") || slices.Contains(besideTested, rel) || slices.Contains(forTests, rel)): // tests of the rooms there, in one program
 	case !known:
 		t.Errorf("%s: package %q is on no floor", file, dir)
 	case slices.Contains(allowed, rel):
@@ -283,7 +287,7 @@ func (p permissions) check(t *testing.T, file, dir, imported string) {
 	case test && dir == "cmd/layerctl" && (rel == "internal/given" || rel == "trust"): // what is printed as JSON, with all that there can be
 	case test && dir == "engine/containerd" && (rel == "overlaymount" || rel == "unpack"): // what an engine shows is compared with a mount
 	case test && dir == "unpack" && (rel == "overlaymount" || rel == "overlaystore" || rel == "internal/tarlayer"): // tests of unpacking put their layers into both forms of a store
-	case test && dir != "" && strings.HasPrefix(rel, dir+"/internal/"): // the tests of what is within a room can be in its own program
+	case test && dir == "trust" && rel == "trust/internal/jsontree": // which has its tests there, in one program
 	case test && (slices.Contains(forTests, rel) || rel == dir):
 	default:
 		t.Errorf("%s imports %q, which %q may not", file, rel, dir)
