@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -18,6 +19,7 @@ import (
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -172,11 +174,12 @@ func pullAgain(ctx context.Context, client *layerctl.Client, store *overlaystore
 	if err != nil {
 		return none, err
 	}
-	if _, err := client.For(r.Platform).Pull(ctx, store, ref.String()); err != nil {
+	pulled, err := client.For(r.Platform).Pull(ctx, store, ref.String())
+	if err != nil {
 		return none, errors.Join(err, stop())
 	}
 	return func() error {
-		if err := forgetAgain(context.WithoutCancel(ctx), store, r); err != nil {
+		if err := forgetAgain(context.WithoutCancel(ctx), store, r, pulled.Image.Pulled); err != nil {
 			return err
 		}
 		return stop()
@@ -200,17 +203,24 @@ func pulledAs(r given.Record) (registry.Reference, error) {
 	return ref.WithDigest(r.Manifest), err
 }
 
-// endRepair removes the reference that a repair has left which died.
+// endRepair removes the reference that a repair has left which died. It cannot tell
+// it from the same one that somebody pulled since, and removes that, too.
 func endRepair(c *cli.Context, store *overlaystore.Store, r given.Record) error {
-	return given.EndRepair(c.Context, store.Dir(), r, func() error { return forgetAgain(c.Context, store, r) })
+	return given.EndRepair(c.Context, store.Dir(), r, func() error { return forgetAgain(c.Context, store, r, time.Time{}) })
 }
 
-// forgetAgain removes what an image was pulled as for a repair, if it is there.
-func forgetAgain(ctx context.Context, store *overlaystore.Store, r given.Record) error {
+// forgetAgain removes what an image was pulled as for a repair, if it is there, unless
+// it was pulled once more after the time pulled, as that alone; zero is not known.
+func forgetAgain(ctx context.Context, store *overlaystore.Store, r given.Record, pulled time.Time) error {
 	ref, err := pulledAs(r)
-	if err == nil {
-		err = store.Remove(ctx, ref.String(), r.Manifest)
+	if err != nil {
+		return err
 	}
+	img, err := store.Lookup(ref.String(), platform.Wanted{})
+	if err == nil && !pulled.IsZero() && img.Pulled.After(pulled) && len(img.Names) == 1 {
+		return nil // it is somebody's
+	}
+	err = store.Remove(ctx, ref.String(), r.Manifest)
 	if errors.Is(err, overlaystore.ErrNotFound) {
 		return nil
 	}

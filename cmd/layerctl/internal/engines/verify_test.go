@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -66,6 +67,19 @@ func TestPullAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("after it", false)
+	// Somebody else has pulled it meanwhile, by the same name.
+	pulled := "oci:" + layout.Dir + "@" + old.Digest.String()
+	if _, err := client.Pull(t.Context(), store, pulled); err != nil {
+		t.Fatal(err)
+	}
+	if err := forgetAgain(t.Context(), store, record, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	check("after somebody else's pull", true)
+	if err := forgetAgain(t.Context(), store, record, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	check("after a repair that died", false)
 	if err := os.Remove(layout.Path(old.Digest)); err != nil {
 		t.Fatal(err)
 	}
