@@ -76,7 +76,8 @@ func (b *begunPart) arrives(t *testing.T, dir, when string) {
 	}
 }
 
-// shortOfGoingOn is the operation of a pull that goes on which fails in short.
+// shortOfGoingOn is the one operation that fails in short, of a pull into
+// directories that goes on: the short form has no store of tars.
 const shortOfGoingOn = 120
 
 // Each operation of a pull that goes on with a layer fails, each with another

@@ -97,7 +97,7 @@ const (
 
 // TestConvert takes the hello image from form to form and from one compression
 // to the other, each into a layout, a registry and an archive, and twice; in
-// short into the registry and the archive by turns.
+// short into the layout and one of the others by turns.
 func TestConvert(t *testing.T) {
 	p := pushed(t)
 	c := client(p)
