@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package contentwriter_test
+package containerd_test
 
 import (
 	"context"
