@@ -109,9 +109,11 @@ some() {
 
 # steady FORM: killed every two seconds until it is there. Where that is too short
 # for a process to compare what is there, or to come to a checkpoint, it becomes
-# longer, and that is said.
+# longer, and that is said. Who never goes on arrives once that is as long as the
+# layer takes: after 60 kills, of which one must have found a checkpoint.
 steady() {
-  local store=$work/$1.store n=0 layer every=2 sent=0 more
+  local store=$work/$1.store n=0 layer every=2 sent=0 more gone
+  gone=$(grep -c 'go on with a layer' "$store.log" || true)
   layer=$(find "$work/$1/blobs" -size +1M -printf '%s')
   tell "rate/$1/$((layer / 20))"
   tell "sent/$1" >/dev/null
@@ -124,9 +126,11 @@ steady() {
     [ $((n % 20)) != 0 ] || every=$((every * 2))
   done
   sent=$((sent + $(tell "sent/$1")))
+  gone=$(($(grep -c 'go on with a layer' "$store.log" || true) - gone))
   right "$store" "$1"
-  say "$1: killed every $every seconds at last, $n times, sent $(awk -v s="$sent" -v l="$layer" 'BEGIN {printf "%.3f", s / l}')"
+  say "$1: killed every $every seconds at last, $n times, $gone times gone on, sent $(awk -v s="$sent" -v l="$layer" 'BEGIN {printf "%.3f", s / l}')"
   [ "$n" -gt 1 ] || fail "$1: killed $n times"
+  [ "$gone" -gt 0 ] || [ "$n" -lt 40 ] || fail "$1: killed $n times, and never gone on"
 }
 
 # all FUNCTION: of each form, side by side.
