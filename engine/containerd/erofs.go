@@ -225,8 +225,7 @@ func (g *giving) isGiven(ctx context.Context, chain digest.Digest) (bool, error)
 	if err != nil {
 		return false, failure.Explain(err)
 	}
-	owner, err := g.store.RealPath()
-	return answer.Info.GetLabels()[ownerLabel] == owner, err
+	return answer.Info.GetLabels()[ownerLabel] == g.owner, nil
 }
 
 // isTar reports whether a file of the engine is what the store makes of the layer.

@@ -26,6 +26,9 @@ func (g *giving) verifyFiles(ctx context.Context, r given.Record, chains []diges
 	if len(r.Sizes) != len(r.Layers) {
 		return report, fmt.Errorf("%w: the record has %d sizes of %d layers", errNoJournal, len(r.Sizes), len(r.Layers))
 	}
+	if g.owner, err = g.store.RealPath(); err != nil {
+		return report, err
+	}
 	files, lost, err := g.remaining(ctx, chains)
 	if err != nil {
 		return report, err

@@ -135,14 +135,12 @@ func (g *giving) give(ctx context.Context) (err error) {
 	if err := g.Serves(g.from); err != nil {
 		return err
 	}
-	records, err := g.openGiven(ctx, g.store)
+	records, owner, err := g.openGiven(ctx, g.store)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
-	if g.owner, err = g.store.RealPath(); err != nil {
-		return err
-	}
+	g.owner = owner
 	layers, err := g.store.Lease(ctx, "give to "+g.at.Address, g.image.Layers...)
 	if err != nil {
 		return err
@@ -276,7 +274,7 @@ const ownerLabel = "io.github.layerctl/store"
 // Clear ends the leases of the store's givings that died. [Engine.Give] does so
 // first; Clear is for an image that the engine has already.
 func (e *Engine) Clear(ctx context.Context, store *overlaystore.Store) error {
-	records, err := e.openGiven(ctx, store)
+	records, _, err := e.openGiven(ctx, store)
 	if err == nil {
 		err = records.Close()
 	}
@@ -284,20 +282,19 @@ func (e *Engine) Clear(ctx context.Context, store *overlaystore.Store) error {
 }
 
 // openGiven opens the store's records of what was given, under their lock, and ends
-// the leases of the store's givings that died.
-func (e *Engine) openGiven(ctx context.Context, store *overlaystore.Store) (*given.Records, error) {
-	owner, err := store.RealPath()
-	if err != nil {
-		return nil, err
+// the leases of the store's givings that died. owner is the value of ownerLabel.
+func (e *Engine) openGiven(ctx context.Context, store *overlaystore.Store) (_ *given.Records, owner string, err error) {
+	if owner, err = store.RealPath(); err != nil {
+		return nil, "", err
 	}
 	records, err := given.Open(ctx, store.Dir())
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if err := e.clear(ctx, owner, records); err != nil {
-		return nil, errors.Join(fmt.Errorf("end leases in %s: %w", e.at.Address, err), records.Close())
+		return nil, "", errors.Join(fmt.Errorf("end leases in %s: %w", e.at.Address, err), records.Close())
 	}
-	return records, nil
+	return records, owner, nil
 }
 
 // clear ends the leases of givings that died: those that are not marked as in use by

@@ -134,11 +134,7 @@ func (e *Engine) Take(ctx context.Context, store *overlaystore.Store, manifest d
 }
 
 func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest digest.Digest) (taken []string, err error) {
-	owner, err := store.RealPath()
-	if err != nil {
-		return nil, err
-	}
-	records, err := e.openGiven(ctx, store)
+	records, owner, err := e.openGiven(ctx, store)
 	if err != nil {
 		return nil, err
 	}

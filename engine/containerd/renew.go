@@ -43,11 +43,12 @@ func (g *giving) renew(ctx context.Context, stale []digest.Digest) (renewed int,
 	if err := g.Serves(g.store); err != nil {
 		return 0, err
 	}
-	records, err := g.openGiven(ctx, g.store)
+	records, owner, err := g.openGiven(ctx, g.store)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
+	g.owner = owner
 	lease, err := g.store.Lease(ctx, "renew in "+g.at.Address, g.image.Layers...)
 	if err != nil {
 		return 0, err
