@@ -14,18 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/durable"
 )
-
-func openTemp(t *testing.T) *os.File {
-	t.Helper()
-	dir, err := durable.OpenDir(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dir.Close() })
-	return dir
-}
 
 func names(t *testing.T, dir *os.File) []string {
 	t.Helper()
@@ -45,7 +36,7 @@ func names(t *testing.T, dir *os.File) []string {
 func TestWriteFileFaults(t *testing.T) {
 	var steps []string
 	for n := 0; ; n++ {
-		dir := openTemp(t)
+		dir := disktest.OpenTemp(t)
 		if err := durable.WriteFile(t.Context(), dir, "f", []byte("old"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +78,7 @@ func TestWriteFileFaults(t *testing.T) {
 }
 
 func TestWriteFileMode(t *testing.T) {
-	dir := openTemp(t)
+	dir := disktest.OpenTemp(t)
 	if err := durable.WriteFile(t.Context(), dir, "f", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +92,7 @@ func TestWriteFileMode(t *testing.T) {
 }
 
 func TestRenameNoReplace(t *testing.T) {
-	dir := openTemp(t)
+	dir := disktest.OpenTemp(t)
 	for _, name := range []string{"a", "b"} {
 		if err := durable.Mkdir(t.Context(), dir, name, 0o700); err != nil {
 			t.Fatal(err)
@@ -125,7 +116,7 @@ func TestRenameNoReplace(t *testing.T) {
 }
 
 func TestOpenDirAtFollowsNoLink(t *testing.T) {
-	dir := openTemp(t)
+	dir := disktest.OpenTemp(t)
 	if err := os.Symlink("/", filepath.Join(dir.Name(), "l")); err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +127,7 @@ func TestOpenDirAtFollowsNoLink(t *testing.T) {
 }
 
 func TestLock(t *testing.T) {
-	dir := openTemp(t)
+	dir := disktest.OpenTemp(t)
 	unlock, err := durable.Lock(t.Context(), dir, "lock", durable.Exclusive, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +154,7 @@ func TestLock(t *testing.T) {
 }
 
 func TestLockGivesUpWithItsContext(t *testing.T) {
-	dir := openTemp(t)
+	dir := disktest.OpenTemp(t)
 	unlock, err := durable.Lock(t.Context(), dir, "lock", durable.Shared, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +174,7 @@ func TestLockGivesUpWithItsContext(t *testing.T) {
 
 // TestMakeDirAt: what is there already is opened, and is no error.
 func TestMakeDirAt(t *testing.T) {
-	dir := openTemp(t)
+	dir := disktest.OpenTemp(t)
 	for _, c := range []struct {
 		name  string
 		open  func(context.Context, *os.File, string, os.FileMode) (*os.File, error)

@@ -8,13 +8,14 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/given"
 )
 
 // TestEndRepair: what a repair that died has left is removed once, and what one
 // that lives needs is not.
 func TestEndRepair(t *testing.T) {
-	dir := storeRoot(t)
+	dir := disktest.OpenTemp(t)
 	putRecords(t, dir, givenRecord("one"), givenRecord("two"))
 	only := func() given.Record {
 		t.Helper()

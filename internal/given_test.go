@@ -13,19 +13,10 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/given"
 )
-
-func storeRoot(t testing.TB) *os.File {
-	t.Helper()
-	dir, err := durable.OpenDir(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dir.Close() })
-	return dir
-}
 
 func givenRecord(name string) given.Record {
 	return given.Record{
@@ -49,7 +40,7 @@ func putRecords(t testing.TB, dir *os.File, list ...given.Record) {
 }
 
 func TestRecords(t *testing.T) {
-	dir := storeRoot(t)
+	dir := disktest.OpenTemp(t)
 	if list, err := given.List(dir); err != nil || list != nil {
 		t.Errorf("before the first: %v, %v", list, err)
 	}
@@ -95,7 +86,7 @@ func TestDamagedRecords(t *testing.T) {
 		{"something else", "lock", "x", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := storeRoot(t)
+			dir := disktest.OpenTemp(t)
 			putRecords(t, dir, givenRecord("one"))
 			if err := os.WriteFile(filepath.Join(dir.Name(), "engines", c.file), []byte(c.text), 0o600); err != nil {
 				t.Fatal(err)
@@ -117,7 +108,7 @@ func TestDamagedRecords(t *testing.T) {
 func FuzzGiven(f *testing.F) {
 	f.Add([]byte(`{"kind":"containerd","address":"/run/c.sock","manifest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","names":["a"]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		dir := storeRoot(t)
+		dir := disktest.OpenTemp(t)
 		name := strings.Repeat("a", 64) + ".json"
 		if err := os.Mkdir(filepath.Join(dir.Name(), "engines"), 0o700); err != nil {
 			t.Fatal(err)
@@ -134,7 +125,7 @@ func FuzzGiven(f *testing.F) {
 // TestBeginBesideLiving: whoever looks for the givings that live neither removes nor
 // misses one that just begins.
 func TestBeginBesideLiving(t *testing.T) {
-	dir := storeRoot(t)
+	dir := disktest.OpenTemp(t)
 	r, err := given.Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)

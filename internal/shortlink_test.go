@@ -13,19 +13,8 @@ import (
 )
 
 func TestNames(t *testing.T) {
-	base := t.TempDir()
-	open := func(name string) *os.File {
-		if err := os.MkdirAll(filepath.Join(base, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		dir, err := os.Open(filepath.Join(base, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { dir.Close() })
-		return dir
-	}
-	root, d := open("."), shortlink.Dir{Links: open("l"), Locks: open("locks")}
+	base, dirs := openDirs(t, ".", "l", "locks")
+	root, d := dirs[0], shortlink.Dir{Links: dirs[1], Locks: dirs[2]}
 	names := func(paths ...string) []string {
 		t.Helper()
 		got, err := d.Names(t.Context(), paths)

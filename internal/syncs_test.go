@@ -9,11 +9,12 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/durable"
 )
 
 func TestSyncsClose(t *testing.T) {
-	dir := openTemp(t)
+	dir := disktest.OpenTemp(t)
 	s := durable.NewSyncs(dir)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -25,7 +26,7 @@ func TestSyncsClose(t *testing.T) {
 
 // TestSyncs: all who ask while a sync runs share one that begins later.
 func TestSyncs(t *testing.T) {
-	dir := openTemp(t)
+	dir := disktest.OpenTemp(t)
 	failed := errors.New("a fault")
 	for _, c := range []struct {
 		name     string

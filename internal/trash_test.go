@@ -13,7 +13,7 @@ import (
 	"github.com/layerctl/layerctl/internal/trash"
 )
 
-// open makes a tree and opens its directories.
+// openDirs makes directories below base and opens them until the test ends.
 func openDirs(t *testing.T, names ...string) (base string, dirs []*os.File) {
 	t.Helper()
 	base = t.TempDir()

@@ -73,7 +73,7 @@ func keepsAttributes(dir string) bool {
 }
 
 // OpenTemp opens a temporary directory until the test ends.
-func OpenTemp(t *testing.T) *os.File {
+func OpenTemp(t testing.TB) *os.File {
 	t.Helper()
 	dir, err := os.Open(t.TempDir())
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/layer"
 )
@@ -31,10 +32,7 @@ func TestBehind(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			dir, err := durable.OpenDir(t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
+			dir := disktest.OpenTemp(t)
 			syncs := make(chan struct{}, 3)
 			ctx := durable.WithFault(t.Context(), func(op string) error {
 				syncs <- struct{}{}

@@ -11,24 +11,14 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/disktest"
 	"github.com/layerctl/layerctl/trust"
 )
-
-func root(t testing.TB) *os.File {
-	t.Helper()
-	dir, err := durable.OpenDir(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dir.Close() })
-	return dir
-}
 
 // Records are found by name and image, and go a day after an image that is not
 // there.
 func TestRecords(t *testing.T) {
-	dir := root(t)
+	dir := disktest.OpenTemp(t)
 	nowhere := func(digest.Digest) bool { return false }
 	if list, err := List(dir); err != nil || list != nil {
 		t.Errorf("before the first: %v, %v", list, err)
@@ -65,7 +55,7 @@ func TestRecords(t *testing.T) {
 func FuzzRecord(f *testing.F) {
 	f.Add([]byte(`{"reference":"a.example/x:1","manifest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","signatures":[{"key":"k"}]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		dir := root(t)
+		dir := disktest.OpenTemp(t)
 		if err := os.Mkdir(filepath.Join(dir.Name(), folder), 0o700); err != nil {
 			t.Fatal(err)
 		}
