@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -250,6 +251,41 @@ func TestManyWriters(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	if names := rubbish(t, dir); len(names) != 0 {
+		t.Errorf("left %q", names)
+	}
+}
+
+// A file is given up in one step for those who sweep beside it.
+func TestDropBesideOpening(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := open(t, dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				c, err := Open(context.WithoutCancel(ctx), dir)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 100 {
+		err := c.Put(t.Context(), describe([]byte("abc")), strings.NewReader("abd"))
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %v", err)
+			break
+		}
+	}
+	cancel()
+	wg.Wait()
 	if names := rubbish(t, dir); len(names) != 0 {
 		t.Errorf("left %q", names)
 	}

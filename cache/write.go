@@ -194,17 +194,19 @@ func (k *keeper) commit() error {
 	return err
 }
 
-// drop gives the temporary file up.
+// drop removes the temporary file. Closing it frees its lock, and then it is
+// for whoever opens the cache, or keeps the same blob: so that comes last.
 func (k *keeper) drop() error {
 	k.work.Wait()
 	path := filepath.Join(k.c.dir.Name(), k.name)
-	err := errors.Join(k.temp.Close(), os.Remove(path))
-	k.temp = nil
+	var err error
 	if k.partial {
-		if err2 := os.Remove(path + checkpointSuffix); !errors.Is(err2, fs.ErrNotExist) {
-			err = errors.Join(err, err2)
+		if err = os.Remove(path + checkpointSuffix); errors.Is(err, fs.ErrNotExist) {
+			err = nil
 		}
 	}
+	err = errors.Join(err, os.Remove(path), k.temp.Close())
+	k.temp = nil
 	return err
 }
 
