@@ -13,9 +13,10 @@ import (
 
 const capability = "security.capability"
 
-// describe gives f, which may be opened with O_PATH, what its entry says. The
-// time of access is the one of modification, so that the tree is the same each
-// time. What may not be set here is counted.
+// describe gives the file f, which may be opened with O_PATH, the attributes of its
+// entry. The time of access is set to the time of modification, so that each run
+// makes the same tree. A capability or an attribute that this process or this
+// filesystem cannot set is counted in the notes.
 func (m *maker) describe(f *os.File, e layer.Entry) error {
 	modified, err := unix.TimeToTimespec(e.ModTime)
 	if err != nil {
@@ -38,9 +39,9 @@ func (m *maker) describe(f *os.File, e layer.Entry) error {
 	})
 }
 
-// xattrs are those of an entry that its file gets. Symbolic links and nodes
-// get none. A capability is only for the file of the owner whom the image
-// gives it to: it would give another one more than the image does.
+// xattrs returns the extended attributes of an entry that its file gets. Symbolic
+// links and nodes get none. A capability is set only where the file has its owner
+// of the image: with another owner it would permit more than the image does.
 func (m *maker) xattrs(e layer.Entry) map[string]string {
 	if e.Type != layer.Regular && e.Type != layer.Directory {
 		return nil

@@ -13,8 +13,8 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// caller is the user whose the files are, where they are not the image's
-// owners'.
+// caller is the user who runs this process. The files are the caller's unless
+// Options.SameOwner is set.
 type caller struct {
 	uid, gid uint32
 	ordinary bool   // not root
@@ -29,7 +29,8 @@ func thisCaller() caller {
 	return c
 }
 
-// umask reads the process's umask, which umask(2) can only replace.
+// umask reads the process's umask from /proc, because umask(2) cannot read it
+// without changing it. Where that fails it is 077, the strictest.
 func umask() uint32 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -45,10 +46,11 @@ func umask() uint32 {
 	return 0o077
 }
 
-// mode is what an entry's mode becomes. A set-id bit stays where the file has
-// the owner, or the group, that the image gives it to: another one's files
-// would run as the caller. Of an ordinary user they all go and the umask
-// holds, as with tar. The umask does not change an ACL.
+// mode returns the mode that an entry's file gets. If the file is the caller's, the
+// set-user-ID bit stays only where the image names the caller as the owner, and the
+// set-group-ID bit only where it names the caller's group: otherwise a program of
+// another user would run as the caller. An ordinary user's files lose both bits and
+// obey the umask, as with tar. A file with an ACL ignores the umask.
 func (m *maker) mode(e layer.Entry) uint32 {
 	if m.o.sameOwner {
 		return e.Mode

@@ -4,6 +4,7 @@ package flatten
 
 import (
 	"fmt"
+	"iter"
 	"path"
 	"strings"
 
@@ -11,18 +12,17 @@ import (
 )
 
 var (
-	// errPattern: a pattern makes no sense.
+	// errPattern says that a pattern is empty, has a NUL, or is no glob.
 	errPattern = errkind.New(errkind.Usage, "malformed pattern")
-	// errNoMatch: what is wanted is not in the image.
+	// errNoMatch says that a wanted pattern matches no path of the image.
 	errNoMatch = errkind.New(errkind.NotFound, "no such path in the image")
 )
 
-// Choice is which paths of an image are wanted. The zero value wants all.
+// Choice says which paths of an image are wanted. The zero value wants all.
 //
-// A pattern is a path from the root of the image, with or without a leading
-// slash, of which each component may be a glob as [path.Match] has it; "**"
-// stands for any number of components. It stands for what it matches and all
-// that is below.
+// A pattern is a path from the root of the image, with or without a leading slash.
+// Each component may be a glob of [path.Match]; "**" matches any number of
+// components. A pattern matches a path, and with it everything below that path.
 type Choice struct {
 	wanted, unwanted []pattern
 }
@@ -32,8 +32,9 @@ type pattern struct {
 	parts []string
 }
 
-// NewChoice wants what matches one of paths, or everything where there are
-// none, but for what matches one of excludes. The error is [errPattern].
+// NewChoice returns a choice of what matches one of paths, or of everything if
+// paths is empty, without what matches one of excludes. For a malformed pattern the
+// error is of the kind [errkind.Usage].
 func NewChoice(paths, excludes []string) (*Choice, error) {
 	var c Choice
 	var err error
@@ -65,10 +66,10 @@ func components(p string) []string {
 	return strings.Split(p, "/")
 }
 
-// everything reports whether everything is wanted.
+// everything reports whether no path is left out.
 func (c *Choice) everything() bool { return c == nil || len(c.wanted)+len(c.unwanted) == 0 }
 
-// has reports whether the path, as the view has it, is wanted.
+// has reports whether a path of the view is wanted.
 func (c *Choice) has(p string) bool {
 	if c == nil {
 		return true
@@ -84,8 +85,7 @@ func (c *Choice) has(p string) bool {
 	return wanted
 }
 
-// matches reports whether a pattern stands for the path or a directory that
-// it is in.
+// matches reports whether a pattern matches the path or a directory above it.
 func matches(pattern, parts []string) bool {
 	for len(pattern) > 0 && pattern[0] != "**" {
 		if len(parts) == 0 {
@@ -107,8 +107,8 @@ func matches(pattern, parts []string) bool {
 	return false
 }
 
-// literal are the wanted paths, without a leading slash, where none of them is
-// a glob; nil where one is, or where everything is wanted.
+// literal returns the wanted paths, without a leading slash. It returns nil if one
+// of them is a glob or the root, or if none is given.
 func (c *Choice) literal() []string {
 	if c == nil {
 		return nil
@@ -123,8 +123,8 @@ func (c *Choice) literal() []string {
 	return paths
 }
 
-// all checks that each of the wanted patterns matches something of the paths.
-func (c *Choice) all(paths func(func(string) bool)) error {
+// check fails with [errNoMatch] if a wanted pattern matches none of the paths.
+func (c *Choice) check(paths iter.Seq[string]) error {
 	if c == nil {
 		return nil
 	}

@@ -18,17 +18,17 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// content is where the files of one layer are.
+// content gives access to the files of one layer.
 type content interface {
 	// open opens a regular file.
 	open(f stackview.File) (io.ReadSeekCloser, error)
-	// put makes f, which is no directory, at name in dir; where it may not be
-	// made made is false.
+	// put makes f, which is no directory, at name in dir. made is false for a device
+	// that may not be made.
 	put(m *maker, dir *os.File, name string, f stackview.File) (made bool, err error)
 }
 
-// staged is a layer that was unpacked for this: its files are moved, with the
-// attributes that they have. It must be on the filesystem of the new tree.
+// staged is a layer that was unpacked for this tree only: its files are moved, with
+// the attributes that they have. It must be on the filesystem of the new tree.
 type staged struct{ dir *os.File }
 
 func (s staged) put(m *maker, dir *os.File, name string, f stackview.File) (bool, error) {
@@ -48,8 +48,9 @@ func (s staged) put(m *maker, dir *os.File, name string, f stackview.File) (bool
 	return true, nil
 }
 
-// open opens a regular file of the layer, also one whose mode forbids its
-// owner to: it is nobody else's, and its mode is in the journal.
+// open opens a regular file of the layer. Where the file's mode forbids its owner to
+// read, open changes the mode: nobody else uses the file, and the journal has its
+// mode.
 func (s staged) open(f stackview.File) (io.ReadSeekCloser, error) {
 	found, err := fsat.FindOwned(s.dir, f.From)
 	if err != nil {
@@ -69,8 +70,8 @@ func (s staged) open(f stackview.File) (io.ReadSeekCloser, error) {
 	return file, nil
 }
 
-// inStore is a layer whose files stay where they are: they are copied, and the
-// attributes are the entry's.
+// inStore is a layer of a store: its files are copied, and the copies get the
+// attributes of their entries.
 type inStore struct{ files stored.Files }
 
 func (s inStore) open(f stackview.File) (io.ReadSeekCloser, error) { return s.files.Open(f) }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package flatten makes one plain directory of what the layers of an image
-// show.
+// Package flatten makes one plain directory with the files that an image shows.
 //
 //	place, err := flatten.Begin(ctx, "/rootfs", false)
 //	…
@@ -11,16 +10,16 @@
 //	defer image.Close()
 //	counts, err := image.Make(ctx)
 //
-// Every file is made once: a layer that was unpacked for this only has its
-// files moved into place by rename, of one in a store they are copied, by
-// reflink where the filesystem has that. Whiteouts, opaque directories, links
-// between layers and implied attributes are the view's business (see
-// internal/stackview), so nothing is made that has to be deleted again.
+// Every file is made once. Files of a layer that was unpacked for this are moved
+// into place by rename; files of a store's layer are copied, as reflinks where the
+// filesystem can do that. The view (internal/stackview) decides about whiteouts,
+// opaque directories, links between layers and implied attributes beforehand, so
+// nothing is made that must be deleted again.
 //
 // # Promises
 //
-// Nothing is made or changed outside the directory, whatever the view holds:
-// every path is opened component by component, no symbolic link is followed.
-// A directory that was not there before appears whole, by one rename, or not
-// at all. Nothing is synced to the disk.
+// Nothing is made or changed outside the directory, whatever the image contains:
+// paths are opened component by component, and no symbolic link below the directory
+// is followed. A directory that was not there before appears complete, by one
+// rename, or not at all. Nothing is synced to the disk.
 package flatten

@@ -20,47 +20,50 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// Options say how the layers of an image are read. The zero value works, but
-// for Fetch.
+// Options say how the layers of an image are read. Fetch must be set; the zero
+// values of the other fields work.
 type Options struct {
+	// Fetch fetches the layers that Store does not have.
 	Fetch  *fetch.Fetcher
 	Logger *slog.Logger
-	// Strict turns every leniency into an error.
+	// Strict makes an error of each fault in a layer that is tolerated otherwise.
 	Strict bool
 	// Jobs is how many layers are fetched and unpacked at a time; see
 	// [fetch.Jobs].
 	Jobs    int
 	Limits  unpack.Limits
 	Windows *unpack.Windows
-	// Memory bounds the bytes that the paths of all layers may take, where they
-	// are merged and in what unpacking keeps of them. 0 means 512 MiB, and a
-	// negative number no limit.
+	// Memory bounds the bytes of memory that the paths of all layers take, both
+	// while they are unpacked and after they are merged. 0 means 512 MiB, and a
+	// negative number means no limit.
 	Memory  int64
 	Devices unpack.Devices
 	// Store has layers that need not be fetched; nil for none.
 	Store *overlaystore.Store
-	// Choice is what is wanted of the image; nil is everything.
+	// Choice says which paths are wanted; nil means all.
 	Choice *Choice
-	// Strip takes so many leading components off each path, and leaves out what
-	// then has none.
+	// Strip is how many leading components are removed from each path. Paths with
+	// no more components than that are left out.
 	Strip int
-	// SameOwner gives everything its owner of the image; otherwise it is the
-	// caller's, and has no capabilities and no devices.
+	// SameOwner gives each file its owner of the image. Otherwise the caller owns
+	// all files; capabilities, devices, and the set-id bits of other owners are left
+	// out.
 	SameOwner bool
-	// RecordOnly keeps what only a privileged process may do in memory, for
-	// those who want the contents of the files alone.
+	// RecordOnly keeps owners, devices and other things that only a privileged
+	// process can make in memory only, for a caller that needs the contents of files
+	// and no tree.
 	RecordOnly bool
 }
 
-// Image is the layers of an image, read: those of the store stay there, the
-// others are unpacked at a place.
+// Image is an image whose layers were read. Layers of the store stay there; the
+// others were unpacked in the temporary directory of a place.
 type Image struct {
 	options Options
 	place   *Place
 	stack   *stackview.Stack
 	view    *stackview.View
 	all     []manifest.Layer
-	unread  int // of the lowest layers
+	unread  int // how many of the lowest layers are not needed
 	lease   *overlaystore.Lease
 	paths   *unpack.Paths
 
@@ -76,14 +79,14 @@ type readLayer struct {
 	view    *stackview.Layer
 	content content
 	staged  bool
-	wanted  func(path string) bool // what was written of a staged one
+	wanted  func(path string) bool // which paths of a staged layer were written
 	close   func() error
 }
 
-// Read reads what is needed of the layers, the lowest first; name is for the
-// store's lease. The caller closes the image. Where the choice has no glob,
-// layers are read from the topmost down, and those below the one that settles
-// the last path not at all.
+// Read reads the layers, given the lowest first; name is the name of the store's
+// lease. The caller closes the image. If the choice has no glob, Read begins with the
+// topmost layer and ends with the first below which nothing can change what is
+// wanted.
 func Read(ctx context.Context, place *Place, name string, layers []manifest.Layer, o Options) (_ *Image, err error) {
 	paths := unpack.NewPaths(o.Memory, o.Windows)
 	i := &Image{
@@ -112,7 +115,7 @@ func (i *Image) read(ctx context.Context) (err error) {
 	return i.readAgain(ctx, i.all[i.unread:])
 }
 
-// explain says of a full disk where it is.
+// explain adds to a [*unpack.SpaceError] which filesystem is full.
 func (i *Image) explain(err error) error {
 	var reserve *unpack.SpaceError
 	if errors.As(err, &reserve) {
@@ -121,7 +124,7 @@ func (i *Image) explain(err error) error {
 	return err
 }
 
-// Close lets go of the layers.
+// Close closes the layers and ends the lease.
 func (i *Image) Close() error {
 	i.paths.Release()
 	var errs []error
@@ -134,7 +137,7 @@ func (i *Image) Close() error {
 	return errors.Join(errs...)
 }
 
-// View is what the layers show.
+// View returns what the layers show.
 func (i *Image) View() *stackview.View { return i.view }
 
 // Open opens a regular file of the view.
@@ -142,7 +145,9 @@ func (i *Image) Open(f stackview.File) (io.ReadSeekCloser, error) {
 	return i.layers[i.all[i.unread+f.Layer].DiffID].content.open(f)
 }
 
-// Make makes the tree that the view shows and brings it to its place.
+// Make makes the tree that the view shows, as the options choose, and moves it to
+// its place. For a wanted pattern that matches nothing the error is of the kind
+// [errkind.NotFound].
 func (i *Image) Make(ctx context.Context) (Counts, error) {
 	o := makeOptions{
 		choice: i.options.Choice, strip: i.options.Strip, sameOwner: i.options.SameOwner,
@@ -165,12 +170,11 @@ func (i *Image) Make(ctx context.Context) (Counts, error) {
 	return made.counts, nil
 }
 
-// Notes count what was not taken as the image says, under the keys of
-// [unpack.Note].
+// Notes counts what was left out or changed, by the keys of [unpack.Note].
 func (i *Image) Notes() map[string]int64 { return i.notes }
 
-// Layers counts the layers: how many were fetched, how many the store had, and
-// of how many nothing was needed.
+// Layers counts the layers: those that were fetched, those that the store had, and
+// those that were not needed. A layer that the image has twice counts once.
 func (i *Image) Layers() (fetched, stored, unread int) {
 	for _, l := range fetch.Distinct(i.all) {
 		switch read := i.layers[l.DiffID]; {

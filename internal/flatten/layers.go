@@ -22,8 +22,8 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// readNeeded reads the layers that are needed, and says how many of the lowest are
-// not.
+// readNeeded reads the layers that are needed, and returns how many of the lowest
+// layers are not.
 func (i *Image) readNeeded(ctx context.Context, layers []manifest.Layer) (unread int, err error) {
 	if paths := i.options.Choice.literal(); paths != nil {
 		return i.readDown(ctx, layers, paths)
@@ -42,8 +42,8 @@ func (i *Image) readNeeded(ctx context.Context, layers []manifest.Layer) (unread
 	return 0, group.Wait()
 }
 
-// readDown reads one layer after the other, the topmost first, until the
-// paths are settled.
+// readDown reads one layer after the other, the topmost first, until lower layers
+// cannot change what the image has at the paths.
 func (i *Image) readDown(ctx context.Context, layers []manifest.Layer, paths []string) (unread int, err error) {
 	var upper []*stackview.Layer
 	for n, l := range slices.Backward(layers) {
@@ -62,7 +62,7 @@ func (i *Image) readDown(ctx context.Context, layers []manifest.Layer, paths []s
 	return 0, nil
 }
 
-// announce says whether a layer will be fetched.
+// announce sends the event that says whether a layer will be fetched.
 func (i *Image) announce(n fetch.Layer) error {
 	has, err := i.has(n)
 	if has {
@@ -131,10 +131,10 @@ func (i *Image) note(key string, count int64) {
 	i.notes[key] += count
 }
 
-// unpack unpacks a layer into a directory beside the tree, with what is wanted
-// of it. Where bytes of several responses do not make the blob it is fetched
-// once more, from its start. Of a layer that is fetched a second time only the
-// files are new, and not recorded.
+// unpack unpacks the wanted paths of a layer into a directory beside the tree. If
+// the bytes of several responses together are not the blob, it fetches the layer
+// once more from its start. record is false for a layer whose entries and notes were
+// recorded before.
 func (i *Image) unpack(ctx context.Context, n fetch.Layer, wanted func(string) bool, record bool) (l *readLayer, err error) {
 	err = i.options.Fetch.Layer(ctx, n, func(b *fetch.Blob) (err error) {
 		l, err = i.unpackOnce(ctx, n, b, wanted, record)
@@ -202,7 +202,7 @@ func (i *Image) unpackOptions() unpack.Options {
 	return o
 }
 
-// merge puts the layers together but for the lowest ones, which were not read.
+// merge merges the layers that were read: all but the lowest i.unread.
 func (i *Image) merge() (*stackview.View, error) {
 	var read []*stackview.Layer
 	for _, l := range i.all[i.unread:] {
@@ -214,8 +214,9 @@ func (i *Image) merge() (*stackview.View, error) {
 	return i.stack.Merge(read...)
 }
 
-// readAgain fetches layers once more of which a file is needed that was not
-// wanted by its name there: it has another name, by a hardlink, which is.
+// readAgain fetches a layer once more if a file of it is missing. That happens if
+// the choice does not want the file's name in this layer, but wants another name
+// that a hard link of an upper layer gives it.
 func (i *Image) readAgain(ctx context.Context, layers []manifest.Layer) error {
 	if i.options.Choice.everything() {
 		return nil

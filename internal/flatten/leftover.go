@@ -12,14 +12,13 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 )
 
-// clearLeftovers removes the temporary directories of processes that were
-// killed, in a directory where this user makes some. Each is the user's own,
-// has a name and a mode that only this package gives, and is locked by its
-// process for as long as that lives.
+// clearLeftovers removes the temporary directories that killed processes left in
+// holder. It removes a directory only if this user owns it, if its name and its mode
+// are those that this package gives, and if no process holds its lock.
 func clearLeftovers(holder *os.File) error {
 	names, err := fsat.Names(holder)
 	if err != nil {
-		return nil //nolint:nilerr // what cannot be listed cannot be tidied
+		return nil //nolint:nilerr // no reason to make no tree
 	}
 	var errs []error
 	for _, name := range names {
@@ -49,8 +48,8 @@ func clearLeftover(holder *os.File, name string) error {
 	return fsat.RemoveAll(holder, name)
 }
 
-// lock claims a temporary directory that was just made; false where another
-// process has taken it for a leftover in between.
+// lock locks a temporary directory that was just made. It returns false if another
+// process has taken the directory for a leftover before it was locked.
 func lock(holder, dir *os.File, name string) (bool, error) {
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		if err == unix.EWOULDBLOCK {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path"
 	"slices"
@@ -21,23 +22,24 @@ import (
 
 // makeOptions say how a tree is made.
 type makeOptions struct {
-	contents  []content // of the layers, as the view counts them
+	contents  []content // of the layers, the lowest first
 	choice    *Choice
-	strip     int  // leading components of each path
-	sameOwner bool // everything has its owner of the image
+	strip     int  // how many leading components each path loses
+	sameOwner bool // each file has its owner of the image
 	noDevices bool
-	caller    caller           // whose everything is otherwise
-	leftOut   func(key string) // hears of what could not be made here
+	caller    caller           // owns the files if sameOwner is false
+	leftOut   func(key string) // is called for each thing that cannot be made here
 }
 
-// Counts are how many paths were made, and the bytes of regular files.
+// Counts says how many paths were made. Links are further names of files, Nodes are
+// devices and FIFOs. Bytes are those of the regular files, each counted once.
 type Counts struct {
 	Files, Directories, Symlinks, Links, Nodes int64
 	Bytes                                      int64
 }
 
-// tree is a tree that lacks the attributes of its directories: while there is
-// something to be put into them they belong to their maker alone.
+// tree is a tree whose directories do not have their attributes yet: until all files
+// are in place only the caller can enter them.
 type tree struct {
 	counts Counts
 	maker  *maker
@@ -51,17 +53,16 @@ type maker struct {
 	view  *stackview.View
 	root  *os.File
 	tree  *tree
-	made  map[string]int    // directories, by their place in tree.dirs
-	first map[string]string // of files that have several names: the one that is there already
-	path  string            // of the directory that is open
-	dir   *os.File
+	made  map[string]int    // the index in tree.dirs of each directory of the tree
+	first map[string]string // the first name in the tree of a file with several names, by its path in the view
+	path  string            // of dir
+	dir   *os.File          // the directory that was entered last, nil for none
 }
 
-// makeTree makes in root, an empty directory, what the view shows and the
-// choice wants. The error is [errNoMatch] where something is wanted that the
-// view does not have; nothing was made then.
+// makeTree makes the wanted paths of the view in root, an empty directory. If a
+// wanted pattern matches nothing it makes nothing and returns [errNoMatch].
 func makeTree(ctx context.Context, root *os.File, view *stackview.View, o makeOptions) (_ *tree, err error) {
-	if err := o.choice.all(paths(view)); err != nil {
+	if err := o.choice.check(paths(view)); err != nil {
 		return nil, err
 	}
 	m := &maker{o: o, view: view, root: root, tree: &tree{}, made: map[string]int{}, first: map[string]string{}}
@@ -78,14 +79,14 @@ func makeTree(ctx context.Context, root *os.File, view *stackview.View, o makeOp
 		if err := durable.Fault(ctx, "make"); err != nil {
 			return nil, err
 		}
-		if err := m.one(f); err != nil {
+		if err := m.makePath(f); err != nil {
 			return nil, err
 		}
 	}
 	return m.tree, nil
 }
 
-func paths(view *stackview.View) func(func(string) bool) {
+func paths(view *stackview.View) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for f := range view.All() {
 			if !yield(f.Path) {
@@ -95,7 +96,7 @@ func paths(view *stackview.View) func(func(string) bool) {
 	}
 }
 
-// strip is a path of the view in the tree; "" where nothing of it is left.
+// strip returns where a path of the view is in the tree; "" if it is left out.
 func (m *maker) strip(p string) string {
 	for range m.o.strip {
 		_, p, _ = strings.Cut(p, "/")
@@ -103,7 +104,7 @@ func (m *maker) strip(p string) string {
 	return p
 }
 
-func (m *maker) one(f stackview.File) error {
+func (m *maker) makePath(f stackview.File) error {
 	to := m.strip(f.Path)
 	if f.Path == "." || to == "" {
 		return nil
@@ -116,7 +117,7 @@ func (m *maker) one(f stackview.File) error {
 		return err
 	}
 	name := path.Base(to)
-	file := f.Path // what all its names have in common
+	file := f.Path // the first of the file's names
 	if f.Link != "" {
 		file = f.Link
 	}
@@ -150,8 +151,8 @@ func (m *maker) count(f stackview.File) {
 	}
 }
 
-// clear makes way where two paths become one when their first components are
-// gone: the later one counts, as with tar.
+// clear removes what an earlier path has made at name. That is possible only where
+// two paths become one because both lose components: the later one wins, as with tar.
 func (m *maker) clear(dir *os.File, name string) error {
 	if m.o.strip == 0 {
 		return nil
@@ -178,8 +179,8 @@ func (m *maker) link(dir *os.File, name, first, to string) error {
 	return nil
 }
 
-// enter opens a directory of the tree, and makes it where it is missing; source
-// is its path in the view. It stays open until the next one is entered.
+// enter opens a directory of the tree, and makes it if it is missing; source is its
+// path in the view. The directory stays open until the next one is entered.
 func (m *maker) enter(to, source string) (*os.File, error) {
 	if m.dir != nil && m.path == to {
 		return m.dir, nil
@@ -204,8 +205,9 @@ func (m *maker) leave() error {
 	return dir.Close()
 }
 
-// mkdir makes a directory and those that lead to it. One that is there gets
-// the attributes of the later path in the end.
+// mkdir makes a directory and its missing parents; source is its path in the view.
+// For a directory that exists mkdir only changes source: as components are stripped,
+// two paths can become one directory, which gets the attributes of the later path.
 func (m *maker) mkdir(to, source string) error {
 	if i, ok := m.made[to]; ok {
 		if to != "." {
@@ -234,8 +236,8 @@ func (m *maker) noteDir(to, source string) {
 	m.tree.dirs = append(m.tree.dirs, madeDir{to, source})
 }
 
-// finish gives the directories below root, where the tree is by now, their
-// attributes: what is in a directory before the directory itself.
+// finish gives the directories below root their attributes, the deeper ones first.
+// root is where the tree is now.
 func (t *tree) finish(ctx context.Context, root *os.File) error {
 	for _, d := range slices.Backward(t.dirs[1:]) {
 		if err := durable.Fault(ctx, "finish"); err != nil {
@@ -251,7 +253,7 @@ func (t *tree) finish(ctx context.Context, root *os.File) error {
 func (t *tree) finishDir(root *os.File, d madeDir) error {
 	f, ok := t.maker.view.Lookup(d.source)
 	if !ok {
-		return fmt.Errorf("flat: %.200q is not in the view", d.source)
+		return fmt.Errorf("flatten: %.200q is not in the view", d.source)
 	}
 	dir, err := fsat.Find(root, d.path)
 	if err != nil {

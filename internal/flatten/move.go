@@ -15,8 +15,9 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 )
 
-// moveInto moves all that is in from into a directory that may have something
-// in it. No symbolic link that stands there is followed.
+// moveInto moves the content of from into to, which need not be empty. It follows no
+// symbolic link in either. A file of from replaces what to has at its name, except a
+// directory that is not empty; two directories are merged.
 func moveInto(ctx context.Context, from, to *os.File) error {
 	names, err := from.Readdirnames(-1)
 	if err != nil {

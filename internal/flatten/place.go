@@ -19,7 +19,7 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 )
 
-// ErrNotEmpty: the directory is there, and something is in it.
+// ErrNotEmpty says that the directory exists and is not empty.
 var ErrNotEmpty = errkind.New(errkind.Filesystem, "directory is not empty")
 
 // tempPrefix begins the name of the directory in which a tree is made.
@@ -27,9 +27,9 @@ const tempPrefix = ".layerctl-"
 
 const rootName = "root"
 
-// Place is where a tree comes to stand. Until then it is made in a directory
-// of its own on the same filesystem: beside the place, or in it where it is
-// a directory already.
+// Place is where a tree is wanted. The tree is made in a temporary directory on the
+// same filesystem and then moved: the temporary directory is in the place if that is
+// a directory already, else beside it.
 type Place struct {
 	path     string
 	holder   *os.File // of the temporary directory
@@ -40,9 +40,10 @@ type Place struct {
 	root     *os.File
 }
 
-// Begin prepares for a tree at path. The error is [ErrNotEmpty] for a
-// directory that has something in it, unless force puts the tree over that. A
-// symbolic link of somebody else on the way there is an error.
+// Begin makes the temporary directory for a tree at path. If path is a directory
+// that is not empty the error is [ErrNotEmpty], unless force is set, which puts the
+// tree over what is there. A symbolic link on the way to path is followed only if
+// root or this user owns it; see [fsat.OpenPlace].
 func Begin(ctx context.Context, path string, force bool) (*Place, error) {
 	p := &Place{path: path, base: filepath.Base(path)}
 	dir, err := fsat.OpenPlace(path)
@@ -77,7 +78,7 @@ func (p *Place) checkEmpty(force bool) error {
 }
 
 func (p *Place) open(ctx context.Context) (err error) {
-	_ = clearLeftovers(p.holder) // what cannot be removed now is no reason to fail
+	_ = clearLeftovers(p.holder) // a leftover that stays does no harm
 	for locked := false; !locked; {
 		name := tempPrefix + rand.Text()
 		if err := durable.Mkdir(ctx, p.holder, name, 0o700); err != nil {
@@ -86,7 +87,7 @@ func (p *Place) open(ctx context.Context) (err error) {
 		p.name = name
 		temp, err := durable.OpenDirAt(p.holder, name)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // nobody held it yet, and another process cleared it away
+			continue // another process took it for a leftover before it was locked
 		}
 		if err != nil {
 			return err
@@ -106,7 +107,7 @@ func (p *Place) open(ctx context.Context) (err error) {
 	return err
 }
 
-// mkdir makes a directory beside the root that goes when the place is done with.
+// mkdir makes a directory beside the root; Discard removes it.
 func (p *Place) mkdir(ctx context.Context, name string) (*os.File, error) {
 	if err := durable.Mkdir(ctx, p.temp, name, 0o700); err != nil {
 		return nil, err
@@ -114,10 +115,9 @@ func (p *Place) mkdir(ctx context.Context, name string) (*os.File, error) {
 	return durable.OpenDirAt(p.temp, name)
 }
 
-// commit brings the tree that was made in the root to its place. A directory
-// that was not there before appears with all that is in it; what is in one
-// that was there is replaced where the tree has the same path, but for a
-// directory that is not empty where the tree has something else.
+// commit moves the tree from the temporary root to its place. A directory that was
+// not there before appears complete. In a directory that was there [moveInto] says
+// what is replaced.
 func (p *Place) commit(ctx context.Context, t *tree) error {
 	if p.existing {
 		if err := moveInto(ctx, p.root, p.holder); err != nil {
@@ -126,7 +126,7 @@ func (p *Place) commit(ctx context.Context, t *tree) error {
 		if err := t.finish(ctx, p.holder); err != nil {
 			return err
 		}
-		// What is removed from the directory changes its time.
+		// clear changes the directory's time, so that finishDir must come after it.
 		return errors.Join(p.clear(), t.finishDir(p.holder, t.dirs[0]), p.Discard())
 	}
 	if err := errors.Join(t.finish(ctx, p.root), t.finishDir(p.root, t.dirs[0])); err != nil {
@@ -138,8 +138,8 @@ func (p *Place) commit(ctx context.Context, t *tree) error {
 	return p.Discard()
 }
 
-// rename moves the root to its place. A directory that its owner may not write
-// to cannot be moved by him.
+// rename moves the root to its place. An ordinary user cannot move a directory
+// without write permission for its owner, so the mode is changed for the move.
 func (p *Place) rename(ctx context.Context) error {
 	move := func() error { return durable.RenameNoReplace(ctx, p.temp, rootName, p.holder, p.base) }
 	err := move()
@@ -154,8 +154,8 @@ func (p *Place) rename(ctx context.Context) error {
 	return errors.Join(unix.Fchmod(fd, 0o700), move(), unix.Fchmod(fd, st.Mode&0o7777))
 }
 
-// Discard removes what is left. After a commit, or a second time, it does
-// nothing, so that it can be deferred.
+// Discard removes the temporary directory. After a commit, and a second time, it
+// does nothing, so it can be deferred.
 func (p *Place) Discard() error {
 	errs := []error{p.clear()}
 	for _, f := range []**os.File{&p.root, &p.temp, &p.holder} {
