@@ -18,7 +18,7 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// contents reads all that goes into the archive but the layers.
+// contents reads the documents that the archive gets: indexes, manifests, configs.
 func (e *exporter) contents(ctx context.Context) (archive.Contents, error) {
 	if !e.options.AllPlatforms {
 		return e.chosen(ctx)
@@ -37,7 +37,7 @@ func (e *exporter) contents(ctx context.Context) (archive.Contents, error) {
 	return e.found, nil
 }
 
-// chosen is the one image for the client's platform.
+// chosen returns the one image for the client's platform.
 func (e *exporter) chosen(ctx context.Context) (archive.Contents, error) {
 	image, err := e.image(ctx)
 	if err != nil {
@@ -45,15 +45,15 @@ func (e *exporter) chosen(ctx context.Context) (archive.Contents, error) {
 	}
 	root := e.done.Resolution.Manifest
 	root.MediaType = image.Manifest.MediaType
-	again, err := e.again(ctx, image)
+	local, err := e.recompress(ctx, image)
 	if err != nil {
 		return archive.Contents{}, fmt.Errorf("export %s: %w", e.done.Resolution.Reference, err)
 	}
-	if again.Manifest != image.Manifest {
-		image = again
+	if local.Manifest != image.Manifest {
+		image = local
 		root.Digest, root.Size = digest.FromBytes(image.Manifest.Raw), int64(len(image.Manifest.Raw))
 	}
-	if err := e.tellAgain(image.Layers); err != nil {
+	if err := e.tellRefetch(image.Layers); err != nil {
 		return archive.Contents{}, fmt.Errorf("export %s: %w", e.done.Resolution.Reference, err)
 	}
 	e.warnZstd(image.Layers)
@@ -64,7 +64,7 @@ func (e *exporter) chosen(ctx context.Context) (archive.Contents, error) {
 	}}}, nil
 }
 
-// image chooses the image and reads what says how it is made.
+// image chooses the image and reads its manifest and its config.
 func (e *exporter) image(ctx context.Context) (source.Image, error) {
 	resolution, err := e.source.Resolve(ctx)
 	if err != nil {
@@ -82,7 +82,7 @@ func (e *exporter) image(ctx context.Context) (source.Image, error) {
 	return i, nil
 }
 
-// admit asks whoever lets images in.
+// admit calls Options.Admit.
 func (e *exporter) admit(ctx context.Context) error {
 	if e.options.Admit == nil {
 		return nil
@@ -90,9 +90,10 @@ func (e *exporter) admit(ctx context.Context) error {
 	return e.options.Admit(ctx, e.done.Resolution)
 }
 
-// tellAgain tells what is fetched though it is on this machine, unpacked: an
-// archive has the layers' own bytes, which nobody has kept.
-func (e *exporter) tellAgain(layers []manifest.Layer) error {
+// tellRefetch calls Options.Again with the bytes of the layers that this machine has
+// unpacked and that are fetched nevertheless: an archive needs the blobs, which
+// nobody has kept.
+func (e *exporter) tellRefetch(layers []manifest.Layer) error {
 	if e.options.Known == nil || e.options.Again == nil || e.source.Reference().Transport() != registry.Docker {
 		return nil
 	}
@@ -112,13 +113,13 @@ func (e *exporter) tellAgain(layers []manifest.Layer) error {
 	return nil
 }
 
-// here says that a blob need not be fetched.
+// here reports whether a blob need not be fetched.
 func (e *exporter) here(desc ocispec.Descriptor) bool {
 	_, made := e.made[desc.Digest]
 	return made || e.source.Has(desc)
 }
 
-// warnZstd tells of layers that Docker did not always know.
+// warnZstd warns of layers that an old Docker cannot load.
 func (e *exporter) warnZstd(layers []manifest.Layer) {
 	if e.options.Format != DockerArchive {
 		return
@@ -134,7 +135,7 @@ func (e *exporter) warnZstd(layers []manifest.Layer) {
 	}
 }
 
-// all gathers what the reference names and all below it.
+// all gathers the document that the reference names and all documents below it.
 func (e *exporter) all(ctx context.Context, root ocispec.Descriptor, raw []byte) error {
 	e.found.Root = root
 	kind, err := manifest.Classify(root.MediaType, raw)
@@ -150,7 +151,7 @@ func (e *exporter) all(ctx context.Context, root ocispec.Descriptor, raw []byte)
 	}
 	for x := range index.Indexes() {
 		e.found.Indexes = append(e.found.Indexes, archive.Document{Descriptor: x.Descriptor, Raw: x.Raw})
-		e.held += int64(len(x.Raw))
+		e.documentBytes += int64(len(x.Raw))
 	}
 	for entry := range index.Leaves() {
 		raw, err := e.source.Manifest(ctx, entry)
@@ -164,7 +165,8 @@ func (e *exporter) all(ctx context.Context, root ocispec.Descriptor, raw []byte)
 	return nil
 }
 
-// gather takes a manifest with its config.
+// gather adds a manifest and its config. The documents together may have
+// [source.MaxDocuments] bytes.
 func (e *exporter) gather(ctx context.Context, desc ocispec.Descriptor, raw []byte) error {
 	if _, err := manifest.Classify(desc.MediaType, raw); err != nil {
 		return fmt.Errorf("%s: %w", desc.Digest, err)
@@ -173,14 +175,14 @@ func (e *exporter) gather(ctx context.Context, desc ocispec.Descriptor, raw []by
 	if err != nil {
 		return fmt.Errorf("manifest %s: %w", desc.Digest, err)
 	}
-	if e.held += int64(len(raw)); e.held > source.MaxDocuments {
+	if e.documentBytes += int64(len(raw)); e.documentBytes > source.MaxDocuments {
 		return &manifest.BudgetError{Max: source.MaxDocuments}
 	}
 	config, err := e.source.Config(ctx, m.Config)
 	if err != nil {
 		return err
 	}
-	e.held += int64(len(config))
+	e.documentBytes += int64(len(config))
 	e.found.Images = append(e.found.Images, archive.Image{
 		Manifest: archive.Document{Descriptor: desc, Raw: raw},
 		Config:   archive.Document{Descriptor: m.Config, Raw: config},
@@ -189,7 +191,8 @@ func (e *exporter) gather(ctx context.Context, desc ocispec.Descriptor, raw []by
 	return nil
 }
 
-// number counts the layers, each once, in the order in which they are written.
+// number numbers the layers, each once, in the order in which they are written, and
+// sends for each the event that says whether it will be fetched.
 func (e *exporter) number(c archive.Contents) {
 	e.layers = map[digest.Digest]fetch.Layer{}
 	for _, i := range c.Images {
@@ -220,16 +223,16 @@ func (e *exporter) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCl
 	return newExportedBlob(blob, e.layers[desc.Digest], e.fetch), nil
 }
 
+// blob opens a layer that was compressed again, or else a blob of the source.
 func (e *exporter) blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	file, made := e.made[desc.Digest]
-	if !made {
-		return e.source.Blob(ctx, desc)
+	if file, made := e.made[desc.Digest]; made {
+		return io.NopCloser(io.NewSectionReader(file, 0, desc.Size)), nil
 	}
-	_, err := file.Seek(0, io.SeekStart)
-	return io.NopCloser(file), err
+	return e.source.Blob(ctx, desc)
 }
 
-// exportedBlob tells how far it has been read, and that it was read to its end.
+// exportedBlob sends events that say how far it was read, and that it was read to
+// its end.
 type exportedBlob struct {
 	io.ReadCloser
 	event progress.Event

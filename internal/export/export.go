@@ -24,7 +24,7 @@ import (
 // Format says what is written.
 type Format string
 
-// The formats; see package archive for what is in them.
+// The formats; package archive describes them.
 const (
 	OCIArchive    Format = "oci-archive"
 	DockerArchive Format = "docker-archive"
@@ -38,21 +38,22 @@ type Options struct {
 	Format Format
 	// Name is the image's name in the archive; "" means the reference's own.
 	Name string
-	// AllPlatforms writes all of an index.
+	// AllPlatforms writes every image of an index, and the index itself.
 	AllPlatforms bool
-	// Store has layers that need not be fetched, and those that are compressed
-	// again; nil for none.
+	// Store has layers that need not be fetched: a Tar is made of their files, and
+	// an archive gets them compressed again where the cache does not have their
+	// blobs. nil means none.
 	Store *overlaystore.Store
-	// Known is looked at for layers that are fetched though it has them, and
-	// Again hears how many bytes those are, before the first; nil for none.
+	// Known may have layers of an archive unpacked whose blobs must be fetched
+	// nevertheless. Again is called with the sum of their sizes, in bytes, before the
+	// first is fetched. If either is nil, nothing is called.
 	Known *overlaystore.Store
 	Again func(bytes int64)
-	// Admit lets an image in, before a layer is asked for; nil lets all in.
+	// Admit may refuse an image before any layer is fetched; nil admits all.
 	Admit func(context.Context, source.Resolution) error
-	// Owner is whose everything in a Tar is; nil leaves the image's owners.
+	// Owner owns everything in a Tar; nil leaves the image's owners.
 	Owner *archive.Owner
-	// SourceDate is the time of an archive's entries, and the latest one in a
-	// Tar.
+	// SourceDate is the time of an archive's entries. In a Tar no time is later.
 	SourceDate time.Time
 	// Jobs, Limits, Windows and Memory are for a Tar; see [flatten.Options].
 	// Limits and Memory bound a layer that is compressed again, too.
@@ -60,20 +61,20 @@ type Options struct {
 	Limits  unpack.Limits
 	Windows *unpack.Windows
 	Memory  int64
-	// Strict turns every leniency into an error.
+	// Strict makes an error of each fault in a layer that is tolerated otherwise.
 	Strict bool
 	Logger *slog.Logger
 }
 
-// Done is what was written.
+// Done says what was written.
 type Done struct {
 	Resolution source.Resolution
-	// Warnings are what a person should know of it, a line each.
+	// Warnings are sentences for a person, a line each.
 	Warnings []string
 }
 
-// Write writes what the source names to a stream. After an error what was
-// written is of no use, and ends without a tar's end.
+// Write writes the image, or the index, that the source names. After an error the
+// stream is of no use, and does not end as a tar ends.
 func Write(ctx context.Context, to io.Writer, s *source.Source, f *fetch.Fetcher, o Options) (Done, error) {
 	e := &exporter{source: s, fetch: f, options: o, made: map[digest.Digest]*os.File{}}
 	err := errors.Join(e.export(ctx, to), e.Close())
@@ -88,8 +89,9 @@ type exporter struct {
 	layers  map[digest.Digest]fetch.Layer // by the blob's digest, for progress
 	made    map[digest.Digest]*os.File    // layers that were compressed again
 	found   archive.Contents
-	held    int64 // bytes of documents in found
 	done    Done
+
+	documentBytes int64 // of all documents in found
 }
 
 // Close implements io.Closer.
@@ -129,7 +131,7 @@ func (e *exporter) warn(format string, args ...any) {
 	e.done.Warnings = append(e.done.Warnings, fmt.Sprintf(format, args...))
 }
 
-// names are what the archive calls the image.
+// names returns the name and the tag that the archive gives the image.
 func (e *exporter) names() (archive.Options, error) {
 	o := archive.Options{ModTime: e.options.SourceDate}
 	ref := e.source.Reference()
@@ -143,7 +145,7 @@ func (e *exporter) names() (archive.Options, error) {
 		}
 		ref = named
 	}
-	o.Tag = ref.Tag() // a layout's tag is the tag of what is made of it
+	o.Tag = ref.Tag() // also the tag of a reference into a layout
 	if ref.Transport() == registry.Docker && ref.Tag() != "" {
 		o.Name = ref.Tagged().String()
 	} else {

@@ -19,9 +19,9 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Image is one image of a store, to be copied from there: layers that the cache
-// has are those of the registry, the others were compressed again. Its methods
-// may be called concurrently.
+// Image is one image of a store, ready to be copied elsewhere. Layers that the cache
+// has are the registry's blobs; the others were compressed again. Its methods may be
+// called concurrently.
 type Image struct {
 	as    registry.Reference
 	e     *exporter
@@ -29,8 +29,8 @@ type Image struct {
 	root  ocispec.Descriptor
 }
 
-// Open makes the image ready that the source means, and takes the source over:
-// [Image.Close] closes it. as is what the image is called.
+// Open returns the image that the source names, under the name as. From then on the
+// source belongs to the image, also after an error: [Image.Close] closes it.
 func Open(ctx context.Context, as registry.Reference, s *source.Source, f *fetch.Fetcher, o Options) (*Image, error) {
 	o.Format, o.AllPlatforms = OCIArchive, false
 	e := &exporter{source: s, fetch: f, options: o, made: map[digest.Digest]*os.File{}}
@@ -43,26 +43,28 @@ func Open(ctx context.Context, as registry.Reference, s *source.Source, f *fetch
 	return i, nil
 }
 
-// Reference is what the image is called.
+// Reference returns the name that Open was given.
 func (i *Image) Reference() registry.Reference { return i.as }
 
-// Warnings are what a person should know of it, a line each.
+// Warnings returns sentences for a person, a line each.
 func (i *Image) Warnings() []string { return i.e.done.Warnings }
 
-// Describe is Root without the bytes.
+// Describe is [Image.Root] without the bytes.
 func (i *Image) Describe(context.Context) (ocispec.Descriptor, error) { return i.root, nil }
 
-// Root is the image's manifest.
+// Root returns the image's manifest.
 func (i *Image) Root(context.Context) (ocispec.Descriptor, []byte, error) {
 	return i.root, i.image.Manifest.Raw, nil
 }
 
-// Manifest is the same by its digest.
+// Manifest returns the image's manifest. For any other digest the error is
+// [source.ErrOffline].
 func (i *Image) Manifest(_ context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	return i.document(i.image.Manifest, desc)
 }
 
-// Config is the image's config.
+// Config returns the image's config. For any other digest the error is
+// [source.ErrOffline].
 func (i *Image) Config(_ context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	return i.document(i.image.Config, desc)
 }
@@ -79,11 +81,8 @@ func (i *Image) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadClose
 	if desc.Digest == i.image.Config.Descriptor.Digest {
 		return io.NopCloser(bytes.NewReader(i.image.Config.Raw)), nil
 	}
-	if file, made := i.e.made[desc.Digest]; made {
-		return io.NopCloser(io.NewSectionReader(file, 0, desc.Size)), nil
-	}
-	return i.e.source.Blob(ctx, desc)
+	return i.e.blob(ctx, desc)
 }
 
-// Close frees what was made.
+// Close removes the layers that were compressed again and closes the source.
 func (i *Image) Close() error { return errors.Join(i.e.Close(), i.e.source.Close()) }

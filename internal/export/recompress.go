@@ -27,33 +27,33 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// A layer's tar cannot be had again from what was unpacked of it: the order of
-// its entries and how they were written are gone. What is made of the layer's
-// journal and files means the same and mostly has another digest, and so have
-// the config and the manifest that name it. A store of tars has the tar itself:
-// then only the manifest is another, for it names compressed blobs.
+// A directory does not say in which order its layer's tar had the entries, nor how
+// they were written. So the tar that is made of a layer's journal and files means the
+// same as the layer's own but usually has another digest, and the config and the
+// manifest that name it change too. A store of tars has the tar itself: there only the
+// manifest changes, because it names compressed blobs.
 
-// again compresses those layers of the image again that the store has and the
-// cache has not, and returns the image that they make with the others.
-func (e *exporter) again(ctx context.Context, i source.Image) (source.Image, error) {
+// recompress compresses the layers that the store has and the cache does not have.
+// It returns the image that they make together with the other layers.
+func (e *exporter) recompress(ctx context.Context, i source.Image) (source.Image, error) {
 	if e.options.Store == nil || e.source.Reference().Transport() != registry.Docker {
 		return i, nil
 	}
-	made := map[digest.Digest]manifest.Layer{} // by the diffID that it was
+	made := map[digest.Digest]manifest.Layer{} // by the layer's diffID in i
 	layers := make([]manifest.Layer, len(i.Layers))
 	for n, l := range i.Layers {
 		if layers[n] = l; e.source.Has(l.Descriptor) {
 			continue
 		}
 		if _, known := made[l.DiffID]; !known {
-			again, err := e.compressed(ctx, i, l.DiffID)
+			blob, err := e.compressed(ctx, i, l.DiffID)
 			if errors.Is(err, overlaystore.ErrNotFound) {
 				continue // the registry may have it
 			}
 			if err != nil {
 				return source.Image{}, fmt.Errorf("compress layer %s again: %w", l.DiffID, err)
 			}
-			made[l.DiffID] = again
+			made[l.DiffID] = blob
 		}
 		layers[n] = made[l.DiffID]
 	}
@@ -64,8 +64,8 @@ func (e *exporter) again(ctx context.Context, i source.Image) (source.Image, err
 	return composed(i, layers)
 }
 
-// compressed makes the blob of one layer, in a file without a name beside the
-// store, whose filesystem is made for such sizes.
+// compressed makes the blob of one layer, in a file without a name on the store's
+// filesystem, where layers have space.
 func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest.Digest) (_ manifest.Layer, err error) {
 	dir, err := e.options.Store.OpenLayer(diffID)
 	if err != nil {
@@ -91,8 +91,8 @@ func (e *exporter) compressed(ctx context.Context, i source.Image, diffID digest
 	return manifest.Layer{Descriptor: desc, DiffID: plain.Digest()}, nil
 }
 
-// writeTar writes a layer's tar: its own bytes from a store of tars, else such
-// as mean the same.
+// writeTar writes a layer's tar: from a store of tars the very bytes, verified by the
+// diffID; from a store of directories a tar with the same meaning.
 func (e *exporter) writeTar(ctx context.Context, w io.Writer, diffID digest.Digest, dir *overlaystore.LayerDir) (err error) {
 	if e.options.Store.Format().Lower != layer.Tars {
 		l, err := stored.Layer(ctx, stackview.NewStack(stackview.Options{Memory: e.options.Memory}), e.options.Store, diffID)
@@ -118,7 +118,7 @@ func (e *exporter) writeTar(ctx context.Context, w io.Writer, diffID digest.Dige
 	return err
 }
 
-// untilDone ends with its context.
+// untilDone reads until ctx is done.
 type untilDone struct {
 	ctx  context.Context
 	from io.Reader
@@ -132,8 +132,8 @@ func (r untilDone) Read(p []byte) (int, error) {
 	return r.from.Read(p)
 }
 
-// WriteLayer writes one layer as a tar, whiteouts before what is in their
-// place. A directory that the layer only implies has no entry.
+// WriteLayer writes one layer as a tar, and closes w. The whiteout of a path that the
+// layer replaces comes before the path. An implied directory gets no entry.
 func WriteLayer(ctx context.Context, w *archive.TreeWriter, l *stackview.Layer, from Contents) error {
 	for f := range l.All() {
 		if err := ctx.Err(); err != nil {
@@ -157,7 +157,7 @@ func writeChange(w *archive.TreeWriter, f stackview.File, from Contents) error {
 			return err
 		}
 	}
-	// Of a replaced directory that is implied the mark says that there is one.
+	// If the directory has no entry, the mark makes it exist.
 	if f.Opaque == layer.Marked || f.Opaque == layer.Replaced && (f.Implied || f.Path == ".") {
 		return mark(w, path.Join(f.Path, layer.OpaqueName))
 	}
@@ -172,16 +172,16 @@ type eof struct{}
 
 func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
-// composed is the image with other layers.
+// composed returns the image with other layers.
 func composed(i source.Image, layers []manifest.Layer) (source.Image, error) {
-	again := source.Image{Config: i.Config, Layers: layers, Warnings: i.Warnings}
+	made := source.Image{Config: i.Config, Layers: layers, Warnings: i.Warnings}
 	config := i.Manifest.Config
-	if !slices.Equal(again.DiffIDs(), i.DiffIDs()) {
+	if !slices.Equal(made.DiffIDs(), i.DiffIDs()) {
 		var err error
-		if again.Config, err = withLayers(i.Config, again.DiffIDs()); err != nil {
+		if made.Config, err = withLayers(i.Config, made.DiffIDs()); err != nil {
 			return source.Image{}, err
 		}
-		config.Digest, config.Size = digest.FromBytes(again.Config.Raw), int64(len(again.Config.Raw))
+		config.Digest, config.Size = digest.FromBytes(made.Config.Raw), int64(len(made.Config.Raw))
 	}
 	m := ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: i.Manifest.MediaType,
@@ -194,12 +194,12 @@ func composed(i source.Image, layers []manifest.Layer) (source.Image, error) {
 	if err != nil {
 		return source.Image{}, err
 	}
-	again.Manifest, err = manifest.ParseImage(raw, m.MediaType)
-	return again, err
+	made.Manifest, err = manifest.ParseImage(raw, m.MediaType)
+	return made, err
 }
 
-// withLayers is a config with other diffIDs. All else stays as it is, unknown
-// members too.
+// withLayers returns the config with other diffIDs. All other members stay as they
+// are, also unknown ones.
 func withLayers(config *manifest.Config, diffIDs []digest.Digest) (*manifest.Config, error) {
 	var members map[string]json.RawMessage
 	err := json.Unmarshal(config.Raw, &members)

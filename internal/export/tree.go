@@ -29,9 +29,9 @@ func (e *exporter) tar(ctx context.Context, to io.Writer) error {
 	return nil
 }
 
-// tree writes it from the layers of the store and those that are fetched for
-// this, into a temporary directory: what the lowest one has may be the last to
-// be written.
+// tree writes the root filesystem of layers. Those that the store does not have are
+// unpacked in a temporary directory first, because the last file to be written may
+// be one of the lowest layer.
 func (e *exporter) tree(ctx context.Context, layers []manifest.Layer, to io.Writer) (err error) {
 	place, err := flatten.Begin(ctx, os.TempDir(), true)
 	if err != nil {
