@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package stackview says what a stack of layers shows, in memory: which paths
-// there are, with which attributes, and which layer has the content of each.
+// Package stackview merges a stack of layers in memory: it says which paths the stack
+// shows, with which attributes, and which layer has the content of each.
 //
-// It is fed with the journal of each layer, in whatever order and by whatever
-// means they come, and merges them when all are there:
+// It is given the journal of each layer. The layers may come in any order and at the
+// same time; they are merged when all are complete:
 //
 //	stack := stackview.NewStack(stackview.Options{})
 //	l := stack.Layer() // one for each layer; each may be filled by a goroutine of its own
@@ -21,30 +21,27 @@
 //
 // The same as the mounted stack with its fix layer (see overlaystore):
 //
-//   - a directory that a layer only implies keeps the attributes of the nearest
-//     lower layer that says them, through opaque marks, but not through a
-//     whiteout, a file, or a replaced directory; where none says them they are
-//     0755, 0:0, the epoch;
-//   - a directory that is there for whiteouts only, and that no lower layer
-//     has, does not exist;
-//   - a hardlink into a lower layer is another name of that very file, and of
-//     all names that it still has;
-//   - owners are the image's, whatever a store makes of them on its disk.
+//   - an implied directory has the attributes of the nearest lower layer with an
+//     entry for it. An opaque mark in between does not matter; a whiteout, a file or
+//     a replaced directory in between ends the search. If it finds none they are
+//     0755, 0:0 and the time 0;
+//   - a bare directory that no lower layer has does not exist;
+//   - a hard link into a lower layer is one more name of the file there;
+//   - owners are those of the image, also where a store's disk has others.
 //
-// # What a layer may be fed with
+// # What a layer is made of
 //
-// The journal that unpack gives out and overlaystore keeps, or the entries of a
-// tar in their order, brought to paths and types: the rules of a layer (image-spec,
-// layer.md, "Whiteouts") hold for both. A whiteout of a name that the layer
-// makes says only that nothing of lower layers stays there; parents that no
-// entry made are implied; a hardlink to what the layer does not have leads to
-// a lower one. Nothing is believed to be clean but paths: those must be
-// relative, without empty, "." or ".." parts.
+// [Layer.Record] takes the journal that unpack makes and overlaystore keeps, or the
+// entries of a tar in their order, with clean paths and the types of package layer.
+// The rules of a layer (image-spec, layer.md, "Whiteouts") hold for both. A whiteout
+// of a name that the layer has itself hides only what lower layers have there.
+// Missing parents are implied. A hard link to a path that the layer does not have
+// leads into a lower layer. Paths must be relative, without empty, "." or ".." parts;
+// nothing else is taken for granted.
 //
 // # Memory
 //
-// A path takes about 400 bytes in its layer, and as much again in the view
-// where it is a directory, and besides the bytes of the path, of a symlink's
-// target and of extended attributes. [Options].Memory bounds the sum over all
-// layers and the view. What the view hides is free again once the layers are.
+// A path takes about 400 bytes in its layer, and the bytes of its name, of a
+// symlink's target and of its extended attributes. A directory takes as much again
+// in the view. [Options].Memory bounds the sum over all layers and the view.
 package stackview

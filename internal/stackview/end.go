@@ -10,7 +10,8 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// End says that the journal is complete.
+// End completes the layer after the last entry of its journal. f are the facts that
+// unpack found; a layer that was recorded from entries of a tar needs none.
 func (l *Layer) End(f layer.Facts) error {
 	if f.RootOpaque {
 		l.root.entry.Opaque = layer.Marked
@@ -31,22 +32,22 @@ func (l *Layer) End(f layer.Facts) error {
 			return err
 		}
 	}
-	settle(l.root, ".")
+	assignPaths(l.root, ".")
 	return nil
 }
 
-// settle gives each file the path of a name that it still has: the one that it
-// came by may be another file's by now.
-func settle(dir *node, path string) {
+// assignPaths gives each file the path of a name that it still has. The path of its
+// journal entry may belong to another file by now, or to none.
+func assignPaths(dir *node, path string) {
 	for _, name := range slices.Sorted(maps.Keys(dir.children)) {
 		child, at := dir.children[name], entryname.Join(path, name)
 		if child.isDir() {
-			settle(child, at)
-		} else if child.names != settled {
+			assignPaths(child, at)
+		} else if child.names != pathAssigned {
 			if child.entry.Path != at {
 				child.came, child.entry.Path = child.entry.Path, at
 			}
-			child.names = settled
+			child.names = pathAssigned
 		}
 	}
 }

@@ -14,21 +14,20 @@ import (
 // node is a file or a directory, of a layer or of a view. Several names of one
 // file share it.
 type node struct {
-	entry    layer.Entry // Path is where its layer has it
-	came     string      // the path of its journal entry where that is another
-	layer    *Layer      // nil for a directory of a view that no layer says
+	entry    layer.Entry // Path is a path in its layer
+	came     string      // the path of its journal entry if that is not entry.Path, else ""
+	layer    *Layer      // nil for a directory of a view that is implied in all layers
 	children map[string]*node
-	bare     bool  // a directory that is there for whiteouts only
-	names    int32 // in the view; settled where it is in none yet
+	bare     bool  // a directory that exists only to hold whiteouts
+	names    int32 // how many names it has in the view; pathAssigned before there is one
 }
 
-// settled is what names is of a file whose entry has the path of a name that
-// its layer still has.
-const settled = -1
+// pathAssigned marks, in node.names, a file that [assignPaths] has visited.
+const pathAssigned = -1
 
 func (n *node) isDir() bool { return n != nil && n.entry.Type == layer.Directory }
 
-// impliedDir is a directory that no layer has an entry for.
+// impliedDir returns a directory without an entry.
 func impliedDir(path string) *node {
 	return &node{entry: layer.Entry{
 		Path: path, Type: layer.Directory, Mode: 0o755, ModTime: time.Unix(0, 0), Implied: true,
@@ -42,14 +41,14 @@ func (n *node) put(name string, child *node) {
 	n.children[name] = child
 }
 
-// Layer is what one layer says. It belongs to one [View].
+// Layer has the paths of one layer. It is merged into one [View] at most.
 type Layer struct {
 	stack *Stack
 	root  *node
-	index int // in the view
+	index int // in the view, from 0 for the lowest layer
 }
 
-// Layer begins a layer.
+// Layer returns a new layer, without entries.
 func (s *Stack) Layer() *Layer {
 	l := &Layer{stack: s, root: impliedDir(".")}
 	l.root.layer = l
@@ -104,8 +103,8 @@ func (l *Layer) recordRoot(e layer.Entry) error {
 	return fmt.Errorf("%w: the root is no directory", ErrMalformed)
 }
 
-// describe gives a directory the attributes of its entry. That it hides what
-// lies below it stays so, whichever of the two came first.
+// describe gives a directory the attributes of its entry. A directory that is opaque
+// stays opaque.
 func (l *Layer) describe(dir *node, e layer.Entry) {
 	e.Opaque = max(e.Opaque, dir.entry.Opaque)
 	dir.entry, dir.bare = e, dir.bare && e.Implied
@@ -116,8 +115,8 @@ func (l *Layer) add(dir *node, name string, e layer.Entry) error {
 	return l.stack.charge(&e)
 }
 
-// whiteout hides what lower layers have at a name: a file of this layer does
-// so by itself, and a directory when it is replaced.
+// whiteout hides what lower layers have at a name. A file that this layer has there
+// hides it already; a directory does once it is replaced.
 func (l *Layer) whiteout(dir *node, name string, e layer.Entry) error {
 	there := dir.children[name]
 	switch {
@@ -135,14 +134,14 @@ func (l *Layer) directory(dir *node, name string, e layer.Entry) error {
 		l.describe(there, e)
 		return l.stack.charge(&e)
 	}
-	if there != nil { // nothing of a lower directory is left behind what stood here
+	if there != nil { // a file or a whiteout, which has hidden any lower directory
 		e.Opaque = layer.Replaced
 	}
 	return l.add(dir, name, e)
 }
 
-// dir finds a directory of the layer and implies what is missing of it: for
-// whiteouts only, or for something that makes it exist.
+// dir finds a directory of the layer. It adds missing directories as implied ones;
+// bare is true if the caller adds a whiteout only.
 func (l *Layer) dir(path string, bare bool) (*node, error) {
 	n := l.root
 	if path == "." {
@@ -177,7 +176,7 @@ func (l *Layer) dir(path string, bare bool) (*node, error) {
 
 func (l *Layer) find(path string) *node { return find(l.root, path) }
 
-// find is what a tree has at path; no symlink is followed.
+// find returns what a tree has at path, or nil. It follows no symlink.
 func find(n *node, path string) *node {
 	if path == "." {
 		return n

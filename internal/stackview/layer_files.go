@@ -4,11 +4,10 @@ package stackview
 
 import "iter"
 
-// All yields what the layer itself says, in the order of [View.All]: besides
-// files and directories its whiteouts, and as a Hardlink each that leads into
-// a lower layer, Linkname being where. Opaque is set where the layer hides what
-// lower ones have in a directory. The layer must have ended, and must not be
-// merged after that.
+// All yields the layer's own paths in the order of [View.All]. Unlike a view it also
+// yields whiteouts, and a Hardlink for each link into a lower layer, with the target
+// as Linkname; Opaque is set for opaque directories. Call it after [Layer.End], and do
+// not merge the layer after that.
 func (l *Layer) All() iter.Seq[File] {
 	own := &View{root: l.root}
 	own.group()

@@ -9,17 +9,17 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// Merge puts the layers together, the lowest first. A layer that the image has
-// several times is given as often. Each must have ended; they must not be used
-// any more. The error is [ErrMalformed] where a hardlink leads to what no
-// lower layer has as a file, or [ErrLimit].
+// Merge merges the layers, the lowest first. A layer that the image has several times
+// is given as often. [Layer.End] must have been called for each; do not use them any
+// more. The error is [ErrMalformed] if no lower layer has a file at the target of a
+// hard link, or [ErrLimit].
 func (s *Stack) Merge(layers ...*Layer) (*View, error) {
 	return s.merge(&View{stack: s, root: impliedDir(".")}, layers)
 }
 
-// MergeUpper is [Stack.Merge] for the upper layers of an image of which the
-// lower ones are not known. What is [Settled] by them is there as in the whole
-// image. A hardlink to what only a lower layer has is left out.
+// MergeUpper is [Stack.Merge] for the upper layers of an image whose lower layers are
+// not known. A path that is [Settled] is as in the whole image. A hard link to a file
+// that only an unknown layer can have is left out.
 func (s *Stack) MergeUpper(layers ...*Layer) (*View, error) {
 	return s.merge(&View{stack: s, root: impliedDir("."), upper: true}, layers)
 }
@@ -35,7 +35,7 @@ func (s *Stack) merge(v *View, layers []*Layer) (*View, error) {
 	return v, nil
 }
 
-// apply puts one layer on top of what is there.
+// apply merges one layer on top of those that were merged before.
 func (v *View) apply(l *Layer) error {
 	foreign := map[*node]*node{}
 	if l.root.entry.Opaque != layer.Transparent {
@@ -46,8 +46,8 @@ func (v *View) apply(l *Layer) error {
 	return v.merge(v.root, l.root, foreign)
 }
 
-// resolveForeign finds what the layer's links into lower layers mean, before
-// anything of the layer is in the view.
+// resolveForeign finds the targets of the layer's links into lower layers, before
+// the layer itself is merged.
 func (v *View) resolveForeign(dir *node, found map[*node]*node) error {
 	for _, child := range dir.children {
 		if child.isDir() {
@@ -64,15 +64,14 @@ func (v *View) resolveForeign(dir *node, found map[*node]*node) error {
 			continue
 		}
 		if target == nil || target.isDir() {
-			return fmt.Errorf("%w: %.200q is a hardlink to %.200q, which no lower layer has as a file", ErrMalformed, child.entry.Path, child.entry.Linkname)
+			return notBelow(child.entry)
 		}
 		found[child] = target
 	}
 	return nil
 }
 
-// merge puts a directory of a layer on the directory of the view at the same
-// path.
+// merge merges a directory of a layer into the view's directory at the same path.
 func (v *View) merge(into, from *node, foreign map[*node]*node) error {
 	if !from.entry.Implied {
 		into.entry, into.layer = from.entry, from.layer
@@ -119,7 +118,7 @@ func (v *View) mergeDir(into *node, name string, child *node, foreign map[*node]
 	return v.merge(there, child, foreign)
 }
 
-// group counts the names of each file, and finds the first of those that have
+// group counts the names of each file, and finds the first name of files that have
 // several.
 func (v *View) group() {
 	v.first = map[*node]string{}
@@ -138,11 +137,11 @@ func (v *View) group() {
 	}
 }
 
-const maxSymlinks = 40 // as the kernel's MAXSYMLINKS
+const maxSymlinks = 40 // the kernel's MAXSYMLINKS
 
-// resolve finds a path as if the view were the root directory: the symlinks
-// of its parents are followed, its own where last is true. It returns the path
-// without symlinks.
+// resolve finds a path as if the view were the root directory. It follows symlinks
+// among the parents, and at the end of the path if last is true. It returns the path
+// without symlinks, and nil if there is nothing.
 func (v *View) resolve(path string, last bool) (string, *node) {
 	todo := names(path)
 	at, n, links := []string{}, []*node{v.root}, 0

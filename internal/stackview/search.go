@@ -10,27 +10,27 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// ErrLinks says that a path leads through more symbolic links than the kernel
-// follows.
+// ErrLinks says that a path leads through more than 40 symbolic links, the kernel's
+// limit.
 var ErrLinks = errors.New("too many levels of symbolic links")
 
-// Found is what the upper layers of a stack say of a path.
+// Found is what the upper layers of a stack say about a path.
 type Found struct {
-	// Settled is true where no lower layer can say anything else.
+	// Settled is true if lower layers cannot change whether the path exists, nor
+	// what is there.
 	Settled bool
-	// Exists is true where there is something, and File says what. Lower layers
-	// may have a say in a directory's attributes; Names and Link are not filled.
+	// Exists is true if something is at the path; File describes it, without Names
+	// and Link. The attributes of a directory may still be those of a lower layer.
 	Exists bool
 	File
-	// Way is the path as far as it is known: without the symbolic links that
-	// were met, and with the names that are still to come.
+	// Way is the path with the symbolic links resolved that the search has met so
+	// far, and with the names that it has not reached.
 	Way string
 }
 
-// Search is [View.Resolve] while lower layers are missing: layers are the
-// topmost ones, the topmost first, and whole where they are all. [File.Layer]
-// counts as they do. The layers are only read; the last one may still be
-// recorded.
+// Search is [View.Resolve] for a stack whose lower layers may be missing. layers are
+// the upper layers, the topmost first; whole says that they are all. [File.Layer] is
+// an index of layers. Search only reads them; the last one may still be incomplete.
 //
 // The errors are [ErrLinks], and [ErrMalformed] as [Stack.Merge] has it.
 func Search(path string, follow, whole bool, layers ...*Layer) (Found, error) {
@@ -52,31 +52,31 @@ func newSearch(path string, follow, whole bool, layers []*Layer) *search {
 	return s
 }
 
-// search is a path on its way down.
+// search is one call of [Search] under way.
 type search struct {
 	layers []*Layer
 	whole  bool
 	follow bool
-	todo   []string // names, the next one last
-	above  []level  // where it has come to, from the root
-	at     []string // the names of these
-	links  int
+	todo   []string // the names that are left, the next one last
+	above  []level  // the directories that were entered, from the root on
+	at     []string // the names of above, without the root
+	links  int      // how many symbolic links were followed
 }
 
-// placed is what one layer has.
+// placed is a node of one of the layers.
 type placed struct {
 	*node
-	layer int
+	layer int // its index in search.layers
 }
 
-// level is one directory as the layers have it, the topmost first.
+// level is one directory: the nodes that the layers have of it, the topmost first.
 type level struct {
 	nodes  []placed
-	real   bool // it is not there for whiteouts only
-	closed bool // lower layers have nothing to say
+	real   bool // a layer has it for more than whiteouts
+	closed bool // lower layers cannot add to it
 }
 
-// run returns where a file is, too.
+// run returns what [Search] does, and for a file also its node.
 func (s *search) run() (Found, placed, error) {
 	for len(s.todo) > 0 {
 		name := s.todo[len(s.todo)-1]
@@ -104,7 +104,7 @@ func (s *search) run() (Found, placed, error) {
 		}
 		if file.entry.Type != layer.Symlink || !s.follow && len(s.todo) == 0 {
 			way := s.way(name)
-			if len(s.todo) > 0 { // it is no directory, so there is nothing below it
+			if len(s.todo) > 0 { // there is nothing below a file
 				return Found{Settled: true, Way: way}, placed{}, nil
 			}
 			return Found{Settled: true, Exists: true, File: file.file(way), Way: way}, file, nil
@@ -121,7 +121,7 @@ func (s *search) run() (Found, placed, error) {
 	return Found{Settled: true, Exists: true, File: dir.file(way), Way: way}, placed{}, nil
 }
 
-// turn goes on where a symbolic link leads.
+// turn continues the search at the target of a symbolic link.
 func (s *search) turn(target string) error {
 	if s.links++; s.links > maxSymlinks {
 		return ErrLinks
@@ -133,7 +133,7 @@ func (s *search) turn(target string) error {
 	return nil
 }
 
-// way is the path from here on.
+// way returns [Found.Way] while name is the next name.
 func (s *search) way(name string) string {
 	at := append(append([]string{}, s.at...), name)
 	for i := len(s.todo) - 1; i >= 0; i-- {
@@ -148,8 +148,8 @@ func (s *search) way(name string) string {
 	return joined(at)
 }
 
-// foreign is the file that a link into lower layers means; any other is
-// itself.
+// foreign returns the file that a link into lower layers leads to. settled is false
+// if only missing layers can tell. Any other file it returns as it is.
 func (s *search) foreign(file placed) (_ placed, settled bool, err error) {
 	if file.entry.Type != layer.Hardlink {
 		return file, true, nil
@@ -166,7 +166,7 @@ func (s *search) foreign(file placed) (_ placed, settled bool, err error) {
 	return target, true, nil
 }
 
-// child is what a directory has at a name: a directory, a file, or neither.
+// child returns what a directory has at a name: a directory, a file, or neither.
 func (l level) child(name string) (dir level, file placed) {
 	dir.closed = l.closed
 	opaque := false
@@ -186,7 +186,7 @@ func (l level) child(name string) (dir level, file placed) {
 				return dir, file
 			}
 		case !dir.real && !opaque && child.entry.Type != layer.Whiteout:
-			dir.nodes = nil // they hold whiteouts only, which delete nothing below a file
+			dir.nodes = nil // bare directories: whiteouts delete nothing below a file
 			return dir, placed{child, n.layer}
 		default:
 			dir.closed = true
@@ -196,7 +196,7 @@ func (l level) child(name string) (dir level, file placed) {
 	return dir, file
 }
 
-// file tells of a placed node at path.
+// file describes the node as the view's path.
 func (p placed) file(path string) File {
 	f := File{Entry: p.entry, Layer: p.layer, From: p.entry.Path, Came: p.came}
 	if f.Came == "" {

@@ -8,10 +8,10 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// Settled reports whether these layers, the topmost first, decide what an
-// image shows at path and below it, whatever lies under them: they have a file
-// there, or a directory that lets nothing through, or they hide the path. Of
-// the directories that lead to path nothing is said.
+// Settled reports whether layers below these cannot change what an image shows at
+// path and below it: these layers, the topmost first, have a file there, or a
+// directory that hides all lower ones, or they hide the path. The attributes of the
+// parents of path may still be those of a lower layer.
 func Settled(path string, layers ...*Layer) bool {
 	for _, l := range layers {
 		if settles(l.root, path) {
@@ -37,8 +37,8 @@ func settles(n *node, path string) bool {
 			n, opaque = next, opaque || next.entry.Opaque != layer.Transparent
 		}
 	}
-	// An opaque directory without an entry still has the attributes that a
-	// lower layer says, unless it was replaced or lies in one that is opaque.
+	// An opaque directory without an entry has the attributes of a lower layer,
+	// unless it was replaced.
 	return opaque && !(n.entry.Implied && n.entry.Opaque == layer.Marked) && !leadsLower(n)
 }
 

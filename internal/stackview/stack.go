@@ -12,13 +12,13 @@ import (
 
 // The kinds of errors.
 var (
-	// ErrMalformed: the layers do not make sense, each or together.
+	// ErrMalformed says that a layer contradicts itself or the layers below it.
 	ErrMalformed = errkind.New(errkind.Malformed, "malformed image")
-	ErrLimit     = errkind.New(errkind.Malformed, "image exceeds a limit")
+	// ErrLimit says that the paths need more memory than [Options].Memory.
+	ErrLimit = errkind.New(errkind.Malformed, "image exceeds a limit")
 )
 
-// limitError says that the paths of all layers take more memory than they
-// may. errors.Is finds [ErrLimit].
+// limitError is an [ErrLimit] with the limit, in bytes.
 type limitError struct{ Max int64 }
 
 func (e *limitError) Error() string {
@@ -30,12 +30,13 @@ func (e *limitError) Unwrap() error { return ErrLimit }
 
 // Options say how a stack is merged; the zero value works.
 type Options struct {
-	// Memory bounds the bytes that all paths of all layers and the view may
-	// take; 0 means 512 MiB, which is more than a million paths, and a negative
-	// number no limit.
+	// Memory bounds the bytes of memory for all paths of all layers and the view;
+	// 0 means 512 MiB, enough for a million paths, and a negative number means no
+	// limit.
 	Memory int64
-	// Beside is memory that others take from too, and of which the paths must be
-	// there as well; nil is none. What was taken stays taken.
+	// Beside is a budget that is shared with others: all memory for paths is taken
+	// from it too. The stack never gives it back, except by [Stack.Release]. nil
+	// means none.
 	Beside interface {
 		Take(bytes int64) bool
 		Give(bytes int64)
@@ -44,14 +45,14 @@ type Options struct {
 
 const defaultMemory = 512 << 20
 
-// Stack is layers on their way to a [View]. It is safe for use by several
-// goroutines; each of its layers is for one.
+// Stack makes layers and merges them to a [View], within one budget of memory. It is
+// safe for use by several goroutines; each of its layers is for one at a time.
 type Stack struct {
 	options Options
 	taken   atomic.Int64
 }
 
-// NewStack begins a stack.
+// NewStack returns a stack without layers.
 func NewStack(o Options) *Stack {
 	if o.Memory == 0 {
 		o.Memory = defaultMemory
@@ -65,8 +66,8 @@ const (
 	xattrBytes = 50
 )
 
-// Reserve takes so many bytes of the memory for what its caller keeps meanwhile;
-// Release gives them back. Its error is a [*limitError].
+// Reserve takes n bytes of the budget, for what its caller keeps in memory
+// meanwhile. The error is [ErrLimit].
 func (s *Stack) Reserve(n int64) error { return s.take(n) }
 
 // Release gives back what Reserve took.

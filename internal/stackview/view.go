@@ -17,36 +17,36 @@ import (
 type View struct {
 	stack *Stack
 	root  *node
-	upper bool             // there are lower layers that are not known
-	first map[*node]string // of the files that have several names
+	upper bool             // the image has more layers below, which are not known
+	first map[*node]string // the first name of each file with several names
 }
 
 // File is one path of a view.
 type File struct {
-	// Entry has the path in the view and the attributes that it shows there.
-	// Its type is never Hardlink or one of the marks: every name of a file
-	// comes with the attributes of the file. Implied is true for a directory
-	// that no layer has an entry for.
+	// Entry has the path in the view, and the attributes of the file. Its type is
+	// never Hardlink, Whiteout or a mark of the journal: each name of a file has the
+	// attributes of the file. Implied is true for a directory without an entry in
+	// any layer.
 	layer.Entry
-	// Layer is the place, from 0, of the layer that has the content, or that
-	// says the attributes of a directory; -1 where none does.
+	// Layer is the index, from 0 for the lowest, of the layer that has the file's
+	// content or the directory's entry; -1 if none has.
 	Layer int
-	// From is a path that the file has in that layer, Came the one that its
-	// entry in the journal had: that may be another file's by now.
+	// From is a path of the file in that layer. Came is the path of its entry in the
+	// journal, which another file of the layer may have by now.
 	From, Came string
-	// Names is how many names in the view the file has: 1 for a directory.
+	// Names is how many names the file has in the view; 1 for a directory.
 	Names int
-	// Link is the first of them in the order of [View.All]; empty where the
-	// file has one name, and at the first name itself.
+	// Link is the first of the names in the order of [View.All]. It is empty at that
+	// name itself, and for a file with one name.
 	Link string
 }
 
-// All yields every path, the root first, a directory before what is in it, and
-// what is in a directory sorted by name, byte for byte.
+// All yields every path: the root first, a directory before its content, and the
+// names in a directory sorted by their bytes.
 func (v *View) All() iter.Seq[File] { return v.Below(".") }
 
-// Below yields dir, a path without symlinks, and all that is in it, in the
-// order of [View.All]; nothing where there is no such path.
+// Below yields dir, a path without symlinks, and all paths below it in the order of
+// [View.All]. It yields nothing if the view does not have dir.
 func (v *View) Below(dir string) iter.Seq[File] {
 	return func(yield func(File) bool) {
 		n := find(v.root, dir)
@@ -61,8 +61,8 @@ func (v *View) Below(dir string) iter.Seq[File] {
 	}
 }
 
-// In yields what a directory holds, and not what is further below; dir is a
-// path without symlinks.
+// In yields the content of a directory, and nothing below that; dir is a path
+// without symlinks.
 func (v *View) In(dir string) iter.Seq[File] {
 	return func(yield func(File) bool) {
 		n := find(v.root, dir)
@@ -77,7 +77,7 @@ func (v *View) In(dir string) iter.Seq[File] {
 	}
 }
 
-// Lookup is what the view has at path. No symlink is followed.
+// Lookup returns what the view has at path. It follows no symlink.
 func (v *View) Lookup(path string) (File, bool) {
 	n := find(v.root, path)
 	if n == nil {
@@ -86,10 +86,10 @@ func (v *View) Lookup(path string) (File, bool) {
 	return v.file(path, n), true
 }
 
-// Resolve is [View.Lookup] for a path as a process in the root filesystem would
-// give it: absolute or not, with "." and "..", the symlinks of its parents
-// followed, at most 40, and its own too where follow is true. The path of the
-// answer is the one without symlinks.
+// Resolve is [View.Lookup] for a path as a process in the root filesystem would give
+// it: absolute or not, and with "." and "..". It follows symlinks, 40 at most, among
+// the parents, and at the end of the path if follow is true. The answer has the path
+// without symlinks.
 func (v *View) Resolve(path string, follow bool) (File, bool) {
 	at, n := v.resolve(path, follow)
 	if n == nil {
@@ -129,7 +129,7 @@ func walk(path string, n *node, yield func(string, *node) bool) bool {
 	return true
 }
 
-// names are the parts of a path, the last one first.
+// names returns the parts of a path, the last one first.
 func names(path string) []string {
 	parts := strings.Split(path, "/")
 	slices.Reverse(parts)
