@@ -16,6 +16,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/stagingdir"
 	"github.com/layerctl/layerctl/internal/storedirs"
 	"github.com/layerctl/layerctl/internal/tarlayer"
 )
@@ -57,13 +58,14 @@ func (s *Store) replace(ctx context.Context, g *Staging, in *os.File) error {
 		return err
 	}
 	defer unlock()
-	err = durable.Exchange(ctx, s.dirs[storedirs.Staging], g.name, in, g.diffID.Encoded())
+	old, err := stagingdir.Move{From: g.parent, Name: g.name, To: in, Final: g.diffID.Encoded()}.Exchange(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.moveIn(ctx, []*Staging{g}, nil)
 	}
 	if err != nil {
 		return err
 	}
+	defer old.Close()
 	// Where this fails a power cut leaves the new layer or the damaged one.
 	return errors.Join(durable.SyncDir(ctx, in), s.hold(ctx, g))
 }

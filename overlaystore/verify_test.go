@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/storedirs"
@@ -245,7 +246,12 @@ func TestRepairLeavesMountsRunning(t *testing.T) {
 	if err := g.Seal(t.Context(), recordOf(LayerRecord{}, everyKind())); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.ReplaceLayer(t.Context(), g); err != nil {
+	// Whoever opens the store meanwhile must not take the old one for a dead process's.
+	beside := durable.WithFault(t.Context(), func(string) error {
+		reopen(t, s.Path(), Options{})
+		return nil
+	})
+	if err := s.ReplaceLayer(beside, g); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.RepairFix(t.Context(), img); err != nil {

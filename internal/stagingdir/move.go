@@ -62,3 +62,20 @@ func (m Move) takeBack() error {
 	}
 	return nil
 }
+
+// Exchange swaps the directory with the one that is in its place, which must exist.
+// That one is locked before, so that nobody takes it for one that a dead process left
+// in staging, until the caller closes old.
+func (m Move) Exchange(ctx context.Context) (old *os.File, err error) {
+	if old, err = durable.OpenDirAt(m.To, m.Final); err != nil {
+		return nil, err
+	}
+	err = durable.Flock(ctx, old, durable.Shared, nil)
+	if err == nil {
+		err = durable.Exchange(ctx, m.From, m.Name, m.To, m.Final)
+	}
+	if err != nil {
+		return nil, errors.Join(err, old.Close())
+	}
+	return old, nil
+}
