@@ -73,6 +73,7 @@ func runPull(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, store) }()
+	engines.EndRepairs(c, store)
 	giver, err := engines.NewGiver(c, store)
 	if err != nil {
 		return err

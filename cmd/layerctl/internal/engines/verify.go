@@ -203,8 +203,23 @@ func pulledAs(r given.Record) (registry.Reference, error) {
 	return ref.WithDigest(r.Manifest), err
 }
 
-// endRepair removes the reference that a repair has left which died. It cannot tell
-// it from the same one that somebody pulled since, and removes that, too.
+// EndRepairs removes the references that repairs have left which died, before anybody
+// pulls the same: nobody could tell them apart afterwards. What fails a prune tries
+// again.
+func EndRepairs(c *cli.Context, store *overlaystore.Store) {
+	if c.Bool("dry-run") {
+		return
+	}
+	list, err := given.List(store.Dir())
+	for _, r := range list {
+		err = errors.Join(err, endRepair(c, store, r))
+	}
+	if err != nil {
+		setup.Logger(c).Info("end repairs that were interrupted", "error", err)
+	}
+}
+
+// endRepair removes the reference that a repair has left which died.
 func endRepair(c *cli.Context, store *overlaystore.Store, r given.Record) error {
 	return given.EndRepair(c.Context, store.Dir(), r, func() error { return forgetAgain(c.Context, store, r, time.Time{}) })
 }

@@ -9,12 +9,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/urfave/cli/v2"
 
 	"github.com/layerctl/layerctl"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/platform"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -87,4 +90,53 @@ func TestPullAgain(t *testing.T) {
 		t.Errorf("an image that is gone: %v", err)
 	}
 	check("when the image is gone", false)
+}
+
+// TestEndRepairs: what a repair that died has pulled goes before somebody pulls the
+// same, whose name then stays.
+func TestEndRepairs(t *testing.T) {
+	store, err := overlaystore.Open(t.Context(), t.TempDir(), overlaystore.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	d := digest.FromString("handed over")
+	name := "localhost/a@" + d.String()
+	pull := func() {
+		t.Helper()
+		_, err := store.PutImage(t.Context(), overlaystore.Image{Manifest: d, Config: d})
+		if err == nil {
+			err = store.Tag(t.Context(), name, d, overlaystore.TagOptions{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	end := func(stays bool, args ...string) {
+		t.Helper()
+		app := cli.App{Flags: []cli.Flag{&cli.BoolFlag{Name: "dry-run"}}, Action: func(c *cli.Context) error {
+			EndRepairs(c, store)
+			return nil
+		}}
+		if err := app.RunContext(t.Context(), append([]string{"layerctl"}, args...)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Lookup(name, platform.Wanted{}); stays != (err == nil) {
+			t.Errorf("%q: it is in the store: %v", args, err)
+		}
+	}
+	records, err := given.Open(t.Context(), store.Dir())
+	if err == nil {
+		err = errors.Join(records.Put(t.Context(), given.Record{
+			Kind: given.Containerd, Address: "/run/c.sock", Manifest: d, Reference: "localhost/a:1", HandedOver: true, Repair: "repair-dead",
+		}), records.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	pull()
+	end(true, "--dry-run")
+	end(false)
+	pull()
+	end(true)
 }

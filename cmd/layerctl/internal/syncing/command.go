@@ -123,6 +123,7 @@ func (j *job) once(ctx context.Context, until time.Time) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, store) }()
+	engines.EndRepairs(j.Context, store)
 	n := &node{c: j.Context, store: store, display: display, givers: map[string]*engines.Giver{}, errs: map[string]error{}}
 	defer func() { err = setup.Closing(err, n) }()
 	var refs []string
