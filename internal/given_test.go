@@ -4,8 +4,10 @@ package internal_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -122,6 +124,57 @@ func FuzzGiven(f *testing.F) {
 	})
 }
 
+// TestDead: where a giving that died has taken its lease is known until that has
+// ended, and what tells nothing of a lease is removed.
+func TestDead(t *testing.T) {
+	dir := disktest.OpenTemp(t)
+	r, err := given.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	at := given.Place{Address: "/run/c.sock", Namespace: "moby", Snapshotter: "overlayfs"}
+	release, err := given.Begin(t.Context(), dir, "alive", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engines := filepath.Join(dir.Name(), "engines")
+	noted, err := os.ReadFile(filepath.Join(engines, "alive.living"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"dead": string(noted), "early": "", "torn": string(noted[:len(noted)/2]), "old": string(noted)} {
+		if err := os.WriteFile(filepath.Join(engines, name+".living"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chtimes(filepath.Join(engines, "old.living"), time.Time{}, time.Now().Add(-49*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	var ended []string
+	for _, fails := range []error{os.ErrPermission, nil} { // a lease that cannot be ended is left to the next one
+		living, dead, err := r.Living(t.Context())
+		if err != nil || len(living) != 1 || !living["alive"] || !slices.Equal(dead, []given.Dead{{ID: "dead", Place: at}}) {
+			t.Errorf("%v live and %v have died, %v", living, dead, err)
+		}
+		if left, _ := filepath.Glob(filepath.Join(engines, "*.living")); len(left) != 2 {
+			t.Errorf("left are %q", left)
+		}
+		end := func(id string) error { ended = append(ended, id); return fails }
+		for _, at := range []given.Place{{Address: "/run/c.sock"}, {Address: "/run/d.sock", Namespace: "moby"}, at} {
+			if err := r.End(t.Context(), dead, at, end); !errors.Is(err, fails) && at.Snapshotter != "" {
+				t.Error(err)
+			}
+		}
+	}
+	if err := release(); err != nil || !slices.Equal(ended, []string{"dead", "dead"}) {
+		t.Errorf("ended are %q, %v", ended, err)
+	}
+	if living, dead, err := r.Living(t.Context()); err != nil || len(living) != 0 || len(dead) != 0 {
+		t.Errorf("at the end %v live and %v have died, %v", living, dead, err)
+	}
+}
+
 // TestBeginBesideLiving: whoever looks for the givings that live neither removes nor
 // misses one that just begins.
 func TestBeginBesideLiving(t *testing.T) {
@@ -140,7 +193,7 @@ func TestBeginBesideLiving(t *testing.T) {
 				return
 			default:
 			}
-			if _, err := r.Living(context.Background()); err != nil {
+			if _, _, err := r.Living(context.Background()); err != nil {
 				looked <- err
 				return
 			}
@@ -148,11 +201,11 @@ func TestBeginBesideLiving(t *testing.T) {
 	}()
 	for i := range 300 {
 		id := strconv.Itoa(i)
-		release, err := given.Begin(t.Context(), dir, id)
+		release, err := given.Begin(t.Context(), dir, id, given.Place{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if living, err := r.Living(t.Context()); err != nil || !living[id] {
+		if living, _, err := r.Living(t.Context()); err != nil || !living[id] {
 			t.Fatalf("%s of %v does not live, %v", id, living, err)
 		}
 		if err := release(); err != nil {

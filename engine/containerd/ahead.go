@@ -60,7 +60,7 @@ func (e *Engine) Ahead(ctx context.Context, store *overlaystore.Store, layers []
 	}
 	if err == nil {
 		g.syncs = durable.NewSyncs(g.since)
-		a.release, err = given.Begin(ctx, store.Dir(), g.lease)
+		a.release, err = given.Begin(ctx, store.Dir(), g.lease, e.where())
 	}
 	if err != nil {
 		if g.since != nil {

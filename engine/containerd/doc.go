@@ -27,7 +27,7 @@
 //     [Engine.Ahead]. The engine's collector removes snapshots that no image has got.
 //   - An image is named only once all of it, its documents too, is in the engine and
 //     on the disk. What an interrupted call has left is under a lease, which ends with
-//     the next call or expires.
+//     the next call or [Engine.Clear], or expires.
 //   - At any moment, also after a power cut, a renewed layer is the old or the new one.
 //   - Images that another client has named are never changed or removed.
 //

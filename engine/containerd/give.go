@@ -135,7 +135,7 @@ func (g *giving) give(ctx context.Context) (err error) {
 	if err := g.Serves(g.from); err != nil {
 		return err
 	}
-	records, owner, err := g.openGiven(ctx, g.store)
+	records, owner, err := g.openGiven(ctx, g.store, given.Open)
 	if err != nil {
 		return err
 	}
@@ -272,10 +272,11 @@ const leaseTime = 24 * time.Hour
 const ownerLabel = "io.github.layerctl/store"
 
 // Clear ends the leases of the store's givings that died. [Engine.Give] does so
-// first; Clear is for an image that the engine has already.
+// first; Clear is for an image that the engine has already. It does nothing while
+// another process gives or takes, which may take long.
 func (e *Engine) Clear(ctx context.Context, store *overlaystore.Store) error {
-	records, _, err := e.openGiven(ctx, store)
-	if err == nil {
+	records, _, err := e.openGiven(ctx, store, given.TryOpen)
+	if records != nil {
 		err = records.Close()
 	}
 	return err
@@ -283,12 +284,12 @@ func (e *Engine) Clear(ctx context.Context, store *overlaystore.Store) error {
 
 // openGiven opens the store's records of what was given, under their lock, and ends
 // the leases of the store's givings that died. owner is the value of ownerLabel.
-func (e *Engine) openGiven(ctx context.Context, store *overlaystore.Store) (_ *given.Records, owner string, err error) {
+func (e *Engine) openGiven(ctx context.Context, store *overlaystore.Store, open func(context.Context, *os.File) (*given.Records, error)) (_ *given.Records, owner string, err error) {
 	if owner, err = store.RealPath(); err != nil {
 		return nil, "", err
 	}
-	records, err := given.Open(ctx, store.Dir())
-	if err != nil {
+	records, err := open(ctx, store.Dir())
+	if err != nil || records == nil {
 		return nil, "", err
 	}
 	if err := e.clear(ctx, owner, records); err != nil {
@@ -306,22 +307,33 @@ func (e *Engine) clear(ctx context.Context, owner string, records *given.Records
 	if err != nil {
 		return failure.Explain(err)
 	}
-	living, err := records.Living(ctx)
+	living, dead, err := records.Living(ctx)
 	if err != nil {
 		return err
 	}
-	for _, l := range list.Leases {
-		if l.Labels[ownerLabel] != owner || living[l.ID] {
-			continue
-		}
-		e.log.Info("end the lease of a giving that was interrupted", "lease", l.ID)
+	end := func(id string) error {
+		e.log.Info("end the lease of a giving that was interrupted", "lease", id)
 		// Sync removes what the lease kept: after a power cut an engine may list a blob
 		// whose bytes it has lost, and would refuse to take it again.
-		if _, err := e.leases.Delete(e.in(ctx, ""), &leases.DeleteRequest{ID: l.ID, Sync: true}); err != nil && !failure.IsNotFound(err) {
-			return failure.Explain(err)
+		_, err := e.leases.Delete(e.in(ctx, ""), &leases.DeleteRequest{ID: id, Sync: true})
+		if failure.IsNotFound(err) {
+			return nil
+		}
+		return failure.Explain(err)
+	}
+	for _, l := range list.Leases {
+		if l.Labels[ownerLabel] == owner && !living[l.ID] {
+			if err := end(l.ID); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	return records.End(ctx, dead, e.where(), end) // a lease that was taken after the list was made
+}
+
+// where is the place of the leases, for [given.Begin].
+func (e *Engine) where() given.Place {
+	return given.Place{Address: e.at.Address, Namespace: e.at.Namespace, Snapshotter: e.at.Snapshotter}
 }
 
 // keep adds to the lease something that the engine had before.

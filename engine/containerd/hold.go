@@ -74,7 +74,7 @@ func (g *giving) held(ctx context.Context, chains []digest.Digest) (_ *Held, err
 		return slices.Contains(g.image.Layers[have:], d)
 	})
 	h := &Held{g: g, layers: layers}
-	if h.release, err = given.Begin(ctx, g.store.Dir(), g.lease); err != nil {
+	if h.release, err = given.Begin(ctx, g.store.Dir(), g.lease, g.where()); err != nil {
 		return nil, err
 	}
 	defer func() {

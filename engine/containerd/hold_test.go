@@ -59,7 +59,7 @@ func TestClearBesideAnother(t *testing.T) {
 	var release func() error
 	f.ask(func(int) (before, after error) {
 		if release == nil {
-			release, before = given.Begin(t.Context(), s.Dir(), "layerctl-young")
+			release, before = given.Begin(t.Context(), s.Dir(), "layerctl-young", e.where())
 			f.leases["layerctl-young"] = &lease{labels: map[string]string{ownerLabel: owner}}
 		}
 		return before, nil
@@ -72,6 +72,42 @@ func TestClearBesideAnother(t *testing.T) {
 	}
 	if err := e.Clear(t.Context(), s); err != nil || len(f.leases) != 0 {
 		t.Errorf("the leases are %v, %v", f.leases, err)
+	}
+}
+
+// TestClearOfTheDead: a pull that died has noted where its lease is. That ends there,
+// and nowhere else.
+func TestClearOfTheDead(t *testing.T) {
+	f, e, s := anEngine(t, true)
+	for id, namespace := range map[string]string{"layerctl-here": e.at.Namespace, "layerctl-there": "elsewhere"} {
+		release, err := given.Begin(t.Context(), s.Dir(), id, given.Place{Address: e.at.Address, Namespace: namespace})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mark := filepath.Join(s.Path(), "engines", id+".living")
+		noted, err := os.ReadFile(mark)
+		if err := errors.Join(err, release(), os.WriteFile(mark, noted, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		f.leases[id] = &lease{} // without an owner it is as if taken after the list was made
+	}
+	records, err := given.Open(t.Context(), s.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It would wait for the end of the test.
+	if err := e.Clear(t.Context(), s); err != nil || len(f.leases) != 2 {
+		t.Errorf("while somebody gives the leases are %v, %v", f.leases, err)
+	}
+	if err := records.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Clear(t.Context(), s); err != nil || f.leases["layerctl-here"] != nil || f.leases["layerctl-there"] == nil {
+		t.Errorf("the leases are %v, %v", f.leases, err)
+	}
+	marks, err := filepath.Glob(filepath.Join(s.Path(), "engines", "*.living"))
+	if err != nil || len(marks) != 1 || filepath.Base(marks[0]) != "layerctl-there.living" {
+		t.Errorf("the marks are %q, %v", marks, err)
 	}
 }
 

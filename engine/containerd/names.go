@@ -134,7 +134,7 @@ func (e *Engine) Take(ctx context.Context, store *overlaystore.Store, manifest d
 }
 
 func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest digest.Digest) (taken []string, err error) {
-	records, owner, err := e.openGiven(ctx, store)
+	records, owner, err := e.openGiven(ctx, store, given.Open)
 	if err != nil {
 		return nil, err
 	}

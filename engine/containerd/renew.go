@@ -15,6 +15,7 @@ import (
 
 	"github.com/layerctl/layerctl/engine/containerd/internal/snapshotdir"
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/linkedcopy"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -43,7 +44,7 @@ func (g *giving) renew(ctx context.Context, stale []digest.Digest) (renewed int,
 	if err := g.Serves(g.store); err != nil {
 		return 0, err
 	}
-	records, owner, err := g.openGiven(ctx, g.store)
+	records, owner, err := g.openGiven(ctx, g.store, given.Open)
 	if err != nil {
 		return 0, err
 	}

@@ -86,13 +86,29 @@ type Records struct {
 // Open opens the records of the store whose directory is root, makes the folder
 // where it is missing, and waits until nobody else has them open.
 func Open(ctx context.Context, root *os.File) (*Records, error) {
+	return open(ctx, root, func(dir *os.File) (func() error, error) {
+		return durable.Lock(ctx, dir, lockFile, durable.Exclusive, nil)
+	})
+}
+
+// TryOpen is [Open] without the wait: it returns nil where somebody has them open.
+func TryOpen(ctx context.Context, root *os.File) (*Records, error) {
+	return open(ctx, root, func(dir *os.File) (func() error, error) {
+		return durable.TryLock(ctx, dir, lockFile, durable.Exclusive)
+	})
+}
+
+func open(ctx context.Context, root *os.File, lock func(dir *os.File) (unlock func() error, err error)) (*Records, error) {
 	dir, err := durable.OpenOrMakeDirAt(ctx, root, folder, 0o700)
 	if err != nil {
 		return nil, fmt.Errorf("open the records of engines: %w", err)
 	}
-	unlock, err := durable.Lock(ctx, dir, lockFile, durable.Exclusive, nil)
+	unlock, err := lock(dir)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the records of engines: %w", err), dir.Close())
+	}
+	if unlock == nil {
+		return nil, dir.Close()
 	}
 	r := &Records{dir, unlock}
 	if err := r.discard(ctx); err != nil {

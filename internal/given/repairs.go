@@ -14,7 +14,7 @@ import (
 // until end is called. Where the process dies before, [EndRepair] does it.
 func BeginRepair(ctx context.Context, root *os.File, rec Record) (end func() error, err error) {
 	id := "repair-" + rand.Text()
-	release, err := Begin(ctx, root, id)
+	release, err := Begin(ctx, root, id, Place{})
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func died(ctx context.Context, root *os.File, repair string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	living, err := records.Living(ctx)
+	living, _, err := records.Living(ctx)
 	return !living[repair], errors.Join(err, records.Close())
 }
 

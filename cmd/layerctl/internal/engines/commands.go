@@ -149,27 +149,35 @@ func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record) (err err
 	return nil
 }
 
-// TakeUnwanted takes back what the store no longer has, and what was never given
-// to the end. An engine that is not there keeps it until the next time.
+// TakeUnwanted takes back what the store no longer has, what was never given to the
+// end, and what pulls have left in engines that died before they gave anything. An
+// engine that is not there keeps it until the next time.
 func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 	// Who gives an image holds the records: what is not complete then never will be.
 	records, err := given.Open(c.Context, store.Dir())
 	if err != nil {
 		return err
 	}
+	_, dead, deadErr := records.Living(c.Context)
 	list, err := given.List(store.Dir())
-	if err := errors.Join(err, records.Close()); err != nil {
+	if err := errors.Join(deadErr, err, records.Close()); err != nil {
 		return err
 	}
 	var errs []error
 	cleared := map[string]bool{} // by the engine's place
+	clearOnce := func(r given.Record) error {
+		if cleared[Place(r)] {
+			return nil
+		}
+		cleared[Place(r)] = true
+		return clearOne(c, store, r)
+	}
+	for _, d := range dead {
+		errs = append(errs, later(c, clearOnce(given.Record{Kind: given.Containerd, Address: d.Address, Namespace: d.Namespace, Snapshotter: d.Snapshotter})))
+	}
 	for _, r := range list {
 		if r.HandedOver {
-			if !cleared[Place(r)] {
-				cleared[Place(r)] = true
-				errs = append(errs, awayIsFine(clearOne(c, store, r)))
-			}
-			errs = append(errs, endRepair(c, store, r), forget(c, store, r))
+			errs = append(errs, awayIsFine(clearOnce(r)), endRepair(c, store, r), forget(c, store, r))
 			continue
 		}
 		_, err := store.Image(r.Manifest)
