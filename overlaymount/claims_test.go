@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/quoting"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -61,7 +62,7 @@ func TestMountsThatNameLayersOfAnother(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			shell(t, "chown -R 12345:12345 "+shellQuote(attacker)+"; mkdir "+shellQuote(top)+"; chmod -R a+rx "+shellQuote(filepath.Dir(top))+" "+shellQuote(filepath.Dir(attacker)))
+			shell(t, "chown -R 12345:12345 "+quoting.Shell(attacker)+"; mkdir "+quoting.Shell(top)+"; chmod -R a+rx "+quoting.Shell(filepath.Dir(top))+" "+quoting.Shell(filepath.Dir(attacker)))
 			s := reopen(t, filepath.Join(top, "store"))
 			id := addLayer(t, s, "a", regular("f", "x"))
 			img := putImage(t, s, "a", id)
@@ -126,7 +127,7 @@ func TestUpperThatAnotherNames(t *testing.T) {
 	if err := os.Chmod(p.base, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	shell(t, "chmod a+rx "+shellQuote(filepath.Dir(p.base)))
+	shell(t, "chmod a+rx "+quoting.Shell(filepath.Dir(p.base)))
 	asUser(t, `mount -t tmpfs none "$B"; mkdir -p "$U" "$W" "$B/l" "$B/m"
 		mount -t overlay x -o "lowerdir=$B/l,upperdir=$U,workdir=$W,userxattr" "$B/m"`, "B="+p.base, "U="+p.upper, "W="+p.work)
 	if err := p.mount(t, p.options()); err != nil {

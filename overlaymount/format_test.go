@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/quoting"
 )
 
 // mountPrograms are the ways to say mount: the system's, busybox's, and those
@@ -36,7 +38,7 @@ func mountFSTab(t *testing.T, program, text, target string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "fstab")
 	writeFile(t, file, text+"\n")
-	shell(t, fmt.Sprintf("%s -T %s %s", program, shellQuote(file), shellQuote(target)))
+	shell(t, fmt.Sprintf("%s -T %s %s", program, quoting.Shell(file), quoting.Shell(target)))
 }
 
 // mountUnit does what systemd does with a mount unit (mount_enter_mounting).
@@ -112,7 +114,7 @@ func formats() map[string]func(t *testing.T, program string, m *Mount, target st
 	return map[string]func(*testing.T, string, *Mount, string){
 		"sh": func(t *testing.T, program string, m *Mount, target string) {
 			bin := t.TempDir()
-			script := fmt.Sprintf("#!/bin/sh\nPATH=%s exec %s \"$@\"\n", shellQuote(os.Getenv("PATH")), program)
+			script := fmt.Sprintf("#!/bin/sh\nPATH=%s exec %s \"$@\"\n", quoting.Shell(os.Getenv("PATH")), program)
 			if err := os.WriteFile(filepath.Join(bin, "mount"), []byte(script), 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -296,7 +298,7 @@ func TestUnitIsWhatSystemdWants(t *testing.T) {
 		if err != nil {
 			t.Skipf("needs systemd: %v", err)
 		}
-		if got := unitName(path); got != strings.TrimSpace(string(want)) {
+		if got := quoting.UnitName(path); got != strings.TrimSpace(string(want)) {
 			t.Errorf("unit name of %q: %q, want %q", path, got, want)
 		}
 	}

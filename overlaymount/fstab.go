@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/quoting"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -83,7 +84,7 @@ func (m *Mount) fstab(target string, o FSTabOptions) (FSTabLine, error) {
 	if line.Helper != nil {
 		source, kind, options = m.ref, HelperType, slices.Concat(flags[:1], first, m.helperOptions(flags[1:]))
 	}
-	line.Text = strings.Join([]string{fstabField(source), fstabField(abs), kind, fstabField(strings.Join(options, ",")), "0", "0"}, " ")
+	line.Text = strings.Join([]string{quoting.FSTabField(source), quoting.FSTabField(abs), kind, quoting.FSTabField(strings.Join(options, ",")), "0", "0"}, " ")
 	return line, nil
 }
 
@@ -142,12 +143,12 @@ func takesLowerOneByOne() bool {
 // helperOptions are what mount.layerctl needs to know. Busybox keeps flags such
 // as nosuid to itself, so that they go by another name.
 func (m *Mount) helperOptions(flags []string) []string {
-	o := []string{"store=" + percentEncode(m.store.Path())}
+	o := []string{"store=" + quoting.Percent(m.store.Path())}
 	if m.platform != "" {
-		o = append(o, "platform="+percentEncode(m.platform))
+		o = append(o, "platform="+quoting.Percent(m.platform))
 	}
 	if m.writable() {
-		o = append(o, "upper="+percentEncode(m.upper), "work="+percentEncode(m.work))
+		o = append(o, "upper="+quoting.Percent(m.upper), "work="+quoting.Percent(m.work))
 	}
 	if m.volatile {
 		o = append(o, "volatile")
@@ -162,22 +163,6 @@ func (m *Mount) helperOptions(flags []string) []string {
 		o = append(o, "option="+name)
 	}
 	return append(o, m.chosen.overlay...)
-}
-
-// percentEncode is RFC 3986's, so that no program on the way sees anything in
-// a path to split, to unquote or to unescape.
-func percentEncode(path string) string {
-	var b strings.Builder
-	for i := range len(path) {
-		c := path[i]
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("/._-~+@", c) >= 0:
-			b.WriteByte(c)
-		default:
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
 }
 
 // needed are the directories whose filesystems must be there before the mount.
@@ -198,16 +183,11 @@ func (m *Mount) lowerOptions(dir string) []string {
 	lower, each := make([]string, len(m.names)), make([]string, len(m.names))
 	for i, name := range m.names {
 		path := filepath.Join(dir, name)
-		lower[i], each[i] = escapeLower(path), "lowerdir+="+path
+		lower[i], each[i] = quoting.Lower(path), "lowerdir+="+path
 	}
 	one := strings.Join(lower, ":")
 	if len(one) <= maxFsconfig || strings.Contains(dir, ",") {
 		return []string{"lowerdir=" + one}
 	}
 	return each
-}
-
-// fstabField escapes a field as getmntent(3) undoes it.
-func fstabField(s string) string {
-	return strings.NewReplacer(`\`, `\134`, " ", `\040`, "\t", `\011`, "\n", `\012`).Replace(s)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/probe"
+	"github.com/layerctl/layerctl/internal/quoting"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 	"golang.org/x/sys/unix"
@@ -156,7 +157,7 @@ func TestEndOrphans(t *testing.T) {
 	here, there := t.TempDir(), t.TempDir()
 	unmountLater(t, here)
 	shell(t, line(t, m, here))
-	shell(t, "unshare --mount sh -c "+shellQuote(line(t, m, there)))
+	shell(t, "unshare --mount sh -c "+quoting.Shell(line(t, m, there)))
 	alive := func(target string) bool {
 		found := false
 		err := mounts.Each(t.Context(), func(_ string, e mounts.Entry) { found = found || e.Type == mounts.FUSEType && e.Target == target })

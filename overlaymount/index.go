@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/internal/erofsmount"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/quoting"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -186,19 +187,19 @@ func (m *Mount) indexLine(target string) (string, error) {
 		how += " --direct-io=on"
 	}
 	for i, p := range m.paths {
-		fmt.Fprintf(&b, "d%d=$(losetup %s %s); l=\"$l $d%d\"; ", i, how, shellQuote(filepath.Join(m.store.Path(), p)), i)
+		fmt.Fprintf(&b, "d%d=$(losetup %s %s); l=\"$l $d%d\"; ", i, how, quoting.Shell(filepath.Join(m.store.Path(), p)), i)
 		if i > 0 {
 			options = append(options, fmt.Sprintf("device=$d%d", i))
 		}
 	}
 	if !m.writable() {
 		options = append(m.Flags(), append(options, m.chosen.overlay...)...)
-		fmt.Fprintf(&b, "mount -t erofs -o \"%s\" $d0 %s)", strings.Join(options, ","), shellQuote(target))
+		fmt.Fprintf(&b, "mount -t erofs -o \"%s\" $d0 %s)", strings.Join(options, ","), quoting.Shell(target))
 		return b.String(), nil
 	}
 	overlay := strings.Join(append(m.Flags(), m.absolute(m.otherOptions())...), ",")
 	fmt.Fprintf(&b, "d=$(mktemp -d); mount -t erofs -o \"%s\" $d0 \"$d\"; r=0; LIBMOUNT_FORCE_MOUNT2=always mount -t overlay %s -o \"lowerdir=$d\",%s %s || r=$?; umount -l \"$d\"; rmdir \"$d\"; exit $r)",
-		strings.Join(append([]string{"ro"}, options...), ","), shellQuote(m.source), shellQuote(overlay), shellQuote(target))
+		strings.Join(append([]string{"ro"}, options...), ","), quoting.Shell(m.source), quoting.Shell(overlay), quoting.Shell(target))
 	return b.String(), nil
 }
 

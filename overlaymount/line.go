@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/quoting"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -44,7 +45,7 @@ func (m *Mount) otherOptions() []string {
 	var o []string
 	if m.writable() {
 		upper, work := m.upperAndWork()
-		o = append(o, "upperdir="+escapeOption(upper), "workdir="+escapeOption(work))
+		o = append(o, "upperdir="+quoting.Option(upper), "workdir="+quoting.Option(work))
 	}
 	return append(o, m.overlayOptions()...)
 }
@@ -57,17 +58,6 @@ func (m *Mount) upperAndWork() (upper, work string) {
 	}
 	dir := "../" + writableDir + "/" + m.pair
 	return dir + "/upper", dir + "/work"
-}
-
-// escapeOption escapes a directory for a string of options: the kernel takes
-// a backslash before a comma or a backslash (ovl_next_opt in fs/overlayfs).
-func escapeOption(dir string) string {
-	return strings.NewReplacer(`\`, `\\`, ",", `\,`).Replace(dir)
-}
-
-// escapeLower is escapeOption for one of several lower dirs in one option.
-func escapeLower(dir string) string {
-	return strings.ReplaceAll(escapeOption(dir), ":", `\:`)
 }
 
 // Flags are the mount's flags as mount(8) knows them: "ro" or "rw" first, then
@@ -128,18 +118,18 @@ func (m *Mount) Line(target string) (string, error) {
 		return "", fmt.Errorf("print the mount line: %w", err)
 	}
 	if m.fuse() {
-		return fmt.Sprintf("(cd %s && %s -o %s %s)", shellQuote(m.LinkDir()), FUSEDriver, shellQuote(options), shellQuote(abs)), nil
+		return fmt.Sprintf("(cd %s && %s -o %s %s)", quoting.Shell(m.LinkDir()), FUSEDriver, quoting.Shell(options), quoting.Shell(abs)), nil
 	}
 	options = strings.Join(m.Flags(), ",") + "," + options
-	mount := fmt.Sprintf("LIBMOUNT_FORCE_MOUNT2=always mount -t overlay %s -o %s %s", shellQuote(m.source), shellQuote(options), shellQuote(abs))
+	mount := fmt.Sprintf("LIBMOUNT_FORCE_MOUNT2=always mount -t overlay %s -o %s %s", quoting.Shell(m.source), quoting.Shell(options), quoting.Shell(abs))
 	if len(m.idmap) == 0 {
-		return fmt.Sprintf("(cd %s && %s)", shellQuote(m.LinkDir()), mount), nil
+		return fmt.Sprintf("(cd %s && %s)", quoting.Shell(m.LinkDir()), mount), nil
 	}
 	// The store's id-mapped mount is only needed until the overlay has its
 	// layers. An older mount ignores X-mount.idmap without a word.
 	return fmt.Sprintf("(mount --version | grep -q idmapping || { echo 'mount: an id map needs util-linux 2.39' >&2; exit 1; }; "+
 		"d=$(mktemp -d) && mount --bind -o %s %s \"$d\" && { (cd \"$d/%s\" && %s); r=$?; umount -l \"$d\"; rmdir \"$d\"; exit $r; })",
-		shellQuote(m.idmapOption()), shellQuote(m.store.Path()), filepath.Base(m.LinkDir()), mount), nil
+		quoting.Shell(m.idmapOption()), quoting.Shell(m.store.Path()), filepath.Base(m.LinkDir()), mount), nil
 }
 
 // idmapOption is the id map for mount(8).
@@ -159,15 +149,4 @@ func (m *Mount) checkPrintable() error {
 		}
 	}
 	return nil
-}
-
-// shellQuote makes s one word for a POSIX shell.
-func shellQuote(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/:@,=+", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/quoting"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -36,7 +37,7 @@ func (m *Mount) Spec() (Spec, error) {
 	}
 	lower := make([]string, len(m.names))
 	for i, name := range m.names {
-		lower[i] = escapeLower(filepath.Join(m.LinkDir(), name))
+		lower[i] = quoting.Lower(filepath.Join(m.LinkDir(), name))
 	}
 	o := append(m.Flags(), "lowerdir="+strings.Join(lower, ":"))
 	return Spec{"overlay", m.source, append(o, m.absolute(m.otherOptions())...)}, nil
@@ -47,9 +48,9 @@ func (m *Mount) absolute(options []string) []string {
 	for i, o := range options {
 		switch key, _, _ := strings.Cut(o, "="); key {
 		case "upperdir":
-			options[i] = key + "=" + escapeOption(m.upper)
+			options[i] = key + "=" + quoting.Option(m.upper)
 		case "workdir":
-			options[i] = key + "=" + escapeOption(m.work)
+			options[i] = key + "=" + quoting.Option(m.work)
 		}
 	}
 	return options

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/layerctl/layerctl/internal/quoting"
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
@@ -39,7 +40,7 @@ func (m *Mount) unit(target string) (Unit, error) {
 	if strings.ContainsAny(abs+m.store.Path()+m.upper+m.work, "\n\r") {
 		return Unit{}, fmt.Errorf("%w: a path has a line break, for which units have no form", overlaystore.ErrUnsupported)
 	}
-	name := unitName(abs)
+	name := quoting.UnitName(abs)
 	if strings.HasSuffix(abs, `\`) {
 		abs += "/" // at the end of a line a backslash would continue it
 	}
@@ -60,8 +61,8 @@ Environment=LIBMOUNT_FORCE_MOUNT2=always
 
 [Install]
 WantedBy=local-fs.target
-`, name, percent(what), unitWords(m.needed()), percent(what), percent(abs), kind,
-		percent(options), percent(directory))
+`, name, quoting.UnitText(what), quoting.UnitWords(m.needed()), quoting.UnitText(what), quoting.UnitText(abs), kind,
+		quoting.UnitText(options), quoting.UnitText(directory))
 	return Unit{name, text}, nil
 }
 
@@ -74,37 +75,4 @@ func (m *Mount) unitMount() (what, kind, directory, options string, err error) {
 	}
 	options, err = m.Options()
 	return m.source, "overlay", m.LinkDir(), strings.Join(flags, ",") + "," + options, err
-}
-
-func percent(s string) string { return strings.ReplaceAll(s, "%", "%%") }
-
-// unitWords quotes the words of a list (systemd.syntax(7)).
-func unitWords(list []string) string {
-	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%")
-	var words []string
-	for _, s := range list {
-		words = append(words, `"`+quote.Replace(s)+`"`)
-	}
-	return strings.Join(words, " ")
-}
-
-// unitName is systemd-escape --path --suffix=mount (systemd.unit(5)).
-func unitName(path string) string {
-	path = strings.Trim(filepath.Clean(path), "/")
-	if path == "" {
-		return "-.mount"
-	}
-	var b strings.Builder
-	for i := 0; i < len(path); i++ {
-		c := path[i]
-		switch {
-		case c == '/':
-			b.WriteByte('-')
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == ':', c == '_', c == '.' && i > 0:
-			b.WriteByte(c)
-		default:
-			fmt.Fprintf(&b, `\x%02x`, c)
-		}
-	}
-	return b.String() + ".mount"
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/quoting"
 )
 
 // mountSomehow mounts at point, whose path is target, in the best way that there
@@ -57,7 +58,7 @@ func (m *Mount) mountByDescriptor(point *os.File) (err error) {
 // most 255 bytes. A mapped store has no path.
 func (m *Mount) mountByPath(point *os.File) error {
 	tooLong := func(name string) bool { return len(filepath.Join(m.LinkDir(), name)) > maxFsconfig }
-	if len(m.idmap) > 0 || slices.ContainsFunc(m.names, tooLong) || max(len(escapeOption(m.upper)), len(escapeOption(m.work))) > maxFsconfig {
+	if len(m.idmap) > 0 || slices.ContainsFunc(m.names, tooLong) || max(len(quoting.Option(m.upper)), len(quoting.Option(m.work))) > maxFsconfig {
 		return errNotThisWay
 	}
 	return m.mountByContext(point, m.setPaths)
@@ -78,7 +79,7 @@ func (m *Mount) setPaths(c *mounts.Context) error {
 	if !m.writable() {
 		return nil
 	}
-	return errors.Join(c.Set("upperdir", escapeOption(m.upper)), c.Set("workdir", escapeOption(m.work)))
+	return errors.Join(c.Set("upperdir", quoting.Option(m.upper)), c.Set("workdir", quoting.Option(m.work)))
 }
 
 // mountByContext mounts by the mount API, with the directories that setDirs
