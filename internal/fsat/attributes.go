@@ -12,30 +12,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Attributes are what a file has besides its content.
+// Attributes are the owner, the mode, the extended attributes and the times of a file.
 type Attributes struct {
 	UID, GID uint32
-	// KeepOwner leaves the owner and the group as they are.
+	// KeepOwner has SetAttributes ignore UID and GID.
 	KeepOwner bool
 	// Mode has the permissions and the bits for set-user-ID, set-group-ID and
-	// sticky, 07777 at most. A symbolic link has none.
+	// sticky, 07777 at most. It is not set for a symbolic link.
 	Mode   uint32
 	Xattrs map[string]string
-	// Access and Modified are times; [OmitTime] leaves one as it is.
+	// Access and Modified are the times of the last access and the last
+	// modification; [OmitTime] leaves one as it is.
 	Access, Modified unix.Timespec
 }
 
-// OmitTime leaves a time as it is.
+// OmitTime returns the value that leaves a time as it is.
 func OmitTime() unix.Timespec { return unix.Timespec{Nsec: unix.UTIME_OMIT} }
 
-// SetAttributes gives f its attributes; f may be opened with O_PATH and be of
-// any type. The order keeps them: a change of the owner clears set-id bits and
-// capabilities, a mode may forbid to set extended attributes, and each of them
-// may disturb the times.
+// SetAttributes sets the attributes of f, which may be of any type and opened with
+// O_PATH. It sets the owner first, because that clears set-id bits and capabilities;
+// then the extended attributes, because a mode may forbid to set them; then the mode,
+// and last the times, which the other changes may alter.
 //
-// refused judges an extended attribute that the kernel does not take: nil
-// goes on without it. Without refused, or where it returns an error, that is
-// the error.
+// If the kernel refuses an extended attribute, refused decides: nil means to go on
+// without it, and any other error ends SetAttributes. A nil refused passes the
+// kernel's error on.
 func SetAttributes(f *os.File, a Attributes, refused func(name string, err error) error) error {
 	fd := int(f.Fd())
 	if !a.KeepOwner {

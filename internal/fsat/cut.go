@@ -13,9 +13,9 @@ import (
 
 var errCut = errors.New("not a file of one name and of so many bytes")
 
-// OpenCut opens the regular file name in dir to read it, and to write behind its
-// first size bytes: what it has behind them goes. It has no other name, and no fewer
-// bytes.
+// OpenCut opens the regular file name in dir for reading and writing, cuts it to its
+// first size bytes, and continues there. It fails if the file has other names or
+// fewer bytes.
 func OpenCut(dir *os.File, name string, size int64) (*os.File, error) {
 	path := filepath.Join(dir.Name(), name)
 	fd, err := openat(int(dir.Fd()), name, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)

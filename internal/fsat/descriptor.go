@@ -13,14 +13,14 @@ const (
 	dirFlags  = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 )
 
-// findFD is [Find] for descriptors.
+// findFD is [Find] with descriptors.
 func findFD(dir int, path string) (int, error) { return openBelow(dir, path, findFlags) }
 
-// OpenDirFD is [OpenDir] for descriptors. O_DIRECTORY has the kernel check the
-// type before it opens anything.
+// OpenDirFD is [OpenDir] with descriptors. By O_DIRECTORY the kernel checks the type
+// before it opens anything.
 func OpenDirFD(dir int, path string) (int, error) { return openBelow(dir, path, dirFlags) }
 
-// CreateFD is [Create] for descriptors.
+// CreateFD is [Create] with descriptors.
 func CreateFD(dir int, name string, perm uint32) (int, error) {
 	if err := checkName(name); err != nil {
 		return -1, err
@@ -40,7 +40,7 @@ func LstatFD(dir int, name string) (st unix.Stat_t, err error) {
 	return st, err
 }
 
-// openBelow opens path below dir by openat2(2), or else name by name.
+// openBelow opens path below dir by openat2(2), or name by name where there is none.
 func openBelow(dir int, path string, flags int) (int, error) {
 	if err := checkPath(path); err != nil {
 		return -1, err
@@ -100,7 +100,7 @@ func walkBelow(dir int, path string, flags int) (int, error) {
 	return at, nil
 }
 
-// checkPath refuses what the two ways to open would judge differently.
+// checkPath refuses paths that openat2(2) and walkBelow would treat differently.
 func checkPath(path string) error {
 	if strings.HasPrefix(path, "/") {
 		return unix.EXDEV
@@ -116,7 +116,7 @@ func checkPath(path string) error {
 	return nil
 }
 
-// checkName refuses what is no name of a file in a directory.
+// checkName refuses a name that is no name of a file in a directory.
 func checkName(name string) error {
 	if name == "" || name == "." || name == ".." || strings.Contains(name, "/") {
 		return unix.EINVAL

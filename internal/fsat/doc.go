@@ -18,10 +18,10 @@
 //     opened through it. No driver of a device starts, and no open waits for
 //     the other end of a FIFO or for the holder of a lease.
 //   - Attributes are set through descriptors of the file they are meant for.
-//   - A place that the user names, for something to be made there, is found
-//     through no link that somebody else made.
-//   - A removal follows no link, enters no mount, and changes the mode of
-//     nothing but directories that it found below.
+//   - On the way to a place that the user names, for something to be made there,
+//     only symbolic links of the user and of root are followed.
+//   - A removal follows no link, enters no mount, and changes modes only of
+//     directories below the one that is removed.
 //
 // # Two kinds of functions
 //
@@ -31,7 +31,7 @@
 //
 // # Limits
 //
-// OpenFile, and what changes a symbolic link or a device, need /proc. Kernels
-// before 5.6 and sandboxes without openat2(2) are served by one open for each
-// name of a path, with the same promises.
+// OpenFile, and functions that change a symbolic link or a device, need /proc. On
+// kernels before 5.6 and in sandboxes without openat2(2) each name of a path is
+// opened by itself, with the same promises.
 package fsat

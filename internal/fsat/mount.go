@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountID numbers the mount that an open file is on. statx(2) tells it from
-// Linux 5.8 on, /proc before that.
+// mountID returns the number of the mount that an open file is on: by statx(2) from
+// Linux 5.8 on, by /proc before.
 func mountID(fd int) (uint64, error) {
 	var stx unix.Statx_t
 	err := retry(func() error { return unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &stx) })
@@ -31,6 +31,6 @@ func mountID(fd int) (uint64, error) {
 	return 0, unix.ENOSYS
 }
 
-// procPath is a path that leads to the very file that fd is, also to a
+// procPath returns a path that leads to the file that fd is, also if that is a
 // symbolic link.
 func procPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }

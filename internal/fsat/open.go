@@ -12,13 +12,14 @@ import (
 
 // Errors about what a path leads to.
 var (
+	// ErrNotRegular says that it is no regular file.
 	ErrNotRegular = errors.New("not a regular file")
 	errChanged    = errors.New("replaced while it was opened")
 )
 
-// Find opens path below dir with O_PATH: the descriptor tells what the file is
-// and changes its attributes, but neither reads nor writes it. A symbolic link
-// at the end of the path is found itself.
+// Find opens path below dir with O_PATH: through the descriptor the file can be
+// described and its attributes changed, but it cannot be read or written. If path
+// ends at a symbolic link, the link itself is opened.
 func Find(dir *os.File, path string) (*os.File, error) {
 	return newFile(dir, path)(findFD(int(dir.Fd()), path))
 }
@@ -39,9 +40,9 @@ func OpenFile(dir *os.File, path string) (*os.File, error) {
 	return Reopen(found)
 }
 
-// OpenNamed opens the regular file at a path that the user of this program
-// gave. Symbolic links are followed, for they are the user's. The error is
-// [ErrNotRegular] for anything else.
+// OpenNamed opens the regular file at a path that the user of this program gave, for
+// reading. It follows all symbolic links. The error is [ErrNotRegular] for anything
+// else.
 func OpenNamed(path string) (*os.File, error) {
 	fd, err := openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -52,8 +53,8 @@ func OpenNamed(path string) (*os.File, error) {
 	return Reopen(found)
 }
 
-// Reopen opens the regular file that found is for reading; found may be opened
-// with O_PATH. The error is [ErrNotRegular] for anything else.
+// Reopen opens the same regular file as found for reading; found may be opened with
+// O_PATH. The error is [ErrNotRegular] for anything else.
 func Reopen(found *os.File) (*os.File, error) {
 	fd, err := reopenFD(int(found.Fd()))
 	if err != nil {
@@ -70,7 +71,7 @@ func reopenFD(found int) (int, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return -1, ErrNotRegular
 	}
-	// O_NONBLOCK: the holder of a lease (fcntl(2)) would be waited for.
+	// Without O_NONBLOCK the open would wait for the holder of a lease (fcntl(2)).
 	fd, err := openat(unix.AT_FDCWD, procPath(found), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
@@ -86,8 +87,8 @@ func reopenFD(found int) (int, error) {
 	return fd, nil
 }
 
-// Create makes the new regular file name in dir and opens it for writing. Any
-// file that has the name, also a symbolic link, is fs.ErrExist.
+// Create makes the new regular file name in dir and opens it for writing. If the name
+// exists, also as a symbolic link, the error is fs.ErrExist.
 func Create(dir *os.File, name string, perm os.FileMode) (*os.File, error) {
 	path := filepath.Join(dir.Name(), name)
 	fd, err := CreateFD(int(dir.Fd()), name, uint32(perm.Perm()))
@@ -97,7 +98,8 @@ func Create(dir *os.File, name string, perm os.FileMode) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// newFile makes the answer of a function on descriptors one on files.
+// newFile returns a function that turns the answer of a function with descriptors
+// into an [os.File].
 func newFile(dir *os.File, path string) func(fd int, err error) (*os.File, error) {
 	return func(fd int, err error) (*os.File, error) {
 		name := filepath.Join(dir.Name(), path)

@@ -18,10 +18,10 @@ const (
 	ownerPasses = 0o100
 )
 
-// FindOwned is [Find] for one who owns what is below root, whatever the modes
-// there say. A directory that shuts its owner out is given the one bit that is
-// missing, and its own mode again at once; who reads modes meanwhile does so
-// under [lockModes].
+// FindOwned is [Find] for a caller who owns the files below root, also where their
+// modes shut him out. If a directory's mode does, FindOwned adds the bit that is
+// missing and sets the old mode again at once. A reader of modes takes [lockModes],
+// so that it never sees the added bit.
 func FindOwned(root *os.File, path string) (*os.File, error) {
 	f, err := Find(root, path)
 	if !errors.Is(err, fs.ErrPermission) {
@@ -34,7 +34,8 @@ func FindOwned(root *os.File, path string) (*os.File, error) {
 	return found, ownErr
 }
 
-// ReopenOwned is [Reopen] in the same way, for what was found below root.
+// ReopenOwned is [Reopen] for a file below root that the caller owns, also where its
+// mode forbids him to read it; see [FindOwned].
 func ReopenOwned(root, found *os.File) (*os.File, error) {
 	f, err := Reopen(found)
 	if !errors.Is(err, fs.ErrPermission) {
@@ -52,9 +53,9 @@ func ReopenOwned(root, found *os.File) (*os.File, error) {
 	return opened, ownErr
 }
 
-// WithRead calls do while the owner of f, which was found below root, may read
-// it, its extended attributes too. mode is f's own. Where the owner cannot be
-// given that, do is called all the same.
+// WithRead calls do while f, a file below root, has a mode that lets its owner read
+// its content and its extended attributes. mode is the mode that f has otherwise. If
+// the mode cannot be changed, do is called nevertheless.
 func WithRead(root, f *os.File, do func(mode uint32) error) error {
 	unlock, err := lockModes(root)
 	if err != nil {
@@ -75,10 +76,10 @@ func WithRead(root, f *os.File, do func(mode uint32) error) error {
 	return errors.Join(err, m.restore(), unlock())
 }
 
-// lockModes waits until all modes below root are their files' own, and keeps
-// them so until unlock.
+// lockModes waits until no mode below root is changed for a moment, and keeps others
+// from changing any until unlock.
 func lockModes(root *os.File) (unlock func() error, err error) {
-	// A descriptor of its own, for flock(2) goes by open file descriptions.
+	// flock(2) locks an open file description, so each lock opens the directory anew.
 	lock, err := OpenDir(root, ".")
 	if err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func lockModes(root *os.File) (unlock func() error, err error) {
 	return lock.Close, nil
 }
 
-// modes are those of files that were given more for a moment.
+// modes has the old modes of files whose modes were changed for a moment.
 type modes struct{ changed []changedMode }
 
 type changedMode struct {
@@ -97,7 +98,7 @@ type changedMode struct {
 	mode uint32
 }
 
-// withModes calls open, and takes back what it has given.
+// withModes calls open under [lockModes], and restores the modes that it changed.
 func withModes(root *os.File, open func(*modes) (*os.File, error)) (*os.File, error) {
 	unlock, err := lockModes(root)
 	if err != nil {
@@ -136,14 +137,14 @@ func (m *modes) find(root *os.File, p string) (*os.File, error) {
 	return at, nil
 }
 
-// add gives the owner of f what he lacks of some bits.
+// add adds bits to the mode of f, a directory or a regular file, if they are missing.
 func (m *modes) add(f *os.File, bits uint32) error {
 	st, err := Stat(f)
 	kind := st.Mode & unix.S_IFMT
 	if err != nil || st.Mode&bits == bits || kind != unix.S_IFDIR && kind != unix.S_IFREG {
 		return err
 	}
-	// Whoever is in another group than the file's would take its set-group-ID bit.
+	// chmod(2) by an owner outside the file's group clears the set-group-ID bit.
 	if st.Mode&unix.S_ISGID != 0 && st.Gid != uint32(os.Getegid()) {
 		return &os.PathError{Op: "chmod", Path: f.Name(), Err: unix.EPERM}
 	}

@@ -15,31 +15,32 @@ import (
 // maxLinks is how many symbolic links the kernel follows in one path.
 const maxLinks = 40
 
-// errLedAway says who made a link that is not followed.
+// errLedAway says which user made a link that is not followed.
 type errLedAway struct{ uid uint32 }
 
 func (e *errLedAway) Error() string {
 	return fmt.Sprintf("is a symbolic link that user %d made, and is not followed", e.uid)
 }
 
-// Unwrap is what the kernel says of a link where none is followed.
+// Unwrap returns the kernel's error for a link that is not followed.
 func (e *errLedAway) Unwrap() error { return unix.ELOOP }
 
-// OpenPlace opens the directory at a path that the user of this program gave,
-// for something to be made, mounted or changed there. Symbolic links are
-// followed where they are the caller's own or root's: somebody else's would
-// lead the caller to a directory that he did not mean. No name is looked up
-// twice, so that nobody can swap a link in.
+// OpenPlace opens the directory at a path that the user of this program gave, for
+// something to be made, mounted or changed there. It follows symbolic links that the
+// caller or root made. A link of any other user is an error, because it could lead
+// the caller to a directory that he did not mean. No name is looked up twice, so
+// nobody can swap a link in.
 func OpenPlace(path string) (*os.File, error) { return place(path, 0) }
 
-// MakePlace is OpenPlace, and makes the directories that are missing.
+// MakePlace is [OpenPlace], and makes missing directories with the mode perm, less
+// the umask.
 func MakePlace(path string, perm os.FileMode) (*os.File, error) {
 	return place(path, uint32(perm.Perm()))
 }
 
-// FindPlace opens the directory that path's last name is in, with O_PATH, and
-// gives that name, which need not be there. Where a symbolic link has the name
-// that may be followed, they are those that it leads to.
+// FindPlace returns the last name of path, and opens the directory of that name with
+// O_PATH. The name need not exist. If it is a symbolic link, FindPlace follows it by
+// the rules of [OpenPlace], and returns the directory and the name that it leads to.
 func FindPlace(path string) (dir *os.File, name string, err error) {
 	w, err := beginWalk(path, 0)
 	if err != nil {
@@ -77,13 +78,13 @@ func place(path string, perm uint32) (*os.File, error) {
 	return w.readable()
 }
 
-// walk goes down a path, one name at a time.
+// walk resolves a path, one name at a time.
 type walk struct {
 	path  string
-	at    *os.File // a directory, by O_PATH
-	rest  []string
-	perm  uint32 // of directories that are made; 0 makes none
-	links int
+	at    *os.File // the directory that was reached, opened with O_PATH
+	rest  []string // the names that are left
+	perm  uint32   // the mode of directories that are made; 0 makes none
+	links int      // how many symbolic links were followed
 }
 
 func beginWalk(path string, perm uint32) (*walk, error) {
@@ -94,8 +95,8 @@ func beginWalk(path string, perm uint32) (*walk, error) {
 	return w, w.restart(path)
 }
 
-// restart begins at the root for an absolute path, and else at the working
-// directory or where the walk has come to.
+// restart goes to the root for an absolute path. For a relative one it stays at w.at,
+// or goes to the working directory at the beginning of the walk.
 func (w *walk) restart(path string) error {
 	start := "."
 	if strings.HasPrefix(path, "/") {
@@ -125,7 +126,7 @@ func (w *walk) failed(err error) error {
 	return &os.PathError{Op: "open", Path: w.path, Err: err}
 }
 
-// step takes the next name.
+// step enters the next name, or follows it if it is a symbolic link.
 func (w *walk) step() error {
 	name := w.rest[0]
 	w.rest = w.rest[1:]
@@ -157,7 +158,7 @@ func (w *walk) step() error {
 	return w.move(fd, filepath.Join(w.at.Name(), name))
 }
 
-// follow puts what a symbolic link says before the rest of the path.
+// follow puts the target of a symbolic link before the rest of the path.
 func (w *walk) follow(link int, name string, uid uint32) error {
 	if w.links++; w.links > maxLinks {
 		return w.failed(unix.ELOOP)
@@ -178,8 +179,9 @@ func (w *walk) follow(link int, name string, uid uint32) error {
 	return w.restart(to)
 }
 
-// ours is true for who may lead us: the caller, root, and whoever has the root
-// directory, which in a user namespace is the root outside.
+// ours reports whether links of this user are followed: the caller's, root's, and
+// those of the owner of the root directory, which in a user namespace is the root
+// outside.
 func (w *walk) ours(uid uint32) (bool, error) {
 	if uid == 0 || int(uid) == os.Geteuid() {
 		return true, nil
@@ -191,7 +193,7 @@ func (w *walk) ours(uid uint32) (bool, error) {
 	return uid == root.Uid, nil
 }
 
-// readable ends the walk with its directory, opened for reading.
+// readable ends the walk: it opens the directory that was reached for reading.
 func (w *walk) readable() (*os.File, error) {
 	fd, err := openat(int(w.at.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

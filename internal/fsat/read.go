@@ -13,11 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrTooLarge is of a file that is larger than its reader allows.
+// ErrTooLarge says that a file is larger than the limit.
 var ErrTooLarge = errors.New("file is too large")
 
-// ReadFile reads the regular file at path below dir. More than limit bytes are
-// [ErrTooLarge].
+// ReadFile reads the regular file at path below dir. If it has more than limit bytes
+// the error is [ErrTooLarge].
 func ReadFile(dir *os.File, path string, limit int64) (_ []byte, err error) {
 	f, err := OpenFile(dir, path)
 	if err != nil {
@@ -31,8 +31,8 @@ func ReadFile(dir *os.File, path string, limit int64) (_ []byte, err error) {
 	return raw, err
 }
 
-// readUpTo reads an open file, or fails with ErrTooLarge itself: what is too large
-// is not read first, and what grows meanwhile no further.
+// readUpTo reads an open file of at most limit bytes. For a larger one, and one that
+// grows while it is read, the error is ErrTooLarge itself.
 func readUpTo(f *os.File, limit int64) ([]byte, error) {
 	st, err := Stat(f)
 	if err != nil {
@@ -51,7 +51,7 @@ func readUpTo(f *os.File, limit int64) ([]byte, error) {
 	return raw, nil
 }
 
-// Lstat describes name in dir; a symbolic link is described itself.
+// Lstat describes name in dir. It does not follow a symbolic link.
 func Lstat(dir *os.File, name string) (unix.Stat_t, error) {
 	st, err := LstatFD(int(dir.Fd()), name)
 	if err != nil {
@@ -69,7 +69,7 @@ func Stat(f *os.File) (unix.Stat_t, error) {
 	return st, nil
 }
 
-// Exists says whether dir has the name, of whatever type.
+// Exists reports whether dir has the name, of any type.
 func Exists(dir *os.File, name string) (bool, error) {
 	_, err := Lstat(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -78,7 +78,8 @@ func Exists(dir *os.File, name string) (bool, error) {
 	return err == nil, err
 }
 
-// Names lists dir from its beginning, whatever was read from it before.
+// Names lists the names in dir, also if some were read through dir before. They are
+// not sorted.
 func Names(dir *os.File) ([]string, error) {
 	list, err := OpenDir(dir, ".")
 	if err != nil {
@@ -88,8 +89,7 @@ func Names(dir *os.File) ([]string, error) {
 	return names, errors.Join(err, list.Close())
 }
 
-// Readlink reads the target of the symbolic link that f, opened with O_PATH,
-// is.
+// Readlink reads the target of a symbolic link; f is the link, opened with O_PATH.
 func Readlink(f *os.File) (string, error) {
 	for size := 256; ; size *= 4 {
 		buf := make([]byte, size)
@@ -103,9 +103,9 @@ func Readlink(f *os.File) (string, error) {
 	}
 }
 
-// ReadNamed reads the regular file at a path that the user of this program
-// gave, limit bytes at most. It opens nothing else; the null device is an empty
-// file, for so a user turns a file off.
+// ReadNamed reads the regular file at a path that the user of this program gave. More
+// than limit bytes, and any other type of file, are an error. /dev/null is an empty
+// file: with it a user turns a file off.
 func ReadNamed(path string, limit int64) (_ []byte, err error) {
 	if path == os.DevNull {
 		return nil, nil

@@ -15,14 +15,14 @@ import (
 const (
 	// maxOpenDepth bounds how many directories of a deep tree are open at once.
 	maxOpenDepth = 64
-	// maxPasses bounds how often a directory is read again in which another
-	// process makes files.
+	// maxPasses bounds how often a directory is read again while another process
+	// makes files in it.
 	maxPasses = 1000
 )
 
-// RemoveAll removes name in dir and all that is below it. It follows no link,
-// enters no mount, opens directories of the caller's whose mode keeps him out,
-// and manages any depth. A missing name is no error.
+// RemoveAll removes name in dir and everything below it, to any depth. It follows no
+// link and enters no mount. If the mode of a directory shuts its owner, the caller,
+// out, RemoveAll changes it. A missing name is no error.
 func RemoveAll(dir *os.File, name string) error {
 	err := RemoveAllFD(int(dir.Fd()), name, nil)
 	if err == nil || errors.Is(err, unix.ENOENT) {
@@ -35,9 +35,9 @@ func RemoveAll(dir *os.File, name string) error {
 	return err
 }
 
-// RemoveAllFD is [RemoveAll] for descriptors. before is called before each
-// name is removed, and an error of it ends the removal; nil is not called. A
-// missing name is unix.ENOENT.
+// RemoveAllFD is [RemoveAll] with descriptors. It calls before, unless that is nil,
+// before it removes each name; an error of before ends the removal. If the name is
+// missing the error is unix.ENOENT.
 func RemoveAllFD(dir int, name string, before func() error) error {
 	if err := checkName(name); err != nil {
 		return pathError("remove", name, err)
@@ -50,11 +50,12 @@ func RemoveAllFD(dir int, name string, before func() error) error {
 }
 
 type remover struct {
-	top    int // where directories that lie too deep are moved
+	top    int // the directory to which directories that lie too deep are moved
 	before func() error
 }
 
-// remove removes name in dir; above is the path of dir below top, for errors.
+// remove removes name in dir, depth directories below top; above is the path of dir
+// below top, for errors.
 func (r *remover) remove(dir int, above, name string, depth int) error {
 	if err := r.before(); err != nil {
 		return err
@@ -83,9 +84,9 @@ func (r *remover) remove(dir int, above, name string, depth int) error {
 	return errors.Join(r.removeDir(f, dir, name, depth), f.Close())
 }
 
-// removeDir empties the open directory sub and removes it from dir. It reads
-// sub again where rmdir(2) finds it not empty: a filesystem may skip names
-// when others are removed between two reads.
+// removeDir empties the open directory sub and removes it from dir. If rmdir(2) finds
+// sub not empty, removeDir reads it again: a filesystem may skip names when others are
+// removed between two reads.
 func (r *remover) removeDir(sub *os.File, dir int, name string, depth int) error {
 	for range maxPasses {
 		removed, err := r.empty(sub, depth)
@@ -106,7 +107,7 @@ func (r *remover) removeDir(sub *os.File, dir int, name string, depth int) error
 	return pathError("rmdir", sub.Name(), unix.ENOTEMPTY)
 }
 
-// empty removes what one pass over a directory finds.
+// empty reads a directory once and removes the names that it finds.
 func (r *remover) empty(sub *os.File, depth int) (removed int, err error) {
 	for {
 		names, err := sub.Readdirnames(1024)
@@ -118,14 +119,14 @@ func (r *remover) empty(sub *os.File, depth int) (removed int, err error) {
 			removed++
 		}
 		if len(names) == 0 || err != nil {
-			return removed, nil // io.EOF; what could not be listed shows at rmdir
+			return removed, nil // io.EOF; after another error rmdir(2) fails
 		}
 	}
 }
 
-// openToEmpty opens the directory name. One of the caller's own gets a mode
-// with which he can empty it, by the descriptor and not by the name: another
-// process may put a symbolic link there meanwhile.
+// openToEmpty opens the directory name. If the caller owns it, it gets a mode with
+// which he can empty it. The mode is changed by a descriptor and not by the name,
+// because another process may put a symbolic link there meanwhile.
 func openToEmpty(dir int, name string) (int, error) {
 	found, err := findFD(dir, name)
 	if err != nil {
@@ -137,7 +138,7 @@ func openToEmpty(dir int, name string) (int, error) {
 		return -1, err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return -1, unix.EPERM // as unlink(2) said: an immutable file, say
+		return -1, unix.EPERM // the error of unlink(2), for an immutable file for example
 	}
 	if st.Mode&0o700 != 0o700 && int(st.Uid) == os.Geteuid() {
 		if err := ChmodFD(found, 0o700); err != nil {

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Files are the regular files below dir, as a process sees them whose root dir
-// is: symbolic links are followed and lead nowhere else. To open anything but a
-// regular file is [ErrNotRegular].
+// Files returns the files below dir as a process sees them whose root directory is
+// dir: symbolic links are followed, but never lead out of dir. Only regular files can
+// be opened; for others the error is [ErrNotRegular].
 func Files(dir *os.File) fs.FS { return files{dir} }
 
 type files struct{ dir *os.File }
@@ -29,7 +29,8 @@ func (f files) Open(name string) (fs.File, error) {
 	return Reopen(found)
 }
 
-// openInRoot finds a file with O_PATH. Without openat2(2) no link is followed.
+// openInRoot opens a file with O_PATH. Without openat2(2) a symbolic link in the path
+// is an error.
 func openInRoot(dir int, name string) (int, error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 	for range 100 {

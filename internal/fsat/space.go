@@ -8,16 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Space is what a filesystem still takes of the caller, who may be no root: what
-// is reserved for root is left out.
+// Space is the free space of a filesystem, without the blocks reserved for root.
 type Space struct {
 	Bytes  int64
 	Inodes uint64
-	// Limited says that there is a fixed number of inodes; btrfs has none.
+	// Limited is true if the filesystem has a fixed number of inodes; btrfs does not.
 	Limited bool
 }
 
-// Free asks for the space of the filesystem that a descriptor is on (statfs(2)).
+// Free returns the free space of the filesystem that a descriptor is on (statfs(2)).
 func Free(fd int) (Space, error) {
 	var fs unix.Statfs_t
 	for {

@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The extended attributes in which POSIX ACLs are.
+// The extended attributes that hold POSIX ACLs.
 const (
 	AccessACL  = "system.posix_acl_access"
 	DefaultACL = "system.posix_acl_default"
 )
 
 // Xattrs reads the extended attributes of f, which may be opened with O_PATH.
-// Those for which keep is false are left out; nil keeps all. A filesystem
-// without any has none.
+// Those for which keep is false are left out; nil keeps all. On a filesystem without
+// extended attributes it returns none.
 func Xattrs(f *os.File, keep func(name string) bool) (map[string]string, error) {
 	fd := int(f.Fd())
 	list, err := grow(func(b []byte) (int, error) {
@@ -47,8 +47,8 @@ func Xattrs(f *os.File, keep func(name string) bool) (map[string]string, error) 
 	return xattrs, nil
 }
 
-// GetXattrFD reads one extended attribute of fd, which may be opened with
-// O_PATH; unix.ENODATA where it has none of that name.
+// GetXattrFD reads one extended attribute of fd, which may be opened with O_PATH. If
+// the file does not have it the error is unix.ENODATA.
 func GetXattrFD(fd int, name string) (string, error) {
 	value, err := grow(func(b []byte) (int, error) {
 		n, err := unix.Fgetxattr(fd, name, b)
@@ -60,8 +60,8 @@ func GetXattrFD(fd int, name string) (string, error) {
 	return string(value), err
 }
 
-// HasXattrFD says whether fd, which may be opened with O_PATH, has an extended
-// attribute. A filesystem without any has none.
+// HasXattrFD reports whether fd, which may be opened with O_PATH, has an extended
+// attribute. On a filesystem without extended attributes it is false.
 func HasXattrFD(fd int, name string) (bool, error) {
 	_, err := unix.Fgetxattr(fd, name, nil)
 	if err == unix.EBADF { // O_PATH
@@ -83,7 +83,7 @@ func SetXattrFD(fd int, name, value string) error {
 	return err
 }
 
-// RemoveACLs takes the ACLs away that a new directory has inherited.
+// RemoveACLs removes the ACLs that a new directory has inherited.
 func RemoveACLs(dir *os.File) error {
 	for _, name := range []string{AccessACL, DefaultACL} {
 		err := retry(func() error { return unix.Fremovexattr(int(dir.Fd()), name) })
