@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// BootID tells boots apart, where a process id or a time could come again.
+// BootID returns the random id of this boot of the machine. A process id together
+// with it never repeats.
 func BootID() (string, error) {
 	raw, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

@@ -13,17 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenDir opens the directory at path. It fails with ENOTDIR for anything
-// else; a symbolic link at path is followed.
+// OpenDir opens the directory at path. It follows symbolic links, also at the end. For
+// anything that is no directory the error is unix.ENOTDIR.
 func OpenDir(path string) (*os.File, error) {
 	return openDir(unix.AT_FDCWD, path, path, 0)
 }
 
-// OpenDirAt opens the directory name in dir, and does not follow a symbolic
-// link there.
+// OpenDirAt opens the directory name in dir. It does not follow a symbolic link.
 func OpenDirAt(dir *os.File, name string) (*os.File, error) {
-	f, err := openDir(int(dir.Fd()), name, filepath.Join(dir.Name(), name), unix.O_NOFOLLOW)
-	return f, err
+	return openDir(int(dir.Fd()), name, filepath.Join(dir.Name(), name), unix.O_NOFOLLOW)
 }
 
 func openDir(at int, name, path string, flags int) (*os.File, error) {
@@ -39,8 +37,8 @@ func openDir(at int, name, path string, flags int) (*os.File, error) {
 	}
 }
 
-// Mkdir makes the directory name in dir. It is not durable before the next
-// [SyncDir] of dir. An existing name is fs.ErrExist.
+// Mkdir makes the directory name in dir. It is not durable before the next [SyncDir]
+// of dir. If the name exists the error is fs.ErrExist.
 func Mkdir(ctx context.Context, dir *os.File, name string, perm os.FileMode) error {
 	if err := Fault(ctx, "mkdir"); err != nil {
 		return err
@@ -51,8 +49,8 @@ func Mkdir(ctx context.Context, dir *os.File, name string, perm os.FileMode) err
 	return nil
 }
 
-// MakeDirAt opens the directory name in dir, which is made where it is missing,
-// and makes its name durable.
+// MakeDirAt makes the directory name in dir unless it exists, makes its name durable,
+// and opens it.
 func MakeDirAt(ctx context.Context, dir *os.File, name string, perm os.FileMode) (*os.File, error) {
 	err := Mkdir(ctx, dir, name, perm)
 	if err == nil || errors.Is(err, fs.ErrExist) {
@@ -64,7 +62,7 @@ func MakeDirAt(ctx context.Context, dir *os.File, name string, perm os.FileMode)
 	return OpenDirAt(dir, name)
 }
 
-// OpenOrMakeDirAt is [OpenDirAt], and [MakeDirAt] where there is none yet.
+// OpenOrMakeDirAt is [OpenDirAt], or [MakeDirAt] if the directory does not exist.
 func OpenOrMakeDirAt(ctx context.Context, dir *os.File, name string, perm os.FileMode) (*os.File, error) {
 	f, err := OpenDirAt(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,8 +71,8 @@ func OpenOrMakeDirAt(ctx context.Context, dir *os.File, name string, perm os.Fil
 	return f, err
 }
 
-// Remove unlinks the file name in dir. It is not durable before the next
-// [SyncDir] of dir. A missing name is fs.ErrNotExist.
+// Remove unlinks the file name in dir. That is not durable before the next [SyncDir]
+// of dir. If the name is missing the error is fs.ErrNotExist.
 func Remove(ctx context.Context, dir *os.File, name string) error {
 	if err := Fault(ctx, "remove"); err != nil {
 		return err
@@ -85,17 +83,16 @@ func Remove(ctx context.Context, dir *os.File, name string) error {
 	return nil
 }
 
-// SyncDir makes the names in dir durable: what was made, renamed or removed
-// there before the call is so after a power cut.
+// SyncDir makes the names in dir durable: a name that was made, renamed or removed
+// before the call stays so after a power cut.
 func SyncDir(ctx context.Context, dir *os.File) error {
 	return sync(ctx, "fsync dir", dir.Sync)
 }
 
-// SyncFS writes back everything on the filesystem that holds dir and reports
-// write errors that happened since dir was opened (Linux 5.8 or later,
-// syncfs(2)): so open dir before the first byte is written. The kernel tells
-// an open file about an error once; do not call SyncFS again to see whether
-// it passes, but give up what was written.
+// SyncFS writes back everything on the filesystem that holds dir, by syncfs(2). From
+// Linux 5.8 on it reports write errors that happened since dir was opened, so open dir
+// before the first byte is written. The kernel reports an error to an open file only
+// once: after an error do not call SyncFS again, but give up what was written.
 func SyncFS(ctx context.Context, dir *os.File) error {
 	return sync(ctx, "syncfs", func() error {
 		if err := unix.Syncfs(int(dir.Fd())); err != nil {
@@ -105,11 +102,11 @@ func SyncFS(ctx context.Context, dir *os.File) error {
 	})
 }
 
-// StartSyncFS is [SyncFS] that need not be waited for: dir may be closed meanwhile.
-// Its outcome comes by the channel.
+// StartSyncFS runs [SyncFS] in the background. The channel gets its error, or nil. dir
+// may be closed meanwhile.
 func StartSyncFS(ctx context.Context, dir *os.File) <-chan error {
 	ended := make(chan error, 1)
-	fd, err := unix.FcntlInt(dir.Fd(), unix.F_DUPFD_CLOEXEC, 0) // hears of the same errors
+	fd, err := unix.FcntlInt(dir.Fd(), unix.F_DUPFD_CLOEXEC, 0) // gets the errors since dir was opened
 	if err != nil {
 		ended <- fmt.Errorf("syncfs %s: %w", dir.Name(), err)
 		return ended
@@ -117,7 +114,7 @@ func StartSyncFS(ctx context.Context, dir *os.File) <-chan error {
 	own := os.NewFile(uintptr(fd), dir.Name())
 	go func() {
 		err := SyncFS(ctx, own)
-		own.Close() // before anybody unmounts
+		own.Close() // before the receiver of the channel unmounts the filesystem
 		ended <- err
 	}()
 	return ended

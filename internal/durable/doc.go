@@ -9,8 +9,8 @@
 //	…
 //	err = durable.WriteFile(ctx, dir, "state.json", data, 0o600)
 //
-// Everything works relative to directories that the caller holds open, so
-// that nothing on the way to them can be swapped for a symbolic link.
+// All names are relative to directories that the caller has opened, so that nobody
+// can swap a symbolic link into the path.
 //
 // Each step is a fault point: it calls [Fault] with its name before it acts.
 // Tests put a hook into the context with [WithFault] and make the n-th step

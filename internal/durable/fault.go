@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 )
 
-// ErrLeaveOut is what a hook says to a sync that is not to happen, and yet to
-// succeed: the test that cuts the power must notice it.
+// ErrLeaveOut is returned by a hook to have a sync left out, and yet report success.
+// With it a test shows that a power cut after a missing sync is noticed.
 var ErrLeaveOut = errors.New("leave the sync out")
 
 type faultKey struct{}
@@ -23,9 +23,9 @@ func WithFault(ctx context.Context, hook func(op string) error) context.Context 
 	return context.WithValue(ctx, faultKey{}, hook)
 }
 
-// WithFaultAt returns a context in which the n-th durable step from now, counted
-// from 0, does what do says; op tells which step that was, "" for none so far.
-// For tests.
+// WithFaultAt returns a context in which the n-th durable step from now, counted from
+// 0, calls do and fails with its error. op is the name of that step, or "" before it
+// is reached. For tests.
 func WithFaultAt(ctx context.Context, n int, do func() error) (_ context.Context, op *string) {
 	op = new(string)
 	i := 0
@@ -41,8 +41,8 @@ func WithFaultAt(ctx context.Context, n int, do func() error) (_ context.Context
 	}), op
 }
 
-// WithSteps returns a context that counts the durable steps from now, beside what
-// [WithFault] does in ctx. For tests.
+// WithSteps returns a context that counts the durable steps from now on. A hook that
+// ctx has already is called too. For tests.
 func WithSteps(ctx context.Context) (_ context.Context, steps *atomic.Int64) {
 	steps = new(atomic.Int64)
 	return WithFault(ctx, func(op string) error {
@@ -54,9 +54,9 @@ func WithSteps(ctx context.Context) (_ context.Context, steps *atomic.Int64) {
 	}), steps
 }
 
-// Fault is the fault point op: it returns what the hook of [WithFault] says,
-// wrapped with op, and nil where there is no hook. Code that does a durable
-// step of its own calls it first.
+// Fault is the fault point op: it returns the error of the hook of [WithFault],
+// wrapped with op, or nil if there is no hook. Code with a durable step of its own
+// calls it before the step.
 func Fault(ctx context.Context, op string) error {
 	hook, ok := ctx.Value(faultKey{}).(func(string) error)
 	if !ok {

@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TempPrefix starts the name of every file that [WriteFile] has not finished.
-// A process that died leaves such a file behind; whoever owns the directory
-// may remove it when nobody writes there.
+// TempPrefix begins the name of every file that [WriteFile] has not finished. A
+// process that is killed leaves such a file behind. It may be removed while nobody
+// writes in the directory.
 const TempPrefix = ".tmp-"
 
-// WriteFile makes name in dir hold data: a reader, also after a power cut,
-// finds the old content or the new one and never a part. When it returns nil
-// the new content is durable. On an error the old content stands, unless only
-// the last step, the sync of dir, failed.
+// WriteFile writes data to the file name in dir, which gets the mode perm, less the
+// umask. A reader, also after a power cut, finds the old content or the new one, and
+// never a part. When WriteFile returns nil the new content is durable. After an error
+// the old content is still there, unless only the last step, the sync of dir, failed.
 func WriteFile(ctx context.Context, dir *os.File, name string, data []byte, perm os.FileMode) error {
 	temp := TempPrefix + rand.Text()
 	if err := writeTemp(ctx, dir, temp, data, perm); err != nil {
@@ -57,7 +57,7 @@ func writeTemp(ctx context.Context, dir *os.File, temp string, data []byte, perm
 	return sync(ctx, "fsync file", f.Sync)
 }
 
-// discard is no fault point: cleaning up after one must not fail by the next.
+// discard removes a file. It is no fault point, because it cleans up after one.
 func discard(dir *os.File, name string) error {
 	err := unix.Unlinkat(int(dir.Fd()), name, 0)
 	if err != nil && err != unix.ENOENT {

@@ -20,16 +20,16 @@ const (
 	Exclusive LockKind = unix.LOCK_EX
 )
 
-// maxPoll bounds the wait between two tries for a lock. flock(2) can wait by
-// itself, but not for a context as well.
+// maxPoll bounds the wait between two tries for a lock. flock(2) could wait itself,
+// but it would not end when a context is done.
 const maxPoll = 100 * time.Millisecond
 
-// Lock takes the lock file name in dir, which is made when missing and never
-// removed, and returns the function that gives it back. Locks hold between
-// processes and between goroutines, and end with the process that took them
-// (flock(2)). On a read-only filesystem the file is only opened to be read, and
-// where it is missing there is nothing to lock. When another holder is in the way, waiting is called once,
-// unless it is nil, and Lock waits until ctx is done.
+// Lock locks the file name in dir, by flock(2), and returns the function that unlocks
+// it. It makes the file if it is missing, and never removes it. Locks hold between
+// processes and between goroutines, and end with the process that took them. If
+// another holder is in the way, Lock calls waiting once, unless that is nil, and waits
+// until ctx is done. On a read-only filesystem it opens the file only for reading; if
+// the file is missing there, nobody can have locked it, and Lock does nothing.
 func Lock(ctx context.Context, dir *os.File, name string, kind LockKind, waiting func()) (unlock func() error, err error) {
 	f, err := openLock(ctx, dir, name)
 	if err != nil {
@@ -45,8 +45,8 @@ func Lock(ctx context.Context, dir *os.File, name string, kind LockKind, waiting
 	return f.Close, nil
 }
 
-// TryLock is [Lock] without the wait: unlock is nil when another holder is in
-// the way.
+// TryLock is [Lock] without the wait: if another holder is in the way, unlock and err
+// are nil.
 func TryLock(ctx context.Context, dir *os.File, name string, kind LockKind) (unlock func() error, err error) {
 	f, err := openLock(ctx, dir, name)
 	if err != nil {
@@ -68,7 +68,7 @@ func openLock(ctx context.Context, dir *os.File, name string) (*os.File, error) 
 		return nil, err
 	}
 	path := filepath.Join(dir.Name(), name)
-	// O_NONBLOCK: nothing that somebody put there can hold up the open.
+	// With O_NONBLOCK the open does not wait, whatever file somebody put there.
 	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDWR|unix.O_CREAT|flags, 0o600)
 	if err == unix.EROFS {
@@ -83,11 +83,11 @@ func openLock(ctx context.Context, dir *os.File, name string) (*os.File, error) 
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// unlocked gives back a lock that there is no need to take.
+// unlocked unlocks a file that is missing on a read-only filesystem.
 func unlocked() error { return nil }
 
-// Flock is [TryFlock] with a wait until ctx is done. It calls waiting, unless that is
-// nil, once where another open file is in the way.
+// Flock is [TryFlock] with a wait until ctx is done. If another open file has a lock
+// that is in the way, it calls waiting once, unless that is nil.
 func Flock(ctx context.Context, f *os.File, kind LockKind, waiting func()) error {
 	for poll := time.Millisecond; ; poll = min(2*poll, maxPoll) {
 		locked, err := TryFlock(f, kind)
@@ -106,8 +106,8 @@ func Flock(ctx context.Context, f *os.File, kind LockKind, waiting func()) error
 	}
 }
 
-// TryFlock takes a flock(2) on f, a file or a directory, unless another open
-// file has one that is in the way; then it is false. Closing f gives it back.
+// TryFlock locks f, a file or a directory, by flock(2). It returns false if another
+// open file has a lock that is in the way. Closing f unlocks it.
 func TryFlock(f *os.File, kind LockKind) (bool, error) {
 	for {
 		switch err := unix.Flock(int(f.Fd()), int(kind)|unix.LOCK_NB); err {

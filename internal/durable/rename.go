@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RenameNoReplace moves a file or directory and never replaces one: an
-// existing new name is fs.ErrExist. It is atomic, but not durable before
-// [SyncDir] of newDir, and it does not make the contents durable.
+// RenameNoReplace moves a file or directory, and never replaces one: if the new name
+// exists the error is fs.ErrExist. It is atomic, but not durable before [SyncDir] of
+// newDir, and it does not make the contents durable.
 func RenameNoReplace(ctx context.Context, oldDir *os.File, oldName string, newDir *os.File, newName string) error {
 	return rename(ctx, "rename", oldDir, oldName, newDir, newName, unix.RENAME_NOREPLACE)
 }

@@ -9,10 +9,9 @@ import (
 	"sync/atomic"
 )
 
-// Syncs are the syncs of one filesystem that several goroutines ask for while all
-// go on writing. One runs at a time, and all who ask meanwhile share the next one:
-// for each syncfs(2) the kernel goes over everything that is dirty, one after the
-// other.
+// Syncs syncs one filesystem for several goroutines that go on writing. One sync runs
+// at a time; all callers that come meanwhile share the next one, because each
+// syncfs(2) goes over everything on the filesystem that is dirty.
 type Syncs struct {
 	dir   *os.File
 	turn  chan struct{} // holds one value while a sync runs; guards err
@@ -27,9 +26,9 @@ type Syncs struct {
 // before the first byte is written; Close closes it.
 func NewSyncs(dir *os.File) *Syncs { return &Syncs{dir: dir, turn: make(chan struct{}, 1)} }
 
-// Sync is [SyncFS], by a sync that begins after the call. When one has failed, all
-// later calls fail too: the kernel reports an error once. A
-// sync that has begun is waited for also when ctx ends, for its error must not be lost.
+// Sync is [SyncFS], by a sync that begins after the call. After one that failed all
+// later calls fail too, because the kernel reports an error only once. Sync waits for
+// a sync that it has begun even if ctx ends, because its error must not be lost.
 func (s *Syncs) Sync(ctx context.Context) error {
 	before := s.begun.Load()
 	select {
@@ -57,7 +56,8 @@ func (s *Syncs) start(ctx context.Context) <-chan error {
 	return StartSyncFS(ctx, s.dir)
 }
 
-// Close closes the directory, and waits for no sync. Later ones fail.
+// Close closes the directory, and does not wait for a sync that runs. Later ones fail
+// with os.ErrClosed.
 func (s *Syncs) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
