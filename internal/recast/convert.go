@@ -18,42 +18,44 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// ErrNoTar says of a layer of a store of directories that nobody has its tar: a
-// directory does not say how its tar was written.
+// ErrNoTar says that neither a store nor a cache has the tar of a layer. The tar
+// cannot be made from the layer's directory, which does not say how it was written.
 var ErrNoTar = errkind.New(errkind.NotFound, "its tar is not at hand, and cannot be made from its files")
 
 // Options say how a store is converted. The zero value works.
 type Options struct {
-	// Blob opens a compressed form of a layer, which is verified as it is read; an
-	// errkind.Mismatch says that it is not at hand. Layers of a store of tars need
-	// none; nil has none.
+	// Blob opens a blob of a layer. What it gives is verified as it is read. The error
+	// is an errkind.Mismatch if this machine does not have the blob. Layers of a store
+	// of tars need no blob. nil means that there are no blobs.
 	Blob func(layer.Blob) (io.ReadCloser, error)
-	// Unpack has the limits of a layer, and its memory.
+	// Unpack has the limits and the memory for unpacking a layer.
 	Unpack unpack.Options
-	// Progress hears of each layer before it is made; nil does not.
+	// Progress is called before each layer is made, unless it is nil; number counts
+	// from 1.
 	Progress func(diffID digest.Digest, number, of int)
 }
 
-// Converted is what came of it.
+// Converted says what was converted.
 type Converted struct {
-	Images []overlaystore.Image // that the other store has now
-	Layers int                  // that it did not have before
-	Left   []Left               // what could not be converted
+	Images []overlaystore.Image // the images that the other store has now
+	Layers int                  // how many layers were made
+	Left   []Left               // the layers that could not be made
 }
 
-// Left is a layer that has no other form, and Err says why.
+// Left is a layer that could not be made, with the reason as Err.
 type Left struct {
 	Layer digest.Digest
-	Size  int64    // of its tar in bytes; 0 is not known
-	Refs  []string // of the images that need it, which the other store has not
+	Size  int64    // of its tar in bytes; 0 if that is not known
+	Refs  []string // the names of the images that need it and are left out
 	Err   error
 }
 
-// Convert puts each image of the store from that has a name into the store to,
-// with all its names: layers in the form of that one, made from what is at hand,
-// each proven by its diffID, and each durable before the next. In from nothing
-// changes. A layer that cannot be made, and the images that need it, are left
-// out and told of; an error ends the rest. A second call goes on.
+// Convert copies each image of the store from that has a name into the store to, with
+// all its names. It makes the layers in the form of the store to, from tars and blobs
+// that this machine has, verifies each by its diffID, and makes each durable before it
+// begins the next. It does not change the store from. A layer that cannot be made, and
+// the images that need it, are left out and listed in Converted. Any other error ends
+// the conversion; a second call continues it.
 func Convert(ctx context.Context, from, to *overlaystore.Store, o Options) (done Converted, err error) {
 	images, err := from.Images()
 	if err != nil {
@@ -88,7 +90,7 @@ func Convert(ctx context.Context, from, to *overlaystore.Store, o Options) (done
 	return done, nil
 }
 
-// distinct is each layer of these images once.
+// distinct returns each layer of these images once.
 func distinct(images []overlaystore.Image) (layers []digest.Digest) {
 	seen := map[digest.Digest]bool{}
 	for _, img := range images {
@@ -107,10 +109,10 @@ type conversion struct {
 	Options
 	from, to *overlaystore.Store
 	done     *Converted
-	left     map[digest.Digest]bool
+	left     map[digest.Digest]bool // the layers that could not be made
 }
 
-// room refuses at once what cannot fit.
+// room fails if the filesystem cannot have space for the missing layers.
 func (c *conversion) room(layers []digest.Digest) error {
 	var bytes, inodes uint64
 	for _, diffID := range layers {
@@ -120,7 +122,7 @@ func (c *conversion) room(layers []digest.Digest) error {
 		}
 		rec, err := c.from.Layer(diffID)
 		if has || err != nil {
-			continue // what is wrong with a layer is told when its turn comes
+			continue // layer reports the error
 		}
 		if c.to.Format().Lower == layer.Tars {
 			bytes += uint64(rec.Size)
@@ -132,7 +134,7 @@ func (c *conversion) room(layers []digest.Digest) error {
 	return c.to.Room(bytes, inodes)
 }
 
-// layer makes one layer, or tells that it is left.
+// layer makes one layer, or adds it to Converted.Left.
 func (c *conversion) layer(ctx context.Context, diffID digest.Digest, images []overlaystore.Image) error {
 	rec, err := c.from.Layer(diffID)
 	if err == nil {
@@ -186,7 +188,7 @@ func (c *conversion) make(ctx context.Context, diffID digest.Digest, rec overlay
 	return nil
 }
 
-// open opens what a layer is made of: its tar in a store of tars, else a blob.
+// open opens the tar of a layer if the store from has tars, else one of its blobs.
 func (c *conversion) open(diffID digest.Digest, rec overlaystore.LayerRecord) (_ io.ReadCloser, mediaType string, err error) {
 	if c.from.Format().Lower == layer.Tars {
 		dir, err := c.from.OpenLayer(diffID)
@@ -208,7 +210,8 @@ func (c *conversion) open(diffID digest.Digest, rec overlaystore.LayerRecord) (_
 	return nil, "", ErrNoTar
 }
 
-// image makes an image known in the other store, by all its names.
+// image adds an image to the store to, with all its names, unless one of its layers
+// is missing there.
 func (c *conversion) image(ctx context.Context, img overlaystore.Image) error {
 	if slices.ContainsFunc(img.Layers, func(d digest.Digest) bool { return c.left[d] }) {
 		return nil

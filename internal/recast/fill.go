@@ -12,8 +12,8 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// fill unpacks a blob, or a tar, into a staging, or keeps its tar there, and
-// returns the layer's record.
+// fill reads a blob, or a tar, into a staging: as files, or as a tar in a store of
+// tars. It returns the layer's record.
 func fill(ctx context.Context, st *overlaystore.Staging, blob io.Reader, source unpack.Source, o unpack.Options) (overlaystore.LayerRecord, error) {
 	var counts layer.Counts
 	var result unpack.Result

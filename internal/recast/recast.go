@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package recast turns layers from one form into the other, without a network:
-// those of one image of a store of tars into directories, for engines, and those
-// of a whole store into another store.
+// Package recast makes layers of one form from layers of the other, without a
+// network: [Directories] unpacks the layers of one image of a store of tars, for
+// engines, and [Convert] copies a whole store into another store.
 package recast
 
 import (
@@ -25,20 +25,21 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// Beside is a store of directories in the staging of a store of tars: what
-// keeps its files links them, and it goes with Close, or as all staging does
-// that a process which died has left.
+// Beside is a temporary store of directories in the staging directory of a store of
+// tars. An engine that keeps its files links them. Close removes it; if the process is
+// killed, it is cleared away as any other staging is.
 type Beside struct {
 	*overlaystore.Store
-	// Image is the record of the image in it.
+	// Image is the record of the image in the temporary store.
 	Image overlaystore.Image
 
 	staging, dir *os.File
 	name         string
 }
 
-// Directories unpacks the layers of img, each verified against its diffID. It is
-// nil where s is a store of directories. Hold a lease on the layers.
+// Directories unpacks the layers of img into a temporary store, and verifies each by
+// its diffID. It returns nil if s is a store of directories. The caller holds a lease
+// on the layers.
 func Directories(ctx context.Context, s *overlaystore.Store, img overlaystore.Image, log *slog.Logger) (*Beside, error) {
 	if s.Format().Lower != layer.Tars {
 		return nil, nil
@@ -88,7 +89,7 @@ func (b *Beside) fill(ctx context.Context, s *overlaystore.Store, img overlaysto
 	return err
 }
 
-// unpackLayer unpacks one layer of a store of tars into one of directories.
+// unpackLayer unpacks one layer of a store of tars into a store of directories.
 func unpackLayer(ctx context.Context, from, to *overlaystore.Store, diffID digest.Digest) (err error) {
 	rec, err := from.Layer(diffID)
 	if err != nil {
@@ -124,7 +125,8 @@ func unpackLayer(ctx context.Context, from, to *overlaystore.Store, diffID diges
 	return to.Commit(ctx, st)
 }
 
-// Close removes all that nobody else has linked. On nil it does nothing.
+// Close removes the temporary store. Files that an engine has linked stay with the
+// engine. On nil it does nothing.
 func (b *Beside) Close() error {
 	if b == nil {
 		return nil
