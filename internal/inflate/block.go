@@ -24,7 +24,7 @@ func (z *Reader) block() error {
 	}
 }
 
-// endBlock goes on behind a block.
+// endBlock sets the next step after a block.
 func (z *Reader) endBlock() {
 	z.step = atBlock
 	if z.final {
@@ -48,7 +48,7 @@ func (z *Reader) storedHeader() error {
 	return nil
 }
 
-// copyStored moves what there is of a stored block.
+// copyStored copies those bytes of a stored block that are in the input buffer.
 func (z *Reader) copyStored(o *output) error {
 	if z.stored == 0 {
 		z.endBlock()

@@ -11,9 +11,6 @@ const (
 	slack = 320
 	// minBuffer keeps the cost of moving the window small beside the data.
 	minBuffer = 4 << 10
-
-	// bufferSize is a good size for the buffers of a pipeline.
-	bufferSize = 1 << 20
 )
 
 // A Buffer is memory that Reader.Next decodes into. It belongs to the caller,

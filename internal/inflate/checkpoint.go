@@ -10,8 +10,8 @@ import (
 	"io"
 )
 
-// A Checkpoint is the state of a Reader between two blocks of a member: all it
-// takes to go on from there with the rest of the stream.
+// A Checkpoint is the state of a Reader between two blocks of a member. With it a
+// Reader can decompress the rest of the stream.
 type Checkpoint struct {
 	// In is the offset in the compressed stream of the byte with the next bit,
 	// and Bit how many bits of that byte, 0 to 7, belong to what came before.
@@ -29,9 +29,9 @@ type Checkpoint struct {
 // ErrCheckpoint is a checkpoint that no Reader can have made.
 var ErrCheckpoint = errors.New("invalid checkpoint")
 
-// PauseAt makes Next return early, once, at the first place behind the data it
-// returns that is the start of a block and at least offset bytes into the
-// decompressed stream. Checkpoint can be had there. Zero takes a pause back.
+// PauseAt makes Next return early, once: at the first start of a block that is at
+// least offset bytes into the decompressed stream. There Checkpoint returns a state.
+// Next has returned data before it pauses. An offset of zero cancels the pause.
 func (z *Reader) PauseAt(offset int64) { z.pause = offset }
 
 // paused reports whether Next is to return for a pause.
@@ -46,8 +46,8 @@ func (z *Reader) paused(o *output) bool {
 	return true
 }
 
-// Checkpoint returns the state of z. It reports false anywhere but between two
-// blocks with nothing left to read: PauseAt leads to such a place.
+// Checkpoint returns the state of z. It reports false unless z is between two blocks
+// and Read has handed out all data before; PauseAt stops z at such a place.
 func (z *Reader) Checkpoint() (*Checkpoint, bool) {
 	if z.step != atBlock || z.err != nil || len(z.unread) > 0 {
 		return nil, false
@@ -63,10 +63,10 @@ func (z *Reader) Checkpoint() (*Checkpoint, bool) {
 	return c, true
 }
 
-// Resume makes z a Reader that goes on at a checkpoint; r gives the stream from
-// its byte c.In on. Offsets in errors count from the start of the stream. What
-// the checkpoint says is believed as far as it cannot be checked: a wrong
-// window or checksum shows at the end of the member.
+// Resume makes z a Reader that continues at a checkpoint; r is the stream from its
+// byte c.In on. Offsets in errors count from the start of the stream. A checkpoint
+// that no Reader can have made is ErrCheckpoint. A wrong window or checksum in it
+// fails at the end of the member, if not before.
 func (z *Reader) Resume(r io.Reader, c *Checkpoint) error {
 	if err := c.check(); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (z *Reader) Resume(r io.Reader, c *Checkpoint) error {
 	return nil
 }
 
-// skipBits takes the bits that were decoded before the checkpoint.
+// skipBits skips the bits of the first byte that come before the checkpoint.
 func (z *Reader) skipBits() error {
 	if !z.in.want(z.skip) {
 		return z.in.missing()
@@ -90,7 +90,7 @@ func (z *Reader) skipBits() error {
 	return nil
 }
 
-// check rejects what cannot be a state.
+// check rejects a checkpoint that no Reader can have made.
 func (c *Checkpoint) check() error {
 	switch {
 	case c.In < 0 || c.Bit > 7:

@@ -2,8 +2,8 @@
 
 package inflate
 
-// inMargin is how much input a round of the core must have before it: no round
-// reads further, so every bit it decodes is a bit of the stream.
+// inMargin is how many bytes of input the core needs for a round. No round reads
+// further, so every bit that it decodes is a bit of the stream.
 const inMargin = 32
 
 // core is what the fast decoder works on: a stretch of input that begins at a
@@ -32,7 +32,7 @@ const (
 	odd
 )
 
-// seek puts the input at a bit of in.
+// seek sets the position in the input to a bit of in.
 func (c *core) seek(bit int) {
 	c.ip = bit >> 3
 	c.bits, c.count = 0, 0

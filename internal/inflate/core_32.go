@@ -79,7 +79,7 @@ func (c *core) run(t *tables) verdict {
 		dist := int(d>>entryValueAt&0x7fff + bb&(1<<(n&31)-1))
 		bb >>= n & 31
 		bc -= n
-		// A code that is not there, or must not be, has a base of zero.
+		// An unused or forbidden code has entryOdd.
 		if d&entryOdd != 0 || dist > op-c.base {
 			ip, bc = start>>3+1, uint32(8-start&7)
 			v = odd

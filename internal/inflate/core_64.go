@@ -82,7 +82,7 @@ func (c *core) run(t *tables) verdict {
 			}
 			extra = bb & (1<<(d&entryTotal) - 1) >> (d >> entryLenAt & entryLenMask)
 			dist := int(d>>entryValueAt) + int(extra)
-			// A code that is not there, or must not be, comes out as zero.
+			// An unused or forbidden code gives a distance of zero.
 			if uint(dist-1) >= uint(op-base) {
 				bc += uint64(e)
 				v = odd

@@ -22,7 +22,7 @@
 // # Promises
 //
 // For every input, the bytes are those of compress/gzip, and damage is of the
-// same class and shows at the same byte of output and at the same offset of
+// same class and is found at the same byte of output and at the same offset of
 // input, with these differences, all of them wanted:
 //
 //   - Zero bytes up to the end of the input are padding and not an error. Any
@@ -36,16 +36,16 @@
 // them. io.EOF means that every member, its CRC-32 and its length were right
 // and that the source was read to its end.
 //
-// A Reader takes about 190 KiB whatever the stream says, and Read and WriteTo
-// a buffer of 300 KiB more; Reset uses all of it again.
+// A Reader takes about 190 KiB of memory for any stream, and Read and WriteTo a
+// buffer of 300 KiB more; after Reset all of it is used again.
 //
 // # Not promised
 //
-// A Reader reads ahead, by up to 128 KiB, and looks for input before it hands
+// A Reader reads ahead, by up to 128 KiB, and may wait for input before it hands
 // out what it could decode already: it is for files and downloads, not for a
-// conversation. After an error other than io.EOF nobody knows how far the
-// source was read; a caller that must see the source's end (and its verdict)
-// drains it. Nothing bounds the size of the output: the caller counts.
+// conversation. After an error other than io.EOF it is not known how far the
+// source was read; a caller that must see the end of the source, and its error,
+// reads the rest. The size of the output is not bounded: the caller counts.
 //
 // # Forms
 //

@@ -23,7 +23,7 @@ type input struct {
 	ip   int   // next byte of buf
 	n    int   // end of the bytes in buf
 	base int64 // offset of buf[0] in the stream
-	err  error // what r said after buf[:n]
+	err  error // the error of r after buf[:n]
 
 	// bits holds the next count bits of the stream, the first in bit 0. Bits
 	// above count are zero or what follows in the stream, never anything else.
@@ -72,8 +72,8 @@ func (in *input) more() bool {
 	return false
 }
 
-// missing is the error for input that the format asks for and the source does
-// not have.
+// missing returns the error for input that the format needs and the source does not
+// have.
 func (in *input) missing() error {
 	if in.err == io.EOF {
 		return &FormatError{io.ErrUnexpectedEOF, in.base + int64(in.n)}
@@ -118,8 +118,8 @@ func (in *input) want(n uint) bool {
 	return true
 }
 
-// wantFast is want that takes as many bytes as fit when the buffer has them.
-// Give back what is left over with align before anything counts bytes.
+// wantFast is want that takes as many bytes as fit if the buffer has them. Call align
+// to give back those that are left over before anything counts bytes.
 func (in *input) wantFast(n uint) bool {
 	if in.count >= n {
 		return true

@@ -118,7 +118,7 @@ func TestMakers(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			for kind, want := range data {
 				raw := m.make(t, want)
-				for _, size := range []int{1, bufferSize} {
+				for _, size := range []int{1, 1 << 20} {
 					z.Reset(bytes.NewReader(raw))
 					if got := byNext(size)(z); got.err != io.EOF || !bytes.Equal(got.data, want) {
 						t.Errorf("%s by buffers of %d: got %d bytes, %v, want %d", kind, size, len(got.data), got.err, len(want))

@@ -10,8 +10,8 @@ import "unsafe"
 // 32-bit ARM does so from ARMv6 on, and only with plain word loads, so nothing
 // here asks for a wider type there.
 
-// mem is memory without bounds checks. Whoever makes one answers for every
-// index used with it.
+// mem is memory without bounds checks. The code that makes one must ensure that
+// every index used with it is valid.
 type mem = unsafe.Pointer
 
 func memOf(b []byte) mem { return unsafe.Pointer(unsafe.SliceData(b)) }

@@ -19,8 +19,8 @@ const (
 	maxText = 512
 )
 
-// header reads the header of a member. The values in it are not kept: nobody
-// may believe a name or a time that no digest covers.
+// header reads the header of a member. It does not keep the values, because no digest
+// covers the name and the time.
 func (z *Reader) header() error {
 	h := &z.fields
 	h.in, h.start, h.crc, h.err = &z.in, z.in.offset(), 0, nil
@@ -119,7 +119,7 @@ func (z *Reader) trailer(o *output) error {
 	return nil
 }
 
-// next looks at what follows a member: another one, zero padding, or the end.
+// next reads what follows a member: another one, zero padding, or the end.
 func (z *Reader) next() error {
 	if z.in.ip == z.in.n && !z.in.more() {
 		return z.in.err

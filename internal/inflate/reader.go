@@ -28,10 +28,10 @@ type Reader struct {
 	crc    uint32           // of the member, up to output.summed
 	size   int64            // of the member, up to output.summed
 	out    int64            // of the stream, up to the last Next
-	err    error            // what Next says from now on
+	err    error            // the error of Next from now on
 
 	pause  int64 // see PauseAt; 0 for none
-	skip   uint  // bits to skip where a checkpoint goes on
+	skip   uint  // bits to skip at the place of a checkpoint
 	buf    *Buffer
 	unread []byte // the part of buf that Read has not handed out
 }
@@ -79,13 +79,13 @@ func (z *Reader) beginMember() {
 	z.step = atBlock
 }
 
-// Next decompresses into b and returns the part of it that holds data. It
-// returns when b is full, at a pause asked for with PauseAt, or at the end of
-// what can be had. The data stays as it is until b is passed to Next again.
+// Next decompresses into b and returns the part of b that holds data. It returns when
+// b is full, at a pause set with PauseAt, at the end of the stream, or at an error.
+// The data stays as it is until b is passed to Next again.
 //
-// It returns either data or an error. All data in front of the place of an
-// error comes first; then the error, io.EOF at the end of a stream in good
-// order, comes from every call.
+// Next returns either data or an error. It returns all data in front of an error
+// first; then every call returns the error, which is io.EOF at the end of a stream
+// without damage.
 func (z *Reader) Next(b *Buffer) ([]byte, error) {
 	if len(z.unread) > 0 {
 		n := copy(b.mem[windowSize:windowSize+b.size], z.unread)
@@ -110,7 +110,7 @@ func (z *Reader) Next(b *Buffer) ([]byte, error) {
 	return b.mem[windowSize:o.op], nil
 }
 
-// advance goes one step on in the stream.
+// advance does the next step.
 func (z *Reader) advance(o *output) error {
 	switch z.step {
 	case atHeader:
@@ -132,7 +132,7 @@ func (z *Reader) advance(o *output) error {
 	}
 }
 
-// sum counts the new output in and adds it to the member's checksum.
+// sum adds the new output to the member's size and checksum.
 func (z *Reader) sum(o *output) {
 	p := o.mem[o.summed:o.op]
 	z.crc = crc32.Update(z.crc, crc32.IEEETable, p)
@@ -175,7 +175,7 @@ func (z *Reader) WriteTo(w io.Writer) (int64, error) {
 	}
 }
 
-// refill sees to it that there is something to read.
+// refill decompresses into z.buf if Read has handed out everything in it.
 func (z *Reader) refill() (err error) {
 	if len(z.unread) > 0 {
 		return nil

@@ -13,9 +13,9 @@ package inflate
 //	            of a subtable
 //	bit  31     entryLiteral
 //
-// Entries with entryOdd need a look: entrySub says that the code is longer than
-// the table's index and goes on in a subtable of up to 6 bits; entryEnd is
-// the end of the block; with neither it is a symbol that must not occur.
+// Entries with entryOdd are exceptions: with entrySub the code is longer than the
+// table's index and continues in a subtable of up to 6 bits; with entryEnd it is the
+// end of the block; with neither it is a symbol that must not occur.
 const (
 	entryTotal   = 0x3f
 	entryMask    = entryTotal
