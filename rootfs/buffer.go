@@ -12,17 +12,17 @@ import (
 	"github.com/layerctl/layerctl/internal/scratch"
 )
 
-// buffer keeps bytes until they are verified: some in memory, more in a file
-// that has no name any more. Its methods are for one goroutine.
+// buffer keeps bytes until they are verified: up to bufferMemory in memory, more in a
+// temporary file without a name. Its methods are for one goroutine.
 type buffer struct {
-	reserve int64 // as [unpack.Limits] has it
+	reserve int64 // how many bytes of the filesystem stay free, as in [unpack.Limits]
 	memory  bytes.Buffer
-	file    *os.File         // takes all, once it is there
-	keeping *scratch.Keeping // writes to it
-	err     error            // what a write has failed with
+	file    *os.File         // has all bytes once there is a file
+	keeping *scratch.Keeping // writes to file
+	err     error            // the first error of a write
 }
 
-// bufferMemory is how much is kept in memory.
+// bufferMemory is how many bytes are kept in memory at most.
 const bufferMemory = 4 << 20
 
 func newBuffer(reserve int64) *buffer { return &buffer{reserve: reserve} }
@@ -43,7 +43,7 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// openFile moves what is in memory to a file.
+// openFile moves the bytes from memory to a new file.
 func (b *buffer) openFile() error {
 	f, err := scratch.Open(os.TempDir())
 	if err != nil {
@@ -55,7 +55,7 @@ func (b *buffer) openFile() error {
 	return err
 }
 
-// reset forgets what was written.
+// reset removes what was written.
 func (b *buffer) reset() {
 	b.memory.Reset()
 	if b.file != nil {
@@ -67,7 +67,8 @@ func (b *buffer) reset() {
 	}
 }
 
-// rewind has what was written, size bytes, read from its start.
+// rewind ends the writing: Read begins with the first byte. It fails if not exactly
+// size bytes were written.
 func (b *buffer) rewind(size int64) error {
 	kept := int64(b.memory.Len())
 	if b.file != nil && b.err == nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// What may be wrong with a path in an image.
+// What can be wrong with a path in an image.
 var (
 	ErrNoPath     = errkind.New(errkind.NotFound, "no such file or directory in the image")
 	ErrDirectory  = errors.New("is a directory")
@@ -31,14 +31,14 @@ type PathError struct {
 
 func (e *PathError) Error() string { return fmt.Sprintf("%.200q: %v", e.Path, e.Err) }
 
-// Unwrap is the kind of error.
+// Unwrap returns Err.
 func (e *PathError) Unwrap() error { return e.Err }
 
-// File is one path of an image's root filesystem. Names and attributes are as
-// the image has them, whatever the caller may set on a disk, and may be
-// hostile: nothing is promised of a name but that it has no slash and no NUL.
+// File describes one path of an image's root filesystem. Names and attributes are
+// those of the image, also those that the caller could not set on a disk. They may be
+// hostile: of a name only this is promised, that it has no slash and no NUL.
 type File struct {
-	// Path is absolute and has no symbolic link before its last name.
+	// Path is absolute. No name before the last one is a symbolic link.
 	Path string
 	// Mode has the type, the permissions, and the bits for setuid, setgid and
 	// sticky.
@@ -49,11 +49,12 @@ type File struct {
 	// Sum is the CRC-32C (Castagnoli) of a regular file's content, else 0.
 	Sum     uint32
 	ModTime time.Time
-	// Target is a symbolic link's, verbatim.
+	// Target is the target of a symbolic link, verbatim; else "".
 	Target string
-	// Major and Minor number a device.
+	// Major and Minor are the numbers of a device, else 0.
 	Major, Minor uint32
-	// Xattrs are the extended attributes, those that a layer may set.
+	// Xattrs are the extended attributes that the layer's tar sets and that a layer
+	// may set.
 	Xattrs map[string]string
 	// Names is how many names the file has in the image; 1 for a directory.
 	Names int
@@ -94,7 +95,7 @@ func files(found iter.Seq[stackview.File]) iter.Seq[File] {
 	}
 }
 
-// outside is a layer's path as one of a root filesystem.
+// outside returns the absolute path for a path of a layer.
 func outside(path string) string {
 	if path == "." {
 		return "/"
@@ -102,7 +103,7 @@ func outside(path string) string {
 	return "/" + path
 }
 
-// inside is the other way round.
+// inside returns the path of a layer for an absolute path.
 func inside(path string) string {
 	if path = strings.Trim(path, "/"); path == "" {
 		return "."

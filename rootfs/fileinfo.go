@@ -6,19 +6,17 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"path"
 	"time"
 )
 
 var errNotDirectory = errors.New("not a directory")
 
-// fileInfo is a File under the name by which it was asked for.
+// fileInfo is a File as an [fs.FileInfo]. name is the last name of the path that was
+// opened, which for a symbolic link is not that of the file.
 type fileInfo struct {
 	file File
 	name string
 }
-
-func base(name string) string { return path.Base(name) }
 
 // Name implements [fs.FileInfo].
 func (i fileInfo) Name() string { return i.name }
@@ -38,7 +36,7 @@ func (i fileInfo) IsDir() bool { return i.file.Mode.IsDir() }
 // Sys implements [fs.FileInfo].
 func (i fileInfo) Sys() any { return i.file }
 
-// String is a line about the file.
+// String describes the file in a line.
 func (i fileInfo) String() string { return fs.FormatFileInfo(i) }
 
 // openFile is an open file that is no directory.
@@ -53,7 +51,7 @@ func (f *openFile) Stat() (fs.FileInfo, error) { return f.fileInfo, nil }
 // openDir is an open directory.
 type openDir struct {
 	fileInfo
-	entries []fs.DirEntry // still to be read
+	entries []fs.DirEntry // those that ReadDir has not returned yet
 }
 
 // Stat implements [fs.File].

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"path"
 	"slices"
 	"strings"
 
@@ -14,14 +15,14 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// FS is the root filesystem that an image shows. It is an [fs.FS] whose names
-// need not be UTF-8, and safe for use by several goroutines.
+// FS is the root filesystem of an image. It is an [fs.FS], except that names need not
+// be UTF-8, and safe for use by several goroutines.
 //
-// As a process in the root filesystem would see it, a symbolic link to an
-// absolute path leads below the root, and ".." of the root is the root.
-// Devices and FIFOs have no content: reading them gives io.EOF.
+// Paths mean what they mean to a process in the root filesystem: a symbolic link to an
+// absolute path leads below the root, and ".." of the root is the root. Devices and
+// FIFOs have no content: reading them returns io.EOF.
 type FS struct {
-	ctx    context.Context //nolint:containedctx // fs.FS has none
+	ctx    context.Context //nolint:containedctx // the methods of fs.FS take none
 	reader *reader
 	view   *stackview.View
 }
@@ -32,9 +33,8 @@ var (
 	_ fs.StatFS     = (*FS)(nil)
 )
 
-// Read reads all layers of an image, the lowest first, and writes nothing. Each
-// layer was verified when Read returns. Contents are read with ctx later; see
-// [FS.WithContext].
+// Read reads and verifies all layers of an image, given the lowest first, and writes
+// nothing to a disk. The FS opens files with ctx; see [FS.WithContext].
 //
 // Errors that the image causes are [ErrMalformed], [ErrLimit] and those of
 // [unpack.Read].
@@ -48,15 +48,16 @@ func Read(ctx context.Context, layers []Layer, o Options) (*FS, error) {
 	return &FS{ctx: ctx, reader: r, view: view}, nil
 }
 
-// WithContext is the same file system, whose contents are read with ctx.
+// WithContext returns the same FS, which opens files with ctx.
 func (f *FS) WithContext(ctx context.Context) *FS {
 	return &FS{ctx: ctx, reader: f.reader, view: f.view}
 }
 
-// Lookup is what stands at path, as a process in the root filesystem would
-// give it: "." and ".." may be in it, and symbolic links of its parents are
-// followed, its own where follow is true or a slash follows it. The path of
-// the answer is without them. The error is a [*PathError] with [ErrNoPath].
+// Lookup describes the file at path, as a process in the root filesystem would give
+// it: absolute or not, and with "." and "..". It follows symbolic links among the
+// parents, and at the end of the path if follow is true or path ends with a slash. The
+// answer has the path without these links. The error is a [*PathError] with
+// [ErrNoPath].
 func (f *FS) Lookup(path string, follow bool) (File, error) {
 	found, ok := f.view.Resolve(path, follow)
 	if !ok {
@@ -65,12 +66,12 @@ func (f *FS) Lookup(path string, follow bool) (File, error) {
 	return newFile(found), nil
 }
 
-// In yields what a directory holds, sorted by name, byte for byte. The path is
-// one that [FS.Lookup] gave.
+// In yields the content of a directory, sorted by the bytes of the names. dir is a
+// path that [FS.Lookup] has returned.
 func (f *FS) In(dir string) iter.Seq[File] { return files(f.view.In(inside(dir))) }
 
-// Below yields all that is below a directory, a directory before what is in
-// it. The path is one that [FS.Lookup] gave.
+// Below yields everything below a directory, each directory before its content. dir is
+// a path that [FS.Lookup] has returned.
 func (f *FS) Below(dir string) iter.Seq[File] {
 	return func(yield func(File) bool) {
 		for file := range files(f.view.Below(inside(dir))) {
@@ -81,14 +82,14 @@ func (f *FS) Below(dir string) iter.Seq[File] {
 	}
 }
 
-// Open implements [fs.FS]. The content of a regular file that is not in a
-// store is fetched with its layer.
+// Open implements [fs.FS]. For a regular file it reads and verifies the whole content
+// first. If the file is not in a store, Open fetches its layer.
 func (f *FS) Open(name string) (fs.File, error) {
 	found, err := f.find("open", name, true)
 	if err != nil {
 		return nil, err
 	}
-	info := fileInfo{newFile(found), base(name)}
+	info := fileInfo{newFile(found), path.Base(name)}
 	switch found.Type {
 	case layer.Directory:
 		return &openDir{fileInfo: info, entries: f.entries(found.Path)}, nil
@@ -124,7 +125,7 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return f.entries(found.Path), nil
 }
 
-// ReadLink implements [fs.ReadLinkFS]: the target is the image's, verbatim.
+// ReadLink implements [fs.ReadLinkFS]. The target is verbatim.
 func (f *FS) ReadLink(name string) (string, error) {
 	found, err := f.find("readlink", name, false)
 	if err == nil && found.Type != layer.Symlink {
@@ -133,8 +134,8 @@ func (f *FS) ReadLink(name string) (string, error) {
 	return found.Linkname, err
 }
 
-// Stat implements [fs.StatFS]. The Sys of its answer, and of all others, is a
-// [File].
+// Stat implements [fs.StatFS]. The Sys method of this and of any other [fs.FileInfo]
+// of the FS returns a [File].
 func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.stat("stat", name, true) }
 
 // Lstat implements [fs.ReadLinkFS].
@@ -145,7 +146,7 @@ func (f *FS) stat(op, name string, follow bool) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fileInfo{newFile(found), base(name)}, nil
+	return fileInfo{newFile(found), path.Base(name)}, nil
 }
 
 func (f *FS) find(op, name string, follow bool) (stackview.File, error) {
@@ -159,7 +160,7 @@ func (f *FS) find(op, name string, follow bool) (stackview.File, error) {
 	return found, nil
 }
 
-// valid is fs.ValidPath for names of any bytes.
+// valid is [fs.ValidPath] for names that need not be UTF-8.
 func valid(name string) bool {
 	if name == "." {
 		return true
@@ -175,7 +176,7 @@ func valid(name string) bool {
 func (f *FS) entries(dir string) []fs.DirEntry {
 	var list []fs.DirEntry
 	for file := range files(f.view.In(dir)) {
-		list = append(list, fs.FileInfoToDirEntry(fileInfo{file, base(file.Path)}))
+		list = append(list, fs.FileInfoToDirEntry(fileInfo{file, path.Base(file.Path)}))
 	}
 	return list
 }

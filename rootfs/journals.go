@@ -11,26 +11,27 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// Journals remember what layers said that were fetched, for other images that
-// have them too: such a layer is fetched and verified once. What one Read
-// remembers comes out of its Options.Memory; what does not fit is forgotten. The
-// zero value is ready; it may be used concurrently.
+// Journals keeps the entries of layers that were fetched. [Read] does not fetch a
+// layer whose entries are kept, so a layer that several images have is fetched and
+// verified once. The memory for the entries counts in the Options.Memory of the Read
+// that fetches them; entries of a layer that do not fit are not kept. The zero value
+// is ready to use, by several goroutines too.
 type Journals struct {
 	mu      sync.Mutex
 	journal map[digest.Digest]*journal
 }
 
-// journal is what one layer said.
+// journal has the entries of one layer.
 type journal struct {
 	entries []layer.Entry
 	facts   layer.Facts
-	lost    bool // it did not fit
+	lost    bool // the entries did not fit
 }
 
-// entryMemory is what an entry takes beside its texts.
+// entryMemory is how many bytes an entry takes besides its strings.
 const entryMemory = 300
 
-// begin is an empty journal, nil where nobody remembers.
+// begin returns an empty journal; nil if j is nil.
 func (j *Journals) begin() *journal {
 	if j == nil {
 		return nil
@@ -54,7 +55,7 @@ func (n *journal) note(stack *stackview.Stack, e layer.Entry) {
 	n.entries = append(n.entries, e)
 }
 
-// keep remembers a journal that is complete.
+// keep keeps a journal that is complete.
 func (j *Journals) keep(diffID digest.Digest, n *journal, facts layer.Facts) {
 	if n == nil || n.lost {
 		return
@@ -68,7 +69,7 @@ func (j *Journals) keep(diffID digest.Digest, n *journal, facts layer.Facts) {
 	j.journal[diffID] = n
 }
 
-// replay feeds the stack with a layer that is remembered.
+// replay adds a layer whose entries are kept to the stack.
 func (j *Journals) replay(stack *stackview.Stack, diffID digest.Digest) (_ *stackview.Layer, known bool, err error) {
 	if j == nil {
 		return nil, false, nil

@@ -22,21 +22,21 @@ import (
 // Layer is one layer of an image.
 type Layer struct {
 	manifest.Layer
-	// Fetch gives use the blob of the layer, from its first byte to its last.
-	// Where use returns an error because the bytes came damaged, Fetch may
-	// call it a second time. Only layers that no store has are fetched.
+	// Fetch calls use with the blob of the layer, from its first byte to its last. If
+	// use fails because bytes came damaged, Fetch may call it a second time. It is
+	// not called for a layer that Options.Store has.
 	Fetch func(ctx context.Context, use func(blob io.Reader) error) error
 }
 
 // Options say how layers are read; the zero value works.
 type Options struct {
-	// Store is asked for layers before any is fetched: a layer that it has is
-	// read from its journal, in which devices that were not made are missing.
-	// nil asks none.
+	// Store has layers that need not be fetched: they are read from their journals,
+	// which lack devices that were not made when the layer was unpacked. nil means
+	// none.
 	Store *overlaystore.Store
 	// Jobs is how many layers are fetched and read at a time; 0 means 2.
 	Jobs int
-	// Strict turns every leniency into an error.
+	// Strict makes an error of each fault in a layer that is tolerated otherwise.
 	Strict bool
 	// Limits bound what a layer may be; see [unpack.ReadOptions].
 	Limits unpack.Limits
@@ -44,21 +44,21 @@ type Options struct {
 	Windows *unpack.Windows
 	// Buffers is memory to use again; see [unpack.ReadOptions].
 	Buffers *unpack.Buffers
-	// Memory bounds the bytes that the paths of all layers may take; 0 means
-	// 512 MiB, and a negative number no limit.
+	// Memory bounds the bytes of memory for the paths of all layers; 0 means 512 MiB,
+	// and a negative number means no limit.
 	Memory int64
-	// Journals remember what layers said that were fetched, and are asked before
-	// one is; nil remembers nothing.
+	// Journals has the entries of layers that were fetched before, and keeps those of
+	// layers that are fetched now; nil keeps none.
 	Journals *Journals
-	// Logger hears of leniencies; nil is silent.
+	// Logger is told of faults that are tolerated; nil is silent.
 	Logger *slog.Logger
 }
 
 // Errors that an image causes.
 var (
-	// ErrMalformed: the layers do not make sense together.
+	// ErrMalformed says that a layer contradicts itself or the layers below it.
 	ErrMalformed = stackview.ErrMalformed
-	// ErrLimit: the paths take more than Options.Memory.
+	// ErrLimit says that the paths need more than Options.Memory.
 	ErrLimit = stackview.ErrLimit
 )
 
@@ -103,19 +103,19 @@ func (r *reader) view(ctx context.Context) (*stackview.View, error) {
 	return r.stack.Merge(read...)
 }
 
-// watcher sees a layer that is fetched go by.
+// watcher is called while a layer is fetched, to keep the content of a file.
 type watcher interface {
-	// begin says that the layer comes, from its first byte.
+	// begin is called before the first byte of the layer, again if it is fetched
+	// again.
 	begin(*stackview.Layer)
-	// content gives the writer for a file's content; nil for a file that is
-	// not wanted.
+	// content returns the writer for the content of a file; nil if it is not wanted.
 	content(layer.Entry) io.Writer
-	// record hears of each entry, after its content.
+	// record is called for each entry, after its content.
 	record(layer.Entry)
 }
 
-// read brings layer i into the stack: from the store, or fetched, which w, if
-// there is one, may watch.
+// read adds layer i to the stack, from the store or fetched. w, which may be nil,
+// watches a layer that is fetched.
 func (r *reader) read(ctx context.Context, i int, w watcher) (*stackview.Layer, error) {
 	l := r.layers[i]
 	if stored.Has(r.options.Store, l.DiffID) {
@@ -133,40 +133,41 @@ func (r *reader) read(ctx context.Context, i int, w watcher) (*stackview.Layer, 
 		if w != nil {
 			w.begin(read)
 		}
-		said := r.options.Journals.begin()
+		journal := r.options.Journals.begin()
 		record := func(e layer.Entry) error {
-			said.note(r.stack, e)
+			journal.note(r.stack, e)
 			return read.Record(e)
 		}
 		result, err := r.stream(ctx, l, blob, record, w)
 		if err != nil {
 			return err
 		}
-		r.options.Journals.keep(l.DiffID, said, result.Facts)
+		r.options.Journals.keep(l.DiffID, journal, result.Facts)
 		return read.End(result.Facts)
 	})
 	return read, r.failed(i, err)
 }
 
-// failed names the layer of an error.
+// failed adds to an error which layer it is about.
 func (r *reader) failed(i int, err error) error {
 	if err == nil {
 		return nil
 	}
 	name := r.layers[i].Descriptor.Digest
-	if name == "" { // only the store was asked
+	if name == "" { // the caller knows only what the store has
 		name = r.layers[i].DiffID
 	}
 	return fmt.Errorf("layer %d/%d %s: %w", i+1, len(r.layers), name, err)
 }
 
-// stream has a blob verified on its way to record and to w.
+// stream reads and verifies a blob. It calls record with the entries, and w, unless
+// that is nil, with entries and contents.
 func (r *reader) stream(ctx context.Context, l Layer, blob io.Reader, record func(layer.Entry) error, w watcher) (unpack.Result, error) {
 	o := unpack.ReadOptions{
 		Strict: r.options.Strict, Limits: r.options.Limits, Windows: r.options.Windows,
 		Buffers: r.options.Buffers, Logger: r.options.Logger, Record: record,
 	}
-	var kept int64 // by Read, in the same memory as the paths
+	var kept int64 // bytes that unpack.Read keeps meanwhile, from the budget of the paths
 	defer func() { r.stack.Release(kept) }()
 	o.Keep = func(n int64) error {
 		if err := r.stack.Reserve(n); err != nil {

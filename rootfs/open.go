@@ -15,25 +15,24 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// OpenedFile is a regular file of an image with its content.
+// OpenedFile is a regular file of an image, open for reading.
 type OpenedFile struct {
 	File
 	io.ReadCloser
 }
 
-// Open opens the regular file at path in the root filesystem that the layers,
-// the lowest first, show. path is as for [FS.Lookup], and symbolic links are
-// followed, 40 at most. The attributes of a directory that only lower layers
-// describe are not looked for.
+// Open opens the regular file at path in the root filesystem of an image; layers are
+// given the lowest first. path is as for [FS.Lookup], and Open follows symbolic links,
+// 40 at most.
 //
-// Layers are read from the topmost down, and no further than it takes to know
-// which layer has the file. Those that the store has are read there. The rest
-// is fetched, each whole, for only at its end its digest is known. Until then
-// up to 4 MiB of the file are kept in memory, and more in a file without a
-// name in the directory for temporary files. Where what leads to the file
-// stands behind it in its layer, that layer is fetched once more.
+// Open reads the topmost layer first, and stops as soon as it knows which layer has
+// the file. It reads layers from the store, and fetches those that the store does not
+// have. Each is fetched completely, because only then its digest is known. Until then
+// up to 4 MiB of the file are kept in memory, and more in a file without a name in
+// the directory for temporary files. If a symbolic link to the file comes after the
+// file in its layer, that layer is fetched once more.
 //
-// Errors are a [*PathError], and those of [Read]. The caller closes the file.
+// The error is a [*PathError], or one of [Read]. The caller closes the file.
 func Open(ctx context.Context, layers []Layer, path string, o Options) (_ *OpenedFile, err error) {
 	r := newReader(layers, o)
 	defer r.paths.Release()
@@ -63,7 +62,7 @@ func Open(ctx context.Context, layers []Layer, path string, o Options) (_ *Opene
 	return nil, &PathError{path, ErrNoPath}
 }
 
-// open opens what was found. Search counts layers from the topmost.
+// open opens the file that Search has found; found.Layer counts from the topmost.
 func (r *reader) open(ctx context.Context, path string, found stackview.Found, s *seeker) (*OpenedFile, error) {
 	switch {
 	case !found.Exists:
@@ -85,8 +84,8 @@ func (r *reader) open(ctx context.Context, path string, found stackview.Found, s
 	return &OpenedFile{newFile(file), content}, nil
 }
 
-// content opens the content of a regular file: the store's, or what a fetch of
-// its layer leaves in the buffer, which is closed in the other case.
+// content opens a regular file. If the store has it, content closes the buffer;
+// otherwise it fetches the layer and returns the buffer with the file's content.
 func (r *reader) content(ctx context.Context, f stackview.File, b *buffer) (io.ReadCloser, error) {
 	l := r.layers[f.Layer]
 	if stored.Has(r.options.Store, l.DiffID) {
@@ -94,8 +93,8 @@ func (r *reader) content(ctx context.Context, f stackview.File, b *buffer) (io.R
 		return content, errors.Join(err, b.Close())
 	}
 	err := l.Fetch(ctx, func(blob io.Reader) error {
-		unheard := func(layer.Entry) error { return nil }
-		_, err := r.stream(ctx, l, blob, unheard, &picker{wanted: f, buffer: b})
+		ignore := func(layer.Entry) error { return nil }
+		_, err := r.stream(ctx, l, blob, ignore, &picker{wanted: f, buffer: b})
 		return err
 	})
 	if err != nil {
@@ -104,7 +103,8 @@ func (r *reader) content(ctx context.Context, f stackview.File, b *buffer) (io.R
 	return b, b.rewind(f.Size)
 }
 
-// picker keeps the content of one file of a layer that was read before.
+// picker keeps the content of one file while its layer, whose entries are known, is
+// fetched again.
 type picker struct {
 	wanted stackview.File
 	buffer *buffer
@@ -113,8 +113,8 @@ type picker struct {
 
 func (p *picker) begin(*stackview.Layer) {}
 
-// content keeps each file that has the wanted one's name: which of them it is
-// shows in the entry, which has the sum of the content.
+// content keeps each file with the name of the wanted one. record then compares the
+// checksum, which is known only after the content.
 func (p *picker) content(e layer.Entry) io.Writer {
 	if p.found || e.Path != p.wanted.Came {
 		return nil
@@ -127,23 +127,23 @@ func (p *picker) record(e layer.Entry) {
 	p.found = p.found || isContentOf(e, p.wanted)
 }
 
-// isContentOf is true for the entry that brought the content of a file.
+// isContentOf reports whether e is the entry with the content of the file f.
 func isContentOf(e layer.Entry, f stackview.File) bool {
 	return e.Type == layer.Regular && e.Path == f.Came && e.Size == f.Size && e.Sum == f.Sum
 }
 
-// seeker watches layers go by, the topmost first, for the file that a path
-// leads to as far as is known: what stands at the end of a layer may lead
-// elsewhere.
+// seeker keeps the content of the file at a path while layers are fetched, the topmost
+// first. It keeps the file to which the path leads by the entries so far. A later
+// symbolic link may lead elsewhere; then has is false for the file that Search finds.
 type seeker struct {
 	path   string
-	layers []*stackview.Layer // that are whole
+	layers []*stackview.Layer // those that were read completely
 	buffer *buffer
-	kept   layer.Entry // whose content is in the buffer
-	from   int         // the layer of that, counted from the topmost
+	kept   layer.Entry // the entry whose content is in the buffer
+	from   int         // its layer, counted from the topmost
 
 	current *stackview.Layer
-	way     string // where the file is, by what is known
+	way     string // where the path leads by the entries so far; see [stackview.Found]
 }
 
 func (s *seeker) begin(l *stackview.Layer) {
@@ -151,10 +151,10 @@ func (s *seeker) begin(l *stackview.Layer) {
 	s.search()
 }
 
-// has is true where the buffer has the content of a file that Search found.
+// has reports whether the buffer has the content of the file that Search has found.
 func (s *seeker) has(f stackview.File) bool { return s.from == f.Layer && isContentOf(s.kept, f) }
 
-// search finds out where the file is by now.
+// search updates s.way.
 func (s *seeker) search() {
 	layers := append(slices.Clone(s.layers), s.current)
 	if found, err := stackview.Search(s.path, true, false, layers...); err == nil {
