@@ -14,45 +14,45 @@ import (
 	"github.com/layerctl/layerctl/rootfs"
 )
 
-// Image is one of the two.
+// Image is one of the two images.
 type Image struct {
-	// Manifest and Config say of what layers it is and how it runs; nil where
-	// nobody knows, then neither is compared.
+	// Manifest and Config are needed to compare layers and configs; nil if they are
+	// not known.
 	Manifest *manifest.Image
 	Config   *manifest.Config
-	// Files are those that it shows.
+	// Files is the root filesystem.
 	Files *rootfs.FS
 }
 
 // Options say what is compared; the zero value works.
 type Options struct {
-	// Times has the times of files count.
+	// Times makes a different time of modification a difference.
 	Times bool
 }
 
-// Result is what differs between A and B.
+// Result says what differs between A and B.
 type Result struct {
 	Layers Layers
-	// Config are the fields that differ, sorted by name.
+	// Config has the fields that differ, sorted by name.
 	Config []Field
-	// Files are the paths that differ, a directory before what is in it, sorted
-	// by name below one directory.
+	// Files has the paths that differ: a directory before its content, the names in
+	// a directory sorted by their bytes.
 	Files []Change
 }
 
-// Equal says that the two show the same, made of the same layers or not.
+// Equal reports whether configs and files are the same. Layers need not be.
 func (r *Result) Equal() bool { return len(r.Config) == 0 && len(r.Files) == 0 }
 
-// Layers are the layers of the two, the lowest first. They are the same where
-// their uncompressed tars are, however each is packed.
+// Layers are the layers of both images, the lowest first. Two layers are the same if
+// their uncompressed tars are. All are empty if a manifest or a config is not known.
 type Layers struct {
 	Shared, OnlyA, OnlyB []Layer
 }
 
-// Layer is a layer.
+// Layer is a layer of one image or of both.
 type Layer struct {
 	DiffID digest.Digest
-	// Digest and Size are those of the blob, of A where both have it.
+	// Digest and Size, in bytes, are those of the blob; of A's if both have the layer.
 	Digest digest.Digest
 	Size   int64
 }
@@ -60,7 +60,7 @@ type Layer struct {
 // Kind says what became of a path on the way from A to B.
 type Kind string
 
-// The kinds.
+// The kinds of changes.
 const (
 	Added   Kind = "added"
 	Removed Kind = "removed"
@@ -74,12 +74,13 @@ type Change struct {
 	// What differs, for Changed: "type", "content", "mode", "owner", "target",
 	// "device", "xattrs", "time".
 	What []string
-	// A and B are the path in the two; nil where one does not have it.
+	// A and B describe the path in A and in B; nil if the image does not have it.
 	A, B *rootfs.File
 }
 
-// Compare says what differs. Both images are in memory already. The error is
-// what the layers of a manifest and its config say against each other.
+// Compare compares two images. It reads nothing: all is in memory already. The error
+// is that of [manifest.PairLayers], for a manifest and a config that contradict each
+// other.
 func Compare(a, b Image, o Options) (*Result, error) {
 	r := &Result{}
 	if err := r.compareLayers(a, b); err != nil {
@@ -96,7 +97,7 @@ func Compare(a, b Image, o Options) (*Result, error) {
 	return r, nil
 }
 
-// whole yields the root and all that is below it.
+// whole yields the root and everything below it.
 func whole(files *rootfs.FS) iter.Seq[rootfs.File] {
 	return func(yield func(rootfs.File) bool) {
 		if root, err := files.Lookup("/", false); err == nil && !yield(root) {
@@ -141,8 +142,8 @@ func (r *Result) compareFiles(nextA, nextB func() (rootfs.File, bool), o Options
 	}
 }
 
-// inOrder compares two paths as a walk meets them: what is in a directory comes
-// before the directory's next neighbour.
+// inOrder compares two paths by the order of a walk, in which a directory's content
+// comes before the directory's next neighbour: a slash sorts before any other byte.
 func inOrder(a, b string) int {
 	for i := range min(len(a), len(b)) {
 		x, y := a[i], b[i]
@@ -159,7 +160,7 @@ func inOrder(a, b string) int {
 	return cmp.Compare(len(a), len(b))
 }
 
-// differences are what differs between two files of one path.
+// differences returns what differs between two files of one path.
 func differences(a, b *rootfs.File, o Options) (what []string) {
 	note := func(differs bool, name string) {
 		if differs {
@@ -187,7 +188,7 @@ func (r *Result) compareLayers(a, b Image) error {
 	if err != nil {
 		return err
 	}
-	left := map[digest.Digest]int{} // how often B has it
+	left := map[digest.Digest]int{} // how often B has a layer
 	for _, l := range layersB {
 		left[l.DiffID]++
 	}
@@ -222,9 +223,9 @@ func layersOf(i Image) (list []Layer, err error) {
 	return list, nil
 }
 
-// Tally counts the changes of a kind, and the bytes of regular files that came
-// or went by them.
-func (r *Result) Tally(kind Kind) (n int, bytes int64) {
+// Count counts the changes of a kind. bytes is by how much they make B's regular files
+// larger than A's.
+func (r *Result) Count(kind Kind) (n int, bytes int64) {
 	for _, c := range r.Files {
 		if c.Kind != kind {
 			continue
@@ -240,7 +241,7 @@ func (r *Result) Tally(kind Kind) (n int, bytes int64) {
 	return n, bytes
 }
 
-// String is the change in a line, for logs and tests.
+// String describes the change in a line, for logs and tests. The path is not quoted.
 func (c Change) String() string {
 	return strings.TrimSpace(string(c.Kind) + " " + c.Path + " " + strings.Join(c.What, ","))
 }

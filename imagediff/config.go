@@ -10,17 +10,19 @@ import (
 	"strings"
 )
 
-// Field is one field of the config that differs. Its values are JSON; "" is a
-// field that is not there.
+// Field is one field of the config that differs.
 type Field struct {
-	// Name is as in the config: "config.Entrypoint", and for one of several
-	// "config.Env.PATH", "config.Labels.org.example".
+	// Name is the name in the config, such as "config.Entrypoint". Variables, labels,
+	// ports and volumes are fields of their own: "config.Env.PATH",
+	// "config.Labels.org.example".
 	Name string
+	// A and B are the values as JSON, without blanks and with sorted keys; "" if the
+	// image does not have the field.
 	A, B string
 }
 
-// unlisted are fields that say nothing of how the image runs: layers are
-// compared by themselves, and of the steps that made them nothing remains.
+// unlisted are fields that do not matter to how an image runs: layers are compared
+// separately, and the others describe how the image was built.
 var unlisted = []string{"rootfs", "history", "container", "container_config"}
 
 func compareConfigs(a, b []byte) (list []Field) {
@@ -35,7 +37,7 @@ func compareConfigs(a, b []byte) (list []Field) {
 	return list
 }
 
-// fieldsOf takes a config apart, by names.
+// fieldsOf returns the fields of a config by their names.
 func fieldsOf(raw []byte) map[string]string {
 	fields := map[string]string{}
 	var config map[string]json.RawMessage
@@ -60,8 +62,8 @@ func fieldsOf(raw []byte) map[string]string {
 	return fields
 }
 
-// addField adds a value, or each part of what is a set by its names. Null and
-// what is empty is as if it were not there.
+// addField adds a field, or each member of a field that is a set. It leaves out null
+// and empty values, which mean the same as no field.
 func addField(fields map[string]string, name string, value json.RawMessage) {
 	switch name {
 	case "config.Env":
@@ -87,8 +89,8 @@ func addField(fields map[string]string, name string, value json.RawMessage) {
 	}
 }
 
-// compact is a value without blanks, its keys sorted and its strings escaped in
-// one way.
+// compact returns a value without blanks, with its keys sorted and its strings escaped
+// in one way.
 func compact(value json.RawMessage) string {
 	d := json.NewDecoder(bytes.NewReader(value))
 	d.UseNumber()

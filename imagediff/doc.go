@@ -11,12 +11,12 @@
 //
 // # What counts
 //
-// Files are compared as the images show them, whatever layer they are in: type,
-// content, permissions, owner, link target, device, extended attributes. That a
-// file's content is another is told by its size and its CRC-32C, as they were
-// recorded when its layer was verified; no content is read. Who makes two files
-// of one size and one checksum hides the change. Times count only where
-// [Options.Times] is set, and how many names a file has never.
+// Files are compared as the images show them, in whatever layer they are: type,
+// content, permissions, owner, link target, device, extended attributes. Contents are
+// compared by size and CRC-32C, as they were recorded when the layer was verified; no
+// content is read. So an author who makes two files with the same size and checksum
+// can hide a change. Times are compared only with [Options.Times]. How many names a
+// file has is not compared.
 //
 // # Not promised
 //

@@ -14,8 +14,8 @@ import (
 	"github.com/layerctl/layerctl/platform"
 )
 
-// choose marks what a pull would take, by the same rules. That nothing fits
-// is a warning: whoever inspects wants to see what there is.
+// choose marks the image that a pull would take, by the same rules. If nothing fits it
+// adds a warning and no error, because an inspection shows what there is.
 func (i *inspector) choose(ctx context.Context) error {
 	i.found.Host = i.host()
 	if i.found.Kind == manifest.KindArtifact.String() {
@@ -24,7 +24,7 @@ func (i *inspector) choose(ctx context.Context) error {
 		return nil
 	}
 	if i.options.Chosen && i.single {
-		// Before the choice, for only the config tells what it runs on.
+		// Before the choice, because only the config says what the image runs on.
 		if err := i.check(ctx, i.leaves[0]); err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func (i *inspector) candidates() []ocispec.Descriptor {
 	return candidates
 }
 
-// refused is for what has nothing that fits.
+// refused handles a reference with no image that fits.
 func (i *inspector) refused(none *platform.NoMatchError) error {
 	i.judged(none.Verdicts)
 	if i.single && i.options.Strict && i.options.Chosen {
@@ -83,8 +83,8 @@ func (i *inspector) judged(verdicts []platform.Verdict) {
 
 func (i *inspector) take(m *Manifest) { m.Chosen, i.found.Chosen = true, m.Digest }
 
-// host is what is chosen for, with the machine's facts where it was the
-// machine that decided.
+// host returns the platform that images are chosen for, and if nobody named it also
+// the facts about the machine that it comes from.
 func (i *inspector) host() Host {
 	w := i.wanted
 	h := Host{Platform: newPlatform(w.Platform), Named: w.Named, Warning: w.Warning, Facts: []Fact{}}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package inspect says what a reference holds and which of it a machine would
-// take, in one shape for an index, an image and an artifact.
+// Package inspect says what a reference holds and which image of it a machine would
+// pull, in one structure for an index, an image and an artifact.
 //
 //	found, err := inspect.Read(ctx, source, wanted, inspect.Options{Detail: inspect.Configs})
 //

@@ -17,23 +17,22 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Detail says how much of an index [Read] reads, and so what it
-// costs in requests.
+// Detail says how much of an index [Read] reads. More detail takes more requests.
 type Detail int
 
-// The details. Each has what the one before it has.
+// The details. Each includes the one before it.
 const (
-	// Entries is what the index itself says: one request. A nested
-	// index costs one more, for without it nothing could be chosen.
+	// Entries is what the index itself says, for one request. Each nested index costs
+	// one more, because nothing can be chosen without it.
 	Entries Detail = iota
-	// Platforms has what each image runs on: where there is no index
-	// the config alone tells, for one request more.
+	// Platforms adds what each image runs on. An index says that; for a single image
+	// its config does, for one more request.
 	Platforms
-	// Manifests has configs' digests, layers and sizes: one request
-	// more for each manifest that is no attestation.
+	// Manifests adds layers, sizes and the digests of configs, for one more request a
+	// manifest that is no attestation.
 	Manifests
-	// Configs has the configs, diffIDs and times of creation: one
-	// request more for each config.
+	// Configs adds configs, diffIDs and times of creation, for one more request a
+	// config.
 	Configs
 )
 
@@ -41,57 +40,57 @@ const (
 type Options struct {
 	// Detail is how much is read; zero is [Entries].
 	Detail Detail
-	// Attestations has the manifests of attestations read like the others;
-	// false leaves it at what the index says of them.
+	// Attestations reads the manifests of attestations too. Otherwise the result has
+	// only what the index says about them.
 	Attestations bool
-	// Chosen has the manifest and config of the image that a pull would take
-	// read and checked as a pull would, whatever Detail says: two requests
-	// more, or one for a single image. What is wrong with it is an error.
+	// Chosen reads the manifest and the config of the image that a pull would take,
+	// with any Detail, and checks them as a pull does. That takes two more requests,
+	// or one for a single image. A fault in them is an error.
 	Chosen bool
 	// Referrers looks for what belongs to the index and its images: signatures,
-	// SBOMs, provenance. Where somebody named a platform only the image for it is
-	// asked about. Four requests for each digest, and one for what is found; see
-	// [referrers.Finder].
+	// SBOMs, provenance. If somebody named a platform it looks only at the index and
+	// the image for that. It takes four requests for each digest, and one for each
+	// thing that is found; see [referrers.Finder].
 	Referrers bool
-	// Check says by whose key a signature of subject that was found holds, and what
-	// it calls the image; no key where there is nothing to go by, an error where it
-	// does not hold. nil checks none. Several goroutines call it at once.
+	// Check verifies a signature of subject. It returns the fingerprint of the key
+	// and the name that the signature gives the image. The key is "" if Check has no
+	// key or policy for it; an error means that the signature does not hold. nil
+	// checks none. Several goroutines call it at once.
 	Check func(ctx context.Context, subject ocispec.Descriptor, signature *referrers.Attachment) (key, reference string, err error)
-	// Document has one document read of what belongs to the chosen image, or else
-	// to the index: "sbom", "provenance", or the beginning of its digest. It asks
-	// as Referrers does, about that image only. None and several that fit are a
-	// [*ReferrerError]; an attestation about another image is an
-	// [errkind.Mismatch].
+	// Document names one document that belongs to the chosen image, or else to the
+	// index: "sbom", "provenance", or the beginning of its digest; see
+	// [Result.Attached]. Read looks for it as with Referrers, at that image only. If
+	// none or several fit the error is a [*ReferrerError]; for an attestation about
+	// another image it is an [errkind.Mismatch].
 	Document string
 	// Strict makes an error of every warning about one manifest.
 	Strict bool
-	// Facts are what was learnt about the machine that images are chosen for.
-	// They stand in the result where nobody named a platform.
+	// Facts are what is known about the machine that images are chosen for. The
+	// result has them unless somebody named a platform.
 	Facts []platform.Fact
 }
 
-// Source is one reference, opened, such as a [*registry.Source].
+// Source reads what one reference names; a [*registry.Source] is one.
 type Source interface {
 	Reference() registry.Reference
-	// Root reads what the reference names.
+	// Root reads the index or manifest that the reference names.
 	Root(context.Context) (ocispec.Descriptor, []byte, error)
-	// Manifest and Config read a document and verify it; the rest is for
-	// [Options.Referrers].
+	// Source has Manifest, which like Config reads and verifies a document. Its other
+	// methods, and Blob, are for [Options.Referrers] and [Options.Document].
 	referrers.Source
 	Blob(context.Context, ocispec.Descriptor) (io.ReadCloser, error)
 	Config(context.Context, ocispec.Descriptor) ([]byte, error)
 }
 
-// Read says what the reference holds: an index with all that it lists, an
-// image, or an artifact. What is needed is read in parallel, and nothing
-// twice.
+// Read says what the reference holds: an index with all its entries, an image, or an
+// artifact. It reads documents in parallel, and none twice.
 //
-// A manifest below the index, or a config, that is missing or malformed is no
-// failure, save with Options.Strict; an Error and a warning say so. Without a
-// nested index nothing is chosen. An index that nests more indexes, or deeper,
-// than a pull would read is [manifest.ErrMalformed].
-// Errors: registry.ErrNotFound, [manifest.ErrMalformed] and
-// [manifest.ErrUnsupported] for what the reference itself names.
+// If a manifest below the index or a config is missing or malformed, Read sets its
+// Error and adds a warning; with Options.Strict it fails. If a nested index is missing
+// or malformed, nothing is chosen. If the index nests more indexes, or deeper, than a
+// pull would read, the error is [manifest.ErrMalformed]. For the document that the
+// reference itself names the errors are registry.ErrNotFound, [manifest.ErrMalformed]
+// and [manifest.ErrUnsupported].
 func Read(ctx context.Context, from Source, wanted platform.Wanted, o Options) (*Result, error) {
 	i := inspector{source: from, wanted: wanted, options: o}
 	return i.inspect(ctx)
@@ -103,9 +102,9 @@ type inspector struct {
 	wanted  platform.Wanted
 	options Options
 	found   *Result
-	single  bool
-	held    int64 // bytes of documents so far, those under way included
-	// fatal says that what is wrong with one manifest is an error.
+	single  bool  // the reference names no index
+	bytes   int64 // of all documents, also those that are being read
+	// fatal is true if a fault in one manifest ends the inspection.
 	fatal bool
 	// leaves are the entries that are no index, in the order of the indexes.
 	leaves []*Manifest
@@ -145,7 +144,7 @@ func (i *inspector) inspect(ctx context.Context) (*Result, error) {
 	return i.found, err
 }
 
-// image inspects a reference that names no index.
+// image inspects a reference that names an image or an artifact.
 func (i *inspector) image(ctx context.Context, root ocispec.Descriptor, raw []byte) error {
 	only := Manifest{Digest: root.Digest, MediaType: root.MediaType, Size: root.Size}
 	if err := only.read(raw); err != nil {
@@ -157,7 +156,7 @@ func (i *inspector) image(ctx context.Context, root ocispec.Descriptor, raw []by
 	if i.options.Detail < Platforms {
 		return nil
 	}
-	// Where nothing but the platform is wanted there is nothing without it.
+	// A caller that wants the platform has nothing without the config.
 	i.fatal = i.fatal || i.options.Detail == Platforms
 	return i.readConfigs(ctx, i.leaves)
 }
@@ -181,7 +180,7 @@ func (i *inspector) index(ctx context.Context, root ocispec.Descriptor, raw []by
 	return i.readConfigs(ctx, i.leaves)
 }
 
-// entries describes what an index lists.
+// entries describes the entries of an index, and those of nested ones.
 func (i *inspector) entries(index *source.Index) ([]Manifest, error) {
 	var exact struct {
 		Manifests []json.RawMessage `json:"manifests"`
@@ -195,7 +194,7 @@ func (i *inspector) entries(index *source.Index) ([]Manifest, error) {
 		*m = newManifest(entry.Descriptor, exact.Manifests[n])
 		if entry.Err != nil {
 			if i.found.refusal == nil {
-				i.found.refusal = entry.Err // for nobody knows what would be in it
+				i.found.refusal = entry.Err // the image to pull might be in it
 			}
 			if err := i.note(m, entry.Err); err != nil {
 				return nil, err
@@ -213,7 +212,7 @@ func (i *inspector) entries(index *source.Index) ([]Manifest, error) {
 	return entries, nil
 }
 
-// collect gathers the entries that are no index.
+// collect adds the entries that are no index to leaves.
 func (i *inspector) collect(entries []Manifest) {
 	for n := range entries {
 		if entries[n].Kind == manifest.KindIndex.String() {

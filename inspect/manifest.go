@@ -15,10 +15,10 @@ import (
 	"github.com/layerctl/layerctl/platform"
 )
 
-// kindAttestation is the kind of an entry that is about another one.
+// kindAttestation is the kind of a manifest with attestations about another one.
 const kindAttestation = "attestation"
 
-// newManifest is what an index says of one manifest.
+// newManifest returns what an index says about one manifest; exact is its entry.
 func newManifest(desc ocispec.Descriptor, exact json.RawMessage) Manifest {
 	m := Manifest{
 		Digest: desc.Digest, MediaType: desc.MediaType, Size: desc.Size,
@@ -44,7 +44,7 @@ func newManifest(desc ocispec.Descriptor, exact json.RawMessage) Manifest {
 	return m
 }
 
-// read takes what the manifest's own bytes say.
+// read adds what the manifest itself says.
 func (m *Manifest) read(raw []byte) error {
 	parsed, err := manifest.ParseManifest(raw, m.MediaType)
 	if err != nil {
@@ -72,28 +72,26 @@ func (m *Manifest) read(raw []byte) error {
 	return m.classify(raw)
 }
 
-// classify says what the manifest is of, by its own word.
+// classify sets the kind by what the manifest itself says.
 func (m *Manifest) classify(raw []byte) error {
 	_, err := manifest.ParseImage(raw, m.MediaType)
 	var artifact *manifest.ArtifactError
-	switch {
-	case errors.As(err, &artifact):
-		m.Kind, m.Artifact = manifest.KindArtifact.String(), artifact.Name
-		if artifact.Name == kindAttestation || m.AttestationOf != "" {
-			m.Kind = kindAttestation
-		}
-		if m.ArtifactType == "" {
-			m.ArtifactType = artifact.Type
-		}
-		return nil
-	default:
+	if !errors.As(err, &artifact) {
 		m.Kind = manifest.KindImage.String()
 		return err
 	}
+	m.Kind, m.Artifact = manifest.KindArtifact.String(), artifact.Name
+	if artifact.Name == kindAttestation || m.AttestationOf != "" {
+		m.Kind = kindAttestation
+	}
+	if m.ArtifactType == "" {
+		m.ArtifactType = artifact.Type
+	}
+	return nil
 }
 
-// readConfig takes what the config's bytes say. The conflicts are those with
-// the index.
+// readConfig adds what the config says. It returns where the config contradicts the
+// platform in the index.
 func (m *Manifest) readConfig(raw []byte) ([]platform.Conflict, error) {
 	m.Config.Document = embeddable(raw)
 	config, err := manifest.ParseConfig(raw)
@@ -122,7 +120,7 @@ func (m *Manifest) readConfig(raw []byte) ([]platform.Conflict, error) {
 	return nil, nil
 }
 
-// embeddable is raw where it may become part of a JSON document.
+// embeddable returns raw if it can be part of a JSON document, else nil.
 func embeddable(raw []byte) json.RawMessage {
 	if !json.Valid(raw) || !utf8.Valid(raw) {
 		return nil

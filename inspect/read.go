@@ -17,8 +17,8 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// inspectJobs is how many small documents are read at a time: enough to hide
-// the way to the registry and back, few enough for one to bear.
+// inspectJobs is how many small documents are read at a time: enough to hide the
+// latency of a registry, and few enough for any registry.
 const inspectJobs = 8
 
 // readManifests reads each of these manifests once.
@@ -48,8 +48,8 @@ func (i *inspector) readManifests(ctx context.Context, entries []*Manifest) erro
 	return nil
 }
 
-// readable says whether there is a manifest to read: an index may list what is
-// none.
+// readable reports whether an entry's manifest is to be read. An index may list
+// entries that are no manifests.
 func (i *inspector) readable(m *Manifest) bool {
 	return manifest.IsManifest(m.MediaType) && (m.Kind != kindAttestation || i.options.Attestations)
 }
@@ -77,7 +77,7 @@ func (i *inspector) readConfigs(ctx context.Context, entries []*Manifest) error 
 	return nil
 }
 
-// hasConfig says whether there is an image's config to read.
+// hasConfig reports whether there is an image's config to read.
 func (m *Manifest) hasConfig() bool {
 	return m.Kind == manifest.KindImage.String() && m.Config != nil && m.Error == ""
 }
@@ -99,8 +99,8 @@ func (i *inspector) config(m *Manifest, got document) error {
 	return nil
 }
 
-// note keeps what is wrong with one manifest, where the others may still be
-// shown, and returns what is wrong with the source.
+// note records an error about one manifest, so that the others can still be shown. It
+// returns an error that ends the inspection.
 func (i *inspector) note(m *Manifest, err error) error {
 	switch {
 	case err == nil:
@@ -113,7 +113,8 @@ func (i *inspector) note(m *Manifest, err error) error {
 	return nil
 }
 
-// tolerable says that an error is of one document, not of the whole source.
+// tolerable reports whether an error is about one document and not about the whole
+// source.
 func tolerable(err error) bool {
 	var budget *manifest.BudgetError
 	if errors.As(err, &budget) {
@@ -123,7 +124,8 @@ func tolerable(err error) bool {
 		errors.Is(err, manifest.ErrMalformed) || errors.Is(err, manifest.ErrUnsupported)
 }
 
-// check reads what was chosen, as far as that was not done.
+// check reads the manifest and the config of the chosen image, unless they were read,
+// and fails for any fault in them.
 func (i *inspector) check(ctx context.Context, m *Manifest) error {
 	i.fatal = true
 	if m.Error != "" {
@@ -144,24 +146,24 @@ func (i *inspector) check(ctx context.Context, m *Manifest) error {
 	return i.readConfigs(ctx, chosen)
 }
 
-// document is what came of reading one.
+// document is a document that was read, or why it was not.
 type document struct {
 	raw []byte
 	err error
 }
 
-// readAll reads each digest once, several at a time. Its error is that of the
-// source; what is wrong with one document is kept beside it.
+// readAll reads each digest once, several at a time. It fails for an error about the
+// whole source; an error about one document is in the map.
 func (i *inspector) readAll(ctx context.Context, wanted []ocispec.Descriptor, read func(context.Context, ocispec.Descriptor) ([]byte, error)) (map[digest.Digest]document, error) {
 	distinct := map[digest.Digest]ocispec.Descriptor{}
 	for _, desc := range wanted {
-		// A size beyond what is read at all is one document's own trouble.
+		// A document that is too large by itself is refused when it is read.
 		if _, seen := distinct[desc.Digest]; !seen && desc.Size <= manifest.MaxConfigSize {
-			i.held += desc.Size
+			i.bytes += desc.Size
 		}
 		distinct[desc.Digest] = desc
 	}
-	if i.held > source.MaxDocuments {
+	if i.bytes > source.MaxDocuments {
 		return nil, &manifest.BudgetError{Max: source.MaxDocuments}
 	}
 	var mu sync.Mutex

@@ -17,7 +17,7 @@ import (
 	"github.com/layerctl/layerctl/referrers"
 )
 
-// referrerJobs is how many digests are asked about at a time.
+// referrerJobs is for how many digests referrers are looked for at a time.
 const referrerJobs = 4
 
 // Referrer is a signature or a document that belongs to an image, as its author
@@ -25,30 +25,30 @@ const referrerJobs = 4
 type Referrer struct {
 	// Kind is "signature", "sbom", "provenance", "attestation" or "artifact".
 	Kind string `json:"kind"`
-	// Form is what it is wrapped in, such as "cosign" or "notation"; "" is
-	// nothing that is known.
+	// Form is the format that it is wrapped in, such as "cosign" or "notation"; "" if
+	// that is unknown.
 	Form string `json:"form"`
 	// ArtifactType is the type of its manifest, or else its own media type.
 	ArtifactType  string `json:"artifactType"`
 	PredicateType string `json:"predicateType"`
 	Created       string `json:"created"`
-	// Claimed is who says to have made it, which nobody verified.
+	// Claimed is the author that it names, which nobody verified.
 	Claimed string `json:"claimed"`
-	// Checked is what [Options.Check] says of a signature, nil where that was not
-	// asked or has nothing to go by.
+	// Checked is the result of [Options.Check] for a signature; nil if there is no
+	// Check, or it has no key or policy for the signature.
 	Checked *Checked `json:"checked"`
-	// Place is where it was found: "index", "referrers", "fallback tag" or "tag",
-	// and Tag which tag that is.
+	// Place is where it was found: "index", "referrers", "fallback tag" or "tag".
+	// Tag is that tag.
 	Place string `json:"place"`
 	Tag   string `json:"tag"`
 	// Manifest is the digest of the manifest that holds it.
 	Manifest digest.Digest `json:"manifest"`
-	// Digest, MediaType and Size are those of the signature or document itself;
-	// Digest is "" where that was not read, and the others are the manifest's.
+	// Digest, MediaType and Size are those of the signature or document itself. If
+	// its manifest was not read, Digest is "" and the others are the manifest's.
 	Digest    digest.Digest `json:"digest"`
 	MediaType string        `json:"mediaType"`
 	Size      int64         `json:"size"`
-	// Error says why it cannot be believed to belong to the image.
+	// Error says what contradicts that it belongs to the image.
 	Error string `json:"error"`
 	// Referrers are the signatures of the document itself, nil for a signature.
 	Referrers []Referrer `json:"referrers"`
@@ -57,8 +57,9 @@ type Referrer struct {
 // Checked says whether a signature holds.
 type Checked struct {
 	Holds bool `json:"holds"`
-	// Key is the fingerprint of the key that made it, and Reference what it calls
-	// the image, "" where it cannot; both only where it holds.
+	// Key is the fingerprint of the key that made it. Reference is the name that the
+	// signature gives the image, "" if its format has none. Both are "" if the
+	// signature does not hold.
 	Key       string `json:"key"`
 	Reference string `json:"reference"`
 	// Reason says why it does not hold.
@@ -75,8 +76,8 @@ func newChecked(key, reference string, err error) *Checked {
 	return &Checked{Holds: true, Key: key, Reference: reference}
 }
 
-// attachments finds what belongs to the index, and to each image of it or to
-// the one that was chosen for a platform that somebody named.
+// attachments finds what belongs to the index and to its images. If somebody named a
+// platform, or a document is wanted, it looks only at the index and the chosen image.
 func (i *inspector) attachments(ctx context.Context) error {
 	finder := referrers.New(i.source, referrers.Options{Below: true})
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -109,7 +110,7 @@ func (i *inspector) attachments(ctx context.Context) error {
 	return nil
 }
 
-// about is a digest, and where what belongs to it is to stand.
+// about is a manifest or index, and the list that gets what belongs to it.
 type about struct {
 	ocispec.Descriptor
 	into *[]Referrer
@@ -155,14 +156,14 @@ func (i *inspector) newReferrers(ctx context.Context, subject ocispec.Descriptor
 	return list
 }
 
-// ReferrerError says that what belongs to an image has no such document, or
-// several. It is an [errkind.NotFound].
+// ReferrerError says that no document, or more than one, fits [Options.Document]. It
+// is an [errkind.NotFound].
 type ReferrerError struct {
-	Wanted string     // as [Options.Document]
-	Fit    []Referrer // those that are meant, if there are several
+	Wanted string     // the value of [Options.Document]
+	Fit    []Referrer // the documents that fit, if there are several
 }
 
-// Error names those that fit by their digests.
+// Error names up to ten documents that fit, by their digests.
 func (e *ReferrerError) Error() string {
 	if len(e.Fit) == 0 {
 		return fmt.Sprintf("no %s belongs to it", e.what())
@@ -175,7 +176,7 @@ func (e *ReferrerError) Error() string {
 	return fmt.Sprintf("there are %d documents that are meant by %s: %s", len(e.Fit), e.what(), strings.Join(names, ", "))
 }
 
-// what is the wanted one in words.
+// what says in words which document is wanted.
 func (e *ReferrerError) what() string {
 	switch e.Wanted {
 	case string(referrers.SBOM):
@@ -186,7 +187,7 @@ func (e *ReferrerError) what() string {
 	return "document " + strconv.QuoteToASCII(clip(e.Wanted))
 }
 
-// Unwrap is its kind.
+// Unwrap returns [errkind.NotFound].
 func (e *ReferrerError) Unwrap() error { return errkind.NotFound }
 
 func clip(s string) string {
@@ -194,7 +195,7 @@ func clip(s string) string {
 	return s[:min(len(s), most)]
 }
 
-// readDocument reads the one document that is wanted.
+// readDocument reads the document that Options.Document names.
 func (i *inspector) readDocument(ctx context.Context) (err error) {
 	fit := i.found.fitting(i.options.Document)
 	if len(fit) != 1 {
@@ -226,9 +227,9 @@ func (i *inspector) readDocument(ctx context.Context) (err error) {
 	return nil
 }
 
-// fitting are the documents that are meant by a kind or the beginning of a
-// digest: those of the chosen image, or of all where none is, or else of the
-// index itself.
+// fitting returns the documents that a kind, or the beginning of a digest, names. It
+// looks first at the chosen image, or at all images if none is chosen, and then at the
+// index.
 func (i *Result) fitting(wanted string) []Referrer {
 	byKind := wanted == string(referrers.SBOM) || wanted == string(referrers.Provenance)
 	var fit []Referrer
@@ -260,8 +261,8 @@ func (i *Result) images(entries []Manifest, visit func(*Manifest)) {
 	}
 }
 
-// hasPrefix says whether text is the digest or the beginning of it, with or
-// without the algorithm.
+// hasPrefix reports whether text is the digest or its beginning, with or without the
+// algorithm. The algorithm alone does not count.
 func hasPrefix(d digest.Digest, text string) bool {
 	_, hex, _ := strings.Cut(string(d), ":")
 	return strings.HasPrefix(string(d), text) && len(text) > len("sha256:") || strings.HasPrefix(hex, text)

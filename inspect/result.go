@@ -11,19 +11,19 @@ import (
 	"github.com/layerctl/layerctl/platform"
 )
 
-// version is the version of the shape of an [Result] in JSON.
-// It grows when a key changes its meaning or goes; new keys do not count.
+// version is the version of the JSON of a [Result]. It grows when a key changes its
+// meaning or is removed, and not for a new key.
 const version = 1
 
-// Result is what a reference holds, in one shape for an index and for a
-// single image. Encoded as JSON it is what docs/inspect.schema.json describes:
-// every key is always there; what is not known, or was not asked for, is "",
-// or null where the value is a list, an object or a number.
+// Result says what a reference holds, in one structure for an index and for a single
+// image. docs/inspect.schema.json describes its JSON. Every key is always there; a
+// value that is not known, or was not asked for, is "", or null if it is a list, an
+// object or a number.
 type Result struct {
 	SchemaVersion int    `json:"schemaVersion"` // version
 	Reference     string `json:"reference"`     // in canonical form
-	// Digest, MediaType and Size are those of the index or manifest that the
-	// reference names.
+	// Digest, MediaType and Size, in bytes, are those of the index or manifest that
+	// the reference names.
 	Digest    digest.Digest `json:"digest"`
 	MediaType string        `json:"mediaType"`
 	Size      int64         `json:"size"`
@@ -31,49 +31,49 @@ type Result struct {
 	// Annotations are those of the index or manifest.
 	Annotations map[string]string `json:"annotations"`
 	Host        Host              `json:"host"`
-	// Chosen is the digest of the manifest that a pull would take, "" where
-	// there is none.
+	// Chosen is the digest of the manifest that a pull would take, "" for none.
 	Chosen digest.Digest `json:"chosen"`
-	// Warnings are what a person should know, a sentence each.
+	// Warnings are sentences for a person.
 	Warnings []string `json:"warnings"`
-	// Manifests are the index's entries in their order. A reference that names
-	// an image or an artifact has it here as the only one.
+	// Manifests are the index's entries in their order. If the reference names an
+	// image or an artifact, that is the only one.
 	Manifests []Manifest `json:"manifests"`
-	// Referrers are what belongs to the index itself; nil where that was not
-	// asked for or it is no index.
+	// Referrers is what belongs to the index itself; nil if that was not asked for, or
+	// if there is no index.
 	Referrers []Referrer `json:"referrers"`
-	// Document are the exact bytes of the index or manifest. Encoding them as
-	// part of the Result keeps every value, but not the blanks between.
+	// Document has the exact bytes of the index or manifest. The JSON of the Result
+	// keeps all its values, but not the white space between them.
 	Document json.RawMessage `json:"document"`
 
 	refusal  error
 	attached []byte
 }
 
-// Attached is the document that [Options.Document] names, whose digest was
-// checked: of an attestation the predicate. What it says is its author's word.
+// Attached returns the document that [Options.Document] names, verified by its digest.
+// Of an attestation it is the predicate. Nobody verified what the document says.
 func (i *Result) Attached() []byte { return i.attached }
 
-// Refusal is why a pull would take nothing of it: a [platform.NoMatchError]
-// where nothing fits, a [manifest.ArtifactError] where it is no image, what is
-// wrong with a nested index; nil where Chosen is set.
+// Refusal returns why a pull would take nothing: a [*platform.NoMatchError] if nothing
+// fits, a [*manifest.ArtifactError] if it is no image, or the fault of a nested index.
+// It is nil if Chosen is set.
 func (i *Result) Refusal() error { return i.refusal }
 
-// Host is what was chosen for.
+// Host is the machine, or the platform, that an image was chosen for.
 type Host struct {
 	Platform Platform `json:"platform"`
-	// Named is true where somebody named the platform; then the machine was
-	// not looked at.
+	// Named is true if somebody named the platform, so that the facts about this
+	// machine do not count.
 	Named bool `json:"named"`
-	// Other is what is accepted after every image of Platform; nil is nothing.
+	// Other is a second platform, which is accepted if no image is for Platform; nil
+	// for none.
 	Other *Platform `json:"other"`
 	Facts []Fact    `json:"facts"`
-	// Warning says what is doubtful about Platform, "" where nothing is.
+	// Warning says what is doubtful about Platform, "" for nothing.
 	Warning string `json:"warning"`
 }
 
-// Fact is one thing that was learnt about the host, and where it was
-// read; see [platform.Fact].
+// Fact is one thing that is known about the machine, and where it was read; see
+// [platform.Fact].
 type Fact struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"`
@@ -106,59 +106,59 @@ func (p Platform) String() string {
 	})
 }
 
-// Manifest is an entry of an index, or what the reference names.
+// Manifest is an entry of an index, or the manifest that the reference names.
 type Manifest struct {
 	Digest    digest.Digest `json:"digest"`
 	MediaType string        `json:"mediaType"`
 	Size      int64         `json:"size"`
-	// Kind is "image", "index", "attestation" or "artifact". Of a manifest
-	// that was not read it goes by what the index says.
+	// Kind is "image", "index", "attestation" or "artifact": by the manifest, or if
+	// that was not read by the index.
 	Kind string `json:"kind"`
-	// Platform is what the index says, or of a single image its config; nil
-	// where none is named.
+	// Platform is that of the index's entry, or of a single image's config; nil for
+	// none.
 	Platform *Platform `json:"platform"`
-	// Artifact names in words what is no image: "Helm chart". ArtifactType is
-	// the media type that the index or the manifest gives for it.
+	// Artifact says in words what an artifact is, such as "Helm chart". ArtifactType
+	// is its media type by the index or the manifest.
 	Artifact     string `json:"artifact"`
 	ArtifactType string `json:"artifactType"`
-	// AttestationOf is the digest of the manifest that an attestation is of.
+	// AttestationOf is the digest of the manifest that an attestation is about.
 	AttestationOf string `json:"attestationOf"`
-	// Annotations are those of the index's entry, ManifestAnnotations those
-	// that stand in the manifest itself.
+	// Annotations are those of the index's entry, ManifestAnnotations those of the
+	// manifest itself.
 	Annotations         map[string]string `json:"annotations"`
 	ManifestAnnotations map[string]string `json:"manifestAnnotations"`
 	Chosen              bool              `json:"chosen"`
-	// Verdict is nil for an index, whose entries have one each.
+	// Verdict is nil for an index, whose entries have one each, and if nothing could
+	// be chosen.
 	Verdict *Verdict `json:"verdict"`
-	// Config, CompressedSize and Layers are nil where the manifest was not
-	// read. Layers stand in their order, the lowest first.
+	// Config, CompressedSize and Layers are nil if the manifest was not read. Layers
+	// are in their order, the lowest first.
 	Config *Config `json:"config"`
-	// CompressedSize is the sum of the layers in bytes as the registry has
-	// them, a repeated one counted once.
+	// CompressedSize is the sum of the sizes of the blobs of the layers, in bytes. A
+	// blob that is several layers counts once.
 	CompressedSize *int64  `json:"compressedSize"`
 	Layers         []Layer `json:"layers"`
-	// Created is when the image was made, in RFC 3339: by its config, or where
-	// that was not read by the annotation org.opencontainers.image.created.
+	// Created is when the image was made, in RFC 3339: by its config, or if that was
+	// not read by the annotation org.opencontainers.image.created.
 	Created string `json:"created"`
-	// Manifests are a nested index's entries; nil for anything else.
+	// Manifests are the entries of a nested index; nil for anything else.
 	Manifests []Manifest `json:"manifests"`
-	// Referrers are what belongs to the image; nil where that was not asked for.
+	// Referrers is what belongs to the image; nil if that was not asked for.
 	Referrers []Referrer `json:"referrers"`
-	// Error says why the manifest or the config could not be had.
+	// Error says why the manifest or the config could not be read.
 	Error string `json:"error"`
-	// Descriptor is the entry as it stands in the index, nil where there is
-	// none; Document are the manifest's exact bytes, nil where not read.
+	// Descriptor is the entry as it is in the index, nil if there is no index.
+	// Document has the exact bytes of the manifest, nil if it was not read.
 	Descriptor json.RawMessage `json:"descriptor"`
 	Document   json.RawMessage `json:"document"`
 
 	entry ocispec.Descriptor
 }
 
-// Verdict is what was found about a candidate; see
-// [platform.Verdict].
+// Verdict says whether a pull may take a manifest, and why; see [platform.Verdict].
 type Verdict struct {
 	Accepted bool `json:"accepted"`
-	// Rank is its place among the accepted, from 1; 0 was refused.
+	// Rank is its place among those that are accepted, from 1; 0 if it is refused.
 	Rank   int    `json:"rank"`
 	Reason string `json:"reason"`
 }
@@ -168,7 +168,7 @@ type Config struct {
 	Digest    digest.Digest `json:"digest"`
 	MediaType string        `json:"mediaType"`
 	Size      int64         `json:"size"`
-	// Document are the exact bytes, nil where they were not read.
+	// Document has the exact bytes, nil if they were not read.
 	Document json.RawMessage `json:"document"`
 }
 
@@ -177,12 +177,12 @@ type Layer struct {
 	Digest    digest.Digest `json:"digest"`
 	MediaType string        `json:"mediaType"`
 	Size      int64         `json:"size"`
-	// DiffID is the digest of the tar stream in it, "" where the config was
-	// not read.
+	// DiffID is the digest of the layer's uncompressed tar, "" if the config was not
+	// read.
 	DiffID      digest.Digest     `json:"diffID"`
 	Annotations map[string]string `json:"annotations"`
-	// Foreign is true for a layer that may be missing where its image is; URLs
-	// are where else it is, at most 16, as their author wrote them.
+	// Foreign is true for a layer that the image's registry need not have. URLs are
+	// other places for it, at most 16, as their author wrote them.
 	Foreign bool     `json:"foreign"`
 	URLs    []string `json:"urls"`
 }

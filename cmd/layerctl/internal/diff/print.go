@@ -81,7 +81,7 @@ func layerWords(list []imagediff.Layer, where string) string {
 }
 
 func tallyWords(found *imagediff.Result, kind imagediff.Kind) string {
-	n, size := found.Tally(kind)
+	n, size := found.Count(kind)
 	switch {
 	case n == 0:
 		return "0 " + string(kind)
