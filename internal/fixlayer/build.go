@@ -19,20 +19,20 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// Target is the empty layer that a fix layer is built in.
+// Target is the empty layer in which a fix layer is built.
 type Target interface {
-	// Dir is its lower dir.
+	// Dir returns the layer's lower directory.
 	Dir() *os.File
-	// Record adds an entry to its journal.
+	// Record adds an entry to the layer's journal.
 	Record(layer.Entry) error
-	// Room says whether there is space for so many bytes more in one file.
+	// Room fails if there is no space for a file of so many bytes.
 	Room(bytes uint64) error
 }
 
-// Built counts what a fix layer has.
+// Built counts what a fix layer has. Links are further names of copies.
 type Built struct{ Copies, Links, Whiteouts, Directories int64 }
 
-// Build makes what is planned.
+// Build builds the fix layer that is planned.
 func (p *Plan) Build(target Target) (Built, error) {
 	b := builder{target, p.v, p.form}
 	return b.fill(p)
@@ -44,8 +44,9 @@ type builder struct {
 	form layer.Form
 }
 
-// fill makes the directories, parents first; the copies; then sets the
-// directories' attributes, parents last, so that times and modes stand.
+// fill makes the directories, parents first, then copies and whiteouts. Last it sets
+// the attributes of the directories, parents last: later changes in a directory would
+// alter its time, and its mode may forbid them.
 func (b *builder) fill(p *Plan) (built Built, err error) {
 	dirs := slices.SortedFunc(maps.Keys(p.dirs), byDepth)
 	for _, dir := range dirs {
@@ -84,8 +85,8 @@ func comparePlaces(a, b place) int {
 	return byDepth(a.path, b.path)
 }
 
-// parent opens the directory of p in the fix layer, and its name there. Paths
-// can be longer than PATH_MAX, so nothing is done by path.
+// parent opens the parent of p in the fix layer, and returns p's name there. Paths can
+// be longer than PATH_MAX, so files are made by their names in open directories.
 func (b *builder) parent(p string) (*os.File, string, error) {
 	dir, err := fsat.Find(b.g.Dir(), path.Dir(p))
 	return dir, path.Base(p), err
@@ -106,7 +107,7 @@ func (b *builder) mkdir(dir string) error {
 	return nil
 }
 
-// whiteout hides p, in the store's form.
+// whiteout makes a whiteout at p, in the store's form.
 func (b *builder) whiteout(p string) error {
 	parent, name, err := b.parent(p)
 	if err != nil {
@@ -152,12 +153,12 @@ func (b *builder) finish(dir string) error {
 	return b.g.Record(addAttributes(a, layer.Entry{Path: dir, Type: layer.Directory}))
 }
 
-// addAttributes adds the attributes to e.
+// addAttributes returns e with the attributes.
 func addAttributes(a fsat.Attributes, e layer.Entry) layer.Entry {
 	e.Mode, e.UID, e.GID, e.Xattrs = a.Mode, a.UID, a.GID, a.Xattrs
 	e.ModTime = time.Unix(a.Modified.Unix()).UTC()
 	return e
 }
 
-// epoch is the time of directories whose time nobody says.
+// epoch is the time of directories without an entry in any layer.
 var epoch = time.Unix(0, 0).UTC()

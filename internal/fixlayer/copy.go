@@ -19,8 +19,8 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// copy makes a copy of source, which is no directory, under its first new
-// name, and links the others to it.
+// copy copies source, which is no directory, to the first of names, and makes the
+// other names links to the copy.
 func (b *builder) copy(source place, names []string) error {
 	layerFS := b.v[source.layer].FS
 	from, err := fsat.FindOwned(layerFS, source.path)
@@ -91,8 +91,8 @@ func copyRegular(layerFS, from, dir *os.File, name string, a fsat.Attributes, fo
 	return lowerdir.SetAttributes(out, a, form)
 }
 
-// ownedAttributes are the attributes of f, found below layerFS, also where its
-// mode forbids its owner to read them.
+// ownedAttributes reads the attributes of f, a file below layerFS, also if its mode
+// forbids its owner to read them.
 func ownedAttributes(layerFS, f *os.File) (a fsat.Attributes, st unix.Stat_t, err error) {
 	a, st, err = lowerdir.Attributes(f)
 	if !errors.Is(err, fs.ErrPermission) {
@@ -132,8 +132,8 @@ func copySpecial(from *os.File, st unix.Stat_t, dir *os.File, name string, a fsa
 	return errors.Join(lowerdir.SetAttributes(made, a, form), made.Close())
 }
 
-// namesOf are all names in the layer of the file at p, p among them, sorted,
-// by the layer's own record.
+// namesOf returns all names that the file at p has in the layer, with p, sorted. The
+// journal says which paths may be such names.
 func (l *layerView) namesOf(p string) ([]string, error) {
 	f, err := fsat.FindOwned(l.FS, p)
 	if err != nil {
@@ -155,7 +155,7 @@ func (l *layerView) namesOf(p string) ([]string, error) {
 			return nil, err
 		}
 		if err != nil {
-			continue // removed again by the layer itself
+			continue // the layer itself has removed it again
 		}
 		var ost unix.Stat_t
 		err = unix.Fstat(int(other.Fd()), &ost)
@@ -168,7 +168,7 @@ func (l *layerView) namesOf(p string) ([]string, error) {
 	return names, nil
 }
 
-// linkedNames are all paths of a layer that are hard links, or linked to.
+// linkedNames returns all paths of a layer that are hard links or targets of some.
 func linkedNames(dir *os.File) ([]string, error) {
 	r, err := journal.Open(dir)
 	if err != nil {

@@ -2,30 +2,30 @@
 
 // Package fixlayer plans and builds fix layers.
 //
-// A layer is unpacked without a look at the layers below it. What depends on
-// them is mended by a fix layer, a small lower dir on top of the stack. It is
-// planned in four steps over the assembled stack (repeated layers dropped, cut
-// below an opaque root):
+// A layer is unpacked without regard to the layers below it. A fix layer, a small
+// lower directory on top of the stack, corrects what depends on them. It is planned
+// in four steps over the assembled stack (repeated layers dropped, cut below an opaque
+// root):
 //
-//  1. Foreign hard links, from the lowest layer to the topmost: the target is
-//     looked up in the layers below the link's, following symbolic links in
-//     its parents; what is found may itself be such a link. Those links that
-//     are visible in the whole stack are copied, each target once, and all
-//     names that it still has at the top become links to the copy.
-//  2. Implied directories: overlayfs shows the attributes of the topmost
-//     directory, but a layer that only implied it cannot say them. The nearest
-//     layer below that says them does, through opaque marks, yet not through
-//     a whiteout, a file, or a replaced directory; if none does they are
-//     0755, root, the epoch. The directory is in the fix layer when that is
-//     not what the topmost one has on disk.
-//  3. Whiteouts that show: overlayfs lists whiteouts, as names that do not exist, in a
-//     directory that only one layer has. Such a directory is in the fix layer
-//     too: then two have it, and whiteouts in merged directories do not show.
-//     Those by attribute do in the lowest that has it: the fix layer hides each.
-//     A directory that was made in a layer only to hold whiteouts, and that no
-//     layer below has, does not exist at all: the fix layer has a whiteout.
-//  4. All parents of what is there, with the attributes they have by rule 2.
+//  1. Foreign links, from the lowest layer to the topmost. The target is looked up
+//     in the layers below that of the link; symbolic links among its parents are
+//     followed. The target may itself be a foreign link. The target of each link that
+//     is visible in the whole stack is copied once, and all its names that are visible
+//     become links to the copy.
+//  2. Implied directories. Overlayfs shows the attributes of the topmost directory,
+//     but those of an implied directory mean nothing. The attributes are those of the
+//     nearest layer below with an entry for the directory. An opaque mark in between
+//     does not matter; a whiteout, a file or a replaced directory in between ends the
+//     search. If it finds none they are 0755, root and the time 0. If the topmost
+//     directory has other attributes on disk, the fix layer gets the directory.
+//  3. Whiteouts that are visible. In a directory that only one layer has, overlayfs
+//     lists whiteouts, as names that do not exist. The fix layer gets such a directory
+//     too: then two layers have it, and overlayfs hides whiteouts in merged
+//     directories. Whiteouts by attribute are visible in the lowest layer of a merged
+//     directory too; the fix layer gets a whiteout for each. A bare directory that no
+//     lower layer has must not be visible; the fix layer gets a whiteout for it.
+//  4. The parents of all these, with the attributes of step 2.
 //
-// Nothing in a fix layer is opaque, so it hides nothing but what it copies and
-// directories without a file.
+// Nothing in a fix layer is opaque, so it hides only what it copies and bare
+// directories.
 package fixlayer

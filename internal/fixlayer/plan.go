@@ -19,23 +19,22 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// Layer is one layer of an image, as a plan looks at it.
+// Layer is one layer of an image, as a plan needs it.
 type Layer struct {
 	DiffID digest.Digest
-	// Dir is the layer's directory, with its journal; the plan closes it. nil is for
-	// one of which there is none: it is looked at, and nothing is copied from it.
+	// Dir is the layer's directory, with its journal. nil is for a layer without a
+	// journal, whose files cannot be copied.
 	Dir   *os.File
-	FS    *os.File // its lower dir, likewise
+	FS    *os.File // the layer's lower directory
 	Facts layer.Facts
-	// Borrowed leaves both open when the plan is closed.
+	// Borrowed says that the plan does not close Dir and FS.
 	Borrowed bool
-	// Mended says that the directories of this layer show as they must where the
-	// layers above it say nothing of them.
+	// Mended says that the directories of this layer are right already, on disk or by
+	// a fix layer that was built before, except those that a layer above it changes.
 	Mended bool
 }
 
-// NeedsError says that a file of a layer would have to be copied of which there is
-// no journal.
+// NeedsError says that a file would have to be copied from a layer without a journal.
 type NeedsError struct {
 	Layer digest.Digest
 	Path  string
@@ -45,10 +44,11 @@ func (e *NeedsError) Error() string {
 	return fmt.Sprintf("a layer above needs %q of layer %s", e.Path, e.Layer)
 }
 
-// New plans the fix layer of an image. The stack is its layers as they are
-// mounted, the topmost first; all are the diffIDs as the image has them, the
-// lowest first. The error is a [NeedsError] where a layer without a journal is not
-// enough.
+// New plans the fix layer of an image. stack has its layers as they are mounted, the
+// topmost first; all has its diffIDs as the image lists them, the lowest first. If a
+// file of a layer without a journal must be copied the error is a [*NeedsError]. A
+// foreign link without a target is [errkind.Malformed]. After an error the layers are
+// closed, except borrowed ones.
 func New(stack []Layer, all []digest.Digest, form layer.Form) (*Plan, error) {
 	p := &Plan{form: form, dirs: map[string]bool{}, absent: map[string]bool{}, kept: map[string]bool{}, copies: map[place][]string{}}
 	for _, l := range stack {
@@ -66,7 +66,7 @@ func New(stack []Layer, all []digest.Digest, form layer.Form) (*Plan, error) {
 	return p, nil
 }
 
-// Close closes the layers.
+// Close closes the layers that are not borrowed.
 func (p *Plan) Close() error {
 	var errs []error
 	for _, l := range p.v {
@@ -77,22 +77,22 @@ func (p *Plan) Close() error {
 	return errors.Join(errs...)
 }
 
-// Plan is what a fix layer will hold. It keeps the layers open until Close.
+// Plan says what a fix layer will have. It keeps the layers open until Close.
 type Plan struct {
 	v      view
 	form   layer.Form
-	dirs   map[string]bool // directories, with all their parents
-	absent map[string]bool // what is hidden: directories with whiteouts only, and marks that would show
-	kept   map[string]bool // files that such directories would hide
+	dirs   map[string]bool // the directories of the fix layer, with all their parents
+	absent map[string]bool // the whiteouts of the fix layer
+	kept   map[string]bool // files of lower layers at the paths of bare directories
 
 	replaced []string
-	copies   map[place][]string // what is copied, and the names it gets, sorted
+	copies   map[place][]string // the names that each copy gets, sorted
 }
 
-// Empty reports whether nothing needs mending.
+// Empty reports whether the image needs no fix layer.
 func (p *Plan) Empty() bool { return len(p.dirs) == 0 && len(p.copies) == 0 }
 
-// Reason names one path that the plan is for.
+// Reason names one path that the image needs the fix layer for.
 func (p *Plan) Reason() string {
 	for _, names := range p.copies {
 		return fmt.Sprintf("%q is a hard link into a layer below", names[0])
@@ -105,9 +105,9 @@ func (p *Plan) Reason() string {
 	return "the root directory"
 }
 
-// Replaced are the directories, which no layer has an entry for, that take the
-// place of a lower layer's symbolic link or file: what is in them was mostly
-// meant for where the link leads.
+// Replaced returns the directories without an entry that replace a symbolic link or a
+// file of a lower layer. The author of such an image usually meant the directory to
+// which the link leads.
 func (p *Plan) Replaced() []string { return p.replaced }
 
 func (p *Plan) addDir(dir string) {
@@ -129,7 +129,7 @@ func (p *Plan) foreignLinks(v view) error {
 	return nil
 }
 
-// sortCopies brings the names of each copy in order, and plans their parents.
+// sortCopies sorts the names of each copy, and plans their parents.
 func (p *Plan) sortCopies() {
 	for source, names := range p.copies {
 		slices.Sort(names)
@@ -161,14 +161,14 @@ func (v view) resolveForeign(layers []digest.Digest) error {
 				found = further
 			}
 			l.foreign[string(link.Path)] = found
-			clear(l.states) // it says more now
+			clear(l.states) // they depend on l.foreign
 		}
 	}
 	return nil
 }
 
-// below are the layers below l as the image has them, also those which the
-// stack has only above l, because the image repeats them there.
+// below returns the layers below l in the image. The stack may have some of them only
+// above l, because the image repeats them there.
 func (v view) below(l *layerView, layers []digest.Digest) view {
 	var below view
 	at := len(layers) - 1
@@ -187,9 +187,8 @@ func (v view) below(l *layerView, layers []digest.Digest) view {
 	return below
 }
 
-// copyVisible plans a copy of source for the foreign link at name, if that is
-// what shows there, and a new link for each of the source's own names that
-// show, so that all stay names of one file.
+// copyVisible plans a copy of source for the foreign link at name, if the link is
+// visible in the stack.
 func (p *Plan) copyVisible(v view, name, source place) error {
 	shows, err := v.shows(name)
 	if err != nil || !shows {
@@ -198,8 +197,8 @@ func (p *Plan) copyVisible(v view, name, source place) error {
 	return p.copyTo(v, name.path, source)
 }
 
-// copyTo plans a copy of source at name, and a link to it for each of the
-// source's own names that show.
+// copyTo plans a copy of source at name, and a link to it for each name of source that
+// is visible, so that all stay names of one file.
 func (p *Plan) copyTo(v view, name string, source place) error {
 	if from := v[source.layer]; from.Dir == nil {
 		return &NeedsError{from.DiffID, source.path}
@@ -208,7 +207,7 @@ func (p *Plan) copyTo(v view, name string, source place) error {
 	if err != nil {
 		return err
 	}
-	source.path = own[0] // one copy for all names of one file
+	source.path = own[0] // the same key for all names of a file, so it is copied once
 	p.copies[source] = append(p.copies[source], name)
 	for _, o := range own {
 		shows, err := v.shows(place{source.layer, o})
@@ -222,8 +221,7 @@ func (p *Plan) copyTo(v view, name string, source place) error {
 	return nil
 }
 
-// shows reports whether the file that the whole stack has at a path is the one
-// of that layer.
+// shows reports whether the whole stack shows the file of that layer at the path.
 func (v view) shows(p place) (bool, error) {
 	i, k, err := v.find(p.path)
 	if err != nil || k != other || i != p.layer {
@@ -242,8 +240,7 @@ func (p *Plan) impliedDirs(v view) error {
 			dirs[dir] = true
 		}
 	}
-	// Parents first, for what is below a directory that does not exist needs
-	// no look.
+	// Parents first: nothing below a directory that does not exist matters.
 	for _, dir := range slices.SortedFunc(maps.Keys(dirs), byDepth) {
 		if p.isAbsent(dir) {
 			continue
@@ -272,9 +269,9 @@ func (p *Plan) impliedDirs(v view) error {
 	return nil
 }
 
-// hideDir plans what stands in place of a directory that is there for whiteouts
-// only: the file that a lower layer has at its name, for a whiteout below a file
-// deletes nothing, or nothing where file is -1.
+// hideDir plans what replaces a bare directory that does not exist in the image: a
+// copy of the file that the layer with the index file has at its path, or a whiteout
+// if file is -1. A whiteout below a file deletes nothing.
 func (p *Plan) hideDir(v view, dir string, file int) error {
 	p.addDir(path.Dir(dir))
 	if file < 0 {
@@ -313,7 +310,7 @@ func (v view) wrongAttributes(dir string, a dirState) (bool, error) {
 	return !lowerdir.Equal(want, have), err
 }
 
-// attributes are those that the directory at dir must show.
+// attributes returns the attributes that the directory at dir must have.
 func (v view) attributes(dir string) (fsat.Attributes, error) {
 	a, err := v.dirState(dir)
 	if err != nil {
@@ -341,7 +338,7 @@ func (p *Plan) hideWhiteouts(v view) error {
 			continue
 		}
 		for _, dir := range l.Facts.WhiteoutParents {
-			// A root is always merged: an overlay has two layers.
+			// The root is always merged, because an overlay has two layers.
 			if dir == "." || p.isAbsent(string(dir)) {
 				continue
 			}
@@ -362,10 +359,10 @@ func (p *Plan) hideWhiteouts(v view) error {
 	return nil
 }
 
-// hideMarks hides the whiteouts by attribute that one layer has in a directory:
-// in the lowest of those that are merged there the kernel does not look for
-// them, and would list them as names that do not exist (ovl_lookup_single in
-// fs/overlayfs/namei.c, "last").
+// hideMarks plans a whiteout for each whiteout by attribute in a directory of l, the
+// lowest layer that is merged there. In the lowest layer the kernel does not look for
+// such whiteouts, and would list them as names that do not exist (ovl_lookup_single
+// in fs/overlayfs/namei.c, "last").
 func (p *Plan) hideMarks(v view, l *layerView, dir string) error {
 	f, err := fsat.FindOwned(l.FS, dir)
 	if err != nil {
@@ -400,7 +397,7 @@ func (p *Plan) hideMarks(v view, l *layerView, dir string) error {
 	return nil
 }
 
-// byDepth orders paths so that parents come before what is in them.
+// byDepth orders paths so that parents come before their content.
 func byDepth(a, b string) int {
 	depth := func(p string) int {
 		if p == "." {

@@ -27,19 +27,19 @@ const (
 	whiteoutKind
 )
 
-// state is what one layer says about one path.
+// state is what one layer has at one path.
 type state struct {
 	kind   kind
-	opaque bool // a directory that hides what lower layers have in it
-	cut    bool // something above the path hides what lower layers have there
+	opaque bool // a directory that hides the content of lower ones
+	cut    bool // a parent of the path hides what lower layers have there
 }
 
-// layerView is one layer's directory, looked at path by path.
+// layerView reads one layer's directory path by path, and remembers what it found.
 type layerView struct {
 	Layer
 	form    layer.Form
 	implied map[string]layer.ImpliedDir
-	foreign map[string]place // hard links to lower layers, as resolved
+	foreign map[string]place // the targets of foreign links that were resolved
 	states  map[string]state
 }
 
@@ -49,8 +49,8 @@ type place struct {
 	path  string
 }
 
-// view is the stack as overlayfs merges it, the topmost layer first: what a
-// name means is found by asking the layers downwards until one hides the rest.
+// view is the stack as overlayfs merges it, the topmost layer first. To look up a path
+// it reads the layers downwards until one hides those below.
 type view []*layerView
 
 func newLayerView(l Layer, form layer.Form) *layerView {
@@ -61,8 +61,8 @@ func newLayerView(l Layer, form layer.Form) *layerView {
 	return lv
 }
 
-// at is the layer's state at p. Parents are asked first and remembered: what
-// they hide, they hide for all that is below them.
+// at returns the layer's state at p. It reads the parents first: what they hide, they
+// hide for everything below them.
 func (l *layerView) at(p string) (state, error) {
 	if st, ok := l.states[p]; ok {
 		return st, nil
@@ -77,7 +77,7 @@ func (l *layerView) at(p string) (state, error) {
 
 func (l *layerView) read(p string) (state, error) {
 	if p == "." {
-		return state{kind: directory}, nil // its opaque mark has cut the stack already
+		return state{kind: directory}, nil // the stack has no layers below an opaque root
 	}
 	above, err := l.at(path.Dir(p))
 	if err != nil {
@@ -111,7 +111,7 @@ func (l *layerView) read(p string) (state, error) {
 		})
 	default:
 		st.kind = other
-		// Where a foreign link belongs there is a whiteout on disk.
+		// On disk a foreign link is a whiteout.
 		if _, linked := l.foreign[p]; linked {
 			return st, nil
 		}
@@ -127,8 +127,8 @@ func (l *layerView) read(p string) (state, error) {
 	return st, err
 }
 
-// readable calls do, which reads what f has beside its content, again as the
-// owner of the store where f's mode forbids it.
+// readable calls do, which reads names in f or attributes of it. If f's mode forbids
+// that, it calls do again with a mode that permits it.
 func (l *layerView) readable(f *os.File, do func() error) error {
 	err := do()
 	if errors.Is(err, fs.ErrPermission) {
@@ -137,14 +137,14 @@ func (l *layerView) readable(f *os.File, do func() error) error {
 	return err
 }
 
-// hides reports whether lower layers have no say at the path or, for a
-// directory, in what it contains.
+// hides reports whether the layer hides what lower layers have at the path or, for a
+// directory, in it.
 func (st state) hides() bool {
 	return st.cut || st.opaque || st.kind == other || st.kind == whiteoutKind
 }
 
-// find is the topmost layer that has a thing at p, and what; nothing where p
-// does not exist in the stack.
+// find returns the index of the topmost layer with a file or directory at p, and which
+// of both it is; nothing if the stack does not show p.
 func (v view) find(p string) (int, kind, error) {
 	for i, l := range v {
 		st, err := l.at(p)
@@ -161,8 +161,8 @@ func (v view) find(p string) (int, kind, error) {
 	return 0, nothing, nil
 }
 
-// merged are the layers whose directories at p overlayfs merges into one, the
-// topmost first.
+// merged returns the indexes of the layers whose directories at p overlayfs merges,
+// the topmost first.
 func (v view) merged(p string) ([]int, error) {
 	var layers []int
 	for i, l := range v {
@@ -180,16 +180,17 @@ func (v view) merged(p string) ([]int, error) {
 	return layers, nil
 }
 
-// dirState are what the layers say of the directory that is visible at a path.
+// dirState says which layers decide on the directory at a path. Its numbers are
+// indexes of layers; -1 is for none.
 type dirState struct {
-	top    int  // whose directory the kernel takes the attributes from, or -1
-	from   int  // the topmost whose tar says the attributes, or -1
-	exists bool // not all that have it only hold whiteouts in it
-	file   int  // whose file is below them, or -1
+	top    int  // the topmost layer with the directory, whose attributes the kernel shows
+	from   int  // the topmost layer with an entry for the directory
+	exists bool // a layer has more than whiteouts in it
+	file   int  // the layer whose file is below the directories
 }
 
-// dirState asks the layers downwards. A mark of opaqueness hides what is in a
-// lower directory, not what it is; a whiteout hides both.
+// dirState reads the layers downwards. An opaque mark hides the content of lower
+// directories, but not their attributes; a whiteout hides both.
 func (v view) dirState(p string) (dirState, error) {
 	a := dirState{top: -1, from: -1, file: -1}
 	for i, l := range v {
@@ -220,11 +221,10 @@ func (v view) dirState(p string) (dirState, error) {
 	return a, nil
 }
 
-const maxSymlinks = 40 // as the kernel's MAXSYMLINKS
+const maxSymlinks = 40 // the kernel's MAXSYMLINKS
 
-// resolve is find for a path whose parents may be symbolic links, which are
-// followed as if the stack were mounted at the root. The last component is
-// not followed.
+// resolve is find for a path whose parents may be symbolic links. It follows them as
+// if the stack were mounted as the root directory. It does not follow the last name.
 func (v view) resolve(p string) (place, kind, error) {
 	todo := strings.Split(p, "/")
 	at, links := ".", 0
@@ -252,7 +252,7 @@ func (v view) resolve(p string) (place, kind, error) {
 			return place{}, nothing, err
 		}
 		if links++; err != nil || links > maxSymlinks {
-			return place{}, nothing, nil // no way through here
+			return place{}, nothing, nil // no directory, or a loop of links
 		}
 		if strings.HasPrefix(target, "/") {
 			at = "."
