@@ -17,7 +17,7 @@
 //
 //	type     1 byte, a layer.Type
 //	flags    1 byte: 1 implied, 2 opaque by mark, 4 replaced, 8 has xattrs, 16 has a place
-//	path     u, how many bytes it shares with the record's before; the rest, a string
+//	path     u, how many bytes it shares with the path of the record before; the rest, a string
 //	mode u, uid u, gid u
 //	time     seconds s, nanoseconds u
 //	size     u
@@ -28,16 +28,15 @@
 //	place    if flagged: where the content begins in the tar u, how many fragments u, then
 //	         offset u and size u of each; only in a store that keeps tars (format 2)
 //
-// Records are a journal: a later one for a path replaces an earlier one, one of
-// type 'r' removes the path and all below it, one of type 'o' makes a
-// directory opaque. A record that replaces a directory with something else
-// removes what was in it.
+// A later record for a path replaces an earlier one. A record of type 'r' removes the
+// path and everything below it; one of type 'o' makes a directory opaque. A record
+// that replaces a directory with something else removes the directory's content.
 package journal
 
 import "github.com/layerctl/layerctl/errkind"
 
-// Name is the journal's file in a layer's directory.
+// Name is the name of the journal in a layer's directory.
 const Name = "files.zst"
 
-// ErrDamaged: the file is no journal, or not all of one.
+// ErrDamaged says that the file is missing, no journal, or not a complete one.
 var ErrDamaged = errkind.New(errkind.Mismatch, "damaged")

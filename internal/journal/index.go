@@ -10,13 +10,14 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// Index says which records of a journal are the last word on their path. It
-// keeps a number for each path, not the path: a million of them fit into 50 MB.
+// Index says which records of a journal hold, because no later record replaces or
+// removes their path. It keeps a hash for each path instead of the path: a million of
+// them fit into 50 MB.
 type Index struct {
 	seed    maphash.Seed
 	last    map[uint64]lastRecord
-	removed map[string]uint32 // paths below which earlier records no longer hold
-	linked  map[uint64]bool   // paths that hard links name
+	removed map[string]uint32 // paths at and below which earlier records no longer hold
+	linked  map[uint64]bool   // the targets of hard links
 }
 
 type lastRecord struct {
@@ -25,8 +26,9 @@ type lastRecord struct {
 	opaque layer.Opaque // by a later mark
 }
 
-// ReadIndex reads the journal in a layer's directory, up to a mark or all of it. It is the first of two
-// passes: what comes later decides which records hold.
+// ReadIndex reads the journal in a layer's directory, up to a mark, or to its end if
+// the mark is nil. A reader that needs the records that hold reads the journal once
+// more, because only later records say which do.
 func ReadIndex(dir *os.File, until *Mark) (*Index, error) {
 	r, err := OpenUntil(dir, until)
 	if err != nil {
@@ -72,8 +74,8 @@ func (j *Index) note(index uint32, e *layer.Entry) {
 	j.last[h] = lastRecord{index: index, dir: e.Type == layer.Directory}
 }
 
-// Holds reports whether the record with that number, counted from 0, is the last
-// word on its path.
+// Holds reports whether the record with that number, counted from 0, and the path p
+// holds.
 func (j *Index) Holds(index uint32, p string) bool {
 	if j.last[j.hash(p)].index != index {
 		return false
@@ -92,20 +94,20 @@ func (j *Index) Holds(index uint32, p string) bool {
 	}
 }
 
-// Has reports whether the journal says that there is something at the path.
+// Has reports whether a record for the path holds.
 func (j *Index) Has(p string) bool {
 	r, known := j.last[j.hash(p)]
 	return known && j.Holds(r.index, p)
 }
 
-// Last is the number of the last record for a path, without those of the types
-// that only a journal has.
+// Last returns the number of the last record for a path. Records of the types Removed
+// and OpaqueMark do not count.
 func (j *Index) Last(p string) uint32 { return j.last[j.hash(p)].index }
 
-// IsLinked reports whether a hard link names the path.
+// IsLinked reports whether a hard link has the path as its target.
 func (j *Index) IsLinked(p string) bool { return j.linked[j.hash(p)] }
 
-// Opaque is what a later mark says of a directory, or else its own record.
+// Opaque returns how a directory is opaque: by a later mark, or else by its record e.
 func (j *Index) Opaque(e *layer.Entry) layer.Opaque {
 	if o := j.last[j.hash(e.Path)].opaque; o != layer.Transparent {
 		return o

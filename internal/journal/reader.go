@@ -23,8 +23,8 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// Reader reads a journal. It believes nothing: sizes are bounded before
-// memory is taken, and the end must be there with the right checksum.
+// Reader reads a journal that may be damaged. It checks sizes before it takes memory,
+// and the journal must have its end with the right checksum.
 type Reader struct {
 	file  io.Closer // nil when the caller closes what is read
 	z     *zstd.Decoder
@@ -33,10 +33,10 @@ type Reader struct {
 	count uint64
 	last  string
 	buf   []byte
-	until *Mark // where it ends; nil where the journal does
+	until *Mark // where the reading ends; nil for the end of the journal
 }
 
-// newReader begins to read the journal in r. Close the reader afterwards.
+// newReader begins to read the journal r. The caller closes the reader.
 func newReader(r io.Reader) (*Reader, error) {
 	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window), zstd.WithDecoderLowmem(true))
 	if err != nil {
@@ -55,8 +55,8 @@ func newReader(r io.Reader) (*Reader, error) {
 	return f, nil
 }
 
-// OpenUntil opens the journal in a layer's directory, of which what comes after a
-// mark does not count; nil is [Open].
+// OpenUntil opens the journal in a layer's directory to read it up to a mark. With a
+// nil mark it is [Open].
 func OpenUntil(dir *os.File, m *Mark) (*Reader, error) {
 	r, err := Open(dir)
 	if err == nil {
@@ -65,7 +65,7 @@ func OpenUntil(dir *os.File, m *Mark) (*Reader, error) {
 	return r, err
 }
 
-// Open opens the journal in a layer's directory.
+// Open opens the journal in a layer's directory. A missing one is [ErrDamaged].
 func Open(dir *os.File) (*Reader, error) {
 	path := filepath.Join(dir.Name(), Name)
 	fd, err := unix.Openat(int(dir.Fd()), Name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -88,7 +88,7 @@ func Open(dir *os.File) (*Reader, error) {
 	return r, nil
 }
 
-// Close ends the reading.
+// Close closes the journal.
 func (f *Reader) Close() {
 	f.z.Close()
 	if f.file != nil {
@@ -96,7 +96,7 @@ func (f *Reader) Close() {
 	}
 }
 
-// ReadByte makes Reader an io.ByteReader that keeps the checksum.
+// ReadByte implements [io.ByteReader], for binary.ReadUvarint.
 func (f *Reader) ReadByte() (byte, error) {
 	b, err := f.r.ReadByte()
 	if err == nil {
@@ -113,7 +113,8 @@ func (f *Reader) full(b []byte) error {
 	return nil
 }
 
-// next returns the next record, and io.EOF after the last when the end holds.
+// next returns the next record. After the last one it checks the end, and returns
+// io.EOF.
 func (f *Reader) next() (layer.Entry, error) {
 	if f.until != nil && f.count >= f.until.Count {
 		if f.sum != f.until.Sum || f.last != string(f.until.Last) {
@@ -166,9 +167,8 @@ func (f *Reader) end() error {
 	return io.EOF
 }
 
-// readError is of a journal that was not read to its end. It is damaged,
-// unless this process could not read on. A torn file never looks like the end
-// of a whole one.
+// readError returns the error for a journal that could not be read to its end: a lack
+// of memory or descriptors, or else ErrDamaged. It is never io.EOF.
 func readError(err error) error {
 	if fsat.IsShortage(err) {
 		return fmt.Errorf("read %s: %w", Name, err)
@@ -179,7 +179,7 @@ func readError(err error) error {
 	return fmt.Errorf("%w: %s ends early: %w", ErrDamaged, Name, err)
 }
 
-// fieldReader takes fields off a record; bad is sticky.
+// fieldReader takes fields off a record. bad stays true after a field that is wrong.
 type fieldReader struct {
 	rest []byte
 	bad  bool
@@ -245,8 +245,8 @@ func (d *fieldReader) xattrs() map[string]string {
 	return x
 }
 
-// fragments are in order, apart from each other, and within a file of so many
-// bytes.
+// fragments reads fragments, which must be in order, without overlaps, and within a
+// file of size bytes.
 func (d *fieldReader) fragments(size int64) (list []layer.Fragment) {
 	end := int64(0)
 	for range d.uint(maxEntry) {
@@ -305,8 +305,8 @@ func (d *fieldReader) string() string {
 	return string(d.take(int(n)))
 }
 
-// All yields the records in their order; after an error it ends. What it yielded
-// is to be believed only when it came to the end without one.
+// All yields the records in their order, and ends after an error. Do not rely on the
+// records unless it ends without one.
 func (f *Reader) All() iter.Seq2[layer.Entry, error] {
 	return func(yield func(layer.Entry, error) bool) {
 		for {

@@ -22,8 +22,8 @@ import (
 const magic = "lcfiles\x01"
 
 const (
-	// maxEntry bounds one record: a path as long as deep trees have them, and
-	// more attributes than a file system keeps.
+	// maxEntry bounds the bytes of one record: enough for the path of a deep tree,
+	// and for more attributes than a filesystem keeps.
 	maxEntry = 4 << 20
 	// maxFields bounds the attributes of one path.
 	maxFields = 4096
@@ -45,16 +45,16 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Mark is a place in a journal that is being written.
 type Mark struct {
-	Bytes int64  // of the file
-	Count uint64 // of records
-	Sum   uint32 // CRC-32C of all in front of it
-	Last  []byte // path of the record before
+	Bytes int64  // how many bytes the file has up to the mark
+	Count uint64 // how many records are before the mark
+	Sum   uint32 // the CRC-32C of the uncompressed bytes before the mark
+	Last  []byte // the path of the record before the mark
 }
 
-// Writer writes journals, one after the other. It takes some 400 KiB of memory.
+// Writer writes journals, one after the other. It takes about 400 KiB of memory.
 type Writer struct {
-	out   *bufio.Writer
-	file  counter // below out
+	out   *bufio.Writer // writes to file
+	file  counter
 	z     *zstd.Encoder
 	sum   uint32
 	count uint64
@@ -64,7 +64,7 @@ type Writer struct {
 
 // NewWriter makes a writer. Begin it before the first record.
 func NewWriter() (*Writer, error) {
-	// One goroutine: unpacking has other uses for the rest.
+	// One goroutine, because unpacking uses the other processors.
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window))
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (f *Writer) Begin(w io.Writer) error {
 	return f.emit([]byte(magic))
 }
 
-// Resume goes on with a file that was cut at a mark; w appends to it.
+// Resume continues a file that was cut at a mark; w appends to it.
 func (f *Writer) Resume(w io.Writer, m Mark) { f.begin(w, m) }
 
 func (f *Writer) begin(w io.Writer, m Mark) {
@@ -88,7 +88,8 @@ func (f *Writer) begin(w io.Writer, m Mark) {
 	f.sum, f.count, f.last = m.Sum, m.Count, string(m.Last)
 }
 
-// Mark has all that was added in the file, which can be gone on with from there.
+// Mark writes all records so far to the file, and returns the place behind them, at
+// which [Writer.Resume] can continue.
 func (f *Writer) Mark() (Mark, error) {
 	err := errors.Join(f.z.Close(), f.out.Flush())
 	f.z.Reset(f.out)
@@ -128,8 +129,8 @@ func (f *Writer) Add(e *layer.Entry) error {
 	return f.emit(body)
 }
 
-// End writes the end: a record of length 0, the count, the checksum. What it
-// wrote to is not closed.
+// End writes the end of the journal: a record of length 0, the count, the checksum. It
+// does not close the file.
 func (f *Writer) End() error {
 	end := binary.AppendUvarint([]byte{0}, f.count)
 	err := f.emit(end)
@@ -139,9 +140,9 @@ func (f *Writer) End() error {
 	return errors.Join(err, f.z.Close(), f.out.Flush())
 }
 
-// Close gives the writer's memory back, whether or not its journal has an end.
+// Close frees the writer's memory. It writes no end; see [Writer.End].
 func (f *Writer) Close() {
-	_ = f.z.Close() // its error is that of a journal nobody wants
+	_ = f.z.Close() // the journal was ended before, or nobody wants it
 }
 
 func appendEntry(b []byte, e *layer.Entry, last string) ([]byte, error) {
@@ -191,7 +192,7 @@ func appendEntry(b []byte, e *layer.Entry, last string) ([]byte, error) {
 	return b, nil
 }
 
-// appendPlace appends where the content is.
+// appendPlace appends where in the tar the content is.
 func appendPlace(b []byte, e *layer.Entry) []byte {
 	b = binary.AppendUvarint(b, uint64(e.At))
 	b = binary.AppendUvarint(b, uint64(len(e.Fragments)))
