@@ -18,9 +18,10 @@ import (
 )
 
 // Keep keeps a user's name and password for the host as docker does: by the
-// credential helper that the first file names for it, or in that file itself,
-// which is made where it is missing. It becomes a file that its owner alone
-// can read, and must be the caller's own.
+// credential helper that the first of [Store.Files] names for the host, or else in
+// that file, as base64, in place of all its entries for the host. The file is made
+// where it is missing. It must be the caller's own, and only its owner can read it
+// afterwards. What other processes of this program keep in it meanwhile stays.
 func (s Store) Keep(ctx context.Context, host, username, password string) error {
 	f, err := s.first()
 	if err != nil {
@@ -37,49 +38,47 @@ func (s Store) Keep(ctx context.Context, host, username, password string) error 
 	if err != nil {
 		return err
 	}
-	f.remove(host) // whatever else means the host would be found first
-	f.auths[storeKey(host)] = raw
-	return f.write(ctx)
+	return s.change(ctx, func(f *file) {
+		f.remove(host) // another key of the host might be found first
+		f.auths[storeKey(host)] = raw
+	})
 }
 
-// Forget removes what [Store.Keep] kept. Where there is nothing the error is
-// an [errkind.NotFound].
+// Forget removes the login of a host from where [Store.Keep] keeps it. The error is
+// an [errkind.NotFound] where there is none.
 func (s Store) Forget(ctx context.Context, host string) error {
 	f, err := s.first()
 	if err != nil {
 		return err
 	}
+	found := len(f.keysOf(host)) > 0
 	if q, ok := f.helperOf(host); ok {
 		kept, err := q.get(ctx, s.limit)
 		if err == nil && kept != (Login{}) {
+			found = true
 			err = q.forget(ctx, s.limit)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.path, err)
 		}
-		if kept != (Login{}) && !f.remove(host) {
-			return nil
-		}
-		if kept != (Login{}) {
-			return f.write(ctx)
-		}
 	}
-	if !f.remove(host) {
+	switch {
+	case !found:
 		return errkind.With(errkind.NotFound, fmt.Errorf("no credentials for %s in %s", host, f.path))
+	case len(f.keysOf(host)) == 0: // only the helper had some
+		return nil
 	}
-	return f.write(ctx)
+	return s.change(ctx, func(f *file) { f.remove(host) })
 }
 
-// remove removes every entry of the host, and says whether there was one.
-func (f *file) remove(host string) bool {
-	keys := f.keysOf(host)
-	for _, key := range keys {
+// remove removes every entry of the host.
+func (f *file) remove(host string) {
+	for _, key := range f.keysOf(host) {
 		delete(f.auths, key)
 	}
-	return len(keys) > 0
 }
 
-// first is the file that is changed, which need not be there.
+// first reads the file that is changed; a missing one is empty.
 func (s Store) first() (*file, error) {
 	f, err := readFile(s.paths[0])
 	if errors.Is(err, fs.ErrNotExist) {
@@ -88,24 +87,12 @@ func (s Store) first() (*file, error) {
 	return f, err
 }
 
-// write replaces the file. A symbolic link stays, and what it leads to is
-// replaced.
-func (f *file) write(ctx context.Context) error {
-	auths := map[string]json.RawMessage{}
-	for key, e := range f.auths {
-		auths[key] = json.RawMessage(e)
-	}
-	var err error
-	if f.content["auths"], err = json.Marshal(auths); err != nil {
-		return err
-	}
-	raw, err := json.MarshalIndent(f.content, "", "\t")
-	if err != nil {
-		return err
-	}
-	path, err := filepath.EvalSymlinks(f.path)
+// change replaces the first file by what edit makes of it. If it is a symbolic link
+// its target is replaced.
+func (s Store) change(ctx context.Context, edit func(*file)) error {
+	path, err := filepath.EvalSymlinks(s.paths[0])
 	if errors.Is(err, fs.ErrNotExist) {
-		path, err = f.path, os.MkdirAll(filepath.Dir(f.path), 0o700)
+		path, err = s.paths[0], os.MkdirAll(filepath.Dir(s.paths[0]), 0o700)
 	}
 	if err != nil {
 		return err
@@ -115,15 +102,43 @@ func (f *file) write(ctx context.Context) error {
 		return err
 	}
 	defer dir.Close()
-	if err := ours(path, dir); err != nil {
+	// From the reading to the writing, or else two logins at once lose one. Not all
+	// filesystems let a directory be locked, NFS for one: there it is not locked.
+	if err := durable.Flock(ctx, dir, durable.Exclusive, nil); err != nil && ctx.Err() != nil {
 		return err
 	}
-	return durable.WriteFile(ctx, dir, filepath.Base(path), append(raw, '\n'), 0o600)
+	f, err := s.first()
+	if err != nil {
+		return err
+	}
+	edit(f)
+	raw, err := f.encode()
+	if err != nil {
+		return err
+	}
+	if err := checkOwner(path, dir); err != nil {
+		return err
+	}
+	return durable.WriteFile(ctx, dir, filepath.Base(path), raw, 0o600)
 }
 
-// ours says whether a secret may be written to the file: who owns the file or
-// its directory can read what stands there.
-func ours(path string, dir *os.File) error {
+// encode returns the content of the file.
+func (f *file) encode() ([]byte, error) {
+	auths := map[string]json.RawMessage{}
+	for key, e := range f.auths {
+		auths[key] = json.RawMessage(e)
+	}
+	var err error
+	if f.content["auths"], err = json.Marshal(auths); err != nil {
+		return nil, err
+	}
+	raw, err := json.MarshalIndent(f.content, "", "\t")
+	return append(raw, '\n'), err
+}
+
+// checkOwner refuses to write a secret to a file of another user, or into a directory
+// of another user than root, because its owner could read the file.
+func checkOwner(path string, dir *os.File) error {
 	st, err := dir.Stat()
 	if err != nil {
 		return err

@@ -5,9 +5,11 @@ package credentials
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/layerctl/layerctl/errkind"
@@ -113,5 +115,28 @@ func TestKeepWithAHelper(t *testing.T) {
 	}
 	if raw, err := os.ReadFile(path); err != nil || strings.Contains(string(raw), "auths") {
 		t.Errorf("got %s, %v, want the file as it was", raw, err)
+	}
+}
+
+// TestKeepManyAtOnce holds that logins which are kept at the same time in one file
+// are all kept.
+func TestKeepManyAtOnce(t *testing.T) {
+	alone(t)
+	store := New(filepath.Join(t.TempDir(), "new", "config.json"))
+	const hosts = 16
+	var wg sync.WaitGroup
+	for i := range hosts {
+		wg.Go(func() {
+			if err := store.Keep(t.Context(), fmt.Sprintf("h%d.example", i), "alice", "s"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range hosts {
+		host := fmt.Sprintf("h%d.example", i)
+		if l, err := store.Find(t.Context(), host, "x"); err != nil || l.Username != "alice" {
+			t.Errorf("%s: got %+v, %v", host, l, err)
+		}
 	}
 }
