@@ -117,7 +117,7 @@ func (u *upload) begin(ctx context.Context, from string) (Outcome, error) {
 		}
 		return u.opened(resp)
 	})
-	if err != nil && !remote.Again(err) && ctx.Err() == nil {
+	if err != nil && !remote.Retryable(err) && ctx.Err() == nil {
 		return 0, nil // it is asked without the other repository
 	}
 	return done, err
@@ -189,7 +189,7 @@ func (u *upload) broke(err error) error {
 	case status == http.StatusNotFound, status == http.StatusBadRequest && u.off > 0:
 		u.at = nil // it has forgotten the upload, or does not take the rest
 		return failure.Mark(failure.Network, errors.New(err.Error()))
-	case remote.Again(err):
+	case remote.Retryable(err):
 		u.asks = true
 	}
 	return err
@@ -265,7 +265,7 @@ func (u *upload) ask(ctx context.Context, progressed func(int)) (err error) {
 	had := u.off
 	resp, err := u.r.w.Send(ctx, remote.Sending{Method: http.MethodGet, At: u.at})
 	switch {
-	case err != nil && remote.Again(err) || ctx.Err() != nil:
+	case err != nil && remote.Retryable(err) || ctx.Err() != nil:
 		return err
 	case err != nil: // it is forgotten, or the registry does not tell
 		u.at, u.off = nil, 0

@@ -13,16 +13,17 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// inChunks says whether the blob is to be fetched over several connections.
+// inChunks reports whether the blob is to be fetched over several connections: a
+// large one is, the first time.
 func (r *Repository) inChunks(desc ocispec.Descriptor) bool {
-	if r.c.o.Ranges < 2 || desc.Size < 2*r.c.o.Chunk {
+	if r.Requests(desc) == 1 {
 		return false
 	}
-	_, again := r.chunked.LoadOrStore(desc.Digest, true)
-	return !again
+	_, before := r.chunked.LoadOrStore(desc.Digest, true)
+	return !before
 }
 
-// Requests is how many requests a blob takes at the least.
+// Requests returns how many requests a blob takes at the least.
 func (r *Repository) Requests(desc ocispec.Descriptor) int {
 	if r.c.o.Ranges < 2 || desc.Size < 2*r.c.o.Chunk {
 		return 1
@@ -30,46 +31,47 @@ func (r *Repository) Requests(desc ocispec.Descriptor) int {
 	return int((desc.Size + r.c.o.Chunk - 1) / r.c.o.Chunk)
 }
 
-// chunks reads a blob by several streams at once, each of which fetches one
-// chunk after the other into memory: so no body waits for whoever reads the
-// blob. The chunks are passed on in their order. Where a host turns out to
-// send no parts, the rest is read by one stream.
+// chunks reads a blob by several streams at once. Each of them fetches one chunk
+// after the other into memory, so that no connection waits for the reader of the
+// blob. Read passes the chunks on in their order. Where a host turns out to send no
+// ranges, one stream reads the rest.
 type chunks struct {
 	ctx   context.Context //nolint:containedctx // of the call that opened the blob
 	r     *Repository
 	desc  ocispec.Descriptor
 	known *rangings
-	sum   func() digest.Digest // of the first off bytes
-	size  int64                // of a chunk, but for the last
+	sum   func() digest.Digest // returns the digest of the first off bytes
+	size  int64                // the size of each chunk but the last
 
-	head    *stream // of the first chunk, connected
+	head    *stream // the stream of the first chunk, connected
 	stop    context.CancelFunc
 	workers sync.WaitGroup
-	tickets chan int64 // the chunks that there is room for, in order
-	slots   []slot     // chunk i is in slot i modulo their number
+	tickets chan int64 // the chunks to fetch for which a slot is free, in order
+	slots   []slot     // chunk i uses slot i modulo their number
 
-	next  int64  // the chunk that is passed on next
-	left  []byte // of the one before it
-	off   int64
-	host  string
-	whole *stream // in place of the chunks, once they cannot go on
+	next  int64   // the chunk that is passed on next
+	left  []byte  // what is left of the chunk before it
+	off   int64   // how many bytes were passed on
+	host  string  // the host that sent the chunk before it
+	whole *stream // reads the rest, once chunks cannot be fetched
 }
 
-// slot has room for one chunk. It is given to the next one by a ticket, when
-// its last one was passed on.
+// slot has room for one chunk. The ticket of the next chunk that uses the slot is
+// issued when the last one was passed on.
 type slot struct {
 	mem  []byte
 	full chan fetched
 }
 
-// fetched is a chunk, or why there is none.
+// fetched is a chunk, or the error instead of it.
 type fetched struct {
 	data []byte
 	host string
 	err  error
 }
 
-// startChunks goes on from the head. Close ends what it starts.
+// startChunks starts to fetch the chunks of the blob whose first chunk head reads.
+// [chunks.Close] ends that.
 func startChunks(ctx context.Context, head *stream) *chunks {
 	o := &head.r.c.o
 	c := &chunks{
@@ -92,13 +94,13 @@ func startChunks(ctx context.Context, head *stream) *chunks {
 
 func (c *chunks) count() int64 { return (c.desc.Size + c.size - 1) / c.size }
 
-// work fetches one chunk after the other.
+// work fetches one chunk after the other until ctx is done.
 func (c *chunks) work(ctx context.Context) {
 	for {
 		select {
 		case i := <-c.tickets:
 			s := &c.slots[i%int64(len(c.slots))]
-			s.full <- c.fetch(ctx, i, s) // has room: the ticket says so
+			s.full <- c.fetch(ctx, i, s) // does not block: the ticket says that the slot is free
 		case <-ctx.Done():
 			return
 		}
@@ -160,7 +162,7 @@ func (c *chunks) take() error {
 	}
 }
 
-// goOnWhole gives the chunks up that were not passed on.
+// goOnWhole drops the chunks that were not passed on, and has one stream read on.
 func (c *chunks) goOnWhole(why error) {
 	c.r.c.o.Logger.Info("go on over one connection", "digest", c.desc.Digest, "byte", c.off, "err", why)
 	c.end()
@@ -168,7 +170,7 @@ func (c *chunks) goOnWhole(why error) {
 	c.whole.off, c.whole.sum = c.off, c.sum
 }
 
-// from is who sent the last bytes. They never came in one response.
+// from returns who sent the last bytes. The blob came in several responses.
 func (c *chunks) from() content.Sender {
 	if c.whole != nil && c.whole.from != nil {
 		return content.Sender{Host: c.whole.from.peer.host, Resumed: true}
@@ -176,6 +178,7 @@ func (c *chunks) from() content.Sender {
 	return content.Sender{Host: c.host, Resumed: true}
 }
 
+// end stops all workers and waits for them.
 func (c *chunks) end() {
 	c.stop()
 	c.head.cancel()
@@ -183,7 +186,7 @@ func (c *chunks) end() {
 	c.slots, c.left = nil, nil
 }
 
-// Close implements io.Closer. Nothing is fetched any more when it returns.
+// Close implements io.Closer. When it returns nothing is being fetched any more.
 func (c *chunks) Close() error {
 	c.end()
 	err := c.head.Close()

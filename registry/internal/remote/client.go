@@ -15,11 +15,11 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/transport"
 )
 
-// Options are what a [Client] goes by. Package registry documents them and
-// fills in the defaults.
+// Options say how a [Client] works. Package registry documents them and fills in
+// the defaults.
 type Options struct {
-	Files        hosts.Files // where mirrors are configured
-	CAFiles      []string    // authorities to trust beside the system's
+	Files        hosts.Files // the files in which mirrors are configured
+	CAFiles      []string    // files of authorities to trust beside the system's
 	Credentials  auth.Lookup
 	PlainHTTP    []string
 	TokenHosts   []string
@@ -32,19 +32,19 @@ type Options struct {
 	Chunk        int64 // the size of a range
 	Transport    transport.Options
 	OnRetry      func(Retry)
-	Warn         func(text string) // tells the user what stops nothing
+	Warn         func(text string) // tells the user of what made nothing fail
 	Logger       *slog.Logger
 }
 
 // Client opens repositories. It keeps connections and tokens between them.
 type Client struct {
 	o     Options
-	limit *transport.Limiter
-	sent  *transport.Limiter
+	limit *transport.Limiter // of what comes
+	sent  *transport.Limiter // of what is sent
 
 	mu    sync.Mutex
-	peers map[string]*peer
-	// lied are the urls of foreign layers that sent other bytes than a digest's.
+	peers map[string]*peer // by name and configuration
+	// lied holds the urls of foreign layers that sent other bytes than the digest's.
 	lied sync.Map
 }
 
@@ -53,10 +53,10 @@ func New(o Options) *Client {
 	return &Client{o: o, limit: transport.NewLimiter(o.LimitRate), sent: transport.NewLimiter(o.LimitRate), peers: map[string]*peer{}}
 }
 
-// peer returns what is known of one host, the same for every reference that
-// is to speak to it in the same way.
+// peer returns the peer of a host. All references share it for which the host is
+// asked in the same way.
 func (c *Client) peer(name string, e hosts.Endpoint) (*peer, error) {
-	// How a host is spoken to is told by all but these.
+	// All other fields decide how the host is asked.
 	e.Repository, e.Pull, e.Resolve = "", false, false
 	key := fmt.Sprintf("%s %#v", name, e)
 	c.mu.Lock()

@@ -12,7 +12,7 @@ import (
 
 // parseContentRange reads "bytes FIRST-LAST/TOTAL", see
 // https://www.rfc-editor.org/rfc/rfc9110#name-content-range. An unknown total
-// ("*") is an error here: whoever resumes must know.
+// ("*") is an error: without it nobody knows whether the range is of the same blob.
 func parseContentRange(s string) (first, last, total int64, err error) {
 	bad := func() (int64, int64, int64, error) {
 		return 0, 0, 0, fmt.Errorf("Content-Range %q", s) //nolint:staticcheck // a header's name

@@ -17,12 +17,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// head asks for the descriptor only. The request is a courtesy: registries may
-// refuse it, redirect it to where only a GET was signed for, or leave out what
-// would make the answer a descriptor. Then there is no way around reading the
-// bytes, and what a GET is answered counts.
-// Where absent is set it is most likely that nothing is there, and a 404 is
-// believed.
+// head asks for the descriptor only, by HEAD. A registry may refuse that, redirect it
+// to a URL that is signed for GET only, or leave out a part of the descriptor. head
+// then reads the manifest by GET, whose answer counts. With absent it believes a 404,
+// because the manifest most likely does not exist.
 func (r *Repository) head(ctx context.Context, rt *route, absent bool) (ocispec.Descriptor, error) {
 	resp, err := rt.ask(ctx, http.MethodHead, "manifests/"+r.wanted(), accepted)
 	if err != nil {
@@ -37,7 +35,7 @@ func (r *Repository) head(ctx context.Context, rt *route, absent bool) (ocispec.
 		MediaType: manifest.Telling(resp.Header.Get("Content-Type")), Digest: r.name.Digest, Size: resp.ContentLength,
 	}
 	if desc.Digest == "" {
-		desc.Digest = saidDigest(resp)
+		desc.Digest = digestHeader(resp)
 	}
 	known := manifest.IsIndex(desc.MediaType) || manifest.IsManifest(desc.MediaType)
 	if desc.Digest == "" || desc.Size <= 0 || !known || encoding(resp) != "" ||
@@ -48,15 +46,15 @@ func (r *Repository) head(ctx context.Context, rt *route, absent bool) (ocispec.
 	return desc, nil
 }
 
-// headRefused says that a GET may be answered better. A host that wants to be
-// asked less is not asked twice.
+// headRefused reports whether a GET may be answered where a HEAD was refused. A host
+// that asks for fewer requests (429) gets no second one.
 func headRefused(err error) bool {
 	var status *transport.StatusError
 	return errors.As(err, &status) && status.Status != http.StatusTooManyRequests
 }
 
-// get reads what the reference names. A digest of the reference is checked, or
-// else the digest that the registry says it is.
+// get reads what the reference names, and checks it against the reference's digest,
+// or else against the digest in the answer's header.
 func (r *Repository) get(ctx context.Context, rt *route) (ocispec.Descriptor, []byte, error) {
 	resp, err := rt.ask(ctx, http.MethodGet, "manifests/"+r.wanted(), accepted)
 	if err != nil {
@@ -65,7 +63,7 @@ func (r *Repository) get(ctx context.Context, rt *route) (ocispec.Descriptor, []
 	defer resp.Body.Close()
 	want := r.name.Digest
 	if want == "" {
-		want = saidDigest(resp)
+		want = digestHeader(resp)
 	}
 	raw, err := readDocument(ctx, resp, want, rt.peer.host)
 	if err != nil {
@@ -80,11 +78,11 @@ func (r *Repository) get(ctx context.Context, rt *route) (ocispec.Descriptor, []
 	return desc, raw, err
 }
 
-// AnswerError says that something else came where a manifest was asked for. It
-// matches [failure.Network].
+// AnswerError says that a host answered with something else than the manifest that
+// was asked for. It matches [failure.Network].
 type AnswerError struct {
-	Host      string // who sent it
-	MediaType string // what it is by its Content-Type, escaped
+	Host      string // the host that sent it
+	MediaType string // the answer's Content-Type, escaped
 }
 
 // Error is one line.
@@ -93,8 +91,8 @@ func (e *AnswerError) Error() string { return "the answer is no manifest but " +
 // Unwrap makes it a failure of the network.
 func (e *AnswerError) Unwrap() error { return failure.Network }
 
-// served is the media type of a document, where what the registry says of it
-// does not contradict it.
+// served returns the media type of a document. It is an error if the Content-Type
+// contradicts the document.
 func served(resp *http.Response, raw []byte) (string, error) {
 	header := resp.Header.Get("Content-Type")
 	own := manifest.MediaTypeOf(raw)
@@ -102,7 +100,7 @@ func served(resp *http.Response, raw []byte) (string, error) {
 		return "", failure.Final(checkFrom(resp, &AnswerError{Host: resp.Request.URL.Host, MediaType: failure.OneLine(header)}))
 	}
 	if own == "" {
-		return header, nil // whoever reads it says what is wrong with it
+		return header, nil // the parser will say what is wrong with the document
 	}
 	t, err := manifest.AgreeMediaType(header, own)
 	if err != nil {
@@ -112,8 +110,8 @@ func served(resp *http.Response, raw []byte) (string, error) {
 	return t, nil
 }
 
-// readDocument reads an index or a manifest of at most [content.MaxManifest]
-// bytes, and verifies it. want is "" where nobody said what it is to be.
+// readDocument reads an index or a manifest of at most [content.MaxManifest] bytes,
+// and checks that its digest is want; "" means that no digest is known.
 func readDocument(ctx context.Context, resp *http.Response, want digest.Digest, host string) ([]byte, error) {
 	sent, err := readBounded(ctx, resp)
 	if err != nil {
@@ -136,7 +134,8 @@ func readDocument(ctx context.Context, resp *http.Response, want digest.Digest, 
 	return raw, nil
 }
 
-// fits says whether the bytes as they were sent are the document.
+// fits reports whether the bytes as they were sent are the document, in spite of a
+// Content-Encoding.
 func fits(sent []byte, want digest.Digest) bool {
 	if want == "" {
 		return manifest.MediaTypeOf(sent) != ""
@@ -155,7 +154,8 @@ func readBounded(ctx context.Context, resp *http.Response) ([]byte, error) {
 	return raw, nil
 }
 
-// Manifest reads an index or a manifest. A size below 0 is not known.
+// Manifest reads the index or manifest that desc describes, and verifies it. A
+// negative size means that it is not known.
 func (r *Repository) Manifest(ctx context.Context, desc ocispec.Descriptor) (raw []byte, err error) {
 	sized := desc
 	sized.Size = max(desc.Size, 0)

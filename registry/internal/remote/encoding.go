@@ -20,15 +20,17 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// A Content-Encoding is not asked for. Where it stands all the same it is
-// either the name of what the blob is anyway, as file servers guess it, or the
-// work of a proxy in between. The digest would tell; for a stream, which is
-// passed on before its digest is known, the length and the first bytes do.
+// No request asks for a Content-Encoding. An answer that has one comes from a file
+// server, which has guessed it from the blob's own compression and sends the blob as
+// it is; or from a proxy, which has encoded the blob. For a document the digest tells
+// which. A blob is passed on before its digest is known: its length and first bytes
+// tell.
 
-// maxWindow bounds the memory of a zstd decoder.
+// maxWindow bounds the window of a zstd decoder, in bytes.
 const maxWindow = 8 << 20
 
-// encoding is the Content-Encoding of an answer, "" for none.
+// encoding returns the Content-Encoding of an answer in lower case, without "x-"; ""
+// means that the body is as it was asked for.
 func encoding(resp *http.Response) string {
 	e := strings.ToLower(strings.TrimSpace(strings.Join(resp.Header.Values("Content-Encoding"), ",")))
 	if e == "identity" || e == "aws-chunked" {
@@ -37,7 +39,7 @@ func encoding(resp *http.Response) string {
 	return strings.TrimPrefix(e, "x-")
 }
 
-// decoder reads what is encoded so.
+// decoder returns a reader of what body has encoded.
 func decoder(encoding string, body io.Reader) (io.Reader, error) {
 	d, err := rawDecoder(encoding, body)
 	if err != nil {
@@ -50,7 +52,7 @@ func rawDecoder(encoding string, body io.Reader) (io.Reader, error) {
 	switch encoding {
 	case "gzip":
 		return gzip.NewReader(body)
-	case "deflate": // zlib by its specification, bare by habit
+	case "deflate": // zlib by RFC 9110, 8.4.1.2, but some servers send bare deflate
 		b := bufio.NewReader(body)
 		if first, err := b.Peek(1); err == nil && first[0]&0x0f == 8 {
 			return zlib.NewReader(b)
@@ -66,7 +68,8 @@ func rawDecoder(encoding string, body io.Reader) (io.Reader, error) {
 	return nil, errors.New("not known")
 }
 
-// decode is the whole of an encoded document, of at most limit bytes.
+// decode returns a whole document that was encoded. More than limit bytes are an
+// error.
 func decode(encoding string, raw []byte, limit int64) ([]byte, error) {
 	d, err := decoder(encoding, bytes.NewReader(raw))
 	if err != nil {
@@ -82,8 +85,8 @@ func decode(encoding string, raw []byte, limit int64) ([]byte, error) {
 	return out, err
 }
 
-// plainBody is the body of a blob without the encoding that was put around it,
-// and whether there was one.
+// plainBody returns the body of a blob without the encoding that a proxy has put
+// around it. decoded says that there was one.
 func plainBody(resp *http.Response, desc ocispec.Descriptor) (body io.ReadCloser, decoded bool, err error) {
 	e := encoding(resp)
 	if e == "" || resp.ContentLength == desc.Size {
@@ -100,8 +103,8 @@ func plainBody(resp *http.Response, desc ocispec.Descriptor) (body io.ReadCloser
 	return bodyOf(d, resp.Body), true, nil
 }
 
-// asSent compares the first bytes with what the blob's media type makes of
-// them.
+// asSent reports whether the body is the blob itself, not an encoding of it, by the
+// first bytes and the compression that the blob's media type names.
 func asSent(encoding string, b *bufio.Reader, desc ocispec.Descriptor) bool {
 	first, _ := b.Peek(32 << 10)
 	if !compressedBy(encoding, first) {
@@ -109,7 +112,7 @@ func asSent(encoding string, b *bufio.Reader, desc ocispec.Descriptor) bool {
 	}
 	kind, err := manifest.CompressionOf(desc.MediaType)
 	if err != nil || kind.String() != encoding {
-		return false // it is to be something else
+		return false // the blob itself is not compressed in this way
 	}
 	d, err := decoder(encoding, bytes.NewReader(first))
 	if err != nil {
@@ -117,10 +120,11 @@ func asSent(encoding string, b *bufio.Reader, desc ocispec.Descriptor) bool {
 	}
 	inner := make([]byte, 4)
 	n, _ := io.ReadFull(d, inner)
-	return !compressedBy(encoding, inner[:n]) // twice is once too often
+	return !compressedBy(encoding, inner[:n]) // compressed twice: once by the proxy
 }
 
-// compressedBy looks for the magic number; deflate has none.
+// compressedBy reports whether first begins with the magic number of the encoding.
+// It is true for deflate, which has none.
 func compressedBy(encoding string, first []byte) bool {
 	switch encoding {
 	case "gzip":

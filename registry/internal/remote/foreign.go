@@ -4,7 +4,6 @@ package remote
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,26 +18,27 @@ import (
 
 // Foreign opens a blob at the urls of its descriptor, one after the other, see
 // https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md
-// They are asked as one is where a redirect of the registry leads.
+// Only URLs to which a redirect of the registry may lead are asked.
 func (r *Repository) Foreign(ctx context.Context, desc ocispec.Descriptor) (*content.Reader, error) {
-	return r.foreign(ctx, desc, r.own().peer.led)
+	return r.foreign(ctx, desc, r.own().peer.elsewhere)
 }
 
-// Foreign is [Repository.Foreign] for an image that lies in a file.
+// Foreign is [Repository.Foreign] for an image in a file: the urls must be public and
+// https.
 func (c *Client) Foreign(ctx context.Context, desc ocispec.Descriptor) (*content.Reader, error) {
 	r := &Repository{c: c, sent: newLedger()}
-	return r.foreign(ctx, desc, transport.NewLed(c.o.Transport))
+	return r.foreign(ctx, desc, transport.NewElsewhere(c.o.Transport))
 }
 
-func (r *Repository) foreign(ctx context.Context, desc ocispec.Descriptor, led *http.Client) (*content.Reader, error) {
-	routes := r.c.elsewhere(desc.URLs, led)
+func (r *Repository) foreign(ctx context.Context, desc ocispec.Descriptor, client *http.Client) (*content.Reader, error) {
+	routes := r.c.foreignRoutes(desc.URLs, client)
 	if len(routes) == 0 {
 		return nil, failure.New(failure.NotFound, "none of the urls of %s is one", desc.Digest)
 	}
 	v := content.VerifyLater(desc)
 	s := r.stream(ctx, desc, newRangings())
 	s.sum = v.Sum
-	s.tries = newAttempts(&r.c.o, r.c.o.Logger, routes)
+	s.tries = newAttempts(&r.c.o, routes)
 	if err := s.connect(); err != nil {
 		s.cancel()
 		return nil, err
@@ -52,15 +52,15 @@ func (r *Repository) foreign(ctx context.Context, desc ocispec.Descriptor, led *
 	return v, nil
 }
 
-// hasLied reports whether a foreign layer's url has sent other bytes.
+// hasLied reports whether the url has sent other bytes than the digest's.
 func (c *Client) hasLied(at *url.URL) bool {
 	_, lied := c.lied.Load(at.String())
 	return lied
 }
 
-// elsewhere are the urls that are any, without a user and a password. Those come
-// last that sent other bytes before.
-func (c *Client) elsewhere(urls []string, led *http.Client) []*route {
+// foreignRoutes returns the routes to the valid ones of the urls, without users,
+// passwords and fragments. Those that have sent wrong bytes come last.
+func (c *Client) foreignRoutes(urls []string, client *http.Client) []*route {
 	var routes, last []*route
 	for _, text := range urls {
 		at, err := url.Parse(text)
@@ -70,7 +70,7 @@ func (c *Client) elsewhere(urls []string, led *http.Client) []*route {
 		}
 		at.User, at.Fragment = nil, ""
 		p := &peer{
-			host: at.Host, base: &url.URL{Scheme: at.Scheme, Host: at.Host}, client: led,
+			host: at.Host, base: &url.URL{Scheme: at.Scheme, Host: at.Host}, client: client,
 			agent: c.o.UserAgent, warn: c.o.Warn, pace: transport.Pace{Stall: c.o.StallTimeout, Limit: c.limit},
 		}
 		p.auth = c.authoriser(p, fixed(credentials.Login{}))
@@ -83,15 +83,12 @@ func (c *Client) elsewhere(urls []string, led *http.Client) []*route {
 	return append(routes, last...)
 }
 
-// follow sends q to where it leads, with nothing that is only for registries.
+// follow sends q to a URL, without credentials and configured headers.
 func (p *peer) follow(ctx context.Context, q question, at *url.URL) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, q.method, at.String(), nil)
+	req, err := p.request(ctx, q, at, nil)
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(req.Header, q.header)
-	req.Header.Set("Accept-Encoding", "identity")
-	req.Header.Set("User-Agent", p.agent)
 	resp, err := p.do(q, req)
 	if err == nil {
 		err = acceptable(resp.Request.URL.Host, resp)

@@ -22,41 +22,41 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/transport"
 )
 
-// hubHost is what answers for Docker Hub.
+// hubHost is the host of Docker Hub's API.
 const hubHost = "registry-1.docker.io"
 
-// maxOthers bounds the hosts that a registry leads to and whose tokens are kept.
+// maxOthers bounds for how many hosts that a registry redirects to tokens are kept.
 const maxOthers = 16
 
-// penalty is how long a host that failed is tried last.
+// penalty is how long a host that failed is asked after all others.
 const penalty = time.Minute
 
-// peer is one host that is spoken to.
+// peer is one host that is asked in one way.
 type peer struct {
-	host   string   // as a reference or a mirror's configuration names it
-	base   *url.URL // below it are the repositories, no slash at the end
-	client *http.Client
-	ranged *http.Client // for questions that are alone; nil where none is asked
-	led    *http.Client // for where its images say that layers are
-	sends  *http.Client // for what is sent to it, and led nowhere else; nil where nothing is
-	header http.Header  // of its configuration
-	auth   *auth.Authoriser
-	agent  string
-	warn   func(string)
-	pace   transport.Pace
+	host      string   // as a reference or a mirror's configuration names it
+	base      *url.URL // below it are the repositories, no slash at the end
+	client    *http.Client
+	ranged    *http.Client // for questions that are alone, without HTTP/2; nil where there are none
+	elsewhere *http.Client // for URLs on other hosts that its documents and answers name
+	pushes    *http.Client // for what is pushed to it, follows no redirects; nil for pulls
+	header    http.Header  // the headers that are configured for it
+	auth      *auth.Authoriser
+	agent     string
+	warn      func(string)
+	pace      transport.Pace
 
-	// overHTTP makes the same peer of whom http is asked; nil where that may
-	// not be. plain is that peer, once it is known to be the one.
+	// overHTTP makes the peer that asks the same host over http; nil where that is
+	// not allowed. plain is that peer, once the host is known to speak no TLS.
 	overHTTP func() (*peer, error)
 	plain    atomic.Pointer[peer]
 
 	mu       sync.Mutex
-	answered bool // it has been there
-	failed   time.Time
-	others   map[string]*auth.Authoriser // of hosts that it led to, by origin
+	answered bool                        // the host has answered at least once
+	failed   time.Time                   // until when it is asked after all others
+	others   map[string]*auth.Authoriser // of hosts that it redirects to, by origin
 }
 
-// newPeer knows the host as name, and how to speak to it from e.
+// newPeer makes the peer that asks the host of that name as e says.
 func newPeer(c *Client, name string, e hosts.Endpoint) (*peer, error) {
 	base, err := url.Parse(e.URL)
 	if err != nil {
@@ -77,7 +77,7 @@ func newPeer(c *Client, name string, e hosts.Endpoint) (*peer, error) {
 		ranged = alone.Client
 	}
 	p := &peer{
-		host: name, base: base, client: client.Client, ranged: ranged, led: client.Led, header: e.Header,
+		host: name, base: base, client: client.Client, ranged: ranged, elsewhere: client.Elsewhere, header: e.Header,
 		agent: c.o.UserAgent, warn: c.o.Warn, pace: transport.Pace{Stall: c.o.StallTimeout, Limit: c.limit},
 	}
 	p.auth = c.authoriser(p, c.credentials(e))
@@ -97,7 +97,7 @@ func (c *Client) authoriser(p *peer, lookup auth.Lookup) *auth.Authoriser {
 	})
 }
 
-// credentials are those of the host's own configuration, or the user's.
+// credentials finds those of the host's own configuration, or else the user's.
 func (c *Client) credentials(e hosts.Endpoint) auth.Lookup {
 	if e.Username == "" && e.IdentityToken == "" {
 		return c.o.Credentials
@@ -105,6 +105,7 @@ func (c *Client) credentials(e hosts.Endpoint) auth.Lookup {
 	return fixed(credentials.Login{Username: e.Username, Password: e.Password, IdentityToken: e.IdentityToken})
 }
 
+// fixed always finds creds.
 func fixed(creds credentials.Login) auth.Lookup {
 	return func(context.Context, string, string) (credentials.Login, error) { return creds, nil }
 }
@@ -116,15 +117,15 @@ type question struct {
 	path   string // below the repository: "manifests/latest"
 	query  url.Values
 	header http.Header
-	alone  bool // on a connection that carries no other answer meanwhile
+	alone  bool // asks for a connection that carries no other answer meanwhile
 
-	at   *url.URL                      // in place of repo, path and query: where the registry wants it
-	body func() (io.ReadCloser, error) // opens what is sent, once more for each try; nil is nothing
-	size int64                         // of the body
+	at   *url.URL                      // the URL that the registry gave, in place of repo, path and query
+	body func() (io.ReadCloser, error) // opens what is sent, for each try; nil sends nothing
+	size int64                         // the size of the body
 }
 
-// ask sends q, answers one challenge, and returns any answer of the 2xx kind;
-// others are a [*transport.StatusError]. The body gives up when it stalls.
+// ask sends q, answers one challenge, and returns an answer of status 2xx; any other
+// is a [*transport.StatusError]. Reading the body fails when it stalls.
 func (p *peer) ask(ctx context.Context, q question) (*http.Response, error) {
 	n := p.now()
 	resp, err := n.tryAsk(ctx, q)
@@ -145,7 +146,7 @@ func (p *peer) tryAsk(ctx context.Context, q question) (*http.Response, error) {
 		return nil, err
 	}
 	if resp.StatusCode == http.StatusUnauthorized {
-		if resp, err = p.convince(ctx, q, sent, resp); err != nil {
+		if resp, err = p.authorise(ctx, q, sent, resp); err != nil {
 			return nil, err
 		}
 	}
@@ -155,14 +156,15 @@ func (p *peer) tryAsk(ctx context.Context, q question) (*http.Response, error) {
 	return resp, nil
 }
 
-// convince sends q again with an answer to the challenge.
-func (p *peer) convince(ctx context.Context, q question, sent string, resp *http.Response) (*http.Response, error) {
+// authorise sends q again with the authorization that resp, a 401, asks for. sent is
+// the authorization that was refused.
+func (p *peer) authorise(ctx context.Context, q question, sent string, resp *http.Response) (*http.Response, error) {
 	refusal := transport.NewStatusError(resp, time.Now())
 	if !transport.SameOrigin(resp.Request.URL, p.base) {
 		if q.at != nil {
-			return nil, refusal // what is sent is the registry's, and so are the credentials
+			return nil, refusal // the registry gave a URL elsewhere, where nobody gets credentials
 		}
-		return p.convinceOther(ctx, q, resp, refusal)
+		return p.authoriseOther(ctx, q, resp, refusal)
 	}
 	answer, err := p.auth.Answer(ctx, q.repo, sent, resp.Header, refusal)
 	if err != nil {
@@ -172,13 +174,13 @@ func (p *peer) convince(ctx context.Context, q question, sent string, resp *http
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || transport.SameOrigin(resp.Request.URL, p.base) {
 		return resp, err
 	}
-	return p.convinceOther(ctx, q, resp, transport.NewStatusError(resp, time.Now()))
+	return p.authoriseOther(ctx, q, resp, transport.NewStatusError(resp, time.Now()))
 }
 
-// convinceOther answers the challenge of a host that the registry led to, as
-// some registries are only a name for others. It is answered there and by
-// nobody: the user's credentials are for the registry that the user named.
-func (p *peer) convinceOther(ctx context.Context, q question, resp *http.Response, refusal *transport.StatusError) (*http.Response, error) {
+// authoriseOther answers the challenge of another host, to which the registry has
+// redirected: some registries are only another name of one. It sends an anonymous
+// token, because the user's credentials are for the registry that the user named.
+func (p *peer) authoriseOther(ctx context.Context, q question, resp *http.Response, refusal *transport.StatusError) (*http.Response, error) {
 	if !auth.TakesTokens(resp.Header) {
 		return nil, refusal
 	}
@@ -188,18 +190,15 @@ func (p *peer) convinceOther(ctx context.Context, q question, resp *http.Respons
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, q.method, at.String(), nil)
+	req, err := p.request(ctx, q, &at, nil)
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(req.Header, q.header)
-	req.Header.Set("Accept-Encoding", "identity")
-	req.Header.Set("User-Agent", p.agent)
 	req.Header.Set("Authorization", answer)
 	return p.do(q, req)
 }
 
-// repositoryOf is what a path calls the repository.
+// repositoryOf returns the repository in a path of the API, or otherwise.
 func repositoryOf(path, otherwise string) string {
 	_, rest, found := strings.Cut(path, "/v2/")
 	for _, kind := range []string{"/manifests/", "/blobs/"} {
@@ -210,7 +209,8 @@ func repositoryOf(path, otherwise string) string {
 	return otherwise
 }
 
-// other knows how to convince a host that the registry led to.
+// other returns the authoriser, without credentials, of a host to which the registry
+// has redirected.
 func (p *peer) other(at *url.URL) *auth.Authoriser {
 	origin := at.Scheme + "://" + at.Host
 	p.mu.Lock()
@@ -227,6 +227,7 @@ func (p *peer) other(at *url.URL) *auth.Authoriser {
 	return p.others[origin]
 }
 
+// acceptable makes an error of an answer that has no status 2xx.
 func acceptable(host string, resp *http.Response) error {
 	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
 		return nil
@@ -238,17 +239,22 @@ func acceptable(host string, resp *http.Response) error {
 	return status
 }
 
+// send sends q with the authorization, and returns whatever is answered. Another
+// host than the registry gets neither the authorization nor the configured headers.
 func (p *peer) send(ctx context.Context, q question, authorization string) (*http.Response, error) {
 	u := p.base.JoinPath(q.repo, q.path)
 	if q.repo == "" && q.path == "" {
-		u = p.base.JoinPath("/") // the API itself
+		u = p.base.JoinPath("/") // the base of the API
 	}
 	u.RawQuery = q.query.Encode()
-	own := true
+	configured := p.header
 	if q.at != nil {
-		u, own = q.at, transport.SameOrigin(q.at, p.base)
+		u = q.at
+		if !transport.SameOrigin(q.at, p.base) {
+			configured, authorization = nil, ""
+		}
 	}
-	req, err := http.NewRequestWithContext(ctx, q.method, u.String(), nil)
+	req, err := p.request(ctx, q, u, configured)
 	if err != nil {
 		return nil, err
 	}
@@ -258,30 +264,37 @@ func (p *peer) send(ctx context.Context, q question, authorization string) (*htt
 		}
 		req.ContentLength = q.size
 	}
-	if own {
-		maps.Copy(req.Header, p.header)
-	} else {
-		authorization = ""
-	}
-	maps.Copy(req.Header, q.header)
-	// Otherwise the digest would be that of other bytes than those that came.
-	req.Header.Set("Accept-Encoding", "identity")
-	req.Header.Set("User-Agent", p.agent)
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
 	return p.do(q, req)
 }
 
+// request makes the request of q to u, without its body. It has the headers of
+// configured, which q's replace.
+func (p *peer) request(ctx context.Context, q question, u *url.URL, configured http.Header) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, q.method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(req.Header, configured)
+	maps.Copy(req.Header, q.header)
+	// A content coding would change the bytes that are hashed.
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", p.agent)
+	return req, nil
+}
+
+// do sends a request of q by the client that is meant for it.
 func (p *peer) do(q question, req *http.Request) (*http.Response, error) {
 	client := p.client
 	switch {
 	case q.alone:
 		client = p.ranged
 	case q.at != nil && !transport.SameOrigin(q.at, p.base):
-		client = p.led
-	case p.sends != nil && q.method != http.MethodGet && q.method != http.MethodHead:
-		client = p.sends
+		client = p.elsewhere
+	case p.pushes != nil && q.method != http.MethodGet && q.method != http.MethodHead:
+		client = p.pushes
 	}
 	resp, err := p.pace.Send(client, req, p.host)
 	if err != nil {
@@ -296,7 +309,8 @@ func (p *peer) do(q question, req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// mark remembers whether the host failed, and for how long that counts.
+// mark remembers whether the host has answered or failed; a failure counts for a
+// while only.
 func (p *peer) mark(ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -319,8 +333,8 @@ func (p *peer) hasAnswered() bool {
 	return p.answered
 }
 
-// discard reads the little that an answer without news may hold, so that its
-// connection is used again.
+// discard reads the rest of a short answer and closes its body, so that the connection
+// can be used again.
 func discard(body io.ReadCloser) {
 	_, _ = io.CopyN(io.Discard, body, transport.MaxErrorBody)
 	body.Close()

@@ -10,20 +10,20 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/transport"
 )
 
-// overHTTP is how to ask a host of this machine over http, by again, which
-// makes a peer of the base; nil for all others: what the network carries is to
-// be encrypted, and what the loopback interface carries leaves no machine.
-func overHTTP(base *url.URL, again func(base string) (*peer, error)) func() (*peer, error) {
+// overHTTP returns a function that makes, by newPeer, the peer that asks a host of
+// this machine over http. It returns nil for all other hosts: what leaves the machine
+// must be encrypted.
+func overHTTP(base *url.URL, newPeer func(base string) (*peer, error)) func() (*peer, error) {
 	if base.Scheme != "https" || !transport.IsLoopback(base.Hostname()) {
 		return nil
 	}
 	u := *base
 	u.Scheme = "http"
-	return func() (*peer, error) { return again(u.String()) }
+	return func() (*peer, error) { return newPeer(u.String()) }
 }
 
-// now is the peer as it is to be asked: over http once it is known to speak no
-// https.
+// now returns the peer that asks over http once the host is known to speak no TLS;
+// else p.
 func (p *peer) now() *peer {
 	if plain := p.plain.Load(); plain != nil {
 		return plain
@@ -31,8 +31,8 @@ func (p *peer) now() *peer {
 	return p
 }
 
-// fallBack is the peer to ask over http after an error that says that what it
-// speaks is no TLS, or nil. It tells the user.
+// fallBack returns the peer that asks over http, if err says that the host speaks no
+// TLS and http is allowed; else nil. It tells the user.
 func (p *peer) fallBack(err error) *peer {
 	var plain *transport.PlainHTTPError
 	var other tls.RecordHeaderError

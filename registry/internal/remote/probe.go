@@ -18,15 +18,15 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/failure"
 )
 
-// Greeting is what a registry says of itself.
+// Greeting is how a registry answers a request to the base of its API.
 type Greeting struct {
-	URL string // where it is asked
-	// API is the Docker-Distribution-API-Version, "" where it says none.
+	URL string // the scheme and host that were asked
+	// API is the header Docker-Distribution-API-Version; "" where there is none.
 	API string
-	// Asks says that it wants to be convinced, by one of the challenges.
+	// Asks says that it answered 401, with these challenges.
 	Asks       bool
 	Challenges []auth.Challenge
-	// Credentials says that some are known for it.
+	// Credentials says that some are known for it. It is set where Asks is.
 	Credentials bool
 }
 
@@ -56,10 +56,10 @@ func (r *Repository) Greet(ctx context.Context) (Greeting, error) {
 	return g, nil
 }
 
-// Accepts asks the registry itself whether it accepts the credentials. They
-// are not remembered.
+// Accepts asks the registry itself whether it accepts the credentials. They are not
+// remembered. A registry that asks for none accepts any.
 func (r *Repository) Accepts(ctx context.Context, creds credentials.Login) error {
-	resp, err := r.guest(r.own().peer.now(), creds).ask(ctx, question{method: http.MethodGet})
+	resp, err := r.withLogin(r.own().peer.now(), creds).ask(ctx, question{method: http.MethodGet})
 	if err != nil {
 		return err
 	}
@@ -67,8 +67,8 @@ func (r *Repository) Accepts(ctx context.Context, creds credentials.Login) error
 	return nil
 }
 
-// guest is the peer with other credentials than those that are known for it.
-func (r *Repository) guest(p *peer, creds credentials.Login) *peer {
+// withLogin returns a peer of the same host as p with other credentials.
+func (r *Repository) withLogin(p *peer, creds credentials.Login) *peer {
 	guest := &peer{host: p.host, base: p.base, client: p.client, header: p.header, agent: p.agent, warn: p.warn, pace: p.pace}
 	guest.auth = r.c.authoriser(guest, fixed(creds))
 	if p.overHTTP != nil {
@@ -77,17 +77,22 @@ func (r *Repository) guest(p *peer, creds credentials.Login) *peer {
 			if err != nil {
 				return nil, err
 			}
-			return r.guest(plain, creds), nil
+			return r.withLogin(plain, creds), nil
 		}
 	}
 	return guest
 }
 
-// Catalog lists repositories of the registry. Many list none: the catalog is
-// no part of the specification.
+// Catalog lists repositories of the registry, those of the first answer. Many
+// registries list none: the catalog is no part of the specification.
 func (r *Repository) Catalog(ctx context.Context) ([]string, error) {
 	var catalog struct{ Repositories []string }
-	err := r.own().peer.askJSON(ctx, question{method: http.MethodGet, path: "_catalog"}, &catalog)
+	resp, err := r.own().peer.ask(ctx, question{method: http.MethodGet, path: "_catalog"})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	err = json.NewDecoder(io.LimitReader(resp.Body, content.MaxManifest)).Decode(&catalog)
 	return catalog.Repositories, err
 }
 
@@ -97,17 +102,8 @@ func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 	return tags, err
 }
 
-func (p *peer) askJSON(ctx context.Context, q question, v any) error {
-	resp, err := p.ask(ctx, q)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	return json.NewDecoder(io.LimitReader(resp.Body, content.MaxManifest)).Decode(v)
-}
-
-// Ranges asks for the first byte of a blob. known is false where no answer
-// came.
+// Ranges reports whether the registry sends ranges, by asking for the first byte of a
+// blob. known is false where it did not answer, or the blob is too small.
 func (r *Repository) Ranges(ctx context.Context, blob ocispec.Descriptor) (has, known bool) {
 	if content.Check(blob, content.MaxConfig) != nil || blob.Size < 2 {
 		return false, false
@@ -116,8 +112,8 @@ func (r *Repository) Ranges(ctx context.Context, blob ocispec.Descriptor) (has, 
 	return err == nil, err == nil || errors.Is(err, errNoRanges)
 }
 
-// Part asks the registry for n bytes of a blob from off on, at most some
-// hundred: one request, and no other host. Nobody can verify them.
+// Part asks the registry for n bytes of a blob from off on, by one request. They are
+// not verified. They are kept in memory, so n should be small.
 func (r *Repository) Part(ctx context.Context, blob ocispec.Descriptor, off int64, n int) ([]byte, error) {
 	last := off + int64(n) - 1
 	if err := content.Check(blob, 0); err != nil {

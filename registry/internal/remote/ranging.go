@@ -11,8 +11,8 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/failure"
 )
 
-// rangings are what was learnt of how hosts do ranges of one blob. All that
-// read it share them.
+// rangings remember how hosts answer requests for ranges of one blob. All streams
+// that read the blob share them.
 type rangings struct {
 	mu sync.Mutex
 	of map[*route]*ranging
@@ -20,16 +20,16 @@ type rangings struct {
 
 // ranging is what is known of one host.
 type ranging struct {
-	etag   string // strong, for If-Range
-	fickle bool   // its tag changes though the blob cannot
-	failed bool   // it had an error of its own when it was asked for one
-	broken bool   // it does them wrong
+	etag   string // a strong ETag, for If-Range
+	fickle bool   // its ETag changes although the blob cannot
+	failed bool   // it answered once with an error of its own (500)
+	broken bool   // it answers wrongly, and is asked for no more ranges
 }
 
 func newRangings() *rangings { return &rangings{of: map[*route]*ranging{}} }
 
-// at locks. The caller unlocks.
-func (r *rangings) at(rt *route) *ranging {
+// lock locks mu, which the caller unlocks, and returns what is known of a host.
+func (r *rangings) lock(rt *route) *ranging {
 	r.mu.Lock()
 	if r.of[rt] == nil {
 		r.of[rt] = &ranging{}
@@ -37,33 +37,34 @@ func (r *rangings) at(rt *route) *ranging {
 	return r.of[rt]
 }
 
-// ask is how to ask for a range: with which tag, and whether at all.
+// ask returns the ETag with which to ask for a range, and whether not to ask for one.
 func (r *rangings) ask(rt *route) (etag string, broken bool) {
-	g := r.at(rt)
+	g := r.lock(rt)
 	defer r.mu.Unlock()
 	return g.etag, g.broken
 }
 
-// wrong takes note that a range did not come as it must.
+// wrong remembers that a host answered a request for a range wrongly.
 func (r *rangings) wrong(rt *route) {
-	r.at(rt).broken = true
+	r.lock(rt).broken = true
 	r.mu.Unlock()
 }
 
-// failed takes note of an error of the host's own where a range was asked for.
-// One passes; the second is taken for its way to do ranges.
+// failed remembers that a host answered a request for a range with an error of its
+// own. After the second one it is asked for no more ranges.
 func (r *rangings) failed(rt *route) {
-	g := r.at(rt)
+	g := r.lock(rt)
 	defer r.mu.Unlock()
 	g.broken = g.broken || g.failed
 	g.failed = true
 }
 
-// whole takes note of the tag of an answer that is no part, though one was
-// asked for or not. One that changes is of no use in If-Range.
+// whole remembers the ETag of an answer that is the whole blob. asked says that a
+// range was asked for: if the ETag differs then, the host changes it, and it is of no
+// use in If-Range.
 func (r *rangings) whole(rt *route, tag string, asked bool) {
 	tag = strong(tag)
-	g := r.at(rt)
+	g := r.lock(rt)
 	defer r.mu.Unlock()
 	switch {
 	case asked && g.etag != "" && tag != g.etag:
@@ -73,11 +74,11 @@ func (r *rangings) whole(rt *route, tag string, asked bool) {
 	}
 }
 
-// part compares the tag of a part with what came before from the same host.
-// A part need not repeat it.
+// part compares the ETag of a range with the one that the host sent before. A range
+// need not have one.
 func (r *rangings) part(rt *route, tag string) error {
 	tag = strong(tag)
-	g := r.at(rt)
+	g := r.lock(rt)
 	defer r.mu.Unlock()
 	switch {
 	case g.fickle || tag == "":
@@ -89,17 +90,17 @@ func (r *rangings) part(rt *route, tag string) error {
 	return nil
 }
 
-// strong is the tag, or "" for a weak one, which may not stand in If-Range:
-// https://www.rfc-editor.org/rfc/rfc9110#name-if-range
+// strong returns the ETag, or "" for a weak one, which If-Range may not have, see
+// https://www.rfc-editor.org/rfc/rfc9110#name-if-range, and for a very long one.
 func strong(tag string) string {
-	const longest = 256 // of what is kept
+	const longest = 256 // bytes that are kept
 	if !strings.HasPrefix(tag, `"`) || len(tag) > longest {
 		return ""
 	}
 	return tag
 }
 
-// part is a body that may bring no more than its Content-Range said.
+// part is a body that is cut at the length that its Content-Range says.
 type part struct {
 	io.ReadCloser
 	left int64

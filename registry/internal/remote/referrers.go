@@ -21,16 +21,16 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/transport"
 )
 
-// maxPages bounds the answers that one list of referrers takes.
+// maxPages bounds into how many answers a list of referrers may be divided.
 const maxPages = 10
 
-// errNoReferrers says that there is no list of referrers to ask for.
+// errNoReferrers says that the registry is known not to list referrers.
 var errNoReferrers = failure.Final(fmt.Errorf("%w: the registry has no list of referrers", errors.ErrUnsupported))
 
 // Referrers lists the manifests that name a digest as their subject, at most
-// [manifest.MaxEntries]. A registry with the API answers also where nobody does;
-// one without it says that there is nothing there, and is not asked again: that
-// matches errors.ErrUnsupported.
+// [manifest.MaxEntries]. The error matches errors.ErrUnsupported where the registry
+// lacks the API: it answers with a status of 4xx or 501, while a registry with the API
+// answers with an empty list where there are none. It is not asked again.
 func (r *Repository) Referrers(ctx context.Context, of digest.Digest) (list []ocispec.Descriptor, err error) {
 	if err := content.CheckDigest(of); err != nil {
 		return nil, failure.Mark(failure.Malformed, err)
@@ -48,8 +48,8 @@ func (r *Repository) Referrers(ctx context.Context, of digest.Digest) (list []oc
 	return list, err
 }
 
-// HasReferrers asks the registry itself whether it has the API. known is false
-// where it does not say.
+// HasReferrers asks the registry itself whether it has the API. known is false where
+// its answer does not tell.
 func (r *Repository) HasReferrers(ctx context.Context, of digest.Digest) (has, known bool) {
 	if content.CheckDigest(of) != nil {
 		return false, false
@@ -81,7 +81,7 @@ func (rt *route) referrers(ctx context.Context, of digest.Digest) ([]ocispec.Des
 	return nil, failure.Final(failure.New(failure.Malformed, "the referrers of %s take more than %d answers", of, maxPages))
 }
 
-// referrersPage is one answer, and what asks for the next one.
+// referrersPage reads one answer, and the query that asks for the next one.
 func (rt *route) referrersPage(ctx context.Context, q question) ([]ocispec.Descriptor, url.Values, error) {
 	resp, err := rt.send(ctx, q)
 	var status *transport.StatusError
@@ -104,9 +104,9 @@ func (rt *route) referrersPage(ctx context.Context, q question) ([]ocispec.Descr
 	return list, nextPage(resp), nil
 }
 
-// decodeReferrers reads an answer. Some registries answer any path with a page
-// of theirs: then they have no list. A list that cannot be believed is
-// [failure.Malformed].
+// decodeReferrers reads an answer. Some registries without the API answer any path
+// with a page for browsers: that is errors.ErrUnsupported. A list that is wrong in
+// itself is [failure.Malformed].
 func decodeReferrers(raw []byte) ([]ocispec.Descriptor, error) {
 	if len(raw) > content.MaxManifest {
 		return nil, failure.New(failure.Malformed, "a list of referrers of more than %d bytes", content.MaxManifest)
@@ -125,8 +125,9 @@ func decodeReferrers(raw []byte) ([]ocispec.Descriptor, error) {
 	return index.Manifests, nil
 }
 
-// nextPage is the query of the next answer, nil where this one was the last. Of
-// the Link no more than the query counts: nobody is led elsewhere by it. See
+// nextPage returns the query that asks for the next answer; nil where this one was the
+// last. It takes no more than the query from the header Link, so that this cannot lead
+// to another host. See
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
 func nextPage(resp *http.Response) url.Values {
 	for _, link := range resp.Header.Values("Link") {

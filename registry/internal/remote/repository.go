@@ -17,7 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// accepted are the manifests that are understood, in the order of preference.
+// accepted has the media types of manifests that are understood, the preferred first.
 var accepted = http.Header{"Accept": {
 	ocispec.MediaTypeImageIndex,
 	ocispec.MediaTypeImageManifest,
@@ -25,33 +25,34 @@ var accepted = http.Header{"Accept": {
 	"application/vnd.docker.distribution.manifest.v2+json",
 }}
 
-// Name says what is asked for.
+// Name says which manifest is meant.
 type Name struct {
 	Host       string // as references name it
 	Repository string
 	Tag        string
-	Digest     digest.Digest // where it is not "" it decides
+	Digest     digest.Digest // "" means any; otherwise Tag is not asked for
 }
 
-// Repository is one on a registry, and on its mirrors. What it asks is
+// Repository reads a repository of a registry, from the registry or its mirrors, by
+// the requests of
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pull
 type Repository struct {
 	c      *Client
 	name   Name
-	routes []*route
+	routes []*route // the registry's own is the last
 	sent   *ledger
-	// chunked are the digests of the blobs that were asked for in chunks.
+	// chunked holds the digests of the blobs that were fetched in chunks.
 	chunked sync.Map
-	// lied are the hosts that sent other bytes than a digest's.
+	// lied holds the hosts that sent other bytes than a digest's.
 	lied sync.Map
-	// noReferrers says that the registry has no list of referrers.
+	// noReferrers says that the registry is known not to list referrers.
 	noReferrers atomic.Bool
 }
 
-// Close has nothing to release: connections are the client's.
+// Close does nothing: the client keeps the connections.
 func (r *Repository) Close() error { return nil }
 
-// wanted is what to ask for the name itself.
+// wanted returns the last element of the path of the manifest that is meant.
 func (r *Repository) wanted() string {
 	if r.name.Digest != "" {
 		return r.name.Digest.String()
@@ -59,9 +60,9 @@ func (r *Repository) wanted() string {
 	return r.name.Tag
 }
 
-// able are the routes for a question by digest, or by tag. By digest those come
-// last that sent other bytes before.
-func (r *Repository) able(byDigest bool) []*route {
+// routesFor returns the routes for a request by digest, or by tag. By digest, hosts
+// that have sent wrong bytes come last.
+func (r *Repository) routesFor(byDigest bool) []*route {
 	var able, last []*route
 	for _, rt := range r.routes {
 		if _, lied := r.lied.Load(rt.peer.host); lied && rt.pull && byDigest {
@@ -73,50 +74,38 @@ func (r *Repository) able(byDigest bool) []*route {
 	return append(able, last...)
 }
 
-// try asks one route after the other until ask succeeds.
+// try asks one route after the other, as [attempts.run] does.
 func (r *Repository) try(ctx context.Context, byDigest bool, ask func(*route) error) error {
-	a := newAttempts(&r.c.o, r.c.o.Logger, r.able(byDigest))
-	for {
-		rt, err := a.next(ctx)
-		if err != nil {
-			return err
-		}
-		if err = ask(rt); err == nil {
-			rt.peer.mark(true)
-			a.answered()
-			return nil
-		}
-		a.failed(rt, err)
-	}
+	return newAttempts(&r.c.o, r.routesFor(byDigest)).run(ctx, ask)
 }
 
-// Describe asks what the name stands for.
+// Describe asks for the descriptor of the manifest that the name stands for.
 func (r *Repository) Describe(ctx context.Context) (ocispec.Descriptor, error) {
 	return r.describe(ctx, false)
 }
 
-// Glance is Describe for a name that most likely stands for nothing: the answer
-// to one HEAD that says so is enough.
+// Glance is Describe for a name that most likely stands for nothing: it believes a
+// 404 to a HEAD request, which some registries answer to every HEAD.
 func (r *Repository) Glance(ctx context.Context) (ocispec.Descriptor, error) {
 	return r.describe(ctx, true)
 }
 
 func (r *Repository) describe(ctx context.Context, absent bool) (ocispec.Descriptor, error) {
 	var desc ocispec.Descriptor
-	broken := map[*route]bool{} // for a HEAD: what hangs up then may answer a GET
+	tried := map[*route]bool{} // a host that hangs up on a HEAD may answer a GET
 	err := r.try(ctx, r.name.Digest != "", func(rt *route) (err error) {
-		if broken[rt] {
+		if tried[rt] {
 			desc, _, err = r.get(ctx, rt)
 			return err
 		}
-		broken[rt] = true
+		tried[rt] = true
 		desc, err = r.head(ctx, rt, absent)
 		return err
 	})
 	return desc, err
 }
 
-// Root reads what the name stands for.
+// Root reads the manifest that the name stands for.
 func (r *Repository) Root(ctx context.Context) (desc ocispec.Descriptor, raw []byte, err error) {
 	err = r.try(ctx, r.name.Digest != "", func(rt *route) (err error) {
 		desc, raw, err = r.get(ctx, rt)
@@ -125,7 +114,8 @@ func (r *Repository) Root(ctx context.Context) (desc ocispec.Descriptor, raw []b
 	return desc, raw, err
 }
 
-// bodyError says which body it was that could not be read.
+// bodyError adds to err which body could not be read. Other errors than a mismatch
+// become those of the network.
 func bodyError(ctx context.Context, resp *http.Response, err error) error {
 	if err == nil || errors.Is(err, failure.Mismatch) {
 		return checkFrom(resp, err)
@@ -133,6 +123,7 @@ func bodyError(ctx context.Context, resp *http.Response, err error) error {
 	return failure.Unanswered(ctx, checkFrom(resp, err))
 }
 
+// checkFrom adds to err, if it is not nil, which request resp answers.
 func checkFrom(resp *http.Response, err error) error {
 	if err == nil {
 		return nil
@@ -140,9 +131,9 @@ func checkFrom(resp *http.Response, err error) error {
 	return fmt.Errorf("%s %s: %w", resp.Request.Method, transport.Redact(resp.Request.URL), err)
 }
 
-// saidDigest is what the registry says the digest is, "" if it does not, or
-// what it says is none: then the bytes tell.
-func saidDigest(resp *http.Response) digest.Digest {
+// digestHeader returns the digest in the answer's header; "" where there is none or
+// it is invalid, so that the bytes have to be hashed.
+func digestHeader(resp *http.Response) digest.Digest {
 	d := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
 	if content.CheckDigest(d) != nil {
 		return ""

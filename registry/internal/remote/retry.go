@@ -18,57 +18,75 @@ import (
 const (
 	// maxBackoff is the longest pause between rounds of our own choice.
 	maxBackoff = 30 * time.Second
-	// maxRetryAfter is the longest that a server may make us wait; above it
-	// its refusal is final. Docker Hub's limit counts in hours.
+	// maxRetryAfter is how long a server may make us wait. A refusal with a longer
+	// Retry-After is final; Docker Hub's limit is counted in hours.
 	maxRetryAfter = 5 * time.Minute
-	// strangerRetries is for hosts that never answered: more likely a wrong
-	// name than a short outage.
+	// strangerRetries is how often hosts are retried that have never answered: a
+	// wrong name is more likely than a short outage.
 	strangerRetries = 2
 )
 
-// attempts walks the routes that may answer one question, round after round,
-// until one does or patience ends.
+// attempts decides which of the routes to one answer is asked next. It goes over
+// all of them in rounds, until one answers or the retries are used up.
 type attempts struct {
 	o      *Options
 	log    *slog.Logger
-	routes []*route // the origin last
+	routes []*route // the registry's own is the last
 
-	queue []*route // of this round
-	round int      // rounds begun without progress
-	// Progress is bytes over time, for a byte now and then is a sign of life
-	// that costs the sender nothing.
+	queue []*route // the routes of this round that are not asked yet
+	round int      // how many rounds have begun since the last progress
+	// gained and waited are the bytes since the last progress, and how long they
+	// took. Progress needs many bytes in little time: a single byte now and then
+	// costs a host nothing.
 	gained int64
 	waited time.Duration
-	errs   map[*route]error
-	last   *route // whose error came last
-	told   bool   // of a pause, and not yet of its end
+	errs   map[*route]error // why each route failed last
+	last   *route           // the route that failed last
+	told   bool             // OnRetry heard of a pause, and not yet of its end
 
-	again map[*route]int // how often one that had sent bytes was asked once more
-	hold  time.Duration  // before it is
+	repeats map[*route]int // how often a route was asked again out of turn; see repeat
+	hold    time.Duration  // how long to wait before that
 }
 
-// Retry tells of a pause before hosts are asked again, and of its end.
+// Retry describes a pause before hosts are asked again, or its end.
 type Retry struct {
 	// Host is the one that failed last.
 	Host string
-	// Round is how many rounds over all hosts brought nothing, of the Rounds
-	// after which it is given up.
+	// Round is how many rounds over all hosts have brought nothing. After Rounds
+	// of them the request fails.
 	Round, Rounds int
-	// Wait is the pause.
+	// Wait is the length of the pause.
 	Wait time.Duration
-	// Err is why Host failed; nil says that what was waited for comes again.
+	// Err is why Host failed; nil says that the pause is over, since bytes come
+	// again.
 	Err error
-	// Status is the HTTP status of an answer that is to come later; 0 where none
-	// came.
+	// Status is the HTTP status with which Host refused; 0 where it did not answer.
 	Status int
 }
 
-func newAttempts(o *Options, log *slog.Logger, routes []*route) *attempts {
-	return &attempts{o: o, log: log, routes: routes, errs: map[*route]error{}, again: map[*route]int{}}
+func newAttempts(o *Options, routes []*route) *attempts {
+	return &attempts{o: o, log: o.Logger, routes: routes, errs: map[*route]error{}, repeats: map[*route]int{}}
 }
 
-// next is the route to try now. It waits before each new round. Its error is
-// why there is no use in going on.
+// run asks one route after the other until ask succeeds. Its error says why nobody
+// is asked any more.
+func (a *attempts) run(ctx context.Context, ask func(*route) error) error {
+	for {
+		rt, err := a.next(ctx)
+		if err != nil {
+			return err
+		}
+		if err = ask(rt); err == nil {
+			rt.peer.mark(true)
+			a.answered()
+			return nil
+		}
+		a.failed(rt, err)
+	}
+}
+
+// next returns the route to ask now. It waits before each new round. Its error says
+// why nobody is asked any more.
 func (a *attempts) next(ctx context.Context) (*route, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -93,38 +111,38 @@ func (a *attempts) next(ctx context.Context) (*route, error) {
 	return rt, nil
 }
 
-// failed takes note of why a route did not answer.
+// failed remembers why a route did not answer.
 func (a *attempts) failed(rt *route, err error) {
 	if auth := rt.peer.now().auth; auth != nil {
 		err = auth.Hide(err)
 	}
 	a.errs[rt], a.last = err, rt
 	a.log.Info("host failed", "host", rt.peer.host, "round", a.round, "err", err)
-	if a.again[rt] > 0 && a.onceMore(rt) {
+	if a.repeats[rt] > 0 && a.repeat(rt) {
 		return
 	}
 	var status *transport.StatusError
 	switch {
-	case errors.Is(err, errNoRanges): // it does what it can
+	case errors.Is(err, errNoRanges): // the host is well, and sends whole blobs only
 	case !errors.As(err, &status), status.Status >= 500, status.Status == http.StatusTooManyRequests:
 		rt.peer.mark(false)
 	}
 }
 
 const (
-	// maxAgain bounds how often a mirror that broke is asked once more before
-	// the registry is, to which the way may be long and thin.
-	maxAgain = 3
-	// recovered is how many bytes in one answer show that a break is over.
+	// maxRepeats bounds how often a mirror whose connection broke is asked again
+	// before the registry is asked, to which the connection may be slow.
+	maxRepeats = 3
+	// recovered is how many bytes of one answer show that a mirror works again.
 	recovered = 1 << 20
 )
 
-// broke takes note of why a route stopped, after it had sent so many bytes.
+// broke remembers why a response broke off after that many bytes.
 func (a *attempts) broke(rt *route, err error, sent int64) {
 	if sent >= recovered {
-		a.again[rt] = 0
+		a.repeats[rt] = 0
 	}
-	if sent > 0 && a.again[rt] == 0 && a.onceMore(rt) {
+	if sent > 0 && a.repeats[rt] == 0 && a.repeat(rt) {
 		a.errs[rt], a.last = err, rt
 		a.log.Info("host broke off", "host", rt.peer.host, "sent", sent, "err", err)
 		return
@@ -132,22 +150,23 @@ func (a *attempts) broke(rt *route, err error, sent int64) {
 	a.failed(rt, err)
 }
 
-// onceMore has a mirror that sent bytes asked again: at once, and then after
-// pauses as long as only the registry itself is left.
-func (a *attempts) onceMore(rt *route) bool {
+// repeat puts a mirror that has sent bytes in front of the queue again, if it may be
+// asked once more: the first time without a pause; then after a pause, and only
+// where nobody but the registry itself is left to ask.
+func (a *attempts) repeat(rt *route) bool {
 	origin := a.routes[len(a.routes)-1]
 	next := slices.DeleteFunc(slices.Clone(a.queue), func(r *route) bool { return r == rt })
-	n := a.again[rt]
+	n := a.repeats[rt]
 	err, failed := a.errs[rt]
 	switch {
-	case rt == origin || n >= maxAgain, n > 0 && failed && !retryable(err):
+	case rt == origin || n >= maxRepeats, n > 0 && failed && !Retryable(err):
 		return false
 	case n > 0 && len(next) > 0 && next[0] != origin:
 		return false
 	case n > 0:
 		a.hold = a.o.Backoff << n
 	}
-	a.again[rt]++
+	a.repeats[rt]++
 	if len(a.queue) == 0 && n == 0 {
 		for _, r := range a.live() {
 			if r != rt {
@@ -160,9 +179,8 @@ func (a *attempts) onceMore(rt *route) bool {
 	return true
 }
 
-// progressed takes note of bytes that came, and of how long they were waited
-// for. They renew the patience if they came at the least rate at which a
-// connection is let live.
+// progressed counts n bytes that came, and how long they took. If they came at
+// leastRate or faster, the rounds are counted from 0 again.
 func (a *attempts) progressed(n int, waited time.Duration) {
 	a.answered()
 	a.gained += int64(n)
@@ -172,7 +190,7 @@ func (a *attempts) progressed(n int, waited time.Duration) {
 	}
 }
 
-// tell tells of a pause.
+// tell reports a pause to OnRetry.
 func (a *attempts) tell(wait time.Duration, rounds int) {
 	if a.o.OnRetry == nil {
 		return
@@ -186,7 +204,7 @@ func (a *attempts) tell(wait time.Duration, rounds int) {
 	a.o.OnRetry(r)
 }
 
-// answered tells of the end of a pause that was told of.
+// answered reports the end of a pause to OnRetry, if the pause was reported.
 func (a *attempts) answered() {
 	if a.told {
 		a.told = false
@@ -194,7 +212,8 @@ func (a *attempts) answered() {
 	}
 }
 
-// leastRate is in bytes a second. Our own limit is not the sender's fault.
+// leastRate is the least rate that counts as progress, in bytes a second. It is lower
+// where our own limit is low, which is no fault of the sender.
 func (a *attempts) leastRate() float64 {
 	if limit := a.o.LimitRate; limit > 0 && limit < 4*transport.MinRate {
 		return float64(limit) / 4
@@ -202,10 +221,10 @@ func (a *attempts) leastRate() float64 {
 	return transport.MinRate
 }
 
-// roundOver says that all have been asked that were to be.
+// roundOver reports whether all routes of this round have been asked.
 func (a *attempts) roundOver() bool { return len(a.queue) == 0 }
 
-// saw says whether one of the routes failed for that reason.
+// saw reports whether one of the routes failed for that reason.
 func (a *attempts) saw(reason error) bool {
 	for _, err := range a.errs {
 		if errors.Is(err, reason) {
@@ -215,12 +234,13 @@ func (a *attempts) saw(reason error) bool {
 	return false
 }
 
-// live are the routes that may still answer, those that failed lately last.
+// live returns the routes that may still answer; those of hosts that failed within
+// the last minute come last.
 func (a *attempts) live() []*route {
 	var well, ill []*route
 	for _, rt := range a.routes {
 		switch err := a.errs[rt]; {
-		case err != nil && !retryable(err):
+		case err != nil && !Retryable(err):
 		case rt.peer.failing():
 			ill = append(ill, rt)
 		default:
@@ -230,6 +250,7 @@ func (a *attempts) live() []*route {
 	return append(well, ill...)
 }
 
+// patience returns how many rounds may bring nothing.
 func (a *attempts) patience(live []*route) int {
 	for _, rt := range live {
 		if rt.peer.hasAnswered() {
@@ -239,8 +260,8 @@ func (a *attempts) patience(live []*route) int {
 	return min(a.o.Retries, strangerRetries)
 }
 
-// verdict is the origin's error where it was asked, for it is the one that the
-// user named.
+// verdict returns the registry's own error where it was asked, because the user has
+// named it; else that of the mirror before it.
 func (a *attempts) verdict() error {
 	for _, rt := range slices.Backward(a.routes) {
 		if err := a.errs[rt]; err != nil {
@@ -250,7 +271,7 @@ func (a *attempts) verdict() error {
 	return failure.New(failure.Network, "no host to ask")
 }
 
-// pause waits as long as manners ask for.
+// pause waits before a round, as long as the hosts ask for or backoff says.
 func (a *attempts) pause(ctx context.Context, live []*route) error {
 	wait := a.backoff()
 	if asked, ok := a.asked(live); ok {
@@ -275,7 +296,7 @@ func (a *attempts) wait(ctx context.Context, wait time.Duration, live []*route) 
 	}
 }
 
-// asked is the shortest Retry-After, if all routes that are left sent one.
+// asked returns the shortest Retry-After, if all live routes sent one.
 func (a *attempts) asked(live []*route) (wait time.Duration, ok bool) {
 	for _, rt := range live {
 		var status *transport.StatusError
@@ -289,8 +310,8 @@ func (a *attempts) asked(live []*route) (wait time.Duration, ok bool) {
 	return wait, ok
 }
 
-// backoff is nothing for the first round and the first after progress, then
-// doubles, with a random part so that many clients spread.
+// backoff returns no pause for the first round and the first after progress. Later
+// pauses double, and have a random part so that many clients do not come at once.
 func (a *attempts) backoff() time.Duration {
 	if a.round == 0 || a.last == nil {
 		return 0
@@ -302,8 +323,8 @@ func (a *attempts) backoff() time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// retryable says whether the same host may answer the same question later.
-func retryable(err error) bool {
+// Retryable reports whether the same host may answer the same request later.
+func Retryable(err error) bool {
 	if failure.IsFinal(err) || errors.Is(err, failure.Mismatch) || errors.Is(err, context.Canceled) {
 		return false
 	}

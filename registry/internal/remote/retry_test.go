@@ -36,7 +36,7 @@ func TestPatience(t *testing.T) {
 				var told []Retry
 				o := Options{Retries: 10, Backoff: 250 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), OnRetry: func(r Retry) { told = append(told, r) }}
 				rt := &route{peer: &peer{host: "h", answered: !tt.stranger}}
-				a := newAttempts(&o, o.Logger, []*route{rt})
+				a := newAttempts(&o, []*route{rt})
 				start, rounds := time.Now(), 0
 				for {
 					got, err := a.next(t.Context())

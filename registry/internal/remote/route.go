@@ -20,24 +20,22 @@ import (
 type route struct {
 	peer *peer
 	repo string
-	// namespace tells a mirror whose image is meant, see
+	// namespace tells a mirror which registry's image is meant, see
 	// https://github.com/containerd/containerd/blob/main/docs/hosts.md
 	namespace string
-	// pull and resolve say what the host may be asked: content by digest, and
-	// what a tag stands for.
+	// pull says that the host may be asked for content by digest, resolve that it
+	// may be asked for a tag.
 	pull, resolve bool
-	// at is where one blob is in place of a repository; nil for those.
+	// at is the URL of one foreign layer, which is in no repository; else nil.
 	at *url.URL
 }
 
-// Open finds out whom to ask.
+// Open opens a repository for reading. It reads this machine's configuration of
+// mirrors, and sends no request.
 func (c *Client) Open(name Name) (*Repository, error) {
-	plan, err := c.o.Files.Lookup(name.Host, name.Repository, name.Digest != "")
-	if errors.Is(err, hosts.ErrBlocked) {
-		return nil, failure.Mark(failure.Denied, err)
-	}
+	plan, err := c.lookup(name)
 	if err != nil {
-		return nil, fmt.Errorf("read the mirrors' configuration: %w", err)
+		return nil, err
 	}
 	r := &Repository{c: c, name: name, sent: newLedger()}
 	for _, e := range append(plan.Mirrors, plan.Origin) {
@@ -50,13 +48,27 @@ func (c *Client) Open(name Name) (*Repository, error) {
 	return r, nil
 }
 
+// lookup reads from this machine's configuration where the repository is asked for.
+// A host that it blocks is [failure.Denied].
+func (c *Client) lookup(name Name) (hosts.Plan, error) {
+	plan, err := c.o.Files.Lookup(name.Host, name.Repository, name.Digest != "")
+	if errors.Is(err, hosts.ErrBlocked) {
+		return plan, failure.Mark(failure.Denied, err)
+	}
+	if err != nil {
+		return plan, fmt.Errorf("read the mirrors' configuration: %w", err)
+	}
+	return plan, nil
+}
+
+// route returns the way to a repository of the registry that e describes.
 func (c *Client) route(registry string, e hosts.Endpoint) (*route, error) {
 	u, err := url.Parse(e.URL)
 	if err != nil {
 		return nil, fmt.Errorf("host %q: %w", e.URL, err)
 	}
 	rt := &route{repo: e.Repository, pull: e.Pull, resolve: e.Resolve}
-	// Docker Hub is one registry under two names.
+	// References call Docker Hub by another name than that of its host.
 	name := u.Host
 	if name == hubHost && registry == auth.DockerHub {
 		name = auth.DockerHub
@@ -72,7 +84,7 @@ func (c *Client) route(registry string, e hosts.Endpoint) (*route, error) {
 	return rt, err
 }
 
-// own is the route to the registry itself.
+// own returns the route to the registry itself.
 func (r *Repository) own() *route { return r.routes[len(r.routes)-1] }
 
 // ask sends one request about the repository.
@@ -80,7 +92,7 @@ func (rt *route) ask(ctx context.Context, method, path string, header http.Heade
 	return rt.send(ctx, question{method: method, path: path, header: header})
 }
 
-// send sends a question, to which it adds the repository.
+// send sends q, to which it adds the repository and the namespace.
 func (rt *route) send(ctx context.Context, q question) (*http.Response, error) {
 	if rt.at != nil {
 		return rt.peer.follow(ctx, q, rt.at)

@@ -18,10 +18,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// stream reads a blob, or one chunk of it, over as many responses as that
-// takes: whenever a body breaks it goes on at the same byte, from whichever
-// host will. The reader around it, which holds the digest of what was passed
-// on, decides in the end whether that was right.
+// stream reads a blob, or one chunk of it, from as many responses as that takes:
+// when one breaks off it goes on at the same byte, from any host that answers. It does
+// not verify the bytes: the [content.Reader] around it does.
 type stream struct {
 	ctx    context.Context //nolint:containedctx // of the call that opened the blob
 	cancel context.CancelFunc
@@ -29,25 +28,24 @@ type stream struct {
 	desc   ocispec.Descriptor
 	tries  *attempts
 	known  *rangings
-	// sum is the digest of the first off bytes. A chunk has none.
+	// sum returns the digest of the first off bytes. A chunk has none.
 	sum func() digest.Digest
-	// chunk says that only a range will do: what is in front of it is not
-	// known. The head, which is opened before there are other chunks, becomes
-	// the whole blob where that is what comes.
+	// chunk says that the stream needs ranges. head says that it is that of the first
+	// chunk and not connected yet: if the whole blob comes it reads all of that.
 	chunk, head bool
 
-	waited    time.Duration // for the next bytes
-	off, end  int64
+	waited    time.Duration // how long the next bytes have been waited for
+	off, end  int64         // the next byte, and the byte after the last one
 	body      io.ReadCloser // nil between responses
-	from      *route
-	began     int64 // where the response begins
-	responses int
+	from      *route        // the route of the last response
+	began     int64         // the first byte of the last response
+	responses int           // how many responses there were
 }
 
-// errNoRanges says that a host sends the whole blob only.
+// errNoRanges says that a host sends only whole blobs.
 var errNoRanges = errors.New("it sends no parts of the blob")
 
-// Blob opens a blob.
+// Blob opens a blob. It returns when a host has begun to answer.
 func (r *Repository) Blob(ctx context.Context, desc ocispec.Descriptor) (*content.Reader, error) {
 	if err := content.Check(desc, 0); err != nil {
 		return nil, err
@@ -64,16 +62,16 @@ func (r *Repository) Blob(ctx context.Context, desc ocispec.Descriptor) (*conten
 	}
 	if s.chunk {
 		c := startChunks(ctx, s)
-		v.Attach(c, r.noted(c.from))
+		v.Attach(c, r.blaming(c.from))
 	} else {
-		v.Attach(s, r.noted(s.sender))
+		v.Attach(s, r.blaming(s.sender))
 	}
 	return v, nil
 }
 
-// BlobAfter is [Repository.Blob] for a blob of which the first n bytes are known,
-// or not yet known to be wrong: they come from begun. The rest is asked for only
-// then, by one stream; a host that sends no parts has the known bytes compared.
+// BlobAfter is [Repository.Blob] for a blob whose first n bytes are already here, not
+// yet verified: they are read from begun. The rest is asked for when they have been
+// read. From a host that sends no ranges the first n bytes come again and are compared.
 func (r *Repository) BlobAfter(ctx context.Context, desc ocispec.Descriptor, begun io.Reader, n int64) (*content.Reader, error) {
 	if err := content.Check(desc, 0); err != nil {
 		return nil, err
@@ -85,16 +83,12 @@ func (r *Repository) BlobAfter(ctx context.Context, desc ocispec.Descriptor, beg
 		io.Reader
 		io.Closer
 	}{io.MultiReader(io.LimitReader(begun, n), s), s}
-	v.Attach(body, r.noted(func() content.Sender {
-		from := s.sender()
-		from.Resumed = true
-		return from
-	}))
+	v.Attach(body, r.blaming(s.resumed))
 	return v, nil
 }
 
-// BlobFrom is [Repository.Blob] from byte n on, for a blob of which state is the
-// state of the digest of what comes before: see [content.Reader.State].
+// BlobFrom is [Repository.Blob] from byte n on. state is the state of the digest after
+// the first n bytes, from [content.Reader.State].
 func (r *Repository) BlobFrom(ctx context.Context, desc ocispec.Descriptor, state []byte, n int64) (*content.Reader, error) {
 	if err := content.Check(desc, 0); err != nil {
 		return nil, err
@@ -105,17 +99,13 @@ func (r *Repository) BlobFrom(ctx context.Context, desc ocispec.Descriptor, stat
 	}
 	s := r.stream(ctx, desc, newRangings())
 	s.sum, s.off = v.Sum, n
-	v.Attach(s, r.noted(func() content.Sender {
-		from := s.sender()
-		from.Resumed = true
-		return from
-	}))
+	v.Attach(s, r.blaming(s.resumed))
 	return v, nil
 }
 
-// noted remembers who sent bytes that are not a digest's, when a reader asks from
-// for it.
-func (r *Repository) noted(from func() content.Sender) func() content.Sender {
+// blaming returns a function that calls from, as the reader of a blob does when the
+// bytes are wrong, and remembers the host that sent them.
+func (r *Repository) blaming(from func() content.Sender) func() content.Sender {
 	return func() content.Sender {
 		f := from()
 		if f.Host == "" {
@@ -130,7 +120,7 @@ func (r *Repository) noted(from func() content.Sender) func() content.Sender {
 	}
 }
 
-// sender is who sent the last bytes.
+// sender returns who sent the last bytes.
 func (s *stream) sender() content.Sender {
 	if s.from == nil {
 		return content.Sender{}
@@ -138,12 +128,19 @@ func (s *stream) sender() content.Sender {
 	return content.Sender{Host: s.from.peer.host, Resumed: s.responses > 1}
 }
 
-// stream is one of the whole blob, not connected yet.
+// resumed is sender for a blob whose first bytes came before this stream.
+func (s *stream) resumed() content.Sender {
+	from := s.sender()
+	from.Resumed = true
+	return from
+}
+
+// stream returns a stream of the whole blob, not connected yet.
 func (r *Repository) stream(ctx context.Context, desc ocispec.Descriptor, known *rangings) *stream {
 	ctx, cancel := context.WithCancel(ctx)
 	return &stream{
 		ctx: ctx, cancel: cancel, r: r, desc: desc, known: known, end: desc.Size,
-		tries: newAttempts(&r.c.o, r.c.o.Logger, r.able(true)),
+		tries: newAttempts(&r.c.o, r.routesFor(true)),
 	}
 }
 
@@ -151,7 +148,7 @@ func (r *Repository) stream(ctx context.Context, desc ocispec.Descriptor, known 
 func (s *stream) Read(p []byte) (int, error) {
 	for {
 		if s.body == nil && s.off >= s.end && s.responses == 0 {
-			return 0, io.EOF // all of it is known
+			return 0, io.EOF // BlobAfter or BlobFrom has had all bytes
 		}
 		if s.body == nil {
 			if err := s.connect(); err != nil {
@@ -163,12 +160,12 @@ func (s *stream) Read(p []byte) (int, error) {
 		s.waited += time.Since(start)
 		if n > 0 {
 			s.took(n)
-			return n, nil // the error comes again
+			return n, nil // the next Read returns the error again
 		}
 		if err == nil {
 			continue
 		}
-		// Whatever happens to a connection after the last byte is no loss.
+		// An error after the last byte does not matter.
 		if s.off >= s.end {
 			s.from.peer.mark(true)
 			return 0, io.EOF
@@ -180,6 +177,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 }
 
+// took counts bytes that came.
 func (s *stream) took(n int) {
 	s.tries.progressed(n, s.waited)
 	s.waited = 0
@@ -187,7 +185,7 @@ func (s *stream) took(n int) {
 	s.r.sent.add(s.from.peer.host, int64(n))
 }
 
-// broke gives the response up.
+// broke closes a response that broke off.
 func (s *stream) broke(err error) {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
@@ -198,7 +196,7 @@ func (s *stream) broke(err error) {
 	s.tries.broke(s.from, why, s.off-s.began)
 }
 
-// connect opens a response at the byte where the last one ended.
+// connect opens a response at byte off.
 func (s *stream) connect() error {
 	start := time.Now()
 	defer func() { s.waited += time.Since(start) }()
@@ -214,13 +212,14 @@ func (s *stream) connect() error {
 			return nil
 		}
 		s.tries.failed(rt, err)
-		// Whoever sends no parts may well send the rest.
+		// If all hosts failed and one sends whole blobs, that one can send the blob.
 		if s.chunk && s.tries.roundOver() && s.tries.saw(errNoRanges) {
 			return fmt.Errorf("%s: %w", rt.peer.host, errNoRanges)
 		}
 	}
 }
 
+// open asks one host for what is left, as a range where that is needed.
 func (s *stream) open(rt *route) (io.ReadCloser, error) {
 	etag, broken := s.known.ask(rt)
 	if broken && s.chunk && !s.head {
@@ -229,7 +228,7 @@ func (s *stream) open(rt *route) (io.ReadCloser, error) {
 	q := question{method: http.MethodGet, path: "blobs/" + s.desc.Digest.String(), header: http.Header{}, alone: s.chunk}
 	ranged := (s.chunk || s.off > 0) && !broken
 	if ranged {
-		// The last byte is named, for some servers do not know "from here on".
+		// Some servers do not support a range without its last byte.
 		q.header.Set("Range", fmt.Sprintf("bytes=%d-%d", s.off, s.end-1))
 		if etag != "" {
 			q.header.Set("If-Range", etag)
@@ -247,9 +246,9 @@ func (s *stream) open(rt *route) (io.ReadCloser, error) {
 	return body, nil
 }
 
-// rangeRefused takes what a server says to a range, and would perhaps not say
-// to the whole, for one that does no ranges: they are a courtesy. A range lies
-// within the blob, so that 416 is no better.
+// rangeRefused makes an error that may be retried of a status which a server perhaps
+// sends only because of the range, and has the next request be one for the whole blob.
+// That includes 416, for the range lies within the blob.
 func (s *stream) rangeRefused(rt *route, ranged bool, err error) error {
 	var status *transport.StatusError
 	if !ranged || !errors.As(err, &status) {
@@ -266,12 +265,13 @@ func (s *stream) rangeRefused(rt *route, ranged bool, err error) error {
 	return err
 }
 
-// accept makes the body one that begins at the byte that is wanted.
+// accept returns the body of an answer, which begins at byte off. It reads and
+// compares the bytes before that, if they come.
 func (s *stream) accept(rt *route, resp *http.Response, ranged bool) (io.ReadCloser, error) {
 	if ranged && resp.StatusCode == http.StatusPartialContent {
 		return s.acceptPart(rt, resp)
 	}
-	// 203 is what a proxy has had in its hands; the digest tells what it is.
+	// 203 says that a proxy may have changed the blob; the digest will tell.
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNonAuthoritativeInfo {
 		return nil, failure.Final(fmt.Errorf("status %d, which was not asked for", resp.StatusCode))
 	}
@@ -280,7 +280,7 @@ func (s *stream) accept(rt *route, resp *http.Response, ranged bool) (io.ReadClo
 		return nil, failure.Final(err)
 	}
 	if decoded {
-		s.known.wrong(rt) // parts would be of what is encoded
+		s.known.wrong(rt) // ranges would be of the encoded bytes
 	}
 	if n := resp.ContentLength; n >= 0 && n != s.desc.Size && !decoded {
 		return nil, &content.MismatchError{Want: s.desc.Digest, WantSize: s.desc.Size, GotSize: n, Host: rt.peer.host}
@@ -296,9 +296,9 @@ func (s *stream) accept(rt *route, resp *http.Response, ranged bool) (io.ReadClo
 	return body, s.skip(rt, body)
 }
 
-// acceptPart is strict: one part, which begins where it must and goes no
-// further, of the same whole. What a server does otherwise is no resume; it is
-// not asked again for a range of this blob.
+// acceptPart returns the body of a 206 answer. That must be one range which begins at
+// byte off, ends where it was asked to or earlier, and is of a blob of the same size and
+// ETag. A server that answers otherwise is asked for no more ranges of this blob.
 func (s *stream) acceptPart(rt *route, resp *http.Response) (io.ReadCloser, error) {
 	first, last, total, err := parseContentRange(resp.Header.Get("Content-Range"))
 	switch {
@@ -321,7 +321,7 @@ func (s *stream) acceptPart(rt *route, resp *http.Response) (io.ReadCloser, erro
 	return &part{resp.Body, last - first + 1}, nil
 }
 
-// skip reads again what was passed on already, and compares.
+// skip reads the off bytes that were passed on already, and compares their digest.
 func (s *stream) skip(rt *route, body io.Reader) error {
 	h := s.desc.Digest.Algorithm().Hash()
 	n, err := io.CopyN(h, body, s.off)

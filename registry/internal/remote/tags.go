@@ -15,23 +15,23 @@ import (
 )
 
 const (
-	// pageSize is how many tags one answer is asked for.
+	// pageSize is how many tags one answer should have.
 	pageSize = "1000"
-	// maxTagPages bounds the answers: a registry may send one tag in each.
+	// maxTagPages bounds the number of answers: a registry may send one tag in each.
 	maxTagPages = 10_000
 )
 
 // AllTags yields the tags of the repository as the registry lists them, page
 // after page, see
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-tags
-// An error is the last that it yields.
+// Only the registry itself is asked, no mirror. An error is the last that it yields.
 func (r *Repository) AllTags(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		query := url.Values{"n": {pageSize}}
 		for range maxTagPages {
 			var tags []string
 			var next url.Values
-			err := r.ownTry(ctx, func() (err error) {
+			err := newAttempts(&r.c.o, []*route{r.own()}).run(ctx, func(*route) (err error) {
 				tags, next, err = r.tags(ctx, query)
 				return err
 			})
@@ -53,23 +53,7 @@ func (r *Repository) AllTags(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// ownTry asks the registry itself until it answers or patience ends.
-func (r *Repository) ownTry(ctx context.Context, ask func() error) error {
-	a := newAttempts(&r.c.o, r.c.o.Logger, []*route{r.own()})
-	for {
-		rt, err := a.next(ctx)
-		if err != nil {
-			return err
-		}
-		if err = ask(); err == nil {
-			a.answered()
-			return nil
-		}
-		a.failed(rt, err)
-	}
-}
-
-// tags reads one page. next is the query of the one after it; nil for none.
+// tags reads one answer. next is the query that asks for the next one; nil for none.
 func (r *Repository) tags(ctx context.Context, query url.Values) (tags []string, next url.Values, err error) {
 	resp, err := r.own().send(ctx, question{method: http.MethodGet, path: "tags/list", query: query})
 	if err != nil {
@@ -81,7 +65,7 @@ func (r *Repository) tags(ctx context.Context, query url.Values) (tags []string,
 		return nil, nil, failure.Final(checkFrom(resp, failure.New(failure.Network, "the answer is no list of tags")))
 	}
 	if next = nextPage(resp); next.Encode() == query.Encode() {
-		next = nil // it goes nowhere
+		next = nil // the same answer would come again
 	}
 	return list.Tags, next, nil
 }

@@ -7,13 +7,13 @@ import (
 	"sync"
 )
 
-// Traffic is what one host has sent.
+// Traffic is how many bytes of blobs one host has sent.
 type Traffic struct {
-	Host  string // as the reference, or the mirror's configuration, names it
+	Host  string // as the reference or a mirror's configuration names it
 	Bytes int64
 }
 
-// ledger keeps the traffic of one source.
+// ledger adds up the traffic of one source.
 type ledger struct {
 	mu  sync.Mutex
 	all []Traffic
@@ -38,5 +38,5 @@ func (l *ledger) entries() []Traffic {
 	return slices.Clone(l.all)
 }
 
-// Traffic says what each host has sent so far.
+// Traffic returns what each host has sent so far, in the order of their first bytes.
 func (r *Repository) Traffic() []Traffic { return r.sent.entries() }

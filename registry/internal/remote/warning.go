@@ -10,14 +10,15 @@ import (
 )
 
 const (
-	// maxWarning bounds a warning, and maxWarnings those of one answer, see
+	// maxWarning bounds the bytes of a warning, maxWarnings the warnings of one
+	// answer, see
 	// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#warnings
 	maxWarning  = 4 << 10
 	maxWarnings = 8
 )
 
-// warnings are what an answer warns of. The form is 299 - "text"; other codes
-// are about caches, and not for the user.
+// warnings returns the texts of an answer's warnings, escaped for a terminal. Their
+// form is 299 - "text"; warnings with other codes are about HTTP caches, and left out.
 func warnings(h http.Header) []string {
 	var all []string
 	for _, v := range h.Values("Warning") {

@@ -10,14 +10,13 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/layerctl/layerctl/internal/hosts"
 	"github.com/layerctl/layerctl/registry/internal/auth"
 	"github.com/layerctl/layerctl/registry/internal/failure"
 	"github.com/layerctl/layerctl/registry/internal/transport"
 )
 
-// Writer sends what a repository is to hold: to the registry itself, never to a
-// mirror, and nowhere by a redirect.
+// Writer sends content to a repository: to the registry itself, never to a mirror,
+// and it follows no redirect of what it sends.
 type Writer struct {
 	c  *Client
 	rt *route
@@ -29,23 +28,19 @@ type Sending struct {
 	Path   string // below the repository: "blobs/uploads/"
 	Query  url.Values
 	Header http.Header
-	// At is where the registry wants it, in place of Path and Query; see
-	// [Writer.Location].
+	// At is the URL that the registry gave for the request, see [Writer.Location].
+	// Path and Query are not used then.
 	At *url.URL
-	// Body opens Size bytes to send, once more for each time that they are asked
-	// for; nil is none.
+	// Body opens the Size bytes to send. It is called for each try; nil sends none.
 	Body func() (io.ReadCloser, error)
 	Size int64
 }
 
 // Writer opens a repository to write to.
 func (c *Client) Writer(name Name) (*Writer, error) {
-	plan, err := c.o.Files.Lookup(name.Host, name.Repository, false)
-	if errors.Is(err, hosts.ErrBlocked) {
-		return nil, failure.Mark(failure.Denied, err)
-	}
+	plan, err := c.lookup(name)
 	if err != nil {
-		return nil, fmt.Errorf("read the mirrors' configuration: %w", err)
+		return nil, err
 	}
 	rt, err := c.route(name.Host, plan.Origin)
 	if err != nil {
@@ -55,8 +50,8 @@ func (c *Client) Writer(name Name) (*Writer, error) {
 	return &Writer{c, rt}, nil
 }
 
-// sender is the peer as it is spoken to by who sends: with tokens of its own.
-// It is the same one for all repositories of the host.
+// sender returns the peer that pushes to the same host as p, with tokens of its own.
+// All repositories of the host share it.
 func (c *Client) sender(p *peer, lookup auth.Lookup) *peer {
 	key := fmt.Sprintf("send %p", p)
 	c.mu.Lock()
@@ -69,9 +64,10 @@ func (c *Client) sender(p *peer, lookup auth.Lookup) *peer {
 	return s
 }
 
+// sendTo makes the peer that pushes to the same host as p.
 func (c *Client) sendTo(p *peer, lookup auth.Lookup) *peer {
 	s := &peer{
-		host: p.host, base: p.base, client: p.client, sends: unled(p.client), led: unled(p.led),
+		host: p.host, base: p.base, client: p.client, pushes: withoutRedirects(p.client), elsewhere: withoutRedirects(p.elsewhere),
 		header: p.header, agent: p.agent, warn: p.warn, pace: p.pace,
 	}
 	s.pace.Sent = c.sent
@@ -91,62 +87,50 @@ func (c *Client) sendTo(p *peer, lookup auth.Lookup) *peer {
 	return s
 }
 
-// unled is the client that follows no redirect.
-func unled(c *http.Client) *http.Client {
-	own := *c
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &own
+// withoutRedirects returns a client like c that follows no redirect.
+func withoutRedirects(c *http.Client) *http.Client {
+	client := *c
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client
 }
 
-// Send sends one request and answers one challenge. Answers of the 2xx kind are
-// returned, others are a [*transport.StatusError].
+// Send sends one request and answers one challenge. It returns an answer of status
+// 2xx; any other is a [*transport.StatusError].
 func (w *Writer) Send(ctx context.Context, s Sending) (*http.Response, error) {
 	q := question{method: s.Method, repo: w.rt.repo, path: s.Path, query: s.Query, header: s.Header, at: s.At, body: s.Body, size: s.Size}
 	return w.rt.peer.ask(ctx, q)
 }
 
-// Try sends until it succeeds or the retries are used up; send may tell that
-// content was taken, which renews them.
+// Try calls send until it succeeds or the retries are used up. By calling progressed
+// with the number of bytes that the registry has taken, send renews the retries.
 func (w *Writer) Try(ctx context.Context, send func(progressed func(n int)) error) error {
-	a := newAttempts(&w.c.o, w.c.o.Logger, []*route{w.rt})
-	for {
-		rt, err := a.next(ctx)
-		if err != nil {
-			return err
-		}
-		if err = send(func(n int) { a.progressed(n, 0) }); err == nil {
-			rt.peer.mark(true)
-			a.answered()
-			return nil
-		}
-		a.failed(rt, err)
-	}
+	a := newAttempts(&w.c.o, []*route{w.rt})
+	return a.run(ctx, func(*route) error {
+		return send(func(n int) { a.progressed(n, 0) })
+	})
 }
 
-// Again says whether the same request may be answered otherwise later.
-func Again(err error) bool { return retryable(err) }
-
-// Location is where an answer says that an upload goes on: a URL, or a path on
-// the host that answered. Another host gets what is uploaded only where a
-// redirect of the registry may lead, and never the credentials.
+// Location returns the URL at which an upload goes on, by the answer's Location: a
+// URL, or a path on the host that answered. It may be on another host: that must be
+// one to which a redirect of the registry may lead, and it never gets the credentials.
 func (w *Writer) Location(resp *http.Response) (*url.URL, error) {
 	at, err := resp.Location()
 	if err != nil {
 		return nil, failure.Final(checkFrom(resp, failure.New(failure.Network, "no Location where the upload goes on")))
 	}
 	at.User, at.Fragment = nil, ""
-	// Behind a proxy that ends TLS registries may write http; what was asked by
-	// https goes on by https.
+	// A registry behind a proxy that ends TLS may write http: an upload that began
+	// by https goes on by https.
 	if base := w.rt.peer.now().base; at.Host == base.Host {
 		at.Scheme = base.Scheme
 	}
 	return at, nil
 }
 
-// Answered says of an error that it came with this answer.
+// Answered adds to err the method and the URL of the request that resp answers.
 func Answered(resp *http.Response, err error) error { return checkFrom(resp, err) }
 
-// Status is the answer's status that an error stands for; 0 for none.
+// Status returns the HTTP status of an error that is an answer's; 0 for any other.
 func Status(err error) int {
 	var status *transport.StatusError
 	if errors.As(err, &status) {
@@ -155,5 +139,6 @@ func Status(err error) int {
 	return 0
 }
 
-// Drain reads what little an answer holds and closes it.
+// Drain reads the rest of a short answer and closes its body, so that the connection
+// can be used again.
 func Drain(resp *http.Response) { discard(resp.Body) }
