@@ -129,6 +129,7 @@ var floors = []map[string][]string{
 		"internal/storedirs":                     {"errkind", "internal/durable", "internal/fsat", "internal/journal", "internal/probe", "layer"},
 		"engine/containerd/internal/snapshotdir": {"engine/containerd/internal/failure", "internal/durable", "internal/fsat", "internal/mounts"},
 		"registry/internal/content":              {"registry/internal/failure"},
+		"registry/internal/credentials":          {"errkind", "internal/durable", "internal/fsat", "registry/internal/failure"},
 		"registry/internal/transport":            {"errkind", "internal/hosts", "registry/internal/failure"},
 	},
 	{
@@ -157,7 +158,6 @@ var floors = []map[string][]string{
 		"cmd/layerctl/internal/terminal":           {"internal/words"},
 		"manifest":                                 {"errkind"},
 		"platform":                                 {"errkind", "internal/words"},
-		"registry/internal/credentials":            {"errkind", "internal/durable", "internal/fsat"},
 		"registry/internal/failure":                {"errkind"},
 		"trust/internal/policy":                    {"internal/fsat", "internal/shortname", "trust/internal/jsontree", "trust/internal/keys"},
 		"trust/internal/sigstore":                  {"trust/internal/jsontree", "trust/internal/keys"},

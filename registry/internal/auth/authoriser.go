@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package auth answers the challenges of registries.
+// Package auth answers the challenges of registries: by a user's name and password, or
+// by a token that it gets for them.
 package auth
 
 import (
@@ -20,47 +21,48 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/transport"
 )
 
-// Lookup finds the credentials for a repository on a host; none is no error.
+// Lookup returns the credentials for a repository on a host; a zero Login for none.
 type Lookup func(ctx context.Context, host, repo string) (credentials.Login, error)
 
-// Options are what an [Authoriser] goes by.
+// Options are what an [Authoriser] needs to know.
 type Options struct {
 	Host        string   // as references name it
-	Base        *url.URL // where it is asked
+	Base        *url.URL // the URL of its API
 	Client      *http.Client
 	UserAgent   string
 	Credentials Lookup
-	// TokenHosts may have credentials though they are of another site.
+	// TokenHosts lists token servers that may get credentials although they are of
+	// another site than the host.
 	TokenHosts []string
 	// Patience is how long a token server may take.
 	Patience time.Duration
-	// Warn tells the user of credentials that were passed over.
+	// Warn tells the user of credentials that could not be read; nil does not.
 	Warn func(text string)
-	// Push asks for tokens that content may be sent with.
+	// Push asks for tokens that allow pushes.
 	Push bool
 }
 
-// Authoriser knows how one host wants to be convinced, and with what. It
-// learns that from the host's first 401.
+// Authoriser makes the Authorization header for one host. It learns from the host's
+// first 401 what the host wants.
 type Authoriser struct {
 	o Options
 
-	// lock holds one value while somebody uses what is below: a token is
-	// asked for once, and whoever needs it too waits, or gives up with its
-	// context, which a mutex would not allow.
+	// lock holds one value while somebody uses the fields below: a token is asked for
+	// once, and others that need it wait. It is no mutex, so that they can stop waiting
+	// when their contexts are done.
 	lock   chan struct{}
-	seen   *Challenge
+	seen   *Challenge          // the host's last challenge; nil before the first
 	tokens map[string]bearer   // by repository
-	scopes map[string][]string // likewise, where the host named its own
-	// skipped is why there may be credentials that were not found.
+	scopes map[string][]string // the scopes that the host named, by repository
+	// skipped says which credentials could not be read; nil where all could.
 	skipped error
 
 	mu      sync.Mutex
-	secrets []string // that were sent, the last ones
+	secrets []string // the last secrets that were sent
 	shown   shown
 }
 
-// New returns an authoriser that has learnt nothing yet.
+// New returns an authoriser for a host that has not been asked yet.
 func New(o Options) *Authoriser {
 	return &Authoriser{
 		o: o, lock: make(chan struct{}, 1), tokens: map[string]bearer{}, scopes: map[string][]string{},
@@ -78,7 +80,8 @@ func (a *Authoriser) acquire(ctx context.Context) error {
 
 func (a *Authoriser) release() { <-a.lock }
 
-// Header is the header to send, "" as long as the host never asked.
+// Header returns the Authorization to send for a repository; "" as long as the host has
+// not answered 401. It may ask a token server.
 func (a *Authoriser) Header(ctx context.Context, repo string) (string, error) {
 	if err := a.acquire(ctx); err != nil {
 		return "", err
@@ -93,15 +96,16 @@ func (a *Authoriser) Header(ctx context.Context, repo string) (string, error) {
 	return a.obtain(ctx, repo, nil)
 }
 
-// Answer is the header to send after a 401 to a request that was sent with the
-// header sent. It fails if there is nothing better.
+// Answer returns the Authorization to send after a 401, whose headers are h and whose
+// error is refusal, to a request with the Authorization sent. It is an error if there is
+// none but that.
 func (a *Authoriser) Answer(ctx context.Context, repo, sent string, h http.Header, refusal *transport.StatusError) (string, error) {
 	if err := a.acquire(ctx); err != nil {
 		return "", err
 	}
 	defer a.release()
 	if t, ok := a.tokens[repo]; ok && t.header() != sent && t.valid(time.Now()) {
-		return t.header(), nil // somebody else asked meanwhile
+		return t.header(), nil // another goroutine has got it meanwhile
 	}
 	delete(a.tokens, repo)
 	ch, err := choose(Challenges(h))
@@ -117,10 +121,10 @@ func (a *Authoriser) Answer(ctx context.Context, repo, sent string, h http.Heade
 	return header, err
 }
 
-// maxSecrets bounds the secrets that are remembered.
+// maxSecrets bounds how many secrets are remembered.
 const maxSecrets = 64
 
-// sent remembers what must not be repeated.
+// sent remembers secrets that were sent, so that [Authoriser.Hide] knows them.
 func (a *Authoriser) sent(secrets ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -132,21 +136,22 @@ func (a *Authoriser) sent(secrets ...string) {
 	a.secrets = a.secrets[max(0, len(a.secrets)-maxSecrets):]
 }
 
-// Hide leaves out of an error what was sent to convince the host.
+// Hide leaves the secrets that were sent out of the error's text.
 func (a *Authoriser) Hide(err error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return failure.Hide(err, slices.Clone(a.secrets)...)
 }
 
-// HideIn leaves the same out of a text.
+// HideIn leaves the secrets that were sent out of a text.
 func (a *Authoriser) HideIn(text string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return failure.Without(text, a.secrets...)
 }
 
-// choose prefers tokens, for they say less.
+// choose returns the challenge to answer: one for a token if there is one, for a token
+// reveals less than a password.
 func choose(all []Challenge) (*Challenge, error) {
 	var schemes []string
 	for _, scheme := range []string{"bearer", "basic"} {
@@ -163,7 +168,7 @@ func choose(all []Challenge) (*Challenge, error) {
 	return nil, fmt.Errorf("only by %s", failure.OneLine(strings.Join(slices.Compact(schemes), ", ")))
 }
 
-// obtain makes the header for the challenge seen. The lock is held.
+// obtain makes the Authorization for the challenge in seen. The caller holds the lock.
 func (a *Authoriser) obtain(ctx context.Context, repo string, refusal *transport.StatusError) (string, error) {
 	creds, err := a.credentials(ctx, repo)
 	if err != nil {
@@ -195,8 +200,8 @@ func (a *Authoriser) obtain(ctx context.Context, repo string, refusal *transport
 	return t.header(), nil
 }
 
-// credentials are those that could be found. What is broken is no reason to
-// give up: the image may be public.
+// credentials returns those that could be read. That some could not is no error, for
+// the image may be public.
 func (a *Authoriser) credentials(ctx context.Context, repo string) (credentials.Login, error) {
 	creds, err := a.o.Credentials(ctx, a.o.Host, repo)
 	var skipped *credentials.SkippedError
@@ -211,7 +216,7 @@ func (a *Authoriser) credentials(ctx context.Context, repo string) (credentials.
 	return creds, nil
 }
 
-// Knows says whether there are credentials for the repository.
+// Knows reports whether there are credentials for the repository.
 func (a *Authoriser) Knows(ctx context.Context, repo string) bool {
 	if a.acquire(ctx) != nil {
 		return false
@@ -221,6 +226,7 @@ func (a *Authoriser) Knows(ctx context.Context, repo string) bool {
 	return err == nil && creds != (credentials.Login{})
 }
 
+// lacking is the error of a host that wants credentials of which there are none.
 func (a *Authoriser) lacking(refusal *transport.StatusError) error {
 	reason := fmt.Errorf("no credentials for %s are known", a.o.Host)
 	if a.skipped != nil {

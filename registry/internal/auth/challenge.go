@@ -8,21 +8,22 @@ import (
 	"strings"
 )
 
-// Challenge is one way that a server offers to be convinced, see
+// Challenge is one way of authorisation that a server offers, see
 // https://www.rfc-editor.org/rfc/rfc9110#name-www-authenticate
 type Challenge struct {
 	Scheme string            // lower case
 	Params map[string]string // names in lower case
 }
 
-// Bounds on what is kept of headers: a scope may list many repositories.
 const (
-	maxChallenge  = 16 << 10
+	// maxChallenge bounds the bytes of a header: a scope may list many repositories.
+	maxChallenge = 16 << 10
+	// maxChallenges bounds the challenges of one answer.
 	maxChallenges = 16
 )
 
-// Challenges reads all WWW-Authenticate headers. What is malformed ends the
-// header it stands in.
+// Challenges reads all WWW-Authenticate headers. The rest of a header behind something
+// malformed, and a header of more than 16 KiB, are left out.
 func Challenges(h http.Header) []Challenge {
 	var all []Challenge
 	for _, v := range h.Values("WWW-Authenticate") {
@@ -33,12 +34,13 @@ func Challenges(h http.Header) []Challenge {
 	return all[:min(len(all), maxChallenges)]
 }
 
-// TakesTokens says whether one of the challenges asks for a token, which
-// nobody in particular may have.
+// TakesTokens reports whether one of the challenges asks for a token, which may be an
+// anonymous one.
 func TakesTokens(h http.Header) bool {
 	return slices.ContainsFunc(Challenges(h), func(c Challenge) bool { return c.Scheme == "bearer" })
 }
 
+// parseChallenges reads one header.
 func parseChallenges(s string) []Challenge {
 	var all []Challenge
 	for {
@@ -47,8 +49,7 @@ func parseChallenges(s string) []Challenge {
 		if word == "" {
 			return all
 		}
-		// "word =" goes on with the parameters of the challenge before it,
-		// "word word" begins another.
+		// "word =" is a parameter of the challenge before it, "word word" begins another.
 		if trimmed := strings.TrimLeft(rest, " \t"); strings.HasPrefix(trimmed, "=") && len(all) > 0 {
 			value, after, ok := paramValue(strings.TrimLeft(trimmed[1:], " \t"))
 			if !ok {
@@ -69,6 +70,7 @@ func parseChallenges(s string) []Challenge {
 	}
 }
 
+// paramValue reads a token or a quoted string, and returns the rest behind it.
 func paramValue(s string) (value, rest string, ok bool) {
 	if !strings.HasPrefix(s, `"`) {
 		value, rest = token(s)
@@ -89,7 +91,7 @@ func paramValue(s string) (value, rest string, ok bool) {
 	return "", "", false
 }
 
-// token cuts a token from the front of s.
+// token cuts a token (RFC 9110, 5.6.2) from the front of s.
 func token(s string) (tok, rest string) {
 	i := 0
 	for i < len(s) && isTokenByte(s[i]) {

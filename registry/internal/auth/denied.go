@@ -8,27 +8,27 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/failure"
 )
 
-// DeniedError says that a registry does not let us in, and what it was shown.
+// DeniedError says that a registry refuses access, and which credentials it was sent.
 // Its text is that of its cause. It matches [failure.Denied].
 type DeniedError struct {
-	Host string // as references name it
-	// Sent says that credentials were sent, which it did not accept, or which
-	// do not allow what was asked.
+	Host string // the registry, as references name it
+	// Sent says that credentials were sent. The registry did not accept them, or
+	// they do not allow the request.
 	Sent bool
-	// Withheld is the token server that did not get them: it is of another
-	// site than the registry, and not in Options.TokenHosts.
+	// Withheld is the token server to which the credentials were not sent, because
+	// it is of another site than the registry and not in Options.TokenHosts; else "".
 	Withheld string
 
 	err error
 }
 
-// Error is that of the cause.
+// Error is the text of the cause.
 func (e *DeniedError) Error() string { return e.err.Error() }
 
 // Unwrap is the cause.
 func (e *DeniedError) Unwrap() error { return e.err }
 
-// shown is what the host got to see of the user's credentials.
+// shown is to whom the user's credentials were sent the last time.
 type shown struct {
 	sent     bool
 	withheld string
@@ -40,7 +40,8 @@ func (a *Authoriser) show(s shown) {
 	a.shown = s
 }
 
-// Denied says of an error that means no what the host was shown.
+// Denied makes a [*DeniedError] of an error that matches [failure.Denied]. Other errors
+// stay as they are.
 func (a *Authoriser) Denied(err error) error {
 	if !errors.Is(err, failure.Denied) {
 		return err

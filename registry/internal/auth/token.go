@@ -21,14 +21,14 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// DockerHub is how references name Docker Hub.
+// DockerHub is the host of Docker Hub as references name it.
 const DockerHub = "docker.io"
 
-// maxToken bounds a token server's answer. Servers take no header that is
-// longer, and Azure's tokens, the longest known, have some kilobytes.
+// maxToken bounds the bytes of a token server's answer. A longer token fits into no
+// server's limit on headers; Azure's, the longest known, have some kilobytes.
 const maxToken = 256 << 10
 
-// bearer is a token and when it stops being one.
+// bearer is a token and when it expires.
 type bearer struct {
 	token   string
 	expires time.Time
@@ -64,7 +64,8 @@ func (a *Authoriser) fetchToken(ctx context.Context, repo string, creds credenti
 	return t, err
 }
 
-// realm is where tokens come from.
+// realm returns the URL of the token server. It must be such as a redirect of the
+// registry may lead to.
 func (a *Authoriser) realm() (*url.URL, error) {
 	text := a.seen.Params["realm"]
 	u, err := url.Parse(text)
@@ -74,15 +75,17 @@ func (a *Authoriser) realm() (*url.URL, error) {
 	if u.User != nil || (u.Scheme != "https" && u.Scheme != a.o.Base.Scheme) {
 		return nil, transport.Refuse("%s, at %s, names token server %s", a.o.Host, a.o.Base.Scheme, failure.OneLine(transport.Redact(u)))
 	}
-	// The dialler looks at addresses; this is for those that a proxy dials.
+	// The dialler checks the address, but behind a proxy it does not see that.
 	if err := a.o.Client.CheckRedirect(&http.Request{URL: u, Header: http.Header{}}, []*http.Request{{URL: a.o.Base}}); err != nil {
 		return nil, err
 	}
 	return u, nil
 }
 
-// trusts says whether stored credentials may go to a token server: the
-// Challenge is the registry's word, or that of whoever speaks in its place.
+// trusts reports whether the user's credentials may be sent to the token server that
+// the challenge names. They may be sent to the registry's own host or site, to Docker
+// Hub's token server, and to Options.TokenHosts: whoever answers in the registry's
+// place may name any server.
 func (a *Authoriser) trusts(realm *url.URL) bool {
 	r, h := realm.Hostname(), a.o.Base.Hostname()
 	switch {
@@ -105,8 +108,9 @@ func isAddress(host string) bool {
 	return strings.Contains(host, ":") || failure.Digits(strings.ReplaceAll(host, ".", ""))
 }
 
-// scope is what to ask a token for. Who pushes begins with questions for which
-// the registry names less than will be needed.
+// scope returns the scopes to ask a token for: those that the registry named, or else
+// pull. A push adds the right to push, for the registry names less where the first
+// requests of a push only read.
 func (a *Authoriser) scope(repo string) []string {
 	pull := "repository:" + repo + ":pull"
 	named := a.scopes[repo]
@@ -121,6 +125,8 @@ func (a *Authoriser) scope(repo string) []string {
 	return []string{pull}
 }
 
+// tokenRequest makes the request for a token: a POST with an identity token, or else a
+// GET, with the name and password if there are any.
 func (a *Authoriser) tokenRequest(ctx context.Context, realm *url.URL, repo string, creds credentials.Login) (*http.Request, error) {
 	q := url.Values{}
 	if s := a.seen.Params["service"]; s != "" {
@@ -158,10 +164,11 @@ func (a *Authoriser) tokenRequest(ctx context.Context, realm *url.URL, repo stri
 	return req, nil
 }
 
+// readToken sends the request for a token.
 func (a *Authoriser) readToken(ctx context.Context, req *http.Request) (bearer, error) {
 	client := *a.o.Client
 	if req.Method == http.MethodPost {
-		// The credentials are in the body, which a redirect would carry on.
+		// A redirect would send on the body, which has the credentials.
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
 	object := "token from " + req.Method + " " + transport.Redact(req.URL)
@@ -184,8 +191,8 @@ func (a *Authoriser) readToken(ctx context.Context, req *http.Request) (bearer, 
 	return parseToken(resp.Body, object, time.Now())
 }
 
-// tokenRefused makes a client error one of credentials: some token servers say
-// 400 or 404 for those they do not know.
+// tokenRefused makes a refusal of a token server match [failure.Denied], whatever its
+// status: some answer 400 or 404 to unknown credentials.
 func tokenRefused(e *transport.StatusError) error {
 	if e.Status >= 300 && e.Status < 500 && e.Status != http.StatusTooManyRequests && e.Status != http.StatusRequestTimeout {
 		return failure.Final(failure.Mark(failure.Denied, fmt.Errorf("token from %w", e)))
@@ -193,6 +200,7 @@ func tokenRefused(e *transport.StatusError) error {
 	return fmt.Errorf("token from %w", e)
 }
 
+// parseToken reads a token server's answer. object is for errors.
 func parseToken(body io.Reader, object string, now time.Time) (bearer, error) {
 	raw, err := io.ReadAll(io.LimitReader(body, maxToken+1))
 	if err != nil {
@@ -202,7 +210,7 @@ func parseToken(body io.Reader, object string, now time.Time) (bearer, error) {
 		Token       string          `json:"token"`
 		AccessToken string          `json:"access_token"`
 		ExpiresIn   json.RawMessage `json:"expires_in"`
-		// Not issued_at: the server's clock is not ours.
+		// issued_at is not read, for the server's clock may differ from ours.
 	}
 	if len(raw) > maxToken {
 		return bearer{}, failure.Final(failure.New(failure.Network, "%s: answer of more than %d bytes", object, maxToken))
@@ -224,9 +232,9 @@ func parseToken(body io.Reader, object string, now time.Time) (bearer, error) {
 	return bearer{token, now.Add(lifetime(answer.ExpiresIn))}, nil
 }
 
-// lifetime is how long a token lasts: a number of seconds, which some servers
-// write with a fraction or as a string. A minute is what the specification says
-// of an answer that does not say.
+// lifetime returns how long a token is valid, by expires_in: a number of seconds, which
+// some servers write with a fraction or as a string. Without it, it is a minute, as the
+// specification says; it is never more than a day.
 func lifetime(raw json.RawMessage) time.Duration {
 	seconds, err := strconv.ParseFloat(strings.Trim(string(raw), `" `), 64)
 	if err != nil || !(seconds > 0) {

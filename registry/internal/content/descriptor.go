@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package content verifies bytes against the descriptors they came for.
+// Package content verifies bytes against the descriptors that name them.
 package content
 
 import (
-	_ "crypto/sha256" // go-digest finds its algorithms by these imports
+	_ "crypto/sha256" // these imports register the algorithms of go-digest
 	_ "crypto/sha512"
 	"fmt"
 
@@ -19,7 +19,8 @@ const (
 	MaxConfig   = 8 << 20
 )
 
-// CheckDigest accepts what can be verified and used in a path or URL.
+// CheckDigest refuses a digest that cannot be verified or used in a path or URL: it
+// must be valid, and by SHA-256 or SHA-512.
 func CheckDigest(d digest.Digest) error {
 	if err := d.Validate(); err != nil {
 		return fmt.Errorf("digest %q: %w", string(d), err)
@@ -30,8 +31,9 @@ func CheckDigest(d digest.Digest) error {
 	return nil
 }
 
-// Check refuses a descriptor that cannot be asked for: its digest becomes part
-// of a URL or a path. A limit of 0 is none.
+// Check refuses a descriptor whose digest [CheckDigest] refuses, or whose size is
+// negative or above the limit; a limit of 0 is none. The error is
+// [failure.Malformed].
 func Check(desc ocispec.Descriptor, limit int64) error {
 	if err := CheckDigest(desc.Digest); err != nil {
 		return failure.Mark(failure.Malformed, err)

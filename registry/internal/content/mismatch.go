@@ -9,28 +9,28 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// MismatchError says that bytes differ from the descriptor they came for.
+// MismatchError says that bytes differ from the descriptor that names them.
 type MismatchError struct {
-	Want, Got         digest.Digest // Got is "" where the size alone decided
-	WantSize, GotSize int64         // GotSize is what was seen before giving up
-	// Host sent the bytes (the last of them, where several did), or the file
-	// they were read from.
+	Want, Got         digest.Digest // Got is "" where the size differs
+	WantSize, GotSize int64         // GotSize counts the bytes until the error was clear
+	// Host is the host that sent the last bytes, or the file from which they were
+	// read.
 	Host string
-	// Resumed is true where the bytes came in more than one response: a whole
-	// new try may then succeed.
+	// Resumed says that the bytes came in more than one response. If the blob is
+	// fetched again from its start, it may be right.
 	Resumed bool
-	// Others is true where a mirror, the registry or a url has not sent wrong
-	// bytes yet: a new try asks it first.
+	// Others says that the registry, a mirror or a url is left that has not sent
+	// wrong bytes yet. If the blob is fetched again, it is asked first.
 	Others bool
 }
 
-// Sender is what a [MismatchError] says of where bytes came from.
+// Sender is where bytes came from, as in a [MismatchError].
 type Sender struct {
 	Host            string
 	Resumed, Others bool
 }
 
-// Error names what was wanted, what came, and from where.
+// Error says what was wanted, what came, and from where.
 func (e *MismatchError) Error() string {
 	from := ""
 	if e.Host != "" {
@@ -49,5 +49,5 @@ func (e *MismatchError) Error() string {
 	}
 }
 
-// Unwrap makes the error match the sentinel of all mismatches.
+// Unwrap makes the error match [failure.Mismatch].
 func (e *MismatchError) Unwrap() error { return failure.Mismatch }

@@ -13,9 +13,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Reader passes bytes on and withholds io.EOF until as many as the
-// descriptor says have come and their digest is the descriptor's. It never
-// passes on more.
+// Reader reads a blob and verifies it. It returns io.EOF only after as many bytes
+// as the descriptor says, whose digest is the descriptor's; otherwise a
+// [*MismatchError]. It never returns more bytes than the descriptor's size.
 type Reader struct {
 	body io.ReadCloser
 	want ocispec.Descriptor
@@ -25,7 +25,8 @@ type Reader struct {
 	from func() Sender
 }
 
-// Verify reads body, which came from a host or a file named from.
+// Verify returns a reader of body, which comes from the host or file named from. The
+// descriptor must have passed [Check].
 func Verify(body io.ReadCloser, want ocispec.Descriptor, from string) *Reader {
 	return &Reader{
 		body: body, want: want, hash: want.Digest.Algorithm().Hash(),
@@ -37,14 +38,15 @@ func Verify(body io.ReadCloser, want ocispec.Descriptor, from string) *Reader {
 // the first read.
 func VerifyLater(want ocispec.Descriptor) *Reader { return Verify(nil, want, "") }
 
-// Attach gives the reader its body. from says who sent the last bytes; it is
-// asked once they are known to be wrong.
+// Attach gives the reader its body. from returns who sent the last bytes; it is called
+// when they turn out to be wrong.
 func (v *Reader) Attach(body io.ReadCloser, from func() Sender) {
 	v.body, v.from = body, from
 }
 
-// State appends the state of the digest of all that was passed on so far, n
-// bytes, to b: what [Reader.Resume] takes. It is nil where the digest has none.
+// State appends to b the state of the digest after the n bytes that were read so far,
+// in the form that [Reader.Resume] takes. It returns nil if the digest has no such
+// form.
 func (v *Reader) State(b []byte) (state []byte, n int64) {
 	h, ok := v.hash.(encoding.BinaryAppender)
 	if !ok {
@@ -57,8 +59,8 @@ func (v *Reader) State(b []byte) (state []byte, n int64) {
 	return state, v.n
 }
 
-// Resume has the reader, which has read nothing yet, go on behind the first n
-// bytes of the blob, of which state is the state of the digest.
+// Resume lets a reader that has read nothing yet begin at byte n of the blob. state is
+// the state of the digest after the first n bytes, by [Reader.State].
 func (v *Reader) Resume(state []byte, n int64) error {
 	h, ok := v.hash.(encoding.BinaryUnmarshaler)
 	if !ok || n < 0 || n > v.want.Size {
@@ -95,7 +97,7 @@ func (v *Reader) Read(p []byte) (int, error) {
 	return n, v.err
 }
 
-// finish looks at the digest, and for one byte too many.
+// finish checks the digest, and that the body has no further byte.
 func (v *Reader) finish() error {
 	if got := v.Sum(); got != v.want.Digest {
 		return v.mismatch(got, v.n)
@@ -111,7 +113,7 @@ func (v *Reader) finish() error {
 	return err
 }
 
-// Sum is the digest of all that was passed on so far.
+// Sum returns the digest of all bytes that were read so far.
 func (v *Reader) Sum() digest.Digest {
 	return digest.NewDigest(v.want.Digest.Algorithm(), v.hash)
 }
@@ -124,5 +126,5 @@ func (v *Reader) mismatch(got digest.Digest, size int64) error {
 	}
 }
 
-// Close implements io.Closer. It is no verdict on the bytes.
+// Close closes the body. Its error does not say whether the bytes are right.
 func (v *Reader) Close() error { return v.body.Close() }

@@ -14,27 +14,27 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 )
 
-// maxFile bounds a file of credentials.
+// maxFile bounds the bytes of a file of credentials.
 const maxFile = 1 << 20
 
 const (
 	// hub is the host of Docker Hub as references name it.
 	hub = "docker.io"
-	// hubKey is where docker keeps the credentials of Docker Hub.
+	// hubKey is the key under which docker keeps the credentials of Docker Hub.
 	hubKey = "https://index.docker.io/v1/"
 )
 
-// hubNames are the other hosts that mean Docker Hub.
+// hubNames lists other hosts that mean Docker Hub.
 var hubNames = []string{"index.docker.io", "registry-1.docker.io"}
 
-// file is the content of a config.json or an auth.json. An entry is decoded
-// when it is needed, so that a broken one does not spoil the others.
+// file is the content of a config.json or an auth.json. An entry is decoded when it is
+// needed, so that the others can be read beside a broken one.
 type file struct {
 	path    string
-	content map[string]json.RawMessage // all of it
-	auths   map[string]entry
-	store   string            // the helper for all hosts
-	helpers map[string]string // the helper for a host, by key
+	content map[string]json.RawMessage // the whole file, by its top-level keys
+	auths   map[string]entry           // "auths"
+	store   string                     // "credsStore": the helper for all hosts
+	helpers map[string]string          // "credHelpers": the helper for a host, by key
 }
 
 // entry is the JSON of one login.
@@ -49,8 +49,8 @@ func readFile(path string) (*file, error) {
 	return parse(path, raw)
 }
 
-// parse decodes the content of a file. An empty one, which docker reads too,
-// has no credentials. Errors never repeat what was read, for it is secret.
+// parse decodes the content of a file. An empty file, which docker accepts too, has no
+// credentials. Errors never repeat the content, which is secret.
 func parse(path string, raw []byte) (*file, error) {
 	f := &file{path: path, content: map[string]json.RawMessage{}, auths: map[string]entry{}, helpers: map[string]string{}}
 	if len(strings.TrimSpace(string(raw))) == 0 {
@@ -78,10 +78,11 @@ func parse(path string, raw []byte) (*file, error) {
 	return f, nil
 }
 
-// keysOf are the keys of the logins that are meant for a name: the name
-// itself, and then the others by which tools write it.
+// keysOf returns the keys of the entries for a name: the name itself first, then other
+// ways in which tools write it.
 func (f *file) keysOf(name string) []string { return meaning(maps.Keys(f.auths), name) }
 
+// meaning returns those of the keys that mean a name, in the order of [file.keysOf].
 func meaning(keys func(func(string) bool), name string) []string {
 	var exact, other []string
 	for key := range keys {
@@ -96,9 +97,9 @@ func meaning(keys func(func(string) bool), name string) []string {
 	return append(exact, other...)
 }
 
-// canonical is the host or the part of a registry that a key means. With a
-// scheme, which docker once wrote, the path is that of the API. Without one
-// only "v1" and "v2" are, and any other is a namespace.
+// canonical returns the host, or HOST/NAMESPACE, that a key means. In a key with a
+// scheme, as docker once wrote them, any path is that of the API; in others only "v1"
+// and "v2" are, and any other path is a namespace.
 func canonical(key string) string {
 	name := strings.TrimRight(key, "/")
 	before, after, scheme := strings.Cut(name, "://")
@@ -115,7 +116,7 @@ func canonical(key string) string {
 	return host + "/" + path
 }
 
-// login decodes the entry.
+// login decodes the entry. Its error is the end of a sentence that names the entry.
 func (e entry) login() (Login, error) {
 	var kept struct{ Auth, Username, Password, IdentityToken, RegistryToken string }
 	// The error of encoding/json may repeat what it read.
@@ -136,6 +137,8 @@ func (e entry) login() (Login, error) {
 	return l, nil
 }
 
+// decodeAuth reads the base64 of USER:PASSWORD, with or without padding. Zeros at the
+// end of the password, which some tools write, are cut.
 func decodeAuth(text string) (user, password string, ok bool) {
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
@@ -143,17 +146,4 @@ func decodeAuth(text string) (user, password string, ok bool) {
 	}
 	user, password, ok = strings.Cut(string(raw), ":")
 	return user, strings.Trim(password, "\x00"), ok && err == nil
-}
-
-// oneLine is s with whatever a terminal could take for a command escaped, and
-// no longer than a line may be.
-func oneLine(s string) string {
-	const longest = 200
-	cut := len(s) > longest
-	s = fmt.Sprintf("%+q", s[:min(len(s), longest)])
-	s = strings.ReplaceAll(s[1:len(s)-1], `\"`, `"`)
-	if cut {
-		s += "…"
-	}
-	return s
 }

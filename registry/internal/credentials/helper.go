@@ -13,19 +13,21 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/layerctl/layerctl/registry/internal/failure"
 )
 
-// question is one key that a credential helper is asked about.
+// question is one key about which a credential helper is asked.
 type question struct{ helper, key string }
 
-// notFound is what a helper says, and ends with 1, where it has nothing.
+// notFound is what a helper prints, before it exits with 1, where it has no login.
 const notFound = "credentials not found in native keychain"
 
-// maxAnswer bounds what a helper may say.
+// maxAnswer bounds how many bytes a helper may print.
 const maxAnswer = 64 << 10
 
-// helpersOf are the helpers that may know a name. whole says that the name is
-// a host, for which there may be a store of all hosts.
+// helpersOf returns the helpers that may have a login for a name. whole says that the
+// name is a host, for which also the helper for all hosts is asked.
 func (f *file) helpersOf(name string, whole bool) []question {
 	var all []question
 	for _, key := range meaning(maps.Keys(f.helpers), name) {
@@ -40,7 +42,7 @@ func (f *file) helpersOf(name string, whole bool) []question {
 	return all
 }
 
-// helperOf is the helper that keeps the login of a host, if there is one.
+// helperOf returns the helper that keeps the login of a host, if there is one.
 func (f *file) helperOf(host string) (question, bool) {
 	all := f.helpersOf(host, true)
 	if len(all) == 0 {
@@ -49,7 +51,7 @@ func (f *file) helperOf(host string) (question, bool) {
 	return all[0], true
 }
 
-// storeKey is the key under which docker keeps the credentials of a host.
+// storeKey returns the key under which docker keeps the login of a host.
 func storeKey(host string) string {
 	if host == hub {
 		return hubKey
@@ -57,14 +59,14 @@ func storeKey(host string) string {
 	return host
 }
 
-// helperLogin is a login in the protocol of helpers.
+// helperLogin is a login in the JSON of the protocol of helpers.
 type helperLogin struct{ ServerURL, Username, Secret string }
 
 // identity is the user name with which a helper marks a secret as an identity
 // token.
 const identity = "<token>"
 
-// get asks for the login. None is no error.
+// get asks for the login. It returns a zero Login where the helper has none.
 func (q question) get(ctx context.Context, limit time.Duration) (Login, error) {
 	answer, err := q.run(ctx, limit, "get", q.key)
 	if err != nil && strings.Contains(string(answer), notFound) {
@@ -93,7 +95,7 @@ func (q question) keep(ctx context.Context, limit time.Duration, username, passw
 	return err
 }
 
-// forget lets the helper remove a login.
+// forget has the helper remove a login.
 func (q question) forget(ctx context.Context, limit time.Duration) error {
 	_, err := q.run(ctx, limit, "erase", q.key)
 	return err
@@ -101,12 +103,12 @@ func (q question) forget(ctx context.Context, limit time.Duration) error {
 
 func (q question) program() string { return "docker-credential-" + q.helper }
 
-// run runs the helper with the input until it ends, the time is over or ctx
-// is done. It returns what the helper wrote. Its error repeats that only where
-// it cannot hold one of the secrets, nor a login.
+// run runs the helper with the input until it ends, the limit of time is over or ctx is
+// done. It returns what the helper printed. The error repeats that only if it has none of
+// the secrets and does not look like a login.
 func (q question) run(ctx context.Context, limit time.Duration, verb, input string, secrets ...string) ([]byte, error) {
 	if strings.ContainsAny(q.helper, "/\\\x00") {
-		return nil, fmt.Errorf("credential helper %s: a name has no slash", oneLine(q.helper))
+		return nil, fmt.Errorf("credential helper %s: a name has no slash", failure.OneLine(q.helper))
 	}
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -114,13 +116,14 @@ func (q question) run(ctx context.Context, limit time.Duration, verb, input stri
 	cmd.Stdin = strings.NewReader(input)
 	var out, problems answerBuffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
-	// What the helper has started ends with it, and so its output.
+	// Kill the whole process group, or else a child of the helper would keep the
+	// output open.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	switch {
-	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it has ended, and what it left behind has not
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // the helper has ended, a child of it perhaps not
 		return out.b.Bytes(), nil
 	case ctx.Err() != nil:
 		err = ctx.Err()
@@ -129,13 +132,13 @@ func (q question) run(ctx context.Context, limit time.Duration, verb, input stri
 	default:
 		err = errors.New(q.explain(err, out.b.String()+problems.b.String(), secrets))
 	}
-	return out.b.Bytes(), fmt.Errorf("credential helper %s: %w", oneLine(q.program()), err)
+	return out.b.Bytes(), fmt.Errorf("credential helper %s: %w", failure.OneLine(q.program()), err)
 }
 
-// explain says why the helper failed, in its own words where they are no
-// secret.
+// explain says why the helper failed. It repeats what the helper printed only as run
+// says.
 func (q question) explain(err error, said string, secrets []string) string {
-	text := oneLine(err.Error())
+	text := failure.OneLine(err.Error())
 	said = strings.TrimSpace(said)
 	quiet := said == "" || strings.ContainsAny(said, "{}") || strings.Contains(said, "Secret")
 	for _, s := range secrets {
@@ -144,10 +147,11 @@ func (q question) explain(err error, said string, secrets []string) string {
 	if quiet {
 		return text
 	}
-	return text + ": " + oneLine(said)
+	return text + ": " + failure.OneLine(said)
 }
 
-// answerBuffer keeps the begin of what is written, and takes no more.
+// answerBuffer keeps up to maxAnswer bytes. More are an error, which ends the helper's
+// output.
 type answerBuffer struct{ b bytes.Buffer }
 
 func (a *answerBuffer) Write(p []byte) (int, error) {

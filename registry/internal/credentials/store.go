@@ -11,22 +11,24 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/layerctl/layerctl/registry/internal/failure"
 )
 
-// Login is what convinces a registry; the zero value is nothing.
+// Login is a user's credentials for a registry; the zero value has none.
 type Login struct {
 	Username, Password string
-	// IdentityToken is exchanged for the token of a repository (OAuth 2).
+	// IdentityToken is exchanged for a token for a repository (OAuth 2).
 	IdentityToken string
 	// RegistryToken is sent to the registry as it is.
 	RegistryToken string
 }
 
-// Store is where credentials are kept.
+// Store is the files in which credentials are kept.
 type Store struct {
-	// paths are the files, in the order of the search.
+	// paths lists the files in the order of the search.
 	paths []string
-	// required says that the file must be there: the caller named it.
+	// required says that the only file must exist, because the caller named it.
 	required bool
 	// environment is the content of $DOCKER_AUTH_CONFIG.
 	environment string
@@ -34,14 +36,14 @@ type Store struct {
 	limit time.Duration
 }
 
-// helperLimit is time enough for a helper that asks a service in a cloud, or
-// unlocks a keyring.
+// helperLimit is long enough for a helper that asks a service in a cloud or unlocks a
+// keyring.
 const helperLimit = 30 * time.Second
 
-// New returns the store that is the file, which must be there; or where file
-// is "" that of $LAYERCTL_AUTH_FILE, or else of the usual files, which need
-// not be there. $DOCKER_AUTH_CONFIG, which holds what such a file does, comes
-// after a file that was named and before the usual ones.
+// New returns the store of one file, which must exist: file, or where that is ""
+// $LAYERCTL_AUTH_FILE. Where both are "" it is the store of the usual files, which need
+// not exist. $DOCKER_AUTH_CONFIG, whose content is that of such a file, is read after a
+// named file and before the usual ones.
 func New(file string) Store {
 	s := Store{environment: os.Getenv("DOCKER_AUTH_CONFIG"), limit: helperLimit}
 	if file == "" {
@@ -55,10 +57,10 @@ func New(file string) Store {
 	return s
 }
 
-// Files are the files in which credentials are looked for, in that order.
+// Files lists the files in which credentials are looked for, in that order.
 func (s Store) Files() []string { return s.paths }
 
-// usualPaths are docker's own and containers', see containers-auth.json(5).
+// usualPaths lists docker's own file and those of containers-auth.json(5).
 func usualPaths() []string {
 	var paths []string
 	add := func(dir string, name ...string) {
@@ -86,14 +88,14 @@ func usualPaths() []string {
 // read. Its text is that of its cause, which names the file.
 type FileError struct{ err error }
 
-// Error is that of the cause.
+// Error is the text of the cause.
 func (e *FileError) Error() string { return e.err.Error() }
 
 // Unwrap is the cause.
 func (e *FileError) Unwrap() error { return e.err }
 
-// SkippedError says what could not be read or asked. The [Login] beside it is
-// what the rest of the store has, and may be less than the user meant.
+// SkippedError says which files could not be read and which helpers could not be asked.
+// No other file had credentials.
 type SkippedError struct{ reasons []error }
 
 // Error gives the reasons on one line.
@@ -105,13 +107,13 @@ func (e *SkippedError) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// Unwrap gives the reasons.
+// Unwrap returns the reasons.
 func (e *SkippedError) Unwrap() []error { return e.reasons }
 
-// Find returns the credentials for a repository of a host, both named as
-// references do, from the first file that has some. None is no error. What is
-// broken is passed over and told by a [*SkippedError], but for a file that the
-// caller named and that cannot be read.
+// Find returns the credentials for a repository of a host, both as references name
+// them, from the first file that has some. Where none has, it returns a zero Login, and
+// as its error nil, or a [*SkippedError] if something could not be read. A file that the
+// caller named and that cannot be read is a [*FileError].
 func (s Store) Find(ctx context.Context, host, repository string) (Login, error) {
 	var skipped []error
 	for _, load := range s.sources() {
@@ -140,8 +142,8 @@ func (s Store) Find(ctx context.Context, host, repository string) (Login, error)
 	return Login{}, nil
 }
 
-// sources load what is searched, one after the other. Files are read each
-// time: helpers and other programs renew what is in them.
+// sources returns functions that read the files, and $DOCKER_AUTH_CONFIG, in the order
+// of the search. Files are read each time, because other programs change them.
 func (s Store) sources() []func() (*file, error) {
 	var all []func() (*file, error)
 	for _, path := range s.paths {
@@ -157,9 +159,9 @@ func (s Store) sources() []func() (*file, error) {
 	return append([]func() (*file, error){environment}, all...)
 }
 
-// search looks for the narrowest name first, as containers-auth.json(5) says.
-// What a helper keeps for a name goes before what the file itself does, as
-// with docker.
+// search looks in one file for the narrowest name first, as containers-auth.json(5)
+// says. For each name the login of a helper takes precedence over that in the file, as
+// with docker. It also returns what could not be read.
 func (s Store) search(ctx context.Context, f *file, host, repository string) (Login, []error) {
 	var skipped []error
 	for _, name := range names(host, repository) {
@@ -170,7 +172,7 @@ func (s Store) search(ctx context.Context, f *file, host, repository string) (Lo
 			}
 			if err != nil {
 				skipped = append(skipped, fmt.Errorf("%s: %w", f.path, err))
-				break // the same helper for another key fails likewise
+				break // the same helper would fail for another key, too
 			}
 		}
 		for _, key := range f.keysOf(name) {
@@ -179,14 +181,15 @@ func (s Store) search(ctx context.Context, f *file, host, repository string) (Lo
 				return login, nil
 			}
 			if err != nil {
-				skipped = append(skipped, fmt.Errorf("%s: the entry of %s %w", f.path, oneLine(key), err))
+				skipped = append(skipped, fmt.Errorf("%s: the entry of %s %w", f.path, failure.OneLine(key), err))
 			}
 		}
 	}
 	return Login{}, skipped
 }
 
-// names are the names under which credentials may be kept, the narrowest first.
+// names lists the names under which credentials for a repository may be kept, the
+// narrowest first.
 func names(host, repository string) []string {
 	var all []string
 	for name := host + "/" + repository; name != host; name = name[:strings.LastIndexByte(name, '/')] {

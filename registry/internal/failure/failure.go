@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package failure has the errors that all parts of package registry return,
-// and what marks an error as one of them.
+// Package failure has the sentinels that the errors of package registry match, and
+// functions that make an error match one.
 package failure
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/layerctl/layerctl/errkind"
 )
 
-// What callers branch on. Package registry documents them.
+// The sentinels. Package registry documents them.
 var (
 	NotFound  = errkind.New(errkind.NotFound, "not found")
 	Denied    = errkind.New(errkind.Denied, "access denied")
@@ -21,8 +21,7 @@ var (
 	Malformed = errkind.New(errkind.Malformed, "malformed image")
 )
 
-// marked is err under one of the sentinels, whose own text is left out: err
-// says it better.
+// marked is err, which matches the sentinel too. Its text is that of err alone.
 type marked struct {
 	sentinel error
 	err      error
@@ -39,8 +38,8 @@ func New(sentinel error, format string, args ...any) error {
 	return &marked{sentinel, fmt.Errorf(format, args...)}
 }
 
-// Unanswered marks err as a failure of the network, unless it was the caller
-// who gave up.
+// Unanswered makes err match [Network]. If ctx is done it returns the context's error
+// instead.
 func Unanswered(ctx context.Context, err error) error {
 	if cause := ctx.Err(); cause != nil {
 		return cause
@@ -48,15 +47,15 @@ func Unanswered(ctx context.Context, err error) error {
 	return Mark(Network, err)
 }
 
-// final is not worth another try with the same host.
+// final is an error after which the same host need not be asked again.
 type final struct{ error }
 
 func (e final) Unwrap() error { return e.error }
 
-// Final says that err is not worth another try with the same host.
+// Final marks err: the same host need not be asked again.
 func Final(err error) error { return final{err} }
 
-// IsFinal says whether err was marked by [Final].
+// IsFinal reports whether err was marked by [Final].
 func IsFinal(err error) bool {
 	var f final
 	return errors.As(err, &f)

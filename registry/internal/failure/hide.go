@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// minSecret is the least length of what is hidden: less would hide half of
-// every text, and so be told by it.
+// minSecret is how many bytes a secret must have to be hidden. A shorter one occurs
+// in ordinary text, and what is hidden of that would reveal it.
 const minSecret = 4
 
-// hidden is err without the secrets that its text may repeat.
+// hidden is err, with the secrets left out of its text.
 type hidden struct {
 	err     error
 	secrets []string
@@ -21,8 +21,8 @@ type hidden struct {
 func (h *hidden) Error() string { return Without(h.err.Error(), h.secrets...) }
 func (h *hidden) Unwrap() error { return h.err }
 
-// Hide leaves the secrets out of the error's text: what was sent to a host may
-// come back in what it says.
+// Hide leaves the secrets out of the error's text: a host may repeat in its answer
+// what was sent to it.
 func Hide(err error, secrets ...string) error {
 	if err == nil || len(secrets) == 0 {
 		return err
@@ -30,8 +30,9 @@ func Hide(err error, secrets ...string) error {
 	return &hidden{err, secrets}
 }
 
-// Without is the text without the secrets, as they are, escaped as [OneLine]
-// and URLs do, or cut short by [OneLine].
+// Without replaces the secrets in a text by a placeholder: as they are, as [OneLine]
+// and URLs escape them, and their beginnings where [OneLine] has cut the text. Secrets
+// of less than 4 bytes stay.
 func Without(text string, secrets ...string) string {
 	var forms, pairs []string
 	for _, secret := range secrets {
@@ -41,7 +42,7 @@ func Without(text string, secrets ...string) string {
 		escaped := strings.TrimSuffix(OneLine(secret), "…")
 		forms = append(forms, secret, escaped, url.QueryEscape(secret), url.PathEscape(secret))
 	}
-	// The longest first: one secret may hold another.
+	// The longest first, because one secret may contain another.
 	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
 	for _, form := range forms {
 		pairs = append(pairs, form, placeholder)
@@ -56,8 +57,7 @@ func Without(text string, secrets ...string) string {
 // placeholder stands where a secret was.
 const placeholder = "[hidden]"
 
-// withoutStart leaves out the start of a secret in front of where a text was
-// cut.
+// withoutStart replaces the beginning of a secret where the text was cut behind it.
 func withoutStart(text, secret string) string {
 	parts := strings.SplitAfter(text, "…")
 	for i, part := range parts {

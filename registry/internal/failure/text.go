@@ -7,10 +7,12 @@ import (
 	"strings"
 )
 
-// maxText bounds what an error repeats of what others say: one line.
+// maxText bounds the bytes that an error repeats of a foreign text.
 const maxText = 300
 
-// OneLine escapes what a terminal would act on and cuts what is long.
+// OneLine makes a foreign text safe for an error and a terminal: it escapes whatever
+// is no printable ASCII, as Go's strings do, and cuts the text at 300 bytes, with "…"
+// for the rest.
 func OneLine(s string) string {
 	cut := len(s) > maxText
 	s = s[:min(len(s), maxText)]
@@ -22,7 +24,7 @@ func OneLine(s string) string {
 	return s
 }
 
-// Digits says whether s is a decimal number without a sign.
+// Digits reports whether s is a decimal number without a sign.
 func Digits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// notPublic are the ranges beside those that [netip.Addr] knows that lead to
-// nobody on the public network, see
+// notPublic has the ranges that are not on the public network, beside those that
+// [netip.Addr] knows, see
 // https://www.iana.org/assignments/iana-ipv4-special-registry and
 // https://www.iana.org/assignments/iana-ipv6-special-registry
 var notPublic = []netip.Prefix{
@@ -21,30 +21,29 @@ var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("100::/64"),    // discarded
 	netip.MustParsePrefix("2001:2::/48"), // benchmarks
 	netip.MustParsePrefix("5f00::/16"),   // segment routing
-	netip.MustParsePrefix("fec0::/10"),   // site-local, as it once was
+	netip.MustParsePrefix("fec0::/10"),   // site-local, deprecated by RFC 3879
 }
 
-// embedding are the ranges of IPv6 whose addresses lead to an IPv4 address
-// that stands in them, at that byte.
+// embedding has the ranges of IPv6 whose addresses contain an IPv4 address, to which
+// they lead.
 var embedding = []struct {
 	prefix netip.Prefix
-	at     int
-	mask   uint32 // of the bits, which Teredo turns over
+	at     int    // the byte at which the IPv4 address begins
+	mask   uint32 // the bits of it that are inverted
 }{
-	{netip.MustParsePrefix("::/96"), 12, 0},           // compatible, RFC 4291
-	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12, 0}, // translated, RFC 2765
-	{netip.MustParsePrefix("64:ff9b::/96"), 12, 0},    // NAT64, RFC 6052
-	{netip.MustParsePrefix("2002::/16"), 2, 0},        // 6to4, RFC 3056
-	{netip.MustParsePrefix("2001::/32"), 12, ^uint32(0)},
+	{netip.MustParsePrefix("::/96"), 12, 0},              // compatible, RFC 4291
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12, 0},    // translated, RFC 2765
+	{netip.MustParsePrefix("64:ff9b::/96"), 12, 0},       // NAT64, RFC 6052
+	{netip.MustParsePrefix("2002::/16"), 2, 0},           // 6to4, RFC 3056
+	{netip.MustParsePrefix("2001::/32"), 12, ^uint32(0)}, // Teredo, RFC 4380
 }
 
-// localNAT64 is what a network uses for its own NAT64, RFC 8215. Where in it
-// the IPv4 address stands is the network's to choose, so nothing in it is
-// known to be public.
+// localNAT64 is the range for a network's own NAT64, RFC 8215. The network decides
+// where the IPv4 address begins, so nobody can tell which addresses are public.
 var localNAT64 = netip.MustParsePrefix("64:ff9b:1::/48")
 
-// leadsTo are the addresses that an address stands for: itself, and the IPv4
-// address in it. Neither has a scope.
+// leadsTo returns the address itself and the IPv4 address that it contains, if any,
+// without zones.
 func leadsTo(a netip.Addr) []netip.Addr {
 	a = a.WithZone("").Unmap()
 	all := []netip.Addr{a}
@@ -59,15 +58,15 @@ func leadsTo(a netip.Addr) []netip.Addr {
 			all = append(all, netip.AddrFrom4(four))
 		}
 	}
-	// ISATAP, RFC 5214: any prefix, and then 0000:5efe or 0200:5efe.
+	// ISATAP, RFC 5214: 0000:5efe or 0200:5efe behind any prefix of 64 bits.
 	if b[8]&^2 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe {
 		all = append(all, netip.AddrFrom4([4]byte(b[12:])))
 	}
 	return all
 }
 
-// isPrivate says whether an address leads to anything that is not of the
-// public network.
+// isPrivate reports whether an address leads to anything that is not on the public
+// network.
 func isPrivate(a netip.Addr) bool {
 	if localNAT64.Contains(a.WithZone("")) {
 		return true
@@ -85,8 +84,8 @@ func isPrivate(a netip.Addr) bool {
 	return false
 }
 
-// isLinkLocal says whether an address leads to a neighbour, as those do where
-// clouds keep the secrets of a machine.
+// isLinkLocal reports whether an address is link-local, or that of a cloud's metadata
+// service, which has the secrets of a machine.
 func isLinkLocal(a netip.Addr) bool {
 	for _, a := range leadsTo(a) {
 		if a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a == awsMetadata {
@@ -96,12 +95,12 @@ func isLinkLocal(a netip.Addr) bool {
 	return false
 }
 
-// awsMetadata is the one that is not link-local.
+// awsMetadata is the one metadata service that has no link-local address.
 var awsMetadata = netip.MustParseAddr("fd00:ec2::254")
 
-// parseHost reads an address in a URL, and says whether the name is one at all:
-// what inet_aton(3) reads as an address ("127.1", "0x7f000001") is as good as
-// one for a proxy or a resolver, but says too little for us.
+// parseHost reads the host of a URL. a is its address, or invalid for a name. odd says
+// that inet_aton(3), and so a proxy or a resolver, may take it for an address that Go
+// does not know: "127.1", "0x7f000001".
 func parseHost(host string) (a netip.Addr, odd bool) {
 	host = strings.TrimSuffix(host, ".")
 	a, err := netip.ParseAddr(host)
@@ -115,8 +114,8 @@ func parseHost(host string) (a netip.Addr, odd bool) {
 	return a, last != "" && strings.Trim(last, "0123456789") == ""
 }
 
-// PrivateName says whether a host is, by its name alone, not of the public
-// network.
+// PrivateName reports whether the host of a URL is, by its text alone, not on the
+// public network: a private address, an odd one, or localhost.
 func PrivateName(host string) bool {
 	a, odd := parseHost(host)
 	if a.IsValid() || odd {
@@ -126,8 +125,8 @@ func PrivateName(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// IsLoopback says whether a host is this machine by its name alone: an address
-// of 127.0.0.0/8, ::1, or localhost (RFC 6761, section 6.3).
+// IsLoopback reports whether the host of a URL is, by its text alone, this machine: an
+// address of 127.0.0.0/8, ::1, or localhost (RFC 6761, section 6.3).
 func IsLoopback(host string) bool {
 	if a, _ := parseHost(host); a.IsValid() {
 		return a.Unmap().IsLoopback()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// explained is a cause in fewer words than those of the standard library.
+// explained is a cause with a shorter text than the standard library's.
 type explained struct {
 	text  string
 	cause error
@@ -20,9 +20,9 @@ type explained struct {
 func (e *explained) Error() string { return e.text }
 func (e *explained) Unwrap() error { return e.cause }
 
-// Explain says in a few words why no answer came, where the standard library
-// needs many: the address of the DNS server is nobody's concern, and a
-// certificate's times are.
+// Explain gives an error of the standard library a shorter text, where that says
+// better why no answer came: without the address of the DNS server, and with the
+// times of a certificate. Other errors stay as they are.
 func Explain(err error) error {
 	var name *net.DNSError
 	var certificate x509.CertificateInvalidError
@@ -39,6 +39,7 @@ func Explain(err error) error {
 	return err
 }
 
+// outOfTime says when the certificate is valid and what the clock says.
 func outOfTime(c *x509.Certificate, now time.Time) string {
 	const day = "2006-01-02"
 	if now.Before(c.NotBefore) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package transport sends requests to one registry, and to whom it leads,
-// within the limits of what a registry may make us do.
+// Package transport sends requests to a registry and to the hosts that it redirects
+// to. It refuses requests that a registry must not make this machine send.
 package transport
 
 import (
@@ -16,68 +16,66 @@ import (
 	"github.com/layerctl/layerctl/internal/hosts"
 )
 
-// Options are how requests are sent.
+// Options say how requests are sent.
 type Options struct {
-	// Base sends them in place of a transport of our own; nil is ours.
+	// Base sends the requests; nil means a transport of this package.
 	Base http.RoundTripper
-	// StreamBuffer is how many bytes of a body HTTP/2 takes at most before
-	// they are read.
+	// StreamBuffer is how many bytes of a body HTTP/2 accepts before they are read.
 	StreamBuffer int64
-	// OnRequest is called after each request; nil is not.
+	// OnRequest is called after each request; nil is not called.
 	OnRequest func(Request)
 }
 
-// Request tells of a request that was answered, or was not.
+// Request describes a request, whether it was answered or not.
 type Request struct {
 	Method string
-	// URL has neither user nor query, which may be secrets.
+	// URL is without the user, and has "…" in place of a query: both may be secret.
 	URL    string
 	Status int   // 0 where no answer came
 	Err    error // why no answer came
 }
 
-// Client sends requests to one registry, and to all that it leads to.
+// Client sends requests to one registry, and follows its redirects.
 type Client struct {
 	*http.Client
-	// Led sends them where a document of the registry says that something is:
-	// under the rules of redirects from the first request on, and without the
-	// certificate that the registry is shown.
-	Led *http.Client
+	// Elsewhere sends requests to URLs that the registry's documents and answers
+	// name. They must be such as a redirect may lead to, and are not shown the client
+	// certificate that the registry is.
+	Elsewhere *http.Client
 }
 
-// NewLed is [Client.Led] for documents that lie in a file: nobody was asked for
-// them, so they lead to what is public, and by https.
-func NewLed(o Options) *http.Client {
+// NewElsewhere makes the [Client.Elsewhere] of documents in a file, which come from no
+// registry: their URLs must be public and https.
+func NewElsewhere(o Options) *http.Client {
 	g := newGuard(&url.URL{Scheme: "https"})
-	return o.led(g, o.roundTripper(g, &tls.Config{MinVersion: tls.VersionTLS12}))
+	return o.elsewhere(g, o.roundTripper(g, &tls.Config{MinVersion: tls.VersionTLS12}))
 }
 
-func (o Options) led(g *guard, strangers http.RoundTripper) *http.Client {
+func (o Options) elsewhere(g *guard, strangers http.RoundTripper) *http.Client {
 	return &http.Client{
-		Transport:     &observed{&leashed{g, strangers}, o.OnRequest},
+		Transport:     &observed{&guarded{g, strangers}, o.OnRequest},
 		CheckRedirect: g.checkRedirect,
 	}
 }
 
-// leashed goes where a redirect may lead.
-type leashed struct {
+// guarded sends only requests to which a redirect may lead.
+type guarded struct {
 	guard     *guard
 	strangers http.RoundTripper
 }
 
 // RoundTrip implements http.RoundTripper.
-func (t *leashed) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t *guarded) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.guard.checkURL(req.URL); err != nil {
 		return nil, err
 	}
 	return t.strangers.RoundTrip(req)
 }
 
-// NewClient makes the client for one registry, all that it redirects to and
-// its token server. Each registry has its own: what may be dialled depends on
-// who sends us there, so connections are not shared. Without http2 each answer
-// has a connection of its own while it lasts: HTTP/2 would have them all share
-// one, and what a link gives to one.
+// NewClient makes the client for one registry, the hosts that it redirects to and its
+// token server. Registries share no client, and so no connection, because it depends on
+// the registry which addresses may be dialled. Without http2 each answer has its own
+// connection while it lasts; with HTTP/2 all share one, and its rate.
 func NewClient(o Options, base *url.URL, e hosts.Endpoint, http2 bool) (*Client, error) {
 	g := newGuard(base)
 	roots, err := authorities(e.CA)
@@ -100,13 +98,13 @@ func NewClient(o Options, base *url.URL, e hosts.Endpoint, http2 bool) (*Client,
 		}
 		own = o.roundTripper(g, c)
 	}
-	return &Client{Led: o.led(g, strangers), Client: &http.Client{
+	return &Client{Elsewhere: o.elsewhere(g, strangers), Client: &http.Client{
 		Transport:     &observed{&split{base, own, strangers}, o.OnRequest},
 		CheckRedirect: g.checkRedirect,
 	}}, nil
 }
 
-// keyPair reads a certificate to show.
+// keyPair reads a client certificate and its key.
 func keyPair(pair hosts.KeyPair) (tls.Certificate, error) {
 	cert, err := hosts.ReadFile(pair.Cert)
 	if err != nil {
@@ -119,8 +117,9 @@ func keyPair(pair hosts.KeyPair) (tls.Certificate, error) {
 	return tls.X509KeyPair(cert, key)
 }
 
-// roundTripper is the caller's, where there is one, behind the guard. One that
-// is no http.Transport dials unseen, and has TLS of its own.
+// roundTripper returns what sends requests under the guard: o.Base or else a transport
+// of this package. Of an o.Base that is no [*http.Transport] the guard cannot see what
+// it dials, and c does not apply to it.
 func (o Options) roundTripper(g *guard, c *tls.Config) http.RoundTripper {
 	if o.Base == nil {
 		return newTransport(g, c, int(o.StreamBuffer))
@@ -152,7 +151,8 @@ func (o Options) roundTripper(g *guard, c *tls.Config) http.RoundTripper {
 	return t
 }
 
-// newTransport speaks HTTP/2 where buffer, in bytes for each stream, is not 0.
+// newTransport returns a transport of this package. It speaks HTTP/2 unless buffer, the
+// bytes that each stream accepts before they are read, is 0.
 func newTransport(g *guard, c *tls.Config, buffer int) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -167,16 +167,17 @@ func newTransport(g *guard, c *tls.Config, buffer int) *http.Transport {
 		MaxIdleConnsPerHost:    16,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    15 * time.Second,
-		// What a server sends before the body is held in memory.
+		// Headers are kept in memory.
 		MaxResponseHeaderBytes: 256 << 10,
-		// Finds out that an HTTP/2 connection is dead, which all streams share.
+		// The pings notice when the HTTP/2 connection that all streams share is dead.
 		HTTP2: &http.HTTP2Config{
 			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, MaxReceiveBufferPerStream: buffer,
 		},
 	}
 }
 
-// authorities are the system's and those of the files; nil is the system's.
+// authorities returns the system's authorities and those of the files; nil means the
+// system's alone.
 func authorities(files []string) (*x509.CertPool, error) {
 	if len(files) == 0 {
 		return nil, nil
@@ -197,9 +198,9 @@ func authorities(files []string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// split speaks to the registry as it is configured, and to whom it leads us
-// without: its client certificate is not theirs to see, and that its own
-// certificate need not be verified says nothing about theirs.
+// split sends requests to the registry by own, and all others by strangers. Other hosts
+// must not see the client certificate that is configured for the registry, and their
+// certificates are verified even if the registry's is not.
 type split struct {
 	base           *url.URL
 	own, strangers http.RoundTripper
@@ -213,7 +214,7 @@ func (t *split) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.strangers.RoundTrip(req)
 }
 
-// observed tells of each single request, redirects and tokens included.
+// observed calls tell after each request, also after those of redirects and for tokens.
 type observed struct {
 	http.RoundTripper
 	tell func(Request)

@@ -16,22 +16,22 @@ import (
 	"time"
 )
 
-// maxRedirects is what browsers and curl allow at most, and then some.
+// maxRedirects bounds how many redirects one request follows, as Go's default does.
 const maxRedirects = 10
 
-// policyError is a request that was not made because it must not be.
+// policyError says why a request must not be sent.
 type policyError struct{ reason string }
 
 func (e *policyError) Error() string { return "refused: " + e.reason }
 
-// Refuse says that a request is not made because it must not be.
+// Refuse returns the error of a request that is not sent because it must not be.
 func Refuse(format string, args ...any) error {
 	return &policyError{fmt.Sprintf(format, args...)}
 }
 
-// guard decides where one registry may send us. A public registry, or whoever
-// speaks in its place, must not make us ask hosts that only we can reach:
-// cloud metadata, services on this machine, the local network.
+// guard decides to which hosts one registry may redirect. A public registry, or whoever
+// answers in its place, must not make this machine send requests to hosts that only
+// this machine can reach: cloud metadata, its own services, the local network.
 type guard struct {
 	base   *url.URL // the registry, named by the user or a configuration file
 	dialer net.Dialer
@@ -39,9 +39,11 @@ type guard struct {
 
 	mu      sync.Mutex
 	reach   reach
-	proxies map[string]bool // host:port
+	proxies map[string]bool // the proxies in use, as HOST:PORT
 }
 
+// reach is whether the registry is on the public network, by the addresses that were
+// dialled so far.
 type reach int
 
 const (
@@ -59,8 +61,8 @@ func newGuard(base *url.URL) *guard {
 	}
 }
 
-// proxy says which one the environment wants for a request, and remembers that
-// it may be dialled wherever it is.
+// proxy returns the proxy for a request, and remembers that it may be dialled whatever
+// its address is.
 func (g *guard) proxy(req *http.Request) (*url.URL, error) {
 	u, err := g.choose(req)
 	if u != nil {
@@ -71,8 +73,8 @@ func (g *guard) proxy(req *http.Request) (*url.URL, error) {
 	return u, err
 }
 
-// dial connects, and looks at the address itself, for a name may resolve to
-// any and to another one the next time.
+// dial connects, and checks the very address that it connects to: a name may resolve to
+// any address, and to another one the next time.
 func (g *guard) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := g.dialer
 	own := addr == hostPort(g.base)
@@ -93,8 +95,8 @@ func (g *guard) dial(ctx context.Context, network, addr string) (net.Conn, error
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// watch looks at the address that a caller's own dialler connected to, before
-// anything is sent there. nil dials as [guard.dial].
+// watch wraps a caller's own dialler: it checks the address that this has connected to,
+// before anything is sent there. For nil it returns [guard.dial].
 func (g *guard) watch(dial dialFunc) dialFunc {
 	if dial == nil {
 		return g.dial
@@ -106,7 +108,7 @@ func (g *guard) watch(dial dialFunc) dialFunc {
 		}
 		remote, ok := conn.RemoteAddr().(*net.TCPAddr)
 		switch {
-		case !ok || g.isProxy(addr): // a tunnel leads where the caller knows
+		case !ok || g.isProxy(addr): // the caller's own tunnel has no address to check
 		case addr == hostPort(g.base):
 			err = g.checkOwn(addr, remote.String())
 			g.learn(remote.String())
@@ -126,8 +128,8 @@ func (g *guard) isProxy(addr string) bool {
 	return g.proxies[addr]
 }
 
-// learn remembers whether the registry itself is of the public network. If
-// some of its addresses are, it is.
+// learn remembers whether the registry itself is on the public network: it is if any
+// of its addresses is.
 func (g *guard) learn(address string) {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -142,8 +144,8 @@ func (g *guard) learn(address string) {
 	}
 }
 
-// public says whether the registry is to be taken for a public one. Behind a
-// proxy only its name can tell.
+// public reports whether the registry is on the public network: by its address, or by
+// its name while no address is known, as behind a proxy.
 func (g *guard) public() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -153,7 +155,7 @@ func (g *guard) public() bool {
 	return !PrivateName(g.base.Hostname())
 }
 
-// who leads us on: the registry, or an image that lies in a file.
+// who names in errors what has named a URL: the registry, or an image in a file.
 func (g *guard) who() string {
 	if g.base.Host == "" {
 		return "an image in a file"
@@ -161,8 +163,8 @@ func (g *guard) who() string {
 	return g.base.Host
 }
 
-// checkAddr judges the address that is about to be connected to. No link-local
-// one has a blob, whoever leads there.
+// checkAddr refuses an address that another host than the registry has: a private one,
+// if the registry is public, and any link-local one, where nobody keeps blobs.
 func (g *guard) checkAddr(name, address string) error {
 	ap, err := netip.ParseAddrPort(address)
 	switch {
@@ -176,8 +178,8 @@ func (g *guard) checkAddr(name, address string) error {
 	return nil
 }
 
-// checkOwn lets the registry be where the user says, but not where a name leads
-// to a neighbour: only who writes a link-local address means one.
+// checkOwn checks the address of the registry itself. It may be any, but a link-local
+// one only where the user has written the address: a name may resolve to it by deceit.
 func (g *guard) checkOwn(name, address string) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -189,7 +191,7 @@ func (g *guard) checkOwn(name, address string) error {
 	return nil
 }
 
-// checkURL looks at what a registry leads to, before there is an address.
+// checkURL refuses a URL to which the registry must not lead, by its text.
 func (g *guard) checkURL(u *url.URL) error {
 	switch {
 	case u.Scheme == "https":
@@ -209,8 +211,8 @@ func (g *guard) checkURL(u *url.URL) error {
 	return nil
 }
 
-// checkRedirect is for http.Client. It has the headers of the request that is
-// about to be sent, copied by net/http's own, laxer rules.
+// checkRedirect is the CheckRedirect of [http.Client]. It also drops headers, because
+// net/http has copied more of them to req than another host may see.
 func (g *guard) checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) >= maxRedirects {
 		return Refuse("%d redirects", len(via))
@@ -221,8 +223,8 @@ func (g *guard) checkRedirect(req *http.Request, via []*http.Request) error {
 	if err := g.checkURL(req.URL); err != nil {
 		return err
 	}
-	// A storage host has no use for the registry's credentials (and S3 refuses
-	// a request that has two kinds). One that was left once is not come back to.
+	// Another host must not see the registry's credentials, and S3 refuses a request
+	// that has them beside a signature. A redirect back does not restore them.
 	for _, v := range via {
 		if !SameOrigin(req.URL, v.URL) {
 			keepHarmless(req.Header)
@@ -232,8 +234,9 @@ func (g *guard) checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// keepHarmless drops all headers that are not our own words: those of a
-// mirror's configuration may be secrets, and Referer names the repository.
+// keepHarmless drops all headers but those that this module sets and that are not
+// secret: a mirror's configuration may have secret ones, and Referer names the
+// repository.
 func keepHarmless(h http.Header) {
 	for name := range h {
 		switch name {
@@ -244,11 +247,12 @@ func keepHarmless(h http.Header) {
 	}
 }
 
-// SameOrigin compares scheme, host and port.
+// SameOrigin reports whether two URLs have the same scheme, host and port.
 func SameOrigin(a, b *url.URL) bool {
 	return a.Scheme == b.Scheme && strings.EqualFold(hostPort(a), hostPort(b))
 }
 
+// hostPort returns HOST:PORT, with the scheme's own port where the URL has none.
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -257,7 +261,7 @@ func hostPort(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// IsRefusal finds a refusal of ours in what net/http returns.
+// IsRefusal reports whether err is, or wraps, an error of [Refuse].
 func IsRefusal(err error) bool {
 	var p *policyError
 	return errors.As(err, &p)

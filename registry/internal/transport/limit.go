@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// Limiter spreads bytes over time, over all connections of a client. A nil
-// Limiter does not limit.
+// Limiter bounds the rate of all connections of a client together. A nil Limiter does
+// not limit.
 type Limiter struct {
 	rate int64 // bytes a second
 
 	mu   sync.Mutex
-	next time.Time // when all that was taken so far is paid for
+	next time.Time // when the bytes so far are over, at the rate
 }
 
-// NewLimiter limits to rate bytes a second; 0 is no limit.
+// NewLimiter returns a limiter of rate bytes a second; 0 means no limit.
 func NewLimiter(rate int64) *Limiter {
 	if rate <= 0 {
 		return nil
@@ -26,8 +26,8 @@ func NewLimiter(rate int64) *Limiter {
 	return &Limiter{rate: rate}
 }
 
-// slice is how much may be read at once, so that one reader does not make the
-// others wait for long: a twentieth of a second's worth.
+// slice returns how many of n bytes may be read at once: those of a twentieth of a
+// second, so that other readers need not wait for long.
 func (l *Limiter) slice(n int) int {
 	if l == nil {
 		return n
@@ -35,13 +35,12 @@ func (l *Limiter) slice(n int) int {
 	return int(min(int64(n), max(l.rate/20, 512)))
 }
 
-// slack is how long a pause may be and still be made up for: timers that ring
-// late, and what is done between reads, would otherwise cost several parts in
-// a hundred.
+// slack is how long a pause may be whose bytes may still be used later. Without it late
+// timers, and the work between reads, would lower the rate by several hundredths.
 const slack = 200 * time.Millisecond
 
-// take waits until n bytes more are in order. What was not used in a longer
-// pause is lost: it is a limit, not an average.
+// take waits until n more bytes are within the rate. The bytes of a pause longer than
+// slack are lost: the rate is a limit, not an average.
 func (l *Limiter) take(ctx context.Context, n int) error {
 	if l == nil || n == 0 {
 		return nil
@@ -68,8 +67,8 @@ func (l *Limiter) take(ctx context.Context, n int) error {
 	}
 }
 
-// limited is a body that keeps to the limit. The wait is outside of whatever
-// measures the peer's speed.
+// limited is a body that is read no faster than the limit. It wraps the body that
+// measures the peer's rate, so that its waits do not count there.
 type limited struct {
 	io.ReadCloser
 	ctx context.Context //nolint:containedctx // the body's

@@ -11,11 +11,12 @@ import (
 
 var errStalled = errors.New("stalled: less than 1 KiB a second")
 
-// MinRate is the least that counts as progress, in bytes a second.
+// MinRate is the least rate that counts as progress, in bytes a second.
 const MinRate = 1 << 10
 
-// patient is a response body that is cut when it stalls. Only time spent
-// waiting for the peer counts: a slow reader is not the peer's fault.
+// patient is the body of an answer. It fails, and ends its request, when less than
+// MinRate comes for the time of limit. Only the time of its Reads counts: a slow reader
+// is not the peer's fault.
 type patient struct {
 	body   io.ReadCloser
 	limit  time.Duration
@@ -23,8 +24,8 @@ type patient struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 
-	waited time.Duration // since the last progress
-	got    int64         // in that time
+	waited time.Duration // how long Reads have taken since the last progress
+	got    int64         // how many bytes they returned
 }
 
 func newPatient(body io.ReadCloser, limit time.Duration, ctx context.Context, cancel context.CancelCauseFunc) *patient {
@@ -54,8 +55,9 @@ func (p *patient) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// outgoing is the body of a request. Time counts only while the peer takes
-// nothing: what the body comes from has patience of its own.
+// outgoing is the body of a request. timer, which ends the request, stands still while
+// the body is read: only the time in which the peer takes no bytes counts, for the
+// source of the body has a limit of its own.
 type outgoing struct {
 	io.ReadCloser
 	ctx   context.Context //nolint:containedctx // the request's
@@ -66,7 +68,7 @@ type outgoing struct {
 // Read implements io.Reader.
 func (o *outgoing) Read(b []byte) (int, error) {
 	if !o.timer.Stop() {
-		// It has rung, or there is an answer already: then nobody reads this.
+		// The time is over, or an answer has come: what is read here is not sent.
 		return o.ReadCloser.Read(b)
 	}
 	n, err := o.ReadCloser.Read(b[:o.pace.Sent.slice(len(b))])

@@ -13,15 +13,15 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// proxyChoice is the proxy for a request, nil for none.
+// proxyChoice returns the proxy for a request; nil means none.
 type proxyChoice func(*http.Request) (*url.URL, error)
 
-// noProxy stands for one that the environment names by no URL. The library
-// would go on without any, to hosts that were not to be asked directly.
+// noProxy stands for a proxy that the environment names by an invalid URL. Without it
+// httpproxy would use no proxy, and ask hosts directly that must not be.
 const noProxy = "proxy.invalid"
 
-// proxyFromEnvironment follows HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in lower
-// case too, as they are now.
+// proxyFromEnvironment chooses by HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in upper or
+// lower case, as they are when it is called.
 func proxyFromEnvironment() proxyChoice {
 	env := httpproxy.FromEnvironment()
 	for _, p := range []*string{&env.HTTPProxy, &env.HTTPSProxy} {
@@ -33,14 +33,15 @@ func proxyFromEnvironment() proxyChoice {
 	return func(req *http.Request) (*url.URL, error) {
 		proxy, err := choose(req.URL)
 		if err != nil || proxy != nil && proxy.Host == noProxy {
-			// What it says instead may be a password.
+			// The invalid text is not repeated: it may have a password.
 			return nil, Refuse("the proxy that the environment names for %s is no http, https or socks5 URL", req.URL.Scheme)
 		}
 		return proxy, nil
 	}
 }
 
-// isProxy takes HOST:PORT for http, as everybody does.
+// isProxy reports whether the text is the URL of a proxy. HOST:PORT means http, as in
+// other programs.
 func isProxy(text string) bool {
 	if !strings.Contains(text, "://") {
 		text = "http://" + text
@@ -56,7 +57,8 @@ func isProxy(text string) bool {
 	return false
 }
 
-// proxyAnswer is for [http.Transport].
+// proxyAnswer is the OnProxyConnectResponse of [http.Transport]: it makes errors of a
+// proxy's refusals.
 func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusOK:
@@ -67,7 +69,7 @@ func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.
 	return fmt.Errorf("proxy %s: %d %s", proxy.Host, resp.StatusCode, http.StatusText(resp.StatusCode))
 }
 
-// ProxyDeniedError says that a proxy wants other credentials, or some. It
+// ProxyDeniedError says that a proxy wants other credentials than it got, or any. It
 // matches [failure.Denied].
 type ProxyDeniedError struct{ Proxy string } // HOST:PORT
 
@@ -76,5 +78,5 @@ func (e *ProxyDeniedError) Error() string {
 	return "proxy " + e.Proxy + " wants other credentials (407)"
 }
 
-// Unwrap makes it a refusal.
+// Unwrap makes it match [failure.Denied].
 func (e *ProxyDeniedError) Unwrap() error { return failure.Denied }

@@ -16,15 +16,15 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/failure"
 )
 
-// Pace bounds how slow an answer may be, and how fast.
+// Pace bounds how slow and how fast bytes come and go.
 type Pace struct {
-	Stall time.Duration // how long less than 1 KiB a second is borne
-	Limit *Limiter      // of what comes; nil is none
-	Sent  *Limiter      // of what is sent; nil is none
+	Stall time.Duration // for how long less than 1 KiB a second may come
+	Limit *Limiter      // bounds what comes; nil does not
+	Sent  *Limiter      // bounds what is sent; nil does not
 }
 
-// Send sends a request to the host that references name so. The body of the
-// answer gives up when it stalls, and keeps to the limit.
+// Send sends a request. host is the registry as references name it, for errors. Reading
+// the body of the answer fails when it stalls, and is no faster than the limit.
 func (p Pace) Send(client *http.Client, req *http.Request, host string) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	timer := time.AfterFunc(p.Stall, func() { cancel(errStalled) })
@@ -45,8 +45,8 @@ func (p Pace) Send(client *http.Client, req *http.Request, host string) (*http.R
 	return resp, nil
 }
 
-// unanswered says why no answer came. What net/http says names the URL with
-// its query, which may be a secret.
+// unanswered says why no answer came, without the query of the URL, which net/http
+// names and which may be secret.
 func unanswered(sctx context.Context, req *http.Request, host string, err error) error {
 	at := req.URL
 	var ue *url.Error
@@ -75,43 +75,44 @@ func unanswered(sctx context.Context, req *http.Request, host string, err error)
 	return wrapped
 }
 
-// PlainHTTPError says that a peer speaks http where https was spoken.
+// PlainHTTPError says that a host that was asked over https speaks http.
 type PlainHTTPError struct {
 	Host string // the registry, as references name it
-	Peer string // who speaks http
+	Peer string // the host that speaks http, as the URL has it: the registry or another
 }
 
 // Error is one line.
 func (e *PlainHTTPError) Error() string { return e.Peer + " speaks http, not https" }
 
-// Unwrap makes it a failure of the network.
+// Unwrap makes it match [failure.Network].
 func (e *PlainHTTPError) Unwrap() error { return failure.Network }
 
-// HTTPSError says that a peer speaks https where http was spoken.
+// HTTPSError says that a host that was asked over http speaks https.
 type HTTPSError struct {
 	Host string // the registry, as references name it
-	Peer string // who speaks https
+	Peer string // the host that speaks https, as the URL has it: the registry or another
 }
 
 // Error is one line.
 func (e *HTTPSError) Error() string { return e.Peer + " speaks https, not http" }
 
-// Unwrap makes it a failure of the network.
+// Unwrap makes it match [failure.Network].
 func (e *HTTPSError) Unwrap() error { return failure.Network }
 
-// speaksHTTPS finds an alert of TLS (RFC 8446, section 6) where an answer of
-// HTTP was read: net/http has no type for that, and quotes it.
+// speaksHTTPS reports whether a TLS alert (RFC 8446, section 6) came in place of an
+// HTTP answer. net/http has no type for that error, but quotes the bytes.
 func speaksHTTPS(err error) bool {
 	return strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`)
 }
 
-// asksForHTTPS says whether an answer is that of a server to whom http was
-// spoken on the port for https, as Go's and nginx give it.
+// asksForHTTPS reports whether an answer is that of Go's server or nginx to a request
+// over http on a port for https.
 func asksForHTTPS(scheme string, status int, body string) bool {
 	return scheme == "http" && status == http.StatusBadRequest &&
 		(strings.Contains(body, "HTTP request to an HTTPS server") || strings.Contains(body, "plain HTTP request was sent to HTTPS port"))
 }
 
+// speaksPlainHTTP reports whether an HTTP answer came where TLS was expected.
 func speaksPlainHTTP(err error) bool {
 	var rec tls.RecordHeaderError
 	if errors.As(err, &rec) {

@@ -14,20 +14,21 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/failure"
 )
 
-// MaxErrorBody bounds what is read of an answer that says no.
+// MaxErrorBody bounds how many bytes of an error's answer are read.
 const MaxErrorBody = 64 << 10
 
-// StatusError is an answer that says no. It matches [failure.NotFound] for 404 and
-// 410, [failure.Denied] for 401, 403 and 407, and [failure.Network] for all else.
+// StatusError is an answer whose status is not 2xx. It matches [failure.NotFound] for
+// 404 and 410, [failure.Denied] for 401, 403 and 407, and [failure.Network] for others.
 type StatusError struct {
 	Method string
-	URL    string // without user and query
+	URL    string // without the user, and with "…" in place of a query
 	Status int
-	// Message is what the server said, escaped and cut to one short line.
+	// Message is the server's own message, escaped and cut to one line; "" where it
+	// sent none.
 	Message string
-	// HTTPS says that the server wants https to be spoken.
+	// HTTPS says that the server was asked over http and wants https.
 	HTTPS bool
-	// RetryAfter is how long the server asks to wait; 0 if it does not.
+	// RetryAfter is how long the server asks to wait; 0 if it does not ask.
 	RetryAfter time.Duration
 }
 
@@ -40,7 +41,7 @@ func (e *StatusError) Error() string {
 	return s
 }
 
-// Unwrap is the sentinel of the status, which has a kind.
+// Unwrap returns the sentinel that the status stands for.
 func (e *StatusError) Unwrap() error {
 	switch e.Status {
 	case http.StatusNotFound, http.StatusGone:
@@ -51,7 +52,8 @@ func (e *StatusError) Unwrap() error {
 	return failure.Network
 }
 
-// NewStatusError reads and closes the body.
+// NewStatusError makes the error of an answer, whose body it reads and closes. now is
+// the time to which a date in Retry-After is compared.
 func NewStatusError(resp *http.Response, now time.Time) *StatusError {
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, MaxErrorBody))
@@ -65,9 +67,9 @@ func NewStatusError(resp *http.Response, now time.Time) *StatusError {
 	}
 }
 
-// diagnosis is what an error body says. The form of registries is
+// diagnosis returns the message in an error's body. The form of registries is
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes
-// and token servers use "details".
+// and some token servers use "details".
 func diagnosis(body []byte) string {
 	var e struct {
 		Errors []struct {
@@ -89,7 +91,7 @@ func diagnosis(body []byte) string {
 	return failure.OneLine(strings.Join(said, "; "))
 }
 
-// plainText leaves out what is a page for a browser.
+// plainText returns a body that is no JSON as a message; "" for a page in HTML.
 func plainText(s string) string {
 	s = strings.TrimSpace(s)
 	if strings.HasPrefix(s, "<") {
@@ -98,7 +100,8 @@ func plainText(s string) string {
 	return failure.OneLine(s)
 }
 
-// Redact is u without what may be secret: user, query and fragment.
+// Redact returns u without what may be secret: the user and the fragment are left out,
+// and "…" stands for a query.
 func Redact(u *url.URL) string {
 	r := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	s := r.String()
@@ -108,8 +111,8 @@ func Redact(u *url.URL) string {
 	return s
 }
 
-// retryAfter reads both forms of the header, see
-// https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+// retryAfter reads the header Retry-After, seconds or a date, see
+// https://www.rfc-editor.org/rfc/rfc9110#name-retry-after. 0 means that it says nothing.
 func retryAfter(s string, now time.Time) time.Duration {
 	if s == "" {
 		return 0
