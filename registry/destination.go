@@ -16,17 +16,17 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/remote"
 )
 
-// Destination is a repository that content is sent to: at the registry itself,
-// never at a mirror, and nowhere by a redirect. Credentials, TLS, retries and
-// limits are those of fetching; [Options.LimitRate] is for what is sent and for
-// what comes, each. Its methods may be called concurrently.
+// Destination is a repository to which content is sent: at the registry itself, never
+// at a mirror, and without following redirects. Credentials, TLS, retries and limits are
+// those of fetching; [Options.LimitRate] bounds what is sent and what comes, each by
+// itself. Its methods may be called concurrently.
 type Destination struct {
 	ref  Reference
 	repo *pushing.Repository
 }
 
-// Destination opens the repository that ref is in. It sends no request. A layout
-// or an archive is [ErrReference].
+// Destination opens the repository that ref names. It sends no request. A reference to
+// a layout or an archive is an [ErrReference].
 func (c *Client) Destination(ref Reference) (*Destination, error) {
 	if ref.transport != Docker {
 		return nil, failure.New(ErrReference, "%s is in no registry", ref)
@@ -38,37 +38,36 @@ func (c *Client) Destination(ref Reference) (*Destination, error) {
 	return &Destination{ref: ref, repo: pushing.New(w)}, nil
 }
 
-// Reference is what was opened.
+// Reference returns the reference that was opened.
 func (d *Destination) Reference() Reference { return d.ref }
 
-// Upload is a blob that is sent.
+// Upload is a blob to send.
 type Upload struct {
 	Descriptor ocispec.Descriptor
-	// Open opens the blob from its first byte. It is called where the blob has
-	// to be sent, and again where the registry has lost what it had taken. The
-	// stream ends with io.EOF only if what it read was right, as that of
-	// [Source.Blob] does.
+	// Open opens the blob from its first byte. It is called only if the blob has to be
+	// sent, and again if the registry has lost what it had taken. The stream must
+	// return io.EOF only if all bytes were right, as that of [Source.Blob] does.
 	Open func(ctx context.Context) (io.ReadCloser, error)
-	// From is another repository of the same registry that may have the blob,
-	// to be mounted from there; "" for none that is known.
+	// From is another repository of the same registry that may have the blob, from
+	// which the registry can mount it; "" where none is known.
 	From string
-	// Sent hears how many of its bytes were sent, from any goroutine; nil does
-	// not.
+	// Sent is called with how many of its bytes were sent, from any goroutine; nil is
+	// not called.
 	Sent func(offset int64)
 }
 
-// Outcome is what became of a blob that was to be sent.
+// Outcome is how a blob came into the repository.
 type Outcome = pushing.Outcome
 
 // The outcomes.
 const (
-	Sent    = pushing.Sent
-	There   = pushing.There   // the repository had it
+	Sent    = pushing.Sent    // it was sent
+	Present = pushing.Present // the repository had it
 	Mounted = pushing.Mounted // the registry had it in [Upload.From]
 )
 
-// Describe says what a tag or a digest stands for in the repository: a HEAD
-// request. The size is -1 where the registry does not say it. Errors match
+// Describe asks for the descriptor of the manifest that a tag or a digest names, by a
+// HEAD request. The size is -1 where the registry does not say it. The error matches
 // [ErrNotFound] where there is no such manifest.
 func (d *Destination) Describe(ctx context.Context, name string) (ocispec.Descriptor, error) {
 	desc, err := d.repo.Describe(ctx, name)
@@ -78,7 +77,7 @@ func (d *Destination) Describe(ctx context.Context, name string) (ocispec.Descri
 	return desc, nil
 }
 
-// Has says whether the repository has a blob: a HEAD request.
+// Has asks whether the repository has a blob, by a HEAD request.
 func (d *Destination) Has(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
 	if err := content.Check(desc, 0); err != nil {
 		return false, about("look for blob", desc, err)
@@ -90,8 +89,10 @@ func (d *Destination) Has(ctx context.Context, desc ocispec.Descriptor) (bool, e
 	return has, nil
 }
 
-// Put has the repository hold a blob, and sends it where it has to. An upload
-// that breaks goes on where the registry had come to, if it can.
+// Put brings a blob into the repository, and sends it only where that is needed. An
+// upload that breaks off goes on at the byte up to which the registry has the blob, if
+// the registry can do that. Errors: [ErrDenied], [ErrNetwork], [ErrMismatch], and
+// those of [Upload].Open.
 func (d *Destination) Put(ctx context.Context, u Upload) (Outcome, error) {
 	done, err := d.repo.Put(ctx, pushing.Blob{Descriptor: u.Descriptor, Open: u.Open, From: u.From, Sent: u.Sent})
 	if err != nil {
@@ -100,10 +101,10 @@ func (d *Destination) Put(ctx context.Context, u Upload) (Outcome, error) {
 	return done, nil
 }
 
-// PutManifest has the repository hold a manifest or an index, under a tag or,
-// where that is "", under its digest only, and reads it back. subject is the
-// digest of the manifest that it refers to, as far as the registry took note of
-// that: "" of one without the referrers API.
+// PutManifest sends a manifest or an index under a tag or, where that is "", only under
+// its digest, and reads it back. subject is the digest of the manifest whose referrer it
+// is, if the registry says that it will list it as such; it is "" for a registry without
+// the referrers API.
 func (d *Destination) PutManifest(ctx context.Context, desc ocispec.Descriptor, raw []byte, tag string) (subject digest.Digest, err error) {
 	if err := content.Check(desc, MaxManifest); err != nil {
 		return "", about("push manifest", desc, err)
@@ -118,7 +119,8 @@ func (d *Destination) PutManifest(ctx context.Context, desc ocispec.Descriptor, 
 	return subject, nil
 }
 
-// Manifest reads a manifest of the repository by its digest, and verifies it.
+// Manifest reads a manifest or an index of the repository by its digest, at most
+// [MaxManifest] bytes, and verifies it.
 func (d *Destination) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	if err := content.Check(desc, MaxManifest); err != nil {
 		return nil, about("read manifest", desc, err)

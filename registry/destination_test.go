@@ -104,7 +104,7 @@ func TestPutBlob(t *testing.T) {
 			if (c.opened > 0 || len(c.body) == 0) && opened > c.opened {
 				t.Errorf("opened the blob %d times, want %d at most", opened, c.opened)
 			}
-			if got, err := d.Put(t.Context(), u); err != nil || got != There {
+			if got, err := d.Put(t.Context(), u); err != nil || got != Present {
 				t.Errorf("again: %v, %v", got, err)
 			}
 		})

@@ -102,7 +102,7 @@ func ExampleDestination() {
 	}
 	for range 2 {
 		done, err := to.Put(ctx, config)
-		fmt.Println(done == registry.Sent, done == registry.There, err)
+		fmt.Println(done == registry.Sent, done == registry.Present, err)
 	}
 	raw := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
 	index := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(raw), Size: int64(len(raw))}

@@ -83,7 +83,7 @@ func (c *copier) archived(ctx context.Context, to registry.Reference, docs []doc
 			return false, err
 		}
 	}
-	c.done.There = len(all)
+	c.done.Present = len(all)
 	return true, nil
 }
 

@@ -144,7 +144,7 @@ func TestConvert(t *testing.T) {
 					t.Errorf("%s: %s became %s, said to be %s; before that %s", to, was, done.Root.Digest, done.Was.Digest, is)
 				}
 				again, err := Copy(t.Context(), c, parseRef(t, source), parseRef(t, to), step.o)
-				if err != nil || again.Sent+again.Manifests != 0 || again.There != step.sent || again.Root.Digest != is {
+				if err != nil || again.Sent+again.Manifests != 0 || again.Present != step.sent || again.Root.Digest != is {
 					t.Errorf("%s again: %+v, %v", to, again, err)
 				}
 			}

@@ -212,7 +212,7 @@ func (c *copier) missing(ctx context.Context, docs []document) ([]document, erro
 		}
 	}
 	sends := len(left(distinct(missing)))
-	c.done.There += len(left(distinct(slices.Concat(missing, there)))) - sends
+	c.done.Present += len(left(distinct(slices.Concat(missing, there)))) - sends
 	return missing, nil
 }
 
@@ -242,7 +242,7 @@ func (c *copier) blob(ctx context.Context, b blob, e progress.Event) error {
 		has, err := c.target.has(ctx, desc)
 		outcome := registry.Sent
 		if has {
-			outcome = registry.There
+			outcome = registry.Present
 		}
 		c.count(desc, outcome, err)
 		return err
@@ -310,7 +310,7 @@ func (c *copier) count(desc ocispec.Descriptor, outcome registry.Outcome, err er
 	case outcome == registry.Mounted:
 		c.done.Mounted++
 	default:
-		c.done.There++
+		c.done.Present++
 	}
 }
 

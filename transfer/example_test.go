@@ -31,7 +31,7 @@ func ExampleCopy() {
 	options := transfer.Options{Platforms: []string{"linux/arm/v7"}}
 	for range 2 {
 		done, err := transfer.Copy(context.Background(), registry.New(registry.Options{}), from, to, options)
-		fmt.Println(done.Sent, done.There, err)
+		fmt.Println(done.Sent, done.Present, err)
 	}
 	// Output:
 	// 4 0 <nil>

@@ -56,9 +56,9 @@ type Done struct {
 	Was ocispec.Descriptor
 	// Manifests is how many manifests and indexes were sent.
 	Manifests int
-	// Sent, Mounted and There are how many blobs were sent, mounted from another
+	// Sent, Mounted and Present are how many blobs were sent, mounted from another
 	// repository, or in place already.
-	Sent, Mounted, There int
+	Sent, Mounted, Present int
 	// Bytes is the size of the blobs that were sent.
 	Bytes int64
 	// Referrers is how many manifests were copied for [Options].Referrers.

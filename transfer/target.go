@@ -106,7 +106,7 @@ func (l layout) has(_ context.Context, desc ocispec.Descriptor) (bool, error) {
 
 func (l layout) put(ctx context.Context, u registry.Upload) (registry.Outcome, error) {
 	if l.Has(u.Descriptor) {
-		return registry.There, nil
+		return registry.Present, nil
 	}
 	blob, err := u.Open(ctx)
 	if err != nil {

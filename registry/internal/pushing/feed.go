@@ -10,41 +10,41 @@ import (
 	"sync"
 )
 
-// window is how many bytes that were read can be sent once more without being
-// read again: more than what lies between here and a registry.
+// window is how many bytes that were read can be sent again without being read again.
+// It is more than what is under way to a registry when a connection breaks.
 const window = 2 << 20
 
-// ahead is how many bytes are read at a time where they are there: net/http asks
-// for 32 KiB, and reading as little costs calls.
-const ahead = 256 << 10
+// maxRead is how many bytes are read from the source at once. net/http asks for 32 KiB,
+// which would take more calls.
+const maxRead = 256 << 10
 
-// Open opens a blob from its first byte. Its stream ends with io.EOF only if
-// what it read was right.
+// Open opens a blob from its first byte. Its stream returns io.EOF only if all bytes
+// were right.
 type Open func(ctx context.Context) (io.ReadCloser, error)
 
-// feed is a blob that is sent in pieces, some of them twice.
+// feed is a blob that is sent in pieces, which may overlap.
 type feed struct {
 	ctx  context.Context //nolint:containedctx // of the upload
 	open Open
 	size int64
-	sent func(offset int64) // hears of the furthest byte that was sent
+	sent func(offset int64) // is called with the furthest byte that was sent
 
 	mu   sync.Mutex
-	from io.ReadCloser // nil before the first byte
+	from io.ReadCloser // nil while nothing is open
 	pos  int64         // how many bytes were read from it
-	kept []byte        // those before pos, at its position modulo the length
-	turn int           // of the piece that may be read
-	told int64
-	err  error // why no more can be read
+	kept []byte        // a ring: byte i, of the last before pos, is at i modulo its length
+	turn int           // the number of the piece that may be read
+	told int64         // what sent was called with last
+	err  error         // why no more can be read
 }
 
-// newFeed reads from open.
+// newFeed returns a feed of the blob that open opens.
 func newFeed(ctx context.Context, open Open, size int64, sent func(int64)) *feed {
 	return &feed{ctx: ctx, open: open, size: size, sent: sent, kept: make([]byte, min(window, max(size, 1)))}
 }
 
-// piece is the body of one request: n bytes from off. Only the last piece that
-// was asked for can be read.
+// piece returns the body of one request: n bytes from off. It ends the piece before
+// it, which cannot be read any more.
 func (f *feed) piece(off, n int64) (io.ReadCloser, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -60,7 +60,7 @@ func (f *feed) piece(off, n int64) (io.ReadCloser, error) {
 	return &piece{f: f, turn: f.turn, off: off, end: off + n}, nil
 }
 
-// restart reads from the beginning up to off. It must be called with mu held.
+// restart opens the source anew and reads it up to off. The caller holds mu.
 func (f *feed) restart(off int64) error {
 	if err := f.closeSource(); err != nil {
 		return err
@@ -79,11 +79,10 @@ func (f *feed) restart(off int64) error {
 	return nil
 }
 
-// more reads into what is kept, and returns what came. It must be called with mu
-// held.
+// more reads the next bytes into kept, and returns them. The caller holds mu.
 func (f *feed) more() ([]byte, error) {
 	at := f.pos % int64(len(f.kept))
-	to := f.kept[at:min(int64(len(f.kept)), at+ahead)]
+	to := f.kept[at:min(int64(len(f.kept)), at+maxRead)]
 	got, err := f.from.Read(to)
 	f.pos += int64(got)
 	switch {
@@ -101,8 +100,8 @@ func (f *feed) more() ([]byte, error) {
 	return to[:got], nil
 }
 
-// verdict waits for what the source says of its bytes, before the last of them
-// are sent.
+// verdict reads the source's io.EOF, which says that all bytes are right, before the
+// last of them are sent.
 func (f *feed) verdict() error {
 	var one [1]byte
 	n, err := io.ReadFull(f.from, one[:])
@@ -124,15 +123,14 @@ func (f *feed) closeSource() error {
 	return err
 }
 
-// failed is why the source could not be read, which is no fault of the
-// registry; nil where it could.
+// failed returns why the source could not be read; nil if it could.
 func (f *feed) failed() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.err
 }
 
-// Close ends what is still being read.
+// Close closes the source. No piece can be read any more.
 func (f *feed) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -140,7 +138,7 @@ func (f *feed) Close() error {
 	return f.closeSource()
 }
 
-// sourceError says that the bytes that were to be sent could not be had.
+// sourceError says that the bytes to send could not be read.
 type sourceError struct{ err error }
 
 func (e *sourceError) Error() string { return e.err.Error() }
@@ -148,14 +146,15 @@ func (e *sourceError) Unwrap() error { return e.err }
 
 var errOver = errors.New("this request is over")
 
-// piece is a part of a feed.
+// piece reads a part of a feed.
 type piece struct {
 	f        *feed
 	turn     int
 	off, end int64
 }
 
-// Read implements io.Reader. net/http may read on after it has an answer.
+// Read implements io.Reader. It may be called after the next piece has begun, for
+// net/http may still read after an answer.
 func (p *piece) Read(b []byte) (int, error) {
 	f := p.f
 	f.mu.Lock()

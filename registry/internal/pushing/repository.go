@@ -18,7 +18,7 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/remote"
 )
 
-// accepted are the manifests that are asked for.
+// accepted has the media types of manifests to ask for.
 var accepted = http.Header{"Accept": {
 	ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest,
 	"application/vnd.docker.distribution.manifest.list.v2+json",
@@ -26,14 +26,15 @@ var accepted = http.Header{"Accept": {
 	"*/*",
 }}
 
-// Repository is one that content is sent to.
+// Repository is a repository to which content is sent.
 type Repository struct{ w *remote.Writer }
 
-// New sends by w.
+// New returns the repository to which w writes.
 func New(w *remote.Writer) *Repository { return &Repository{w} }
 
-// Describe says what a tag or a digest stands for there: one HEAD request. The
-// size is -1 where the registry does not say it.
+// Describe asks for the descriptor of the manifest that a tag or a digest names, by one
+// HEAD request. The size is -1 where the registry does not say it. A registry that does
+// not say the digest that a tag stands for is an error of the network.
 func (r *Repository) Describe(ctx context.Context, name string) (ocispec.Descriptor, error) {
 	var desc ocispec.Descriptor
 	err := r.w.Try(ctx, func(func(int)) error {
@@ -55,7 +56,7 @@ func (r *Repository) Describe(ctx context.Context, name string) (ocispec.Descrip
 	return desc, err
 }
 
-// Manifest reads a manifest by its digest, and verifies it.
+// Manifest reads the manifest that desc describes, and verifies it.
 func (r *Repository) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	var raw []byte
 	err := r.w.Try(ctx, func(func(int)) error {
@@ -73,7 +74,7 @@ func (r *Repository) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]b
 	return raw, err
 }
 
-// Has says whether the repository has a blob: one HEAD request.
+// Has asks whether the repository has a blob, by one HEAD request.
 func (r *Repository) Has(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
 	has := false
 	err := r.w.Try(ctx, func(func(int)) (err error) {
@@ -95,9 +96,9 @@ func (r *Repository) has(ctx context.Context, desc ocispec.Descriptor) (bool, er
 	return resp.ContentLength < 0 || resp.ContentLength == desc.Size, nil
 }
 
-// PutManifest sends a manifest under a tag, or under its digest where tag is
-// "", and reads it back. subject is the digest of the manifest that it refers
-// to, as far as the registry took note of that; "" where it did not.
+// PutManifest sends a manifest under a tag, or under its digest where tag is "", and
+// reads it back by its digest. subject is the header OCI-Subject of the answer, by which
+// the registry says that it will list the manifest as a referrer; else "".
 func (r *Repository) PutManifest(ctx context.Context, desc ocispec.Descriptor, raw []byte, tag string) (subject digest.Digest, err error) {
 	name := tag
 	if name == "" {
@@ -128,9 +129,8 @@ func (r *Repository) PutManifest(ctx context.Context, desc ocispec.Descriptor, r
 	return subject, nil
 }
 
-// refusal says that a registry does not take what was sent, for a reason that
-// is its own policy: a quota, a tag that may not change. It matches
-// [failure.Denied].
+// refusal says that the registry's own rules forbid a push: a quota, or a tag that must
+// not change. It matches [failure.Denied].
 type refusal struct {
 	reason string // in plain words
 	err    error  // the answer
@@ -139,10 +139,10 @@ type refusal struct {
 // Error is one line.
 func (e *refusal) Error() string { return e.err.Error() + " (" + e.reason + ")" }
 
-// Unwrap makes it a refusal.
+// Unwrap makes it match [failure.Denied], and what the answer matches.
 func (e *refusal) Unwrap() []error { return []error{failure.Denied, e.err} }
 
-// refused says in plain words what a status means for who pushes.
+// refused adds to an error what its status means for a push.
 func refused(err error, tag string) error {
 	reason := ""
 	switch status := remote.Status(err); {

@@ -22,48 +22,49 @@ import (
 )
 
 const (
-	// whole is the largest blob that is sent with the request that ends its
-	// upload: one request less, and not too much to send again.
-	whole = 1 << 20
-	// leastChunk is the smallest piece that is tried where a registry keeps
-	// nothing of what it was cut off in.
+	// maxSingle is the size of the largest blob that is sent in the request that ends
+	// its upload. That saves a request, and is not too much to send again.
+	maxSingle = 1 << 20
+	// leastChunk is the size of the smallest chunk, for registries that keep nothing
+	// of a request that breaks off.
 	leastChunk = 64 << 10
-	// worthIt is how many bytes that were taken show that trying has a use.
-	worthIt = 16 << 10
+	// leastProgress is how many bytes a registry must have taken for the upload to
+	// count as going on.
+	leastProgress = 16 << 10
 )
 
-// Blob is what is sent.
+// Blob is a blob to send.
 type Blob struct {
 	Descriptor ocispec.Descriptor
-	// Open opens it; it may be called again where the registry has lost what it
-	// had taken.
+	// Open opens the blob. It is called again if the registry has lost what it had
+	// taken.
 	Open Open
-	// From is another repository of the same registry that may have it; "" for
-	// none that is known.
+	// From is another repository of the same registry that may have the blob; ""
+	// where none is known.
 	From string
-	// Sent hears how many of its bytes were sent, from any goroutine; nil does
-	// not.
+	// Sent is called with how many of its bytes were sent, from any goroutine; nil is
+	// not called.
 	Sent func(offset int64)
 }
 
-// Outcome is what became of a blob.
+// Outcome is how a blob came into the repository.
 type Outcome int
 
 // The outcomes.
 const (
-	Sent    Outcome = iota + 1
-	There           // the repository had it
-	Mounted         // the registry had it in the other repository
+	Sent    Outcome = iota + 1 // it was sent
+	Present                    // the repository had it
+	Mounted                    // the registry had it in the other repository
 )
 
-// Put has the repository hold a blob.
+// Put brings a blob into the repository, unless that has it.
 func (r *Repository) Put(ctx context.Context, b Blob) (Outcome, error) {
 	if err := content.Check(b.Descriptor, 0); err != nil {
 		return 0, err
 	}
 	has, err := r.Has(ctx, b.Descriptor)
 	if has || err != nil {
-		return There, err
+		return Present, err
 	}
 	u := &upload{r: r, desc: b.Descriptor, feed: newFeed(ctx, b.Open, b.Descriptor.Size, b.Sent)}
 	done, err := u.begin(ctx, b.From)
@@ -74,32 +75,33 @@ func (r *Repository) Put(ctx context.Context, b Blob) (Outcome, error) {
 	if cerr := u.feed.Close(); err == nil {
 		err = cerr
 	}
-	// What cannot be read is the source's affair, and its own words say more.
+	// The source's own error says more than what the request makes of it.
 	if failed := u.feed.failed(); failed != nil && err != nil {
 		err = failed
 	}
 	return done, err
 }
 
-// upload is one blob on its way.
+// upload is one blob that is being sent.
 type upload struct {
 	r    *Repository
 	desc ocispec.Descriptor
 	feed *feed
 
-	at    *url.URL // where it goes on; nil where it has to begin
-	off   int64    // how much the registry has
-	best  int64    // the most that it ever had: what is lost again is no progress
-	asks  bool     // the registry is to be asked how much it has
-	done  bool     // it has the blob
-	chunk int64    // the most that one request has; 0 is all that is left
-	least int64    // the least that the registry takes in one request
+	at    *url.URL // the URL of the next request; nil where the upload has to begin
+	off   int64    // how many bytes the registry has
+	best  int64    // the most bytes that it ever had: those that it loses are no progress
+	asks  bool     // the registry has to be asked how many bytes it has
+	done  bool     // the registry has the blob
+	chunk int64    // how many bytes one request may have; 0 means all that are left
+	least int64    // how many bytes the registry wants in one request at least
 }
 
-// begin has the blob mounted, or begins its upload where that may not be.
+// begin asks the registry to mount the blob from another repository. A registry that
+// does not mount it begins an upload instead. The outcome is 0 unless it was mounted.
 func (u *upload) begin(ctx context.Context, from string) (Outcome, error) {
 	if from == "" {
-		return 0, nil // send begins
+		return 0, nil // send begins the upload
 	}
 	var done Outcome
 	err := u.r.w.Try(ctx, func(func(int)) error {
@@ -118,12 +120,12 @@ func (u *upload) begin(ctx context.Context, from string) (Outcome, error) {
 		return u.opened(resp)
 	})
 	if err != nil && !remote.Retryable(err) && ctx.Err() == nil {
-		return 0, nil // it is asked without the other repository
+		return 0, nil // send begins the upload, without the other repository
 	}
 	return done, err
 }
 
-// opened takes note of an upload that the registry has opened.
+// opened reads the answer with which the registry has begun an upload.
 func (u *upload) opened(resp *http.Response) error {
 	at, err := u.r.w.Location(resp)
 	if err != nil {
@@ -136,7 +138,7 @@ func (u *upload) opened(resp *http.Response) error {
 	return nil
 }
 
-// send sends what is left, from wherever the last try has come to.
+// send sends what the registry does not have yet. It is called again after an error.
 func (u *upload) send(ctx context.Context, progressed func(int)) error {
 	if u.asks {
 		if err := u.ask(ctx, progressed); u.done || err != nil {
@@ -153,7 +155,7 @@ func (u *upload) send(ctx context.Context, progressed func(int)) error {
 			return err
 		}
 	}
-	if u.off == 0 && u.desc.Size <= whole && u.chunk == 0 {
+	if u.off == 0 && u.desc.Size <= maxSingle && u.chunk == 0 {
 		return u.finish(ctx, u.desc.Size)
 	}
 	for u.off < u.desc.Size {
@@ -167,14 +169,14 @@ func (u *upload) send(ctx context.Context, progressed func(int)) error {
 	return u.finish(ctx, 0)
 }
 
-// gained says that the registry has taken much of what broke: then it goes on
-// at once.
+// gained asks the registry, after a request that broke off, whether it has taken enough
+// of that for the upload to go on at once.
 func (u *upload) gained(ctx context.Context, progressed func(int)) bool {
 	had := u.off
 	if !u.asks || u.ask(ctx, progressed) != nil {
 		return false
 	}
-	return u.done || u.at != nil && u.off-had >= worthIt
+	return u.done || u.at != nil && u.off-had >= leastProgress
 }
 
 // broke decides how the upload goes on after an error.
@@ -184,10 +186,10 @@ func (u *upload) broke(err error) error {
 	case errors.As(err, &source):
 		return failure.Final(err)
 	case status == http.StatusRequestedRangeNotSatisfiable:
-		u.asks = true // it has more or less than we thought
+		u.asks = true // it has more or fewer bytes than we thought
 		return failure.Mark(failure.Network, errors.New(err.Error()))
 	case status == http.StatusNotFound, status == http.StatusBadRequest && u.off > 0:
-		u.at = nil // it has forgotten the upload, or does not take the rest
+		u.at = nil // it has dropped the upload, or does not take the rest
 		return failure.Mark(failure.Network, errors.New(err.Error()))
 	case remote.Retryable(err):
 		u.asks = true
@@ -195,7 +197,7 @@ func (u *upload) broke(err error) error {
 	return err
 }
 
-// patch sends the next piece.
+// patch sends the next chunk.
 func (u *upload) patch(ctx context.Context, progressed func(int)) error {
 	n := u.desc.Size - u.off
 	if u.chunk > 0 {
@@ -206,8 +208,8 @@ func (u *upload) patch(ctx context.Context, progressed func(int)) error {
 		h.Set("Content-Range", fmt.Sprintf("%d-%d", u.off, u.off+n-1))
 	}
 	if u.chunk > 0 && u.chunk < window {
-		// Where connections last for so many bytes only, each chunk gets its own:
-		// one that is cut off may end the upload.
+		// Connections have broken after a number of bytes, and some registries drop an
+		// upload when one breaks. So each chunk gets a connection of its own.
 		h.Set("Connection", "close")
 	}
 	off := u.off
@@ -226,16 +228,16 @@ func (u *upload) patch(ctx context.Context, progressed func(int)) error {
 	return nil
 }
 
-// progress tells that the registry has more than ever.
+// progress calls progressed if the registry has more bytes than ever before.
 func (u *upload) progress(progressed func(int)) {
-	if gained := u.off - u.best; gained >= worthIt || gained > 0 && u.off == u.desc.Size {
+	if gained := u.off - u.best; gained >= leastProgress || gained > 0 && u.off == u.desc.Size {
 		u.best = u.off
 		progressed(int(gained))
 	}
 }
 
-// took takes note of how much the registry has now; expect is what it should
-// have where it does not say.
+// took reads from an answer how many bytes the registry has. expect is how many it
+// should have, which holds where it does not say; -1 means that it is not known.
 func (u *upload) took(resp *http.Response, expect int64) error {
 	at, err := u.r.w.Location(resp)
 	if err != nil {
@@ -254,7 +256,8 @@ func (u *upload) took(resp *http.Response, expect int64) error {
 	return nil
 }
 
-// ask asks how much the registry has of the upload, after a break.
+// ask asks how many bytes of the upload the registry has, after a request that broke
+// off. If those are few, later requests become smaller.
 func (u *upload) ask(ctx context.Context, progressed func(int)) (err error) {
 	if u.done, err = u.r.has(ctx, u.desc); u.done || err != nil {
 		return err
@@ -267,7 +270,7 @@ func (u *upload) ask(ctx context.Context, progressed func(int)) (err error) {
 	switch {
 	case err != nil && remote.Retryable(err) || ctx.Err() != nil:
 		return err
-	case err != nil: // it is forgotten, or the registry does not tell
+	case err != nil: // the registry has dropped the upload, or does not say
 		u.at, u.off = nil, 0
 	default:
 		remote.Drain(resp)
@@ -280,11 +283,11 @@ func (u *upload) ask(ctx context.Context, progressed func(int)) (err error) {
 	}
 	u.asks = false
 	switch gained := u.off - had; {
-	case gained >= worthIt:
+	case gained >= leastProgress:
 		u.progress(progressed)
 		fallthrough
 	case u.chunk == 0:
-		// What one request brings can be sent again without being read again.
+		// The bytes of one request are kept, and need not be read again.
 		u.chunk = cmp.Or(u.chunk, window)
 	default:
 		u.chunk = max(u.chunk/2, leastChunk)
@@ -292,10 +295,11 @@ func (u *upload) ask(ctx context.Context, progressed func(int)) (err error) {
 	return nil
 }
 
-// finish ends the upload, with n bytes that were not sent yet.
+// finish ends the upload, by a request with the whole blob of n bytes, or with none if
+// n is 0.
 func (u *upload) finish(ctx context.Context, n int64) error {
 	at := *u.at
-	// What the registry wrote stays as it is: it may be signed.
+	// The registry's own query stays byte by byte, because it may be signed.
 	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(u.desc.Digest.String()), "&")
 	s := remote.Sending{Method: http.MethodPut, At: &at, Header: http.Header{"Content-Type": {"application/octet-stream"}}}
 	if n > 0 {
@@ -305,7 +309,7 @@ func (u *upload) finish(ctx context.Context, n int64) error {
 	resp, err := u.r.w.Send(ctx, s)
 	if err != nil {
 		if remote.Status(err) == http.StatusBadRequest {
-			return err // the digest, or the blob itself
+			return err // the registry refuses the digest, or the blob itself
 		}
 		return u.broke(err)
 	}
@@ -317,7 +321,8 @@ func (u *upload) finish(ctx context.Context, n int64) error {
 	return nil
 }
 
-// rangeEnd reads "0-99" as 100 bytes. "0-0" is what registries say of none.
+// rangeEnd reads how many bytes a Range says that the registry has: "0-99" means 100.
+// "0-0" means none, as registries write it.
 func rangeEnd(s string) (n int64, ok bool) {
 	first, last, found := strings.Cut(strings.TrimPrefix(s, "bytes="), "-")
 	n, err := strconv.ParseInt(last, 10, 64)

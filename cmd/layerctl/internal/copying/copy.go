@@ -191,7 +191,7 @@ func result(d transfer.Done, dry bool) copied {
 		Source: d.Source.String(), Destination: d.Destination.String(), Digest: d.Root.Digest.String(), Was: d.Was.Digest.String(), DryRun: dry,
 		Manifests: d.Manifests, Referrers: d.Referrers, Bytes: d.Bytes, Warnings: append([]string{}, d.Warnings...),
 	}
-	r.Blobs.Sent, r.Blobs.Mounted, r.Blobs.There = d.Sent, d.Mounted, d.There
+	r.Blobs.Sent, r.Blobs.Mounted, r.Blobs.There = d.Sent, d.Mounted, d.Present
 	return r
 }
 
