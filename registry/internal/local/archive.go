@@ -20,32 +20,33 @@ import (
 )
 
 const (
-	// maxEntries bounds an archive's table of contents. An image has at most
-	// some hundred blobs, docker's old form three files a layer.
+	// maxEntries bounds the entries of an archive. An image has some hundred blobs at
+	// most; docker's old form has three files for each layer.
 	maxEntries = 100_000
-	// maxNames bounds the bytes of all names in it: a header may have one of a
-	// megabyte.
+	// maxNames bounds the bytes of all names in an archive: one header may have a name
+	// of a megabyte.
 	maxNames = 16 << 20
-	// maxLinks bounds the links from one name to its file.
+	// maxLinks bounds the links that are followed from a name to its file.
 	maxLinks = 10
 )
 
-// extent is where in an archive a file's content lies, or what else there is.
+// extent is an entry of an archive.
 type extent struct {
-	offset, size int64
-	link         string // of a link, as a clean name
-	other        string // what it is, if it is neither a file nor a link
+	offset, size int64  // where the content of a file lies
+	link         string // the target of a link, as a clean name
+	other        string // what the entry is, if neither a file nor a link
 }
 
-// archive is a tar file with its table of contents. The names in it are keys
-// only, never paths.
+// archive is a tar file with its table of contents. The names in it are used as keys
+// only, never as paths.
 type archive struct {
 	file     *os.File
-	path     string // of what the user named, for errors
-	shared   bool   // the file is not this archive's to close
+	path     string // what the user named, for errors
+	shared   bool   // others use the file too: it is not closed
 	contents map[string]extent
 }
 
+// index reads the table of contents.
 func (a *archive) index(ctx context.Context, log *slog.Logger) error {
 	st, err := a.file.Stat()
 	if err != nil {
@@ -64,12 +65,14 @@ func (a *archive) index(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// indexTar reads the headers and skips the contents. A later entry replaces an
-// earlier one of the same name, as it would when unpacked; twice has the names
-// of such.
+// indexTar reads the headers and skips the contents. A later entry replaces an earlier
+// one of the same name, as it would when the archive is unpacked; twice lists the names
+// of files and links that were replaced.
 func indexTar(ctx context.Context, r io.ReaderAt, size int64) (contents map[string]extent, twice []string, err error) {
 	contents = map[string]extent{}
-	at := &position{ReadSeeker: io.NewSectionReader(r, 0, size)}
+	// Without the other methods of a SectionReader archive/tar reads headers only, and
+	// leaves the position where the content begins.
+	at := struct{ io.ReadSeeker }{io.NewSectionReader(r, 0, size)}
 	tr := tar.NewReader(at)
 	names := 0
 	for n := 0; ; n++ {
@@ -94,7 +97,7 @@ func indexTar(ctx context.Context, r io.ReaderAt, size int64) (contents map[stri
 			return nil, nil, fmt.Errorf("archive entry %q: %w", failure.OneLine(h.Name), err)
 		}
 		key, inside := clean(h.Name)
-		if !inside { // no name that is asked for can mean it
+		if !inside { // nobody can ask for it, see extent
 			continue
 		}
 		if names += len(key) + len(e.link); names > maxNames {
@@ -107,13 +110,8 @@ func indexTar(ctx context.Context, r io.ReaderAt, size int64) (contents map[stri
 	}
 }
 
-// position hides all of a ReadSeeker but what archive/tar needs, so that it
-// reads headers only and the position is where the content begins.
-type position struct{ io.ReadSeeker }
-
-func (p *position) now() (int64, error) { return p.Seek(0, io.SeekCurrent) }
-
-func locate(h *tar.Header, at *position, size int64) (extent, error) {
+// locate makes the entry of a header, behind which r stands.
+func locate(h *tar.Header, r io.Seeker, size int64) (extent, error) {
 	switch h.Typeflag {
 	case tar.TypeReg:
 	case tar.TypeSymlink:
@@ -132,7 +130,7 @@ func locate(h *tar.Header, at *position, size int64) (extent, error) {
 			return extent{}, failure.New(failure.Malformed, "sparse file")
 		}
 	}
-	offset, err := at.now()
+	offset, err := r.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return extent{}, err
 	}
@@ -144,7 +142,8 @@ func locate(h *tar.Header, at *position, size int64) (extent, error) {
 
 const directoryEntry = "a directory"
 
-// linkTo resolves a link as if the archive were the root of all files.
+// linkTo makes the entry of a link to a name. The top of the archive is its root
+// directory, which no ".." leads out of.
 func linkTo(name string) extent {
 	target, _ := clean(name)
 	if target == "" {
@@ -153,8 +152,8 @@ func linkTo(name string) extent {
 	return extent{link: target}
 }
 
-// clean makes a name of an archive a key: without "./", a "/" before it and
-// "..". inside is false for one that leads out of the archive.
+// clean makes the key of a name in an archive: without a leading "/" or "./", and
+// without "..". inside is false for a name that leads out of the archive.
 func clean(name string) (key string, inside bool) {
 	lexical := path.Clean(strings.TrimLeft(name, "/"))
 	return path.Clean("/" + name)[1:], lexical != ".." && !strings.HasPrefix(lexical, "../")
@@ -172,11 +171,12 @@ func (a *archive) open(name string) (file, error) {
 	if err != nil {
 		return file{}, err
 	}
-	// Blobs are read concurrently; the tar of a layer comes in small reads.
+	// Readers of a layer's tar read few bytes at a time.
 	section := io.NewSectionReader(a.file, e.offset, e.size)
 	return file{io.NopCloser(bufio.NewReaderSize(section, 64<<10)), e.size}, nil
 }
 
+// extent returns the file of that name, after following links.
 func (a *archive) extent(name string) (extent, error) {
 	key, inside := clean(name)
 	if !inside {

@@ -19,29 +19,28 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Stdin is the path that means the standard input.
+// Stdin is the path that means standard input.
 const Stdin = "-"
 
 // Options say how archives are opened. The zero value works.
 type Options struct {
-	// TempDir is where an archive that is compressed as a whole, or comes from
-	// Stdin, is unpacked, in a file without a name; "" means $TMPDIR or else
-	// /var/tmp.
+	// TempDir is the directory in which an archive that is compressed as a whole, or
+	// comes from Stdin, is unpacked into a file without a name; "" means $TMPDIR or,
+	// without that, /var/tmp.
 	TempDir string
-	// MaxSize is how large such an archive may be when it is unpacked, in
-	// bytes; 0 means 256 GiB, a negative number no limit.
+	// MaxSize is how many bytes such an archive may have when it is unpacked; 0 means
+	// 256 GiB, a negative number no limit.
 	MaxSize int64
-	// MaxRatio is how many times larger it may get by that, looked at once it is
-	// past 1 GiB; 0 means 200, a negative number no limit.
+	// MaxRatio is how many times larger it may become by being unpacked, if it becomes
+	// larger than 1 GiB; 0 means 200, a negative number no limit.
 	MaxRatio int64
-	// Reserve is the space in bytes that stays free in TempDir; 0 means 64 MiB,
-	// a negative number none.
+	// Reserve is how many bytes stay free in TempDir; 0 means 64 MiB, a negative
+	// number none.
 	Reserve int64
-	// MaxWindow is the memory in bytes that zstd and xz may ask for to
-	// decompress it; 0 means 64 MiB. No less than 8 MiB and no more than
-	// 128 MiB count.
+	// MaxWindow is how many bytes of memory zstd and xz may use to decompress it; 0
+	// means 64 MiB. Numbers below 8 MiB mean 8 MiB, numbers above 128 MiB mean that.
 	MaxWindow int64
-	// Stdin is what the path "-" of an archive stands for; nil for nothing.
+	// Stdin is read for an archive whose path is "-"; nil means that there is none.
 	Stdin io.Reader
 }
 
@@ -62,6 +61,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// limit reads an option of which 0 means the fallback and a negative number no limit.
 func limit(n, fallback int64) int64 {
 	switch {
 	case n == 0:
@@ -78,10 +78,10 @@ type Archives struct {
 	logger  *slog.Logger
 
 	mu    sync.Mutex
-	stdin *os.File // what came from Options.Stdin, for all that ask for it
+	stdin *os.File // the tar from Options.Stdin, once read; all that open it share it
 }
 
-// NewArchives makes one. The logger tells of what an archive has twice.
+// NewArchives returns Archives. The logger is told of files that an archive has twice.
 func NewArchives(o Options, logger *slog.Logger) *Archives {
 	return &Archives{options: o.withDefaults(), logger: logger}
 }
@@ -95,8 +95,8 @@ func (as *Archives) OCI(ctx context.Context, name Name) (*Layout, error) {
 	return newLayout(name, a)
 }
 
-// Docker opens what "docker save" writes, and makes the manifest of the image
-// that the name stands for.
+// Docker opens what "docker save" writes, and makes the manifest of the image that the
+// name means.
 func (as *Archives) Docker(ctx context.Context, name Name) (*DockerArchive, error) {
 	a, err := as.open(ctx, name.Path)
 	if err != nil {
@@ -109,7 +109,7 @@ func (as *Archives) Docker(ctx context.Context, name Name) (*DockerArchive, erro
 	return d, nil
 }
 
-// open finds the archive's tar and reads its table of contents.
+// open opens the archive's tar and reads its table of contents.
 func (as *Archives) open(ctx context.Context, path string) (*archive, error) {
 	f, shared, err := as.tar(ctx, path)
 	if err != nil {
@@ -122,8 +122,8 @@ func (as *Archives) open(ctx context.Context, path string) (*archive, error) {
 	return a, nil
 }
 
-// tar opens the archive as a file that is a tar: its own, or one without a
-// name. A shared one is not the caller's to close.
+// tar opens the archive's own file, or a file without a name with the tar of it. The
+// caller closes it, unless it is shared.
 func (as *Archives) tar(ctx context.Context, path string) (_ *os.File, shared bool, err error) {
 	if path == Stdin {
 		f, err := as.standardInput(ctx)
@@ -146,8 +146,8 @@ func (as *Archives) tar(ctx context.Context, path string) (_ *os.File, shared bo
 	return unpacked, false, err
 }
 
-// openRegular opens a file that is one: to open a device or a pipe may do
-// something, or wait.
+// openRegular opens a regular file. It opens no device and no pipe, for that may have
+// effects or block.
 func openRegular(path string) (*os.File, error) {
 	f, err := fsat.OpenNamed(path)
 	switch {
@@ -159,7 +159,7 @@ func openRegular(path string) (*os.File, error) {
 	return f, err
 }
 
-// standardInput reads it once; whoever asks again gets the same.
+// standardInput returns the tar from Options.Stdin, which it reads once.
 func (as *Archives) standardInput(ctx context.Context) (*os.File, error) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
@@ -174,8 +174,9 @@ func (as *Archives) standardInput(ctx context.Context) (*os.File, error) {
 	return f, err
 }
 
-// patient reads what may keep it waiting, until the context is done. A read
-// that hangs then is left to the end of the process.
+// patient is a reader of what may block forever, such as a terminal. It stops when its
+// context is done, and leaves a goroutine behind that still reads. It must not be read
+// after that.
 type patient struct {
 	ctx  context.Context //nolint:containedctx // of the call that opened it
 	from io.Reader

@@ -13,12 +13,12 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/failure"
 )
 
-// maxListed bounds each list of a layout or an archive: its images, the names
-// of all of them, the layers of one.
+// maxListed bounds each list in a layout or an archive: the images, the names of all
+// images, the layers of one.
 const maxListed = 10_000
 
-// list is a JSON array of at most maxListed values: an array of megabytes may
-// be many more, each of which takes a hundred times its text in memory.
+// list is a JSON array of at most maxListed values. An array of some megabytes may have
+// many more, and each takes a hundred times the memory of its text.
 type list[T any] []T
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -47,14 +47,15 @@ func (l *list[T]) UnmarshalJSON(raw []byte) error {
 
 // image is what is known of one image before it is read.
 type image struct {
-	names []string // the best first
-	id    string   // two that have the same are the same
-	// digest is a way to ask for it, which costs something to find out.
+	names []string // the most exact first
+	id    string   // is the same for entries that are the same image
+	// digest returns the digest by which a reference can name it. It may have to read
+	// the image for that.
 	digest func() string
 }
 
-// choose picks the image that a name means: "" means the only one. Otherwise
-// the error lists the names that work.
+// choose returns the index of the image that a name means; "" means the only image. If
+// there is none or more than one, the error lists names that can be chosen.
 func choose(images []image, name string) (int, error) {
 	found := allOf(images)
 	if name != "" {
@@ -77,6 +78,7 @@ func choose(images []image, name string) (int, error) {
 	return 0, failure.New(failure.NotFound, "%q is the name of several images: there %s", name, listed(images, found))
 }
 
+// allOf returns the indices of all images.
 func allOf(images []image) []int {
 	all := make([]int, len(images))
 	for i := range all {
@@ -85,8 +87,8 @@ func allOf(images []image) []int {
 	return all
 }
 
-// named finds the images that a name may mean: by the first of the ways that
-// finds any.
+// named returns the indices of the images that a name means. Of the four ways to
+// compare names, the first counts by which any image has the name.
 func named(images []image, name string) []int {
 	for _, fits := range []func(has string) bool{
 		func(has string) bool { return has == name },
@@ -110,13 +112,13 @@ func named(images []image, name string) []int {
 	return nil
 }
 
-// typeable is a name that a reference can have behind the path of an archive.
+// typeable matches names that a reference can have behind the path of an archive.
 var typeable = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$`)
 })
 
-// listed says in a line's length what those of the images are called, each by
-// the best name that is good for it alone.
+// listed names up to 10 of the images which, each by its best name that no other image
+// has, or else by its digest. It is the end of a sentence.
 func listed(images []image, which []int) string {
 	const most = 10
 	good := goodNames(images)
@@ -144,7 +146,7 @@ func listed(images []image, which []int) string {
 	return fmt.Sprintf("are %q%s", names, more)
 }
 
-// goodNames are, by the image's id, the first names that no other image has.
+// goodNames returns, by the image's id, its first name that no other image has.
 func goodNames(images []image) map[string]string {
 	owners := map[string]string{} // by name; "" for several
 	for _, im := range images {

@@ -17,26 +17,26 @@ import (
 )
 
 const (
-	// leastWindow is the memory that each archive may ask for: RFC 8878,
-	// 3.1.1.1.2, wants it of all decoders of zstd.
+	// leastWindow is the window in bytes that every decoder of zstd should accept, by
+	// RFC 8878, 3.1.1.1.2.
 	leastWindow = 8 << 20
-	// mostWindow is what zstd --long=27 takes; xz -9 takes half of it.
+	// mostWindow is the window in bytes of zstd --long=27; xz -9 takes half of it.
 	mostWindow = 128 << 20
 )
 
-// compression is one way in which an archive is compressed as a whole.
+// compression is one format in which an archive is compressed as a whole.
 type compression struct {
 	name string
-	// open begins to decompress. What it returns has to be read to io.EOF, which
-	// comes only where every checksum is right and nothing follows.
+	// open returns a reader of what r decompresses to. It returns io.EOF only if every
+	// checksum is right and nothing follows.
 	open func(r io.Reader, window int64) (io.ReadCloser, error)
 }
 
-// compressionOf goes by the first bytes of a file, 512 at most. It is nil for a
-// file that is not compressed in one of these ways.
+// compressionOf recognises the format by the first bytes of a file, 512 if it has as
+// many. It returns nil for a file in none of these formats.
 func compressionOf(start []byte) *compression {
 	switch {
-	case layertar.Begins(start): // a name in it may begin with any bytes
+	case layertar.Begins(start): // a tar begins with a name, and so with any bytes
 		return nil
 	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
 		return &compression{"gzip", openGzip}
@@ -50,16 +50,16 @@ func compressionOf(start []byte) *compression {
 	return nil
 }
 
-// isZstd knows a frame and the 16 skippable frames of RFC 8878.
+// isZstd recognises a frame and the 16 kinds of skippable frames of RFC 8878.
 func isZstd(magic uint32) bool { return magic == 0xfd2fb528 || magic&^0xf == 0x184d2a50 }
 
-// openGzip reads all members (RFC 1952, 2.2) and zeros behind them.
+// openGzip reads all members (RFC 1952, 2.2); only zeros may follow them.
 func openGzip(r io.Reader, _ int64) (io.ReadCloser, error) {
 	return io.NopCloser(inflate.NewReader(r)), nil
 }
 
 func openBzip2(r io.Reader, _ int64) (io.ReadCloser, error) {
-	return io.NopCloser(bzip2.NewReader(r)), nil // all streams of the file, 3.6 MB of memory
+	return io.NopCloser(bzip2.NewReader(r)), nil // reads all streams of the file, with 3.6 MB of memory
 }
 
 func openZstd(r io.Reader, window int64) (io.ReadCloser, error) {
@@ -78,7 +78,7 @@ func openXz(r io.Reader, window int64) (io.ReadCloser, error) {
 	return io.NopCloser(z), err
 }
 
-// damage says what is wrong with the data of a compressed archive.
+// damage makes the error of a compressed archive of what its decompressor returned.
 func (c *compression) damage(err error, window int64) error {
 	switch {
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, xz.ErrMemlimit):

@@ -5,23 +5,23 @@
 //
 // # Archives
 //
-// A tar is read where it lies: its headers once, then each blob at its place,
-// several at a time. What is compressed as a whole, by gzip, zstd, bzip2 or xz,
-// cannot be read so. It is unpacked once, into a temporary file without a name,
-// which is gone when it is closed or the process has ended, however that came.
-// To decompress it again for each blob would take no disk, but an image of n
-// layers would take n times as long, and xz is slow. Standard input, which can
-// be read only once, is kept in the same way.
+// A tar is read in place: first all headers, then each blob at its offset, several at
+// once. An archive that is compressed as a whole, by gzip, zstd, bzip2 or xz, cannot be
+// read in this way. It is unpacked once, into a temporary file without a name, which
+// disappears when it is closed or the process ends, in whatever way. Decompressing it
+// anew for each blob would need no disk, but n times as long for an image of n layers,
+// and xz is slow. Standard input, which can be read only once, is also written to such a
+// file.
 //
-// What is unpacked is held to a size, to a ratio and to the space that stays
-// free, see [Options], and is read to its end: a file that is cut short, whose
-// checksum is wrong, or that goes on behind its end, is refused before anything
-// of it is used. First bytes tell the compression, never a file's name.
+// [Options] bound the size of the unpacked tar, its ratio to the archive and the space
+// that must stay free. The archive is read to its end: one that is cut short, that has a
+// wrong checksum, or that goes on behind its end, is refused before anything of it is
+// used. The first bytes tell the compression, never the file's name.
 //
 // # Names
 //
-// An image is found by a name as the archive has it, else by the same Docker
-// reference written in another way, else by the end of one, else by its tag. Where
-// more than one image has such a name, none is chosen: the error lists names that
-// are good for one.
+// A name means the image that has exactly this name in the archive; or else the same
+// Docker reference written in another way; or else a name that ends with it behind a
+// slash; or else a name with this tag. If that is more than one image, none is chosen,
+// and the error lists names that mean one image.
 package local

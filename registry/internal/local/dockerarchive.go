@@ -18,7 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// dockerImage is one image of a docker archive's manifest.json, see
+// dockerImage is one image in the manifest.json of a docker archive, see
 // https://github.com/moby/docker-image-spec/blob/v1.3.1/spec.md
 type dockerImage struct {
 	Config   string
@@ -26,38 +26,38 @@ type dockerImage struct {
 	Layers   list[string] // lowest first
 }
 
-// dockerManifest lists the images of a docker archive.
+// dockerManifest is the file that lists the images of a docker archive.
 const dockerManifest = "manifest.json"
 
 const (
 	// maxLayers bounds the layers of an image; no mount takes more.
 	maxLayers = 500
-	// maxConfigs bounds the bytes of all configs that are read to find an image
-	// by its digest.
+	// maxConfigs bounds the bytes of all configs that are read to find an image by its
+	// digest.
 	maxConfigs = 64 << 20
 )
 
-// DockerArchive is what "docker save" writes. It has no image manifest, so one
-// is made: an OCI manifest over the same config and layers, always the same
-// for the same archive.
+// DockerArchive is what "docker save" writes. It has no image manifest, so one is made:
+// an OCI manifest of the same config and layers, which is always the same for the same
+// archive.
 type DockerArchive struct {
 	name  Name
 	files files
 	composed
 
-	layers  map[string]ocispec.Descriptor // by name, as far as their files tell
-	configs int64                         // bytes that were read of any
+	layers  map[string]ocispec.Descriptor // what describe returned, by the layer's name
+	configs int64                         // how many bytes of configs were read
 }
 
 // composed is an image with the manifest that was made for it.
 type composed struct {
 	desc  ocispec.Descriptor
 	raw   []byte
-	names map[digest.Digest]string // where in the archive a blob is
+	names map[digest.Digest]string // the names of the blobs in the archive
 }
 
-// choose finds the image that the reference means, by its name or by the digest
-// of what is made of it, and makes the manifest.
+// choose finds the image that the reference means, by its name or by the digest of the
+// manifest that is made for it, and makes that manifest.
 func (d *DockerArchive) choose(ctx context.Context) error {
 	saved, err := d.readManifest()
 	if err != nil {
@@ -96,6 +96,7 @@ func (d *DockerArchive) readManifest() (list[dockerImage], error) {
 	return saved, nil
 }
 
+// imagesOf describes the images for [choose] and [listed].
 func (d *DockerArchive) imagesOf(ctx context.Context, saved []dockerImage) []image {
 	images := make([]image, len(saved))
 	for i, s := range saved {
@@ -114,6 +115,7 @@ func (d *DockerArchive) imagesOf(ctx context.Context, saved []dockerImage) []ima
 	return images
 }
 
+// chooseByDigest makes the manifests of all images until one has the digest.
 func (d *DockerArchive) chooseByDigest(ctx context.Context, saved []dockerImage, images []image) error {
 	tried := map[string]bool{}
 	for i, s := range saved {
@@ -128,7 +130,7 @@ func (d *DockerArchive) chooseByDigest(ctx context.Context, saved []dockerImage,
 		if d.configs > maxConfigs {
 			return err
 		}
-		if err == nil && c.desc.Digest == d.name.Digest { // another one may be damaged
+		if err == nil && c.desc.Digest == d.name.Digest { // an image that is damaged is passed over
 			d.composed = c
 			return nil
 		}
@@ -182,7 +184,7 @@ func (d *DockerArchive) compose(ctx context.Context, image dockerImage) (compose
 	return c, content.Check(c.desc, content.MaxManifest)
 }
 
-// layer describes a layer. A plain tar is what its diffID says.
+// layer describes a layer. The digest of one that is not compressed is its diffID.
 func (d *DockerArchive) layer(ctx context.Context, name string, diffID digest.Digest) (ocispec.Descriptor, error) {
 	desc, known := d.layers[name]
 	if !known {
@@ -198,9 +200,9 @@ func (d *DockerArchive) layer(ctx context.Context, name string, diffID digest.Di
 	return desc, content.Check(desc, 0)
 }
 
-// describe tells of a layer what its file does. One that is compressed must be
-// read through to learn its digest, unless its name says it, as in the archives
-// of today's Docker; that of a plain tar is left out.
+// describe describes a layer by its file. To learn the digest of a compressed layer it
+// reads the whole file, unless the file's name has the digest, as in archives of Docker
+// 25 and later. It leaves out the digest of a layer that is not compressed.
 func (d *DockerArchive) describe(ctx context.Context, name string) (ocispec.Descriptor, error) {
 	f, err := d.files.open(name)
 	if err != nil {
@@ -231,7 +233,7 @@ func (d *DockerArchive) describe(ctx context.Context, name string) (ocispec.Desc
 	return desc, err
 }
 
-// namedDigest is the digest of a file named "blobs/sha256/HEX".
+// namedDigest returns the digest of a file named "blobs/sha256/HEX"; "" for others.
 func namedDigest(name string) digest.Digest {
 	algorithm, hex, ok := strings.Cut(strings.TrimPrefix(name, "blobs/"), "/")
 	d := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), hex)
@@ -241,6 +243,7 @@ func namedDigest(name string) digest.Digest {
 	return d
 }
 
+// sum computes the digest of a file.
 func (d *DockerArchive) sum(ctx context.Context, name string) (digest.Digest, error) {
 	f, err := d.files.open(name)
 	if err != nil {
@@ -250,6 +253,7 @@ func (d *DockerArchive) sum(ctx context.Context, name string) (digest.Digest, er
 	return digest.FromReader(&interruptible{f, ctx})
 }
 
+// broken makes the error of a file that the archive should have and that cannot be read.
 func (d *DockerArchive) broken(name string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return failure.New(failure.Malformed, "%s is no docker archive: it has no %s", d.name.file(), failure.OneLine(name))
@@ -257,20 +261,21 @@ func (d *DockerArchive) broken(name string, err error) error {
 	return err
 }
 
-// noArchive says what it is instead, where that is clear.
+// noArchive makes the error of an archive that has no manifest.json. It says so if the
+// archive is an OCI image layout.
 func (d *DockerArchive) noArchive() error {
 	instead := ""
 	if f, err := d.files.open(ocispec.ImageLayoutFile); err == nil {
-		_ = f.Close() // of what was only looked for
+		_ = f.Close() // nothing was read
 		instead = ", but an OCI image layout: oci-archive: reads that"
 	}
 	return failure.New(failure.Malformed, "%s is no docker archive: it has no %s%s", d.name.file(), dockerManifest, instead)
 }
 
-// Close releases the archive.
+// Close closes the archive.
 func (d *DockerArchive) Close() error { return d.files.close() }
 
-// Describe tells of the manifest that was made.
+// Describe returns the descriptor of the manifest that was made.
 func (d *DockerArchive) Describe(context.Context) (ocispec.Descriptor, error) {
 	if d.name.Digest != "" && d.name.Digest != d.desc.Digest {
 		return d.desc, failure.New(failure.NotFound, "the archive's image is %s", d.desc.Digest)
@@ -278,13 +283,13 @@ func (d *DockerArchive) Describe(context.Context) (ocispec.Descriptor, error) {
 	return d.desc, nil
 }
 
-// Root is the manifest that was made.
+// Root returns the manifest that was made.
 func (d *DockerArchive) Root(ctx context.Context) (ocispec.Descriptor, []byte, error) {
 	desc, err := d.Describe(ctx)
 	return desc, d.raw, err
 }
 
-// Manifest is the manifest that was made, if it is the one that is asked for.
+// Manifest returns the manifest that was made, if it has the digest.
 func (d *DockerArchive) Manifest(_ context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	if desc.Digest != d.desc.Digest {
 		return nil, failure.New(failure.NotFound, "%s has no %s", d.name.file(), desc.Digest)

@@ -19,13 +19,14 @@ type file struct {
 	size int64
 }
 
-// files is a layout's directory, or a tar of it. Names are relative, with
-// slashes, and clean. A file that is not there is fs.ErrNotExist.
+// files is the directory of a layout, or an archive. Names are relative and clean, with
+// slashes. The error for a file that does not exist matches fs.ErrNotExist.
 type files interface {
 	open(name string) (file, error)
 	close() error
 }
 
+// verifyFile returns a reader of f that verifies it. It closes f if the size differs.
 func verifyFile(ctx context.Context, f file, desc ocispec.Descriptor, path string) (*content.Reader, error) {
 	if f.size != desc.Size {
 		return nil, errors.Join(&content.MismatchError{
@@ -35,7 +36,7 @@ func verifyFile(ctx context.Context, f file, desc ocispec.Descriptor, path strin
 	return content.Verify(&interruptible{f, ctx}, desc, path), nil
 }
 
-// interruptible stops when its context is done.
+// interruptible is a reader that fails when its context is done.
 type interruptible struct {
 	io.ReadCloser
 	ctx context.Context //nolint:containedctx // of the call that opened it
@@ -49,7 +50,7 @@ func (r *interruptible) Read(p []byte) (int, error) {
 	return r.ReadCloser.Read(p)
 }
 
-// directory is the files below a directory.
+// directory is a directory with the files of a layout.
 type directory string
 
 func (d directory) close() error { return nil }

@@ -19,13 +19,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// containerdName is what Docker and containerd call an entry of index.json
-// beside the name of the specification.
+// containerdName is the annotation of Docker and containerd for the full name of an
+// entry of index.json.
 const containerdName = "io.containerd.image.name"
 
-// Layout is an OCI image layout as
+// Layout reads an OCI image layout, see
 // https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
-// has it.
 type Layout struct {
 	name  Name
 	files files
@@ -36,7 +35,7 @@ func OpenLayout(name Name) (*Layout, error) {
 	return newLayout(name, directory(name.Path))
 }
 
-// newLayout takes over the files, which it closes if they are no layout.
+// newLayout returns a layout of the files, which it closes if they are no layout.
 func newLayout(name Name, f files) (*Layout, error) {
 	l := &Layout{name, f}
 	if err := l.checkVersion(); err != nil {
@@ -45,9 +44,10 @@ func newLayout(name Name, f files) (*Layout, error) {
 	return l, nil
 }
 
-// Close releases the files.
+// Close closes the files.
 func (l *Layout) Close() error { return l.files.close() }
 
+// checkVersion refuses what has no file oci-layout of version 1.
 func (l *Layout) checkVersion() error {
 	raw, err := readFile(l.files, ocispec.ImageLayoutFile, content.MaxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,23 +69,24 @@ func (l *Layout) checkVersion() error {
 	return nil
 }
 
-// noLayout says what it is instead, where that is clear.
+// noLayout makes the error of files without oci-layout. It says so if they are a docker
+// archive.
 func (l *Layout) noLayout() error {
 	instead := ""
 	if f, err := l.files.open(dockerManifest); err == nil {
-		_ = f.Close() // of what was only looked for
+		_ = f.Close() // nothing was read
 		instead = ", but what 'docker save' writes: docker-archive: reads that"
 	}
 	return failure.New(failure.Malformed, "%s is no OCI image layout: it has no %s%s", l.name.file(), ocispec.ImageLayoutFile, instead)
 }
 
-// Describe says what the name stands for.
+// Describe returns the descriptor of what the name means.
 func (l *Layout) Describe(ctx context.Context) (ocispec.Descriptor, error) {
 	desc, _, err := l.find(ctx)
 	return desc, err
 }
 
-// Root reads what the name stands for.
+// Root reads the index or manifest that the name means.
 func (l *Layout) Root(ctx context.Context) (ocispec.Descriptor, []byte, error) {
 	desc, raw, err := l.find(ctx)
 	if err != nil || raw != nil {
@@ -95,13 +96,13 @@ func (l *Layout) Root(ctx context.Context) (ocispec.Descriptor, []byte, error) {
 	return desc, raw, err
 }
 
-// topIndex is what is read of index.json.
+// topIndex is the part of index.json that is used.
 type topIndex struct {
 	Manifests list[ocispec.Descriptor] `json:"manifests"`
 }
 
-// find looks the reference up in index.json. raw is index.json itself where
-// that is what the reference names.
+// find looks the name up in index.json. raw is the content of index.json if that itself
+// is what the name means, else nil.
 func (l *Layout) find(ctx context.Context) (desc ocispec.Descriptor, raw []byte, err error) {
 	if err := ctx.Err(); err != nil {
 		return desc, nil, err
@@ -141,8 +142,8 @@ func (l *Layout) readIndex() (index topIndex, raw []byte, err error) {
 	return index, raw, nil
 }
 
-// imagesOf has the names of the entries: the full one that Docker and
-// containerd give, and that of the specification, which theirs may share.
+// imagesOf describes the entries for [choose]. An entry may have two names: the full one
+// of Docker and containerd, and that of the specification.
 func imagesOf(index topIndex) []image {
 	images := make([]image, len(index.Manifests))
 	for i, d := range index.Manifests {
@@ -157,9 +158,9 @@ func imagesOf(index topIndex) []image {
 	return images
 }
 
-// isIndex says whether index.json is one image for several platforms: entries
-// without names, none of which is for the platform of another. Of two without a
-// platform nobody knows that.
+// isIndex reports whether index.json itself is one image for several platforms: it has
+// two entries or more, all without a name, and no two of them have the same platform or
+// lack one. Entries for the platform unknown, which are attestations, are not compared.
 func isIndex(index topIndex, images []image) bool {
 	if len(images) < 2 {
 		return false
@@ -184,8 +185,8 @@ func isIndex(index topIndex, images []image) bool {
 	return true
 }
 
-// byDigest finds the blob of an index or a manifest, which index.json need not
-// list: it may lie in an index that it does.
+// byDigest describes the index or manifest with the name's digest. index.json need not
+// list it, for it may be listed in another index; then its blob is read.
 func (l *Layout) byDigest(index topIndex) (ocispec.Descriptor, error) {
 	for _, d := range index.Manifests {
 		if d.Digest == l.name.Digest {
@@ -237,6 +238,8 @@ func (l *Layout) Blob(ctx context.Context, desc ocispec.Descriptor) (*content.Re
 	return verifyFile(ctx, f, desc, l.name.file())
 }
 
+// missing makes the error of a file that cannot be opened: [failure.NotFound] if it does
+// not exist.
 func (l *Layout) missing(name string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return failure.New(failure.NotFound, "%s has no %s", l.name.file(), name)
@@ -244,7 +247,7 @@ func (l *Layout) missing(name string, err error) error {
 	return err
 }
 
-// blobName is where a layout keeps a blob. The digest was checked.
+// blobName returns the name of a blob's file in a layout. The digest must be checked.
 func blobName(d digest.Digest) string {
 	return "blobs/" + d.Algorithm().String() + "/" + d.Encoded()
 }

@@ -12,13 +12,13 @@ import (
 type Name struct {
 	// Path is the absolute path of the layout or the archive, or [Stdin].
 	Path string
-	// Tag is the image's name in there, "" for the only one.
+	// Tag is the image's name in the file; "" means the only image.
 	Tag string
-	// Digest is what the image must have; "" is any.
+	// Digest is the digest that the image must have; "" means any.
 	Digest digest.Digest
 }
 
-// file says in errors where the image comes from.
+// file names the layout or archive in errors.
 func (n Name) file() string {
 	if n.Path == Stdin {
 		return "standard input"
@@ -26,7 +26,7 @@ func (n Name) file() string {
 	return n.Path
 }
 
-// sameName compares two Docker references.
+// sameName reports whether two texts are the same Docker reference.
 func sameName(a, b string) bool {
 	x, err := shortname.Parse(a)
 	if err != nil {
@@ -36,7 +36,7 @@ func sameName(a, b string) bool {
 	return err == nil && x.String() == y.String()
 }
 
-// tagOf is the tag alone of a Docker reference.
+// tagOf returns the tag of a Docker reference; "" for what is none.
 func tagOf(name string) string {
 	named, err := shortname.Parse(name)
 	if err != nil {

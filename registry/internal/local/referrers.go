@@ -15,13 +15,13 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/failure"
 )
 
-// maxScanned bounds the bytes of the manifests that are read to find those of a
-// subject.
+// maxScanned bounds the bytes of the manifests that are read to find the referrers of
+// one digest.
 const maxScanned = 32 << 20
 
-// Referrers lists the manifests in index.json that name a digest as their
-// subject, as a registry would: with artifact type and annotations of the
-// manifests themselves. What cannot be read names nobody.
+// Referrers lists the manifests in index.json that name a digest as their subject, in
+// the way of a registry: with the artifact types and annotations of the manifests
+// themselves. Manifests that cannot be read are left out.
 func (l *Layout) Referrers(ctx context.Context, of digest.Digest) ([]ocispec.Descriptor, error) {
 	index, _, err := l.readIndex()
 	if err != nil {
@@ -57,7 +57,7 @@ func (l *Layout) Referrers(ctx context.Context, of digest.Digest) ([]ocispec.Des
 	return list, nil
 }
 
-// artifactType is what a registry lists, see
+// artifactType returns the artifactType that a registry would list, see
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
 func artifactType(m *manifest.Manifest) string {
 	if m.ArtifactType != "" {
@@ -66,6 +66,7 @@ func artifactType(m *manifest.Manifest) string {
 	return m.Config.MediaType
 }
 
+// subjectOf returns the digest that a manifest names as its subject; "" for none.
 func subjectOf(raw []byte) digest.Digest {
 	var doc struct {
 		Subject struct {
@@ -78,8 +79,8 @@ func subjectOf(raw []byte) digest.Digest {
 	return doc.Subject.Digest
 }
 
-// ReadTag reads what another tag of the layout stands for: the only entry whose
-// name is the tag, or ends in it after a colon.
+// ReadTag reads what another tag of the layout stands for: the first entry of
+// index.json whose name is the tag, or ends with a colon and the tag.
 func (l *Layout) ReadTag(ctx context.Context, tag string) (ocispec.Descriptor, []byte, error) {
 	index, _, err := l.readIndex()
 	if err != nil {

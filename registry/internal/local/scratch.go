@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	// startSize is enough to tell a tar and all compressions.
+	// startSize is how many first bytes tell a tar and all compressions.
 	startSize = 512
-	// ratioFloor is the size up to which an archive may grow as it likes: a
-	// small one of zeros is no bomb.
+	// ratioFloor is the size up to which MaxRatio does not apply: an archive of few
+	// zeros is no bomb.
 	ratioFloor = 1 << 30
-	// spaceBytes is how much is written between two looks at the free space.
+	// spaceBytes is how many bytes are written between two checks of the free space.
 	spaceBytes = 8 << 20
 )
 
-// copyArchive makes a tar in a file without a name of a stream that may be
-// compressed. path is for errors.
+// copyArchive writes the tar in a stream, which may be compressed, to a file without a
+// name. path is for errors.
 func copyArchive(ctx context.Context, r io.Reader, path string, o Options) (*os.File, error) {
 	in := &counting{Reader: &interruptible{io.NopCloser(r), ctx}}
 	from, c, err := decompress(in, o)
@@ -53,10 +53,11 @@ func copyArchive(ctx context.Context, r io.Reader, path string, o Options) (*os.
 	return nil, errors.Join(err, f.Close())
 }
 
-// decompress finds out how a stream is compressed. c is nil where it is not.
+// decompress returns a reader of the tar in a stream. c is nil if the stream is not
+// compressed.
 func decompress(in *counting, o Options) (_ io.ReadCloser, c *compression, err error) {
 	b := bufio.NewReaderSize(in, 64<<10)
-	start, _ := b.Peek(startSize) // its error comes again
+	start, _ := b.Peek(startSize) // the next read returns the error again
 	if c = compressionOf(start); c == nil {
 		return io.NopCloser(b), nil, nil
 	}
@@ -80,8 +81,8 @@ type readCloser struct {
 	io.Closer
 }
 
-// counting counts what is read, and keeps the error of the reader itself:
-// what a decompressor makes of it may look like damage.
+// counting counts the bytes that are read, and keeps the reader's own error, for what a
+// decompressor makes of that may look like damage.
 type counting struct {
 	io.Reader
 	n   int64
@@ -100,13 +101,13 @@ func (c *counting) Read(p []byte) (int, error) {
 
 // bounded writes to a file as long as the limits and the free space allow.
 type bounded struct {
-	done      func() error // a little input may become much
+	done      func() error // the context's error: few bytes of input may become many
 	file      *os.File
 	in        *counting
 	o         Options
-	n         int64
-	unchecked int64 // bytes written since the free space was looked at
-	err       error
+	n         int64 // how many bytes were written
+	unchecked int64 // how many of them since the last check of the free space
+	err       error // why Write failed
 }
 
 // Write implements io.Writer.
@@ -123,6 +124,7 @@ func (w *bounded) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// check refuses to write n more bytes if a limit forbids it.
 func (w *bounded) check(n int64) error {
 	total := w.n + n
 	switch {
