@@ -15,12 +15,12 @@ import (
 )
 
 // Referrers lists the manifests that name a digest as their subject, at most
-// [manifest.MaxEntries]: one request to a registry, or more where it sends the
-// list in parts. A layout is searched. Whoever lists them, that they name the
-// digest is only known once they were read.
+// [manifest.MaxEntries]. A registry is asked by one request, or by more if it divides
+// the list; a layout is searched. The list is not verified: only a manifest itself says
+// whether it names the digest.
 //
-// The error matches errors.ErrUnsupported where there is no such list, as in
-// docker archives and older registries; the latter may have it under a tag, see
+// The error matches errors.ErrUnsupported where there is no such list: in docker
+// archives, and in registries without the API. These may have a list under a tag, see
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#unavailable-referrers-api
 func (s *Source) Referrers(ctx context.Context, of digest.Digest) (list []ocispec.Descriptor, err error) {
 	switch o := s.from().(type) {
@@ -37,9 +37,9 @@ func (s *Source) Referrers(ctx context.Context, of digest.Digest) (list []ocispe
 	return list, nil
 }
 
-// DescribeTag asks what another tag of the same repository or layout stands
-// for: a HEAD request, whose answer that there is none is believed though some
-// registries give it to any HEAD. What it says is the registry's word.
+// DescribeTag asks for the descriptor that another tag of the same repository or layout
+// stands for, by a HEAD request. The error matches [ErrNotFound] where there is none; a
+// registry that answers 404 to every HEAD is believed. Nothing is verified.
 func (s *Source) DescribeTag(ctx context.Context, tag string) (ocispec.Descriptor, error) {
 	if _, ok := s.from().(*remote.Repository); !ok {
 		desc, _, err := s.ReadTag(ctx, tag)
@@ -56,8 +56,8 @@ func (s *Source) DescribeTag(ctx context.Context, tag string) (ocispec.Descripto
 	return desc, nil
 }
 
-// ReadTag reads what another tag of the same repository or layout stands for,
-// as [Source.Root] does. The error matches [ErrNotFound] where there is none.
+// ReadTag reads the manifest or index that another tag of the same repository or layout
+// stands for, as [Source.Root] does. The error matches [ErrNotFound] where there is none.
 func (s *Source) ReadTag(ctx context.Context, tag string) (ocispec.Descriptor, []byte, error) {
 	switch o := s.from().(type) {
 	case *remote.Repository:
@@ -80,7 +80,7 @@ func (s *Source) ReadTag(ctx context.Context, tag string) (ocispec.Descriptor, [
 	return ocispec.Descriptor{}, nil, fmt.Errorf("%s: %w: no tag beside it", s.ref, ErrNotFound)
 }
 
-// beside is the same repository by another tag.
+// beside opens the same repository with another tag.
 func (s *Source) beside(tag string) (Reference, *remote.Repository, error) {
 	ref, err := Parse(s.ref.name + "/" + s.ref.repo + ":" + tag)
 	if err != nil {

@@ -203,8 +203,8 @@ func (o Options) remote() remote.Options {
 	}
 }
 
-// maxTold bounds the warnings that are remembered and told: registries may
-// write them.
+// maxTold bounds how many warnings are told and remembered, because registries may send
+// any number.
 const maxTold = 100
 
 // once calls warn with each text once.
@@ -253,12 +253,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// files are where mirrors are configured.
+// files returns the files in which mirrors are configured.
 func (o Options) files() hosts.Files {
 	return hosts.Files{Dir: o.HostsDir, K3s: o.K3sRegistries, RegistriesConf: o.RegistriesConf}
 }
 
-// credentials are those of the options, or else of files.
+// credentials finds credentials in the options, or else in files.
 func (o Options) credentials() auth.Lookup {
 	files := credentials.New(o.AuthFile)
 	return func(ctx context.Context, host, repository string) (credentials.Login, error) {
@@ -275,9 +275,9 @@ func (o Options) credentials() auth.Lookup {
 	}
 }
 
-// Open prepares to read what ref names. It sends no request; an archive or a
-// layout is opened, and the former's table of contents read, before which an
-// archive that is compressed as a whole is unpacked.
+// Open prepares to read what ref names. It sends no request. It opens a layout or an
+// archive and reads the archive's table of contents; an archive that is compressed as a
+// whole is unpacked before that, see [ArchiveOptions]. The caller closes the Source.
 func (c *Client) Open(ctx context.Context, ref Reference) (*Source, error) {
 	o, err := c.origin(ctx, ref)
 	if err != nil {

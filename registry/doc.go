@@ -16,8 +16,8 @@
 //
 // Every byte is counted and hashed while it is read: the bytes that
 // [Source.Manifest], [Source.Config] and a [Source.Blob] that is read to its io.EOF
-// return are those that the descriptor names, whoever sent them. Only for the meaning
-// of a tag the registry must be trusted.
+// return are those that the descriptor names, whoever sent them. The registry must be
+// trusted only for the digest that a tag stands for.
 //
 // # Requests
 //
@@ -36,9 +36,9 @@
 //
 // # Pushing
 //
-// A [Destination] sends blobs and manifests to a repository. It does not send what is
-// there, mounts what another repository of the registry has, continues an upload that
-// breaks off where the registry has come to, and reads a manifest back.
+// A [Destination] sends blobs and manifests to a repository. It sends no blob that is
+// there, has the registry mount a blob that another repository has, continues an upload
+// that breaks off at the byte up to which the registry has it, and reads manifests back.
 //
 // # Not promised
 //

@@ -12,56 +12,57 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/transport"
 )
 
-// What callers branch on; test with errors.Is.
+// The sentinels that errors match; test with errors.Is.
 var (
-	// ErrNotFound says that the registry, layout or archive has no such thing.
+	// ErrNotFound says that the registry, layout or archive has no such manifest,
+	// blob or tag.
 	ErrNotFound = failure.NotFound
-	// ErrDenied says that the registry wants other credentials, or none would
-	// do; also that credentials were not sent where they do not belong.
+	// ErrDenied says that the registry refuses access, with these credentials or with
+	// any, or that a push is against its rules; a proxy may refuse access, too.
 	ErrDenied = failure.Denied
-	// ErrNetwork says that no answer came, or none that HTTP or the
-	// distribution specification allows.
+	// ErrNetwork says that no answer came, or one that HTTP or the distribution
+	// specification does not allow.
 	ErrNetwork = failure.Network
-	// ErrMismatch says that the bytes are not those that were named; the error
-	// is a [*MismatchError].
+	// ErrMismatch says that bytes differ from their descriptor; mostly the error is a
+	// [*MismatchError].
 	ErrMismatch = failure.Mismatch
-	// ErrMalformed says that a layout or an archive is none, or that a
-	// descriptor asks for more than the limits of this package.
+	// ErrMalformed says that a layout, an archive or a descriptor is invalid, or
+	// exceeds a limit of this package.
 	ErrMalformed = failure.Malformed
 )
 
-// MismatchError says that bytes differ from the descriptor they came for. It
-// matches [ErrMismatch].
+// MismatchError says that bytes differ from the descriptor that names them. It matches
+// [ErrMismatch].
 type MismatchError = content.MismatchError
 
 // ErrBlocked says that this machine's configuration forbids the registry. It
 // matches [ErrDenied] too.
 var ErrBlocked = hosts.ErrBlocked
 
-// StatusError is an answer of a host that says no.
+// StatusError is an answer of a host whose status is not 2xx.
 type StatusError = transport.StatusError
 
-// AnswerError says that something else came where a manifest was asked for, as
-// the login page of a network does. It matches [ErrNetwork].
+// AnswerError says that a host answered with something else than the manifest that was
+// asked for, such as the login page of a network. It matches [ErrNetwork].
 type AnswerError = remote.AnswerError
 
-// DeniedError says that a registry does not let us in, and what it was shown.
+// DeniedError says that a registry refuses access, and which credentials it was sent.
 // It matches [ErrDenied].
 type DeniedError = auth.DeniedError
 
 // AuthFileError says that the file of credentials that [Options.AuthFile] or
-// $LAYERCTL_AUTH_FILE names cannot be read. It matches [ErrDenied] where it
-// keeps an image from being fetched.
+// $LAYERCTL_AUTH_FILE names cannot be read. Where a registry wants credentials it
+// matches [ErrDenied].
 type AuthFileError = credentials.FileError
 
-// HTTPSError says that a peer speaks https where http was spoken. It matches
+// HTTPSError says that a host that was asked over http speaks https. It matches
 // [ErrNetwork].
 type HTTPSError = transport.HTTPSError
 
-// ProxyDeniedError says that the proxy wants other credentials. It matches
-// [ErrDenied].
+// ProxyDeniedError says that a proxy wants other credentials than it got, or any. It
+// matches [ErrDenied].
 type ProxyDeniedError = transport.ProxyDeniedError
 
-// PlainHTTPError says that a peer speaks http where https was spoken; see
+// PlainHTTPError says that a host that was asked over https speaks http; see
 // [Options.PlainHTTP]. It matches [ErrNetwork].
 type PlainHTTPError = transport.PlainHTTPError

@@ -14,13 +14,13 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/remote"
 )
 
-// ForeignError says that a layer is not where its image is, for its license or
-// its author wants it elsewhere. It is what Err is.
+// ForeignError says that a layer cannot be fetched which need not be where its image is,
+// for reasons of its license or by its author's choice. It matches whatever Err matches.
 type ForeignError struct {
 	Err error
-	// URLs is how many other places the manifest names.
+	// URLs is how many urls the manifest has for the layer.
 	URLs int
-	// Followed says that they were asked, see [Options.Foreign].
+	// Followed says that the urls were asked, see [Options.Foreign].
 	Followed bool
 }
 
@@ -37,12 +37,13 @@ func (e *ForeignError) Error() string {
 	}
 }
 
-// Unwrap is why it could not be had.
+// Unwrap returns why the layer could not be fetched.
 func (e *ForeignError) Unwrap() error { return e.Err }
 
-// foreign opens what is not where the image is, which err says.
+// foreign opens a layer at its urls, if err says that the layer is not where its image
+// is, and if it may be elsewhere. Otherwise it returns err, or a [*ForeignError].
 func (s *Source) foreign(ctx context.Context, desc ocispec.Descriptor, err error) (*content.Reader, error) {
-	// Some registries deny what they do not have.
+	// Some registries answer that access is denied to what they do not have.
 	absent := errors.Is(err, ErrNotFound) || errors.Is(err, ErrDenied)
 	if !absent || len(desc.URLs) == 0 && !manifest.IsForeign(desc.MediaType) {
 		return nil, err

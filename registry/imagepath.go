@@ -7,14 +7,12 @@ import (
 	"strings"
 )
 
-// CutPath parts "REF:PATH", a path in an image as users type it: PATH is
-// absolute, so it begins at a ":/". It does not look whether REF is a
-// reference; found is false where there is no PATH.
+// CutPath divides "REF:PATH", a path in an image as users type it. PATH is absolute, so
+// a ":/" divides them. REF is not parsed. found is false where there is no PATH.
 //
-// In a Docker reference no other ":/" can be. The path of a layout or an
-// archive may hold some. The first one counts that has an existing file or
-// directory in front of it; where none has, the first of all counts, unless the
-// whole is the path of something that exists.
+// A Docker reference contains no ":/", but the path of a layout or an archive may. Then
+// the first ":/" counts that has the path of an existing file or directory in front of
+// it. If none has, the whole is REF if its path exists; otherwise the first ":/" counts.
 func CutPath(s string) (ref, path string, found bool) {
 	rest, at := s, -1
 	for _, t := range []Transport{OCI, OCIArchive, DockerArchive} {
@@ -35,8 +33,8 @@ func CutPath(s string) (ref, path string, found bool) {
 	return s[:at], s[at+1:], true
 }
 
-// endOfExisting is where the first "PATH[:TAG][@DIGEST]" whose PATH exists ends,
-// in front of a ":/" or at the end of s; -1 for none.
+// endOfExisting returns the end of the shortest "PATH[:TAG][@DIGEST]" whose PATH exists
+// and which ends in front of a ":/" or at the end of s; -1 if there is none.
 func endOfExisting(s string) int {
 	for at := 0; at <= len(s); at++ {
 		if at < len(s) && !strings.HasPrefix(s[at:], ":/") {

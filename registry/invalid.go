@@ -15,9 +15,9 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/content"
 )
 
-// foreign are the transports of other programs, with what leads to an image that
-// is in one. None of them is a name at Docker Hub.
-var foreign = map[string]string{
+// foreignTransports has the transports of other programs, and for each what the user can
+// do instead. None of them is the name of an image at Docker Hub.
+var foreignTransports = map[string]string{
 	"docker-daemon":      "'docker save' writes an image of it to a file, which docker-archive:FILE names",
 	"containers-storage": "'podman save' writes an image of it to a file, which docker-archive:FILE names",
 	"dir":                "'skopeo copy' makes a layout of it, which oci:DIR names",
@@ -33,20 +33,20 @@ var foreign = map[string]string{
 	"https":              "leave out https://",
 }
 
-// behindPort is what follows the colon of a host with a port.
+// behindPort matches what follows the colon of a host with a port.
 var behindPort = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[0-9]{1,5}/`)
 })
 
-// refuseTransport says what is wrong with a reference that begins with the
-// name of a transport which is none here, or is such a name. "docker:27" is the
-// image of that name, and "dir:5000/app" one on a host.
+// refuseTransport refuses a reference that begins with another program's transport, or
+// that is a transport's name without a path. "docker:27" is no such reference but an
+// image of that name, and "dir:5000/app" an image on a host.
 func refuseTransport(s string) error {
 	name, rest, found := strings.Cut(s, ":")
 	if behindPort().MatchString(rest) {
 		return nil
 	}
-	instead, known := foreign[name]
+	instead, known := foreignTransports[name]
 	switch t := Transport(name); {
 	case known:
 		return invalid(s, "%s: is not read here: %s", name, instead)
@@ -58,22 +58,23 @@ func refuseTransport(s string) error {
 	return nil
 }
 
+// invalid is the error of a reference that is s.
 func invalid(s, format string, args ...any) error {
 	return fmt.Errorf("%w %q: %s", ErrReference, s, fmt.Sprintf(format, args...))
 }
 
-// imageID is what 'docker images' prints with all digits.
+// imageID matches what 'docker images --no-trunc' prints, without the algorithm.
 var imageID = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[0-9a-f]{64}$`)
 })
 
-// archiveName is how a file is called that is an archive for certain.
+// archiveName matches the names of files that are surely archives.
 var archiveName = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`\.(tar|tar\.[a-z0-9]+|tgz|tbz2?|txz|tzst)$`)
 })
 
-// refuseFile says so where a file's name stands alone that is a name at Docker
-// Hub as well.
+// refuseFile refuses the name of an archive without a transport, if the file exists: by
+// the grammar it would be an image at Docker Hub.
 func refuseFile(s string) error {
 	if archiveName().MatchString(s) && isFile(s) {
 		return invalid(s, "%s", asFile(s))
@@ -90,8 +91,7 @@ func asFile(s string) string {
 	return fmt.Sprintf("it is a file: oci-archive:%s or docker-archive:%s reads it", s, s)
 }
 
-// why says what keeps s, which the grammar refuses, from being a Docker
-// reference. err is the grammar's own word.
+// why says why s is no Docker reference. err is the parser's own error.
 func why(s string, err error) string {
 	name, dgst, pinned := strings.Cut(s, "@")
 	name, tag, tagged := cutTag(name)
@@ -121,7 +121,7 @@ func why(s string, err error) string {
 	return whyName(name, err)
 }
 
-// cutTag cuts ":TAG" from a name, of which the colon of a port is no part.
+// cutTag cuts ":TAG" from a name. The colon of a port is none.
 func cutTag(s string) (name, tag string, found bool) {
 	i := strings.LastIndexByte(s, ':')
 	if i < 0 || strings.Contains(s[i:], "/") {
@@ -130,6 +130,7 @@ func cutTag(s string) (name, tag string, found bool) {
 	return s[:i], s[i+1:], true
 }
 
+// whyName says why a name is invalid, without tag and digest.
 func whyName(name string, err error) string {
 	switch {
 	case name == "":
@@ -154,7 +155,7 @@ func whyName(name string, err error) string {
 	return err.Error()
 }
 
-// digestFault is what is wrong with a digest, or "".
+// digestFault says what is wrong with a digest; "" for a valid one.
 func digestFault(d digest.Digest) string {
 	algorithm, hex, found := strings.Cut(string(d), ":")
 	want := map[string]int{"sha256": 64, "sha512": 128}[algorithm]

@@ -12,25 +12,25 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/failure"
 )
 
-// LoginError says that a registry does not accept the credentials that
-// [Client.Login] showed it. Its text is that of its cause. It matches
-// [ErrDenied].
+// LoginError says that a registry does not accept the credentials that [Client.Login]
+// sent. Its text is that of its cause. It matches [ErrDenied].
 type LoginError struct {
 	Host string // as references name it
 
 	err error
 }
 
-// Error is that of the cause.
+// Error is the text of the cause.
 func (e *LoginError) Error() string { return e.err.Error() }
 
 // Unwrap is the cause.
 func (e *LoginError) Unwrap() error { return e.err }
 
-// Login asks the registry whether it accepts the credentials, and if so keeps
-// them as docker does: by the credential helper that the file names for the
-// host, or in the file itself, which is [Options.AuthFile] or else the one
-// that would be read first. A registry that lets everybody in accepts any.
+// Login asks the registry whether it accepts the credentials, and if so keeps them as
+// docker does, for the first file of [Client.KeyFiles]: by the credential helper that
+// this names for the host, or else in the file itself, as base64. A registry that asks
+// for no credentials accepts any. Errors: [*LoginError], [ErrReference] for what is no
+// host, [ErrNetwork].
 func (c *Client) Login(ctx context.Context, host, username, password string) error {
 	err := c.accepts(ctx, host, username, password)
 	if err == nil {
@@ -42,8 +42,8 @@ func (c *Client) Login(ctx context.Context, host, username, password string) err
 	return nil
 }
 
-// Logout forgets the credentials that [Client.Login] kept. Where there are
-// none it is [ErrNotFound].
+// Logout removes the credentials for the host from where [Client.Login] keeps them. The
+// error matches [ErrNotFound] where there are none.
 func (c *Client) Logout(ctx context.Context, host string) error {
 	err := credentials.New(c.o.AuthFile).Forget(ctx, host)
 	if errors.Is(err, errkind.NotFound) {
@@ -55,7 +55,7 @@ func (c *Client) Logout(ctx context.Context, host string) error {
 	return nil
 }
 
-// accepts asks the API itself, with these credentials. Mirrors are not asked.
+// accepts asks the registry itself whether it accepts the credentials.
 func (c *Client) accepts(ctx context.Context, host, username, password string) error {
 	ref, err := pingReference(host)
 	if err != nil || ref.Host() != host {

@@ -16,12 +16,12 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// dockerTag is the grammar of Docker's tags, which are names in an archive too.
+// dockerTag matches a Docker tag, which may also be the name of an image in an archive.
 var dockerTag = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[\w][\w.-]{0,127}$`)
 })
 
-// isName says whether a name can be one of an image in a layout or an archive.
+// isName reports whether s can be the name of an image in a layout or an archive.
 func isName(s string) bool {
 	if refName().MatchString(s) || dockerTag().MatchString(s) {
 		return true
@@ -30,13 +30,14 @@ func isName(s string) bool {
 	return err == nil
 }
 
-// refName is the grammar of org.opencontainers.image.ref.name, see
+// refName matches the annotation org.opencontainers.image.ref.name, see
 // https://github.com/opencontainers/image-spec/blob/v1.1.1/annotations.md
 var refName = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[A-Za-z0-9]+(?:(?:[-._:@+/]|--)[A-Za-z0-9]+)*$`)
 })
 
-// parsePath reads what follows "oci:" and its like: PATH[:TAG][@DIGEST].
+// parsePath reads what follows the transport of a layout or an archive:
+// PATH[:TAG][@DIGEST].
 func parsePath(t Transport, whole, rest string) (Reference, error) {
 	path, tag, dgst, err := splitPath(rest)
 	if err != nil {
@@ -58,11 +59,12 @@ func parsePath(t Transport, whole, rest string) (Reference, error) {
 	return Reference{transport: t, name: abs, tag: tag, digest: dgst}, nil
 }
 
+// splitPath divides PATH[:TAG][@DIGEST]. The PATH is the longest one that exists.
 func splitPath(s string) (path, tag string, dgst digest.Digest, err error) {
 	if strings.IndexByte(s, 0) >= 0 {
 		return "", "", "", errors.New("NUL in a path")
 	}
-	if s == "" || s[0] == ':' { // "./:x" is how to write such a path
+	if s == "" || s[0] == ':' { // a path that begins with a colon is written "./:x"
 		return "", "", "", errors.New("there is no path in it")
 	}
 	if path = local.Stdin; s != path && !strings.HasPrefix(s, path+":") && !strings.HasPrefix(s, path+"@") {
@@ -75,7 +77,7 @@ func splitPath(s string) (path, tag string, dgst digest.Digest, err error) {
 	if tag == "" {
 		return path, "", dgst, nil
 	}
-	if tag = tag[1:]; tag == "" { // its colon
+	if tag = tag[1:]; tag == "" { // without the colon
 		return "", "", "", errors.New("the tag is empty")
 	}
 	if !isName(tag) {
@@ -84,8 +86,8 @@ func splitPath(s string) (path, tag string, dgst digest.Digest, err error) {
 	return path, tag, dgst, nil
 }
 
-// longestExisting is the part of s that is the path: up to the last colon or
-// digest before which there is a file, else up to the first one.
+// longestExisting returns the path at the beginning of s: up to the last colon or digest
+// in front of which there is an existing path, or else up to the first colon or digest.
 func longestExisting(s string) string {
 	shortest := s
 	for end := len(s); end > 0; {
@@ -98,8 +100,8 @@ func longestExisting(s string) string {
 	return shortest
 }
 
-// lastSeparator is where a tag (":TAG") or a digest ("@ALGORITHM:HEX") that
-// ends s would begin, or 0.
+// lastSeparator returns where the tag (":TAG") or the digest ("@ALGORITHM:HEX") at the
+// end of s begins; 0 if there is none.
 func lastSeparator(s string) int {
 	if name, _, ok := cutDigest(s); ok {
 		return len(name)

@@ -13,51 +13,51 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Answer is what is known of something that a registry may do.
+// Answer says whether a registry does something.
 type Answer string
 
-// The answers. Unknown is also what nothing could be found to ask about.
+// The answers. Unknown also means that no image was found about which to ask.
 const (
 	Yes     Answer = "yes"
 	No      Answer = "no"
 	Unknown Answer = "unknown"
 )
 
-// Ping is what a registry was seen to speak.
+// Ping is what is known of a registry after it was asked.
 type Ping struct {
 	Host string // as references name it
-	URL  string // where it is asked
-	// API is the Docker-Distribution-API-Version that it says, mostly
-	// "registry/2.0"; "" where it says none, as the specification allows.
+	URL  string // the scheme and host that were asked
+	// API is the header Docker-Distribution-API-Version, mostly "registry/2.0"; ""
+	// where it sends none, as the specification allows.
 	API string
-	// Auth are the ways in which it wants to be convinced; none where it
-	// wants nothing.
+	// Auth lists the ways of authorisation that it offers; none where it asks for no
+	// credentials.
 	Auth []Auth
-	// Credentials says whether some are known for it; Unknown where it wants
-	// none.
+	// Credentials says whether some are known for it; Unknown where it asks for none.
 	Credentials Answer
-	// Asked is the image that the rest was asked about; zero where none was
+	// Asked is the image by which the fields below were found out; zero where none was
 	// named and none was found.
 	Asked Reference
-	// OCI and Docker say whether it was seen to serve manifests of that form.
+	// OCI and Docker are Yes if it has sent manifests of that form, else Unknown.
 	OCI, Docker Answer
-	// Ranges says whether it sends a part of a blob, which resuming needs.
+	// Ranges says whether it sends ranges of blobs, which resuming needs.
 	Ranges Answer
 	// Referrers says whether it has the referrers API, see
 	// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
 	Referrers Answer
 }
 
-// Auth is one way to be convinced. Its parts are the registry's words.
+// Auth is one way of authorisation, as the registry's header WWW-Authenticate has it.
+// Its fields are the registry's own text and not escaped.
 type Auth struct {
-	Scheme  string // "bearer", "basic", in lower case; "unknown" where it does not say
-	Realm   string // where tokens come from, or the name of what is guarded
-	Service string
+	Scheme  string // such as "bearer" or "basic", in lower case; "unknown" where a 401 has none
+	Realm   string // the URL of the token server; for "basic" a name for users
+	Service string // the registry's name at the token server
 }
 
-// Ping asks a host whether it is a registry, and of which kind. name is a
-// host, "ghcr.io", or an image to ask about, "ghcr.io/owner/image:tag";
-// without one the first that the host lists is taken, if it lists any.
+// Ping asks a host whether it is a registry, and what it supports. name is a host,
+// "ghcr.io", or an image by which to find out, "ghcr.io/owner/image:tag". For a host the
+// first image that it lists is taken, if it lists any.
 //
 // Errors: [ErrNetwork] where the host does not answer, or not as a registry
 // does; [ErrNotFound] and [ErrDenied] for an image that was named.
@@ -72,7 +72,7 @@ func (c *Client) Ping(ctx context.Context, name string) (Ping, error) {
 	}
 	ping := Ping{Host: ref.Host(), Credentials: Unknown, OCI: Unknown, Docker: Unknown, Ranges: Unknown, Referrers: Unknown}
 	named := strings.Contains(name, "/")
-	// That the API answers itself is a courtesy where an image is asked about.
+	// Where an image is named, the base of the API need not answer.
 	if err := ping.greet(ctx, r); err != nil && !named {
 		return Ping{}, fmt.Errorf("ping %s: %w", ref.Host(), err)
 	}
@@ -87,7 +87,7 @@ func (c *Client) Ping(ctx context.Context, name string) (Ping, error) {
 	return ping, ctx.Err()
 }
 
-// pingReference makes a reference of a bare host too.
+// pingReference makes a reference of a name that may also be a host alone.
 func pingReference(name string) (Reference, error) {
 	whole := name
 	if !strings.Contains(name, "/") {
@@ -100,7 +100,7 @@ func pingReference(name string) (Reference, error) {
 	return ref, err
 }
 
-// greet asks the registry what it is.
+// greet asks for the base of the API, and fills in what the answer says.
 func (p *Ping) greet(ctx context.Context, r *remote.Repository) error {
 	g, err := r.Greet(ctx)
 	p.URL, p.API = g.URL, g.API
@@ -119,13 +119,13 @@ func (p *Ping) greet(ctx context.Context, r *remote.Repository) error {
 	return nil
 }
 
-// anyImage is an image that the host lists.
+// anyImage returns an image that the host lists.
 func (c *Client) anyImage(ctx context.Context, r *remote.Repository, host string) (Reference, error) {
 	repositories, err := r.Catalog(ctx)
 	if err != nil {
 		return Reference{}, err
 	}
-	const enough = 5 // of repositories whose images may all have been deleted
+	const enough = 5 // repositories are asked, for a listed one may be empty
 	for _, repo := range repositories[:min(enough, len(repositories))] {
 		ref, err := Parse(host + "/" + repo)
 		if err != nil || ref.Host() != host {
@@ -146,7 +146,7 @@ func (c *Client) anyImage(ctx context.Context, r *remote.Repository, host string
 	return Reference{}, failure.New(ErrNotFound, "%s lists no image", host)
 }
 
-// probe asks about one image.
+// probe reads one image, and fills in what that shows.
 func (c *Client) probe(ctx context.Context, ref Reference, ping *Ping) error {
 	source, err := c.Open(ctx, ref)
 	if err != nil {
@@ -162,7 +162,7 @@ func (c *Client) probe(ctx context.Context, ref Reference, ping *Ping) error {
 	}
 	ping.Asked = ref
 	var blob ocispec.Descriptor
-	const depth = 3 // of indexes in indexes, which no honest image reaches
+	const depth = 3 // how deep indexes may be nested; those of real images are not
 	for range depth {
 		var doc struct {
 			MediaType string
@@ -196,7 +196,7 @@ func answerOf(yes, known bool) Answer {
 	return No
 }
 
-// seen takes note of a manifest that was served.
+// seen fills in that a manifest of this media type was sent.
 func (p *Ping) seen(mediaType string) {
 	switch {
 	case strings.HasPrefix(mediaType, "application/vnd.oci.image."):

@@ -21,16 +21,16 @@ const (
 	OCI           Transport = "oci"
 	OCIArchive    Transport = "oci-archive"
 	DockerArchive Transport = "docker-archive"
-	// Store is a store on this machine: no [Client] opens that, but what copies
-	// images from it.
+	// Store is a store on this machine. No [Client] opens it; package transfer copies
+	// from it.
 	Store Transport = "store"
 )
 
 // ErrReference is matched by the errors of [Parse].
 var ErrReference = errkind.New(errkind.Usage, "invalid reference")
 
-// maxReference bounds the text of a reference; the grammar allows 255 bytes
-// for a name, and a path has at most 4096.
+// maxReference bounds the bytes of a reference. A name has at most 255 by the grammar,
+// a path at most 4096 (PATH_MAX).
 const maxReference = 8192
 
 // Reference names an image. Two references are equal (==) if they are
@@ -46,17 +46,17 @@ type Reference struct {
 // Parse reads a reference as users type it.
 //
 // A Docker reference follows the grammar of github.com/distribution/reference:
-// "alpine" means "docker.io/library/alpine:latest". A "docker://" before it is
-// allowed. If it has both a tag and a digest the digest decides, and the tag
-// stays a part of the name. The names of
-// transports that other programs have, as "dir:" and "docker-daemon:", are none
-// at Docker Hub and refused, and so is an archive's file name alone.
+// "alpine" means "docker.io/library/alpine:latest". It may begin with "docker://". If
+// it has both a tag and a digest, the digest decides which manifest is meant, and the
+// tag stays a part of the reference. The transports of other programs, such as "dir:"
+// and "docker-daemon:", are refused, and so is the name of an existing archive alone.
 //
-// "oci:DIR", "oci-archive:FILE" and "docker-archive:FILE" name an OCI image
-// layout, the same in a tar file, and what "docker save" writes; the FILE "-" is
-// standard input, see [ArchiveOptions]. A tag, a digest or both may follow: "oci:DIR:TAG@sha256:…". Paths may hold colons:
-// the longest path that exists is the path, and the rest is the tag; if none
-// exists the path ends at the first colon. The path is made absolute.
+// "oci:DIR", "oci-archive:FILE" and "docker-archive:FILE" name an OCI image layout, a
+// layout in a tar file, and what "docker save" writes. The FILE "-" is standard input,
+// see [ArchiveOptions]. A tag, a digest or both may follow: "oci:DIR:TAG@sha256:…"; with
+// a digest the tag is dropped. Paths may contain colons: the longest path that exists is
+// the path, and the rest the tag; if none exists, the path ends at the first colon. The
+// path is made absolute.
 //
 // "store:REFERENCE" is what a store has under a Docker reference.
 //
@@ -103,11 +103,11 @@ func checkDigest(whole string, d digest.Digest) error {
 	return nil
 }
 
-// Transport says where the image is looked for.
+// Transport returns where the image is looked for; "" for the zero Reference.
 func (r Reference) Transport() Transport { return r.transport }
 
-// Host is the registry of a Docker reference, as in "docker.io" or
-// "localhost:5000", and "" for the other transports.
+// Host returns the registry of a Docker reference, such as "docker.io" or
+// "localhost:5000"; "" for the other transports.
 func (r Reference) Host() string {
 	if r.transport != Docker {
 		return ""
@@ -115,8 +115,8 @@ func (r Reference) Host() string {
 	return r.name
 }
 
-// Repository is the name below the host, as in "library/alpine", and "" for
-// the other transports.
+// Repository returns the name below the host, such as "library/alpine"; "" for the
+// other transports.
 func (r Reference) Repository() string {
 	if r.transport != Docker {
 		return ""
@@ -124,8 +124,8 @@ func (r Reference) Repository() string {
 	return r.repo
 }
 
-// InRegistry is what a store calls the image that a [Store] reference names: the
-// Docker reference in it. Any other stays the same.
+// InRegistry returns the Docker reference in a [Store] reference, by which the store
+// names the image. It returns any other reference as it is.
 func (r Reference) InRegistry() Reference {
 	if r.transport == Store {
 		r.transport = Docker
@@ -133,8 +133,8 @@ func (r Reference) InRegistry() Reference {
 	return r
 }
 
-// Path is the absolute path of a layout or an archive, and "" for a Docker
-// reference and for what a store has; "-" is standard input.
+// Path returns the absolute path of a layout or an archive, "-" for standard input; ""
+// for a [Docker] or [Store] reference.
 func (r Reference) Path() string {
 	if r.transport == Docker || r.transport == Store {
 		return ""
@@ -142,20 +142,21 @@ func (r Reference) Path() string {
 	return r.name
 }
 
-// Tag is the tag, or "" where none was given beside a digest or for a layout or
-// an archive. Where there is a digest too, that decides.
+// Tag returns the tag, which is "latest" in a Docker reference that had neither a tag
+// nor a digest. It is "" for a digest alone, and for a layout or an archive without a
+// name of an image. Where there is a digest too, the digest decides.
 func (r Reference) Tag() string { return r.tag }
 
-// Digest is the digest that the reference is pinned to, or "".
+// Digest returns the digest to which the reference is pinned; "" if it is not.
 func (r Reference) Digest() digest.Digest { return r.digest }
 
-// WithDigest is the same reference pinned to d, without a tag.
+// WithDigest returns the reference pinned to d, without a tag.
 func (r Reference) WithDigest(d digest.Digest) Reference {
 	r.tag, r.digest = "", d
 	return r
 }
 
-// Tagged is the same reference without the digest beside its tag, if it has one.
+// Tagged returns the reference without its digest, if it has a tag too.
 func (r Reference) Tagged() Reference {
 	if r.tag != "" {
 		r.digest = ""
@@ -163,7 +164,7 @@ func (r Reference) Tagged() Reference {
 	return r
 }
 
-// String is the canonical form, which [Parse] reads again:
+// String returns the canonical form, of which [Parse] makes the same reference:
 // "docker.io/library/alpine:latest", "oci:/srv/images/hello:latest".
 func (r Reference) String() string {
 	var b strings.Builder

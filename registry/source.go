@@ -28,10 +28,10 @@ const (
 	MaxConfig = content.MaxConfig
 )
 
-// origin is one place that images come from. It verifies no more than that
-// Root's bytes are those of Root's descriptor.
+// origin is a place from which images come: a repository, a layout or an archive. Its
+// bytes are those of the descriptors that it is asked for, or that Root returns.
 type origin interface {
-	// Describe is Root without the bytes, where that is cheaper.
+	// Describe returns Root's descriptor, for less than reading the bytes if possible.
 	Describe(ctx context.Context) (ocispec.Descriptor, error)
 	Root(ctx context.Context) (ocispec.Descriptor, []byte, error)
 	Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
@@ -39,7 +39,7 @@ type origin interface {
 	Close() error
 }
 
-// Source is one reference, opened. Its methods may be called concurrently.
+// Source reads what one reference names. Its methods may be called concurrently.
 type Source struct {
 	ref    Reference
 	origin origin
@@ -50,12 +50,12 @@ type Source struct {
 	raw []byte             // its bytes, once read
 }
 
-// Reference is what was opened.
+// Reference returns the reference that was opened.
 func (s *Source) Reference() Reference { return s.ref }
 
-// Describe asks what the reference names: a HEAD request, or none if this
-// Source knows it already. The size and the media type are the registry's
-// word, and so is the digest that a tag stands for.
+// Describe asks for the descriptor of what the reference names, by a HEAD request, or
+// none if this Source knows it already. Of a registry's answer nothing is verified but
+// that the digest is the reference's own, if that has one.
 func (s *Source) Describe(ctx context.Context) (ocispec.Descriptor, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,11 +70,10 @@ func (s *Source) Describe(ctx context.Context) (ocispec.Descriptor, error) {
 	return desc, nil
 }
 
-// Root reads what the reference names, an index or a manifest: one GET
-// request, or none if this Source read it already. After [Source.Describe] it
-// reads what that returned, wherever the tag has moved since. The bytes are
-// exactly the registry's and hash to the descriptor's digest. The caller must
-// not change them.
+// Root reads the index or manifest that the reference names, by one GET request, or
+// none if this Source has read it already. After [Source.Describe] it reads what that
+// returned, even if the tag has moved since. The bytes are exactly the registry's, and
+// their digest is the descriptor's. The caller must not change them.
 func (s *Source) Root(ctx context.Context) (ocispec.Descriptor, []byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +94,7 @@ func (s *Source) readRoot(ctx context.Context) (ocispec.Descriptor, []byte, erro
 	}
 	desc := s.top
 	if _, claimed := s.from().(*remote.Repository); claimed {
-		desc.Size = -1 // the answer to a HEAD may be of any length
+		desc.Size = -1 // the answer to the HEAD may have said a wrong one
 	}
 	raw, err := s.from().Manifest(ctx, desc)
 	desc.Size = int64(len(raw))
@@ -105,9 +104,9 @@ func (s *Source) readRoot(ctx context.Context) (ocispec.Descriptor, []byte, erro
 	return desc, raw, err
 }
 
-// Manifest reads an index or a manifest that desc describes, at most
-// [MaxManifest] bytes, and verifies it. What [Source.Root] read is not asked
-// for again.
+// Manifest reads the index or manifest that desc describes, at most [MaxManifest]
+// bytes, and verifies it. There is no request if [Source.Root] has read it, or if the
+// descriptor embeds it. The caller must not change the bytes.
 func (s *Source) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	s.mu.Lock()
 	top, raw := s.top, s.raw
@@ -128,8 +127,8 @@ func (s *Source) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte,
 	return raw, nil
 }
 
-// Config reads an image's config, at most [MaxConfig] bytes, and verifies it.
-// What the descriptor itself holds of it is not asked for.
+// Config reads an image's config, at most [MaxConfig] bytes, and verifies it. There is
+// no request if the descriptor embeds it.
 func (s *Source) Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	if err := content.Check(desc, MaxConfig); err != nil {
 		return nil, about("read config", desc, err)
@@ -144,13 +143,14 @@ func (s *Source) Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, e
 	return raw, nil
 }
 
-// embedded says that the descriptor holds what it describes, see
+// embedded reports whether the descriptor embeds the bytes that it describes, see
 // https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#embedded-content
 func embedded(desc ocispec.Descriptor) bool {
 	return len(desc.Data) > 0 && int64(len(desc.Data)) == desc.Size && desc.Digest.Algorithm().FromBytes(desc.Data) == desc.Digest
 }
 
-// readBlob reads once more what came damaged: then another host is asked first.
+// readBlob reads a blob, and once more if it came damaged: hosts that have sent wrong
+// bytes are then asked last.
 func (s *Source) readBlob(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	raw, err := s.readOnce(ctx, desc)
 	if errors.Is(err, ErrMismatch) {
@@ -168,11 +168,12 @@ func (s *Source) readOnce(ctx context.Context, desc ocispec.Descriptor) (raw []b
 	return io.ReadAll(b)
 }
 
-// Blob streams a blob. The stream returns io.EOF only after desc's size and
-// digest held; until then nothing that was read may be believed. Closing it
-// early is no error. Reading fails when ctx is done. Of a layer that is not
-// there, and has urls, the error is a [*ForeignError], or with [Options.Foreign]
-// they are asked. What the descriptor itself holds of a blob is not asked for.
+// Blob streams a blob. The stream returns io.EOF only after it has verified size and
+// digest; until then the bytes may be wrong. It may be closed earlier. Reading fails when
+// ctx is done. There is no request if the descriptor embeds the blob.
+//
+// A layer that is not there may be a foreign one: with [Options.Foreign] its urls are
+// asked, and the error is a [*ForeignError].
 func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	if err := content.Check(desc, 0); err != nil {
 		return nil, about("open blob", desc, err)
@@ -190,11 +191,10 @@ func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadClos
 	return b, nil
 }
 
-// BlobAfter is [Source.Blob] for a blob of which the first n bytes, as far as
-// anybody knows, come from begun: the rest is asked for. Where the whole is not
-// what desc says the error tells, as for one that came in several responses, that
-// a new try may succeed. The error matches errors.ErrUnsupported for layouts and
-// archives.
+// BlobAfter is [Source.Blob] for a blob whose first n bytes are read from begun; only
+// the rest is asked for. If the whole differs from desc, the [*MismatchError] is Resumed:
+// the first bytes may be wrong, and a new try from the start may succeed. The error
+// matches errors.ErrUnsupported for layouts and archives.
 func (s *Source) BlobAfter(ctx context.Context, desc ocispec.Descriptor, begun io.Reader, n int64) (io.ReadCloser, error) {
 	r, ok := s.origin.(*remote.Repository)
 	if !ok {
@@ -207,10 +207,10 @@ func (s *Source) BlobAfter(ctx context.Context, desc ocispec.Descriptor, begun i
 	return b, nil
 }
 
-// BlobFrom is [Source.Blob] from byte n on, for a blob of whose first n bytes the
-// digest has the given state: the stream of Blob tells it, by its method
-// State(b []byte) (state []byte, n int64), which appends to b. Errors are those of
-// [Source.BlobAfter].
+// BlobFrom is [Source.Blob] from byte n on. state is the state of the digest after the
+// first n bytes. A stream of Blob returns it by its method
+// State(b []byte) (state []byte, n int64), which appends the state to b. Errors are those
+// of [Source.BlobAfter].
 func (s *Source) BlobFrom(ctx context.Context, desc ocispec.Descriptor, state []byte, n int64) (io.ReadCloser, error) {
 	r, ok := s.origin.(*remote.Repository)
 	if !ok {
@@ -223,9 +223,8 @@ func (s *Source) BlobFrom(ctx context.Context, desc ocispec.Descriptor, state []
 	return b, nil
 }
 
-// Requests is how many requests [Source.Blob] takes for a blob, if all of them
-// are answered with what was asked for and none by a redirect; 0 for layouts
-// and archives.
+// Requests returns how many requests [Source.Blob] sends for a blob if none is
+// redirected and none fails; 0 for layouts and archives.
 func (s *Source) Requests(desc ocispec.Descriptor) int {
 	if r, ok := s.origin.(*remote.Repository); ok {
 		return r.Requests(desc)
@@ -233,9 +232,9 @@ func (s *Source) Requests(desc ocispec.Descriptor) int {
 	return 0
 }
 
-// Part reads n bytes of a blob from off on: one request to the registry itself.
-// They are not verified, and may be anything. The error matches
-// errors.ErrUnsupported for layouts and archives.
+// Part reads n bytes of a blob from off on, by one request to the registry itself. They
+// are not verified and may be wrong. They are kept in memory, so n should be small. The
+// error matches errors.ErrUnsupported for layouts and archives.
 func (s *Source) Part(ctx context.Context, desc ocispec.Descriptor, off int64, n int) ([]byte, error) {
 	r, ok := s.origin.(*remote.Repository)
 	if !ok {
@@ -244,9 +243,9 @@ func (s *Source) Part(ctx context.Context, desc ocispec.Descriptor, off int64, n
 	return r.Part(ctx, desc, off, n)
 }
 
-// Traffic says how many bytes of blobs each host has sent so far, in the order
-// in which they came in; nothing for layouts and archives. A redirect's target
-// counts as the host that redirects.
+// Traffic returns how many bytes of blobs each host has sent so far, in the order of
+// their first bytes; nothing for layouts and archives. The bytes of a host to which
+// another one has redirected are counted for the latter.
 func (s *Source) Traffic() []Traffic {
 	if r, ok := s.origin.(*remote.Repository); ok {
 		return r.Traffic()
@@ -254,11 +253,10 @@ func (s *Source) Traffic() []Traffic {
 	return nil
 }
 
-// Close releases what the Source holds open. Blobs that are still open may
-// fail after it.
+// Close closes the Source's files. Blobs that are still open may fail after it.
 func (s *Source) Close() error { return s.from().Close() }
 
-// from is where the images come from. A Source that nobody opened has none.
+// from returns the origin. That of a zero Source refuses everything.
 func (s *Source) from() origin {
 	if s.origin == nil {
 		return unopened{}
@@ -289,8 +287,8 @@ func (unopened) Blob(context.Context, ocispec.Descriptor) (*content.Reader, erro
 
 func (unopened) Close() error { return nil }
 
-// about says what was to be done, and of what where the error does not name it:
-// a line that has the same digest twice is harder to read.
+// about wraps err with what was to be done. It adds the digest only if the error does
+// not have it: a line with the same digest twice is hard to read.
 func about(verb string, desc ocispec.Descriptor, err error) error {
 	if name := string(desc.Digest); name == "" || !strings.Contains(err.Error(), name) {
 		return fmt.Errorf("%s %s: %w", verb, failure.OneLine(name), err)

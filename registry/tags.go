@@ -10,13 +10,14 @@ import (
 	"github.com/layerctl/layerctl/registry/internal/failure"
 )
 
-// maxTag bounds a tag, as the specification does.
+// maxTag bounds the bytes of a tag, as the specification does.
 const maxTag = 128
 
-// Tags yields the tags of the repository that ref is in, in the registry's own
-// order and page after page, as it is asked for them. No mirror is asked. An
-// error is the last that it yields: [ErrNotFound] for a repository that is not
-// there, [ErrReference] for a layout or an archive.
+// Tags yields the tags of the repository that ref names, in the registry's own order.
+// Each page of the list is asked for when the tags before it have been taken. Only the
+// registry itself is asked, no mirror. Names that are no valid tags are left out. An
+// error is the last that it yields: [ErrNotFound] for a repository that does not exist,
+// [ErrReference] for a layout or an archive.
 func (c *Client) Tags(ctx context.Context, ref Reference) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		name := ref.Host() + "/" + ref.Repository()
@@ -34,7 +35,6 @@ func (c *Client) Tags(ctx context.Context, ref Reference) iter.Seq2[string, erro
 				yield("", fmt.Errorf("list the tags of %s: %w", name, err))
 				return
 			}
-			// What is none leads nowhere, and may be anything.
 			if isTag(tag) && !yield(tag, nil) {
 				return
 			}
@@ -42,7 +42,7 @@ func (c *Client) Tags(ctx context.Context, ref Reference) iter.Seq2[string, erro
 	}
 }
 
-// isTag says whether a text is one by the grammar of the specification.
+// isTag reports whether s is a tag by the grammar of the distribution specification.
 func isTag(s string) bool {
 	if s == "" || len(s) > maxTag {
 		return false
