@@ -15,6 +15,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/journal"
 	"github.com/layerctl/layerctl/internal/storedirs"
+	"github.com/layerctl/layerctl/layer"
 )
 
 func TestName(t *testing.T) {
@@ -95,5 +96,23 @@ func TestReadFile(t *testing.T) {
 		if raw, err := storedirs.ReadFile(dir, name, 5); err == nil {
 			t.Errorf("%s: %q", name, raw)
 		}
+	}
+}
+
+// Of two processes that make a store at once the slower one finds that of the other,
+// with whatever that has made in it since.
+func TestCreateBesideAnother(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	const other = `{"format":1}`
+	if err := errors.Join(os.WriteFile(dir+"/store.json", []byte(other), 0o600), os.Mkdir(dir+"/engines", 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := storedirs.Create(t.Context(), root, layer.Form{}, nil); err != nil || string(raw) != other {
+		t.Errorf("got %q, %v", raw, err)
 	}
 }

@@ -108,7 +108,10 @@ func (s *Store) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.create(ctx)
+	// Another process may have made it meanwhile, and given images.
+	if known, err = s.known(); err == nil && !known {
+		err = s.create(ctx)
+	}
 	return errors.Join(err, unlock())
 }
 
@@ -134,10 +137,10 @@ func (s *Store) known() (bool, error) {
 }
 
 // mayBegin refuses a directory with anything in it that a begin that was cut
-// short did not leave there.
+// short did not leave there, unless it has become a store since the caller looked.
 func (s *Store) mayBegin() error {
 	names, err := fsat.Names(s.root)
-	if err != nil {
+	if err != nil || slices.Contains(names, markerFile) {
 		return err
 	}
 	own := []string{lockFile, stagingDir, overlayDir, imagesDir, layersDir}

@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/layertest"
 	"github.com/layerctl/layerctl/layer"
@@ -626,6 +628,31 @@ func TestOpen(t *testing.T) {
 	}
 	if _, err := Open(t.Context(), filepath.Join(dir, "new"), Options{}); !errors.Is(err, errkind.Filesystem) {
 		t.Errorf("a newer format: %v", err)
+	}
+}
+
+// What another process gave to the store that both were about to make is there.
+func TestBeginBesideAnother(t *testing.T) {
+	dir := t.TempDir()
+	from := openFrom(t, dir)
+	img := put(t, from, "docker.io/library/a:1", "base")
+	var once sync.Once
+	ctx := durable.WithFault(t.Context(), func(op string) error {
+		if op == "open lock" {
+			once.Do(func() { give(t, openTo(t, dir, Options{}), from, img) })
+		}
+		return nil
+	})
+	s, err := Open(ctx, filepath.Join(dir, "engine"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if held, err := s.Images(); err != nil || len(held) != 1 {
+		t.Errorf("has %v, %v", held, err)
+	}
+	if err := s.mayBegin(); err != nil {
+		t.Errorf("a store that another process has made: %v", err)
 	}
 }
 

@@ -71,10 +71,11 @@ func allowed(wanted layer.Form) error {
 }
 
 // onlyOurs refuses to turn a directory that is in use for something else into
-// a store. What an interrupted creation left is no such thing.
+// a store. What an interrupted creation left is no such thing, nor is a store that
+// another process has made since the caller looked.
 func onlyOurs(root *os.File) error {
 	names, err := fsat.Names(root)
-	if err != nil {
+	if err != nil || slices.Contains(names, FormatFile) {
 		return err
 	}
 	for _, name := range names {
