@@ -94,11 +94,21 @@ func (x Refs) List() ([]Record, error) {
 // files are the records of all files. Of several for the same that which counts
 // comes first.
 func (x Refs) files() ([]Record, error) {
+	for {
+		records, whole, err := x.readAll()
+		if whole || fsat.IsShortage(err) { // no record is damaged for want of descriptors
+			return records, err
+		}
+	}
+}
+
+// readAll reads all files once. whole is false where one was gone by then: its
+// reference may have moved on to a file that was not there to be listed.
+func (x Refs) readAll() (records []Record, whole bool, err error) {
 	names, err := fsat.Names(x.Dir)
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
-	var records []Record
 	var errs []error
 	for _, name := range names {
 		if strings.HasPrefix(name, durable.TempPrefix) {
@@ -106,10 +116,10 @@ func (x Refs) files() ([]Record, error) {
 		}
 		rec, err := read(x.Dir, name)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed meanwhile
+			return nil, false, nil
 		}
 		if fsat.IsShortage(err) {
-			return nil, err // no record is damaged
+			return nil, false, err
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -124,26 +134,37 @@ func (x Refs) files() ([]Record, error) {
 		a, b := records[i], records[j]
 		return cmp.Or(cmp.Compare(a.Ref, b.Ref), cmp.Compare(a.key, b.key), cmp.Compare(rank(a), rank(b))) < 0
 	})
-	return records, errors.Join(errs...)
+	return records, true, errors.Join(errs...)
 }
 
 // Named are the records of ref whose images are there, each platform once. The
 // error is fs.ErrNotExist where there is none, and ErrDamaged where it cannot be
 // read.
 func (x Refs) Named(ref string) ([]Record, error) {
-	all, err := x.files()
-	if fsat.IsShortage(err) {
-		return nil, err
+	var before []Record
+	for {
+		all, err := x.files()
+		if fsat.IsShortage(err) {
+			return nil, err
+		}
+		here := of(all, ref)
+		if named := slices.DeleteFunc(slices.Clone(here), x.gone); len(named) > 0 {
+			return slices.CompactFunc(named, same), nil
+		}
+		// The reference may have moved on since it was read, and its image be pruned.
+		if len(here) > 0 && !slices.EqualFunc(here, before, unmoved) {
+			before = here
+			continue
+		}
+		if damaged(x.Dir, ref) {
+			return nil, err
+		}
+		return nil, fs.ErrNotExist
 	}
-	named := slices.DeleteFunc(of(all, ref), x.gone)
-	if len(named) > 0 {
-		return slices.CompactFunc(named, same), nil
-	}
-	if damaged(x.Dir, ref) {
-		return nil, err
-	}
-	return nil, fs.ErrNotExist
 }
+
+// unmoved says that two records of one reference, read one after the other, are one.
+func unmoved(a, b Record) bool { return a.File == b.File && a.Manifest == b.Manifest }
 
 // gone says that a record's image is no longer there.
 func (x Refs) gone(r Record) bool {
