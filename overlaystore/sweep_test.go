@@ -3,7 +3,10 @@
 package overlaystore
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -52,5 +55,40 @@ func TestSweep(t *testing.T) {
 				t.Errorf("gone are %v, want %v", got, test.gone)
 			}
 		})
+	}
+}
+
+// What another process removes meanwhile hides nothing of what is there.
+func TestMeasureBesideAPrune(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	const layers = 8
+	for i := range layers {
+		if err := os.MkdirAll(filepath.Join(dir, "layers", digest.FromString(strconv.Itoa(i)).Encoded()), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	measured := 0
+	sizes, err := sweep.Measurer{Root: root, Bytes: func(dir *os.File) int64 {
+		if measured++; measured > 1 {
+			return 1
+		}
+		others, err := filepath.Glob(filepath.Join(filepath.Dir(dir.Name()), "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range others[:layers/2] {
+			if err := os.RemoveAll(other); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return 1
+	}}.Measure("layers")
+	if left, _ := os.ReadDir(filepath.Join(dir, "layers")); err != nil || len(sizes) < len(left) {
+		t.Errorf("measured %d of %d, %v", len(sizes), len(left), err)
 	}
 }

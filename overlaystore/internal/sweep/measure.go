@@ -59,6 +59,9 @@ func (m Measurer) measure(rel string, sizes map[string]Size) error {
 	}
 	for _, name := range names {
 		st, err := fsat.Lstat(dir, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
 		if err != nil {
 			return err
 		}
