@@ -4,16 +4,14 @@ package containerd
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"os"
 	"sync"
 	"time"
 
-	leases "github.com/containerd/containerd/api/services/leases/v1"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
+	"github.com/layerctl/layerctl/engine/containerd/internal/lease"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/linkedcopy"
@@ -51,7 +49,7 @@ func (e *Engine) Ahead(ctx context.Context, store *overlaystore.Store, layers []
 	}
 	g := &giving{
 		Engine: e, store: store, from: store, image: Image{Image: overlaystore.Image{Layers: layers}},
-		copier: linkedcopy.New(linkedcopy.Options{}), open: lowers{}, lease: newLease(),
+		copier: linkedcopy.New(linkedcopy.Options{}), open: lowers{}, lease: lease.NewID(),
 	}
 	a := &Ahead{g: g, done: make(chan struct{}), arrived: make(chan struct{}, 1), complete: make(chan struct{}), idle: make(chan struct{}), ready: map[digest.Digest]*lower{}, wait: filledWithin}
 	var err error
@@ -249,30 +247,10 @@ func (a *Ahead) await(ctx context.Context, i int) (bool, error) {
 	return true, nil
 }
 
-func newLease() string { return "layerctl-" + rand.Text() }
-
-// takeLease takes a lease in the engine, which keeps the collector from removing
-// what is made until an image has it.
-func (g *giving) takeLease(ctx context.Context) error {
-	_, err := g.leases.Create(g.in(ctx, ""), &leases.CreateRequest{ID: g.lease, Labels: map[string]string{
-		ownerLabel:                g.owner,
-		"containerd.io/gc.expire": time.Now().Add(leaseTime).UTC().Format(time.RFC3339),
-	}})
-	return failure.Explain(err)
-}
-
-// endLease ends the lease, also when ctx has ended.
-func (g *giving) endLease(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	_, err := g.leases.Delete(g.in(ctx, ""), &leases.DeleteRequest{ID: g.lease})
-	return err
-}
-
-// dropLease is endLease, but only logs an error: the next giving ends what is left,
+// dropLease ends the lease, and only logs an error: the next giving ends what is left,
 // or it expires.
 func (g *giving) dropLease(ctx context.Context) {
-	if err := g.endLease(ctx); err != nil && !failure.IsNotFound(err) {
+	if err := g.leases.End(ctx, g.lease); err != nil {
 		g.log.Info("end a lease", "lease", g.lease, "error", err)
 	}
 }

@@ -154,7 +154,7 @@ func TestAheadIsGivenUp(t *testing.T) {
 		{"clearing", func() error { return e.Clear(t.Context(), s) }},
 	} {
 		// A process that died holds no lock.
-		f.leases["layerctl-dead"] = &lease{labels: map[string]string{ownerLabel: a.g.owner}}
+		f.leases["layerctl-dead"] = &fakeLease{labels: map[string]string{ownerLabel: a.g.owner}}
 		if err := os.WriteFile(filepath.Join(s.Path(), "engines", "layerctl-dead.living"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

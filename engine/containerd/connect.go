@@ -27,6 +27,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
+	"github.com/layerctl/layerctl/engine/containerd/internal/lease"
 	"github.com/layerctl/layerctl/errkind"
 )
 
@@ -73,7 +74,7 @@ type Engine struct {
 
 	content     content.ContentClient
 	images      images.ImagesClient
-	leases      leases.LeasesClient
+	leases      lease.Client
 	snapshots   snapshots.SnapshotsClient
 	information introspection.IntrospectionClient
 }
@@ -114,7 +115,10 @@ func (e *Engine) connect(ctx context.Context) (err error) {
 	}
 	e.content = content.NewContentClient(e.conn)
 	e.images = images.NewImagesClient(e.conn)
-	e.leases = leases.NewLeasesClient(e.conn)
+	e.leases = lease.Client{
+		API: leases.NewLeasesClient(e.conn), Patience: patience,
+		In: func(ctx context.Context) context.Context { return e.in(ctx, "") },
+	}
 	e.snapshots = snapshots.NewSnapshotsClient(e.conn)
 	e.information = introspection.NewIntrospectionClient(e.conn)
 	return e.survey(ctx)

@@ -122,7 +122,7 @@ func (g *giving) writeFrom(ctx context.Context, desc ocispec.Descriptor, r io.Re
 		return nil
 	}
 	// A blob that was written is under the lease already; put this one there, too.
-	if err := g.keep(ctx, "content", d.String()); err != nil {
+	if err := g.leases.Keep(ctx, g.lease, "content", d.String()); err != nil {
 		return err
 	}
 	var paths []string

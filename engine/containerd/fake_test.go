@@ -55,7 +55,7 @@ type fake struct {
 	snapshots map[string]*snapshot
 	blobs     map[string]*blob
 	images    map[string]*images.Image
-	leases    map[string]*lease
+	leases    map[string]*fakeLease
 	running   []*containers.Container
 }
 
@@ -71,7 +71,7 @@ type blob struct {
 	labels map[string]string
 }
 
-type lease struct {
+type fakeLease struct {
 	labels    map[string]string
 	resources map[string]bool // "content DIGEST", "snapshots/overlayfs KEY"
 }
@@ -107,7 +107,7 @@ type (
 // newFake serves an engine on a socket.
 func newFake(t *testing.T, dir string, rebase bool) *fake {
 	f := &fake{
-		dir: dir, disk: dir, snapshotter: Snapshotter, snapshots: map[string]*snapshot{}, blobs: map[string]*blob{}, images: map[string]*images.Image{}, leases: map[string]*lease{},
+		dir: dir, disk: dir, snapshotter: Snapshotter, snapshots: map[string]*snapshot{}, blobs: map[string]*blob{}, images: map[string]*images.Image{}, leases: map[string]*fakeLease{},
 		call:    func(int) (error, error) { return nil, nil },
 		plugins: []*introspection.Plugin{{Type: "io.containerd.snapshotter.v1", ID: "overlayfs"}, {Type: "io.containerd.grpc.v1", ID: "cri"}},
 	}
@@ -191,12 +191,12 @@ func (f *fake) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo,
 }
 
 // held is the lease that a call works under.
-func (f *fake) held(ctx context.Context) *lease {
+func (f *fake) held(ctx context.Context) *fakeLease {
 	md, _ := metadata.FromIncomingContext(ctx)
 	if id := md.Get("containerd-lease"); len(id) > 0 && f.leases[id[0]] != nil {
 		return f.leases[id[0]]
 	}
-	return &lease{resources: map[string]bool{}}
+	return &fakeLease{resources: map[string]bool{}}
 }
 
 // refused says that the lease that a call works under is gone.
@@ -339,7 +339,7 @@ func (f fakeLeases) Create(_ context.Context, r *leases.CreateRequest) (*leases.
 	if f.leases[r.ID] != nil {
 		return nil, exists(r.ID)
 	}
-	f.leases[r.ID] = &lease{labels: r.Labels, resources: map[string]bool{}}
+	f.leases[r.ID] = &fakeLease{labels: r.Labels, resources: map[string]bool{}}
 	return &leases.CreateResponse{Lease: &leases.Lease{ID: r.ID}}, nil
 }
 

@@ -13,12 +13,11 @@ import (
 	"slices"
 	"time"
 
-	leases "github.com/containerd/containerd/api/services/leases/v1"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
+	"github.com/layerctl/layerctl/engine/containerd/internal/lease"
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/given"
@@ -244,14 +243,14 @@ func (e *Engine) Serves(store *overlaystore.Store) error {
 // leased gives the image under a lease, which keeps the engine's collector from
 // removing what is made until the names do.
 func (g *giving) leased(ctx context.Context) (err error) {
-	g.lease = newLease()
+	g.lease = lease.NewID()
 	if err := g.takeLease(ctx); err != nil {
 		return err
 	}
 	defer func() {
 		// After an error the collector then removes what was made.
-		if end := g.endLease(ctx); err == nil {
-			err = failure.Explain(end)
+		if end := g.leases.End(ctx, g.lease); err == nil {
+			err = end
 		}
 	}()
 	// Layers come late, for Ahead may still be at work on them.
@@ -262,10 +261,6 @@ func (g *giving) leased(ctx context.Context) (err error) {
 	}
 	return nil
 }
-
-// leaseTime is when a lease expires, and the engine's collector may remove what a
-// giving that died has left.
-const leaseTime = 24 * time.Hour
 
 // ownerLabel is on everything that is made in the engine. Its value is the path of
 // the store from which that came.
@@ -303,9 +298,9 @@ func (e *Engine) openGiven(ctx context.Context, store *overlaystore.Store, open 
 func (e *Engine) clear(ctx context.Context, owner string, records *given.Records) error {
 	// The leases before the marks: each lease has its mark before it is taken, and
 	// until it has ended.
-	list, err := e.leases.List(e.in(ctx, ""), &leases.ListRequest{})
+	owned, err := e.leases.Labelled(ctx, ownerLabel, owner)
 	if err != nil {
-		return failure.Explain(err)
+		return err
 	}
 	living, dead, err := records.Living(ctx)
 	if err != nil {
@@ -313,17 +308,13 @@ func (e *Engine) clear(ctx context.Context, owner string, records *given.Records
 	}
 	end := func(id string) error {
 		e.log.Info("end the lease of a giving that was interrupted", "lease", id)
-		// Sync removes what the lease kept: after a power cut an engine may list a blob
-		// whose bytes it has lost, and would refuse to take it again.
-		_, err := e.leases.Delete(e.in(ctx, ""), &leases.DeleteRequest{ID: id, Sync: true})
-		if failure.IsNotFound(err) {
-			return nil
-		}
-		return failure.Explain(err)
+		// After a power cut an engine may list a blob whose bytes it has lost, and
+		// refuses to take it again before that is removed.
+		return e.leases.Collect(ctx, id)
 	}
-	for _, l := range list.Leases {
-		if l.Labels[ownerLabel] == owner && !living[l.ID] {
-			if err := end(l.ID); err != nil {
+	for _, id := range owned {
+		if !living[id] {
+			if err := end(id); err != nil {
 				return err
 			}
 		}
@@ -336,13 +327,9 @@ func (e *Engine) where() given.Place {
 	return given.Place{Address: e.at.Address, Namespace: e.at.Namespace, Snapshotter: e.at.Snapshotter}
 }
 
-// keep adds to the lease something that the engine had before.
-func (g *giving) keep(ctx context.Context, kind, id string) error {
-	_, err := g.leases.AddResource(g.in(ctx, ""), &leases.AddResourceRequest{ID: g.lease, Resource: &leases.Resource{ID: id, Type: kind}})
-	if err != nil && !failure.IsExists(err) {
-		return failure.Explain(err)
-	}
-	return nil
+// takeLease takes the lease, with the label by which it is known as the store's.
+func (g *giving) takeLease(ctx context.Context) error {
+	return g.leases.Take(ctx, g.lease, map[string]string{ownerLabel: g.owner})
 }
 
 // chainIDs returns the chainID of each layer.

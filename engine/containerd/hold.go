@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/lease"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -48,7 +49,7 @@ func (e *Engine) hold(ctx context.Context, store *overlaystore.Store, layers []d
 	if e.erofs() || e.Serves(store) != nil {
 		return nil, nil
 	}
-	g := &giving{Engine: e, store: store, from: store, image: Image{Image: overlaystore.Image{Layers: layers}}, lease: newLease()}
+	g := &giving{Engine: e, store: store, from: store, image: Image{Image: overlaystore.Image{Layers: layers}}, lease: lease.NewID()}
 	if g.owner, err = store.RealPath(); err != nil {
 		return nil, err
 	}

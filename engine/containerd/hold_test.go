@@ -60,7 +60,7 @@ func TestClearBesideAnother(t *testing.T) {
 	f.ask(func(int) (before, after error) {
 		if release == nil {
 			release, before = given.Begin(t.Context(), s.Dir(), "layerctl-young", e.where())
-			f.leases["layerctl-young"] = &lease{labels: map[string]string{ownerLabel: owner}}
+			f.leases["layerctl-young"] = &fakeLease{labels: map[string]string{ownerLabel: owner}}
 		}
 		return before, nil
 	})
@@ -89,7 +89,7 @@ func TestClearOfTheDead(t *testing.T) {
 		if err := errors.Join(err, release(), os.WriteFile(mark, noted, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		f.leases[id] = &lease{} // without an owner it is as if taken after the list was made
+		f.leases[id] = &fakeLease{} // without an owner it is as if taken after the list was made
 	}
 	records, err := given.Open(t.Context(), s.Dir())
 	if err != nil {

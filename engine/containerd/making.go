@@ -80,7 +80,7 @@ func (g *giving) makeAbove(ctx context.Context, chains []digest.Digest, have int
 
 // keepSnapshot adds a snapshot, and so all below it, to the lease.
 func (g *giving) keepSnapshot(ctx context.Context, chain digest.Digest) error {
-	if err := g.keep(ctx, "snapshots/"+g.at.Snapshotter, chain.String()); err != nil {
+	if err := g.leases.Keep(ctx, g.lease, "snapshots/"+g.at.Snapshotter, chain.String()); err != nil {
 		return err
 	}
 	// A lease takes also what does not exist. The collector may have removed the
