@@ -47,10 +47,16 @@ run() {
   ctr run --rm --platform linux/amd64 "$1" "breaks-$$-$serial" "${@:2}" >"$work/err" 2>&1
 }
 # runs IMAGE: a container of it finds what Alpine has.
-runs() { container "$1" grep -q '^3\.20\.' /etc/alpine-release || { cat "$work/err"; fail "$1 is listed and does not run${when:+, $when}"; }; }
+runs() { finds_alpine "$1" || broken "$1"; }
+finds_alpine() { container "$1" grep -q '^3\.20\.' /etc/alpine-release; }
+broken() { cat "$work/err"; fail "$1 is listed and does not run${when:+, $when}"; }
 names() { ctr images ls -q | sort; }
-# sound: what is listed runs, by each of its names.
-sound() { local name; for name in $(names); do runs "$name"; done; }
+# sound: what is listed runs, by each of its names. The engine goes on with the call
+# of a client that was killed, and may remove a name after it was listed.
+sound() {
+  local name
+  for name in $(names); do finds_alpine "$name" || ! names | grep -x "$name" >/dev/null || broken "$name"; done
+}
 # empty: there is nothing in the engine.
 empty() {
   [ -z "$(names)" ] || fail "the engine lists $(names)${when:+, $when}"
