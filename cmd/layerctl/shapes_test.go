@@ -29,7 +29,7 @@ func TestShapes(t *testing.T) {
 	platform := ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7", OSVersion: "1", OSFeatures: []string{"f"}}
 	record := given.Record{
 		Kind: given.Containerd, Address: "/c", Namespace: "n", Manifest: d, Root: d, Config: d, Names: []string{"a:1"}, Layers: []digest.Digest{d},
-		Snapshotter: "erofs", Sizes: []int64{1}, Merged: d, Reference: "a:1", Platform: "linux/arm/v7", Copied: 1, HandedOver: true, Repair: "r", Complete: true, Time: at,
+		Snapshotter: "erofs", Sizes: []int64{1}, Merged: d, Reference: "a:1", Platform: "linux/arm/v7", Copied: 1, HandedOver: true, Repair: "r", Before: []given.Name{{Name: "b", Root: d}}, Complete: true, Again: true, Time: at,
 	}
 	least := given.Record{Kind: given.ContainersStorage, Address: "/d", Manifest: d, Root: d, Config: d, Names: []string{"a:1"}, Time: at}
 	image := overlaystore.Image{

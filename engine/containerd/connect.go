@@ -27,6 +27,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
+	"github.com/layerctl/layerctl/engine/containerd/internal/imagename"
 	"github.com/layerctl/layerctl/engine/containerd/internal/lease"
 	"github.com/layerctl/layerctl/errkind"
 )
@@ -73,7 +74,7 @@ type Engine struct {
 	log    *slog.Logger
 
 	content     content.ContentClient
-	images      images.ImagesClient
+	images      imagename.Client
 	leases      lease.Client
 	snapshots   snapshots.SnapshotsClient
 	information introspection.IntrospectionClient
@@ -114,7 +115,7 @@ func (e *Engine) connect(ctx context.Context) (err error) {
 		return err
 	}
 	e.content = content.NewContentClient(e.conn)
-	e.images = images.NewImagesClient(e.conn)
+	e.images = imagename.Client{API: images.NewImagesClient(e.conn), In: e.in}
 	e.leases = lease.Client{
 		API: leases.NewLeasesClient(e.conn), Patience: patience,
 		In: func(ctx context.Context) context.Context { return e.in(ctx, "") },

@@ -310,6 +310,9 @@ func (f fakeImages) Update(_ context.Context, r *images.UpdateImageRequest) (*im
 	if i == nil {
 		return nil, missing(r.Image.Name)
 	}
+	if r.Image.Target == nil {
+		return nil, status.Error(codes.Unavailable, "the engine panics")
+	}
 	for _, p := range r.UpdateMask.Paths {
 		key, isLabel := strings.CutPrefix(p, "labels.")
 		switch {

@@ -125,6 +125,7 @@ type giving struct {
 	made     int             // snapshots
 	ahead    linkedcopy.Done // what Ahead did
 	written  []digest.Digest // compressed layers, the lowest first
+	before   []given.Name    // names that the image has beside the new ones
 }
 
 // done returns what was linked and copied, by Ahead too.
@@ -150,9 +151,13 @@ func (g *giving) give(ctx context.Context) (err error) {
 		return err
 	}
 	record, err := g.record()
+	if err == nil {
+		err = g.continues(ctx, &record)
+	}
 	if err != nil {
 		return err
 	}
+	g.before = record.Before
 	if err := records.Put(ctx, record); err != nil {
 		return err
 	}
@@ -173,7 +178,7 @@ func (g *giving) recordComplete(ctx context.Context, records *given.Records, rec
 	if record.Merged, err = g.mergedDigest(); err != nil {
 		return err
 	}
-	record.Complete, record.HandedOver, record.Copied = true, g.options.HandOver, g.done().Bytes
+	record.Complete, record.Again, record.HandedOver, record.Copied = true, false, g.options.HandOver, g.done().Bytes
 	return records.Put(ctx, record)
 }
 
@@ -217,6 +222,33 @@ func (g *giving) record() (given.Record, error) {
 		r.Sizes = append(r.Sizes, rec.Size)
 	}
 	return r, nil
+}
+
+// continues adds to a record what an earlier one of the same image says: that the
+// engine has the image, whatever becomes of this giving, and names of it that this
+// one does not make.
+func (g *giving) continues(ctx context.Context, r *given.Record) error {
+	list, err := given.List(g.store.Dir())
+	old, there := r.Of(list)
+	if !there {
+		return err
+	}
+	for _, n := range old.AllNames() {
+		if slices.Contains(r.Names, n.Name) {
+			continue
+		}
+		ours, err := g.isOurs(ctx, g.owner, n)
+		if err != nil {
+			return err
+		}
+		if ours {
+			r.Before = append(r.Before, n)
+		}
+	}
+	if old.Complete && old.Snapshotter == r.Snapshotter && (g.options.HandOver || !old.HandedOver) {
+		r.Complete, r.Again, r.HandedOver, r.Copied, r.Merged = true, true, old.HandedOver, old.Copied, old.Merged
+	}
+	return nil
 }
 
 // Serves returns [ErrUnsupported] for a store whose files the engine would not

@@ -7,16 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	images "github.com/containerd/containerd/api/services/images/v1"
 	"github.com/containerd/containerd/api/types"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
-	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/overlaystore"
 )
@@ -49,25 +46,13 @@ func (g *giving) labels() map[string]string {
 	return labels
 }
 
-// standing returns the image that the engine has under a name; nil for none.
-func (e *Engine) standing(ctx context.Context, name string) (*images.Image, error) {
-	answer, err := e.images.Get(e.in(ctx, ""), &images.GetImageRequest{Name: name})
-	if failure.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, failure.Explain(err)
-	}
-	return answer.Image, nil
-}
-
 // checkNames refuses names that another client made for another image.
 func (g *giving) checkNames(ctx context.Context) error {
 	if len(g.image.Names) == 0 {
 		return errNoName
 	}
 	for _, name := range g.names() {
-		there, err := g.standing(ctx, name)
+		there, err := g.images.Standing(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -85,26 +70,33 @@ func (g *giving) refuse(name string, there *images.Image) error {
 	return fmt.Errorf("the name %q %w, and is %s there: remove it in the engine first", name, errForeign, there.Target.GetDigest())
 }
 
-// name makes the records, by which the engine lists the image.
+// name makes the records, by which the engine lists the image. What it was named
+// before is the engine's, too, where it is handed over.
 func (g *giving) name(ctx context.Context) error {
 	for _, name := range g.names() {
 		if err := g.nameOne(ctx, name); err != nil {
 			return fmt.Errorf("name %q: %w", name, err)
 		}
 	}
+	for _, n := range g.before {
+		if !g.options.HandOver {
+			break
+		}
+		if err := g.images.Label(ctx, n.Name, g.labels()); err != nil {
+			return fmt.Errorf("name %q: %w", n.Name, err)
+		}
+	}
 	return nil
 }
 
 func (g *giving) nameOne(ctx context.Context, name string) error {
-	labels := g.labels()
-	image := &images.Image{Name: name, Labels: labels, Target: &types.Descriptor{
+	image := &images.Image{Name: name, Labels: g.labels(), Target: &types.Descriptor{
 		MediaType: cmp.Or(g.image.Root.MediaType, ocispec.MediaTypeImageIndex), Digest: g.image.Root.Digest.String(), Size: g.image.Root.Size,
 	}}
-	_, err := g.images.Create(g.in(ctx, g.lease), &images.CreateImageRequest{Image: image})
-	if err == nil || !failure.IsExists(err) {
-		return failure.Explain(err)
+	if made, err := g.images.Make(ctx, g.lease, image); made || err != nil {
+		return err
 	}
-	there, err := g.standing(ctx, name)
+	there, err := g.images.Standing(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -114,12 +106,7 @@ func (g *giving) nameOne(ctx context.Context, name string) error {
 	if there == nil || there.Labels[ownerLabel] != g.owner {
 		return nil // another client's, and the same image
 	}
-	paths := []string{"target"}
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		paths = append(paths, "labels."+key)
-	}
-	_, err = g.images.Update(g.in(ctx, g.lease), &images.UpdateImageRequest{Image: image, UpdateMask: &fieldmaskpb.FieldMask{Paths: paths}})
-	return failure.Explain(err)
+	return g.images.Move(ctx, g.lease, image)
 }
 
 // Take removes the names that the store has given an image in this engine, and
@@ -143,45 +130,51 @@ func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest d
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range list {
-		if r.Kind != given.Containerd || r.Address != e.at.Address || r.Namespace != e.at.Namespace || r.Manifest != manifest {
-			continue
-		}
-		r.Names = slices.DeleteFunc(r.Names, func(name string) bool { return shared(list, r, name) })
-		if taken, err = e.unname(ctx, owner, r); err != nil {
-			return taken, err
-		}
-		return taken, records.Forget(ctx, store.Dir(), r)
+	r, there := given.Record{Kind: given.Containerd, Address: e.at.Address, Namespace: e.at.Namespace, Manifest: manifest}.Of(list)
+	if !there {
+		return nil, nil
 	}
-	return nil, nil
+	names := slices.DeleteFunc(r.AllNames(), func(n given.Name) bool { return shared(list, r, n) })
+	r.Complete = false // a prune ends what is interrupted
+	if err := records.Put(ctx, r); err != nil {
+		return nil, err
+	}
+	if taken, err = e.unname(ctx, owner, names); err != nil {
+		return taken, err
+	}
+	return taken, records.Forget(ctx, store.Dir(), r)
 }
 
 // shared reports whether another image that was given to the same engine has the
 // name, too: one of the same index, for another platform.
-func shared(list []given.Record, r given.Record, name string) bool {
+func shared(list []given.Record, r given.Record, name given.Name) bool {
 	return slices.ContainsFunc(list, func(other given.Record) bool {
 		return other.Kind == r.Kind && other.Address == r.Address && other.Namespace == r.Namespace &&
-			other.Manifest != r.Manifest && other.Root == r.Root && other.Complete && slices.Contains(other.Names, name)
+			other.Manifest != r.Manifest && other.Complete && slices.Contains(other.AllNames(), name)
 	})
 }
 
-// unname removes those records of the names that the store has made, the last made
-// first.
-func (e *Engine) unname(ctx context.Context, owner string, r given.Record) (taken []string, err error) {
-	for i, name := range slices.Backward(r.Names) {
-		there, err := e.standing(ctx, name)
+// isOurs reports whether a name is one that the store has made and nobody has changed.
+func (e *Engine) isOurs(ctx context.Context, owner string, n given.Name) (bool, error) {
+	there, err := e.images.Standing(ctx, n.Name)
+	return there != nil && there.Labels[ownerLabel] == owner && there.Target.GetDigest() == n.Root.String(), err
+}
+
+// unname removes those names that the store has made, the last made first.
+func (e *Engine) unname(ctx context.Context, owner string, names []given.Name) (taken []string, err error) {
+	for i, n := range slices.Backward(names) {
+		ours, err := e.isOurs(ctx, owner, n)
 		if err != nil {
 			return taken, err
 		}
-		if there == nil || there.Labels[ownerLabel] != owner || there.Target.GetDigest() != r.Root.String() {
+		if !ours {
 			continue
 		}
 		// With Sync the last one waits until the collector has removed the image.
-		_, err = e.images.Delete(e.in(ctx, ""), &images.DeleteImageRequest{Name: name, Sync: i == 0})
-		if err != nil && !failure.IsNotFound(err) {
-			return taken, failure.Explain(err)
+		if err := e.images.Remove(ctx, n.Name, i == 0); err != nil {
+			return taken, err
 		}
-		taken = append(taken, name)
+		taken = append(taken, n.Name)
 	}
 	return taken, nil
 }

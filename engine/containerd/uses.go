@@ -68,7 +68,9 @@ func (e *Engine) givenNames(store *overlaystore.Store, manifest digest.Digest) (
 	var names []string
 	for _, r := range list {
 		if r.Kind == given.Containerd && r.Address == e.at.Address && r.Namespace == e.at.Namespace && r.Manifest == manifest {
-			names = append(names, r.Names...)
+			for _, n := range r.AllNames() {
+				names = append(names, n.Name)
+			}
 		}
 	}
 	return names, nil

@@ -3,15 +3,22 @@
 package containerd
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	containers "github.com/containerd/containerd/api/services/containers/v1"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
+	"github.com/layerctl/layerctl/errkind"
+	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/internal/layertest"
 )
 
@@ -76,5 +83,93 @@ func TestTakeLeavesASharedName(t *testing.T) {
 	}
 	if _, err := e.Take(t.Context(), s, one.Image.Manifest); err != nil || f.images["docker.io/library/both:1"] != nil {
 		t.Errorf("images %v, %v", f.images, err)
+	}
+}
+
+// TestGiveUnderAnotherName: what was given under one name, and then under another or
+// as part of another index, is taken with all its names, and unpinned where it is
+// handed over. A name that means another image by then stays.
+func TestGiveUnderAnotherName(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
+	for _, c := range []struct {
+		name     string
+		handOver bool
+		left     []string
+	}{
+		{"taken", false, []string{"docker.io/library/moved:1"}},
+		{"handed over", true, []string{"docker.io/library/moved:1", "docker.io/library/other:1", "docker.io/library/three:1"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f, e, s := anEngine(t, true)
+			one := threeLayers(t, s)
+			two := anImage(t, s, "two:1", one.Layers[:2]...)
+			one.Names = append(one.Names, "docker.io/library/moved:1")
+			two.Names = []string{"docker.io/library/moved:1"}
+			last := one
+			last.Names, last.Root, last.RootBytes = []string{"docker.io/library/other:1"}, ocispec.Descriptor{Digest: one.Image.Manifest}, nil
+			for _, i := range []Image{one, two, last, last} {
+				if _, err := e.Give(t.Context(), s, i, GiveOptions{HandOver: c.handOver && i.Names[0] == last.Names[0]}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := e.Take(t.Context(), s, one.Image.Manifest); err != nil {
+				t.Fatal(err)
+			}
+			left := slices.Sorted(maps.Keys(f.images))
+			for _, name := range left {
+				if i := f.images[name]; (i.Labels[pinnedLabel] != "") != (i.Target.Digest == two.Root.Digest.String()) {
+					t.Errorf("%s has the labels %v", name, i.Labels)
+				}
+			}
+			left = slices.DeleteFunc(left, func(name string) bool { return strings.HasPrefix(name, "sha256:") })
+			if !slices.Equal(left, c.left) {
+				t.Errorf("left are %q", left)
+			}
+			f.check(t, c.name)
+		})
+	}
+}
+
+// TestGiveAgainInterrupted: what the engine has stays given where giving it again is
+// interrupted, and what is taken then does not.
+func TestGiveAgainInterrupted(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
+	f, e, s := anEngine(t, true)
+	img := threeLayers(t, s)
+	only := func(err, want error) given.Record {
+		t.Helper()
+		list, listErr := recordsOf(s)
+		if !errors.Is(err, want) || listErr != nil || len(list) != 1 {
+			t.Fatalf("%v, and the records are %+v, %v", err, list, listErr)
+		}
+		return list[0]
+	}
+	give := func(ctx context.Context) error {
+		_, err := e.Give(ctx, s, img, GiveOptions{})
+		return err
+	}
+	if r := only(give(t.Context()), nil); !r.Complete || r.Again {
+		t.Errorf("given: %+v", r)
+	}
+	loses := func(method string) {
+		f.ask(func(int) (before, after error) {
+			if f.methods[len(f.methods)-1] == method {
+				return status.Error(codes.Unavailable, "lost"), nil
+			}
+			return nil, nil
+		})
+	}
+	loses("AddResource")
+	if r := only(give(t.Context()), errkind.Network); !r.Complete || !r.Again {
+		t.Errorf("interrupted: %+v", r)
+	}
+	f.ask(nil)
+	if r := only(give(t.Context()), nil); !r.Complete || r.Again {
+		t.Errorf("given again: %+v", r)
+	}
+	loses("Delete")
+	_, err := e.Take(t.Context(), s, img.Image.Manifest)
+	if r := only(err, errkind.Network); r.Complete {
+		t.Errorf("not taken to the end: %+v", r)
 	}
 }

@@ -25,7 +25,7 @@ import (
 // of the names still means it, and its topmost layer exists.
 func (e *Engine) Has(ctx context.Context, names []string, root digest.Digest, layers []digest.Digest) (bool, error) {
 	for _, name := range names {
-		there, err := e.standing(ctx, name)
+		there, err := e.images.Standing(ctx, name)
 		if err != nil {
 			return false, err
 		}

@@ -43,6 +43,8 @@ type Record struct {
 	Config    digest.Digest `json:"config"`
 	// Names are the records in the engine, in the order in which they are made.
 	Names []string `json:"names"`
+	// Before are names that it got there earlier, and has beside these.
+	Before []Name `json:"before,omitempty"`
 	// Layers are the diffIDs, the lowest first.
 	Layers []digest.Digest `json:"layers,omitempty"`
 	// Snapshotter is the one that has the layers; "" is overlayfs.
@@ -61,10 +63,37 @@ type Record struct {
 	// Repair is the repair for which the store has the image once more that was
 	// handed over; "" is none. See [BeginRepair].
 	Repair string `json:"repair,omitempty"`
-	// Complete is false as long as it is being given, and where that was
-	// interrupted.
-	Complete bool      `json:"complete"`
-	Time     time.Time `json:"time"`
+	// Complete says that the engine has it. It is false as long as it is given for the
+	// first time, or taken, and where that was interrupted.
+	Complete bool `json:"complete"`
+	// Again is true as long as it is given again, and where that was interrupted.
+	Again bool      `json:"again,omitempty"`
+	Time  time.Time `json:"time"`
+}
+
+// Name is a name in an engine, and the index or manifest that it means.
+type Name struct {
+	Name string        `json:"name"`
+	Root digest.Digest `json:"root"`
+}
+
+// AllNames are the names that the image has in the engine, in the order in which they
+// were made, as far as that is known.
+func (r Record) AllNames() []Name {
+	var list []Name
+	for _, name := range r.Names {
+		list = append(list, Name{name, r.Root})
+	}
+	return append(list, r.Before...)
+}
+
+// Of finds in a list the record of the same image in the same engine.
+func (r Record) Of(list []Record) (Record, bool) {
+	i := slices.IndexFunc(list, func(other Record) bool { return other.file() == r.file() })
+	if i < 0 {
+		return Record{}, false
+	}
+	return list[i], true
 }
 
 // file is the name of a record's file.

@@ -65,11 +65,10 @@ func update(ctx context.Context, root *os.File, rec Record, change func(*Record)
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
 	list, err := List(root)
-	for _, now := range list {
-		if now.file() == rec.file() {
-			change(&now)
-			return records.Put(ctx, now)
-		}
+	now, there := rec.Of(list)
+	if !there {
+		return err
 	}
-	return err
+	change(&now)
+	return records.Put(ctx, now)
 }

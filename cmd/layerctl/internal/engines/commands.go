@@ -182,6 +182,9 @@ func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 		}
 		_, err := store.Image(r.Manifest)
 		if err == nil && r.Complete {
+			if r.Again {
+				errs = append(errs, later(c, clearOnce(r)))
+			}
 			continue
 		}
 		if err == nil || errors.Is(err, overlaystore.ErrNotFound) {
