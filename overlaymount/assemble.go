@@ -13,17 +13,17 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Mount is an image's layers put together, ready to be mounted or to be
-// printed as a line for a shell. It needs its store to be open.
+// Mount is an assembled stack of an image's layers, which can be mounted or printed as
+// a command for a shell. Its store must stay open.
 type Mount struct {
 	store       *overlaystore.Store
 	manifest    digest.Digest
 	source      string
 	ref         string   // a reference to the image in this store, or its digest
-	platform    string   // the one by which ref names it, or ""
-	paths       []string // of the lower dirs under the store, the topmost first; of an index and its devices
+	platform    string   // the platform by which ref names the image, or ""
+	paths       []string // relative to the store: the lower directories, the topmost first, or an index and its devices
 	indexed     bool     // the image is an index over tars
-	names       []string // the same as names in l/
+	names       []string // the names in l/ of the lower directories
 	upper, work string   // absolute; "" mounts read-only
 	pair        string   // the name in writable/ of upper and work, or ""
 	chosen      chosen
@@ -32,9 +32,10 @@ type Mount struct {
 	idmap       []IDMapping
 }
 
-// Assemble puts the layers of img together. The error is
-// overlaystore.ErrNotFound when a layer or the fix layer is not in the store, an *OptionError for options
-// that do not go, and else says what is wrong with the upper and work named.
+// Assemble assembles the layers of img. With Options.Writable it also makes, or checks,
+// the upper and work directories. If the store lacks a layer or the fix layer the error
+// is [overlaystore.ErrNotFound]; for an option that is not allowed it is an
+// [*OptionError]; otherwise it says what is wrong with the upper or work directory.
 func Assemble(ctx context.Context, s *overlaystore.Store, img overlaystore.Image, o Options) (*Mount, error) {
 	m := &Mount{store: s}
 	if err := m.assemble(ctx, img); err != nil {
@@ -68,7 +69,7 @@ func Assemble(ctx context.Context, s *overlaystore.Store, img overlaystore.Image
 	return m, nil
 }
 
-// assemble takes what the image is made of.
+// assemble sets the paths of the image's layers.
 func (m *Mount) assemble(ctx context.Context, img overlaystore.Image) error {
 	if showsTars(m.store, img) {
 		return m.assembleIndex(img)

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package overlaymount puts the layers of an image in a store together, and
-// mounts them or prints how to.
+// Package overlaymount assembles the layers of an image in a store, and mounts them or
+// prints how to mount them.
 //
 // Most callers want [Assemble], and then [Mount.Mount] or [Mount.Line]:
 //
 //	m, err := overlaymount.Assemble(ctx, store, img, overlaymount.Options{})
 //	line, err := m.Line("/mnt")
 //
-// [Unmount] undoes a mount, and [Leftovers] lists what writable mounts left
-// that are no more. [Survey] finds out what the host can do.
+// [Unmount] undoes a mount, and [Leftovers] lists upper directories of writable mounts
+// that no longer exist. [Survey] finds out what the host can do.
 //
 // # Promises
 //
-// A mount is compared with what was asked: several mistakes let mount(2) return
-// 0. It shows no layer but the image's, and a line that was printed fails once
-// its layers are gone, and never mounts others.
+// After mounting, the mount that the kernel lists is compared with the one that was
+// asked for, because mount(2) returns 0 after several mistakes. A mount shows the
+// layers of the image and no others. A command that was printed fails after its layers
+// were removed, and never mounts other layers.
 //
-// Not promised: a mount outlives its store's directory only as long as nobody
-// removes layers by hand.
+// Not promised: that a mount stays usable if somebody removes layers by hand.
 package overlaymount

@@ -14,42 +14,40 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// HelperType is the filesystem type that mount(8) leaves to the program
+// HelperType is the filesystem type for which mount(8) runs the program
 // /sbin/mount.layerctl, which is layerctl under that name.
 const HelperType = "layerctl"
 
-// FSTabOptions are how to write a line of fstab. The zero value is right where
-// systemd does not run.
+// FSTabOptions say how to write a line of fstab. The zero value is right for machines
+// without systemd.
 type FSTabOptions struct {
-	// Systemd says in the line what must be mounted before; false leaves that
-	// to the order of the lines.
+	// Systemd adds to the line which filesystems must be mounted before. Without it
+	// the order of the lines decides.
 	Systemd bool
-	// Helper writes the form for mount.layerctl in any case; false only where
-	// the form for overlayfs cannot be.
+	// Helper always writes a line of [HelperType]. Without it such a line is written
+	// only if a line for overlayfs is not possible.
 	Helper bool
 }
 
 // FSTabLine is a line of fstab(5).
 type FSTabLine struct {
 	Text string
-	// Helper is nil for a line that every mount(8) takes by itself. Else the
-	// line is of [HelperType], and this is why.
+	// Helper is nil for a line that any mount(8) can mount. Otherwise the line is of
+	// [HelperType], and Helper says why.
 	Helper error
 }
 
-// FSTab is a line of fstab(5) that mounts the image at target at boot, once
-// the store's filesystem is there; a failure does not stop the boot.
+// FSTab returns a line of fstab(5) that mounts the image at target at boot, once the
+// store's filesystem is mounted. A failure does not stop the boot.
 //
-// There is no working directory to be relative to, so that the options are
-// longer: about 120 layers go into the 4095 bytes of mount(2). Above 255 bytes
-// it takes a kernel with lowerdir+ (Linux 6.8), which the mounts of util-linux
-// and busybox pass on. Busybox reads no more than the first 511 bytes of a
-// line, and says nothing. With systemd the line says what must be mounted
-// before, which busybox takes for an option of the filesystem; without, the
-// order of the lines does.
+// The line has absolute paths, so the options are long: about 120 layers fit into the
+// 4095 bytes of mount(2). More than 255 bytes need a kernel with lowerdir+ (Linux
+// 6.8), which the mounts of util-linux and busybox pass on. Busybox reads only the
+// first 511 bytes of a line, without an error. The option by which systemd learns what
+// must be mounted before is an option of the filesystem to busybox.
 //
-// Where that form cannot be, the line has the type layerctl, a reference in
-// place of the layers, and mounts what the reference names at that time. It
+// If such a line is not possible, the line has the type layerctl and a reference in
+// place of the layers. At boot it mounts the image that the reference names then. It
 // needs mount.layerctl.
 func (m *Mount) FSTab(target string, o FSTabOptions) (FSTabLine, error) {
 	line, err := m.fstab(target, o)
@@ -88,7 +86,7 @@ func (m *Mount) fstab(target string, o FSTabOptions) (FSTabLine, error) {
 	return line, nil
 }
 
-// afterOthers says to systemd what must be mounted before.
+// afterOthers adds options by which systemd mounts other filesystems before.
 func (m *Mount) afterOthers(options []string) ([]string, error) {
 	if strings.ContainsAny(m.store.Path()+m.upper, ",\"\n") {
 		return nil, fmt.Errorf("%w: a path has a comma, a quotation mark or a line break, with which no line can say that its filesystem comes first; use the systemd unit", overlaystore.ErrUnsupported)
@@ -101,7 +99,7 @@ func (m *Mount) afterOthers(options []string) ([]string, error) {
 
 var errAsked = errors.New("it was asked for")
 
-// fitsFSTab says why a line cannot be of overlayfs's own type.
+// fitsFSTab returns why a line for overlayfs is not possible, or nil.
 func (m *Mount) fitsFSTab() error {
 	dir := m.LinkDir()
 	if m.indexed {
@@ -128,20 +126,20 @@ func (m *Mount) fitsFSTab() error {
 	return nil
 }
 
-// takesLowerOneByOne asks the kernel for lowerdir+. It says yes to a
-// process that may not ask.
+// takesLowerOneByOne reports whether the kernel has lowerdir+. It is true if this
+// process may not find out.
 func takesLowerOneByOne() bool {
 	c, err := mounts.OpenContext("overlay")
 	if err != nil {
 		return true
 	}
 	defer c.Close()
-	// A kernel that takes any key is older than lowerdir+.
+	// A kernel that accepts any key is older than lowerdir+.
 	return !c.TakesAnything() && c.Option("lowerdir+=/") == nil
 }
 
-// helperOptions are what mount.layerctl needs to know. Busybox keeps flags such
-// as nosuid to itself, so that they go by another name.
+// helperOptions returns the options for mount.layerctl. Flags such as nosuid are
+// written as option=nosuid, because busybox does not pass flags on.
 func (m *Mount) helperOptions(flags []string) []string {
 	o := []string{"store=" + quoting.Percent(m.store.Path())}
 	if m.platform != "" {
@@ -165,7 +163,7 @@ func (m *Mount) helperOptions(flags []string) []string {
 	return append(o, m.chosen.overlay...)
 }
 
-// needed are the directories whose filesystems must be there before the mount.
+// needed returns the directories whose filesystems must be mounted before.
 func (m *Mount) needed() []string {
 	if m.writable() && m.pair == "" {
 		return []string{m.store.Path(), m.upper}
@@ -173,12 +171,12 @@ func (m *Mount) needed() []string {
 	return []string{m.store.Path()}
 }
 
-// maxFsconfig is what fsconfig(2) takes for the value of an option.
+// maxFsconfig is how many bytes the value of an option for fsconfig(2) can have.
 const maxFsconfig = 255
 
-// lowerOptions are the lower dirs by absolute paths, in the form that most
-// mounts take: one option while that is short (fsconfig(2)),
-// or where a comma must be escaped.
+// lowerOptions returns options with the absolute paths of the lower directories: one
+// option if it is short enough for fsconfig(2) or if a comma must be escaped, else one
+// for each directory.
 func (m *Mount) lowerOptions(dir string) []string {
 	lower, each := make([]string, len(m.names)), make([]string, len(m.names))
 	for i, name := range m.names {

@@ -22,25 +22,26 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// Driver is what puts layers together.
+// Driver says what mounts the layers.
 type Driver string
 
 // The drivers.
 const (
-	// AutoDriver is the kernel's overlayfs, and fuse-overlayfs where the kernel
-	// does not let the caller's user namespace mount it (before Linux 5.11) and
-	// that program is on the PATH.
+	// AutoDriver is the kernel's overlayfs, except in a user namespace that may not
+	// mount that (before Linux 5.11): there it is fuse-overlayfs, if that is on the
+	// PATH.
 	AutoDriver Driver = ""
 	// KernelDriver is the kernel's overlayfs.
 	KernelDriver Driver = "kernel"
-	// FUSEDriver is the program fuse-overlayfs: slower, and one process a mount.
+	// FUSEDriver is the program fuse-overlayfs. It is slower, and each mount is a
+	// process.
 	FUSEDriver Driver = mounts.FUSEProgram
 )
 
 // fuse reports whether fuse-overlayfs makes the mount.
 func (m *Mount) fuse() bool { return m.driver == FUSEDriver }
 
-// Type is the filesystem type that mountinfo shows for the mount.
+// Type returns the filesystem type that mountinfo shows for the mount.
 func (m *Mount) Type() string {
 	if m.fuse() {
 		return mounts.FUSEType
@@ -51,7 +52,7 @@ func (m *Mount) Type() string {
 	return mounts.OverlayType
 }
 
-// chooseDriver decides who mounts, and refuses what that one cannot do.
+// chooseDriver chooses the driver, and fails for options that it does not have.
 func (m *Mount) chooseDriver(ctx context.Context, wanted Driver) error {
 	m.driver = wanted
 	switch wanted {
@@ -79,8 +80,8 @@ func (m *Mount) chooseDriver(ctx context.Context, wanted Driver) error {
 	return m.tryFUSE(ctx)
 }
 
-// kernelMounts tries in a user namespace whether the kernel mounts overlayfs
-// there. Outside it does.
+// kernelMounts reports whether the kernel lets the caller mount overlayfs. In a user
+// namespace it tries that.
 func (m *Mount) kernelMounts() bool {
 	if os.Geteuid() != 0 || probe.AllIDs() {
 		return true
@@ -92,7 +93,7 @@ func (m *Mount) kernelMounts() bool {
 	defer c.Close()
 	lower := mounts.DirPath(m.store.Dir()) + "/" + m.paths[0] + ":" + mounts.DirPath(m.store.Dir()) + "/" + m.paths[1]
 	if c.Set("source", m.source) != nil || c.Set("lowerdir", lower) != nil {
-		return true // whatever that is, mounting says it better
+		return true // mounting will report the error
 	}
 	root, err := c.Mount(unix.MOUNT_ATTR_RDONLY)
 	if err != nil {
@@ -101,8 +102,8 @@ func (m *Mount) kernelMounts() bool {
 	return root.Close() == nil
 }
 
-// checkFUSE refuses what fuse-overlayfs does not have: it ignores options that
-// it does not know.
+// checkFUSE fails for options that fuse-overlayfs does not have, because it ignores
+// options that it does not know.
 func (m *Mount) checkFUSE() error {
 	lacks := func(what string) error {
 		return fmt.Errorf("%w: fuse-overlayfs has no %s; the kernel's overlayfs has", overlaystore.ErrUnsupported, what)
@@ -120,8 +121,8 @@ func (m *Mount) checkFUSE() error {
 	return nil
 }
 
-// fuseOptions are the options for fuse-overlayfs, in the directory LinkDir. The
-// name is for people and for [Store.Mounts], which read it in the list of
+// fuseOptions returns the options for fuse-overlayfs, which runs in the directory
+// LinkDir. People and [overlaystore.Store.Mounts] read fsname in the list of
 // processes; versions before 1.11 ignore it.
 func (m *Mount) fuseOptions() (string, error) {
 	if m.pair == "" && strings.ContainsAny(m.upper+m.work, `,:\"`) {
@@ -136,7 +137,7 @@ func (m *Mount) fuseOptions() (string, error) {
 	return strings.Join(append(flags, o...), ","), nil
 }
 
-// mountByFUSE starts fuse-overlayfs, which returns when the mount is there.
+// mountByFUSE starts fuse-overlayfs, and returns once it has mounted.
 func (m *Mount) mountByFUSE(ctx context.Context, target string) error {
 	options, err := m.fuseOptions()
 	if err != nil {
@@ -150,15 +151,15 @@ func runFUSE(ctx context.Context, dir, options, target string) error {
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		const most = 500 // it is for a line of error
+		const most = 500 // bytes, for an error in one line
 		return fmt.Errorf("fuse-overlayfs (it takes /dev/fuse, and the right to open it): %w: %.*q", err, most, strings.TrimSpace(string(out)))
 	}
 	return nil
 }
 
-// tryFUSE finds out whether fuse-overlayfs honours the marks of this store's
-// form, and whether it mounts at all. Versions differ, and one that does not
-// know a mark shows what was deleted.
+// tryFUSE makes a trial mount to see whether fuse-overlayfs mounts at all, and whether
+// this version knows the whiteouts of the store's form. A version that does not would
+// show deleted files.
 func (m *Mount) tryFUSE(ctx context.Context) (err error) {
 	if err := durable.Fault(ctx, "try fuse-overlayfs"); err != nil {
 		return err

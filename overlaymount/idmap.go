@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// IDMapping shows Size ids of the image, from Inside on, as those from Outside
-// on, users and groups alike (user_namespaces(7)).
+// IDMapping shows Size ids of the image, from Inside on, as the ids from Outside on,
+// for users and for groups (user_namespaces(7)).
 type IDMapping struct{ Inside, Outside, Size uint32 }
 
 func (i IDMapping) String() string { return fmt.Sprintf("%d:%d:%d", i.Inside, i.Outside, i.Size) }
@@ -60,8 +60,8 @@ func ParseIDMap(s string) ([]IDMapping, error) {
 
 func overlap(a, b, sizeA, sizeB uint32) bool { return a < b+sizeB && b < a+sizeA }
 
-// shift is how owners of the image show; those without a mapping stay, and
-// belong to nobody in the mount.
+// shift returns how the mount shows an owner and a group of the image. An id without a
+// mapping stays as it is; the kernel shows it as nobody's.
 func (m *Mount) shift(uid, gid uint32) (uint32, uint32) {
 	one := func(id uint32) uint32 {
 		for _, i := range m.idmap {
@@ -74,9 +74,9 @@ func (m *Mount) shift(uid, gid uint32) (uint32, uint32) {
 	return one(uid), one(gid)
 }
 
-// mappedStore is the store's directory seen through an id-mapped mount of its
-// own, attached nowhere: every layer opened below it is mapped, and not a file
-// is touched (mount_setattr(2), Linux 5.12; as overlayfs's layers 5.19).
+// mappedStore opens the store's directory through an id-mapped mount that is attached
+// nowhere. Every layer that is opened below it is mapped, and no file is changed
+// (mount_setattr(2), Linux 5.12; overlayfs takes such layers from 5.19 on).
 func (m *Mount) mappedStore() (*os.File, error) { return mappedDir(m.store.Dir(), m.idmap) }
 
 func mappedDir(dir *os.File, list []IDMapping) (*os.File, error) {
@@ -105,7 +105,7 @@ func mapMount(root *os.File, list []IDMapping) error {
 	return nil
 }
 
-// unmappable says what to do instead.
+// unmappable adds to an error what an id map needs and what to do instead.
 func unmappable(what string, err error) error {
 	reason := "it takes Linux 5.19 and a filesystem that can: ext4, xfs, btrfs, tmpfs since 6.3"
 	if errors.Is(err, unix.EPERM) {
@@ -114,15 +114,14 @@ func unmappable(what string, err error) error {
 	return fmt.Errorf("%w: %s: %w: %s; or keep a second store for the container, pulled in its user namespace", overlaystore.ErrUnsupported, what, err, reason)
 }
 
-// userNamespace makes a user namespace with the map. A process must be in it
-// for that: one that is stopped before its first instruction, and ended once
-// the namespace is open.
+// userNamespace makes a user namespace with the map. That needs a process in it: this
+// one is stopped before its first instruction, and killed once the namespace is open.
 func userNamespace(list []IDMapping) (*os.File, error) {
 	var ids []syscall.SysProcIDMap
 	for _, i := range list {
 		ids = append(ids, syscall.SysProcIDMap{ContainerID: int(i.Inside), HostID: int(i.Outside), Size: int(i.Size)})
 	}
-	// The tracer of a stopped process is a thread.
+	// Only the thread that started the process traces it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	p, err := os.StartProcess("/proc/self/exe", []string{"layerctl-userns"}, &os.ProcAttr{Sys: &syscall.SysProcAttr{

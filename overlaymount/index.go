@@ -20,14 +20,14 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// An image of a store of tars is one EROFS mount, of its index with its layers'
-// files as devices: m.paths are these files, the index first. A writable one is
-// an overlay over it.
+// An image of a store of tars is one EROFS mount: its index, with the files of the
+// layers as devices. m.paths has these files, the index first. A writable mount is an
+// overlay over it.
 
-// errTars is why a form has to be for mount.layerctl.
+// errTars says why an fstab line must be of [HelperType].
 var errTars = fmt.Errorf("%w: the layers are tars, and no mount(8) before util-linux 2.42 hands files to EROFS as devices", overlaystore.ErrUnsupported)
 
-// assembleIndex takes the files of an image's index in the place of lower dirs.
+// assembleIndex sets the paths of the index and its devices.
 func (m *Mount) assembleIndex(img overlaystore.Image) error {
 	ix, err := m.store.Index(img)
 	if err != nil {
@@ -38,8 +38,8 @@ func (m *Mount) assembleIndex(img overlaystore.Image) error {
 	return nil
 }
 
-// sourceIndex is the source of a mount that is the index itself: its file, by
-// which the mount is known again.
+// sourceIndex sets the source of a read-only mount of an index to the index's file, by
+// which the mount can be recognised.
 func (m *Mount) sourceIndex() error {
 	if !m.indexed || m.writable() {
 		return nil
@@ -49,7 +49,8 @@ func (m *Mount) sourceIndex() error {
 	return err
 }
 
-// checkIndex refuses what an index cannot do.
+// checkIndex fails for options that a mount of an index does not have, and for those
+// that only such a mount has.
 func (m *Mount) checkIndex(o Options) error {
 	switch {
 	case !m.indexed && m.chosen.direct:
@@ -69,7 +70,7 @@ func (m *Mount) checkIndex(o Options) error {
 	return nil
 }
 
-// openIndex mounts the index, attached nowhere, with its owners shifted.
+// openIndex mounts the index, with the id map, and attaches the mount nowhere.
 func (m *Mount) openIndex(o erofsmount.Options) (*os.File, error) {
 	o.Direct = m.chosen.direct
 	root, err := erofsmount.Open(m.store.Dir(), m.paths[0], m.paths[1:], o)
@@ -100,7 +101,7 @@ func (m *Mount) openIndex(o erofsmount.Options) (*os.File, error) {
 func (m *Mount) mountIndex(point *os.File) error {
 	o := erofsmount.Options{}
 	if !m.writable() {
-		o.Attributes, o.Options = m.flagBits().attr, m.chosen.overlay // of which only labels are there
+		o.Attributes, o.Options = m.flagBits().attr, m.chosen.overlay // only labels; see checkIndex
 	}
 	root, err := m.openIndex(o)
 	if err != nil {
@@ -122,7 +123,7 @@ func (m *Mount) mountIndex(point *os.File) error {
 	return err
 }
 
-// openTop opens the directory that shows the attributes of the image's root.
+// openTop opens a directory with the attributes of the image's root.
 func (m *Mount) openTop() (*os.File, error) {
 	if !m.indexed {
 		return fsat.OpenDir(m.store.Dir(), m.paths[0])
@@ -131,12 +132,12 @@ func (m *Mount) openTop() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A mount's root is open as a path only.
+	// root is opened with O_PATH only.
 	defer root.Close()
 	return fsat.OpenDir(root, ".")
 }
 
-// checkLower compares the lower dirs that the kernel shows with what was asked.
+// checkLower compares the lower directories that the kernel lists with the image's.
 func (m *Mount) checkLower(lower []string) error {
 	wrong := func(what string, got, want any) error {
 		return fmt.Errorf("%w: the kernel mounted something else: %s is %v instead of %v", overlaystore.ErrUnsupported, what, got, want)
@@ -162,7 +163,7 @@ func (m *Mount) checkLower(lower []string) error {
 	return nil
 }
 
-// indexOptions are the options of a mount that is the index itself.
+// indexOptions returns the options of a read-only mount of an index.
 func (m *Mount) indexOptions() []string {
 	var o []string
 	for _, d := range m.paths[1:] {
@@ -174,8 +175,9 @@ func (m *Mount) indexOptions() []string {
 	return append(o, m.chosen.overlay...)
 }
 
-// indexLine is a shell command that mounts the index by loop devices, which end
-// with the mount. A writable one has the index mounted beside for a moment.
+// indexLine returns a shell command that mounts the index by loop devices, which end
+// with the mount. For a writable mount the command mounts the index in a temporary
+// directory for a moment.
 func (m *Mount) indexLine(target string) (string, error) {
 	if len(m.idmap) > 0 {
 		return "", m.noIDMap("a line for layers that are tars")

@@ -11,16 +11,16 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// maxOptions is what mount(2) takes: the kernel cuts longer options off
-// without a word, and mounts what is left.
+// maxOptions is how many bytes of options mount(2) takes. The kernel cuts longer ones
+// off without an error, and mounts with the rest.
 const maxOptions = 4095
 
-// Source is the mount's source, such as "layerctl:alpine:3.20@0123456789ab".
+// Source returns the mount's source, such as "layerctl:alpine:3.20@0123456789ab".
 func (m *Mount) Source() string { return m.source }
 
-// Options are the options for mount(2) and mount(8), but for the flags that
-// Flags returns, or all options for fuse-overlayfs. The lower dirs in them are relative to the directory that
-// LinkDir returns.
+// Options returns the options for mount(2) and mount(8), without the flags that Flags
+// returns. For fuse-overlayfs it returns all options. The lower directories in them
+// are relative to LinkDir.
 func (m *Mount) Options() (string, error) {
 	if m.fuse() {
 		return m.fuseOptions()
@@ -32,7 +32,7 @@ func (m *Mount) Options() (string, error) {
 	return o, fits(strings.Join(m.Flags(), ",") + "," + o)
 }
 
-// fits refuses options that mount(2) would cut off.
+// fits fails for options that mount(2) would cut off.
 func fits(options string) error {
 	if len(options) > maxOptions {
 		return fmt.Errorf("%w: the mount options take %d bytes and mount(2) at most %d", overlaystore.ErrUnsupported, len(options), maxOptions)
@@ -40,7 +40,7 @@ func fits(options string) error {
 	return nil
 }
 
-// otherOptions are those beside the lower dirs.
+// otherOptions returns the options except the lower directories.
 func (m *Mount) otherOptions() []string {
 	var o []string
 	if m.writable() {
@@ -50,8 +50,8 @@ func (m *Mount) otherOptions() []string {
 	return append(o, m.overlayOptions()...)
 }
 
-// upperAndWork are the directories as seen from l/: in the store that is short,
-// and free of what the store's path may hold.
+// upperAndWork returns the directories, those in the store relative to l/: such paths
+// are short, and need no quoting whatever the store's path is.
 func (m *Mount) upperAndWork() (upper, work string) {
 	if m.pair == "" || len(m.idmap) > 0 {
 		return m.upper, m.work
@@ -60,8 +60,8 @@ func (m *Mount) upperAndWork() (upper, work string) {
 	return dir + "/upper", dir + "/work"
 }
 
-// Flags are the mount's flags as mount(8) knows them: "ro" or "rw" first, then
-// such as "nosuid", and the kind of propagation.
+// Flags returns the mount's flags for mount(8): "ro" or "rw", then flags such as
+// "nosuid", then the kind of propagation.
 func (m *Mount) Flags() []string {
 	flags := []string{"ro"}
 	if m.writable() {
@@ -74,18 +74,18 @@ func (m *Mount) Flags() []string {
 	return flags
 }
 
-// Upper and Work are the absolute paths of the directories of a writable
-// mount, else "".
+// Upper returns the absolute path of the upper directory of a writable mount, else "".
 func (m *Mount) Upper() string { return m.upper }
 
-// Work is the work dir, see Upper.
+// Work returns the absolute path of the work directory of a writable mount, else "".
 func (m *Mount) Work() string { return m.work }
 
-// LinkDir is the absolute path of the directory that the names in Options are
+// LinkDir returns the absolute path of the directory that the paths in Options are
 // relative to.
 func (m *Mount) LinkDir() string { return m.store.LinkDir() }
 
-// Lower are the absolute paths of the lower dirs, the topmost first.
+// Lower returns the absolute paths of the lower directories, the topmost first. In a
+// store of tars they are the paths of the index and of its devices.
 func (m *Mount) Lower() []string {
 	paths := make([]string, len(m.paths))
 	for i, p := range m.paths {
@@ -94,13 +94,13 @@ func (m *Mount) Lower() []string {
 	return paths
 }
 
-// Line is one shell command that mounts the image at target, for every
-// POSIX shell and for the mount of util-linux and of busybox. It leaves the
-// caller's working directory alone. With an id map it takes util-linux 2.39,
-// and says so where the mount is another.
+// Line returns one shell command that mounts the image at target, for every POSIX
+// shell, and for the mount of util-linux and of busybox. It does not change the
+// caller's working directory. With an id map it needs util-linux 2.39; with an older
+// mount it fails and says so.
 //
-// LIBMOUNT_FORCE_MOUNT2 is for util-linux 2.39 and later, which otherwise
-// hands the options over by fsconfig(2), where 255 bytes are the limit
+// The command sets LIBMOUNT_FORCE_MOUNT2, because util-linux 2.39 and later otherwise
+// use fsconfig(2), whose options have 255 bytes at most
 // (https://github.com/util-linux/util-linux/issues/2287).
 func (m *Mount) Line(target string) (string, error) {
 	abs, err := filepath.Abs(target)
@@ -125,14 +125,14 @@ func (m *Mount) Line(target string) (string, error) {
 	if len(m.idmap) == 0 {
 		return fmt.Sprintf("(cd %s && %s)", quoting.Shell(m.LinkDir()), mount), nil
 	}
-	// The store's id-mapped mount is only needed until the overlay has its
-	// layers. An older mount ignores X-mount.idmap without a word.
+	// The store's id-mapped mount is needed only until the overlay has its layers. An
+	// older mount(8) ignores X-mount.idmap without an error.
 	return fmt.Sprintf("(mount --version | grep -q idmapping || { echo 'mount: an id map needs util-linux 2.39' >&2; exit 1; }; "+
 		"d=$(mktemp -d) && mount --bind -o %s %s \"$d\" && { (cd \"$d/%s\" && %s); r=$?; umount -l \"$d\"; rmdir \"$d\"; exit $r; })",
 		quoting.Shell(m.idmapOption()), quoting.Shell(m.store.Path()), filepath.Base(m.LinkDir()), mount), nil
 }
 
-// idmapOption is the id map for mount(8).
+// idmapOption returns the id map as an option of mount(8).
 func (m *Mount) idmapOption() string {
 	var parts []string
 	for _, i := range m.idmap {
@@ -141,7 +141,7 @@ func (m *Mount) idmapOption() string {
 	return "X-mount.idmap=" + strings.Join(parts, " ")
 }
 
-// checkPrintable refuses what no mount(8) takes, however it is quoted.
+// checkPrintable fails for paths that cannot be quoted for mount(8).
 func (m *Mount) checkPrintable() error {
 	for _, dir := range []string{m.upper, m.work} {
 		if m.pair == "" && strings.Contains(dir, `"`) {

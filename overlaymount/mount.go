@@ -20,10 +20,12 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// Mount mounts the image at the directory target, and then compares what the kernel lists with what was asked: several mistakes let mount(2)
-// return 0. Where the kernel takes layers by descriptor (Linux 6.13) neither
-// their number nor the store's path matters to it; elsewhere they go by short
-// names. The error has the kernel's own words where it says any.
+// Mount mounts the image at the directory target. Then it compares the mount that the
+// kernel lists with the one that was asked for, because mount(2) returns 0 after
+// several mistakes. From Linux 6.13 on layers are handed over by descriptor, so that
+// neither their number nor the length of the store's path matters; before that they
+// are handed over by short names. The error has the kernel's own message if there is
+// one.
 func (m *Mount) Mount(ctx context.Context, target string) error {
 	if err := m.mount(ctx, target); err != nil {
 		return fmt.Errorf("mount at %q: %w", target, err)
@@ -46,7 +48,7 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 		return err
 	}
 	defer point.Close()
-	// Where the kernel says that it is; nobody can lead the mount elsewhere.
+	// By the path that the kernel reports, nobody can lead the mount elsewhere.
 	if target, err = os.Readlink(mounts.DirPath(point)); err != nil {
 		return err
 	}
@@ -55,7 +57,7 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 		return err
 	}
 	defer unlock()
-	if !m.indexed { // the kernel says it of an index
+	if !m.indexed { // openIndex finds missing files of an index
 		if err := m.complete(); err != nil {
 			return err
 		}
@@ -72,7 +74,7 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 	return nil
 }
 
-// complete names what is not in the store any more.
+// complete fails if a path of the mount is no longer in the store.
 func (m *Mount) complete() error {
 	for _, path := range m.paths {
 		if ok, err := fsat.Exists(m.store.Dir(), path); err != nil || !ok {
@@ -82,7 +84,7 @@ func (m *Mount) complete() error {
 	return nil
 }
 
-// explainErrno adds what a bare error number of mount(2) means here.
+// explainErrno adds to an error of mount(2) what it means here.
 func explainErrno(err error) error {
 	switch {
 	case errors.Is(err, overlaystore.ErrUnsupported):
@@ -99,8 +101,8 @@ func explainErrno(err error) error {
 	return err
 }
 
-// propagate sets the kind of propagation that was asked for. A new mount has
-// that of the mount it is on.
+// propagate sets the kind of propagation. Without it a new mount has that of the mount
+// that it is on.
 func (m *Mount) propagate(target string) error {
 	if m.chosen.propagation == "" {
 		return nil
@@ -111,7 +113,7 @@ func (m *Mount) propagate(target string) error {
 	return nil
 }
 
-// check compares the mount that is topmost at target with what was asked.
+// check compares the topmost mount at target with the one that was asked for.
 func (m *Mount) check(ctx context.Context, target string) error {
 	e, ok, err := mounts.At(ctx, target)
 	if err != nil {
@@ -140,8 +142,8 @@ func (m *Mount) check(ctx context.Context, target string) error {
 	return m.checkLower(e.Lower())
 }
 
-// checkWrites compares what concerns writing. A work dir that the kernel
-// cannot write to makes it mount read-only and return 0.
+// checkWrites compares whether the mount is writable, and where it writes. If the
+// kernel cannot write to the work directory, it mounts read-only and returns 0.
 func (m *Mount) checkWrites(e mounts.Entry) error {
 	switch {
 	case !m.writable() && !e.ReadOnly():
@@ -156,11 +158,11 @@ func (m *Mount) checkWrites(e mounts.Entry) error {
 	return nil
 }
 
-// NoMountPointError says that there is no directory to mount at.
+// NoMountPointError says that the directory to mount at does not exist.
 type NoMountPointError struct{ err error }
 
-// Error names the directory, or what is missing of the way to it.
+// Error names the directory.
 func (e *NoMountPointError) Error() string { return "the mount point does not exist: " + e.err.Error() }
 
-// Unwrap is what the operating system said.
+// Unwrap returns the error of the operating system.
 func (e *NoMountPointError) Unwrap() error { return e.err }

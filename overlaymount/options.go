@@ -16,44 +16,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Options are how to mount an image. The zero value is right for most:
-// read-only, with no option that the store does not need.
+// Options say how to mount an image. The zero value is right for most callers: a
+// read-only mount, with no option that the store does not need.
 type Options struct {
-	// Name stands in the mount's source, for people who read a list of
-	// mounts; "" takes the image's first reference.
+	// Name is in the mount's source, for people who read a list of mounts; "" means
+	// the image's first reference.
 	Name string
-	// Platform is the one by which the reference names the image, as
-	// "linux/arm/v7", for lines that look it up again; "" is this machine's.
+	// Platform is the platform by which the reference names the image, such as
+	// "linux/arm/v7". Lines for fstab and systemd with a reference have it too; ""
+	// means this machine's.
 	Platform string
-	// Writable keeps what is written in an upper dir; false mounts read-only.
+	// Writable makes a writable mount, whose upper directory gets what is written.
 	Writable bool
-	// Upper and Work are the directories for that, both on one mount of one
-	// filesystem; they stay when the mount goes. Both "" makes a pair in the
-	// store, which [Store.Unmount] removes. They have no meaning without
-	// Writable.
+	// Upper and Work are the directories of a writable mount, both on the same mount
+	// of the same filesystem; they stay when the mount ends. If both are "", they are
+	// made in the store, and [Unmount] removes them. Without Writable they must be "".
 	Upper, Work string
-	// Volatile leaves out every sync of the upper dir, that at umount too:
-	// after a crash or power cut what was written may be damaged. It needs
-	// Writable; false syncs as filesystems do.
+	// Volatile leaves out every sync of the upper directory, also at unmount: after a
+	// crash or a power cut what was written may be damaged. It needs Writable.
 	Volatile bool
-	// Options are options of overlayfs and mount flags, such as "metacopy=on"
-	// or "noexec", each one of those that [OptionNames] lists. Without "suid"
-	// and "dev" the mount has the flags nosuid and nodev: else every local user
-	// who reaches it may run the image's set-user-ID programs and open its
-	// devices.
+	// Options are options of overlayfs and mount flags, such as "metacopy=on" or
+	// "noexec"; [OptionNames] lists all. Without "suid" and "dev" the mount has the
+	// flags nosuid and nodev. With them every local user who can reach the mount can
+	// run the image's set-user-ID programs and open its devices.
 	Options []string
-	// IDMap shifts the owners of the layers' files, see [ParseIDMap]; empty
-	// leaves them.
+	// IDMap changes the owners of the layers' files in the mount; see [ParseIDMap].
+	// Empty means that they stay.
 	IDMap []IDMapping
-	// Driver is who puts the layers together; the zero value is AutoDriver.
+	// Driver says what mounts the layers; the zero value is AutoDriver.
 	Driver Driver
-	// Target is where the mount is meant to be, for the record that is kept of
-	// a writable mount; "" records none.
+	// Target is where a writable mount will be; it goes into the mount's record. It
+	// may be "".
 	Target string
 }
 
-// OptionError is an option that is not allowed, or not with another one, or
-// not on this kernel.
+// OptionError says that an option is not allowed, not with another one, or not on this
+// kernel.
 type OptionError struct {
 	Option string
 	Reason string
@@ -68,8 +66,8 @@ func (e *OptionError) Error() string {
 	return text
 }
 
-// Unwrap makes it overlaystore.ErrUnsupported, and whatever the kernel said; where that is
-// nothing the caller asked for what makes no sense.
+// Unwrap returns [overlaystore.ErrUnsupported] and the kernel's error, or
+// [errkind.Usage] if the kernel was not asked.
 func (e *OptionError) Unwrap() []error {
 	if e.Err == nil {
 		return []error{errkind.Usage, overlaystore.ErrUnsupported}
@@ -77,8 +75,8 @@ func (e *OptionError) Unwrap() []error {
 	return []error{overlaystore.ErrUnsupported, e.Err}
 }
 
-// overlayValues are the options of overlayfs that a user may choose, with
-// their values (https://docs.kernel.org/filesystems/overlayfs.html).
+// overlayValues returns the options of overlayfs that a user may choose, with their
+// values (https://docs.kernel.org/filesystems/overlayfs.html).
 func overlayValues() map[string][]string {
 	return map[string][]string{
 		"index":        {"on", "off"},
@@ -104,11 +102,11 @@ func mountFlags() map[string]mountFlag {
 	}
 }
 
-// directIO has EROFS read layers that are tars past the page cache. Without it
-// that is done where memory is scarce.
+// directIO has EROFS read layers that are tars without the page cache. Without the
+// option that is done on machines with little memory.
 const directIO = "directio"
 
-// labels are the options by which SELinux labels a mount (mount(8)).
+// labels returns the options by which SELinux labels a mount (mount(8)).
 func labels() []string { return []string{"context", "fscontext", "defcontext", "rootcontext"} }
 
 func isLabel(value string) bool {
@@ -128,11 +126,11 @@ func quoteLabel(key, value string) string {
 	return key + "=" + value
 }
 
-// guards are the flags that mounts have by default, and the options that leave
-// them out.
+// guards returns the flags that mounts have by default, each with the option that
+// removes it.
 func guards() [][2]string { return [][2]string{{"nosuid", "suid"}, {"nodev", "dev"}} }
 
-// propagations are the kinds of mount_namespaces(7).
+// propagations returns the kinds of propagation (mount_namespaces(7)).
 func propagations() map[string]uintptr {
 	return map[string]uintptr{
 		"private":    unix.MS_PRIVATE,
@@ -165,17 +163,17 @@ func OptionNames() []string {
 	return all
 }
 
-// IsOption tells whether [Options] takes an option.
+// IsOption reports whether [Options] takes an option.
 func IsOption(o string) bool {
 	_, err := parseOptions([]string{o})
 	return err == nil
 }
 
-// chosen are options taken apart.
+// chosen has the options that the caller chose, by their kinds.
 type chosen struct {
 	overlay     []string // key=value
 	flags       []string
-	unguarded   []string // those of guards
+	unguarded   []string // options that remove a flag of guards
 	propagation string
 	direct      bool // directIO
 }
@@ -189,8 +187,8 @@ func (c chosen) value(key string) string {
 	return ""
 }
 
-// parseOptions takes only what is on the list: an option nobody examined could
-// name directories, or switch off what keeps a stack safe.
+// parseOptions takes only options of a list: any other might name directories, or
+// switch off what keeps a stack safe.
 func parseOptions(list []string) (chosen, error) {
 	var c chosen
 	for _, o := range list {
@@ -230,8 +228,8 @@ func parseOptions(list []string) (chosen, error) {
 	return c, nil
 }
 
-// against is the option that says the opposite of o and was given before, and
-// whether o is one of guards.
+// against returns the option before o that means the opposite, and whether o removes a
+// flag of guards.
 func (c chosen) against(o string) (opposite string, guard bool) {
 	for _, g := range guards() {
 		flag, name := g[0], g[1]
@@ -258,7 +256,7 @@ func (c *chosen) guard() {
 	c.flags = append(flags, c.flags...)
 }
 
-// reasonToRefuse says for an option that is not on the list what does instead.
+// reasonToRefuse says why an option is not on the list.
 func reasonToRefuse(key string) string {
 	switch key {
 	case "lowerdir", "lowerdir+", "datadir+":
@@ -278,8 +276,9 @@ func reasonToRefuse(key string) string {
 	}
 }
 
-// checkConflicts knows the pairs that the kernel refuses with EINVAL, and what
-// it ignores without a word (ovl_fs_params_verify in fs/overlayfs/params.c).
+// checkConflicts fails for pairs of options that the kernel refuses with EINVAL, and
+// for options that it would ignore without an error (ovl_fs_params_verify in
+// fs/overlayfs/params.c).
 func (c chosen) checkConflicts(writable, userxattr bool) error {
 	conflict := func(key, reason string) error {
 		return &OptionError{Option: key + "=" + c.value(key), Reason: reason}
@@ -305,10 +304,10 @@ func (c chosen) checkConflicts(writable, userxattr bool) error {
 	return nil
 }
 
-// probeOption asks the running kernel whether its overlay takes an option,
-// "key" or "key=value", and mounts nothing. Before Linux 6.5 overlayfs has no
-// opinion until it mounts, and who may not mount may not ask: both count as
-// yes. The error is an *OptionError with the kernel's own words.
+// probeOption asks the running kernel whether overlayfs takes an option, "key" or
+// "key=value". It mounts nothing. Before Linux 6.5 overlayfs checks options only when
+// it mounts, and a process that may not mount cannot ask: in both cases probeOption
+// returns nil. The error is an [*OptionError] with the kernel's message.
 func probeOption(option string) error {
 	c, err := mounts.OpenContext("overlay")
 	if err != nil {
@@ -324,9 +323,9 @@ func probeOption(option string) error {
 	return nil
 }
 
-// overlayOptions are the options beside the directories. A read-only overlay
-// follows redirects by default, and only a forged mark could have made one in
-// a layer, so what is not chosen is said.
+// overlayOptions returns the options except the directories. A read-only overlay
+// follows redirects by default. In a layer only a forged mark could be a redirect, so
+// they are switched off unless the caller chose them.
 func (m *Mount) overlayOptions() []string {
 	var o []string
 	userxattr := m.store.Format().Xattrs == layer.UserXattrs
@@ -346,7 +345,7 @@ func (m *Mount) overlayOptions() []string {
 	return o
 }
 
-// flagBits are the mount flags for mount(2) and for fsmount(2).
+// flagBits returns the mount flags for mount(2) and for fsmount(2).
 func (m *Mount) flagBits() mountFlag {
 	bits := mountFlag{}
 	if !m.writable() {
@@ -360,7 +359,7 @@ func (m *Mount) flagBits() mountFlag {
 	return bits
 }
 
-// configure takes o apart and checks it.
+// configure parses and checks the options.
 func (m *Mount) configure(o Options) (err error) {
 	if m.chosen, err = parseOptions(o.Options); err != nil {
 		return err

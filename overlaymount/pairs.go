@@ -18,8 +18,8 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// writableDir holds a pair of upper and work for each writable mount that
-// brought none: writable/<rand>/upper and work. It is made when first needed.
+// writableDir has the upper and work directories of writable mounts whose callers
+// named none: writable/<random>/upper and work. It is made when it is first needed.
 const writableDir = "writable"
 
 func removePair(ctx context.Context, s *overlaystore.Store, name string) error {
@@ -30,8 +30,8 @@ func removePair(ctx context.Context, s *overlaystore.Store, name string) error {
 	return errors.Join(s.Trash(ctx, parent, name), parent.Close())
 }
 
-// removeUnmade removes the pairs that processes were making when they died:
-// nobody holds their lock, they have no record, and nothing is written in them.
+// removeUnmade removes the pairs that processes were making when they died: nobody
+// holds their lock, they have no record, and upper is empty.
 func removeUnmade(ctx context.Context, s *overlaystore.Store, writable, locks *os.File) error {
 	return stagingdir.Dead(ctx, writable, locks, func(name string) error {
 		pair, err := durable.OpenDirAt(writable, name)
@@ -46,7 +46,7 @@ func removeUnmade(ctx context.Context, s *overlaystore.Store, writable, locks *o
 	})
 }
 
-// isMade says whether a pair has its record, or anything was written in it.
+// isMade reports whether a pair has its record, or a file in upper.
 func isMade(pair *os.File) (bool, error) {
 	record, err := fsat.Find(pair, "work/"+writingFile)
 	if err == nil {
@@ -66,8 +66,7 @@ func isMade(pair *os.File) (bool, error) {
 	return len(names) > 0, errors.Join(err, upper.Close())
 }
 
-// pairOf is the name of the pair of upper and work in a store that a mount
-// writes to, or "".
+// pairOf returns the name of the pair of the store to which a mount writes, or "".
 func pairOf(store string, upperDirs []string) string {
 	for _, upper := range upperDirs {
 		below, ok := strings.CutPrefix(upper, store+"/"+writableDir+"/")
@@ -81,9 +80,9 @@ func pairOf(store string, upperDirs []string) string {
 	return ""
 }
 
-// Leftovers lists the pairs of upper and work in the store that no mount uses:
-// a crash left them, or umount(8), or a printed line that was never run. What
-// was written is in them.
+// Leftovers lists the pairs of upper and work directories in the store that no mount
+// uses. They are left by a crash, by umount(8), or by a printed command that was never
+// run. Upper has what was written.
 func Leftovers(ctx context.Context, s *overlaystore.Store) ([]Writing, error) {
 	pairs, err := unusedPairs(ctx, s)
 	if err != nil {

@@ -28,12 +28,12 @@ type Check struct {
 	Name  string
 	OK    bool
 	Value string // what was found, in words
-	Hint  string // what helps, where OK is false
+	Hint  string // what helps if OK is false
 }
 
-// Survey finds out by trying what the kernel and the filesystem of a store at
-// dir can do. It makes no store: where there is none it tries in the nearest
-// directory above that there is, and tidies up.
+// Survey finds out, by trying, what the kernel and the filesystem of a store at dir can
+// do. It makes no store: if dir does not exist, it tries in the nearest directory above
+// that does. It removes the files that it makes.
 func Survey(ctx context.Context, dir string) []Check {
 	list := surveyKernel()
 	near, store := nearest(dir)
@@ -42,7 +42,7 @@ func Survey(ctx context.Context, dir string) []Check {
 	return append(list, surveyIDMap(near))
 }
 
-// feature is an option of the kernel's overlay, and what it is good for.
+// feature is an option of overlayfs, the Linux that has it, and its use.
 type feature struct{ option, since, use string }
 
 func features() []feature {
@@ -108,8 +108,8 @@ func surveyOptions(c *mounts.Context) []Check {
 	return append(list, layers)
 }
 
-// nearest is dir, or the nearest directory above it that there is, and whether
-// dir is there.
+// nearest returns dir, or the nearest directory above it that exists, and whether dir
+// exists.
 func nearest(dir string) (string, bool) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -122,8 +122,8 @@ func nearest(dir string) (string, bool) {
 	}
 }
 
-// filesystemName names the filesystems that stores are likely on; others are
-// a number.
+// filesystemName returns the name of a filesystem that a store is likely to be on; for
+// others it returns their number.
 func filesystemName(kind int64) string {
 	names := map[int64]string{
 		unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs", unix.TMPFS_MAGIC: "tmpfs",
@@ -157,7 +157,7 @@ func surveyFilesystem(ctx context.Context, near string, store bool) []Check {
 		Check{Name: "owners of files", OK: form.IDs != layer.SquashedIDs, Value: string(form.IDs), Hint: "every file belongs to you; as root, or in a user namespace with subordinate ids, the image's owners are kept"})
 }
 
-// surveyForm is the form of the store that is there, or would be.
+// surveyForm returns the form of the store that exists, or that would be made.
 func surveyForm(ctx context.Context, near string, store bool) (layer.Form, error) {
 	if store {
 		format, err := overlaystore.FormatOf(near)
@@ -190,7 +190,8 @@ func surveyIDMap(near string) Check {
 	return check
 }
 
-// surveyTars tries a mount of a few kilobytes as one of layers that are tars.
+// surveyTars tries to mount a small EROFS filesystem with its data on other devices, as
+// layers that are tars are mounted.
 func surveyTars(ctx context.Context, near string) []Check {
 	const stay = "layers stay directories (--lower dir)"
 	tars := Check{Name: "layers as tars", Hint: stay}

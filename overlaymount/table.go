@@ -12,16 +12,16 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// Spec is a mount as runtimes write it down: containerd's mount, and with a
-// destination that of the OCI runtime-spec.
+// Spec is a mount in JSON: containerd's mount, and with a destination that of the OCI
+// runtime-spec.
 type Spec struct {
 	Type    string   `json:"type"`
 	Source  string   `json:"source"`
 	Options []string `json:"options"`
 }
 
-// Spec describes the mount with absolute paths, for programs that call
-// mount(2) and shorten long options themselves, as containerd does.
+// Spec returns the mount with absolute paths, for programs that call mount(2) and
+// shorten long options themselves, as containerd does.
 func (m *Mount) Spec() (Spec, error) {
 	if len(m.idmap) > 0 {
 		return Spec{}, m.noIDMap("a list of mounts")
@@ -43,7 +43,7 @@ func (m *Mount) Spec() (Spec, error) {
 	return Spec{"overlay", m.source, append(o, m.absolute(m.otherOptions())...)}, nil
 }
 
-// absolute replaces the upper and work of a pair, which are relative.
+// absolute replaces the relative paths of upper and work by absolute ones.
 func (m *Mount) absolute(options []string) []string {
 	for i, o := range options {
 		switch key, _, _ := strings.Cut(o, "="); key {
@@ -64,7 +64,7 @@ func (m *Mount) noIDMap(what string) error {
 	return fmt.Errorf("%w: %s cannot say an id map for layers; print the line for sh, or mount by layerctl", overlaystore.ErrUnsupported, what)
 }
 
-// checkLasting refuses to write down for every boot what ends with a mount.
+// checkLasting fails for mounts that a form for every boot cannot describe.
 func (m *Mount) checkLasting(what string) error {
 	switch {
 	case m.fuse():
@@ -81,15 +81,15 @@ func (m *Mount) noPair(what string) error {
 	return &TemporaryUpperError{For: what}
 }
 
-// TemporaryUpperError is a form that outlives the upper dir of the mount, for
-// the store removes its own with the mount.
+// TemporaryUpperError says that a form for every boot was asked for, and that the
+// mount's upper directory is in the store, where it is removed with the mount.
 type TemporaryUpperError struct {
-	For string // the form
+	For string // the form, in words
 }
 
 func (e *TemporaryUpperError) Error() string {
 	return e.For + " is for every boot, and an upper dir in the store goes with its mount"
 }
 
-// Unwrap makes it unsupported.
+// Unwrap returns [overlaystore.ErrUnsupported].
 func (e *TemporaryUpperError) Unwrap() error { return overlaystore.ErrUnsupported }

@@ -15,8 +15,8 @@ import (
 // (systemd.mount(5)).
 type Unit struct{ Name, Text string }
 
-// Unit makes a unit that mounts the image at target. It works for any number
-// of layers: a unit can say in which directory mount(8) runs.
+// Unit returns a unit that mounts the image at target. It can have more layers than an
+// fstab line, because a unit says in which directory mount(8) runs.
 func (m *Mount) Unit(target string) (Unit, error) {
 	u, err := m.unit(target)
 	if err != nil {
@@ -44,8 +44,8 @@ func (m *Mount) unit(target string) (Unit, error) {
 	if strings.HasSuffix(abs, `\`) {
 		abs += "/" // at the end of a line a backslash would continue it
 	}
-	// The options end in a comma's neighbour, never in a backslash, which
-	// would continue the line; a percent sign begins a specifier.
+	// The options never end with a backslash, which would continue the line. A
+	// percent sign begins a specifier.
 	text := fmt.Sprintf(`# /etc/systemd/system/%s
 [Unit]
 Description=Image %s
@@ -66,8 +66,8 @@ WantedBy=local-fs.target
 	return Unit{name, text}, nil
 }
 
-// unitMount is what a unit has mounted, of which type, with which options, and
-// the directory where mount(8) runs.
+// unitMount returns the source, the type and the options of a unit's mount, and the
+// directory in which mount(8) runs.
 func (m *Mount) unitMount() (what, kind, directory, options string, err error) {
 	flags := m.Flags()
 	if m.indexed {

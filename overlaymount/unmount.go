@@ -16,20 +16,21 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// UnmountOptions are how to unmount. The zero value is right for most.
+// UnmountOptions say how to unmount. The zero value is right for most callers.
 type UnmountOptions struct {
-	// Lazy takes the mount from the tree at once, and ends it when nobody uses
-	// it any more; what it wrote in the store stays until the next Unmount of
-	// the same target. False gives up with overlaystore.ErrBusy when it is in use.
+	// Lazy detaches a mount that is in use at once; the kernel ends it when nobody
+	// uses it any more. An upper directory in the store stays until the next Unmount
+	// of the same target. Without Lazy a mount in use is [overlaystore.ErrBusy].
 	Lazy bool
-	// Keep leaves an upper dir that was made in the store; false removes it.
+	// Keep leaves an upper directory that was made in the store.
 	Keep bool
 }
 
-// Unmount undoes a mount at target, and removes the upper and work that the
-// store made for it; those that the caller of [Assemble] named stay. It
-// also removes what an earlier mount at target left there in a crash. What is
-// in use is overlaystore.ErrBusy, and a directory where nothing of this store is mounted overlaystore.ErrNotFound.
+// Unmount unmounts target, and removes the upper and work directories that [Assemble]
+// made in the store for the mount. Directories that the caller of Assemble named stay.
+// If nothing is mounted at target, Unmount removes such directories of an earlier
+// mount there. If a mount is in use the error is an [*InUseError]; if there is neither
+// a mount of this store nor a directory to remove, it is a [*NotMountedError].
 func Unmount(ctx context.Context, s *overlaystore.Store, target string, o UnmountOptions) error {
 	if err := unmount(ctx, s, target, o); err != nil {
 		return fmt.Errorf("unmount %q: %w", target, err)
@@ -42,8 +43,8 @@ func unmount(ctx context.Context, s *overlaystore.Store, target string, o Unmoun
 	if err != nil {
 		return err
 	}
-	// The symbolic links in the target are resolved once, here, so that what
-	// is looked at is what is unmounted.
+	// Symbolic links in the target are resolved once, so that the mount that is looked
+	// up is the one that is unmounted.
 	if real, err := filepath.EvalSymlinks(target); err == nil {
 		target = real
 	}
@@ -78,8 +79,8 @@ func unmount(ctx context.Context, s *overlaystore.Store, target string, o Unmoun
 	return dropPair(ctx, s, pairOf(store, []string{mounted.Upper}))
 }
 
-// dropPair removes an unmounted mount's upper and work, unless the overlay is
-// still mounted elsewhere, by a bind mount or in another mount namespace.
+// dropPair removes the upper and work directories of a mount that was unmounted, unless
+// it is still mounted elsewhere: by a bind mount, or in another mount namespace.
 func dropPair(ctx context.Context, s *overlaystore.Store, name string) error {
 	if name == "" {
 		return nil
@@ -91,7 +92,7 @@ func dropPair(ctx context.Context, s *overlaystore.Store, name string) error {
 	return removePair(ctx, s, name)
 }
 
-// dropLeftovers removes what mounts at target left that are no more.
+// dropLeftovers removes the pairs of earlier mounts at target.
 func dropLeftovers(ctx context.Context, s *overlaystore.Store, target string, o UnmountOptions) error {
 	var nothing error = &NotMountedError{Store: s.Path()}
 	left, err := Leftovers(ctx, s)
@@ -110,8 +111,8 @@ func dropLeftovers(ctx context.Context, s *overlaystore.Store, target string, o 
 	return nothing
 }
 
-// NotMountedError says that nothing of a store is mounted where it was to be
-// unmounted. It matches overlaystore.ErrNotFound.
+// NotMountedError says that nothing of the store is mounted at the target. It is an
+// [overlaystore.ErrNotFound].
 type NotMountedError struct{ Store string }
 
 // Error names the store.
@@ -119,17 +120,16 @@ func (e *NotMountedError) Error() string {
 	return fmt.Sprintf("nothing of the store %q is mounted there", e.Store)
 }
 
-// Unwrap makes it something that is not there.
+// Unwrap returns [overlaystore.ErrNotFound].
 func (e *NotMountedError) Unwrap() error { return overlaystore.ErrNotFound }
 
-// InUseError says that processes use what was to be unmounted. It matches
-// overlaystore.ErrBusy.
+// InUseError says that processes use the mount. It is an [overlaystore.ErrBusy].
 type InUseError struct{ err error }
 
-// Error says what they do there.
+// Error says how they use it.
 func (e *InUseError) Error() string {
 	return "a process has a file or its working directory there: " + e.err.Error()
 }
 
-// Unwrap is the kind, and what the kernel said.
+// Unwrap returns [overlaystore.ErrBusy] and the kernel's error.
 func (e *InUseError) Unwrap() []error { return []error{overlaystore.ErrBusy, e.err} }

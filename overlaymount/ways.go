@@ -19,8 +19,8 @@ import (
 	"github.com/layerctl/layerctl/internal/quoting"
 )
 
-// mountSomehow mounts at point, whose path is target, in the best way that there
-// is here: each takes more layers, or says more of what is wrong, than the next.
+// mountSomehow mounts at point, whose path is target, in the best way that this kernel
+// has. Each way takes more layers, or gives better errors, than the next one.
 func (m *Mount) mountSomehow(ctx context.Context, point *os.File, target string) error {
 	if m.fuse() {
 		return m.mountByFUSE(ctx, target)
@@ -38,14 +38,14 @@ func (m *Mount) mountSomehow(ctx context.Context, point *os.File, target string)
 	return err
 }
 
-// errNotThisWay: the kernel does not take layers in this way.
+// errNotThisWay says that the kernel does not take layers in the way that was tried.
 var errNotThisWay = errors.New("the kernel takes no layers in this way")
 
-// mountByDescriptor is for Linux 6.13.
+// mountByDescriptor hands the layers over by descriptors, which Linux 6.13 takes.
 func (m *Mount) mountByDescriptor(point *os.File) (err error) {
 	store := m.store.Dir()
 	if len(m.idmap) > 0 {
-		// Open until the overlay is made: the mount ends with it.
+		// It stays open until the overlay is made, because closing it ends the mount.
 		if store, err = m.mappedStore(); err != nil {
 			return err
 		}
@@ -54,8 +54,8 @@ func (m *Mount) mountByDescriptor(point *os.File) (err error) {
 	return m.mountByContext(point, func(c *mounts.Context) error { return m.setDirs(c, store) })
 }
 
-// mountByPath is for Linux 6.8, which takes layers one by one, by paths of at
-// most 255 bytes. A mapped store has no path.
+// mountByPath hands the layers over one by one, by paths of at most 255 bytes, which
+// Linux 6.8 takes. An id-mapped store has no path.
 func (m *Mount) mountByPath(point *os.File) error {
 	tooLong := func(name string) bool { return len(filepath.Join(m.LinkDir(), name)) > maxFsconfig }
 	if len(m.idmap) > 0 || slices.ContainsFunc(m.names, tooLong) || max(len(quoting.Option(m.upper)), len(quoting.Option(m.work))) > maxFsconfig {
@@ -64,8 +64,8 @@ func (m *Mount) mountByPath(point *os.File) error {
 	return m.mountByContext(point, m.setPaths)
 }
 
-// setPaths hands over the layers by their names in l/. The kernel takes a
-// layer's path as it is, and unescapes that of upper and work.
+// setPaths hands over the layers by their names in l/. The kernel takes the path of a
+// layer as it is, but unescapes those of upper and work.
 func (m *Mount) setPaths(c *mounts.Context) error {
 	for i, name := range m.names {
 		err := c.Set("lowerdir+", filepath.Join(m.LinkDir(), name))
@@ -82,15 +82,14 @@ func (m *Mount) setPaths(c *mounts.Context) error {
 	return errors.Join(c.Set("upperdir", quoting.Option(m.upper)), c.Set("workdir", quoting.Option(m.work)))
 }
 
-// mountByContext mounts by the mount API, with the directories that setDirs
-// hands over.
+// mountByContext mounts by the mount API; setDirs hands over the directories.
 func (m *Mount) mountByContext(point *os.File, setDirs func(*mounts.Context) error) error {
 	c, err := mounts.OpenContext("overlay")
 	if err != nil {
 		return errors.Join(errNotThisWay, err)
 	}
 	defer c.Close()
-	// Before Linux 6.5 fsconfig takes any key from anybody and fails later.
+	// Before Linux 6.5 fsconfig(2) accepts any key, and the mount fails later.
 	if c.TakesAnything() {
 		return errNotThisWay
 	}
@@ -112,8 +111,7 @@ func (m *Mount) mountByContext(point *os.File, setDirs func(*mounts.Context) err
 	return errors.Join(mounts.Attach(root, point), root.Close())
 }
 
-// setDirs hands over the layers, seen from the store's directory, and upper and
-// work.
+// setDirs hands over the layers, by their paths below store, and upper and work.
 func (m *Mount) setDirs(c *mounts.Context, store *os.File) error {
 	for i, path := range m.paths {
 		dir, err := fsat.Find(store, path)
@@ -149,8 +147,9 @@ func (m *Mount) setWritable(c *mounts.Context) error {
 	return nil
 }
 
-// mountByName mounts by mount(2), in a thread of its own whose working
-// directory is l/: the process's must stay, and the thread ends with it.
+// mountByName mounts by mount(2) with names relative to l/. It runs in a thread of its
+// own, whose working directory is l/, because that of the process must not change. The
+// thread ends afterwards.
 func (m *Mount) mountByName(point *os.File) error {
 	options, err := m.Options()
 	if err != nil {

@@ -23,23 +23,23 @@ import (
 	"github.com/layerctl/layerctl/internal/storedirs"
 )
 
-// Writing is what is known of a writable mount. It lies as layerctl.json in
-// the work dir, where overlayfs leaves it alone.
+// Writing is the record of a writable mount. It is kept as layerctl.json in the work
+// directory, where overlayfs ignores it.
 type Writing struct {
 	Manifest digest.Digest `json:"manifest"`
 	Source   string        `json:"source"`
 	Target   string        `json:"target,omitempty"`
 	Volatile bool          `json:"volatile,omitempty"`
-	// Driver wrote to the upper dir; "" is the kernel's. Each leaves marks that
-	// the other does not know.
+	// Driver is the driver that wrote to the upper directory; "" is the kernel's.
+	// Each makes marks that the other does not know.
 	Driver Driver `json:"driver,omitempty"`
-	// Boot tells boots apart (/proc/sys/kernel/random/boot_id): what a
-	// volatile mount wrote is whole for as long as its boot lasts.
+	// Boot is the id of the boot (/proc/sys/kernel/random/boot_id). Until that boot
+	// ends nothing that a volatile mount wrote is lost.
 	Boot string    `json:"boot"`
 	Made time.Time `json:"made"`
-	// Upper is where the writes are; it is an answer, not part of the record.
+	// Upper is the upper directory. It is not part of the record.
 	Upper string `json:"-"`
-	// Crashed says that the boot has ended since; it is an answer as well.
+	// Crashed says that the boot has ended since. It is not part of the record.
 	Crashed bool `json:"-"`
 }
 
@@ -47,7 +47,7 @@ const writingFile = "layerctl.json"
 
 func (m *Mount) writable() bool { return m.upper != "" }
 
-// makeWritable gives the mount its upper and work.
+// makeWritable makes or checks the upper and work directories, and writes the record.
 func (m *Mount) makeWritable(ctx context.Context, o Options) error {
 	var err error
 	if o.Upper == "" {
@@ -55,7 +55,7 @@ func (m *Mount) makeWritable(ctx context.Context, o Options) error {
 		if err != nil {
 			return fmt.Errorf("make an upper dir: %w", err)
 		}
-		defer pair.Close() // its lock says until then that it is being made
+		defer pair.Close() // unlocks it; until then removeUnmade leaves it
 	} else if m.upper, m.work, err = existingPair(o.Upper, o.Work); err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (m *Mount) makeWritable(ctx context.Context, o Options) error {
 	}
 	target := o.Target
 	if real, err := filepath.EvalSymlinks(target); err == nil {
-		target = real // as unmount looks for it
+		target = real // Unmount compares it with a resolved path
 	}
 	return m.recordWriting(ctx, target)
 }
@@ -134,8 +134,8 @@ func (m *Mount) fillPair(ctx context.Context, pair *os.File) error {
 	return m.dressUpper(pair)
 }
 
-// dressUpper gives a new upper dir the attributes of the image's root: those
-// of a merged directory are its topmost layer's.
+// dressUpper gives a new upper directory the attributes of the image's root, because a
+// merged directory shows those of its topmost layer.
 func (m *Mount) dressUpper(pair *os.File) error {
 	top, err := m.openTop()
 	if err != nil {
@@ -177,8 +177,8 @@ func (m *Mount) recordWriting(ctx context.Context, target string) error {
 	return errors.Join(durable.WriteFile(ctx, dir, writingFile, append(raw, '\n'), 0o600), dir.Close())
 }
 
-// readWriting reads the record in a work dir. It is a hint, never a reason to
-// trust what it says: with the caller's own work dir anybody may have made it.
+// readWriting reads the record in a work directory. It is only a hint: in a work
+// directory that the caller named anybody may have made it.
 func readWriting(work string) (Writing, bool) {
 	dir, err := durable.OpenDir(work)
 	if err != nil {
@@ -190,8 +190,8 @@ func readWriting(work string) (Writing, bool) {
 	return w, err == nil && json.Unmarshal(raw, &w) == nil
 }
 
-// Discard removes the upper and work that Assemble made in the store for a
-// mount that is not going to be; it does nothing for others.
+// Discard removes the upper and work directories that Assemble made in the store, for
+// a mount that will not be used. Without such directories it does nothing.
 func (m *Mount) Discard(ctx context.Context) error {
 	if m.pair == "" {
 		return nil

@@ -22,8 +22,8 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// checkWritable finds what the kernel answers with a bare EINVAL, or mounts
-// read-only or degraded, or lets two mounts write into
+// checkWritable fails for upper and work directories that the kernel would refuse with
+// a bare EINVAL, mount read-only or with features missing, or let two mounts write to
 // (https://docs.kernel.org/filesystems/overlayfs.html, upper and work).
 func (m *Mount) checkWritable(ctx context.Context) error {
 	inUse := func() error { return m.checkUse(ctx) }
@@ -65,8 +65,8 @@ func (m *Mount) checkOutsideStore() error {
 	return nil
 }
 
-// Filesystems that overlayfs refuses for an upper dir, or cannot keep its word
-// on (linux/magic.h).
+// Filesystems that overlayfs refuses for an upper directory, or cannot use reliably
+// (linux/magic.h).
 const (
 	overlayMagic = 0x794c7630
 	fuseMagic    = 0x65735546
@@ -99,8 +99,8 @@ func (m *Mount) checkFilesystem() error {
 	return nil
 }
 
-// checkUse refuses directories that an overlay writes to: the kernel lets a
-// second one, and both come out undefined.
+// checkUse fails if another overlay writes to the directories. The kernel permits a
+// second one, but then the behaviour of both is undefined.
 func (m *Mount) checkUse(ctx context.Context) error {
 	var found error
 	err := mounts.Each(ctx, func(proc string, e mounts.Entry) {
@@ -113,8 +113,8 @@ func (m *Mount) checkUse(ctx context.Context) error {
 	return errors.Join(found, err)
 }
 
-// mayUse reports whether a mount that names an upper dir may really have it: one
-// that another user made may name what it likes.
+// mayUse reports whether a mount whose options name an upper directory may really use
+// it. The options of a mount that another user made may name any directory.
 func mayUse(ctx context.Context, proc string, e mounts.Entry, upper string) bool {
 	uid, err := mounts.Owner(proc, e)
 	if err == nil && uid == os.Geteuid() {
@@ -125,8 +125,8 @@ func mayUse(ctx context.Context, proc string, e mounts.Entry, upper string) bool
 	return ok && err == nil && has == want
 }
 
-// checkDriver refuses an upper dir that the other driver wrote to: what was
-// deleted in it would show again. fuse-overlayfs marks an opaque directory by
+// checkDriver fails for an upper directory to which the other driver wrote: deleted
+// files would be visible again. fuse-overlayfs marks an opaque directory by
 // user.fuseoverlayfs.opaque, which the kernel does not read.
 func (m *Mount) checkDriver() error {
 	w, ok := readWriting(m.work)
@@ -140,9 +140,10 @@ func (m *Mount) checkDriver() error {
 	return fmt.Errorf("%w: upper %q was written to by the driver %s, whose marks of what is deleted the other does not know: go on with that one, or begin with a new upper", overlaystore.ErrUnsupported, m.upper, by)
 }
 
-// checkVolatile deals with what a volatile mount leaves in its work dir, even
-// after a clean umount, so that the kernel refuses the next mount. In the same
-// boot nothing is lost, and it goes. Otherwise the user must know.
+// checkVolatile handles the mark that a volatile mount leaves in its work directory,
+// also after a clean unmount, and for which the kernel refuses the next mount. In the
+// same boot nothing is lost, and checkVolatile removes the mark. Otherwise the user
+// must know, and it fails.
 func (m *Mount) checkVolatile() error {
 	left := filepath.Join(m.work, "work", "incompat")
 	if _, err := os.Lstat(filepath.Join(left, "volatile")); err != nil {
@@ -162,9 +163,9 @@ func (m *Mount) checkVolatile() error {
 	return &volatileError{Upper: m.upper, Work: m.work}
 }
 
-// volatileError says that an upper dir was written to by a volatile mount, and
-// that the machine has been started again since, or nobody knows: what was not
-// synced may be missing or damaged, in any file.
+// volatileError says that a volatile mount wrote to an upper directory, and that the
+// machine was, or may have been, started again since: any file may have lost what was
+// not synced.
 type volatileError struct{ Upper, Work string }
 
 func (e *volatileError) Error() string {
@@ -176,11 +177,11 @@ func (e *volatileError) Hint() string {
 	return fmt.Sprintf("look whether the files are right, or begin with a new upper; then remove %s", filepath.Join(e.Work, "work", "incompat"))
 }
 
-// Unwrap makes it overlaystore.ErrDamaged.
+// Unwrap returns [overlaystore.ErrDamaged].
 func (e *volatileError) Unwrap() error { return overlaystore.ErrDamaged }
 
-// tryWork does in a directory of its own what overlayfs is going to need: it
-// mounts read-only or without features where that fails, and returns 0.
+// tryWork tries in a new directory what overlayfs will need. Where that fails,
+// overlayfs mounts read-only or without features, and mount(2) returns 0.
 func (m *Mount) tryWork() (err error) {
 	dir, err := durable.OpenDir(m.work)
 	if err != nil {
@@ -200,7 +201,7 @@ func (m *Mount) tryWork() (err error) {
 	for _, step := range []struct {
 		lack   string
 		try    func(*os.File) error
-		kernel bool // only that one needs it
+		kernel bool // only the kernel's overlayfs needs it
 	}{
 		{"keeps " + string(m.store.Format().Xattrs) + ".* extended attributes", func(d *os.File) error {
 			return unix.Fsetxattr(int(d.Fd()), m.store.Format().Xattr("opaque"), []byte("y"), 0)
@@ -218,7 +219,7 @@ func (m *Mount) tryWork() (err error) {
 	return m.tryUpper()
 }
 
-// tryUpper: an immutable upper is one that nothing can be copied up to.
+// tryUpper fails if the upper directory cannot be written to, or is immutable.
 func (m *Mount) tryUpper() error {
 	err := unix.Access(m.upper, unix.W_OK)
 	if err == nil {
