@@ -22,27 +22,38 @@ import (
 // named none: writable/<random>/upper and work. It is made when it is first needed.
 const writableDir = "writable"
 
+// removePair removes a pair. Another process may have removed it first, once nobody
+// held its lock.
 func removePair(ctx context.Context, s *overlaystore.Store, name string) error {
 	parent, err := durable.OpenDirAt(s.Dir(), writableDir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.Trash(ctx, parent, name), parent.Close())
+	return errors.Join(unlessGone(s.Trash(ctx, parent, name)), parent.Close())
+}
+
+// unlessGone leaves out that something is no longer there.
+func unlessGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // removeUnmade removes the pairs that processes were making when they died: nobody
-// holds their lock, they have no record, and upper is empty.
+// holds their lock, they have no record, and upper is empty. Any pair may go meanwhile:
+// no lock keeps others from unmounting.
 func removeUnmade(ctx context.Context, s *overlaystore.Store, writable, locks *os.File) error {
 	return stagingdir.Dead(ctx, writable, locks, func(name string) error {
 		pair, err := durable.OpenDirAt(writable, name)
 		if err != nil {
-			return err
+			return unlessGone(err)
 		}
 		defer pair.Close()
 		if made, err := isMade(pair); err != nil || made {
 			return err
 		}
-		return s.Trash(ctx, writable, name)
+		return unlessGone(s.Trash(ctx, writable, name))
 	})
 }
 

@@ -5,6 +5,7 @@ package overlaymount
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/layerctl/layerctl/internal/disktest"
+	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/overlaystore"
 	"golang.org/x/sys/unix"
 )
@@ -495,5 +497,49 @@ func TestPairsThatWereNotMade(t *testing.T) {
 	}
 	if want := []string{"held", "recorded", "written"}; !slices.Equal(names, want) {
 		t.Errorf("beside the new pair there are %q, want %q", names, want)
+	}
+}
+
+// Pairs go under the hands of who sweeps them, for another process may do so too.
+func TestPairsThatGoMeanwhile(t *testing.T) {
+	p := newMountPair(t)
+	writable := filepath.Join(p.s.Path(), writableDir)
+	unmade := filepath.Join(writable, "unmade")
+	for _, c := range []struct {
+		name   string
+		failed string // step of the making that fails, or ""
+		want   error
+	}{
+		{"one that was not made", "", nil},
+		{"one's own, which is given up", "create file", unix.EIO},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := os.MkdirAll(unmade, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			ctx := durable.WithFault(t.Context(), func(op string) error {
+				switch op {
+				case c.failed:
+					return unix.EIO
+				case "rename": // to the trash
+					pairs, err := filepath.Glob(writable + "/*")
+					for _, pair := range pairs {
+						err = errors.Join(err, os.RemoveAll(pair))
+					}
+					return err
+				}
+				return nil
+			})
+			m, err := Assemble(ctx, p.s, p.img, Options{Writable: true})
+			if !errors.Is(err, c.want) || errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			if err == nil {
+				err = m.Discard(t.Context())
+			}
+			if c.want == nil && err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
