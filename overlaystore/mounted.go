@@ -21,24 +21,23 @@ type Mounted = mountuse.Mounted
 // Mounts lists the mounts of this store's images in every mount namespace that the
 // caller may look into, also those that other programs made from a printed line.
 func (s *Store) Mounts(ctx context.Context) ([]Mounted, error) {
-	ix, _, err := s.mountIndex()
-	if err != nil {
-		return nil, fmt.Errorf("list mounts: %w", err)
-	}
 	var list []Mounted
-	err = mounts.Each(ctx, func(proc string, e mounts.Entry) {
-		if u := ix.Use(ctx, proc, e); u.Ours {
-			list = append(list, ix.Describe(e, proc, u))
-		}
-	})
+	ix, _, err := s.mountIndex()
+	if err == nil {
+		err = mounts.Each(ctx, func(proc string, e mounts.Entry) {
+			if u := ix.Use(ctx, proc, e); u.Ours {
+				list = append(list, ix.Describe(e, proc, u))
+			}
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list mounts: %w", err)
 	}
 	return list, nil
 }
 
-// MountedAt returns the topmost mount at target, in the caller's mount namespace,
-// and reports whether it is of one of this store's images.
+// MountedAt returns the topmost mount at target, in the caller's mount namespace, if it
+// is of one of this store's images; else it is false.
 func (s *Store) MountedAt(ctx context.Context, target string) (Mounted, bool, error) {
 	target, err := filepath.Abs(target)
 	if err != nil {
@@ -52,11 +51,12 @@ func (s *Store) MountedAt(ctx context.Context, target string) (Mounted, bool, er
 		return Mounted{}, false, err
 	}
 	ix, _, err := s.mountIndex()
-	if err != nil {
-		return Mounted{}, false, err
+	if err == nil {
+		if u := ix.Use(ctx, "self", e); u.Ours {
+			return ix.Describe(e, "self", u), true, nil
+		}
 	}
-	u := ix.Use(ctx, "self", e)
-	return ix.Describe(e, "self", u), u.Ours, nil
+	return Mounted{}, false, err
 }
 
 // mountIndex reads what is needed to recognise mounts of the store's images.

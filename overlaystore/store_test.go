@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -322,4 +323,14 @@ func jsonOf(t testing.TB, v any) string {
 		t.Fatal(err)
 	}
 	return string(raw)
+}
+
+// TestMountedAtElsewhere: of a mount that is not the store's nothing is told.
+func TestMountedAtElsewhere(t *testing.T) {
+	s := openStore(t)
+	for _, target := range []string{"/proc", s.Path()} {
+		if m, ours, err := s.MountedAt(t.Context(), target); err != nil || ours || !reflect.DeepEqual(m, Mounted{}) {
+			t.Errorf("at %s: %+v, %v, %v", target, m, ours, err)
+		}
+	}
 }
