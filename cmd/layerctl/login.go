@@ -3,7 +3,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -32,15 +34,28 @@ func runLogin(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	client, err := keeper(c)
+	if err != nil {
+		return err
+	}
 	login, err := credentials(c)
 	if err != nil {
 		return err
 	}
-	err = registry.New(setup.RegistryOptions(c, nil)).Login(c.Context, hosts[0], login.Username, login.Password)
+	err = client.Login(c.Context, hosts[0], login.Username, login.Password)
 	if err == nil && !c.Bool("quiet") {
 		terminal.NewConsole(c.App.ErrWriter).Say("logged in to %s as %s", hosts[0], login.Username)
 	}
 	return err
+}
+
+// keeper is a client that has a file to keep credentials in.
+func keeper(c *cli.Context) (*registry.Client, error) {
+	client := registry.New(setup.RegistryOptions(c, nil))
+	if len(client.KeyFiles()) == 0 {
+		return nil, &usageError{Problem: "neither HOME nor DOCKER_CONFIG is set, where credentials are kept", Advice: "name a file for them with --authfile"}
+	}
+	return client, nil
 }
 
 // credentials are what the flags say and a person types.
@@ -50,7 +65,11 @@ func credentials(c *cli.Context) (login registry.Login, err error) {
 		if login.Username == "" {
 			return login, &usageError{Problem: "--password-stdin needs --username", Advice: "layerctl login --username NAME --password-stdin HOST"}
 		}
-		if login.Password, err = terminal.ReadLine(c.Context, c.App.Reader); err != nil {
+		login.Password, err = terminal.ReadLine(c.Context, c.App.Reader)
+		if errors.Is(err, io.EOF) {
+			return login, &usageError{Problem: "standard input is empty", Advice: "--password-stdin reads one line"}
+		}
+		if err != nil {
 			return login, fmt.Errorf("read the password from standard input: %w", err)
 		}
 		return login, nil
@@ -88,5 +107,9 @@ func runLogout(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return registry.New(setup.RegistryOptions(c, nil)).Logout(c.Context, hosts[0])
+	client, err := keeper(c)
+	if err != nil {
+		return err
+	}
+	return client.Logout(c.Context, hosts[0])
 }

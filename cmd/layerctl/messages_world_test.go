@@ -144,6 +144,8 @@ var worlds = map[string]func(*world){
 	"a connection that breaks":                func(w *world) { w.http(http.HandlerFunc(hangUp)) },
 	"a private image":                         func(w *world) { w.http(w.private("", false)) },
 	"a wrong password":                        func(w *world) { w.http(w.private("", false)); w.stdin = "wrong\n" },
+	"no home to keep credentials in":          func(w *world) { w.http(says(200, "X", "", "")); w.stdin = "secret\n"; w.homeless() },
+	"no home to forget credentials in":        (*world).homeless,
 	"credentials that do not do":              func(w *world) { w.http(w.private("", false)); w.login("registry.example:5000") },
 	"a file of credentials that is not there": func(w *world) { w.http(w.private("", false)) },
 	"a file of credentials that is broken":    func(w *world) { w.http(w.private("", false)); w.file("auth.json", "no JSON") },
@@ -205,6 +207,13 @@ func (w *world) file(name, text string) {
 func (w *world) layer(name string, entries ...imagetest.Entry) {
 	l := imagetest.NewLayout(filepath.Join(w.dir, name))
 	l.Tag(l.Image(amd64, imagetest.Tar(entries...)), "latest")
+}
+
+// homeless has no variable that leads to a directory of the user.
+func (w *world) homeless() {
+	for _, name := range []string{"HOME", "DOCKER_CONFIG", "XDG_CONFIG_HOME"} {
+		w.t.Setenv(name, "")
+	}
 }
 
 func (w *world) root() {

@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/registrytest"
 )
 
 // No command makes, replaces or mounts anything where a link leads that another
@@ -73,5 +75,38 @@ func TestLinksOfOthersLeadNowhere(t *testing.T) {
 				t.Errorf("outside are %v, %q, %v; %v, %v", left, raw, nerr, err, rerr)
 			}
 		})
+	}
+}
+
+// Who has no home has no store and no cache, and looks at images all the same.
+func TestLookingTakesNoHome(t *testing.T) {
+	r := registrytest.NewRegistry()
+	t.Cleanup(r.Close)
+	r.AddLayout(helloLayout, "latest")
+	ref := r.Host + "/hello:latest"
+	for _, test := range []struct {
+		args []string
+		want int
+	}{
+		{[]string{"inspect", ref}, exitOK},
+		{[]string{"platforms", ref}, exitOK},
+		{[]string{"resolve", "--platform", "linux/arm64", ref}, exitOK},
+		{[]string{"ls", "--platform", "linux/arm64", ref}, exitOK},
+		{[]string{"unpack", "-q", "--platform", "linux/arm64", ref, filepath.Join(t.TempDir(), "tree")}, exitOK},
+		{[]string{"inspect", "--offline", ref}, exitUsage},
+		{[]string{"images"}, exitUsage},
+	} {
+		c := layerctlCommand(t, test.args...)
+		c.Env = []string{"PATH=" + os.Getenv("PATH")}
+		if os.Geteuid() == 0 { // who has a store without a home
+			c.SysProcAttr = &syscall.SysProcAttr{
+				Cloneflags:  syscall.CLONE_NEWUSER,
+				UidMappings: []syscall.SysProcIDMap{{ContainerID: 1000, Size: 1}},
+				GidMappings: []syscall.SysProcIDMap{{ContainerID: 1000, Size: 1}},
+			}
+		}
+		if got := c.code(t); got != test.want {
+			t.Errorf("%s: exit code %d, want %d: %s", test.args, got, test.want, &c.stderr)
+		}
 	}
 }

@@ -78,8 +78,12 @@ func (f *file) remove(host string) {
 	}
 }
 
-// first reads the file that is changed; a missing one is empty.
+// first reads the file that is changed; a missing one is empty. Without a home and
+// without any of the variables that name a file there is none.
 func (s Store) first() (*file, error) {
+	if len(s.paths) == 0 {
+		return nil, errkind.With(errkind.Usage, errors.New("neither HOME nor DOCKER_CONFIG is set, where credentials are kept"))
+	}
 	f, err := readFile(s.paths[0])
 	if errors.Is(err, fs.ErrNotExist) {
 		return parse(s.paths[0], nil)

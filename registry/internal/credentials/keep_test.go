@@ -35,6 +35,22 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+// Without a home and its like there is no file to change.
+func TestKeepNowhere(t *testing.T) {
+	alone(t)
+	t.Setenv("HOME", "")
+	store := New("")
+	if err := store.Keep(t.Context(), "h.example", "alice", "secret"); !errors.Is(err, errkind.Usage) {
+		t.Errorf("keep: got %v, want a wrong usage", err)
+	}
+	if err := store.Forget(t.Context(), "h.example"); !errors.Is(err, errkind.Usage) {
+		t.Errorf("forget: got %v, want a wrong usage", err)
+	}
+	if l, err := store.Find(t.Context(), "h.example", "x"); err != nil || l != (Login{}) {
+		t.Errorf("find: got %+v, %v", l, err)
+	}
+}
+
 // TestKeepReplaces holds that no other entry of the same host is found instead
 // of the new one, and that all else stays.
 func TestKeepReplaces(t *testing.T) {

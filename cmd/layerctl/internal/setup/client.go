@@ -3,7 +3,9 @@
 package setup
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -132,16 +134,16 @@ func warner(c *cli.Context) func(string) {
 }
 
 // openCache opens the cache in the store's blobs/. Without one, which a user
-// who may not write there cannot have, all goes on as before, save offline.
+// who has no home or may not write there cannot have, all goes on as before, save offline.
 func openCache(c *cli.Context, refs []string) (*cache.Cache, error) {
 	if !slices.ContainsFunc(refs, inRegistry) {
 		return nil, nil
 	}
 	dir, err := StoreDir(c)
-	if err != nil {
-		return nil, err
+	var kept *cache.Cache
+	if err == nil {
+		kept, err = cache.Open(c.Context, filepath.Join(dir, "blobs"))
 	}
-	kept, err := cache.Open(c.Context, filepath.Join(dir, "blobs"))
 	if err != nil && !c.Bool("offline") && !c.Bool("keep-blobs") {
 		Logger(c).Warn("go on without a cache", "error", err)
 		return nil, nil
@@ -177,7 +179,7 @@ func LoginsFor(c *cli.Context, refs []string) (map[string]registry.Login, error)
 		}
 	}
 	line, err := terminal.ReadLine(c.Context, c.App.Reader)
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read credentials from standard input: %w", err)
 	}
 	user, password, ok := strings.Cut(line, ":")
