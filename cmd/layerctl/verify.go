@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -139,7 +140,7 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 	}
 	if !c.Bool("quiet") {
 		console := terminal.NewConsole(c.App.ErrWriter)
-		console.Say("repaired %d layers and %d fix layers", len(repaired.Layers), len(repaired.Fixes))
+		console.Say("repaired %s and %s", terminal.Count(len(repaired.Layers), "layer"), terminal.Count(len(repaired.Fixes), "fix layer"))
 		if repaired.Protected > 0 {
 			console.Say("enabled fs-verity again for %d layers and indexes, which are right and were not fetched", repaired.Protected)
 		}
@@ -172,15 +173,20 @@ func printReport(c *cli.Context, report overlaystore.Report, given []engines.Ver
 	}
 	console := terminal.NewConsole(c.App.ErrWriter)
 	if len(report.Differences) == 0 {
-		console.Say("%d layers, %d paths, %s read: all as committed", report.Layers, report.Files, terminal.Bytes(report.Bytes))
+		console.Say("%s: all as committed", amount(report))
 	}
 	for _, h := range held {
 		if len(h.Report.Differences) == 0 {
-			console.Say("%s in %s: %d layers, %d paths, %s read: all as committed", terminal.Short(h.Record.Manifest), h.Place, h.Report.Layers, h.Report.Files, terminal.Bytes(h.Report.Bytes))
+			console.Say("%s in %s: %s: all as committed", terminal.Short(h.Record.Manifest), h.Place, amount(h.Report))
 		}
 		if h.Unchecked > 0 {
-			console.Say("%s in %s: %d layers are not compared: the engine had them before", terminal.Short(h.Record.Manifest), h.Place, h.Unchecked)
+			console.Say("%s in %s: %s not compared: the engine had them before", terminal.Short(h.Record.Manifest), h.Place, terminal.Count(h.Unchecked, "layer"))
 		}
 	}
 	return nil
+}
+
+// amount says how much was compared.
+func amount(r overlaystore.Report) string {
+	return fmt.Sprintf("%s, %s, %s read", terminal.Count(r.Layers, "layer"), terminal.Count(int(r.Files), "path"), terminal.Bytes(r.Bytes))
 }

@@ -415,7 +415,7 @@ func (d *daemon) tell(name registry.Reference, done containerd.Given) {
 		return
 	}
 	console := terminal.NewConsole(d.c.App.ErrWriter)
-	console.Say("%s is in containerd's namespace %s (%s), with %d of %d layers new there", name, done.Namespace, done.Engine, done.Made, done.Layers)
+	console.Say("%s is in containerd's namespace %s (%s), with %d of %s new there", name, done.Namespace, done.Engine, done.Made, terminal.Count(done.Layers, "layer"))
 	tellCopies(console, done.Clones, done.Copies, done.Bytes, done.Reason)
 }
 

@@ -189,7 +189,7 @@ func (s *storage) tell(g gift, done containersstorage.Given) {
 		return
 	}
 	console := terminal.NewConsole(s.c.App.ErrWriter)
-	console.Say("%s is in the image store %s as %s, with %d layers new there", g.name, s.to.Path(), done.ID[:12], done.Layers)
+	console.Say("%s is in the image store %s as %s, with %s new there", g.name, s.to.Path(), done.ID[:12], terminal.Count(done.Layers, "layer"))
 	tellCopies(console, done.Clones, done.Copies, done.Bytes, done.Reason)
 	s.tellDepth(console, len(g.image.Layers))
 	if missing := s.conf.Missing(s.to.Path()); missing != "" && !s.told {
@@ -231,7 +231,7 @@ func renew(c *cli.Context, store *overlaystore.Store, dir string, mended layerct
 	defer func() { err = setup.Closing(err, s) }()
 	n, err := s.to.Renew(c.Context, store, mended.Layers, mended.Fixes)
 	if err == nil && n > 0 && !c.Bool("quiet") {
-		terminal.NewConsole(c.App.ErrWriter).Say("renewed %d layers in the image store %s; what runs from there goes on with the old files", n, dir)
+		terminal.NewConsole(c.App.ErrWriter).Say("renewed %s in the image store %s; what runs from there goes on with the old files", terminal.Count(n, "layer"), dir)
 	}
 	return err
 }

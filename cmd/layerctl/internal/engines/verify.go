@@ -140,7 +140,7 @@ func repairOne(c *cli.Context, store *overlaystore.Store, r given.Record, layers
 		return &engineError{err}
 	}
 	if n > 0 && !c.Bool("quiet") {
-		terminal.NewConsole(c.App.ErrWriter).Say("renewed %d layers in %s; what runs from there goes on with the old files", n, Place(r))
+		terminal.NewConsole(c.App.ErrWriter).Say("renewed %s in %s; what runs from there goes on with the old files", terminal.Count(n, "layer"), Place(r))
 	}
 	return nil
 }

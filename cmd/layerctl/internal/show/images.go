@@ -159,7 +159,7 @@ func Usage(w io.Writer, u overlaystore.Usage, held Held, now time.Time) error {
 		}
 	}
 	table.Row()
-	table.Row(fmt.Sprint(u.Layers, " layers"), "", "", terminal.Bytes(u.Bytes), "", "", "")
+	table.Row(terminal.Count(u.Layers, "layer"), "", "", terminal.Bytes(u.Bytes), "", "", "")
 	if bytes := held.copied(); bytes > 0 {
 		table.Row("copied for engines", "", "", terminal.Bytes(bytes), "", "", "")
 	}

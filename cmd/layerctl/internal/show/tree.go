@@ -57,12 +57,9 @@ func (t *tree) inspection() {
 	t.entries(t.found.Manifests, 0)
 }
 
-// name is the reference, in its canonical form.
-func (t *tree) name() {
-	for _, l := range terminal.Wrap(t.found.Reference, width) {
-		t.line(t.Bold(l))
-	}
-}
+// name is the reference, in its canonical form and in one line, however long it
+// is: people copy it.
+func (t *tree) name() { t.line(t.Bold(terminal.Escape(t.found.Reference))) }
 
 // index is what the index itself says.
 func (t *tree) index() {
