@@ -112,6 +112,27 @@ func TestInspectCountsRequests(t *testing.T) {
 	})
 }
 
+// Where an index does not say what an image runs on, its config does.
+func TestInspectImagesWithoutAPlatform(t *testing.T) {
+	s := newInspected(t, Options{})
+	nameless := s.image(linuxARMv7)
+	nameless.Platform = nil
+	ref := s.serve(s.layout.Index(s.image(linuxAMD64), nameless))
+	for detail, requests := range map[inspect.Detail]int{
+		inspect.Entries: 1 + 2, inspect.Platforms: 1 + 2, inspect.Manifests: 1 + 2 + 1, inspect.Configs: 1 + 2 + 2,
+	} {
+		s.Requests()
+		found := s.inspect(t, ref, inspect.Options{Detail: detail})
+		if got := s.Requests(); len(got) != requests {
+			t.Errorf("detail %d: %d requests, want %d: %q", detail, len(got), requests, got)
+		}
+		p := found.Manifests[1].Platform
+		if said := p != nil && p.String() == "linux/arm/v7"; said != (detail > inspect.Entries) {
+			t.Errorf("detail %d: got platform %v", detail, p)
+		}
+	}
+}
+
 // Two entries may name one manifest, and two manifests one config.
 func TestInspectReadsNothingTwice(t *testing.T) {
 	s := newInspected(t, Options{})

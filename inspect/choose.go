@@ -29,7 +29,7 @@ func (i *inspector) choose(ctx context.Context) error {
 			return err
 		}
 	}
-	choice, err := source.Choose(ctx, i.wanted, i.candidates(), i.source)
+	choice, err := source.Choose(ctx, i.wanted, i.candidates(), known{i})
 	var none *platform.NoMatchError
 	switch {
 	case errors.As(err, &none):
@@ -50,6 +50,27 @@ func (i *inspector) choose(ctx context.Context) error {
 		return i.check(ctx, i.leaves[choice.Index])
 	}
 	return nil
+}
+
+// known has the documents that were read already, and reads the others.
+type known struct{ *inspector }
+
+func (k known) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	for _, m := range k.leaves {
+		if m.Digest == desc.Digest && m.Document != nil {
+			return m.Document, nil
+		}
+	}
+	return k.source.Manifest(ctx, desc)
+}
+
+func (k known) Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	for _, m := range k.leaves {
+		if m.Config != nil && m.Config.Digest == desc.Digest && m.Config.Document != nil {
+			return m.Config.Document, nil
+		}
+	}
+	return k.source.Config(ctx, desc)
 }
 
 func (i *inspector) candidates() []ocispec.Descriptor {

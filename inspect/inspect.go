@@ -26,7 +26,8 @@ const (
 	// one more, because nothing can be chosen without it.
 	Entries Detail = iota
 	// Platforms adds what each image runs on. An index says that; for a single image
-	// its config does, for one more request.
+	// its config does, for one more request, and for an image of which the index does
+	// not say it, for two.
 	Platforms
 	// Manifests adds layers, sizes and the digests of configs, for one more request a
 	// manifest that is no attestation.
@@ -171,13 +172,30 @@ func (i *inspector) index(ctx context.Context, root ocispec.Descriptor, raw []by
 		return fmt.Errorf("index %s: %w", root.Digest, err)
 	}
 	i.collect(i.found.Manifests)
-	if i.options.Detail < Manifests {
+	manifests, configs := i.leaves, i.leaves
+	switch i.options.Detail {
+	case Entries:
 		return nil
+	case Platforms:
+		manifests, configs = i.nameless(), i.nameless()
+	case Manifests:
+		configs = i.nameless()
 	}
-	if err := i.readManifests(ctx, i.leaves); err != nil || i.options.Detail < Configs {
+	if err := i.readManifests(ctx, manifests); err != nil {
 		return err
 	}
-	return i.readConfigs(ctx, i.leaves)
+	return i.readConfigs(ctx, configs)
+}
+
+// nameless are the images of which the index does not say what they run on, so
+// that only their configs tell.
+func (i *inspector) nameless() (images []*Manifest) {
+	for _, m := range i.leaves {
+		if m.entry.Platform == nil && m.Kind == manifest.KindImage.String() {
+			images = append(images, m)
+		}
+	}
+	return images
 }
 
 // entries describes the entries of an index, and those of nested ones.

@@ -112,11 +112,14 @@ func (m *Manifest) readConfig(raw []byte) ([]platform.Conflict, error) {
 	for n, l := range layers {
 		m.Layers[n].DiffID = l.DiffID
 	}
-	if m.Descriptor != nil {
+	if m.entry.Platform != nil {
 		return platform.Compare(m.entry.Platform, config.Platform), nil
 	}
 	p := newPlatform(config.Platform)
-	m.Platform, m.entry.Platform = &p, &config.Platform
+	m.Platform = &p
+	if m.Descriptor == nil { // else the choice looks, and warns
+		m.entry.Platform = &config.Platform
+	}
 	return nil, nil
 }
 

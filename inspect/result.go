@@ -114,8 +114,8 @@ type Manifest struct {
 	// Kind is "image", "index", "attestation" or "artifact": by the manifest, or if
 	// that was not read by the index.
 	Kind string `json:"kind"`
-	// Platform is that of the index's entry, or of a single image's config; nil for
-	// none.
+	// Platform is that of the index's entry; for an entry without one, and a single
+	// image, that of its config; nil for none, or where that was not read.
 	Platform *Platform `json:"platform"`
 	// Artifact says in words what an artifact is, such as "Helm chart". ArtifactType
 	// is its media type by the index or the manifest.
