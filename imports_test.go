@@ -22,7 +22,7 @@ var floors = []map[string][]string{
 		"cmd/layerctl": {"", "bundle", "cmd/layerctl/internal/args", "cmd/layerctl/internal/converting", "cmd/layerctl/internal/copying", "cmd/layerctl/internal/diff", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/help", "cmd/layerctl/internal/host", "cmd/layerctl/internal/indexes", "cmd/layerctl/internal/inspection", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/serving", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/show", "cmd/layerctl/internal/signatures", "cmd/layerctl/internal/syncing", "cmd/layerctl/internal/terminal", "errkind", "internal/cmdline", "internal/mounts", "internal/trusted", "internal/userns", "internal/words", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
 	{
-		"cmd/layerctl/internal/serving": {"cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "internal/cacheserver"},
+		"cmd/layerctl/internal/serving": {"cache", "cmd/layerctl/internal/args", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "errkind", "internal/cacheserver"},
 		"cmd/layerctl/internal/syncing": {"", "cmd/layerctl/internal/args", "cmd/layerctl/internal/engines", "cmd/layerctl/internal/failure", "cmd/layerctl/internal/progress", "cmd/layerctl/internal/setup", "cmd/layerctl/internal/terminal", "errkind", "internal/durable", "internal/fsat", "internal/imagelist", "internal/reconcile", "internal/syncreport", "internal/window", "manifest", "overlaystore", "registry", "unpack"},
 	},
 	{

@@ -34,6 +34,9 @@ func (m *Manifest) Artifact() string {
 		return ""
 	}
 	t := m.artifactType()
+	if isEncrypted(t) {
+		return "encrypted image"
+	}
 	for _, known := range artifactTypes {
 		if strings.HasPrefix(t, known.prefix) {
 			return known.name

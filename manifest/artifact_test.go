@@ -28,6 +28,7 @@ func TestArtifactsAreNamed(t *testing.T) {
 		{"cosign's signature", "", config, []string{"application/vnd.dev.cosign.simplesigning.v1+json"}, "cosign signature"},
 		{"cosign's signature as a referrer", "application/vnd.dev.cosign.artifact.sig.v1+json", config, []string{"application/vnd.dev.cosign.simplesigning.v1+json"}, "cosign signature"},
 		{"sigstore's bundle", "application/vnd.dev.sigstore.bundle.v0.3+json", empty, []string{"application/vnd.dev.sigstore.bundle.v0.3+json"}, "sigstore bundle"},
+		{"encrypted layers", "", "application/vnd.oci.image.config.v1+json", []string{"application/vnd.oci.image.layer.v1.tar+gzip+encrypted"}, "encrypted image"},
 		{"Helm's chart", "", "application/vnd.cncf.helm.config.v1+json", []string{"application/vnd.cncf.helm.chart.content.v1.tar+gzip"}, "Helm chart"},
 		{"Docker's plugin", "", "application/vnd.docker.plugin.v1+json", []string{DockerLayerGzip}, "Docker plugin"},
 		{"a module", "", "application/vnd.wasm.config.v0+json", []string{"application/wasm"}, "WebAssembly module"},

@@ -68,6 +68,8 @@ func CompressionOf(mediaType string) (Compression, error) {
 	case !ok && isEROFS(mediaType):
 		// A kernel believes what such an image says of itself: it is not mounted.
 		return 0, unsupported{fmt.Errorf("media type %q is an EROFS filesystem, and layers are unpacked from tars only", mediaType)}
+	case !ok && isEncrypted(mediaType):
+		return 0, unsupported{fmt.Errorf("media type %q is encrypted, and no keys are taken here", mediaType)}
 	case !ok:
 		return 0, unsupported{fmt.Errorf("media type %q is no file system layer", mediaType)}
 	}
@@ -77,6 +79,9 @@ func CompressionOf(mediaType string) (Compression, error) {
 // isEROFS says that a layer is a filesystem that is ready to be mounted, as
 // "application/vnd.erofs+zstd" is.
 func isEROFS(mediaType string) bool { return strings.Contains(mediaType, "erofs") }
+
+// isEncrypted says that a layer was encrypted, as ocicrypt does it.
+func isEncrypted(mediaType string) bool { return strings.HasSuffix(mediaType, "+encrypted") }
 
 // IsForeign says that a layer of the media type may be missing in registries:
 // its "urls" say where it is.

@@ -4,9 +4,11 @@ package registry
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -139,6 +141,8 @@ func whyName(name string, err error) string {
 		return "docker:// is what begins a reference to a registry, with two slashes"
 	case strings.Contains(name, "//") || strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/"):
 		return "there is nothing before or behind a slash"
+	case strings.Contains(name, ":/"):
+		return "there is no port behind the colon of the host"
 	case strings.ToLower(name) != name && strings.Contains(name, "/"):
 		return "the name behind the host must be of small letters"
 	case strings.ToLower(name) != name:
@@ -153,6 +157,15 @@ func whyName(name string, err error) string {
 		return "a name begins and ends with a letter or digit, and so does each part of it"
 	}
 	return err.Error()
+}
+
+// portFault is what is wrong with the port of a host, or "".
+func portFault(host string) string {
+	_, port, err := net.SplitHostPort(host)
+	if n, notNumber := strconv.Atoi(port); err == nil && (notNumber != nil || n < 1 || n > 65535) {
+		return fmt.Sprintf("there is no port %s: they go from 1 to 65535", port)
+	}
+	return ""
 }
 
 // digestFault says what is wrong with a digest; "" for a valid one.

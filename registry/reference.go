@@ -89,6 +89,9 @@ func parseDocker(whole, name string) (Reference, error) {
 	if err != nil {
 		return Reference{}, invalid(whole, "%s", why(name, err))
 	}
+	if fault := portFault(named.Host); fault != "" {
+		return Reference{}, invalid(whole, "%s", fault)
+	}
 	r := Reference{transport: Docker, name: named.Host, repo: named.Repository, tag: named.Tag, digest: named.Digest}
 	return r, checkDigest(whole, r.digest)
 }

@@ -129,6 +129,10 @@ var worlds = map[string]func(*world){
 	"a directory that is no layout":           func(w *world) { w.file("empty/readme", "") },
 	"a file that is no archive":               func(w *world) { w.file("image.tar", strings.Repeat("no tar ", 200)) },
 	"a tag that the registry has not":         func(w *world) { w.http(w.registry()) },
+	"a digest that the registry has not":      func(w *world) { w.http(w.registry()) },
+	"a layer that the registry has not":       func(w *world) { w.http(without("blobs/sha256:802207531087", w.registry())) },
+	"a token from nowhere":                    func(w *world) { w.http(says(401, "WWW-Authenticate", "Bearer", "")) },
+	"a token from no URL":                     func(w *world) { w.http(says(401, "WWW-Authenticate", `Bearer realm="/token"`, "")) },
 	"a registry that nothing listens for":     (*world).nobody,
 	"http where https is spoken":              func(w *world) { w.http(w.registry()) },
 	"https where --plain-http is given":       func(w *world) { w.https(w.registry(), certificate{}) },
@@ -321,6 +325,17 @@ func says(status int, header, value, body string) http.Handler {
 		w.Header().Set(header, value)
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
+	})
+}
+
+// without has nothing whose path has the text in it.
+func without(text string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, text) {
+			http.NotFound(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
 	})
 }
 

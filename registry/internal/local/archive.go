@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -82,6 +83,9 @@ func indexTar(ctx context.Context, r io.ReaderAt, size int64) (contents map[stri
 		h, err := tr.Next()
 		if err == io.EOF {
 			return contents, twice, nil
+		}
+		if n == 0 && errors.Is(err, tar.ErrHeader) {
+			return nil, nil, failure.New(failure.Malformed, "it is no tar file, or is damaged where it begins")
 		}
 		if err != nil {
 			return nil, nil, failure.New(failure.Malformed, "read the archive's table of contents, entry %d: %w", n, err)

@@ -179,6 +179,10 @@ func notFoundHint(err error) string {
 	switch {
 	case errors.Is(err, overlaystore.ErrNotFound):
 		return "'layerctl images' lists what the store has, 'layerctl pull' brings more"
+	case errors.As(err, &status) && strings.Contains(status.URL, "/blobs/"):
+		return "the registry has the image, and not all that it consists of: push it there again, or take another registry"
+	case errors.As(err, &status) && strings.Contains(status.URL, "/manifests/sha"):
+		return "the registry answers, and has nothing of that digest: is the name right, or was it removed there?"
 	case errors.As(err, &status):
 		return "the registry answers, and has no such image: are the name and the tag spelled right?"
 	default:

@@ -189,6 +189,8 @@ func TestCause(t *testing.T) {
 		"connection refused":      {Err: syscall.ECONNREFUSED},
 		"connection closed":       {Err: io.ErrUnexpectedEOF},
 		"no answer in time":       {Err: os.ErrDeadlineExceeded},
+		"416 no such range":       {Err: errors.New("GET http://a.example/v2/a/blobs/sha256:" + strings.Repeat("a", 64) + ": 416 no such range")},
+		"at byte 7: stalled":      {Host: "a.example:1", Err: errors.New("a.example:1 at byte 7: stalled")},
 		`odd\n`:                   {Err: fmt.Errorf("GET: %w", errors.New("odd\n"))},
 	} {
 		if got := cause(r); got != want {

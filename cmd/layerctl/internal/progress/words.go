@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -59,5 +60,7 @@ func cause(r registry.Retry) string {
 	for errors.Unwrap(err) != nil {
 		err = errors.Unwrap(err)
 	}
-	return terminal.Clip(err.Error(), 60)
+	// Which host it is stands before it, and which layer beside it.
+	text := regexp.MustCompile(`^(GET|HEAD) \S+: `).ReplaceAllString(err.Error(), "")
+	return terminal.Clip(strings.TrimPrefix(text, r.Host+" "), 60)
 }

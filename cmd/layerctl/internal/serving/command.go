@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -24,6 +25,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/args"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/cacheserver"
 )
 
@@ -67,7 +69,7 @@ func runServe(c *cli.Context) (err error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(c.Context, "tcp", c.String("listen"))
 	if err != nil {
-		return fmt.Errorf("serve: %w", err)
+		return cannotListen(c.String("listen"), err)
 	}
 	at := listener.Addr()
 	listener = netutil.LimitListener(listener, most)
@@ -77,6 +79,20 @@ func runServe(c *cli.Context) (err error) {
 	}
 	tell(c, at, scheme)
 	return serve(c.Context, listener, cacheserver.New(kept, o))
+}
+
+// cannotListen says whose fault it is that nothing can listen there.
+func cannotListen(at string, err error) error {
+	var address *net.AddrError
+	var name *net.DNSError
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return errkind.With(errkind.Busy, fmt.Errorf("serve: %w", err))
+	case errors.As(err, &address), errors.As(err, &name), errors.Is(err, syscall.EADDRNOTAVAIL):
+		return &args.UsageError{Problem: fmt.Sprintf("--listen %s: %v", at, err), Advice: "it is an address of this machine and a port, or :PORT for all its addresses"}
+	default:
+		return fmt.Errorf("serve: %w", err)
+	}
 }
 
 // tell says where it listens, and what to think of.
