@@ -10,28 +10,19 @@ set -euo pipefail
 # In a mount namespace of its own: another program's copies of its mounts keep an
 # image from being removed.
 [ -n "${LAYERCTL_APART:-}" ] || LAYERCTL_APART=1 exec unshare --mount "$0" "$@"
-layerctl=$(realpath "$1")
-cd "$(dirname "$0")/.."
-images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
-
-work=$(mktemp -d)
-# shellcheck source=test/compare.sh
-. test/compare.sh
+# shellcheck source=test/engine.sh
+. "$(dirname "$0")/engine.sh"
 # shellcheck source=test/registry.sh
 . test/registry.sh
-# shellcheck source=test/engine.sh
-. test/engine.sh
-say() { echo "containerd: $* (${SECONDS}s)"; }
 
 say '-- build the engine'
 build_engine
 build_pause
-test/engine-image.py "$images/alpine-3.20" "$work/mended" localhost/mended:1
-test/engine-image.py --foreign "$images/alpine-3.20" "$work/foreign" localhost/foreign:1
+an_image mended
+an_image foreign --foreign
 tar -C "$work/mended" -cf "$work/mended.tar" .
 
 export LAYERCTL_STORE=$work/store
-into=containerd=$work/c.sock
 pull() { "$layerctl" pull --quiet --platform linux/amd64 --into "$into" --engine-name "$2" "${@:3}" "$1"; }
 
 # seen DIR: what an image shows, but for how many names files have beside those

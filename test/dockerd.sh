@@ -6,18 +6,10 @@
 # minutes, or taken with the rest from $LAYERCTL_ENGINES. Needs what
 # test/containerd.sh needs, docker's command, docker-registry, and a C compiler for runc.
 set -euo pipefail
-layerctl=$(realpath "$1")
-cd "$(dirname "$0")/.."
-images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
-
-work=$(mktemp -d)
-# shellcheck source=test/compare.sh
-. test/compare.sh
 # shellcheck source=test/engine.sh
-. test/engine.sh
+. "$(dirname "$0")/engine.sh"
 # shellcheck source=test/registry.sh
 . test/registry.sh
-say() { echo "dockerd: $* (${SECONDS}s)"; }
 dockerd=
 trap 'halt; cleanup' EXIT
 halt() {
@@ -56,8 +48,8 @@ docker info --format '{{.Driver}} {{.DriverStatus}}'
 
 say '-- images that were only given'
 export LAYERCTL_STORE=$work/store
-test/engine-image.py "$images/alpine-3.20" "$work/mended" localhost/mended:1
-give() { "$layerctl" pull --quiet --platform linux/amd64 --into "containerd=$work/c.sock" --namespace moby --engine-name "$2" "${@:3}" "$1"; }
+an_image mended
+give() { "$layerctl" pull --quiet --platform linux/amd64 --into "$into" --namespace moby --engine-name "$2" "${@:3}" "$1"; }
 give "oci:$images/alpine-3.20" alpine:3.20
 give "oci:$work/mended" localhost/mended:1
 has() { [ -n "$(docker images -q "$1")" ]; }
@@ -82,7 +74,7 @@ docker rmi alpine:3.20
 "$layerctl" prune --quiet
 "$layerctl" verify --quiet || fail 'the store is not whole'
 [ "$(run localhost/mended:1 cat /data/keep/implied)" = x ] || fail 'the other image does not run'
-"$layerctl" give --quiet --platform linux/amd64 --into "containerd=$work/c.sock" --namespace moby --engine-name alpine:3.20 "oci:$images/alpine-3.20"
+"$layerctl" give --quiet --platform linux/amd64 --into "$into" --namespace moby --engine-name alpine:3.20 "oci:$images/alpine-3.20"
 [ "$(run alpine:3.20 cat /etc/alpine-release | cut -d. -f1,2)" = 3.20 ] || fail 'alpine does not run when it is given again'
 "$layerctl" rm --quiet --platform linux/amd64 "oci:$images/alpine-3.20"
 "$layerctl" rm --quiet --platform linux/amd64 "oci:$work/mended"

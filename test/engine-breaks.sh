@@ -9,22 +9,12 @@
 set -euo pipefail
 # Where nobody gets a copy of the mounts whose power is cut.
 [ -n "${LAYERCTL_APART:-}" ] || LAYERCTL_APART=1 exec unshare --mount "$0" "$@"
-layerctl=$(realpath "$1")
-cd "$(dirname "$0")/.."
-images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
-
-work=$(mktemp -d)
-# shellcheck source=test/compare.sh
-. test/compare.sh
 # shellcheck source=test/engine.sh
-. test/engine.sh
-say() { echo "engine-breaks: $* (${SECONDS}s)"; }
+. "$(dirname "$0")/engine.sh"
 
 build_engine
-test/engine-image.py "$images/alpine-3.20" "$work/mended" localhost/mended:1
+an_image mended
 tar -C "$images/alpine-3.20" -cf "$work/alpine.tar" .
-into=containerd=$work/c.sock
-ctr() { "$bin/ctr" -a "$work/c.sock" -n "${namespace:-k8s.io}" "$@"; }
 pull() { "$layerctl" pull --quiet --platform linux/amd64 "$@"; }
 
 serial=0

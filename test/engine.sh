@@ -1,12 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # for who sources this
 #
-# A containerd of a test's own, below $work: what the scripts that start one
-# share. The commands are built from the Go module proxy, or taken from
-# $LAYERCTL_ENGINES.
+# A containerd of a test's own, below $work: what the scripts that start one share,
+# from their first argument, the command layerctl, to what they leave behind at their
+# end. They source it before they do anything else. The commands are built from the Go
+# module proxy, or taken from $LAYERCTL_ENGINES.
 
+layerctl=$(realpath "$1")
+cd "$(dirname "$0")/.."
+images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
+work=$(mktemp -d)
+# shellcheck source=test/compare.sh
+. test/compare.sh
 bin=${LAYERCTL_ENGINES:-$work/bin}
+into=containerd=$work/c.sock
 engine=
+
+say() { local script=${0##*/}; echo "${script%.sh}: $* (${SECONDS}s)"; }
+ctr() { "$bin/ctr" -a "$work/c.sock" -n "${namespace:-k8s.io}" "$@"; }
+# an_image NAME OPTION…: one of engine-image.py's, in $work/NAME.
+an_image() { test/engine-image.py "${@:2}" "$images/alpine-3.20" "$work/$1" "localhost/$1:1"; }
 
 build_engine() {
   local command

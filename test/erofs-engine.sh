@@ -8,27 +8,17 @@ set -euo pipefail
 # In a mount namespace of its own: another program's copies of its mounts keep an
 # image from being removed.
 [ -n "${LAYERCTL_APART:-}" ] || LAYERCTL_APART=1 exec unshare --mount "$0" "$@"
-layerctl=$(realpath "$1")
-cd "$(dirname "$0")/.."
-images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
-
-work=$(mktemp -d)
-# shellcheck source=test/compare.sh
-. test/compare.sh
 # shellcheck source=test/engine.sh
-. test/engine.sh
+. "$(dirname "$0")/engine.sh"
 # What it made immutable could not be removed.
 trap 'chattr -R -i "$work/root" 2>/dev/null || true; cleanup' EXIT
-say() { echo "erofs-engine: $* (${SECONDS}s)"; }
 build_engine
 build_pause
-test/engine-image.py "$images/alpine-3.20" "$work/mended" localhost/mended:1
-test/engine-image.py --foreign "$images/alpine-3.20" "$work/foreign" localhost/foreign:1
+an_image mended
+an_image foreign --foreign
 
 export LAYERCTL_STORE=$work/store CONTAINERD_NAMESPACE=k8s.io CONTAINERD_SNAPSHOTTER=erofs
-into=containerd=$work/c.sock
 pull() { "$layerctl" pull --quiet --platform linux/amd64 --lower tar --into "$into" --engine-name "$2" "${@:3}" "$1"; }
-ctr() { "$bin/ctr" -a "$work/c.sock" -n k8s.io "$@"; }
 seen() (
   cd "$1"
   find . -mindepth 1 -printf '%p %y %m %U:%G %T@ %l ' \( -type d -printf '\n' -o -printf '%s\n' \) | sort

@@ -10,16 +10,8 @@
 # test/containerd.sh needs, e2fsprogs, and cgroups of either version that are not
 # systemd's.
 set -euo pipefail
-layerctl=$(realpath "$1")
-cd "$(dirname "$0")/.."
-images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
-
-work=$(mktemp -d)
-# shellcheck source=test/compare.sh
-. test/compare.sh
 # shellcheck source=test/engine.sh
-. test/engine.sh
-say() { echo "kubelet: $* (${SECONDS}s)"; }
+. "$(dirname "$0")/engine.sh"
 kubelet=
 # It has one directory whose place nobody can choose.
 plugins=/var/lib/kubelet
@@ -135,7 +127,7 @@ say '-- a pod of an image that was only given'
 engine_config "$disk/root"
 start "$bin/containerd"
 export LAYERCTL_STORE=$disk/store
-give() { "$layerctl" pull --quiet --platform linux/amd64 --into "containerd=$work/c.sock" --engine-name "$2" "${@:3}" "$1"; }
+give() { "$layerctl" pull --quiet --platform linux/amd64 --into "$into" --engine-name "$2" "${@:3}" "$1"; }
 give "oci:$work/pause-image" localhost/pause:1
 give "oci:$images/alpine-3.20" alpine:3.20
 pod one alpine:3.20
@@ -145,7 +137,7 @@ crictl ps
 crictl images
 
 say '-- an image that comes while the kubelet runs'
-test/engine-image.py "$images/alpine-3.20" "$work/mended" localhost/mended:1
+an_image mended
 pod two localhost/mended:1
 for _ in $(seq 150); do ! grep -q ErrImageNeverPull "$work/kubelet.log" || break; sleep 0.2; done
 grep -q ErrImageNeverPull "$work/kubelet.log" || fail 'a pod starts without its image'

@@ -14,9 +14,12 @@ hello=$(realpath testdata/images/hello)
 work=$(mktemp -d)
 # shellcheck source=test/compare.sh
 . test/compare.sh
-pids=()
+# shellcheck source=test/registry.sh
+. test/registry.sh
+engine=
 cleanup() {
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; wait "$pid" || true; done
+  [ -z "$engine" ] || { kill "$engine" 2>/dev/null; wait "$engine"; } || true
+  [ -z "${registry:-}" ] || stop_registry
   while read -r mounted; do umount -l "$mounted" || true; done < <(awk -v w="$work/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r)
   rm -rf --one-file-system "$work" || true
 }
@@ -24,17 +27,7 @@ trap cleanup EXIT
 say() { echo "signatures: $* (${SECONDS}s)"; }
 
 say '-- a registry'
-for port in $(shuf -i 20000-32000 -n 20); do
-  printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "127.0.0.1:%s"}\n' "$work/registry" "$port" >"$work/registry.yml"
-  docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
-  pid=$!
-  for _ in $(seq 600); do
-    kill -0 "$pid" 2>/dev/null || break
-    ! curl -fs "127.0.0.1:$port/v2/" >/dev/null || break
-    sleep 0.1
-  done
-  ! kill -0 "$pid" 2>/dev/null || { pids+=("$pid"); break; }
-done
+start_registry
 host=127.0.0.1:$port
 api=http://$host/v2
 
@@ -134,7 +127,7 @@ state = "$work/state"
   path = "$work/opt"
 TOML
   "$bin/containerd" --config "$work/config.toml" >"$work/engine.log" 2>&1 &
-  pids+=("$!")
+  engine=$!
   crictl() { "$bin/crictl" -r "unix://$work/c.sock" -i "unix://$work/c.sock" "$@"; }
   for _ in $(seq 300); do ! crictl info >/dev/null 2>&1 || break; sleep 0.2; done
   crictl pull "$host/signed:1" || { tail -n 20 "$work/engine.log"; fail 'a signed image is not pulled'; }
