@@ -211,7 +211,7 @@ func TestGiveErofs(t *testing.T) {
 			if err := placed(f, s, img); err != nil {
 				t.Error(err)
 			}
-			if _, err := e.Take(t.Context(), s, img.Image.Manifest); err != nil {
+			if _, err := e.Take(t.Context(), s, img.Image.Manifest, nil); err != nil {
 				t.Fatal(err)
 			}
 			if left := f.leftovers(); left != nil {

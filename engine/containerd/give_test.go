@@ -228,7 +228,7 @@ func TestGive(t *testing.T) {
 		if err != nil || again.Made != 0 {
 			t.Errorf("given again: %+v, %v", again, err)
 		}
-		taken, err := e.Take(t.Context(), s, img.Image.Manifest)
+		taken, err := e.Take(t.Context(), s, img.Image.Manifest, nil)
 		if err != nil || len(taken) != 2 {
 			t.Errorf("taken %q, %v", taken, err)
 		}
@@ -297,7 +297,7 @@ func TestGiveBlobs(t *testing.T) {
 			}
 		}
 	}
-	if _, err := e.Take(t.Context(), s, img.Image.Manifest); err != nil {
+	if _, err := e.Take(t.Context(), s, img.Image.Manifest, nil); err != nil {
 		t.Fatal(err)
 	}
 	if left := f.leftovers(); left != nil {
@@ -325,7 +325,7 @@ func TestGiveOnLayersThatAreThere(t *testing.T) {
 		if st, err := os.Stat(filepath.Join(top.dir, "a")); err != nil || st.Mode().Perm() != 0o711 {
 			t.Errorf("an implied directory is %v, %v", st.Mode(), err)
 		}
-		if _, err := e.Take(t.Context(), s, below.Image.Manifest); err != nil {
+		if _, err := e.Take(t.Context(), s, below.Image.Manifest, nil); err != nil {
 			t.Fatal(err)
 		}
 		f.check(t, "taken the other one")
@@ -373,7 +373,7 @@ func TestHandOverInterrupted(t *testing.T) {
 		t.Fatalf("%d journals, %v", journals(t, s), err)
 	}
 	f.check(t, "interrupted")
-	if _, err := e.Take(t.Context(), s, img.Image.Manifest); err != nil || journals(t, s) != 0 {
+	if _, err := e.Take(t.Context(), s, img.Image.Manifest, nil); err != nil || journals(t, s) != 0 {
 		t.Errorf("%d journals are left, %v", journals(t, s), err)
 	}
 }
@@ -429,13 +429,13 @@ func TestNames(t *testing.T) {
 	if got := f.images[old.Names[0]].Target.Digest; got != next.Root.Digest.String() {
 		t.Errorf("a tag that moved names %s", got)
 	}
-	if _, err := e.Take(t.Context(), s, old.Image.Manifest); err != nil || f.images[old.Names[0]] == nil {
+	if _, err := e.Take(t.Context(), s, old.Image.Manifest, nil); err != nil || f.images[old.Names[0]] == nil {
 		t.Errorf("taking what it named before takes it: %v", err)
 	}
 	if err := give(next, GiveOptions{HandOver: true}); err != nil || f.images[next.Names[0]].Labels[pinnedLabel] != "" || f.images[next.Names[0]].Labels[ownerLabel] != "" {
 		t.Errorf("handed over: %v, %v", f.images[next.Names[0]], err)
 	}
-	if _, err := e.Take(t.Context(), s, next.Image.Manifest); err != nil || f.images[next.Names[0]] == nil {
+	if _, err := e.Take(t.Context(), s, next.Image.Manifest, nil); err != nil || f.images[next.Names[0]] == nil {
 		t.Errorf("what was handed over is taken: %v", err)
 	}
 	f.images["docker.io/library/theirs:1"] = &images.Image{Name: "docker.io/library/theirs:1", Target: &types.Descriptor{Digest: digest.FromString("theirs").String()}}
@@ -533,7 +533,7 @@ func interrupted(t *testing.T, rebase bool, when string, n int) bool {
 	f.ask(nil)
 	f.check(t, "interrupted")
 	if n%2 == 0 {
-		if _, err := e.Take(t.Context(), s, img.Image.Manifest); err != nil {
+		if _, err := e.Take(t.Context(), s, img.Image.Manifest, nil); err != nil {
 			t.Errorf("%s call %d: take: %v", when, n, err)
 		}
 		if left := f.leftovers(); left != nil || len(f.images) > 0 {

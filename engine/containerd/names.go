@@ -111,16 +111,18 @@ func (g *giving) nameOne(ctx context.Context, name string) error {
 
 // Take removes the names that the store has given an image in this engine, and
 // returns those that were there. The engine's collector takes the rest, unless
-// something else needs it. An image that was not given is no error.
-func (e *Engine) Take(ctx context.Context, store *overlaystore.Store, manifest digest.Digest) (taken []string, err error) {
-	taken, err = e.take(ctx, store, manifest)
+// something else needs it. An image that was not given is no error. What is given to
+// the same engine meanwhile is waited for, and only then still, unless it is nil, says
+// whether the image shall be taken.
+func (e *Engine) Take(ctx context.Context, store *overlaystore.Store, manifest digest.Digest, still func(given.Record) (bool, error)) (taken []string, err error) {
+	taken, err = e.take(ctx, store, manifest, still)
 	if err != nil {
 		return taken, fmt.Errorf("take %s from %s: %w", manifest, e.at.Address, err)
 	}
 	return taken, nil
 }
 
-func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest digest.Digest) (taken []string, err error) {
+func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest digest.Digest, still func(given.Record) (bool, error)) (taken []string, err error) {
 	records, owner, err := e.openGiven(ctx, store, given.Open)
 	if err != nil {
 		return nil, err
@@ -131,8 +133,11 @@ func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest d
 		return nil, err
 	}
 	r, there := given.Record{Kind: given.Containerd, Address: e.at.Address, Namespace: e.at.Namespace, Manifest: manifest}.Of(list)
-	if !there {
-		return nil, nil
+	if there && still != nil {
+		there, err = still(r)
+	}
+	if err != nil || !there {
+		return nil, err
 	}
 	names := slices.DeleteFunc(r.AllNames(), func(n given.Name) bool { return shared(list, r, n) })
 	r.Complete = false // a prune ends what is interrupted

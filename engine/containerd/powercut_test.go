@@ -121,7 +121,7 @@ func cutAt(t *testing.T, disk *disktest.FS, what string, rebase bool, n int, wit
 	e := connectTo(t, f)
 	do := func(ctx context.Context) error {
 		if what == takeIt {
-			_, err := e.Take(ctx, s, img.Image.Manifest)
+			_, err := e.Take(ctx, s, img.Image.Manifest, nil)
 			return err
 		}
 		var ahead *Ahead

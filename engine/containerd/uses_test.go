@@ -78,10 +78,10 @@ func TestTakeLeavesASharedName(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := e.Take(t.Context(), s, two.Image.Manifest); err != nil || f.images["docker.io/library/both:1"] == nil {
+	if _, err := e.Take(t.Context(), s, two.Image.Manifest, nil); err != nil || f.images["docker.io/library/both:1"] == nil {
 		t.Errorf("images %v, %v", f.images, err)
 	}
-	if _, err := e.Take(t.Context(), s, one.Image.Manifest); err != nil || f.images["docker.io/library/both:1"] != nil {
+	if _, err := e.Take(t.Context(), s, one.Image.Manifest, nil); err != nil || f.images["docker.io/library/both:1"] != nil {
 		t.Errorf("images %v, %v", f.images, err)
 	}
 }
@@ -112,7 +112,7 @@ func TestGiveUnderAnotherName(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := e.Take(t.Context(), s, one.Image.Manifest); err != nil {
+			if _, err := e.Take(t.Context(), s, one.Image.Manifest, nil); err != nil {
 				t.Fatal(err)
 			}
 			left := slices.Sorted(maps.Keys(f.images))
@@ -168,8 +168,39 @@ func TestGiveAgainInterrupted(t *testing.T) {
 		t.Errorf("given again: %+v", r)
 	}
 	loses("Delete")
-	_, err := e.Take(t.Context(), s, img.Image.Manifest)
+	_, err := e.Take(t.Context(), s, img.Image.Manifest, nil)
 	if r := only(err, errkind.Network); r.Complete {
 		t.Errorf("not taken to the end: %+v", r)
+	}
+}
+
+// TestTakeStill: what another process gives between the decision to take it and the
+// taking stays.
+func TestTakeStill(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
+	f, e, s := anEngine(t, true)
+	img := threeLayers(t, s)
+	records, err := given.Open(t.Context(), s.Dir())
+	if err == nil {
+		err = records.Put(t.Context(), given.Record{
+			Kind: given.Containerd, Address: e.at.Address, Namespace: e.at.Namespace, Manifest: img.Image.Manifest, Names: img.Names, Root: img.Root.Digest,
+		})
+	}
+	if err := errors.Join(err, records.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Give(t.Context(), s, img, GiveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	incomplete := func(r given.Record) (bool, error) { return !r.Complete, nil }
+	if taken, err := e.Take(t.Context(), s, img.Image.Manifest, incomplete); err != nil || taken != nil || f.images[img.Names[0]] == nil {
+		t.Errorf("taken are %q, %v", taken, err)
+	}
+	list, err := recordsOf(s)
+	if err != nil || len(list) != 1 || !list[0].Complete {
+		t.Errorf("the records are %+v, %v", list, err)
+	}
+	if _, err := e.Take(t.Context(), s, img.Image.Manifest, func(given.Record) (bool, error) { return true, errkind.Busy }); !errors.Is(err, errkind.Busy) || f.images[img.Names[0]] == nil {
+		t.Errorf("where it is not known: %v", err)
 	}
 }

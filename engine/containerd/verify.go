@@ -22,14 +22,14 @@ import (
 )
 
 // Has reports whether the engine still has an image that it was given: whether one
-// of the names still means it, and its topmost layer exists.
-func (e *Engine) Has(ctx context.Context, names []string, root digest.Digest, layers []digest.Digest) (bool, error) {
-	for _, name := range names {
-		there, err := e.images.Standing(ctx, name)
+// of the names still means what it did, and its topmost layer exists.
+func (e *Engine) Has(ctx context.Context, names []given.Name, layers []digest.Digest) (bool, error) {
+	for _, n := range names {
+		there, err := e.images.Standing(ctx, n.Name)
 		if err != nil {
 			return false, err
 		}
-		if there == nil || there.Target.GetDigest() != root.String() {
+		if there == nil || there.Target.GetDigest() != n.Root.String() {
 			continue
 		}
 		g := &giving{Engine: e}

@@ -4,6 +4,7 @@ package engines
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -98,16 +99,20 @@ func runTake(c *cli.Context) (err error) {
 	for _, ref := range refs {
 		img, _, err := setup.LookupToRead(c, store, ref)
 		if err == nil {
-			err = take(c, store, img.Manifest)
+			err = take(c, store, img.Manifest, nil)
 		}
 		errs = append(errs, failure.Concerns(ref, err))
 	}
 	return errors.Join(errs...)
 }
 
+// unwanted says, where it is not nil, whether what was given shall be taken still: by
+// its record as it is once nobody else gives or takes.
+type unwanted func(given.Record) (bool, error)
+
 // take takes an image back from all engines that it was given to, or from the
 // one that --into names.
-func take(c *cli.Context, store *overlaystore.Store, manifest digest.Digest) error {
+func take(c *cli.Context, store *overlaystore.Store, manifest digest.Digest, still unwanted) error {
 	list, err := given.List(store.Dir())
 	if err != nil {
 		return err
@@ -115,15 +120,15 @@ func take(c *cli.Context, store *overlaystore.Store, manifest digest.Digest) err
 	var errs []error
 	for _, r := range list {
 		if r.Manifest == manifest {
-			errs = append(errs, takeOne(c, store, r))
+			errs = append(errs, takeOne(c, store, r, still))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record) (err error) {
+func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record, still unwanted) (err error) {
 	if r.Kind == given.ContainersStorage {
-		return takeStorage(c, store, r)
+		return takeStorage(c, store, r, still)
 	}
 	if only(c) != "" {
 		if _, is, err := storageDir(only(c), store); is || err != nil {
@@ -139,11 +144,11 @@ func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record) (err err
 		return err
 	}
 	defer func() { err = setup.Closing(err, e) }()
-	taken, err := e.Take(c.Context, store, r.Manifest)
+	taken, err := e.Take(c.Context, store, r.Manifest, still)
 	if err != nil {
 		return &engineError{err}
 	}
-	if !c.Bool("quiet") {
+	if !c.Bool("quiet") && (len(taken) > 0 || still == nil) {
 		terminal.NewConsole(c.App.ErrWriter).Say("took %q from containerd's namespace %s (%s)", taken, r.Namespace, r.Address)
 	}
 	return nil
@@ -180,19 +185,26 @@ func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 			errs = append(errs, awayIsFine(clearOnce(r)), endRepair(c, store, r), forget(c, store, r))
 			continue
 		}
-		_, err := store.Image(r.Manifest)
-		if err == nil && r.Complete {
-			if r.Again {
-				errs = append(errs, later(c, clearOnce(r)))
-			}
-			continue
-		}
-		if err == nil || errors.Is(err, overlaystore.ErrNotFound) {
-			err = later(c, takeOne(c, store, r))
+		is, err := isUnwanted(store, r)
+		switch {
+		case is:
+			err = later(c, takeOne(c, store, r, func(r given.Record) (bool, error) { return isUnwanted(store, r) }))
+		case r.Again:
+			err = errors.Join(err, later(c, clearOnce(r)))
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// isUnwanted says that an image was never given to the end, or that the store no longer
+// has it.
+func isUnwanted(store *overlaystore.Store, r given.Record) (bool, error) {
+	_, err := store.Image(r.Manifest)
+	if errors.Is(err, overlaystore.ErrNotFound) {
+		return true, nil
+	}
+	return err == nil && !r.Complete, err
 }
 
 // clearOne has the engine of a record keep nothing for givings that died.
@@ -215,7 +227,7 @@ func awayIsFine(err error) error {
 
 // forget drops the record of an image that was handed over once its engine has it
 // no longer.
-func forget(c *cli.Context, store *overlaystore.Store, r given.Record) error {
+func forget(c *cli.Context, store *overlaystore.Store, r given.Record) (err error) {
 	has, err := isThere(c, r)
 	if has || err != nil {
 		return awayIsFine(err)
@@ -224,7 +236,17 @@ func forget(c *cli.Context, store *overlaystore.Store, r given.Record) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(records.Forget(c.Context, store.Dir(), r), records.Close())
+	defer func() { err = errors.Join(err, records.Close()) }()
+	// It may have been given once more since the engine was asked.
+	list, err := given.List(store.Dir())
+	now, there := r.Of(list)
+	if !there || !now.HandedOver {
+		return err
+	}
+	if has, err = isThere(c, now); has || err != nil {
+		return awayIsFine(err)
+	}
+	return records.Forget(c.Context, store.Dir(), now)
 }
 
 // open reaches the engine of a record.
@@ -236,10 +258,17 @@ func open(c *cli.Context, r given.Record) (*containerd.Engine, error) {
 	return e, nil
 }
 
-// TakeRemoved takes back an image whose last reference is gone. What an engine
-// that is not there has the next prune takes.
+// TakeRemoved takes back an image whose last reference is gone, unless somebody has
+// pulled it again. What an engine that is not there has the next prune takes.
 func TakeRemoved(c *cli.Context, store *overlaystore.Store, manifest digest.Digest) error {
-	return later(c, take(c, store, manifest))
+	return later(c, take(c, store, manifest, func(given.Record) (bool, error) {
+		images, err := store.Images()
+		named := slices.ContainsFunc(images, func(i overlaystore.Image) bool { return i.Manifest == manifest && len(i.Refs) > 0 })
+		if errors.Is(err, overlaystore.ErrDamaged) {
+			err = nil // by another record
+		}
+		return !named, err
+	}))
 }
 
 // later leaves an engine that cannot be reached to the next prune.

@@ -247,7 +247,7 @@ func (s *storage) tellDepth(console *terminal.Console, layers int) {
 
 // takeStorage takes an image back from an additional image store. What stands on
 // it keeps it there, and the record of it here.
-func takeStorage(c *cli.Context, store *overlaystore.Store, r given.Record) (err error) {
+func takeStorage(c *cli.Context, store *overlaystore.Store, r given.Record, still unwanted) (err error) {
 	if dir, is, err := storageDir(only(c), store); only(c) != "" && (err != nil || !is || dir != r.Address) {
 		return err
 	}
@@ -264,6 +264,16 @@ func takeStorage(c *cli.Context, store *overlaystore.Store, r given.Record) (err
 		return records.Remove(c.Context, r)
 	}
 	defer func() { err = setup.Closing(err, s) }()
+	if still != nil {
+		list, err := given.List(store.Dir())
+		now, there := r.Of(list)
+		if there {
+			there, err = still(now)
+		}
+		if err != nil || !there {
+			return err
+		}
+	}
 	taken, err := s.to.Take(c.Context, r.Manifest)
 	if err != nil {
 		return err

@@ -79,7 +79,7 @@ func verifyOne(c *cli.Context, store *overlaystore.Store, r given.Record, o over
 	defer func() { err = setup.Closing(err, e) }()
 	if r.HandedOver {
 		// What it has collected is its own affair.
-		if has, err := e.Has(c.Context, r.Names, r.Root, r.Layers); err != nil || !has {
+		if has, err := e.Has(c.Context, r.AllNames(), r.Layers); err != nil || !has {
 			return containerd.Report{}, err
 		}
 	}
@@ -193,7 +193,7 @@ func isThere(c *cli.Context, r given.Record) (has bool, err error) {
 		return false, err
 	}
 	defer func() { err = setup.Closing(err, e) }()
-	return e.Has(c.Context, r.Names, r.Root, r.Layers)
+	return e.Has(c.Context, r.AllNames(), r.Layers)
 }
 
 // pulledAs is what an image that was handed over is pulled as for a repair: by its
