@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,8 +29,6 @@ func TestMain(m *testing.M) {
 	if o := os.Getenv(helper); o != "" {
 		os.Exit(help(o))
 	}
-	// These tests make much garbage and keep little.
-	debug.SetGCPercent(400)
 	os.Exit(disktest.Apart(m.Run))
 }
 
