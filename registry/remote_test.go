@@ -16,11 +16,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/layerctl/layerctl/internal/registrytest"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 )
 
 func TestRootIsOneRequest(t *testing.T) {
@@ -263,6 +266,36 @@ func TestPlainHTTPIsFallenBackToOnThisMachineOnly(t *testing.T) {
 				t.Errorf("got requests %q over http, want none", got)
 			}
 		})
+	}
+}
+
+// Requests that find out at the same time that there is no TLS all go on over http,
+// and the user is told once.
+func TestPlainHTTPIsFallenBackToByAll(t *testing.T) {
+	t.Parallel()
+	const requests = 4
+	s := serve(t, nil)
+	var told atomic.Int32
+	o := quick(Options{HostsDir: t.TempDir(), OnWarning: func(string) { told.Add(1) }})
+	o.AuthFile = filepath.Join(t.TempDir(), "auth.json")
+	var dials atomic.Int32
+	var all sync.WaitGroup
+	all.Add(requests)
+	o.Transport = &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dials.Add(1) <= requests {
+			all.Done()
+			all.Wait()
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}
+	client := New(o)
+	var group errgroup.Group
+	for range requests {
+		source := open(t, client, s.host+"/library/hello")
+		group.Go(func() error { _, _, err := source.Root(t.Context()); return err })
+	}
+	if err := group.Wait(); err != nil || told.Load() != 1 {
+		t.Errorf("got error %v, and was told %d times", err, told.Load())
 	}
 }
 

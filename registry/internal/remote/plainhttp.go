@@ -37,14 +37,18 @@ func (p *peer) fallBack(err error) *peer {
 	var plain *transport.PlainHTTPError
 	var other tls.RecordHeaderError
 	here := errors.As(err, &plain) && plain.Peer == p.base.Host || errors.As(err, &other)
-	if p.overHTTP == nil || !here || p.plain.Load() != nil {
+	if p.overHTTP == nil || !here {
 		return nil
+	}
+	if plain := p.plain.Load(); plain != nil { // by another request meanwhile
+		return plain
 	}
 	made, err := p.overHTTP()
 	if err != nil {
 		return nil
 	}
-	p.warn(p.host + " is asked over http: it is on this machine, and speaks no https")
-	p.plain.CompareAndSwap(nil, made)
+	if p.plain.CompareAndSwap(nil, made) {
+		p.warn(p.host + " is asked over http: it is on this machine, and speaks no https")
+	}
 	return p.now()
 }
