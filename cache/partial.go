@@ -271,14 +271,19 @@ func (c *Cache) Partials() ([]Partial, error) {
 	return all, nil
 }
 
-// Forget removes the beginning of a blob, unless a stream goes on with it.
-func (c *Cache) Forget(ctx context.Context, p Partial) error {
-	err := c.sweepOne(ctx, p.name)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+// Forget removes the beginning of a blob, unless a stream goes on with it. The lock
+// keeps others from beginning the same blob meanwhile: the names are the same.
+func (c *Cache) Forget(ctx context.Context, p Partial) (err error) {
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return err
 	}
-	if still, err2 := fsat.Exists(c.dir, p.name); err != nil || err2 != nil || still {
-		return errors.Join(err, err2)
+	defer func() { err = errors.Join(err, unlock()) }()
+	if err := c.sweepOne(ctx, p.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if still, err := fsat.Exists(c.dir, p.name); err != nil || still {
+		return err
 	}
 	return removeExisting(ctx, c.dir, p.name+checkpointSuffix)
 }

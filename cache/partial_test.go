@@ -303,3 +303,43 @@ func FuzzCheckpoint(f *testing.F) {
 		}
 	})
 }
+
+// Who forgets a beginning takes nothing from a stream that begins the blob anew.
+func TestForgetBesideABeginning(t *testing.T) {
+	blob, desc := noise()
+	c := openCache(t, t.TempDir())
+	begin(t.Context(), t, c, blob, desc)
+	left, err := c.Partials()
+	if err != nil || len(left) != 1 {
+		t.Fatal(left, err)
+	}
+	begun, steps := make(chan struct{}), 0
+	ctx := durable.WithFault(t.Context(), func(op string) error {
+		if op != "remove" {
+			return nil
+		}
+		if steps++; steps == 2 { // the file is gone, and its checkpoint is not
+			go func() {
+				defer close(begun)
+				begin(context.WithoutCancel(t.Context()), t, c, blob, desc)
+			}()
+			select {
+			case <-begun:
+			case <-time.After(50 * time.Millisecond): // it waits
+			}
+		}
+		return nil
+	})
+	if err := c.Forget(ctx, left[0]); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	n := int64(-1)
+	got, err := read(t.Context(), c, desc, func(already io.Reader, size int64) io.Reader {
+		n = size
+		return io.MultiReader(already, bytes.NewReader(blob[size:]))
+	})
+	if err != nil || n != half || !bytes.Equal(got, blob) {
+		t.Errorf("went on at %d, %v", n, err)
+	}
+}
