@@ -256,6 +256,33 @@ func TestManyWriters(t *testing.T) {
 	}
 }
 
+// Of two who replace a damaged blob each has it in the cache.
+func TestPutBesideAnother(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir)
+	blob := []byte("abc")
+	path := filepath.Join(dir, "blobs", "sha256", describe(blob).Digest.Encoded())
+	if err := os.WriteFile(path, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	renames := 0
+	ctx := durable.WithFault(t.Context(), func(op string) error {
+		if op != "rename" {
+			return nil
+		}
+		if renames++; renames == 2 {
+			return os.WriteFile(path, blob, 0o600) // the other one's
+		}
+		return nil
+	})
+	if err := c.Put(ctx, describe(blob), bytes.NewReader(blob)); err != nil {
+		t.Error(err)
+	}
+	if names := rubbish(t, dir); len(names) != 0 {
+		t.Errorf("left %q", names)
+	}
+}
+
 // A file is given up in one step for those who sweep beside it.
 func TestDropBesideOpening(t *testing.T) {
 	t.Parallel()

@@ -174,7 +174,7 @@ func (k *keeper) commit() error {
 		return err
 	}
 	err = durable.RenameNoReplace(k.ctx, k.c.dir, k.name, dir, name)
-	if errors.Is(err, fs.ErrExist) {
+	for errors.Is(err, fs.ErrExist) {
 		// Another process was first, or what is there is of another size.
 		if k.kept = k.c.Has(k.want); k.kept {
 			return k.drop()
