@@ -27,10 +27,10 @@ const forStrangers = 5 * time.Second
 func Each(ctx context.Context, f func(proc string, e Entry)) error {
 	strangers, cancel := context.WithTimeout(ctx, forStrangers)
 	defer cancel()
-	return each(ctx, strangers, f)
+	return each(ctx, strangers, readTable, f)
 }
 
-func each(ctx, strangers context.Context, f func(proc string, e Entry)) error {
+func each(ctx, strangers context.Context, read func(ctx context.Context, proc string) ([]Entry, error), f func(proc string, e Entry)) error {
 	others, err := processes()
 	if err != nil {
 		return err
@@ -42,12 +42,12 @@ func each(ctx, strangers context.Context, f func(proc string, e Entry)) error {
 		if proc != "self" && (err != nil || seen[ns]) {
 			continue
 		}
-		seen[ns] = true
 		patient := ctx
 		if uid, err := namespaceOwner(proc); proc != "self" && err == nil && uid != os.Geteuid() {
 			patient = strangers
 		}
-		list, err := readTable(patient, proc)
+		list, err := read(patient, proc)
+		seen[ns] = err == nil // else another process in it may live longer
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,11 +85,61 @@ func TestStrangersHaveALimit(t *testing.T) {
 		seen      bool
 	}{"with time": {t.Context(), true}, "without": {none, false}} {
 		seen := false
-		err := each(t.Context(), c.strangers, func(_ string, e Entry) {
+		err := each(t.Context(), c.strangers, readTable, func(_ string, e Entry) {
 			seen = seen || strings.HasPrefix(e.Target, dir)
 		})
 		if err != nil || seen != c.seen {
 			t.Errorf("%s: seen %v, %v", name, seen, err)
 		}
+	}
+}
+
+// A process that ends before its mounts are read says nothing of its namespace, in
+// which others go on.
+func TestProcessEndsMeanwhile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it makes a mount namespace")
+	}
+	cmd := exec.Command("unshare", "--mount", "sh", "-c", "sleep 1000 & echo ready; read end; kill $!")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		in.Close()
+		_ = cmd.Wait()
+	}()
+	if _, err := io.ReadFull(out, make([]byte, 6)); err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := namespace(strconv.Itoa(cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads, seen := 0, 0
+	read := func(_ context.Context, proc string) ([]Entry, error) {
+		ns, err := namespace(proc)
+		if err != nil || ns != theirs {
+			return nil, err
+		}
+		if reads++; reads == 1 {
+			return nil, os.ErrProcessDone
+		}
+		return []Entry{{Type: OverlayType, Target: "theirs"}}, nil
+	}
+	err = each(t.Context(), t.Context(), read, func(_ string, e Entry) {
+		if e.Target == "theirs" {
+			seen++
+		}
+	})
+	if err != nil || reads != 2 || seen != 1 {
+		t.Errorf("read %d times, seen %d times, %v", reads, seen, err)
 	}
 }
