@@ -111,7 +111,7 @@ func (g *giving) nameOne(ctx context.Context, name string) error {
 
 // Take removes the names that the store has given an image in this engine, and
 // returns those that were there. The engine's collector takes the rest, unless
-// something else needs it. An image that was not given is no error. What is given to
+// something else needs it. An image that was not given, or was handed over, is no error. What is given to
 // the same engine meanwhile is waited for, and only then still, unless it is nil, says
 // whether the image shall be taken.
 func (e *Engine) Take(ctx context.Context, store *overlaystore.Store, manifest digest.Digest, still func(given.Record) (bool, error)) (taken []string, err error) {
@@ -136,7 +136,7 @@ func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest d
 	if there && still != nil {
 		there, err = still(r)
 	}
-	if err != nil || !there {
+	if err != nil || !there || r.HandedOver {
 		return nil, err
 	}
 	names := slices.DeleteFunc(r.AllNames(), func(n given.Name) bool { return shared(list, r, n) })

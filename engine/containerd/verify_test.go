@@ -138,7 +138,8 @@ func TestVerifyAndRenew(t *testing.T) {
 	}
 }
 
-// TestVerifyWhatWasHandedOver: the store has the journals, and nothing else.
+// TestVerifyWhatWasHandedOver: the store has the journals, and nothing else. It keeps
+// them where the store's own copy is taken from its engines.
 func TestVerifyWhatWasHandedOver(t *testing.T) {
 	h := hold(t, GiveOptions{HandOver: true})
 	if _, err := h.store.Prune(t.Context(), overlaystore.PruneOptions{}); err != nil {
@@ -146,6 +147,9 @@ func TestVerifyWhatWasHandedOver(t *testing.T) {
 	}
 	if has, err := h.store.HasLayer(h.image.Layers[2]); err != nil || has {
 		t.Fatalf("the store has its layers: %v, %v", has, err)
+	}
+	if taken, err := h.engine.Take(t.Context(), h.store, h.image.Image.Manifest, nil); err != nil || taken != nil {
+		t.Errorf("taken are %q, %v", taken, err)
 	}
 	if found, read := h.differences(); found != nil || read == 0 {
 		t.Errorf("what was handed over differs: %q, and %d bytes were read", found, read)

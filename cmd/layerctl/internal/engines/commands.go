@@ -139,6 +139,12 @@ func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record, still un
 			return err
 		}
 	}
+	if r.HandedOver {
+		if still == nil && !c.Bool("quiet") {
+			terminal.NewConsole(c.App.ErrWriter).Say("%s was handed over to %s, and is removed there by the engine's own commands", terminal.Short(r.Manifest), Place(r))
+		}
+		return nil
+	}
 	e, err := open(c, r)
 	if err != nil {
 		return err
