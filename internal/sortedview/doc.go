@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sortedview says what a stack of layers shows, from their journals, in
-// a memory that does not grow with the number of paths: the journals' records
-// are sorted by path, on a disk where they are many, and merged as they are read
-// again. What it says is what package stackview says in memory.
+// Package sortedview merges a stack of layers from their journals, with memory that
+// does not grow with the number of paths: it sorts the records by path, on a disk if
+// they are many, and merges them as it reads them again. The result is the same as
+// that of package stackview, which has all paths in memory.
 //
 //	view := sortedview.New(sortedview.Options{Dir: staging})
 //	defer view.Close()
@@ -14,22 +14,19 @@
 //
 // # How it merges
 //
-// A record's key is its path with NUL in the place of each slash: sorted byte
-// by byte, that is depth first with the names of each directory in order. So
-// all that the layers say of one path comes together, the lowest layer first
-// and each layer's records in their order, and what was said of the
-// directories above it is on a stack.
+// The key of a record is its path with NUL in place of each slash. Sorted by its
+// bytes, that is depth first with the names of each directory in order. So all records
+// of one path come together, those of the lowest layer first and those of one layer in
+// their order; a stack has the records of the directories above the path.
 //
-// A hardlink within a layer is resolved as its journal is read, for the last
-// record of its target before it is the file that it means; a layer that has
-// hardlinks is read twice for that. One that leads into lower layers is looked
-// for in a pass over the sorted records, and in another for each symlink on its
-// way.
+// A hard link within a layer is resolved while the journal is read: it is one more name
+// of the file of the last record for its target before it. A layer with hard links is
+// read twice for that. A link into lower layers is resolved in a pass over the sorted
+// records, and in one more pass for each symlink on the way.
 //
 // # Memory
 //
-// [Options].Sorted for what is sorted at once, 64 KiB at most for each part that
-// was sorted by itself, and about 150 bytes for each file of a layer that has
-// several names and for each link into lower layers, which [Options].Memory
-// bounds.
+// Sorting takes [Options].Sorted bytes. Each part that was sorted separately takes
+// 64 KiB at most. Each file with several names and each link into lower layers takes
+// about 150 bytes; [Options].Memory bounds their sum.
 package sortedview

@@ -14,19 +14,19 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// link is a hardlink into lower layers.
+// link is a hard link into lower layers.
 type link struct {
 	layer        uint32
 	path, target string
-	ref          fileRef // what it means, once that is known
-	same         int     // the link of a lower layer that means the same, counted from 1
+	ref          fileRef // the file that it is a name of; no kind until that is known
+	same         int     // the number, from 1, of a link of a lower layer to the same file; 0 for none
 }
 
 // maxSymlinks is the kernel's MAXSYMLINKS.
 const maxSymlinks = 40
 
-// resolve finds the files that links into lower layers mean, all at once: each
-// pass brings every link as far as the next symlink on its way.
+// resolve finds the targets of all links into lower layers. Each pass over the records
+// leads every link to its target or to the next symlink on its way.
 func (v *View) resolve(ctx context.Context) error {
 	s := &searches{v: v}
 	for i, l := range v.links {
@@ -41,7 +41,7 @@ func (v *View) resolve(ctx context.Context) error {
 			return err
 		}
 	}
-	for i := range v.links { // the lowest layers' are first
+	for i := range v.links { // those of the lowest layer come first
 		if l := &v.links[i]; l.same > 0 {
 			l.ref = v.links[l.same-1].ref
 		}
@@ -49,19 +49,19 @@ func (v *View) resolve(ctx context.Context) error {
 	return nil
 }
 
-// search is a link on its way.
+// search is the search for the target of one link.
 type search struct {
 	link  int
-	at    []string // directories that are known, from the root
-	todo  []string // names still to come, the next one last
-	key   []byte   // of the next path to look at
-	links int      // symlinks that were followed
+	at    []string // the directories that were entered, from the root
+	todo  []string // the names that are left, the next one last
+	key   []byte   // the key of the next path
+	links int      // how many symlinks were followed
 }
 
-// searches are all of one pass, by the next path of each.
+// searches has the searches of one pass.
 type searches struct {
 	v     *View
-	now   []search // a heap
+	now   []search // a heap by key
 	later []search // for the next pass
 }
 
@@ -75,7 +75,8 @@ func (s *searches) Pop() any {
 	return last
 }
 
-// begin has a search go on from the root, or from where it is, in the next pass.
+// begin continues a search in the next pass, from the root or the directory that it
+// has reached.
 func (s *searches) begin(q search) error {
 	if !q.step() {
 		return s.none(&q)
@@ -84,7 +85,7 @@ func (s *searches) begin(q search) error {
 	return nil
 }
 
-// step says which path is next, if there is one.
+// step sets the key of the next path. It returns false if no name is left.
 func (q *search) step() bool {
 	for len(q.todo) > 0 {
 		name := q.todo[len(q.todo)-1]
@@ -102,7 +103,7 @@ func (q *search) step() bool {
 	return false
 }
 
-// names are the parts of a path, the last one first.
+// names returns the parts of a path, the last one first.
 func names(path string) []string {
 	parts := strings.Split(path, "/")
 	slices.Reverse(parts)
@@ -114,7 +115,7 @@ func (s *searches) none(q *search) error {
 	return fmt.Errorf("%w: %.200q is a hardlink to %.200q, which no lower layer has as a file", ErrMalformed, l.path, l.target)
 }
 
-// end ends what looks for a path that has not come.
+// end fails if a search waits for a path that has not come.
 func (s *searches) end() error {
 	if len(s.now) > 0 {
 		return s.none(&s.now[0])
@@ -122,7 +123,7 @@ func (s *searches) end() error {
 	return nil
 }
 
-// visit goes on with what looks for the path at hand.
+// visit continues the searches that wait for the current path.
 func (s *searches) visit(p *pass) error {
 	if len(s.now) > 0 && bytes.Compare(s.now[0].key, p.key) < 0 {
 		return s.end()
@@ -136,11 +137,11 @@ func (s *searches) visit(p *pass) error {
 	return nil
 }
 
-// meet is a search at a path.
+// meet continues a search at the current path.
 func (s *searches) meet(p *pass, q *search) error {
 	limit := s.v.links[q.link].layer
 	floor := uint32(0)
-	for i := range p.frames { // each is a directory there, or the search had ended
+	for i := range p.frames { // all are directories, or the search would have ended
 		f := &p.frames[i]
 		floor = see(f.states, len(f.key) == 0, floor, limit).floor
 	}
@@ -148,7 +149,7 @@ func (s *searches) meet(p *pass, q *search) error {
 	switch {
 	case found.is == directory:
 		q.at = append(q.at, string(p.key[bytes.LastIndexByte(p.key, 0)+1:]))
-		return s.goOn(p, q)
+		return s.descend(p, q)
 	case found.is == nothing:
 		return s.none(q)
 	}
@@ -159,10 +160,10 @@ func (s *searches) meet(p *pass, q *search) error {
 	return s.follow(q, at)
 }
 
-// follow goes on where a symlink leads, in the next pass: at is on the way.
+// follow continues a search, in the next pass, at the target of the symlink at.
 func (s *searches) follow(q *search, at *said) (err error) {
 	ref, isRef := s.refOf(at)
-	if isRef && ref.kind == 0 { // a link of a lower layer, which is not found yet
+	if isRef && ref.kind == 0 { // a link of a lower layer whose target is not known yet
 		s.later = append(s.later, *q)
 		return nil
 	}
@@ -186,7 +187,7 @@ func (s *searches) follow(q *search, at *said) (err error) {
 	return s.begin(*q)
 }
 
-// refOf is [View.refOf] while not all links are found.
+// refOf is [View.refOf] while the targets of some links are not known.
 func (s *searches) refOf(at *said) (ref fileRef, ok bool) {
 	if at.kind != foreign {
 		return s.v.refOf(at)
@@ -199,8 +200,9 @@ func (s *searches) refOf(at *said) (ref fileRef, ok bool) {
 	return l.ref, true
 }
 
-// goOn looks for the next name: in this pass, if that is still to come.
-func (s *searches) goOn(p *pass, q *search) error {
+// descend continues a search with the next name: in this pass if that path is still to
+// come, else in the next.
+func (s *searches) descend(p *pass, q *search) error {
 	if !q.step() {
 		return s.none(q)
 	}
@@ -212,7 +214,7 @@ func (s *searches) goOn(p *pass, q *search) error {
 	return nil
 }
 
-// found ends a search.
+// found ends a search at its target.
 func (s *searches) found(q *search, at *said) (err error) {
 	l := &s.v.links[q.link]
 	switch at.kind {

@@ -15,23 +15,21 @@ import (
 
 // File is one path of a view.
 type File struct {
-	// Entry has the path and the attributes that it shows. Its type is never
-	// Hardlink or one of the marks. Implied is true for a directory that no layer
-	// has an entry for.
+	// Entry has the path and the attributes of the file. Its type is never Hardlink,
+	// Removed or OpaqueMark, and Whiteout only with Options.Alone. Implied is true for
+	// a directory without an entry in any layer.
 	layer.Entry
-	// Layer is the place, from 0, of the layer that has the content, or that
-	// says the attributes of a directory; -1 where none does.
+	// Layer is the index, from 0 for the lowest, of the layer that has the file's
+	// content or the directory's entry; -1 if none has.
 	Layer int
-	// File is the same number for all names of one file that may have several; 0
-	// is for what has one name. Each name comes with all attributes.
+	// File is a number that all names of one file share; 0 if the file has one name.
 	File uint64
 }
 
-// All gives every path to yield, the root first, a directory before what is in
-// it, and what is in a directory sorted by name, byte for byte. It may be called
-// several times, and gives the same each time; no layer can be added any more.
-// The error is yield's, the context's, [ErrMalformed], [ErrLimit], or of the
-// disk.
+// All calls yield with every path: the root first, a directory before its content, and
+// the names in a directory sorted by their bytes. It may be called several times, with
+// the same result; after the first call no layer can be added. The error is that of
+// yield, of the context or of the disk, or [ErrMalformed] or [ErrLimit].
 func (v *View) All(ctx context.Context, yield func(File) error) error {
 	if !v.ready {
 		if err := v.sorter.finish(); err != nil {
@@ -49,30 +47,30 @@ func (v *View) All(ctx context.Context, yield func(File) error) error {
 type pass struct {
 	v        *View
 	ctx      context.Context
-	yield    func(File) error // nil where only links are looked for
-	searches *searches        // nil where none are
+	yield    func(File) error // nil if the pass only resolves links
+	searches *searches        // nil if the pass resolves no links
 
-	frames []frame
-	key    []byte // the path at hand
-	states []said // what each layer says of it, the lowest first
+	frames []frame // the directories above the current path
+	key    []byte  // the key of the current path
+	states []said  // what each layer has at the current path, the lowest first
 	kills  []kill
-	bodies []byte // of states
+	bodies []byte // the bodies of states
 }
 
-// frame is a directory above the path at hand.
+// frame is a directory above the current path.
 type frame struct {
 	key    []byte
-	floor  uint32 // layers below it show nothing here
-	dead   bool   // no layer does: it is no directory
+	floor  uint32 // nothing of layers below this one is visible in the directory
+	dead   bool   // nothing of any layer is: the path is no directory
 	kills  []kill
-	states []said // where links are looked for
+	states []said // only in a pass that resolves links
 }
 
-// kill says that a layer's records before a place say nothing of what is in a
-// directory, which was removed there.
+// kill says that a layer removed a directory: its records with numbers below before
+// do not count for paths in the directory.
 type kill struct{ layer, before uint32 }
 
-// What a layer says of a path.
+// What a layer has at a path.
 const (
 	nothing byte = iota
 	directory
@@ -80,7 +78,7 @@ const (
 	file
 )
 
-// said is what one layer says of a path, once all of its records were seen.
+// said is what one layer has at a path, after all of its records for the path.
 type said struct {
 	layer   uint32
 	is      byte
@@ -98,7 +96,7 @@ func (p *pass) run() error {
 		return err
 	}
 	if r := m.first(); r == nil || len(r.key) > 0 {
-		if err := p.path(); err != nil { // a root of which no layer speaks
+		if err := p.path(); err != nil { // no layer has a record for the root
 			return err
 		}
 	}
@@ -122,7 +120,7 @@ func (p *pass) run() error {
 	return nil
 }
 
-// leave goes up to what the path at hand lies in.
+// leave removes the frames that are not above the current path.
 func (p *pass) leave() {
 	for n := len(p.frames); n > 0 && !below(p.key, p.frames[n-1].key); n-- {
 		p.frames = p.frames[:n-1]
@@ -140,10 +138,10 @@ func (p *pass) above() *frame {
 	return &p.frames[len(p.frames)-1]
 }
 
-// layer takes all records of one layer for the path at hand.
+// layer reads all records of one layer for the current path.
 func (p *pass) layer(m *merger) error {
 	s := said{layer: m.first().layer}
-	before := uint32(0) // records before this place are dead
+	before := uint32(0) // records with lower numbers do not count
 	if above := p.above(); above != nil {
 		before = killed(above.kills, s.layer)
 	}
@@ -179,7 +177,7 @@ func killed(kills []kill, layer uint32) uint32 {
 	return kills[i].before
 }
 
-// record has one more record of a layer change what it says.
+// record applies one more record of a layer.
 func (p *pass) record(s *said, r *record) error {
 	there := s.is
 	switch r.kind {
@@ -216,8 +214,8 @@ func (p *pass) record(s *said, r *record) error {
 	return nil
 }
 
-// describe is a directory's entry. That the directory hides what lies below it
-// stays so, and nothing of a lower one is left behind what stood here.
+// describe applies the entry of a directory. A directory that is opaque stays opaque.
+// One that follows a file or a whiteout of the same layer shows nothing of lower ones.
 func (p *pass) describe(s *said, r *record) {
 	opaque := opaqueOf(r.body[0])
 	switch s.is {
@@ -230,7 +228,7 @@ func (p *pass) describe(s *said, r *record) {
 	p.take(s, r)
 }
 
-// take keeps a record's body while the path is at hand.
+// take keeps a record's body until the next path.
 func (p *pass) take(s *said, r *record) {
 	s.kind, s.seq = r.kind, r.seq
 	at := len(p.bodies)
@@ -238,16 +236,14 @@ func (p *pass) take(s *said, r *record) {
 	s.body = p.bodies[at:len(p.bodies):len(p.bodies)]
 }
 
-// seen is what the layers below a limit show of a path: what it is, which of
-// states says so, -1 for a directory that none has an entry for, and for a
-// directory below which layer nothing in it is seen.
+// seen is what the merged layers show at a path.
 type seen struct {
 	is    byte
-	at    int
-	floor uint32
+	at    int    // which of states has the entry; -1 for a directory without one
+	floor uint32 // nothing of layers below this one is visible in the directory
 }
 
-// see lays what the layers say over each other.
+// see merges the states of the layers from floor on and below limit.
 func see(states []said, root bool, floor, limit uint32) seen {
 	v := seen{at: -1, floor: floor}
 	if root {
@@ -284,7 +280,7 @@ func see(states []said, root bool, floor, limit uint32) seen {
 	return v
 }
 
-// path is called when all layers have said what the path at hand is.
+// path handles the current path after the records of all layers.
 func (p *pass) path() error {
 	root := len(p.key) == 0
 	floor, dead := uint32(0), false
@@ -302,7 +298,7 @@ func (p *pass) path() error {
 		v.is, v.at = whiteout, 0
 	}
 	if p.yield != nil && !dead && v.is != nothing {
-		if err := p.give(v); err != nil {
+		if err := p.yieldFile(v); err != nil {
 			return err
 		}
 	}
@@ -310,7 +306,7 @@ func (p *pass) path() error {
 	return p.ctx.Err()
 }
 
-// enter makes the path at hand the one that what follows may lie in.
+// enter adds a frame for the current path if the paths that follow may be below it.
 func (p *pass) enter(v seen, dead bool) {
 	dir := len(p.key) == 0 || len(p.kills) > 0
 	for i := range p.states {
@@ -321,7 +317,7 @@ func (p *pass) enter(v seen, dead bool) {
 	}
 	n := len(p.frames)
 	if n < cap(p.frames) {
-		p.frames = p.frames[:n+1] // with the memory of one that was there before
+		p.frames = p.frames[:n+1] // reuses the memory of an earlier frame
 	} else {
 		p.frames = append(p.frames, frame{})
 	}
@@ -340,8 +336,8 @@ func (p *pass) enter(v seen, dead bool) {
 	}
 }
 
-// give gives the path at hand to who wants it.
-func (p *pass) give(v seen) error {
+// yieldFile calls yield with the current path.
+func (p *pass) yieldFile(v seen) error {
 	f := File{Layer: -1}
 	if v.is == whiteout {
 		f.Entry = layer.Entry{Type: layer.Whiteout, ModTime: time.Unix(0, 0)}
@@ -369,7 +365,7 @@ func (p *pass) give(v seen) error {
 	return p.yield(f)
 }
 
-// refOf is the file that a hardlink means.
+// refOf returns the file that a hard link is a name of. ok is false for anything else.
 func (v *View) refOf(s *said) (ref fileRef, ok bool) {
 	switch s.kind {
 	case layer.Hardlink:

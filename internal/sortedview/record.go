@@ -12,20 +12,20 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// record is one record of a journal, or what its layer's facts add to that.
+// record is one record of a journal, or of the facts of a layer.
 type record struct {
 	key   []byte // the path, with NUL for each slash; empty for the root
 	layer uint32
-	seq   uint32 // its place in the layer
+	seq   uint32 // its number in the layer
 	kind  layer.Type
-	// body is the rest: attributes, or for a Hardlink which file it is.
+	// body has the attributes, or for a Hardlink the file that it is a name of.
 	body []byte
 }
 
-// Kinds of records beside those of journals.
+// Kinds of records that are facts.
 const (
-	bareDir layer.Type = 'B' // a fact: the directory is there for whiteouts only
-	foreign layer.Type = 'F' // a fact: a hardlink into lower layers; the body is its number
+	bareDir layer.Type = 'B' // the directory is bare
+	foreign layer.Type = 'F' // a hard link into lower layers; the body is its index in View.links
 )
 
 func keyOf(path string) string {
@@ -77,7 +77,7 @@ func opaqueOf(flags byte) layer.Opaque {
 	return layer.Transparent
 }
 
-// appendBody appends what an entry says besides its path and type.
+// appendBody appends an entry without its path and type.
 func appendBody(b []byte, e *layer.Entry) []byte {
 	flags := opaqueBits(e.Opaque)
 	for _, f := range []struct {
@@ -137,7 +137,8 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// fields takes numbers and strings off what this package itself has written.
+// fields reads numbers and strings that this package itself has written, and so does
+// not check them.
 type fields struct{ rest []byte }
 
 func (f *fields) uint() uint64 {
@@ -159,7 +160,7 @@ func (f *fields) bytes() []byte {
 	return b
 }
 
-// entryOf is the entry of a body, but for its path.
+// entryOf returns the entry of a body, without its path.
 func entryOf(kind layer.Type, body []byte) layer.Entry {
 	f := fields{body[1:]}
 	e := layer.Entry{Type: kind, Opaque: opaqueOf(body[0]), Implied: body[0]&bitImplied != 0}
@@ -190,15 +191,15 @@ func entryOf(kind layer.Type, body []byte) layer.Entry {
 	return e
 }
 
-// fileRef is a file that has several names: where its record came, and where its
-// body is among those that are kept aside.
+// fileRef is a file with several names: the layer and the number of its record, its
+// kind, and where its body is in [aside].
 type fileRef struct {
 	layer, seq uint32
 	kind       layer.Type
 	at         int64
 }
 
-// id is not 0, for layers count from 1 in it.
+// id returns [File.File], which is never 0.
 func (r fileRef) id() uint64 { return fileID(r.layer, r.seq) }
 
 func fileID(layer, seq uint32) uint64 { return uint64(layer+1)<<32 | uint64(seq) }

@@ -15,14 +15,14 @@ import (
 	"github.com/layerctl/layerctl/layer"
 )
 
-// sorter sorts records: those of one run in memory, which is written to a file
-// when it is full.
+// sorter sorts records in runs: it sorts as many records as fit in memory and writes
+// them to a file as one run.
 type sorter struct {
 	dir   string
-	most  int // bytes of a run
+	most  int // how many bytes a run has in memory
 	arena []byte
 	at    []uint32 // where each record begins in arena
-	file  *os.File // nil while one run holds all
+	file  *os.File // nil while all records are in memory
 	w     io.Writer
 	end   int64
 	runs  []span
@@ -31,8 +31,8 @@ type sorter struct {
 // span is a run in the file.
 type span struct{ from, to int64 }
 
-// A record lies in memory as: the lengths of its key and body, its layer and its
-// place, each 4 bytes, its kind; its key; its body.
+// A record in memory is: the lengths of its key and body, its layer and its number,
+// each 4 bytes; its kind, 1 byte; its key; its body.
 const recordHead = 17
 
 func (s *sorter) add(r *record) error {
@@ -42,7 +42,7 @@ func (s *sorter) add(r *record) error {
 			return err
 		}
 	}
-	if len(s.arena)+need > cap(s.arena) && cap(s.arena) >= s.most/16 { // once, or what it grew from would lie about
+	if len(s.arena)+need > cap(s.arena) && cap(s.arena) >= s.most/16 { // grow at once to the full size, to leave no garbage
 		s.arena = append(make([]byte, 0, max(s.most, len(s.arena)+need)), s.arena...)
 	}
 	s.at = append(s.at, uint32(len(s.arena)))
@@ -56,7 +56,7 @@ func (s *sorter) add(r *record) error {
 	return nil
 }
 
-// record is the one that begins at a place in the arena.
+// record returns the record that begins at a byte of the arena.
 func (s *sorter) record(at uint32) (r record) {
 	b, le := s.arena[at:], binary.LittleEndian
 	key, body := le.Uint32(b), le.Uint32(b[4:])
@@ -111,8 +111,8 @@ func (s *sorter) write(b []byte) error {
 	return err
 }
 
-// appendRecord appends a record as it stands in a file: its key by what it has
-// in common with the one before.
+// appendRecord appends a record in the form of the file, in which a key has only the
+// bytes that differ from the key before.
 func appendRecord(b []byte, r *record, last []byte) []byte {
 	common := 0
 	for common < min(len(last), len(r.key)) && last[common] == r.key[common] {
@@ -127,8 +127,8 @@ func appendRecord(b []byte, r *record, last []byte) []byte {
 	return append(append(b, r.key[common:]...), r.body...)
 }
 
-// finish ends the adding. Runs that are in a file all are, so that the memory
-// is free.
+// finish ends the adding. If there is a file it writes the last run there too, and
+// frees the memory.
 func (s *sorter) finish() error {
 	if s.file == nil {
 		s.sort()
@@ -139,7 +139,7 @@ func (s *sorter) finish() error {
 	return err
 }
 
-// Close gives the file back.
+// close closes the file.
 func (s *sorter) close() error {
 	if s.file == nil {
 		return nil
@@ -147,15 +147,15 @@ func (s *sorter) close() error {
 	return s.file.Close()
 }
 
-// cursor goes through one run.
+// cursor is at one record of a run.
 type cursor struct {
 	record
 	r    *reader // nil for the run in memory
 	in   *sorter
-	next int // of in.at
+	next int // the index in in.at of the next record
 }
 
-// advance goes to the next record; io.EOF is after the last.
+// advance goes to the next record. After the last one it returns io.EOF.
 func (c *cursor) advance() error {
 	if c.r != nil {
 		return c.r.record(&c.record)
@@ -171,9 +171,9 @@ func (c *cursor) advance() error {
 // reader reads a run of the file.
 type reader struct {
 	f    io.ReaderAt
-	span // what was not read yet
+	span // the part that was not read yet
 	buf  []byte
-	rest []byte // of buf
+	rest []byte // the part of buf that was not used yet
 	err  error
 }
 
@@ -183,7 +183,7 @@ const (
 	allBuffers  = 2 << 20
 )
 
-// need has n bytes in rest, or as many as there are.
+// need reads until rest has n bytes, or all that are left.
 func (r *reader) need(n int) {
 	if len(r.rest) >= n || r.err != nil {
 		return
@@ -228,9 +228,9 @@ func (r *reader) record(to *record) error {
 	return nil
 }
 
-// merger gives the records of all runs in order.
+// merger merges the runs.
 type merger struct {
-	cursors []*cursor // a heap, the first record first
+	cursors []*cursor // a heap by record
 }
 
 func (s *sorter) merge() (*merger, error) {
@@ -258,7 +258,8 @@ func (s *sorter) merge() (*merger, error) {
 	return m, nil
 }
 
-// first is the first record, which lives until next; nil is the end.
+// first returns the next record of all runs, or nil after the last. It is valid until
+// the call of next.
 func (m *merger) first() *record {
 	if len(m.cursors) == 0 {
 		return nil
@@ -277,7 +278,7 @@ func (m *merger) next() error {
 	return err
 }
 
-// sink brings the cursor at i to where it belongs.
+// sink moves the cursor at i down the heap to its place.
 func (m *merger) sink(i int) {
 	for {
 		least := i

@@ -21,28 +21,29 @@ import (
 
 // The kinds of errors.
 var (
-	// ErrMalformed: the layers do not make sense, each or together.
+	// ErrMalformed says that a layer contradicts itself or the layers below it.
 	ErrMalformed = errkind.New(errkind.Malformed, "malformed image")
-	ErrLimit     = errkind.New(errkind.Malformed, "image exceeds a limit")
+	// ErrLimit says that the links need more memory than [Options].Memory.
+	ErrLimit = errkind.New(errkind.Malformed, "image exceeds a limit")
 )
 
 // Options say how a view is made.
 type Options struct {
-	// Dir is where temporary files without a name are made.
+	// Dir is the directory for temporary files without a name.
 	Dir string
-	// Sorted is how many bytes are sorted at once; 0 means 2 MiB.
+	// Sorted is how many bytes are sorted at once in memory; 0 means 2 MiB.
 	Sorted int
-	// Memory bounds the bytes that are kept of files with several names and of
-	// links into lower layers; 0 means 64 MiB.
+	// Memory bounds the bytes of memory for files with several names and for links
+	// into lower layers; 0 means 64 MiB.
 	Memory int64
-	// Alone shows a layer by itself, the only one that is added: what it deletes of
-	// lower ones is there as a Whiteout, what its directories hide as their Opaque,
-	// and what is for a lower layer to say as if there were none. Links into lower
-	// layers are whiteouts, or nothing.
+	// Alone is for one layer by itself. The view then has the layer's whiteouts, and
+	// Opaque is set for its opaque directories. Implied directories have the
+	// attributes of those without an entry. A link into lower layers is a whiteout,
+	// or missing in an opaque directory.
 	Alone bool
 }
 
-// View is what a stack of layers shows. It is for one goroutine.
+// View is a merged stack of layers. It is for one goroutine.
 type View struct {
 	options Options
 	sorter  sorter
@@ -50,12 +51,12 @@ type View struct {
 	layers  uint32
 	links   []link
 	several map[uint64]struct{} // the files that may have several names
-	kept    int64
+	kept    int64               // bytes that count against Options.Memory
 	seeds   [2]maphash.Seed
 	ready   bool
 }
 
-// New begins a view. Close it.
+// New returns a view without layers. The caller closes it.
 func New(o Options) *View {
 	if o.Sorted == 0 {
 		o.Sorted = 2 << 20
@@ -69,10 +70,10 @@ func New(o Options) *View {
 	}
 }
 
-// Close gives back what the view has on a disk.
+// Close removes the view's temporary files.
 func (v *View) Close() error { return errors.Join(v.sorter.close(), v.aside.close()) }
 
-// keep accounts for memory.
+// keep counts n bytes against Options.Memory.
 func (v *View) keep(n int) error {
 	if v.kept += int64(n); v.kept > v.options.Memory {
 		return fmt.Errorf("%w of %d bytes of memory for its links", ErrLimit, v.options.Memory)
@@ -80,7 +81,7 @@ func (v *View) keep(n int) error {
 	return nil
 }
 
-// The places of what a layer's facts add: behind all records.
+// The numbers of records that are facts, which come after those of the journal.
 const (
 	lastSeq    = math.MaxUint32 - 3
 	opaqueSeq  = math.MaxUint32 - 2
@@ -88,9 +89,9 @@ const (
 	foreignSeq = math.MaxUint32
 )
 
-// Add adds a layer on top of those before it: its journal, which is gone through
-// from its beginning twice where it has hardlinks, and its facts. The error is the
-// journal's, the context's, [ErrMalformed], [ErrLimit], or of the disk.
+// Add adds a layer on top of those before it, by its journal and its facts. It reads a
+// journal with hard links twice from the beginning. The error is that of the journal,
+// of the context or of the disk, or [ErrMalformed] or [ErrLimit].
 func (v *View) Add(ctx context.Context, journal iter.Seq2[layer.Entry, error], facts layer.Facts) error {
 	l := adding{v: v, ctx: ctx, journal: journal, number: v.layers}
 	v.layers++
@@ -111,19 +112,18 @@ type adding struct {
 	ctx     context.Context
 	journal iter.Seq2[layer.Entry, error]
 	number  uint32
-	targets map[pathHash]fileRef // of its hardlinks; a ref of no kind is not known yet
+	targets map[pathHash]fileRef // the targets of its hard links; no kind until a target is known
 	body    []byte
 }
 
-// pathHash stands for a path: two hashes of 64 bits with seeds that nobody
-// knows.
+// pathHash stands for a path: two hashes of 64 bits with random seeds.
 type pathHash [2]uint64
 
 func (v *View) hash(path string) pathHash {
 	return pathHash{maphash.String(v.seeds[0], path), maphash.String(v.seeds[1], path)}
 }
 
-// each goes through the journal.
+// each calls f with each record of the journal.
 func (l *adding) each(f func(seq uint32, e *layer.Entry) error) error {
 	seq := uint32(0)
 	for e, err := range l.journal {
@@ -148,7 +148,7 @@ func (l *adding) add(path string, seq uint32, kind layer.Type, body []byte) erro
 	return l.v.sorter.add(&record{key: []byte(keyOf(path)), layer: l.number, seq: seq, kind: kind, body: body})
 }
 
-// records adds all but hardlinks, whose targets it notes.
+// records adds all records except hard links, whose targets it notes.
 func (l *adding) records() error {
 	return l.each(func(seq uint32, e *layer.Entry) error {
 		if e.Type != layer.Hardlink {
@@ -167,7 +167,7 @@ func (l *adding) records() error {
 	})
 }
 
-// hardlinks adds the hardlinks, each with the file that it is another name of.
+// hardlinks adds the hard links, each with the file that it is a name of.
 func (l *adding) hardlinks() error {
 	v := l.v
 	return l.each(func(seq uint32, e *layer.Entry) error {
@@ -212,7 +212,7 @@ func (v *View) share(ref fileRef) error {
 	return v.keep(50)
 }
 
-// facts adds what the layer says besides its journal.
+// facts adds the layer's facts as records.
 func (l *adding) facts(f layer.Facts) error {
 	if f.RootOpaque {
 		if err := l.add(".", opaqueSeq, layer.OpaqueMark, []byte{bitMarked}); err != nil {
@@ -250,18 +250,18 @@ func hidden(path, target string) error {
 	return fmt.Errorf("%w: %.200q is a hardlink to %.200q, which the layer hides", ErrMalformed, path, target)
 }
 
-// aside keeps the bodies of files with several names: in memory while they are
-// few.
+// aside keeps the bodies of files with several names, in memory while they are few,
+// and else in a file.
 type aside struct {
 	dir  string
 	buf  []byte
 	file *os.File
-	at   int64 // where buf goes
+	at   int64 // the offset of buf in the file
 }
 
 const asideBuffer = 128 << 10
 
-// add keeps a body and says where.
+// add keeps a body and returns where it is.
 func (a *aside) add(body []byte) (at int64, err error) {
 	if len(a.buf) > 0 && len(a.buf)+len(body) > asideBuffer {
 		if a.file == nil {
@@ -281,7 +281,7 @@ func (a *aside) add(body []byte) (at int64, err error) {
 	return at, nil
 }
 
-// get is a body that was kept.
+// get returns the body at a place that add returned.
 func (a *aside) get(at int64) ([]byte, error) {
 	if at >= a.at {
 		b := a.buf[at-a.at:]
