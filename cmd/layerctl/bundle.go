@@ -67,9 +67,9 @@ func runBundle(c *cli.Context) (err error) {
 	return fillBundle(c, store, dir, bundled{image, config, args[2:], options})
 }
 
-// bundleMountOptions are mountOptions for a container's root filesystem: writable
-// unless --read-only is given, and with suid and dev unless nosuid or nodev is, for
-// the runtime decides what its containers may do.
+// bundleMountOptions returns mountOptions for a container's root filesystem: writable
+// unless --read-only is given, and with suid and dev unless nosuid or nodev is given,
+// because the runtime decides what its containers may do.
 func bundleMountOptions(c *cli.Context) (overlaymount.Options, error) {
 	options, err := mountOptions(c)
 	if err != nil {
@@ -115,8 +115,8 @@ func fillBundle(c *cli.Context, store *overlaystore.Store, dir *bundle.Dir, b bu
 	return nil
 }
 
-// imageConfig reads the config of a stored image, from the cache or from where the
-// image came: by the image's digest, or else by ref, which may have moved on.
+// imageConfig reads the config of a stored image, from the cache or from the image's
+// registry. It asks by the image's digest first, because ref may be another image now.
 func imageConfig(c *cli.Context, store *overlaystore.Store, ref string, image overlaystore.Image) (config []byte, err error) {
 	err = setup.WithClient(c, []string{ref}, func(l *layerctl.Client) (err error) {
 		if err := l.JudgeStored(c.Context, store, ref, image); err != nil {

@@ -50,7 +50,7 @@ func runCat(c *cli.Context) error {
 	})
 }
 
-// copyPrintable copies text with all that is not printable escaped, save line
+// copyPrintable copies text. It escapes everything that is not printable, except line
 // breaks and tabs.
 func copyPrintable(w io.Writer, r io.Reader) error {
 	in := bufio.NewReaderSize(r, 64<<10)

@@ -71,7 +71,7 @@ func runManual(c *cli.Context) error {
 	return nil
 }
 
-// commandLine is the command line as the app that parses it has it.
+// commandLine describes the command line, by the app that parses it.
 func commandLine(app *cli.App) cmdline.Program {
 	p := help.Describe(app, unshareName)
 	p.References = app.Name + " " + referencesName
@@ -104,7 +104,7 @@ func runReferences(c *cli.Context) (err error) {
 	names := map[string]bool{}
 	for _, i := range images {
 		for _, ref := range i.Refs {
-			// Docker Hub's go by their short names.
+			// Images of Docker Hub are printed by their short names.
 			names[strings.TrimPrefix(strings.TrimPrefix(ref, "docker.io/"), "library/")] = true
 		}
 	}

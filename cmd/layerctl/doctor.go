@@ -54,8 +54,8 @@ func runDoctor(c *cli.Context) error {
 	return d.Text(c.App.Writer)
 }
 
-// surveyMounts says beside a place that cannot hold a store which flag names
-// another.
+// surveyMounts is [overlaymount.Survey]. If the store cannot be at its place, the hint
+// names the flag for another place.
 func surveyMounts(c *cli.Context, store string) []overlaymount.Check {
 	list := overlaymount.Survey(c.Context, store)
 	for i, check := range list {
@@ -66,7 +66,8 @@ func surveyMounts(c *cli.Context, store string) []overlaymount.Check {
 	return list
 }
 
-// surveyPulls tells what interrupted pulls have left in the store, if they have.
+// surveyPulls describes what interrupted pulls have left in the store; nil if they left
+// nothing.
 func surveyPulls(store string) []overlaymount.Check {
 	left, err := overlaystore.Look(store)
 	check := overlaymount.Check{Name: "interrupted pulls", Value: "unknown", Hint: "as another user"}
@@ -100,7 +101,7 @@ func surveyPlatform(c *cli.Context) []overlaymount.Check {
 	return list
 }
 
-// surveyRegistry names files only, and nothing that is in them.
+// surveyRegistry names files with credentials, but prints nothing of their content.
 func surveyRegistry(c *cli.Context) []overlaymount.Check {
 	var list []overlaymount.Check
 	r := layerctl.New(layerctl.Options{Registry: setup.RegistryOptions(c, nil)})

@@ -29,11 +29,11 @@ const (
 	exitSignal     = 128 // plus the signal's number
 )
 
-// usageError is a command line that makes no sense.
+// usageError says what is wrong with a command line.
 type usageError = args.UsageError
 
-// exitCode is the code that the process ends with: the number of the error's
-// kind, or what a signal asks for.
+// exitCode returns the exit code for an error: the number of its kind, or 128 and the
+// number of the signal that ended the command.
 func exitCode(err error) int {
 	var caught *signalError
 	if errors.As(err, &caught) {
@@ -47,12 +47,13 @@ func fail(to *terminal.Console, err error, verbose bool) {
 	failUnlike("", to, err, verbose)
 }
 
-// failUnlike is fail without a hint that was given already. It returns its own.
+// failUnlike is fail, but does not print the hint given again. It returns the error's
+// hint.
 func failUnlike(given string, to *terminal.Console, err error, verbose bool) string {
 	text := failure.Line(err, verbose)
 	var several *severalError
 	if errors.As(err, &several) {
-		text = err.Error() // it is about no single one
+		text = err.Error() // not the text of the first failure
 	}
 	hint := failure.Hint(err)
 	if hint == given {
@@ -63,15 +64,16 @@ func failUnlike(given string, to *terminal.Console, err error, verbose bool) str
 	return hint
 }
 
-// severalError ends a command that does the same with several things.
+// severalError is the error of a command that does the same with several things, some
+// of which failed.
 type severalError struct {
 	failed, of int
-	what       string // was not done
-	first      error
-	hint       string // of the last one
+	what       string // what was not done, as "images were not pulled"
+	first      error  // the first failure
+	hint       string // of the last failure
 }
 
-// add tells of one failure at once; the others are still to be done.
+// add prints one failure at once, because others may take long.
 func (e *severalError) add(c *cli.Context, err error) {
 	e.hint = failUnlike(e.hint, terminal.NewConsole(c.App.ErrWriter), err, c.Bool("verbose"))
 	if e.failed++; e.first == nil {
@@ -79,7 +81,7 @@ func (e *severalError) add(c *cli.Context, err error) {
 	}
 }
 
-// err is nil where nothing failed.
+// err returns e, or nil if nothing failed.
 func (e *severalError) err() error {
 	if e.first == nil {
 		return nil
@@ -91,8 +93,8 @@ func (e *severalError) Error() string {
 	return fmt.Sprintf("%d of %d %s, see above", e.failed, e.of, e.what)
 }
 
-// Unwrap is what gives the exit code.
+// Unwrap returns the first failure, which decides the exit code.
 func (e *severalError) Unwrap() error { return e.first }
 
-// Hint is none: each failure has had its own.
+// Hint returns "": the hint of each failure was printed with it.
 func (e *severalError) Hint() string { return "" }

@@ -77,8 +77,8 @@ func runExport(c *cli.Context) (err error) {
 	}, setup.Resources(c, hear), setup.Retrying(show))
 }
 
-// exportFrom has layers taken from the store where that can give them, and else
-// warns before layers that the store has unpacked are fetched.
+// exportFrom sets the store to take layers from, for exports that can. For others it
+// sets a warning for layers that are fetched though the store has them unpacked.
 func exportFrom(c *cli.Context, store *overlaystore.Store, o *layerctl.ExportOptions) {
 	if o.Format == layerctl.Tar || c.Bool("from-store") || c.Bool("offline") {
 		o.Store = store

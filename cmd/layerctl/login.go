@@ -49,7 +49,7 @@ func runLogin(c *cli.Context) error {
 	return err
 }
 
-// keeper is a client that has a file to keep credentials in.
+// keeper returns a client that has a file to keep credentials in.
 func keeper(c *cli.Context) (*registry.Client, error) {
 	client := registry.New(setup.RegistryOptions(c, nil))
 	if len(client.KeyFiles()) == 0 {
@@ -58,7 +58,8 @@ func keeper(c *cli.Context) (*registry.Client, error) {
 	return client, nil
 }
 
-// credentials are what the flags say and a person types.
+// credentials reads the name and the password: from flags and standard input, or typed
+// at a terminal.
 func credentials(c *cli.Context) (login registry.Login, err error) {
 	login.Username = c.String("username")
 	if c.Bool("password-stdin") {

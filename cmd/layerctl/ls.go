@@ -63,7 +63,7 @@ func runLs(c *cli.Context) error {
 	})
 }
 
-// listing is what is to be listed of what stands at the path.
+// listing yields the files to list: file itself, or what is in it or below it.
 func listing(c *cli.Context, image *layerctl.RootFS, file rootfs.File) iter.Seq[rootfs.File] {
 	switch {
 	case !file.Mode.IsDir() || c.Bool("directory"):

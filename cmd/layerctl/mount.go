@@ -19,8 +19,8 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// defaultTarget is where a printed line mounts unless told otherwise: the
-// directory that every system has for a temporary mount (FHS 3.0, /mnt).
+// defaultTarget is where a printed command mounts by default: the directory that every
+// system has for a temporary mount (FHS 3.0, /mnt).
 const defaultTarget = "/mnt"
 
 func targetFlag() cli.Flag {
@@ -94,9 +94,9 @@ func runMount(c *cli.Context) (err error) {
 	return nil
 }
 
-// isMounted reports whether the image is mounted at target already, which with --once
-// (for mount -a, which runs again and again) is no error. Any other mount of the store
-// there is an error without --stack: hardly anybody wants to hide it by a second one.
+// isMounted reports whether there is nothing to do: with --once, for mount -a, if the
+// image is mounted at target already. Without --stack any other mount of the store at
+// target is an error, because a second mount would hide it.
 func isMounted(c *cli.Context, store *overlaystore.Store, image overlaystore.Image, target string) (bool, error) {
 	there, ok, err := store.MountedAt(c.Context, target)
 	switch {
@@ -136,7 +136,8 @@ func targetArgument(args []string, printing bool) (string, error) {
 	return "", &usageError{Problem: "mount takes a REF and a TARGET, and got no TARGET", Advice: "with --print it prints the line that mounts"}
 }
 
-// mountTarget makes the target absolute, for a printed line changes its directory.
+// mountTarget makes the target absolute, because a printed command changes its
+// directory.
 func mountTarget(target string) (string, error) {
 	if target == "" {
 		return "", &usageError{Problem: "the target is empty"}

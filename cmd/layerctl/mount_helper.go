@@ -9,17 +9,18 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
-// helperPath is where mount(8) looks for it.
+// helperPath is where mount(8) looks for the helper.
 const helperPath = "/sbin/" + args.HelperName
 
-// Exit codes of mount(8), which hands its helper's on.
+// Exit codes of mount(8), which exits with the code of its helper.
 const (
 	mountOK     = 0
 	mountUsage  = 1
 	mountFailed = 32
 )
 
-// runMountHelper is 'layerctl mount' in the words of mount(8).
+// runMountHelper runs 'layerctl mount' with the arguments and exit codes of a helper of
+// mount(8).
 func runMountHelper(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	call, err := args.ParseMountHelper(arguments)
 	if err != nil {

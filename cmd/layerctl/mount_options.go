@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// mountFlags say how an image is mounted; mount and bundle have them.
+// mountFlags returns the flags for how an image is mounted, of mount and bundle.
 func mountFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "rw", Usage: "mount writable"},

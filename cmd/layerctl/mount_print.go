@@ -14,15 +14,15 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// busyboxLine is how much of a line of fstab the mount of busybox reads: half
-// of its common buffer, as measured with 1.35.
+// busyboxLine is how many bytes of an fstab line the mount of busybox reads: half of
+// its common buffer, as measured with 1.35.
 const busyboxLine = 511
 
 func mountFormats() []string {
 	return []string{"sh", "json", "fstab", "fstab-helper", "systemd", "containerd"}
 }
 
-// printMount prints the mount in the form that was asked for.
+// printMount prints the mount in the form of --format.
 func printMount(c *cli.Context, mount *overlaymount.Mount, image overlaystore.Image, name, target string) error {
 	format := c.String("format")
 	if format == "" && c.Bool("json") {
@@ -55,7 +55,7 @@ func printMount(c *cli.Context, mount *overlaymount.Mount, image overlaystore.Im
 	return err
 }
 
-// printFSTab prints the line, and says what it takes beside mount(8).
+// printFSTab prints the fstab line, and warns if mount(8) alone cannot mount it.
 func printFSTab(c *cli.Context, mount *overlaymount.Mount, target string) error {
 	line, err := mount.FSTab(target, overlaymount.FSTabOptions{Systemd: systemdRuns(), Helper: c.String("format") == "fstab-helper"})
 	if err != nil {
@@ -76,7 +76,7 @@ func printFSTab(c *cli.Context, mount *overlaymount.Mount, target string) error 
 	return err
 }
 
-// ownPath is where this program is.
+// ownPath returns the path of this program.
 func ownPath() string {
 	path, err := os.Executable()
 	if err != nil {

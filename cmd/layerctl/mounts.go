@@ -39,7 +39,7 @@ func runMounts(c *cli.Context) (err error) {
 	return show.Mounts(c.App.Writer, list)
 }
 
-// tellLeftovers warns of what a mount at target had written before a crash.
+// tellLeftovers warns of upper directories that earlier mounts at target have left.
 func tellLeftovers(c *cli.Context, store *overlaystore.Store, target string) {
 	left, err := overlaymount.Leftovers(c.Context, store)
 	if err != nil || c.Bool("quiet") {

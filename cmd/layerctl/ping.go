@@ -47,7 +47,7 @@ func runPing(c *cli.Context) error {
 func ping(c *cli.Context, name string) (p registry.Ping, err error) {
 	ref := name
 	if !strings.Contains(name, "/") {
-		ref += "/ping" // a host alone would be an image of Docker Hub's
+		ref += "/ping" // a host alone would be parsed as an image of Docker Hub
 	}
 	logins, err := setup.LoginsFor(c, []string{ref})
 	if err != nil {

@@ -40,7 +40,7 @@ func pruneOptions(c *cli.Context) (overlaystore.PruneOptions, error) {
 		return options, &usageError{Problem: fmt.Sprintf("--older-than %s is in the future", options.OlderThan)}
 	}
 	if c.IsSet("keep-storage") && options.KeepStorage == 0 {
-		options.KeepStorage = -1 // the library's zero is no limit
+		options.KeepStorage = -1 // 0 means no limit to the library
 	}
 	return options, nil
 }

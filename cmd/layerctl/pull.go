@@ -101,13 +101,14 @@ type puller struct {
 	plans  []layerctl.Plan
 }
 
-// printsLines says whether standard output was asked for: with --print-line or
-// --json; or else by the pull of one image that is not to be quiet.
+// printsLines reports whether mount lines are printed: with --print-line or --json, and
+// for one image unless --quiet is given.
 func printsLines(c *cli.Context, list []args.Listed) bool {
 	return c.Bool("print-line") || c.Bool("json") || len(list) == 1 && !c.Bool("quiet")
 }
 
-// all pulls each; where there are several, each failure is told of at once.
+// all pulls the images one after the other. If there are several, it prints each failure
+// at once and goes on.
 func (p *puller) all(list []args.Listed) error {
 	several := &severalError{of: len(list), what: "images were not pulled"}
 	defer p.show.Summary()
@@ -158,8 +159,8 @@ func (p *puller) one(l args.Listed) error {
 	return p.pulled(l.Ref, pulled)
 }
 
-// bring pulls an image and gives it, once more where it cannot be given without a
-// layer that the engine has.
+// bring pulls an image and gives it to the engine. If the engine needs a layer that was
+// not fetched because the engine has it, bring pulls and gives once more, with it.
 func (p *puller) bring(client *layerctl.Client, ref string) (pulled layerctl.Pulled, err error) {
 	for {
 		pulled, err = client.Pull(p.Context.Context, p.store, ref)
@@ -200,7 +201,7 @@ func (p *puller) planned(plan layerctl.Plan) error {
 	return plan.Fits
 }
 
-// planTotal prints what several plans come to.
+// planTotal prints the sum of several plans.
 func (p *puller) planTotal() error {
 	switch {
 	case len(p.plans) < 2:
@@ -236,18 +237,18 @@ func (p *puller) pulled(ref string, pulled layerctl.Pulled) error {
 	return printMount(p.Context, mount, pulled.Image, name, p.target)
 }
 
-// mirrored says that others than the registry itself have sent something.
+// mirrored reports whether a host other than the registry itself has sent something.
 func mirrored(pulled layerctl.Pulled) bool {
 	return slices.ContainsFunc(pulled.Traffic, func(t registry.Traffic) bool { return t.Host != pulled.Reference.Host() })
 }
 
-// tellNotes says what was tolerated in the image's layers, whenever they were
-// unpacked.
+// tellNotes prints what was tolerated in the image's layers, also in those that were
+// unpacked earlier.
 func tellNotes(to *terminal.Console, store *overlaystore.Store, image overlaystore.Image) error {
 	for i, diffID := range image.Layers {
 		record, err := store.Layer(diffID)
 		if errors.Is(err, overlaystore.ErrNotFound) {
-			continue // its engine had it
+			continue // the engine had it, so it was not fetched
 		}
 		if err != nil {
 			return err

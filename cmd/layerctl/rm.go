@@ -44,18 +44,18 @@ func runRm(c *cli.Context) (err error) {
 	return several.err()
 }
 
-// removeOne takes a reference away, and with an image's last one the image from
-// the engines that it was given to.
+// removeOne removes a reference. If it was the last one of its image, it also takes the
+// image back from the engines that it was given to.
 func removeOne(c *cli.Context, store *overlaystore.Store, arg string) error {
 	image, name, err := setup.LookupToRead(c, store, arg)
 	if errors.Is(err, overlaystore.ErrDamaged) {
-		return store.Remove(c.Context, name, "") // nobody can tell any more what it names
+		return store.Remove(c.Context, name, "") // the record of its image cannot be read
 	}
 	if err != nil {
 		return err
 	}
 	gone := []string{name}
-	if name == "" { // it was named by its digest
+	if name == "" { // arg is the image's digest
 		gone = image.Refs
 	}
 	for _, ref := range gone {

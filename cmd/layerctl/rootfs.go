@@ -9,7 +9,7 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// pathArgument parts REF:PATH, the one argument; path is "" where there is none.
+// pathArgument splits the one argument, REF:PATH. path may be "".
 func pathArgument(c *cli.Context, form string) (ref, path string, err error) {
 	args, err := setup.Arguments(c, 1, 1, "one "+form)
 	if err != nil {

@@ -34,7 +34,7 @@ import (
 	"github.com/layerctl/layerctl/overlaymount"
 )
 
-// run is the whole command: it returns the exit code and never exits.
+// run runs the command and returns its exit code.
 func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
@@ -51,7 +51,7 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		err = app.RunContext(ctx, ordered)
 	}
 	if err == nil {
-		err = out.Err() // printers of help keep it to themselves
+		err = out.Err() // the cli package ignores errors as it prints help
 	}
 	var elsewhere *setup.HandedOver
 	if errors.As(err, &elsewhere) {
@@ -63,7 +63,7 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case errors.As(context.Cause(ctx), &caught):
 		err = caught
 	case isBrokenPipe(err):
-		// The reader has what it wanted: as with other commands, no message.
+		// The reader needs no more: as with other commands there is no message.
 		return exitSignal + int(syscall.SIGPIPE)
 	}
 	if err != nil && !errors.Is(err, diff.ErrDiffer) {
@@ -72,7 +72,8 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return exitCode(err)
 }
 
-// isVerbose looks for the flag where the app may not have come to read it.
+// isVerbose reports whether the arguments have --verbose. After a usage error the app
+// may not have parsed it.
 func isVerbose(arguments []string) bool {
 	words := arguments[:max(slices.Index(arguments, "--"), 0)]
 	if len(words) == 0 {
@@ -81,7 +82,7 @@ func isVerbose(arguments []string) bool {
 	return slices.Contains(words, "--verbose") || slices.Contains(words, "-v")
 }
 
-// isBrokenPipe says that nobody reads standard output any more.
+// isBrokenPipe reports whether nobody reads standard output any more.
 func isBrokenPipe(err error) bool {
 	var write *fs.PathError
 	return errors.As(err, &write) && write.Path == os.Stdout.Name() && errors.Is(write.Err, syscall.EPIPE)
@@ -100,8 +101,8 @@ func grammar(app *cli.App) args.Grammar {
 	}
 }
 
-// globalNames are the flags that may follow a command too: --version is one in
-// its place.
+// globalNames returns the global flags, which may follow a command too. --version may
+// not.
 func globalNames(app *cli.App) map[string]bool {
 	names := flagNames(app.Flags)
 	delete(names, "version")
@@ -153,9 +154,9 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	return app
 }
 
-// describe gives the app its help, with that of the commands among the arguments.
-// It takes longer to write than many a command to run, and memory that a pull has
-// no use for.
+// describe sets the help texts of the app and of the commands among the arguments. It is
+// called only for help, because it takes longer than some commands run, and memory that
+// a pull needs.
 func describe(app *cli.App, arguments []string) {
 	help.Set(app, arguments, map[string]string{"{OPTIONS}": strings.Join(overlaymount.OptionNames(), ", ")})
 }
@@ -203,7 +204,7 @@ func commands() []*cli.Command {
 	}
 }
 
-// knownTopic refuses 'layerctl help NAME' for a command that is none.
+// knownTopic fails for 'layerctl help NAME' if there is no command NAME.
 func knownTopic(c *cli.Context) error {
 	if name := c.Args().First(); name != "" && c.App.Command(name) == nil {
 		return unknownCommand(c, name)
@@ -211,7 +212,7 @@ func knownTopic(c *cli.Context) error {
 	return nil
 }
 
-// noCommand runs where no command was named, or one that does not exist.
+// noCommand runs if the command line names no command, or one that does not exist.
 func noCommand(c *cli.Context) error {
 	name := c.Args().First()
 	switch {
@@ -265,7 +266,7 @@ func usageFault(c *cli.Context, err error, _ bool) error {
 	return fault
 }
 
-// signalError is the cause of a context that a signal ended.
+// signalError is the cause of a context that was cancelled by a signal.
 type signalError struct{ signal syscall.Signal }
 
 func (e *signalError) Error() string {
@@ -279,11 +280,11 @@ func (e *signalError) Error() string {
 	}
 }
 
-// untilSignal ends the context at the first signal that asks a process to end,
-// so that a pull tidies its staging up; a second one finds the default behaviour
-// and kills. A signal that was ignored when the process began stays so: nohup
-// means that. A broken pipe is not a signal here but an error of the write, for
-// what was made must be removed then too.
+// untilSignal returns a context that is cancelled at the first SIGINT, SIGTERM or
+// SIGHUP, so that a pull can remove its staging. A second signal kills the process. A
+// signal that was ignored when the process began stays ignored, as nohup needs. SIGPIPE
+// does not end the process: the write fails instead, so that temporary files are
+// removed then too.
 func untilSignal(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)

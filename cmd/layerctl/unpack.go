@@ -97,12 +97,12 @@ func unpackOptions(c *cli.Context) (layerctl.UnpackOptions, error) {
 	return o, nil
 }
 
-// ownersError is a file that could not be given its owner.
+// ownersError says that a file could not be given its owner.
 type ownersError struct{ error }
 
 func (e *ownersError) Unwrap() error { return e.error }
 
-// Hint says what needs no such right.
+// Hint names the flag that needs no such right.
 func (e *ownersError) Hint() string {
 	return "this process may not give files to others: --no-same-owner leaves them to the caller"
 }
@@ -115,8 +115,8 @@ func explainOwners(err error, o layerctl.UnpackOptions) error {
 	return err
 }
 
-// leftOut are the notes on what the tree lacks, in words; all others are for
-// --verbose.
+// leftOut has the warnings for things that the tree lacks. Other notes are printed only
+// with --verbose.
 var leftOut = map[string]string{
 	layer.NoteDevice:       "%d devices were left out",
 	layer.NoteCapability:   "%d file capabilities were left out",

@@ -48,7 +48,7 @@ func runUnshare(c *cli.Context) error {
 	command := userns.Command{Path: path, Args: args, Interactive: true}
 	mapping, err := userns.Subordinate()
 	defer func() {
-		// What to do where processes cannot be listed? Nothing is lost by it.
+		// Without a list of processes orphans stay, which does little harm.
 		_ = mounts.EndOrphans(context.WithoutCancel(c.Context))
 	}()
 	if err == nil {
@@ -70,8 +70,8 @@ func shell() string {
 	return "/bin/sh"
 }
 
-// hintUnshare says after a pull how an ordinary user makes use of the lines
-// that were printed; err is how the pull ended.
+// hintUnshare prints after a pull how an ordinary user can run the mount lines. err is
+// the pull's error.
 func hintUnshare(c *cli.Context, err error) {
 	var elsewhere *setup.HandedOver
 	done := err == nil || errors.As(err, &elsewhere) && elsewhere.Code == 0

@@ -59,7 +59,7 @@ func runVerify(c *cli.Context) (err error) {
 	}
 	report, err := store.Verify(c.Context, options)
 	if err != nil && len(report.Differences) == 0 {
-		return err // the verification did not end
+		return err // the verification was not completed
 	}
 	given, engineErr := engines.Verify(c, store, options)
 	if engineErr != nil && !errors.Is(engineErr, overlaystore.ErrDamaged) {
@@ -76,7 +76,7 @@ func runVerify(c *cli.Context) (err error) {
 	return repair(c, store, show, report, given, options)
 }
 
-// verifyOptions are those for the images that are named; none means all of the store.
+// verifyOptions returns the options for the named images, or for all if none is named.
 func verifyOptions(c *cli.Context, store *overlaystore.Store, show progress.Display) (overlaystore.VerifyOptions, error) {
 	options := overlaystore.VerifyOptions{Quick: c.Bool("quick"), Jobs: c.Int("jobs")}
 	for _, arg := range c.Args().Slice() {
@@ -94,7 +94,7 @@ func verifyOptions(c *cli.Context, store *overlaystore.Store, show progress.Disp
 	return options, nil
 }
 
-// judgeAll asks the policy about the named images, or about all by each of their names.
+// judgeAll asks the policy about the named images, or about each name of all images.
 func judgeAll(c *cli.Context, store *overlaystore.Store) error {
 	refs := c.Args().Slice()
 	if len(refs) == 0 {
@@ -109,7 +109,7 @@ func judgeAll(c *cli.Context, store *overlaystore.Store) error {
 	return signatures.JudgeStored(c, store, refs)
 }
 
-// repair mends what the reports name, and verifies again.
+// repair repairs what the reports name, and verifies again.
 func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, report overlaystore.Report, given []engines.Verified, options overlaystore.VerifyOptions) error {
 	images, err := store.Images()
 	if err != nil {
@@ -119,7 +119,7 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 	for _, i := range images {
 		refs = append(refs, i.Refs...)
 	}
-	// First, for what lacks only fs-verity need not be pulled again for an engine.
+	// First, because a layer that lacks only fs-verity need not be pulled again.
 	protected, protectErr := store.Protect(c.Context, &report)
 	for _, v := range given {
 		if v.Record.HandedOver {
@@ -150,7 +150,7 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 	return errors.Join(err, engineErr)
 }
 
-// damagedLayers are those that differ in the store or in an engine.
+// damagedLayers returns the layers that differ in the store or in an engine.
 func damagedLayers(report overlaystore.Report, given []engines.Verified) []digest.Digest {
 	damaged, _ := report.Damaged()
 	for _, v := range given {

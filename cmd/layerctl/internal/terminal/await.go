@@ -8,9 +8,9 @@ import (
 	"os"
 )
 
-// Await returns what f does, or the context's cause once that ends: an open, a
-// read or a write of a pipe or a terminal may block for ever, and no context
-// ends it. Such an f goes with the process.
+// Await returns what f returns, or the context's cause once the context is done. It is
+// for an open, a read or a write of a pipe or a terminal, which may block for ever and
+// which no context ends. Such an f goes on in a goroutine until the process ends.
 func Await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -30,14 +30,13 @@ func Await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// Output is a file such as standard output. A write that nobody takes ends with
-// the context.
+// Output is a file such as standard output. A write that blocks ends with the context.
 type Output struct {
 	file  *os.File
 	await func(write func() (int, error)) (int, error)
 }
 
-// NewOutput is an Output on a file.
+// NewOutput returns an Output that writes to file.
 func NewOutput(ctx context.Context, file *os.File) *Output {
 	return &Output{file, func(write func() (int, error)) (int, error) { return Await(ctx, write) }}
 }
@@ -47,16 +46,16 @@ func (o *Output) Write(b []byte) (int, error) {
 	return o.await(func() (int, error) { return o.file.Write(b) })
 }
 
-// Fd is the file's descriptor.
+// Fd returns the file's descriptor.
 func (o *Output) Fd() uintptr { return o.file.Fd() }
 
-// Input is a reader whose reads end with the context. It reads into memory of
-// its own: a read that was given up may still come to its end.
+// Input is a reader whose reads end with the context. It reads into memory of its own,
+// because a read that was given up may still write there.
 type Input struct {
 	read func([]byte) (int, error)
 }
 
-// NewInput is an Input from a reader.
+// NewInput returns an Input that reads from r.
 func NewInput(ctx context.Context, r io.Reader) *Input {
 	return &Input{func(b []byte) (int, error) {
 		own, err := Await(ctx, func() ([]byte, error) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package terminal writes what people read: text and JSON in which nothing
-// can change the state of a terminal, lines of standard error, sizes, colours.
+// Package terminal writes text and JSON that cannot change the state of a terminal,
+// messages on standard error, sizes and colours.
 //
-// Names and texts come from images and registries. [Escape] is the one way
-// from such text to a line, [WriteJSON] the one way from a value to JSON.
+// Names and texts come from images and registries. Print them by [Escape] or a function
+// that calls it, and values as JSON by [WriteJSON].
 package terminal

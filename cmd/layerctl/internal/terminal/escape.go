@@ -9,8 +9,8 @@ import (
 	"unicode"
 )
 
-// Escape escapes what could change a terminal's state or break the one
-// line: names in errors may come from an image or a registry.
+// Escape escapes every character of s that is not printable, as in a Go string, and
+// bytes that are no UTF-8. The result is one line and cannot change a terminal's state.
 func Escape(s string) string {
 	if !strings.ContainsFunc(s, unprintable) && strings.ToValidUTF8(s, "") == s {
 		return s
@@ -31,7 +31,7 @@ func Escape(s string) string {
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
-// EscapeLines is Escape for text of several lines.
+// EscapeLines is [Escape] for text of several lines: line breaks and tabs stay.
 func EscapeLines(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {

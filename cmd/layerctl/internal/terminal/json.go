@@ -11,11 +11,11 @@ import (
 	"unicode/utf8"
 )
 
-// WriteJSON writes v as one indented JSON document. What is not printable in it
-// is escaped, to a pipe too, for what reads a pipe often shows it.
+// WriteJSON writes v as one indented JSON document. It escapes everything that is not
+// printable, also to a pipe, because programs behind a pipe often print what they read.
 func WriteJSON(w io.Writer, v any) error { return encode(w, v, "  ") }
 
-// WriteJSONLine is WriteJSON for a document on a line of its own.
+// WriteJSONLine writes v as one JSON document in one line; see [WriteJSON].
 func WriteJSONLine(w io.Writer, v any) error { return encode(w, v, "") }
 
 func encode(w io.Writer, v any, indent string) error {
@@ -25,7 +25,7 @@ func encode(w io.Writer, v any, indent string) error {
 	return e.Encode(v)
 }
 
-// jsonWriter escapes whole documents, one a call, as [json.Encoder] writes them.
+// jsonWriter escapes documents. [json.Encoder] writes each with one call.
 type jsonWriter struct{ w io.Writer }
 
 // Write implements io.Writer.
@@ -36,8 +36,8 @@ func (w jsonWriter) Write(document []byte) (int, error) {
 	return len(document), nil
 }
 
-// WriteDocument writes JSON that comes from outside: as it is, unless it goes
-// to a terminal, which might act on what is in it.
+// WriteDocument writes JSON that comes from outside. It writes the exact bytes, except
+// to a terminal: there it escapes everything that is not printable.
 func WriteDocument(w io.Writer, document []byte) error {
 	if Is(w) {
 		document = EscapeJSON(document)
@@ -46,10 +46,10 @@ func WriteDocument(w io.Writer, document []byte) error {
 	return err
 }
 
-// EscapeJSON is the same document with all that is not printable, save line
-// breaks and tabs, written as \u escapes: C1 controls, bidi marks, line
-// separators and so on. In JSON such characters can only stand in strings.
-// Bytes that are no UTF-8 become \ufffd.
+// EscapeJSON returns the same document with \u escapes for everything that is not
+// printable, except line breaks and tabs: C1 controls, bidi marks, line separators and
+// so on. In JSON such characters can only be in strings. Bytes that are no UTF-8 become
+// \ufffd.
 func EscapeJSON(document []byte) []byte {
 	if isPlain(document) {
 		return document
@@ -72,7 +72,7 @@ func EscapeJSON(document []byte) []byte {
 	return []byte(b.String())
 }
 
-// isPlain says whether a document has only what every terminal prints.
+// isPlain reports whether a document has only printable ASCII, line breaks and tabs.
 func isPlain(document []byte) bool {
 	for _, c := range document {
 		if (c < ' ' && c != '\n' && c != '\t') || c > '~' {

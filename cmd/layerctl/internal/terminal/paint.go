@@ -9,18 +9,18 @@ import (
 	"golang.org/x/term"
 )
 
-// Is says whether what is written to w goes to a terminal.
+// Is reports whether w writes to a terminal.
 func Is(w io.Writer) bool {
 	f, ok := w.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Painter colours text, or does not; the terminal's own palette decides how
-// it looks.
+// Painter colours text if it is true. The terminal's palette decides which colours are
+// shown.
 type Painter bool
 
-// NewPainter colours on a terminal that can, unless the user asked for none
-// (https://no-color.org).
+// NewPainter returns a painter that colours if w is a terminal with colours, unless
+// NO_COLOR is set (https://no-color.org).
 func NewPainter(w io.Writer) Painter {
 	return Painter(Is(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
 }
@@ -32,10 +32,10 @@ func (p Painter) paint(codes, text string) string {
 	return "\x1b[" + codes + "m" + text + "\x1b[0m"
 }
 
-// Bold is for headings.
+// Bold paints text bold, for headings.
 func (p Painter) Bold(text string) string { return p.paint("1", text) }
 
-// Dim is for what matters less.
+// Dim paints text dim, for text that matters less.
 func (p Painter) Dim(text string) string { return p.paint("2", text) }
 
 // Red paints text in the terminal's red.

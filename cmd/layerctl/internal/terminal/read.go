@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadSecret reads a line from a terminal that does not show it meanwhile
+// ReadSecret reads a line from a terminal, which does not show what is typed meanwhile
 // (termios(3)).
 func ReadSecret(ctx context.Context, terminal *os.File) (line string, err error) {
 	fd := int(terminal.Fd())
@@ -32,13 +32,13 @@ func ReadSecret(ctx context.Context, terminal *os.File) (line string, err error)
 	return ReadLine(ctx, terminal)
 }
 
-// ReadLine reads one line without its end; the last may have none. It gives up
-// with the context.
+// ReadLine reads one line, of 64 KiB at most, and returns it without the line break. It
+// returns early when the context is done. Bytes behind the line may be lost.
 func ReadLine(ctx context.Context, r io.Reader) (string, error) {
 	return Await(ctx, func() (string, error) { return readLine(r) })
 }
 
-// maxSecret bounds a line that is a password or a token.
+// maxSecret bounds the bytes of a password or a token.
 const maxSecret = 64 << 10
 
 func readLine(r io.Reader) (string, error) {

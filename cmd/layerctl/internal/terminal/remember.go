@@ -4,14 +4,14 @@ package terminal
 
 import "io"
 
-// Writer is a writer that remembers the first error of a write, for those who
-// print and look at none.
+// Writer is a writer that remembers the first error of a write, for code that prints and
+// ignores errors.
 type Writer struct {
 	to  io.Writer
 	err error
 }
 
-// Remember makes one.
+// Remember returns a Writer to a writer.
 func Remember(to io.Writer) *Writer { return &Writer{to: to} }
 
 // Write implements io.Writer.
@@ -23,10 +23,10 @@ func (w *Writer) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Err is the first error.
+// Err returns the first error.
 func (w *Writer) Err() error { return w.err }
 
-// Fd is the descriptor of what is written to, or none.
+// Fd returns the descriptor of the writer, or an invalid one if it has none.
 func (w *Writer) Fd() uintptr {
 	if f, ok := w.to.(interface{ Fd() uintptr }); ok {
 		return f.Fd()

@@ -10,8 +10,8 @@ import (
 	"github.com/layerctl/layerctl/internal/words"
 )
 
-// Short is a digest's first twelve digits: enough for a person to tell layers
-// apart, never used to find one.
+// Short returns the first twelve digits of a digest, by which people can tell layers
+// apart.
 func Short(d digest.Digest) string {
 	if d.Validate() != nil {
 		return Escape(string(d))
@@ -19,7 +19,7 @@ func Short(d digest.Digest) string {
 	return d.Encoded()[:12]
 }
 
-// Count is a number of things, in words: "1 layer", "2 layers".
+// Count returns a number with its noun: "1 layer", "2 layers".
 func Count(n int, noun string) string {
 	if noun == "index" && n != 1 {
 		return fmt.Sprintf("%d indexes", n)
@@ -27,7 +27,7 @@ func Count(n int, noun string) string {
 	return words.Count(n, noun)
 }
 
-// Bytes is n in decimal units, as disks and links are sold.
+// Bytes returns a number of bytes in decimal units: "12 B", "3.4 MB".
 func Bytes(n int64) string {
 	const unit = 1000
 	if n < unit {

@@ -8,14 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// Wrap makes text from anywhere printable and breaks it into lines of at most
-// so many columns, at blanks where it can.
+// Wrap escapes text and breaks it into lines of at most columns characters, at blanks if
+// it can.
 func Wrap(text string, columns int) []string { return wrap(Escape(text), columns, math.MaxInt) }
 
-// WrapLines is Wrap for at most so many lines; what is left out is an "…". It
-// takes time for what it shows only, however long the text is.
+// WrapLines is [Wrap] for at most most lines, and "…" if there are more. It takes no
+// more time for a longer text.
 func WrapLines(text string, columns, most int) []string {
-	// A line takes a blank more than its columns at most.
+	// A line has at most columns characters, and a blank at which it was broken.
 	return wrap(Escape(text[:ByteIndex(text, most*(columns+1)+1)]), columns, most)
 }
 
@@ -36,7 +36,7 @@ func wrap(text string, columns, most int) []string {
 	return append(lines, "…")
 }
 
-// Clip makes text printable and cuts it.
+// Clip escapes text and cuts it to columns characters, of which the last is "…" then.
 func Clip(text string, columns int) string {
 	text = Escape(text)
 	if utf8.RuneCountInString(text) <= columns {
@@ -45,7 +45,8 @@ func Clip(text string, columns int) string {
 	return text[:ByteIndex(text, columns-1)] + "…"
 }
 
-// ByteIndex is where the nth character begins.
+// ByteIndex returns the index in bytes at which character n begins, counted from 0, or
+// the length of text.
 func ByteIndex(text string, n int) int {
 	for i := range text {
 		if n == 0 {
