@@ -3,6 +3,7 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -67,6 +68,29 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 	}
 	if found < 50 {
 		t.Errorf("only %d command lines were found", found)
+	}
+}
+
+// TestHintsNameWhatExists holds that each command line of layerctl in a message of the
+// program has a command and flags that exist.
+func TestHintsNameWhatExists(t *testing.T) {
+	app := setUp()
+	line := regexp.MustCompile(`'layerctl ([a-z][^'\n]*)'`)
+	found := 0
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range line.FindAllStringSubmatch(string(text), -1) {
+			if checkCommandLine(t, app, path, m[1]) {
+				found++
+			}
+		}
+		return err
+	})
+	if err != nil || found < 20 {
+		t.Errorf("%d command lines were found: %v", found, err)
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 
 const dockerSocket = "/var/run/docker.sock"
 
-// dockerKeepsImages says whether a Docker engine has its images in containerd,
-// and not in a graph driver of its own.
+// dockerKeepsImages fails unless the Docker engine keeps its images in containerd, and
+// not in a graph driver of its own.
 func dockerKeepsImages(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -57,7 +57,7 @@ func dockerKeepsImages(ctx context.Context) error {
 	return nil
 }
 
-// graphDriverError is a Docker engine with a store of its own.
+// graphDriverError says that a Docker engine keeps its images in a graph driver.
 type graphDriverError struct{ driver string }
 
 func (e *graphDriverError) Error() string {
@@ -66,7 +66,7 @@ func (e *graphDriverError) Error() string {
 
 func (e *graphDriverError) Unwrap() error { return containerd.ErrUnsupported }
 
-// Hint is the way that there is.
+// Hint says how the image can be brought there.
 func (e *graphDriverError) Hint() string {
-	return "'layerctl export --format docker-archive REF | docker load' brings it there; or turn on docker's containerd image store"
+	return "'layerctl export --as docker-archive REF | docker load' brings it there; or turn on docker's containerd image store"
 }
