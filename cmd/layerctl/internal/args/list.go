@@ -59,8 +59,8 @@ func EachLine(r io.Reader, do func(number int, words []string) error) error {
 	return lines.Err()
 }
 
-// check refuses what no image can be: the first of a list would be pulled before
-// anybody knew of the last.
+// check fails for a line that no image can have. All lines are checked before the first
+// image is pulled.
 func (l Listed) check() error {
 	if _, err := registry.Parse(l.Ref); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (l Listed) check() error {
 	return CheckPlatform(l.Platform)
 }
 
-// inLine says where in the list it is.
+// inLine adds to an error the number of its line.
 func inLine(number int, err error) error {
 	var usage *UsageError
 	if errors.As(err, &usage) {

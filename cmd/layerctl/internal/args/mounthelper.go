@@ -16,8 +16,8 @@ import (
 // layerctl: SPEC DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE].
 const HelperName = "mount." + overlaymount.HelperType
 
-// MountHelperArgs are the helper's arguments where this process is the helper,
-// by its name or by the first argument.
+// MountHelperArgs returns the arguments of the helper, and whether this process is the
+// helper: by its name or by the first argument.
 func MountHelperArgs(args []string) ([]string, bool) {
 	switch {
 	case len(args) > 0 && filepath.Base(args[0]) == HelperName:
@@ -28,7 +28,7 @@ func MountHelperArgs(args []string) ([]string, bool) {
 	return nil, false
 }
 
-// MountCall is what mount(8) asks of its helper.
+// MountCall is a call of the helper by mount(8).
 type MountCall struct {
 	operands           []string // SPEC and DIR
 	options            []string
@@ -38,7 +38,7 @@ type MountCall struct {
 	global, local      []string // flags of layerctl, and of layerctl mount
 }
 
-// Command is the call as arguments for layerctl.
+// Command returns the arguments for layerctl that do what the call asks for.
 func (h *MountCall) Command() []string {
 	args := slices.Concat([]string{"layerctl"}, h.global, []string{"mount", "--once", "--stack"}, h.local)
 	for flag, value := range map[string]string{"--upper": h.upper, "--work": h.work, "--idmap": h.idmap} {
@@ -55,7 +55,7 @@ func (h *MountCall) Command() []string {
 	return slices.Concat(args, []string{"--"}, h.operands)
 }
 
-// ParseMountHelper reads the arguments that mount(8) gives to its helper.
+// ParseMountHelper parses the arguments that mount(8) gives to its helper.
 func ParseMountHelper(args []string) (*MountCall, error) {
 	h := &MountCall{}
 	for len(args) > 0 {
@@ -84,8 +84,8 @@ func ParseMountHelper(args []string) (*MountCall, error) {
 	return h, nil
 }
 
-// flags takes the letters of one argument and, where one wants a value that
-// is not behind it, the first of the rest.
+// flags parses the letters of one argument, such as "vo". The value of a letter is the
+// rest of the argument, or the first of rest. It returns the arguments that are left.
 func (h *MountCall) flags(letters string, rest []string) ([]string, error) {
 	for i := range len(letters) {
 		if !strings.Contains("oNt", letters[i:i+1]) {
@@ -130,9 +130,9 @@ func (h *MountCall) letter(letter byte) error {
 	return nil
 }
 
-// ignoredOptions are for mount(8) and for systemd, or what a mount is anyway.
-// rw is among them: mount(8) says it where nobody has, and busybox's never
-// does; upper= and work= say that a mount is writable.
+// ignoredOptions returns options for mount(8) and systemd, and options that are the
+// default. rw is one of them: mount(8) adds it by itself, and busybox never passes it.
+// upper= and work= make a mount writable.
 func ignoredOptions() []string {
 	return []string{
 		"", "defaults", "rw", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users", "owner", "group",
@@ -140,7 +140,7 @@ func ignoredOptions() []string {
 	}
 }
 
-// option takes one option of mount(8).
+// option adds one option of mount(8) to the call.
 func (h *MountCall) option(o string) (err error) {
 	key, value, _ := strings.Cut(o, "=")
 	switch {
@@ -171,8 +171,9 @@ func (h *MountCall) option(o string) (err error) {
 	return err
 }
 
-// helperDir is the directory in an option such as store=/a%20b: no program on
-// the way keeps commas and quotation marks as they are.
+// helperDir returns the directory in an option such as store=/a%20b. It is
+// percent-encoded, because the programs that pass it on change commas and quotation
+// marks.
 func helperDir(o string) (string, error) {
 	_, value, _ := strings.Cut(o, "=")
 	dir, err := url.PathUnescape(value)

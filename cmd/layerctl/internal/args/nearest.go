@@ -2,9 +2,8 @@
 
 package args
 
-// Nearest is the one of the words that was most likely meant, or "" where none
-// is close: a letter in three may be wrong, left out, put in, or stand one place
-// off.
+// Nearest returns the one of the words that was most likely meant, or "" if none is
+// close: one letter in three may be wrong, missing, added or swapped.
 func Nearest(word string, words []string) string {
 	best, least := "", len(word)/3+1
 	for _, w := range words {
@@ -15,8 +14,8 @@ func Nearest(word string, words []string) string {
 	return best
 }
 
-// distance is how many letters must be changed, left out, put in or swapped with
-// their neighbour (optimal string alignment).
+// distance returns how many letters must be changed, removed, added or swapped with
+// their neighbour to make b from a (optimal string alignment).
 func distance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {

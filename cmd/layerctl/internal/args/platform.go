@@ -9,8 +9,8 @@ import (
 	"github.com/layerctl/layerctl/platform"
 )
 
-// CheckPlatform refuses what is no platform, and what other programs call one
-// that is written otherwise here. It says how.
+// CheckPlatform fails for a word that is no platform. For a platform in another
+// program's spelling, such as linux/armv7, the error says how to write it.
 func CheckPlatform(spec string) error {
 	if meant := respelt(spec); meant != "" {
 		return &UsageError{Problem: fmt.Sprintf("there is no platform %q", spec), Advice: fmt.Sprintf("did you mean %s?", meant)}
@@ -21,8 +21,8 @@ func CheckPlatform(spec string) error {
 	return nil
 }
 
-// respelt is a platform whose variant stands in the architecture, as uname(1)
-// and compilers have it: linux/armv7, armv7l, linux/arm64v8.
+// respelt returns the platform for the spelling of uname(1) and compilers, which have
+// the variant in the architecture: linux/armv7, armv7l, linux/arm64v8.
 func respelt(spec string) string {
 	system, architecture, both := strings.Cut(spec, "/")
 	if !both {

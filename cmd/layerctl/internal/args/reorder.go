@@ -7,22 +7,21 @@ import (
 	"strings"
 )
 
-// Grammar is what a program's command line may have. Flags are by each of
-// their names, and true where they take a value.
+// Grammar describes a program's command line. Its maps have each name of each flag, and
+// whether the flag takes a value.
 type Grammar struct {
 	Global  map[string]bool
-	Command func(word string) (name string, flags map[string]bool) // "" is none
-	Runs    string                                                 // the command that runs a program
+	Command func(word string) (name string, flags map[string]bool) // name is "" if word is no command
+	Runs    string                                                 // the command whose argument is a program to run
 }
 
-// Reorder puts flags before the arguments they follow, as the cli package
-// wants them: it stops looking for flags at the first argument, and takes a
-// global flag only before the command. People write
+// Reorder puts flags before arguments, and global flags before the command. The cli
+// package needs that, but people write
 //
 //	layerctl pull alpine --platform linux/arm/v7 --store /srv
 //
-// "--" ends the flags, as everywhere, and so does the first argument of the
-// command g.Runs: it is a program, and the flags after it are its own.
+// "--" ends the flags. So does the first argument of the command g.Runs, because it is a
+// program, and the flags after it are the program's.
 func Reorder(args []string, g Grammar) ([]string, error) {
 	l := line{grammar: g}
 	for i := 1; i < len(args); {
@@ -54,7 +53,7 @@ type line struct {
 	grammar  Grammar
 	global   []string // flags before the command, with their values
 	command  string
-	flags    map[string]bool // those that the command has
+	flags    map[string]bool // the command's flags
 	own      []string        // flags after the command, with their values
 	operands []string
 }
@@ -68,8 +67,8 @@ func (l *line) isCommand(word string) bool {
 	return l.command != ""
 }
 
-// flag takes the flag args[0], with its value, and returns how many words it took.
-// Flags that nobody knows belong to the command, which refuses them.
+// flag adds the flag args[0], with its value, and returns how many words these are. An
+// unknown flag is added to the command's, so that the command fails for it.
 func (l *line) flag(args []string) (words int, err error) {
 	name, _, hasValue := strings.Cut(strings.TrimLeft(args[0], "-"), "=")
 	takesValue, isOwn := l.flags[name]
@@ -92,7 +91,7 @@ func (l *line) flag(args []string) (words int, err error) {
 	return words, nil
 }
 
-// join returns the line as the cli package wants it.
+// join returns the command line in the order that the cli package needs.
 func (l *line) join(program string) []string {
 	out := append([]string{program}, l.global...)
 	if l.command != "" {

@@ -9,14 +9,13 @@ import (
 	"strings"
 )
 
-// parseSize reads a number of bytes as people write it: 1000000, 500k, 20M,
-// 1.5G in powers of 1000, or 512Ki, 64MiB in powers of 1024.
+// parseSize parses a number of bytes: 1000000, 500k, 20M, 1.5G in powers of 1000, or
+// 512Ki, 64MiB in powers of 1024.
 func parseSize(s string) (int64, error) {
 	digits := strings.TrimRight(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
 	factor, known := sizeUnit(strings.ToLower(strings.TrimSpace(s[len(digits):])))
 	value, err := strconv.ParseFloat(digits, 64)
-	// Not a comparison with the largest number: no float is that, and the next
-	// one up does not fit.
+	// MaxInt64 is no float64: it is rounded up, to a number that does not fit.
 	if err != nil || !known || !(value >= 0) || value*factor >= math.MaxInt64 {
 		return 0, fmt.Errorf("%q is no size such as 500k, 20M or 64MiB", s)
 	}
@@ -36,7 +35,7 @@ func sizeUnit(name string) (factor float64, known bool) {
 	return math.Pow(base, float64(power+1)), power >= 0 && len(name) == 1
 }
 
-// Size is a flag's value in bytes; the zero value is none given.
+// Size is the value of a flag in bytes. The zero value is for a flag that is not given.
 type Size struct {
 	text  string
 	Bytes int64

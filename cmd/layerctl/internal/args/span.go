@@ -14,7 +14,7 @@ const (
 	week = 7 * day
 )
 
-// parseSpan reads a time as people write it: 90s, 1h30m, 36h, 7d, 2w, 1w2d.
+// parseSpan parses a length of time: 90s, 1h30m, 36h, 7d, 2w, 1w2d.
 func parseSpan(s string) (time.Duration, error) {
 	bad := fmt.Errorf("%q is no time such as 30s, 36h, 7d or 2w", s)
 	rest, sum := s, time.Duration(0)
@@ -44,13 +44,14 @@ func parseSpan(s string) (time.Duration, error) {
 	return sum + d, nil
 }
 
-// Span is a flag's value in time; the zero value is none given.
+// Span is the value of a flag, a length of time. The zero value is for a flag that is
+// not given.
 type Span struct {
 	text string
 	time.Duration
 }
 
-// NewSpan is a span whose flag need not be given.
+// NewSpan returns a span with a default.
 func NewSpan(d time.Duration) *Span { return &Span{Duration: d} }
 
 // Set implements flag.Value.

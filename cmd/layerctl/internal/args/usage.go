@@ -4,7 +4,7 @@ package args
 
 import "github.com/layerctl/layerctl/errkind"
 
-// UsageError is a command line that makes no sense.
+// UsageError says what is wrong with a command line. It is an [errkind.Usage].
 type UsageError struct {
 	Problem string
 	Advice  string // what to write instead, or ""
@@ -15,5 +15,5 @@ func (e *UsageError) Error() string { return e.Problem }
 // Hint says what to write instead.
 func (e *UsageError) Hint() string { return e.Advice }
 
-// Unwrap makes it a wrong usage.
+// Unwrap returns [errkind.Usage].
 func (e *UsageError) Unwrap() error { return errkind.Usage }

@@ -12,7 +12,7 @@ import (
 	"github.com/layerctl/layerctl/archive"
 )
 
-// Owner parses UID:GID, the value of a flag; "" is nobody.
+// Owner parses UID:GID, the value of a flag. For "" it returns nil.
 func Owner(flag, s string) (*archive.Owner, error) {
 	if s == "" {
 		return nil, nil
@@ -26,8 +26,8 @@ func Owner(flag, s string) (*archive.Owner, error) {
 	return &archive.Owner{UID: uint32(u), GID: uint32(g)}, nil
 }
 
-// SourceDate is $SOURCE_DATE_EPOCH, seconds since 1970, or the zero time
-// (https://reproducible-builds.org/specs/source-date-epoch/).
+// SourceDate returns the time of $SOURCE_DATE_EPOCH, seconds since 1970, or the zero
+// time if that is not set (https://reproducible-builds.org/specs/source-date-epoch/).
 func SourceDate() (time.Time, error) {
 	s := os.Getenv("SOURCE_DATE_EPOCH")
 	if s == "" {
@@ -40,5 +40,5 @@ func SourceDate() (time.Time, error) {
 	return time.Unix(seconds, 0), nil
 }
 
-// maxSourceDate is what every tar can say: eleven octal digits.
+// maxSourceDate is the latest time that every form of tar has: eleven octal digits.
 const maxSourceDate = 1<<33 - 1

@@ -18,15 +18,15 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// blobsOf opens compressed layers that a cache has.
+// blobsOf returns a function that opens the blobs of a cache.
 func blobsOf(kept *cache.Cache) func(layer.Blob) (io.ReadCloser, error) {
 	return func(b layer.Blob) (io.ReadCloser, error) {
 		return kept.Blob(ocispec.Descriptor{MediaType: b.MediaType, Digest: b.Digest, Size: b.Size})
 	}
 }
 
-// copyCache copies manifests, configs and what else is no layer, with its names,
-// and with --keep-blobs layers too.
+// copyCache copies the cache without its layers: manifests, configs and other documents,
+// with their names. With --keep-blobs it copies layers too.
 func copyCache(c *cli.Context, kept *cache.Cache, from, to *overlaystore.Store) (err error) {
 	other, err := cache.Open(c.Context, filepath.Join(to.Path(), "blobs"))
 	if err != nil {
@@ -64,7 +64,7 @@ func copyCache(c *cli.Context, kept *cache.Cache, from, to *overlaystore.Store) 
 	return nil
 }
 
-// copyBlob copies one, unless it is damaged: then it is as if it were not there.
+// copyBlob copies a blob. It leaves out a damaged one.
 func copyBlob(c *cli.Context, from, to *cache.Cache, desc ocispec.Descriptor) error {
 	r, err := from.Blob(desc)
 	if err == nil {
@@ -76,7 +76,7 @@ func copyBlob(c *cli.Context, from, to *cache.Cache, desc ocispec.Descriptor) er
 	return err
 }
 
-// layerBlobs are the compressed forms of the layers of a store.
+// layerBlobs returns the digests of the blobs of a store's layers.
 func layerBlobs(s *overlaystore.Store) (map[digest.Digest]bool, error) {
 	images, err := s.Images()
 	if err != nil {
@@ -87,7 +87,7 @@ func layerBlobs(s *overlaystore.Store) (map[digest.Digest]bool, error) {
 		for _, diffID := range img.Layers {
 			rec, err := s.Layer(diffID)
 			if err != nil {
-				continue // the conversion says so
+				continue // recast.Convert reports the error
 			}
 			for _, b := range rec.Blobs {
 				found[b.Digest] = true

@@ -23,7 +23,8 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// Command makes a store of directories of one of tars, or the other way round.
+// Command returns the command convert, which makes a store of directories from a store
+// of tars, or the other way round.
 func Command() *cli.Command {
 	return &cli.Command{
 		Name: "convert", Usage: "make a store beside this one with its layers in the other form, without the network", ArgsUsage: "NEWDIR",
@@ -63,8 +64,8 @@ func run(c *cli.Context) (err error) {
 	return tell(c, from, to, done)
 }
 
-// otherForm is the form of the new store: what --lower says, or the one that
-// the store has not.
+// otherForm returns the form of the new store, the one that the old store does not have.
+// It fails if --lower asks for the old one.
 func otherForm(c *cli.Context, from *overlaystore.Store) (layer.Lower, error) {
 	have, other := layer.Directories, layer.Tars
 	if from.Format().Lower == layer.Tars {
@@ -77,7 +78,7 @@ func otherForm(c *cli.Context, from *overlaystore.Store) (layer.Lower, error) {
 	return other, err
 }
 
-// apart refuses a new store that is the old one, or in it.
+// apart fails if the new store would be the old one, or in it.
 func apart(from *overlaystore.Store, dir string) error {
 	at, err := filepath.Abs(dir)
 	if err != nil {
@@ -125,7 +126,7 @@ func convert(c *cli.Context, from, to *overlaystore.Store) (done recast.Converte
 	return recast.Convert(c.Context, from, to, o)
 }
 
-// openCache opens the store's cache; nil where it has none.
+// openCache opens the store's cache. It returns nil if there is none.
 func openCache(c *cli.Context, from *overlaystore.Store) (*cache.Cache, error) {
 	blobs := filepath.Join(from.Path(), "blobs")
 	_, err := os.Lstat(filepath.Join(blobs, "index.json"))
@@ -138,7 +139,7 @@ func openCache(c *cli.Context, from *overlaystore.Store) (*cache.Cache, error) {
 	return cache.Open(c.Context, blobs)
 }
 
-// tell prints the images that the new store has, and what it lacks.
+// tell prints the images that the new store has, and warns of layers that it lacks.
 func tell(c *cli.Context, from, to *overlaystore.Store, done recast.Converted) error {
 	console := terminal.NewConsole(c.App.ErrWriter)
 	print := text
@@ -161,7 +162,7 @@ func tell(c *cli.Context, from, to *overlaystore.Store, done recast.Converted) e
 	return nil
 }
 
-// held says what uses the old store, and goes on doing so.
+// held returns the end of a sentence: which mounts and engines still use the old store.
 func held(c *cli.Context, from *overlaystore.Store) string {
 	mounts, err := from.Mounts(c.Context)
 	records, listErr := given.List(from.Dir())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package converting has the command that makes a store of the other form beside
-// one.
+// Package converting has the command convert, which makes a store of the other form
+// beside a store.
 package converting

@@ -54,7 +54,7 @@ func document(w io.Writer, to *overlaystore.Store, done recast.Converted) error 
 
 func names(refs []string) string { return strings.Join(refs, ", ") }
 
-// leftError says that the new store has not all.
+// leftError says that the new store lacks layers.
 type leftError struct {
 	left []recast.Left
 	to   string
@@ -64,7 +64,7 @@ func (e *leftError) Error() string {
 	return fmt.Sprintf("%s could not be converted, and the images of these are not in %q", terminal.Count(len(e.left), "layer"), e.to)
 }
 
-// Hint says what brings them.
+// Hint says how they can be made there.
 func (e *leftError) Hint() string {
 	var hints []string
 	for _, l := range e.left {
@@ -79,7 +79,7 @@ func (e *leftError) Hint() string {
 	return strings.Join(hints, "; ")
 }
 
-// Unwrap gives what was wrong with each.
+// Unwrap returns the error of each layer.
 func (e *leftError) Unwrap() (causes []error) {
 	for _, l := range e.left {
 		causes = append(causes, l.Err)

@@ -8,7 +8,8 @@ type about struct {
 	err       error
 }
 
-// Concerns says of an error which reference it is about.
+// Concerns adds to an error which reference it is about, as the user wrote it. The text
+// of the error stays; [Line] uses the reference.
 func Concerns(reference string, err error) error {
 	if err == nil {
 		return nil
@@ -18,5 +19,5 @@ func Concerns(reference string, err error) error {
 
 func (e *about) Error() string { return e.err.Error() }
 
-// Unwrap is the error.
+// Unwrap returns the error without the reference.
 func (e *about) Unwrap() error { return e.err }

@@ -25,11 +25,10 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// hinted is an error that knows what its reader can do about it.
+// hinted is an error with a hint of its own.
 type hinted interface{ Hint() string }
 
-// Hint is what the reader of an error can do about it, or "" where that is not
-// known.
+// Hint returns what the user can do about an error, or "" if that is not known.
 func Hint(err error) string {
 	var h hinted
 	if errors.As(err, &h) {
@@ -54,7 +53,7 @@ func Hint(err error) string {
 	}
 }
 
-// policyHint is for what a policy does not let in.
+// policyHint is for images that a policy refuses, and for policies that cannot be read.
 func policyHint(err error) string {
 	var refused *trust.RefusedError
 	var broken *trust.PolicyError
@@ -71,7 +70,7 @@ func policyHint(err error) string {
 	return "--policy FILE names another policy, and none is none"
 }
 
-// limitHint is for images that are bigger than what was allowed them.
+// limitHint is for images that exceed a limit.
 func limitHint(err error) string {
 	var limit *unpack.LimitError
 	var documents *manifest.BudgetError
@@ -87,7 +86,7 @@ func limitHint(err error) string {
 	}
 }
 
-// imageHint is for what an image has not.
+// imageHint is for things that an image does not have.
 func imageHint(err error) string {
 	var foreign *registry.ForeignError
 	var referrer *inspect.ReferrerError
@@ -136,7 +135,7 @@ func mountHint(err error) string {
 	}
 }
 
-// optionHint says which flag does what an option of mount(2) would.
+// optionHint names the flag for what an option of mount(2) would do.
 func optionHint(option string) string {
 	switch key, _, _ := strings.Cut(option, "="); key {
 	case "upperdir", "workdir":
@@ -152,8 +151,8 @@ func optionHint(option string) string {
 	}
 }
 
-// damageHint is for bytes that are not what they must be: where they lie says
-// who has others.
+// damageHint is for damaged bytes. It depends on where they are how they can be
+// replaced.
 func damageHint(err error) string {
 	var mismatch *registry.MismatchError
 	var index *cache.IndexError
@@ -173,7 +172,7 @@ func damageHint(err error) string {
 	}
 }
 
-// notFoundHint is for names that nobody knows.
+// notFoundHint is for names that the store or a registry does not know.
 func notFoundHint(err error) string {
 	var status *registry.StatusError
 	switch {
@@ -190,12 +189,12 @@ func notFoundHint(err error) string {
 	}
 }
 
-// filesystemHint is for what the operating system refuses.
+// filesystemHint is for errors of the operating system.
 func filesystemHint(err error) string {
 	var output *fs.PathError
 	switch {
 	case errors.As(err, &output) && output.Path == os.Stdout.Name():
-		return "" // nobody knows where that leads
+		return "" // nothing is known of the file behind standard output
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return "'layerctl prune' makes room, --store DIR names another place, --reserve keeps less free"
 	case errors.Is(err, syscall.EROFS):

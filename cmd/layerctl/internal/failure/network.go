@@ -17,7 +17,8 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// deniedHint is for those whom a registry, or this machine, does not let in.
+// deniedHint is for requests that a registry, a proxy or this machine's configuration
+// refuses.
 func deniedHint(err error) string {
 	var login *registry.LoginError
 	var file *registry.AuthFileError
@@ -43,8 +44,8 @@ func deniedHint(err error) string {
 	return ""
 }
 
-// networkHint tells a network that is not there from a name, a certificate or
-// an answer that is wrong: those do not pass.
+// networkHint is for errors of the network. It tells a network that is down from a name,
+// a certificate or an answer that is wrong, which does not change by itself.
 func networkHint(err error) string {
 	var name *net.DNSError
 	var status *registry.StatusError
@@ -79,7 +80,7 @@ func networkHint(err error) string {
 	return brokenHint(err)
 }
 
-// brokenHint is for connections that brought too little, or nothing at all.
+// brokenHint is for connections that were too slow, or that broke.
 func brokenHint(err error) string {
 	var wire net.Error
 	switch {
@@ -91,10 +92,10 @@ func brokenHint(err error) string {
 	return ""
 }
 
-// isPage says whether a media type is that of a page for a browser.
+// isPage reports whether a media type is that of a web page.
 func isPage(mediaType string) bool { return strings.HasPrefix(mediaType, "text/html") }
 
-// rateHint says when a registry that counts requests takes more.
+// rateHint says when a registry that limits the rate of requests accepts more.
 func rateHint(after time.Duration) string {
 	const more = "'layerctl login HOST' may raise the limit, a mirror has none"
 	if after <= 0 {
@@ -103,7 +104,7 @@ func rateHint(after time.Duration) string {
 	return fmt.Sprintf("the registry counts requests, and takes more in %s; %s", inWords(after), more)
 }
 
-// inWords is a time to wait, rounded up, as people say it.
+// inWords returns a time to wait in words, rounded up: "41 seconds".
 func inWords(d time.Duration) string {
 	unit, name := time.Second, "seconds"
 	switch {
@@ -119,7 +120,7 @@ func inWords(d time.Duration) string {
 	return fmt.Sprintf("%d %s", n, name)
 }
 
-// certificateHint is for certificates that do not do.
+// certificateHint is for certificates that cannot be verified.
 func certificateHint(err error) string {
 	var unknown x509.UnknownAuthorityError
 	var other x509.HostnameError

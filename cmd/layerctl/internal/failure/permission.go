@@ -4,8 +4,8 @@ package failure
 
 import "os"
 
-// permissionHint is for what the operating system does not allow: to root by
-// the mode of a mount or a security module, to others because they are not root.
+// permissionHint is for calls that the operating system does not permit: to root because
+// of a container or a security module, to others because they are not root.
 func permissionHint() string {
 	if os.Geteuid() == 0 {
 		return "root may not do this here: is it a container, or does a security module (SELinux, AppArmor) forbid it?"

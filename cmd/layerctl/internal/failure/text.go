@@ -10,11 +10,11 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Line is an error as one line for a person: it names the reference as
-// they wrote it, once; digests are short, unless verbose, and stand there once.
+// Line returns the text of an error for a person. It names the reference once, as the
+// user wrote it, and each digest once, cut to twelve digits unless verbose is set.
 func Line(err error, verbose bool) string {
 	text := err.Error()
-	// What was typed may be a digest itself, and is not to be cut.
+	// The reference may have a digest, which must not be cut.
 	const mark = "\x00"
 	typed := ""
 	var about *about
@@ -37,8 +37,8 @@ func Line(err error, verbose bool) string {
 	return before + typed + strings.ReplaceAll(after, mark, "it")
 }
 
-// markReference puts the mark where the text names the reference, as it was
-// written or in full.
+// markReference replaces the reference in the text, as it was written or in full, by the
+// mark.
 func markReference(text, typed, mark string) string {
 	names := []string{typed}
 	if ref, err := registry.Parse(typed); err == nil {
@@ -64,7 +64,7 @@ func markReference(text, typed, mark string) string {
 	return text
 }
 
-// isBoundary says whether a name may end before the text, or begin behind it.
+// isBoundary reports whether a name can end before text, or with behind, begin after it.
 func isBoundary(text string, behind bool) bool {
 	if text == "" {
 		return true
@@ -75,8 +75,8 @@ func isBoundary(text string, behind bool) bool {
 	return strings.ContainsAny(text[:1], " \"',;)") || strings.HasPrefix(text, ": ")
 }
 
-// onceEach leaves out a digest that was said already, and cuts it to twelve
-// digits where it is first, unless it shall be whole.
+// onceEach removes digests that the text names a second time, or that are in said. The
+// first time it cuts a digest to twelve digits, unless whole is set.
 func onceEach(text string, pattern *regexp.Regexp, said []string, whole bool) string {
 	var b strings.Builder
 	seen := map[string]bool{}
@@ -91,7 +91,7 @@ func onceEach(text string, pattern *regexp.Regexp, said []string, whole bool) st
 		if !seen[digest] {
 			seen[digest] = true
 			b.WriteString(gap)
-			// What names an image in a list of names is there to be copied.
+			// A pinned reference in quotes is there to be copied.
 			named := strings.HasSuffix(gap, `"@`)
 			if algorithm, hex, _ := strings.Cut(digest, ":"); !whole && !named {
 				digest = algorithm + ":" + hex[:12]

@@ -34,7 +34,7 @@ func ParseFormat(c *cli.Context) (*show.Template, error) {
 	return t, nil
 }
 
-// PrintFormatted prints v by a template. --json prints the same v.
+// PrintFormatted prints v by a template. v is the value that --json prints.
 func PrintFormatted(c *cli.Context, t *show.Template, v any) error {
 	text, err := t.Format(v)
 	if err != nil {

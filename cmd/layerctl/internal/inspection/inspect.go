@@ -17,7 +17,7 @@ import (
 	"github.com/layerctl/layerctl/inspect"
 )
 
-// Command shows what a reference holds.
+// Command returns the command inspect.
 func Command() *cli.Command {
 	return &cli.Command{
 		Name:      "inspect",
@@ -82,8 +82,8 @@ func runInspect(c *cli.Context) error {
 	return write(c.App.Writer, found)
 }
 
-// briefly prints the table of an index, or the one image that there is or
-// that was asked for.
+// briefly prints the table of an index, or a single image. With --platform it prints the
+// image for that platform.
 func briefly(c *cli.Context, ref string) error {
 	if c.String("platform") != "" {
 		found, err := quietly(c, ref, inspect.Options{Chosen: true})
@@ -91,7 +91,7 @@ func briefly(c *cli.Context, ref string) error {
 			tellWarnings(c, found)
 			return show.Chosen(c.App.Writer, found)
 		}
-		// What is wrong with it is shown with what there is.
+		// The fault is shown below, together with what the reference holds.
 	}
 	found, err := shown(c, ref, inspect.Options{Detail: inspect.Manifests})
 	if err != nil {
@@ -103,7 +103,7 @@ func briefly(c *cli.Context, ref string) error {
 	return show.Inspected(c.App.Writer, found)
 }
 
-// printer is what prints a form, and how much of the image that needs.
+// printer returns the function that prints a form, and what must be read for that form.
 func printer(c *cli.Context, ref, form string) (inspect.Options, func(io.Writer, *inspect.Result) error) {
 	manifests := inspect.Options{Detail: inspect.Manifests}
 	configs := inspect.Options{Detail: inspect.Configs}
@@ -132,7 +132,7 @@ func printer(c *cli.Context, ref, form string) (inspect.Options, func(io.Writer,
 	return layers, func(w io.Writer, found *inspect.Result) error { return show.Tree(w, found, false) }
 }
 
-// formOf is the one form that was asked for; "" is the tree.
+// formOf returns the form that a flag asks for; "" means the table or a tree.
 func formOf(c *cli.Context) (string, error) {
 	var asked []string
 	for _, name := range []string{"raw", "config", "digest", "docker", "manifest-tool", "format", "json", "sbom", "provenance", "attached"} {
@@ -149,8 +149,7 @@ func formOf(c *cli.Context) (string, error) {
 	return strings.Join(asked, ""), nil
 }
 
-// shown asks for as much as the form shows, and warns of what a person
-// should know.
+// shown inspects the reference and prints the warnings.
 func shown(c *cli.Context, ref string, o inspect.Options) (*inspect.Result, error) {
 	found, err := quietly(c, ref, o)
 	if err != nil {
@@ -187,7 +186,7 @@ func printDigest(c *cli.Context, ref string) error {
 	})
 }
 
-// printAttached prints one document of those that belong to the chosen image.
+// printAttached prints one document that belongs to the chosen image.
 func printAttached(c *cli.Context, ref, document string) error {
 	found, err := shown(c, ref, inspect.Options{Document: document})
 	if err != nil {

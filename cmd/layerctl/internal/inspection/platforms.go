@@ -14,7 +14,7 @@ import (
 	"github.com/layerctl/layerctl/platform"
 )
 
-// PlatformsCommand lists what an image runs on.
+// PlatformsCommand returns the command platforms.
 func PlatformsCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "platforms",

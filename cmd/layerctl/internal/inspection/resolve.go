@@ -13,7 +13,7 @@ import (
 	"github.com/layerctl/layerctl/inspect"
 )
 
-// ResolveCommand prints what is chosen.
+// ResolveCommand returns the command resolve.
 func ResolveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "resolve",

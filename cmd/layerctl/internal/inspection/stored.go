@@ -18,7 +18,7 @@ func storedFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "stored", Usage: "show what is in the store of a pulled image, and what was tolerated when it was unpacked; --json too"}
 }
 
-// printStored shows an image of the store without a request.
+// printStored prints an image of the store. It sends no request.
 func printStored(c *cli.Context, ref, form string) (err error) {
 	if form != "" && form != "json" {
 		return &args.UsageError{Problem: fmt.Sprintf("--stored and --%s do not go together", form), Advice: "--stored has a text and, with --json, a JSON form"}

@@ -25,7 +25,7 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// Command is sync.
+// Command returns the command sync.
 func Command() *cli.Command {
 	return &cli.Command{
 		Name:  "sync",
@@ -52,7 +52,7 @@ func Command() *cli.Command {
 	}
 }
 
-// job is what the command line asks for.
+// job is a command line of sync.
 type job struct {
 	*cli.Context
 	schedule window.Schedule
@@ -105,7 +105,7 @@ func newJob(c *cli.Context) (*job, error) {
 	return j, err
 }
 
-// once is one run, which is to end at until.
+// once is one run, which begins no image after until.
 func (j *job) once(ctx context.Context, until time.Time) (err error) {
 	list, err := j.list(ctx)
 	if err != nil {
@@ -133,7 +133,7 @@ func (j *job) once(ctx context.Context, until time.Time) (err error) {
 		}
 	}
 	hear := func(e layerctl.Event) { display.Event(e.Reference, e) }
-	var ran error // which is about all images, also of a list of one
+	var ran error // kept apart, because WithClient would say that it is about the one reference
 	err = setup.WithClient(j.Context, refs, func(client *layerctl.Client) error {
 		ran = j.reconcile(ctx, n, client, list, until)
 		return nil
@@ -174,10 +174,10 @@ func (j *job) reconcile(ctx context.Context, n *node, client *layerctl.Client, l
 	return errors.Join(err, j.tell(report))
 }
 
-// tell writes the report where it is wanted.
+// tell writes the report to the files that flags name, and to standard output.
 func (j *job) tell(r syncreport.Report) error {
 	if r.SchemaVersion == 0 {
-		return nil // it could not even begin
+		return nil // the run did not begin
 	}
 	if err := writeReport(j.Context, r); err != nil {
 		return err
@@ -194,7 +194,7 @@ func (j *job) tell(r syncreport.Report) error {
 	return printReport(j.App.Writer, r, j.Bool("verbose"))
 }
 
-// incompleteError ends a run that did not bring all.
+// incompleteError is the error of a run after which some images are not as the list says.
 type incompleteError struct {
 	failed, of int
 	worst      error
@@ -204,7 +204,7 @@ func (e *incompleteError) Error() string {
 	return fmt.Sprintf("%d of %d images are not as the list says, see above", e.failed, e.of)
 }
 
-// Unwrap is what gives the exit code.
+// Unwrap returns the error that decides the exit code.
 func (e *incompleteError) Unwrap() error {
 	if e.worst == nil {
 		return errkind.Failure
@@ -212,5 +212,5 @@ func (e *incompleteError) Unwrap() error {
 	return e.worst
 }
 
-// Hint is none: each failure has had its own.
+// Hint returns "": the hint of each failure was printed with it.
 func (e *incompleteError) Hint() string { return "" }

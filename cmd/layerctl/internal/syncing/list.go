@@ -19,7 +19,7 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// list reads the list from where -f says.
+// list reads the list that -f names.
 func (j *job) list(ctx context.Context) ([]imagelist.Image, error) {
 	name := j.String("file")
 	read := func() ([]imagelist.Image, error) {
@@ -36,7 +36,7 @@ func (j *job) list(ctx context.Context) ([]imagelist.Image, error) {
 	if isReference(name) {
 		read = func() ([]imagelist.Image, error) { return j.artifact(ctx, name) }
 	}
-	// A pipe that nobody writes to can be neither opened nor read.
+	// A pipe that nobody writes to blocks as it is opened and as it is read.
 	list, err := terminal.Await(ctx, read)
 	if err != nil {
 		return nil, fmt.Errorf("read the list %s: %w", name, err)
@@ -44,7 +44,7 @@ func (j *job) list(ctx context.Context) ([]imagelist.Image, error) {
 	return list, nil
 }
 
-// isReference tells what names a list in a registry or a layout from a file.
+// isReference reports whether -f names a list in a registry or a layout, and not a file.
 func isReference(name string) bool {
 	return strings.HasPrefix(name, "docker://") || strings.HasPrefix(name, "oci:")
 }

@@ -30,7 +30,7 @@ type node struct {
 	coming  []string         // the engines of the image that is being pulled
 }
 
-// Close ends the connections.
+// Close closes the connections to engines.
 func (n *node) Close() error {
 	var errs []error
 	for _, g := range n.givers {
@@ -39,19 +39,19 @@ func (n *node) Close() error {
 	return errors.Join(errs...)
 }
 
-// begin begins with one image.
+// begin is called before an image is pulled.
 func (n *node) begin(image imagelist.Image, number, of int) {
 	n.coming = image.Into
 	n.display.Begin(image.Reference, number, of)
 }
 
-// layers has the image's engines get layers of it while others are still fetched.
+// layers gives layers of an image to its engines while others are still fetched.
 func (n *node) layers(ctx context.Context, layers []digest.Digest) (layerctl.Taker, error) {
 	var all []layerctl.Taker
 	for _, into := range n.coming {
 		g, err := n.giver(into)
 		if err != nil {
-			continue // that it cannot be given is told when it is
+			continue // Give reports the error
 		}
 		t, err := g.Begin(ctx, layers)
 		if err != nil {
@@ -75,7 +75,7 @@ func (n *node) layers(ctx context.Context, layers []digest.Digest) (layerctl.Tak
 	}, nil
 }
 
-// ended ends what was begun with one image.
+// ended is called after an image was pulled and given, or failed.
 func (n *node) ended(_ imagelist.Image, err error) {
 	for _, g := range n.givers {
 		g.End()
@@ -87,7 +87,7 @@ func (n *node) ended(_ imagelist.Image, err error) {
 	n.display.Finish()
 }
 
-// giver reaches an engine, once a run.
+// giver connects to an engine, once a run.
 func (n *node) giver(into string) (*engines.Giver, error) {
 	if g := n.givers[into]; g != nil {
 		return g, nil

@@ -25,7 +25,7 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// StatusCommand is status.
+// StatusCommand returns the command status.
 func StatusCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "status",
@@ -62,29 +62,29 @@ func runStatus(c *cli.Context) (err error) {
 	return printReport(c.App.Writer, r, true)
 }
 
-// noRunError says that no sync was there yet.
+// noRunError says that no sync has run on the store.
 type noRunError struct{ store string }
 
 func (e *noRunError) Error() string { return fmt.Sprintf("no sync has run on the store %q", e.store) }
 
-// Hint says what would.
+// Hint names the command that does.
 func (e *noRunError) Hint() string { return "'layerctl sync -f LIST' does" }
 
-// Unwrap makes it something that is not there.
+// Unwrap returns [overlaystore.ErrNotFound].
 func (e *noRunError) Unwrap() error { return overlaystore.ErrNotFound }
 
-// writeReport writes the report to where --report says.
+// writeReport writes the report to the file of --report.
 func writeReport(c *cli.Context, r syncreport.Report) error {
 	return place(c, "report", func(w io.Writer) error { return terminal.WriteJSON(w, r) })
 }
 
-// writeMetrics writes the metrics to where --metrics says.
+// writeMetrics writes the metrics to the file of --metrics.
 func writeMetrics(c *cli.Context, r syncreport.Report) error {
 	return place(c, "metrics", func(w io.Writer) error { return syncreport.WriteMetrics(w, r) })
 }
 
-// place replaces the file that a flag names, atomically: who collects it reads
-// the old one or the new one. Others may read it.
+// place replaces the file that a flag names. A reader finds the old content or the new
+// one. Every user may read the file.
 func place(c *cli.Context, flag string, write func(io.Writer) error) error {
 	name := c.String(flag)
 	if name == "" {
@@ -110,7 +110,7 @@ func replace(ctx context.Context, path string, content []byte) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, found) }()
-	dir, err := durable.OpenDirAt(found, ".") // one that can be synced
+	dir, err := durable.OpenDirAt(found, ".") // found is opened with O_PATH and cannot be synced
 	if err != nil {
 		return err
 	}
@@ -118,8 +118,8 @@ func replace(ctx context.Context, path string, content []byte) (err error) {
 	return durable.WriteFile(ctx, dir, name, content, 0o644)
 }
 
-// printReport prints a line for each image, or only for those about which there
-// is something to say, and one for all.
+// printReport prints a line for each image and one for all. Without all it leaves out
+// images that were in the store already.
 func printReport(w io.Writer, r syncreport.Report, all bool) error {
 	table := terminal.NewTable(w)
 	for _, i := range r.Images {
@@ -145,7 +145,7 @@ func printReport(w io.Writer, r syncreport.Report, all bool) error {
 		text, terminal.Bytes(r.Received), r.Ended.Sub(r.Began).Round(100*time.Millisecond), terminal.Bytes(int64(r.Free)))
 }
 
-// details are what there is to say of an image.
+// details returns what the line of an image says besides its state.
 func details(i syncreport.Image, dry bool) string {
 	var list []string
 	switch {

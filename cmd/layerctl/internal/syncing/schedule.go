@@ -13,7 +13,7 @@ import (
 	"github.com/layerctl/layerctl/internal/window"
 )
 
-// newSchedule is what the command line says about when.
+// newSchedule returns when the command runs, by --repeat, --window and --splay.
 func newSchedule(c *cli.Context) (window.Schedule, error) {
 	s := window.Schedule{Repeat: setup.Span(c, "repeat")}
 	most := setup.Span(c, "splay")
