@@ -120,9 +120,10 @@ func (d *Destination) PutManifest(ctx context.Context, desc ocispec.Descriptor, 
 }
 
 // Manifest reads a manifest or an index of the repository by its digest, at most
-// [MaxManifest] bytes, and verifies it.
+// [MaxManifest] bytes, and verifies it. A negative size, as [Destination.Describe] may
+// return, means that it is not known.
 func (d *Destination) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
-	if err := content.Check(desc, MaxManifest); err != nil {
+	if err := content.CheckManifest(desc); err != nil {
 		return nil, about("read manifest", desc, err)
 	}
 	raw, err := d.repo.Manifest(ctx, desc)

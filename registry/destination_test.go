@@ -321,6 +321,34 @@ func TestPutManifest(t *testing.T) {
 	}
 }
 
+// TestManifestOfUnknownSize reads a manifest back that a HEAD has described without
+// its size, or with a wrong one.
+func TestManifestOfUnknownSize(t *testing.T) {
+	t.Parallel()
+	raw := []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}`)
+	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+	p := pushed(t)
+	d := destination(t, p, Options{Retries: -1}, "x")
+	if _, err := d.PutManifest(t.Context(), desc, raw, "1"); err != nil {
+		t.Fatal(err)
+	}
+	p.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("Docker-Content-Digest", desc.Digest.String())
+		return r.Method == http.MethodHead // no Content-Length
+	}
+	described, err := d.Describe(t.Context(), "1")
+	if err != nil || described.Size != -1 {
+		t.Fatalf("got %+v, %v", described, err)
+	}
+	if got, err := d.Manifest(t.Context(), described); err != nil || !bytes.Equal(got, raw) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	described.Digest = digest.FromBytes(raw[1:])
+	if _, err := d.Manifest(t.Context(), described); err == nil {
+		t.Error("a manifest of another digest was read")
+	}
+}
+
 // TestPushAsksForPush: one token for reading and writing, and no more requests
 // for it than needed. Each other repository that is mounted from is asked for too.
 func TestPushAsksForPush(t *testing.T) {

@@ -98,11 +98,11 @@ func subjectOf(raw []byte) digest.Digest {
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests-with-subject
 func (c *copier) listed(ctx context.Context, d document, told digest.Digest) error {
 	to, is := c.target.(repository)
-	subject := subjectOf(d.raw)
-	if !is || subject == "" || told != "" {
+	tag := manifest.ReferrersTag(subjectOf(d.raw))
+	if !is || tag == "" || told != "" {
 		return nil
 	}
-	list, err := to.fallback(ctx, subject)
+	list, err := to.fallback(ctx, tag)
 	if err != nil {
 		return err
 	}
@@ -124,32 +124,29 @@ func (c *copier) listed(ctx context.Context, d document, told digest.Digest) err
 		return err
 	}
 	desc := ocispec.Descriptor{MediaType: list.MediaType, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
-	_, err = to.PutManifest(ctx, desc, raw, fallbackTag(subject))
+	_, err = to.PutManifest(ctx, desc, raw, tag)
 	return err
 }
 
-func fallbackTag(of digest.Digest) string {
-	return of.Algorithm().String() + "-" + of.Encoded()[:min(64, len(of.Encoded()))]
-}
-
-// fallback is the list that there is, or an empty one.
-func (r repository) fallback(ctx context.Context, of digest.Digest) (ocispec.Index, error) {
+// fallback reads the list that the tag names; it is empty where there is no such tag.
+func (r repository) fallback(ctx context.Context, tag string) (ocispec.Index, error) {
 	list := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
 	list.SchemaVersion = 2
-	desc, err := r.Describe(ctx, fallbackTag(of))
+	desc, err := r.Describe(ctx, tag)
 	if errors.Is(err, registry.ErrNotFound) {
 		return list, nil
 	}
 	if err != nil {
 		return list, err
 	}
+	desc.Size = -1 // a HEAD may say none, or a wrong one
 	raw, err := r.Manifest(ctx, desc)
 	if err != nil {
 		return list, err
 	}
 	had, err := manifest.ParseIndex(raw, desc.MediaType)
 	if err != nil {
-		return list, fmt.Errorf("list of referrers %s: %w", fallbackTag(of), err)
+		return list, fmt.Errorf("list of referrers %s: %w", tag, err)
 	}
 	list.Manifests, list.Annotations = had.Manifests, had.Annotations
 	return list, nil

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -70,7 +71,7 @@ func TestCopyReferrers(t *testing.T) {
 	if err != nil || plain.Referrers != 0 || with.Blob("d", sbom) != nil {
 		t.Errorf("got %+v, %v", plain, err)
 	}
-	list := without.Blob("b", without.Tagged("b", fallbackTag(digestOf(t, c, places[0]))))
+	list := without.Blob("b", without.Tagged("b", manifest.ReferrersTag(digestOf(t, c, places[0]))))
 	var index ocispec.Index
 	if err := json.Unmarshal(list, &index); err != nil || len(index.Manifests) != 1 || index.Manifests[0].ArtifactType != "application/spdx+json" {
 		t.Errorf("the fallback tag has %s, %v", list, err)

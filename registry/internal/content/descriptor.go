@@ -31,6 +31,13 @@ func CheckDigest(d digest.Digest) error {
 	return nil
 }
 
+// CheckManifest is [Check] for an index or a manifest, with the limit of
+// [MaxManifest]. A negative size is allowed: it means that the size is not known.
+func CheckManifest(desc ocispec.Descriptor) error {
+	desc.Size = max(desc.Size, 0)
+	return Check(desc, MaxManifest)
+}
+
 // Check refuses a descriptor whose digest [CheckDigest] refuses, or whose size is
 // negative or above the limit; a limit of 0 is none. The error is
 // [failure.Malformed].

@@ -56,7 +56,8 @@ func (r *Repository) Describe(ctx context.Context, name string) (ocispec.Descrip
 	return desc, err
 }
 
-// Manifest reads the manifest that desc describes, and verifies it.
+// Manifest reads the manifest that desc describes, and verifies it. A negative size
+// means that it is not known.
 func (r *Repository) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	var raw []byte
 	err := r.w.Try(ctx, func(func(int)) error {
@@ -65,11 +66,8 @@ func (r *Repository) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]b
 			return err
 		}
 		defer resp.Body.Close()
-		raw, err = io.ReadAll(content.Verify(resp.Body, desc, resp.Request.URL.Host))
-		if err == nil {
-			return nil
-		}
-		return remote.Answered(resp, err)
+		raw, err = remote.ReadManifest(ctx, resp, desc, resp.Request.URL.Host)
+		return err
 	})
 	return raw, err
 }

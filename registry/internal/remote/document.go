@@ -157,9 +157,7 @@ func readBounded(ctx context.Context, resp *http.Response) ([]byte, error) {
 // Manifest reads the index or manifest that desc describes, and verifies it. A
 // negative size means that it is not known.
 func (r *Repository) Manifest(ctx context.Context, desc ocispec.Descriptor) (raw []byte, err error) {
-	sized := desc
-	sized.Size = max(desc.Size, 0)
-	if err := content.Check(sized, content.MaxManifest); err != nil {
+	if err := content.CheckManifest(desc); err != nil {
 		return nil, err
 	}
 	err = r.try(ctx, true, func(rt *route) error {
@@ -168,15 +166,22 @@ func (r *Repository) Manifest(ctx context.Context, desc ocispec.Descriptor) (raw
 			return err
 		}
 		defer resp.Body.Close()
-		if desc.Size < 0 || encoding(resp) != "" {
-			raw, err = readDocument(ctx, resp, desc.Digest, rt.peer.host)
-			if err == nil && desc.Size >= 0 && int64(len(raw)) != desc.Size {
-				err = checkFrom(resp, &content.MismatchError{Want: desc.Digest, WantSize: desc.Size, GotSize: int64(len(raw)), Host: rt.peer.host})
-			}
-			return err
-		}
-		raw, err = io.ReadAll(content.Verify(resp.Body, desc, rt.peer.host))
-		return bodyError(ctx, resp, err)
+		raw, err = ReadManifest(ctx, resp, desc, rt.peer.host)
+		return err
 	})
+	return raw, err
+}
+
+// ReadManifest reads the index or manifest that desc describes from the answer of a
+// host, and verifies it. A negative size means that it is not known.
+func ReadManifest(ctx context.Context, resp *http.Response, desc ocispec.Descriptor, host string) ([]byte, error) {
+	if desc.Size >= 0 && encoding(resp) == "" {
+		raw, err := io.ReadAll(content.Verify(resp.Body, desc, host))
+		return raw, bodyError(ctx, resp, err)
+	}
+	raw, err := readDocument(ctx, resp, desc.Digest, host)
+	if err == nil && desc.Size >= 0 && int64(len(raw)) != desc.Size {
+		err = checkFrom(resp, &content.MismatchError{Want: desc.Digest, WantSize: desc.Size, GotSize: int64(len(raw)), Host: host})
+	}
 	return raw, err
 }
