@@ -8,7 +8,7 @@ import (
 	"github.com/layerctl/layerctl/manifest"
 )
 
-// Kind is what an attachment is of, by what its author says.
+// Kind is the kind of an attachment, as its author claims it.
 type Kind string
 
 // The kinds.
@@ -16,7 +16,7 @@ const (
 	Signature   Kind = "signature"
 	SBOM        Kind = "sbom"
 	Provenance  Kind = "provenance"
-	Attestation Kind = "attestation" // any other
+	Attestation Kind = "attestation" // any other in-toto statement
 	Artifact    Kind = "artifact"    // anything else that names the image as its subject
 )
 
@@ -25,46 +25,47 @@ type Place string
 
 // The places.
 const (
-	InIndex    Place = "index"        // BuildKit's attestation manifests
-	ByAPI      Place = "referrers"    // a registry's list of referrers, or a layout's own
-	ByFallback Place = "fallback tag" // the index that the tag sha256-… names
-	ByTag      Place = "tag"          // cosign's sha256-….sig, .att, .sbom
+	InIndex    Place = "index"        // BuildKit's attestation manifests in the image's index
+	ByAPI      Place = "referrers"    // the referrers API of a registry, or the search of a layout
+	ByFallback Place = "fallback tag" // the index at the fallback tag sha256-…
+	ByTag      Place = "tag"          // cosign's tags sha256-….sig, .att and .sbom
 )
 
-// Attachment is one signature or one document: a manifest that holds several is
-// as many attachments. Of one that was not read only Kind, Type, Created, Place,
-// Tag and Manifest are known, as far as the list of them says.
+// Attachment is one signature or document. A manifest with several of them is several
+// attachments. Where the manifest was not read, only Kind, Form, Type, PredicateType,
+// Created, Place, Tag and Manifest are set, as far as the list of referrers has them.
 type Attachment struct {
 	Kind Kind
-	// Form is what a signature or document is wrapped in: "cosign", "sigstore
-	// bundle", "DSSE envelope", "in-toto statement", "notation"; "" is nothing
-	// that is known.
+	// Form is the format in which a signature or document is wrapped: "cosign",
+	// "sigstore bundle", "DSSE envelope", "in-toto statement", "notation"; "" where it
+	// is not known.
 	Form string
 	// Type is the artifact type, or else the media type of the blob.
 	Type string
-	// PredicateType is what an attestation states, "" where it does not say.
+	// PredicateType is the predicate type of an attestation; "" where it names none.
 	PredicateType string
-	Created       string // in RFC 3339, as its author says; "" where not
-	// Claimed is who says to have made it: the identity in a certificate, or the
-	// certificate's thumbprint; "" where nobody is named, as by a bare key.
+	Created       string // the time in RFC 3339, as its author claims; "" where it has none
+	// Claimed is who made it, as its author claims: the identity in a certificate, or
+	// the certificate's thumbprint; "" where nobody is named, as with a key alone.
 	Claimed string
 	Place   Place
-	Tag     string // where Place is a tag
-	// Manifest describes the manifest that holds it, and Document is that; nil
-	// where it was not read.
+	Tag     string // the tag where it was found; "" for places that are no tag
+	// Manifest describes the manifest with the attachment, and Document is its content;
+	// nil where it was not read.
 	Manifest ocispec.Descriptor
 	Document *manifest.Manifest
-	// Blob describes the signature or document itself, with the annotations that
-	// it has in the manifest; it has no digest where that was not read.
+	// Blob describes the signature or document itself, with its annotations in the
+	// manifest. It has no digest where the manifest was not read, or has several blobs
+	// of no known type.
 	Blob ocispec.Descriptor
-	// Err is why it cannot be believed to belong to the image, or to be there.
+	// Err says why the manifest could not be read, or that it does not belong to the
+	// image; nil where neither is so.
 	Err error
-	// Below are the signatures of the attachment itself; see [Options.Below].
+	// Below lists the signatures of the attachment itself; see [Options.Below].
 	Below []Attachment
 }
 
-// Size is the size in bytes of the signature or document, or of its manifest
-// where that was not read.
+// Size returns the size in bytes of the signature or document, or else of its manifest.
 func (a *Attachment) Size() int64 {
 	if a.Blob.Digest != "" {
 		return a.Blob.Size

@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// maxCertificate bounds the text of a certificate that is looked at.
+	// maxCertificate bounds the bytes of a certificate that is parsed.
 	maxCertificate = 64 << 10
-	// maxClaim bounds what is made of it.
+	// maxClaim bounds the bytes of Attachment.Claimed.
 	maxClaim = 300
 )
 
-// claim notes who says to have made the attachment.
+// claim sets Claimed.
 func (a *Attachment) claim(m *manifest.Manifest) {
 	annotations := merged(m.Annotations, a.Blob.Annotations)
 	if text := annotations[keyCertificate]; text != "" {
@@ -31,7 +31,7 @@ func (a *Attachment) claim(m *manifest.Manifest) {
 	}
 }
 
-// thumbprint is the first of notation's list: that of who signed.
+// thumbprint returns the first certificate of notation's list, which is the signer's.
 func thumbprint(text string) string {
 	var chain []string
 	if len(text) > maxCertificate || json.Unmarshal([]byte(text), &chain) != nil || len(chain) == 0 {
@@ -40,15 +40,16 @@ func thumbprint(text string) string {
 	return "certificate " + clip(chain[0])
 }
 
-// issuers are the extensions in which Fulcio names who vouched for an identity,
-// see https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md
+// issuer and oldIssuer are the extensions in which Fulcio names who has confirmed an
+// identity, see https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md
 var (
 	issuer    = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 8}
 	oldIssuer = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 1}
 )
 
-// certified is the identity in a certificate, as PEM, that nobody verified; "" if
-// it cannot be read.
+// certified returns the identity in a certificate in PEM, and in parentheses who has
+// confirmed it. Nothing is verified. It returns "" if there is none, or the certificate
+// cannot be read.
 func certified(text string) string {
 	if len(text) > maxCertificate {
 		return ""
@@ -76,6 +77,7 @@ func certified(text string) string {
 	return clip(who)
 }
 
+// vouched returns who has confirmed the identity in a certificate; "" for none.
 func vouched(cert *x509.Certificate) string {
 	var by string
 	for _, e := range cert.Extensions {
@@ -92,6 +94,7 @@ func vouched(cert *x509.Certificate) string {
 	return by
 }
 
+// clip cuts a text at maxClaim bytes.
 func clip(s string) string {
 	if len(s) <= maxClaim {
 		return s

@@ -13,14 +13,15 @@
 //
 // # Requests
 //
-// A digest costs one request for the list and three HEADs for cosign's tags, or
-// two more requests once for a registry without the API; with [Options.Kinds]
-// only the tags that can hold one are asked for, and read at once. Each
-// manifest that is found costs one more, unless [Options.Brief] is set.
+// For each digest there is one request for the list of referrers, and a HEAD for each
+// of cosign's three tags. A registry without the API is asked for the fallback tag too.
+// With [Options.Kinds] only those of the three tags are asked for that can have one of
+// the kinds, and by GET. Each manifest that is found takes one request more, unless
+// [Options.Brief] is set.
 //
 // # Not promised
 //
-// Nothing is verified but digests and that a manifest names its subject:
-// kinds, times and who made it are what the author claims. Strings are whatever
-// their author wrote; quote them to print them.
+// Only digests are verified, and that a manifest from a list of referrers names the
+// image as its subject. Kinds, times and identities are what the author claims. Strings
+// may have any content; quote them before you print them.
 package referrers

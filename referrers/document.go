@@ -13,11 +13,12 @@ import (
 	"github.com/layerctl/layerctl/errkind"
 )
 
-// MaxDocument bounds a document in bytes, with what it is wrapped in.
+// MaxDocument bounds the bytes of a document with all its wrappings, for callers of
+// [Document].
 const MaxDocument = 32 << 20
 
-// wrapping is what a document may be wrapped in: a sigstore bundle holds a DSSE
-// envelope, which holds an in-toto statement, which holds the document. See
+// wrapping is the JSON in which a document may be wrapped: a sigstore bundle contains a
+// DSSE envelope, which contains an in-toto statement, which contains the document. See
 // https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md and
 // https://github.com/secure-systems-lab/dsse/blob/master/envelope.md
 type wrapping struct {
@@ -34,16 +35,17 @@ type wrapping struct {
 	Predicate json.RawMessage `json:"predicate"`
 }
 
-// Document takes a document out of what it is wrapped in: of an attestation it
-// is the predicate, of anything else the bytes as they are. The statement of an
-// attestation must be about one of the digests, else the error is an
-// [errkind.Mismatch]. Signatures are not verified.
+// Document unwraps a document. For an attestation it returns the predicate, as the bytes
+// of its JSON or, if that is a string, its text; for anything else it returns raw. The
+// statement of an attestation must name one of the digests as its subject, or else the
+// error is an [errkind.Mismatch]; an envelope that cannot be decoded is an
+// [errkind.Malformed]. Signatures are not verified.
 func Document(raw []byte, about ...digest.Digest) ([]byte, error) {
-	const layers = 2 // a bundle or an envelope, and a statement
-	for range layers {
+	const wrappings = 2 // around the statement: a bundle, and an envelope
+	for range wrappings {
 		var w wrapping
 		if json.Unmarshal(raw, &w) != nil {
-			return raw, nil // a document of its own form
+			return raw, nil // a document that is no JSON
 		}
 		switch {
 		case strings.HasPrefix(w.Type, "https://in-toto.io/Statement"):
@@ -67,6 +69,7 @@ func Document(raw []byte, about ...digest.Digest) ([]byte, error) {
 	return w.predicate(about)
 }
 
+// predicate returns the document in a statement about one of the digests.
 func (w *wrapping) predicate(about []digest.Digest) ([]byte, error) {
 	named := false
 	for _, subject := range w.Subject {

@@ -16,13 +16,13 @@ import (
 	"github.com/layerctl/layerctl/manifest"
 )
 
-// Source is where an image came from: a [registry.Source] is one.
+// Source is where an image came from, such as a [registry.Source].
 type Source interface {
-	// Referrers lists who names the digest as its subject; an error that matches
-	// errors.ErrUnsupported says that nobody keeps such a list.
+	// Referrers lists the manifests that name the digest as their subject. An error
+	// that matches errors.ErrUnsupported says that there is no such list.
 	Referrers(ctx context.Context, of digest.Digest) ([]ocispec.Descriptor, error)
-	// DescribeTag and ReadTag say what another tag of the same repository stands
-	// for; an error that matches [errkind.NotFound] says that there is none.
+	// DescribeTag and ReadTag return what another tag of the same repository stands
+	// for. An error that matches [errkind.NotFound] says that there is no such tag.
 	DescribeTag(ctx context.Context, tag string) (ocispec.Descriptor, error)
 	ReadTag(ctx context.Context, tag string) (ocispec.Descriptor, []byte, error)
 	// Manifest reads an index or a manifest and verifies it.
@@ -31,22 +31,22 @@ type Source interface {
 
 // Options say what is looked for; the zero value looks for all.
 type Options struct {
-	// Kinds are those that are wanted; nil means all. What could be one of them
-	// is read to see.
+	// Kinds lists the kinds that are wanted; nil means all. A manifest is read if it
+	// may have one of them.
 	Kinds []Kind
-	// Places are those that are looked at; nil means all. ByAPI without ByFallback
-	// has an error that matches errors.ErrUnsupported where nobody keeps a list,
-	// and ByFallback without ByAPI asks for no list first.
+	// Places lists the places that are searched; nil means all. With ByAPI and without
+	// ByFallback, an error matches errors.ErrUnsupported where there is no list of
+	// referrers. With ByFallback and without ByAPI the list is not asked for.
 	Places []Place
-	// Brief leaves it at what the lists of attachments say: no manifest is read.
+	// Brief reads no manifest, and returns what the lists of referrers say.
 	Brief bool
-	// Below looks for signatures of what is found, one level down; it costs two
-	// requests for each that is no signature itself and not in an index.
+	// Below also looks for signatures of the attachments, by two requests for each that
+	// is no signature itself and not in an index.
 	Below bool
 	// Max bounds the attachments of one digest; 0 means 100.
 	Max int
-	// Requests and Bytes bound what all calls of a Finder together may cost; 0
-	// means 500, and 32 MiB of manifests.
+	// Requests and Bytes bound the requests, and the bytes of manifests, of all calls of
+	// a Finder together; 0 means 500 requests and 32 MiB.
 	Requests int
 	Bytes    int64
 }
@@ -61,7 +61,7 @@ type Finder struct {
 	bytes    int64
 }
 
-// New makes a Finder. It asks nothing.
+// New returns a Finder. It sends no request.
 func New(from Source, o Options) *Finder {
 	if o.Max <= 0 {
 		o.Max = 100
@@ -75,12 +75,12 @@ func New(from Source, o Options) *Finder {
 	return &Finder{from: from, options: o}
 }
 
-// Of finds what belongs to a digest. index are the entries of the index in which
-// it stands, for BuildKit's; nil where there is none.
+// Of returns the attachments of a digest. index has the entries of the index that lists
+// the digest, among which are BuildKit's attestations; nil means that there is none.
 //
-// What is found is returned also with an error, which says what could not be
-// asked, or that there is more than may be looked at: an [errkind.Malformed].
-// That nothing is there is none.
+// Of also returns what it has found if it returns an error: some place could not be
+// searched, or a limit of [Options] was reached, which is an [errkind.Malformed]. It is
+// no error that there are no attachments.
 func (f *Finder) Of(ctx context.Context, of digest.Digest, index []ocispec.Descriptor) ([]Attachment, error) {
 	s := search{Finder: f, of: of, seen: map[digest.Digest]bool{}}
 	var errs []error
@@ -108,18 +108,18 @@ func (f *Finder) Of(ctx context.Context, of digest.Digest, index []ocispec.Descr
 	return s.found, errors.Join(errs...)
 }
 
-// errEnough says that there is more than may be looked at.
+// errEnough says that a limit of [Options] was reached.
 var errEnough = errkind.New(errkind.Malformed, "more attachments than are looked at")
 
 // search is one call of Of.
 type search struct {
 	*Finder
 	of    digest.Digest
-	seen  map[digest.Digest]bool // manifests
+	seen  map[digest.Digest]bool // the manifests that were found
 	found []Attachment
 }
 
-// spend counts a request before it is sent, and the bytes that it may bring.
+// spend counts a request, and the bytes of the manifest that it reads, before it is sent.
 func (f *Finder) spend(bytes int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -131,17 +131,17 @@ func (f *Finder) spend(bytes int64) error {
 	return nil
 }
 
-// wants says whether one of the kinds is wanted.
+// wants reports whether one of the kinds is wanted.
 func (f *Finder) wants(kinds ...Kind) bool {
 	return f.options.Kinds == nil || slices.ContainsFunc(kinds, func(k Kind) bool { return slices.Contains(f.options.Kinds, k) })
 }
 
-// visits says whether one of the places is looked at.
+// visits reports whether one of the places is searched.
 func (f *Finder) visits(places ...Place) bool {
 	return f.options.Places == nil || slices.ContainsFunc(places, func(p Place) bool { return slices.Contains(f.options.Places, p) })
 }
 
-// inIndex finds BuildKit's attestations, which are of every kind but signatures.
+// inIndex finds BuildKit's attestations, which have all kinds but signatures.
 func (s *search) inIndex(ctx context.Context, index []ocispec.Descriptor) error {
 	if !s.wants(SBOM, Provenance, Attestation) || !s.visits(InIndex) {
 		return nil
@@ -157,8 +157,8 @@ func (s *search) inIndex(ctx context.Context, index []ocispec.Descriptor) error 
 	return nil
 }
 
-// listed finds what names the digest as its subject: by the API, or else in the
-// index that the fallback tag names.
+// listed finds the manifests that name the digest as their subject: by the API, or else
+// by the fallback tag.
 func (s *search) listed(ctx context.Context) error {
 	if !s.visits(ByAPI, ByFallback) {
 		return nil
@@ -184,6 +184,7 @@ func (s *search) listed(ctx context.Context) error {
 	return nil
 }
 
+// fallback finds the manifests that the index at the fallback tag lists.
 func (s *search) fallback(ctx context.Context) error {
 	tag := manifest.ReferrersTag(s.of)
 	if tag == "" {
@@ -211,8 +212,8 @@ func (s *search) fallback(ctx context.Context) error {
 	return nil
 }
 
-// tagged finds what cosign keeps under a tag of its own, which holds one of the
-// kinds. Where all are wanted most are not there: a HEAD tells.
+// tagged finds what cosign keeps under its tag with the suffix, which may have the kinds.
+// If all kinds are wanted, it asks by HEAD first, because most of the tags do not exist.
 func (s *search) tagged(ctx context.Context, suffix string, kinds ...Kind) error {
 	tag := manifest.CosignTag(s.of, suffix)
 	if tag == "" || !s.wants(kinds...) || !s.visits(ByTag) {
@@ -238,21 +239,21 @@ func (s *search) tagged(ctx context.Context, suffix string, kinds ...Kind) error
 	return s.take(ctx, listed(desc, ByTag, tag), raw)
 }
 
-// take reads what was found, if raw is not what it reads, and notes the
-// attachments in it that are wanted.
+// take reads a manifest that was found, unless raw is its content, and adds the wanted
+// attachments in it to found.
 func (s *search) take(ctx context.Context, a Attachment, raw []byte) error {
 	if s.seen[a.Manifest.Digest] {
 		return nil
 	}
 	s.seen[a.Manifest.Digest] = true
 	if s.options.Brief {
-		return s.note(a)
+		return s.add(a)
 	}
 	if !s.mayHold(a) {
 		return nil
 	}
 	if manifest.IsIndex(a.Manifest.MediaType) {
-		return s.note(a) // of what it lists nothing is known to be about the digest
+		return s.add(a) // nothing says that what an index lists is about the digest
 	}
 	m, err := s.read(ctx, a, raw)
 	switch {
@@ -260,17 +261,17 @@ func (s *search) take(ctx context.Context, a Attachment, raw []byte) error {
 		return err
 	case err != nil:
 		a.Err = err
-		return s.note(a)
+		return s.add(a)
 	}
 	for _, one := range contents(a, m) {
-		if err := s.note(one); err != nil {
+		if err := s.add(one); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// mayHold says whether reading the manifest may bring a kind that is wanted.
+// mayHold reports whether the manifest may have an attachment of a wanted kind.
 func (s *search) mayHold(a Attachment) bool {
 	if s.wants(a.Kind) {
 		return true
@@ -287,7 +288,8 @@ func (s *search) mayHold(a Attachment) bool {
 	return false
 }
 
-func (s *search) note(a Attachment) error {
+// add adds an attachment to found, if it is wanted.
+func (s *search) add(a Attachment) error {
 	if a.Err == nil && !s.wants(a.Kind) {
 		return nil
 	}
@@ -298,8 +300,8 @@ func (s *search) note(a Attachment) error {
 	return nil
 }
 
-// read reads and parses a manifest, which must name the digest where its place
-// is a list of those that do.
+// read reads and parses a manifest, unless raw is its content. A manifest from a list of
+// referrers must name the digest as its subject, and no other may name another digest.
 func (s *search) read(ctx context.Context, a Attachment, raw []byte) (*manifest.Manifest, error) {
 	if raw == nil {
 		if err := s.spend(min(a.Manifest.Size, manifest.MaxManifestSize)); err != nil {
@@ -321,8 +323,8 @@ func (s *search) read(ctx context.Context, a Attachment, raw []byte) (*manifest.
 	return m, nil
 }
 
-// below finds the signatures of what was found: those of one manifest stand
-// with the first attachment of it.
+// below finds the signatures of the attachments that were found. If a manifest has
+// several attachments, its signatures are those of the first one.
 func (s *search) below(ctx context.Context) error {
 	var errs []error
 	asked := map[digest.Digest]bool{}

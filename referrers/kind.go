@@ -3,6 +3,7 @@
 package referrers
 
 import (
+	"maps"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -10,7 +11,7 @@ import (
 	"github.com/layerctl/layerctl/manifest"
 )
 
-// Media types and annotations of those who make attachments.
+// The media types and annotations of the tools that make attachments.
 const (
 	typeSimpleSigning = "application/vnd.dev.cosign.simplesigning." // cosign's signature
 	typeBundle        = "application/vnd.dev.sigstore.bundle"       // sigstore's, of any version
@@ -28,13 +29,13 @@ const (
 	contentSignature  = "message-signature"                         // of keyBundleContent
 )
 
-// formBundle is what cosign 3 makes, a signature as well as an attestation.
+// formBundle is the Form of cosign 3, for signatures and attestations.
 const formBundle = "sigstore bundle"
 
-// vague are types that say nothing of what a manifest is.
+// vague has the artifact types that do not tell the kind of an attachment.
 var vague = [...]string{"", ocispec.MediaTypeEmptyJSON, ocispec.MediaTypeImageConfig, manifest.DockerConfig, "application/vnd.unknown.config.v1+json"}
 
-// predicateKinds name what predicates are about, by their beginnings.
+// predicateKinds has the kinds of predicate types, by their beginnings.
 var predicateKinds = [...]struct {
 	prefix string
 	kind   Kind
@@ -48,9 +49,10 @@ var predicateKinds = [...]struct {
 	{predicateSign, Signature},
 }
 
-// sbomTypes are media types of documents that stand for themselves.
+// sbomTypes has the beginnings of media types of SBOMs that are not wrapped.
 var sbomTypes = [...]string{"text/spdx", "application/spdx", "application/vnd.cyclonedx", "application/vnd.syft", "application/vnd.spdx", "spdx+json", "application/sbom"}
 
+// ofPredicate returns the kind of an attestation with a predicate type.
 func ofPredicate(predicate string) Kind {
 	for _, known := range predicateKinds {
 		if strings.HasPrefix(predicate, known.prefix) {
@@ -60,8 +62,8 @@ func ofPredicate(predicate string) Kind {
 	return Attestation
 }
 
-// kindOf says what a blob or an artifact of a media type is, and what it is
-// wrapped in; [Artifact] for what is not known.
+// kindOf returns the kind, the form and the predicate type of a blob or an artifact, by
+// its media type and annotations. The kind is [Artifact] if it is not known.
 func kindOf(mediaType string, annotations map[string]string) (k Kind, form, predicate string) {
 	for _, key := range []string{keyPredicate, keyDSSEPredicate, keyBundlePred} {
 		if predicate == "" {
@@ -96,7 +98,7 @@ func kindOf(mediaType string, annotations map[string]string) (k Kind, form, pred
 	return Artifact, "", predicate
 }
 
-// listed is what a list of referrers says of a manifest.
+// listed makes an attachment of what a list of referrers says of a manifest.
 func listed(desc ocispec.Descriptor, place Place, tag string) Attachment {
 	a := Attachment{
 		Type: desc.ArtifactType, Created: desc.Annotations[ocispec.AnnotationCreated],
@@ -116,8 +118,8 @@ func listed(desc ocispec.Descriptor, place Place, tag string) Attachment {
 	return a
 }
 
-// contents are the attachments that a manifest holds: one for each blob that is
-// a signature, a statement or an SBOM, or else the artifact as a whole.
+// contents returns the attachments in a manifest: one for each blob that is a signature,
+// a statement or an SBOM; if there are none, the artifact as a whole.
 func contents(of Attachment, m *manifest.Manifest) []Attachment {
 	of.Document = m
 	if of.Created == "" {
@@ -148,8 +150,8 @@ func contents(of Attachment, m *manifest.Manifest) []Attachment {
 	return []Attachment{whole(of, m)}
 }
 
-// whole is a manifest whose blobs say nothing of themselves, as notation's,
-// whose envelopes are application/jose+json.
+// whole makes one attachment of a manifest whose blobs have no telling media types, such
+// as notation's, whose envelopes are application/jose+json.
 func whole(a Attachment, m *manifest.Manifest) Attachment {
 	if a.Type == "" {
 		a.Type = m.Config.MediaType
@@ -165,13 +167,11 @@ func whole(a Attachment, m *manifest.Manifest) Attachment {
 	return a
 }
 
-// merged are annotations of several places, the last one's word counting most.
+// merged joins annotations. Of several with the same key the last one counts.
 func merged(all ...map[string]string) map[string]string {
 	sum := map[string]string{}
 	for _, annotations := range all {
-		for key, value := range annotations {
-			sum[key] = value
-		}
+		maps.Copy(sum, annotations)
 	}
 	return sum
 }
