@@ -277,7 +277,7 @@ func (c *copier) sendBlob(ctx context.Context, b blob, e progress.Event) error {
 		Sent: func(offset int64) { tell(progress.LayerProgress, offset) },
 	}
 	var outcome registry.Outcome
-	err := source.Again(func() (err error) {
+	err := source.Retry(func() (err error) {
 		outcome, err = c.target.put(ctx, upload)
 		return err
 	}, func(error) {})

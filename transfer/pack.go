@@ -143,7 +143,7 @@ func diffIDs(ctx context.Context, config blob, m *manifest.Manifest) ([]digest.D
 func (c *copier) repack(ctx context.Context, r repacking, e progress.Event) (blob, error) {
 	var desc ocispec.Descriptor
 	var m *made
-	err := source.Again(func() (err error) {
+	err := source.Retry(func() (err error) {
 		desc, m, err = c.packed(ctx, r, e)
 		return err
 	}, func(error) {})

@@ -70,12 +70,12 @@ func (f *Fetcher) Warnings() []string {
 }
 
 // Layer calls use with the layer's blob. After an error that another try may mend,
-// see [source.Again], it calls use once more with a new Blob; use must then discard
+// see [source.Retry], it calls use once more with a new Blob; use must then discard
 // everything from its first call.
 func (f *Fetcher) Layer(ctx context.Context, l Layer, use func(*Blob) error) error {
 	high := int64(0)
 	f.Tell(l.Event(progress.LayerProgress))
-	return source.Again(func() error { return f.once(ctx, l, &high, use) }, func(err error) {
+	return source.Retry(func() error { return f.once(ctx, l, &high, use) }, func(err error) {
 		f.options.Logger.Warn("fetch the layer again", "digest", l.Descriptor.Digest, "error", err)
 		f.Tell(l.Event(progress.LayerAgain))
 	})

@@ -18,9 +18,9 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Referrers is [registry.Source.Referrers]. A cache keeps the list as an index
-// under the tag that the distribution specification has for it, and offline
-// that is the list.
+// Referrers is [registry.Source.Referrers]. The cache keeps the list as an index under
+// its fallback tag, [manifest.ReferrersTag]. Offline the error matches
+// errors.ErrUnsupported, so that callers read that tag.
 func (s *Source) Referrers(ctx context.Context, of digest.Digest) ([]ocispec.Descriptor, error) {
 	if s.options.Offline {
 		return nil, fmt.Errorf("%w: offline there is no list of referrers", errors.ErrUnsupported)
@@ -42,7 +42,7 @@ func (s *Source) Referrers(ctx context.Context, of digest.Digest) ([]ocispec.Des
 	return list, nil
 }
 
-// DescribeTag is [registry.Source.DescribeTag], and offline what the cache knows.
+// DescribeTag is [registry.Source.DescribeTag]; offline it asks the cache alone.
 func (s *Source) DescribeTag(ctx context.Context, tag string) (ocispec.Descriptor, error) {
 	if s.options.Offline {
 		desc, _, err := s.recall(tag)
@@ -55,7 +55,7 @@ func (s *Source) DescribeTag(ctx context.Context, tag string) (ocispec.Descripto
 	return desc, err
 }
 
-// ReadTag is [registry.Source.ReadTag], and offline what the cache has.
+// ReadTag is [registry.Source.ReadTag]; offline it reads from the cache alone.
 func (s *Source) ReadTag(ctx context.Context, tag string) (ocispec.Descriptor, []byte, error) {
 	if s.options.Offline {
 		return s.recall(tag)
@@ -67,12 +67,13 @@ func (s *Source) ReadTag(ctx context.Context, tag string) (ocispec.Descriptor, [
 	return desc, raw, err
 }
 
-// besideName is what the cache calls another tag of the same repository.
+// besideName is the name in the cache of another tag of the same repository.
 func (s *Source) besideName(tag string) string {
 	ref := s.Reference()
 	return ref.Host() + "/" + ref.Repository() + ":" + tag
 }
 
+// recall reads from the cache what another tag of the same repository stands for.
 func (s *Source) recall(tag string) (ocispec.Descriptor, []byte, error) {
 	if s.options.Cache != nil {
 		if desc, err := s.options.Cache.Lookup(s.besideName(tag)); err == nil {
@@ -84,8 +85,9 @@ func (s *Source) recall(tag string) (ocispec.Descriptor, []byte, error) {
 	return ocispec.Descriptor{}, nil, fmt.Errorf("%s: %w", s.besideName(tag), ErrOffline)
 }
 
-// remember has the cache know a tag, and what it stands for, once the source is
-// kept. Without the bytes the tag counts once they are read as a manifest.
+// remember has [Source.Keep] put another tag, and the manifest that it stands for, into
+// the cache. raw may be nil; then the tag is kept only if the manifest has been read by
+// then.
 func (s *Source) remember(tag string, desc ocispec.Descriptor, raw []byte) {
 	if s.options.Cache == nil {
 		return
@@ -98,11 +100,11 @@ func (s *Source) remember(tag string, desc ocispec.Descriptor, raw []byte) {
 	s.beside[s.besideName(tag)] = desc
 }
 
-// tagBeside must be called with mu held.
+// tagBeside puts the tags of remember into the cache. The caller holds mu.
 func (s *Source) tagBeside(ctx context.Context) {
 	for name, desc := range s.beside {
 		if _, err := s.options.Cache.Find(desc.Digest); err != nil {
-			continue // it was described only
+			continue // its manifest was not read
 		}
 		if had, err := s.options.Cache.Lookup(name); err == nil && had.Digest == desc.Digest {
 			continue
@@ -114,8 +116,8 @@ func (s *Source) tagBeside(ctx context.Context) {
 	clear(s.beside)
 }
 
-// Attached says that a name of the cache is of what belongs to a digest, such as
-// a signature, and of which one.
+// Attached returns the digest to which the manifest of a name in the cache belongs, as a
+// signature or a list of referrers does. ok is false for any other name.
 func Attached(name string) (of digest.Digest, ok bool) {
 	_, tag, found := strings.Cut(name[strings.LastIndex(name, "/")+1:], ":")
 	if !found {

@@ -14,11 +14,11 @@
 //
 // # Bounds
 //
-// An index costs its author nothing and its reader a request for each index
-// in it. [Walk] reads at most 12 of them, 8 MiB
-// together, [manifest.MaxIndexDepth] levels deep, with [manifest.MaxEntries]
-// entries in all. What is over that is a [manifest.ErrMalformed].
+// An index costs its author nothing, but its reader a request for each index in it.
+// [Walk] reads at most 12 nested indexes with at most 8 MiB together. Indexes may nest
+// [manifest.MaxIndexDepth] levels deep, and have [manifest.MaxEntries] entries together.
+// More is a [manifest.ErrMalformed].
 //
-// Documents that were fetched stay in memory until [Source.Keep]: a command
-// that fails leaves none in the cache.
+// Documents that were fetched stay in memory until [Source.Keep], so that a command that
+// fails leaves none in the cache.
 package source

@@ -3,9 +3,6 @@
 package source
 
 import (
-	"bytes"
-	"io"
-
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -15,8 +12,8 @@ import (
 // emptyTar is a tar archive without an entry.
 var emptyTar = make([]byte, 1024)
 
-// emptyLayer stands for the layers of an image that has none, FROM scratch with
-// a label: its root is an empty directory, and no registry need have it.
+// emptyLayer stands for the layers of an image without any, such as one FROM scratch with
+// a label. Its tar has no entry, and no registry need have it.
 func emptyLayer() manifest.Layer {
 	d := digest.FromBytes(emptyTar)
 	return manifest.Layer{
@@ -25,15 +22,13 @@ func emptyLayer() manifest.Layer {
 	}
 }
 
-// held is a blob that nobody need be asked for: that of [emptyLayer], or what
-// the descriptor itself holds.
-func held(desc ocispec.Descriptor) (io.ReadCloser, bool) {
-	raw := desc.Data
+// embedded returns a blob for which nobody need be asked: that of [emptyLayer], or the
+// bytes that the descriptor embeds, which it verifies.
+func embedded(desc ocispec.Descriptor) (raw []byte, ok bool) {
+	raw = desc.Data
 	if desc.Digest == emptyLayer().DiffID {
 		raw = emptyTar
 	}
-	if len(raw) == 0 || int64(len(raw)) != desc.Size || desc.Digest.Algorithm().FromBytes(raw) != desc.Digest {
-		return nil, false
-	}
-	return io.NopCloser(bytes.NewReader(raw)), true
+	ok = len(raw) > 0 && int64(len(raw)) == desc.Size && desc.Digest.Algorithm().FromBytes(raw) == desc.Digest
+	return raw, ok
 }

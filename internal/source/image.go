@@ -15,19 +15,19 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// ErrPlatformConflict says that an image's config contradicts the index that
-// names it; only where Options.Strict is set is it an error.
+// ErrPlatformConflict says that an image's config contradicts the platform in the index.
+// It is an error only with Options.Strict, and otherwise a warning.
 var ErrPlatformConflict = errkind.New(errkind.Malformed, "config and index disagree on the platform")
 
-// Image is an image with all that says how to unpack it.
+// Image is what has to be known of an image to unpack it.
 type Image struct {
 	Manifest *manifest.Image
 	Config   *manifest.Config
-	Layers   []manifest.Layer // the lowest first; an empty one where there is none
+	Layers   []manifest.Layer // the lowest first; one empty layer if the image has none
 	Warnings []string
 }
 
-// DiffIDs are those of the layers.
+// DiffIDs returns the diffIDs of the layers, the lowest first.
 func (i Image) DiffIDs() []digest.Digest {
 	var ids []digest.Digest
 	for _, l := range i.Layers {
@@ -36,10 +36,10 @@ func (i Image) DiffIDs() []digest.Digest {
 	return ids
 }
 
-// Image reads and checks the manifest and config of what was chosen. Of a
-// single image only the config says what it runs on: the error is a
-// [*platform.NoMatchError] where that is not what is wanted, unless
-// Options.AnyPlatform is set.
+// Image reads and checks the manifest and config of the image that Resolve has chosen.
+// If the reference names a single image, only its config says on which platform it runs:
+// unless that is the wanted one, or Options.AnyPlatform is set, the error is a
+// [*platform.NoMatchError].
 func (s *Source) Image(ctx context.Context, r Resolution) (Image, error) {
 	i, err := s.AnyImage(ctx, r)
 	if err == nil && r.Root.Digest == r.Manifest.Digest {
@@ -48,8 +48,8 @@ func (s *Source) Image(ctx context.Context, r Resolution) (Image, error) {
 	return i, err
 }
 
-// AnyImage is Image for who runs nothing of it: a single image may be for
-// anything.
+// AnyImage is Image for callers that do not run the image: a single image may be for any
+// platform.
 func (s *Source) AnyImage(ctx context.Context, r Resolution) (Image, error) {
 	raw, err := s.Manifest(ctx, r.Manifest)
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *Source) AnyImage(ctx context.Context, r Resolution) (Image, error) {
 	return i, s.compare(&i, r)
 }
 
-// compare holds the config's platform against what the index says.
+// compare compares the config's platform with that in the index.
 func (s *Source) compare(i *Image, r Resolution) error {
 	if r.Root.Digest == r.Manifest.Digest {
 		return nil
@@ -92,8 +92,8 @@ func (s *Source) compare(i *Image, r Resolution) error {
 	return nil
 }
 
-// compareWanted is for a reference that names a single image. One that does not
-// say what it runs on is only warned of.
+// compareWanted compares the platform of a single image with the wanted one. If the
+// config names none, that is a warning only, or with Options.Strict an error.
 func (s *Source) compareWanted(i *Image) error {
 	wanted, err := s.options.Wanted()
 	if err != nil {
@@ -114,8 +114,8 @@ func (s *Source) compareWanted(i *Image) error {
 	return nil
 }
 
-// DocumentRequests is how many requests it would take to read the manifests
-// and the config again.
+// DocumentRequests returns how many requests another Source would send to read the same
+// manifests and config, after this one was kept.
 func (s *Source) DocumentRequests(r Resolution) int {
 	switch {
 	case r.Reference.Transport() != registry.Docker || s.options.Offline:
@@ -123,7 +123,7 @@ func (s *Source) DocumentRequests(r Resolution) int {
 	case s.options.Cache != nil && r.Reference.Digest() != "":
 		return 0
 	case s.options.Cache != nil:
-		return 1 // what the tag stands for
+		return 1 // a HEAD for the tag
 	case r.Root.Digest == r.Manifest.Digest:
 		return 2
 	}

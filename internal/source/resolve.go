@@ -15,29 +15,29 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Resolution is what a reference came to on one platform.
+// Resolution is which image a reference means on one platform.
 type Resolution struct {
 	Reference registry.Reference
 	// Root is what the reference names: an index, or an image's manifest.
 	Root ocispec.Descriptor
-	// Manifest is the chosen image's manifest; the same as Root where the
-	// reference names a single image.
+	// Manifest is the manifest of the chosen image. It is Root if the reference names a
+	// single image.
 	Manifest ocispec.Descriptor
-	// Choice tells why, candidate by candidate; it is empty where there was
-	// nothing to choose from.
+	// Choice says why it was chosen, candidate by candidate. It is zero for a single
+	// image.
 	Choice platform.Choice
 }
 
-// Resolve chooses the image that the reference means for the platform that is
-// wanted.
+// Resolve chooses the image that the reference means for the wanted platform. A single
+// image is not compared with that, see [Source.Image].
 func (s *Source) Resolve(ctx context.Context) (Resolution, error) {
 	root, raw, err := s.Root(ctx)
 	if err != nil {
 		return Resolution{}, err
 	}
 	r := Resolution{Reference: s.Reference(), Root: root, Manifest: root}
-	// A registry may call it application/json and a layout nothing at all, so
-	// that only the document itself tells.
+	// A registry may say that the media type is application/json, and a layout may have
+	// none: the document itself decides.
 	kind, err := manifest.Classify(root.MediaType, raw)
 	if err != nil {
 		return Resolution{}, fmt.Errorf("%s: %w", root.Digest, err)
@@ -57,6 +57,7 @@ func (s *Source) Resolve(ctx context.Context) (Resolution, error) {
 	return r, nil
 }
 
+// choose chooses from an index, and the indexes in it, for the wanted platform.
 func (s *Source) choose(ctx context.Context, root ocispec.Descriptor, raw []byte) (platform.Choice, error) {
 	index, err := Walk(ctx, root, raw, s.Manifest, nil)
 	if err != nil {
@@ -69,7 +70,7 @@ func (s *Source) choose(ctx context.Context, root ocispec.Descriptor, raw []byte
 	return Choose(ctx, wanted, slices.Collect(index.Leaves()), s)
 }
 
-// maxLookups is of how many entries the config is read for what they run on.
+// maxLookups bounds how many entries without a platform are looked up in their configs.
 const maxLookups = 3
 
 // Documents reads manifests and configs, and verifies them.
@@ -78,9 +79,9 @@ type Documents interface {
 	Config(context.Context, ocispec.Descriptor) ([]byte, error)
 }
 
-// Choose is [platform.Choose], save that entries that name no platform are
-// looked up in their configs before none will do: two requests for each, of
-// the first three.
+// Choose is [platform.Choose] for entries of an index. If none of them matches, it looks
+// up the platforms of the first three that name none in their configs, by two requests
+// each, and chooses again.
 func Choose(ctx context.Context, wanted platform.Wanted, entries []ocispec.Descriptor, from Documents) (platform.Choice, error) {
 	choice, err := platform.Choose(wanted, entries)
 	if !errors.Is(err, platform.ErrNoMatch) {
@@ -112,8 +113,7 @@ func Choose(ctx context.Context, wanted platform.Wanted, entries []ocispec.Descr
 	return choice, err
 }
 
-// lookUp is the platform that an image's config names; nil where it names none
-// or cannot be read.
+// lookUp returns the platform in an image's config; nil if it has none or cannot be read.
 func lookUp(ctx context.Context, desc ocispec.Descriptor, from Documents) *ocispec.Platform {
 	raw, err := from.Manifest(ctx, desc)
 	if err != nil {

@@ -21,12 +21,12 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// ErrOffline says that an offline client needs what its cache does not have.
+// ErrOffline says that the cache lacks something, and that Options.Offline is set.
 var ErrOffline = errkind.New(errkind.NotFound, "not in the cache, and offline")
 
-// MaxDocuments bounds the bytes of manifests and configs that one command holds
-// in memory: an index may list a thousand, each of some megabytes. Honest ones
-// of a hundred images come to one or two.
+// MaxDocuments bounds the bytes of manifests and configs that one command keeps in
+// memory: an index may list a thousand of some megabytes each. Those of a real index of a
+// hundred images have one or two megabytes together.
 const MaxDocuments = 64 << 20
 
 // Options say how references are opened. Registry and Wanted must be set.
@@ -34,44 +34,43 @@ type Options struct {
 	// Name is the reference as its user wrote it; "" means the canonical form.
 	Name     string
 	Registry *registry.Client
-	// Cache is asked before a registry; nil for none.
+	// Cache is asked before a registry; nil means none.
 	Cache *cache.Cache
-	// KeepBlobs keeps the layers that are fetched in Cache too.
+	// KeepBlobs puts layers that are fetched into Cache, too.
 	KeepBlobs bool
-	// Offline asks no registry.
+	// Offline forbids requests to registries.
 	Offline bool
-	// Wanted says what images are chosen for.
+	// Wanted returns the platform for which images are chosen.
 	Wanted func() (platform.Wanted, error)
-	// AnyPlatform takes a single image whatever it is for.
+	// AnyPlatform accepts a single image for any platform.
 	AnyPlatform bool
-	// Strict makes an error of every warning about the choice.
+	// Strict makes an error of each warning about the choice.
 	Strict bool
-	// Guarded gives no bytes of a layer away before [Source.Admit].
+	// Guarded forbids reading layers before [Source.Admit].
 	Guarded bool
-	// Documents bounds the bytes of all manifests and configs that are read,
-	// each once; 0 means MaxDocuments.
+	// Documents bounds the bytes of all manifests and configs that are read, each
+	// counted once; 0 means MaxDocuments.
 	Documents int64
 	// Logger must be set.
 	Logger *slog.Logger
 }
 
-// Source is one reference, opened: what the cache has, no registry is asked
-// for. Layouts and archives are on this machine anyway and pass the cache by.
-// Its methods may be called concurrently.
+// Source reads what one reference names, from the cache or, for what this lacks, from a
+// registry. Layouts and archives are not cached. Its methods may be called concurrently.
 type Source struct {
-	release func() error // lets others prune the cache
+	release func() error // gives back the lock that keeps the cache from being pruned
 	remote  *registry.Source
 	options Options
 
 	mu        sync.Mutex
 	root      ocispec.Descriptor // what the reference names, once read
 	raw       []byte
-	documents map[digest.Digest]document    // fetched, and not in the cache yet
-	tagged    bool                          // the cache shall know what the reference names
-	beside    map[string]ocispec.Descriptor // what other tags of the repository stand for, by their names in the cache
-	read      map[digest.Digest]struct{}    // what is counted in held
+	documents map[digest.Digest]document    // what was fetched and is not in the cache yet
+	tagged    bool                          // Keep tags root in the cache
+	beside    map[string]ocispec.Descriptor // other tags for Keep, by their names in the cache
+	counted   map[digest.Digest]struct{}    // the documents that bytes counts
+	bytes     int64                         // the size of all documents that were read
 	admitted  bool                          // layers may be read
-	held      int64                         // bytes of the documents that were read
 }
 
 type document struct {
@@ -79,7 +78,7 @@ type document struct {
 	raw  []byte
 }
 
-// Open prepares to read what ref names; it sends no request.
+// Open prepares to read what ref names, as [registry.Client.Open] does.
 func Open(ctx context.Context, ref registry.Reference, o Options) (*Source, error) {
 	remote, err := o.Registry.Open(ctx, ref)
 	if err != nil {
@@ -97,34 +96,38 @@ func Open(ctx context.Context, ref registry.Reference, o Options) (*Source, erro
 	}
 	release := func() error { return nil }
 	if o.Cache != nil {
-		// One that cannot be locked cannot be pruned either.
+		// A cache that cannot be locked cannot be pruned either.
 		if r, err := o.Cache.Use(ctx); err == nil {
 			release = r
 		}
 	}
-	return &Source{remote: remote, release: release, options: o, documents: map[digest.Digest]document{}, beside: map[string]ocispec.Descriptor{}, read: map[digest.Digest]struct{}{}}, nil
+	return &Source{
+		remote: remote, release: release, options: o,
+		documents: map[digest.Digest]document{}, beside: map[string]ocispec.Descriptor{}, counted: map[digest.Digest]struct{}{},
+	}, nil
 }
 
-// Close releases what the Source holds open.
+// Close closes the Source's files and gives back its lock on the cache.
 func (s *Source) Close() error { return errors.Join(s.remote.Close(), s.release()) }
 
-// Reference is what was opened.
+// Reference returns the reference that was opened.
 func (s *Source) Reference() registry.Reference { return s.remote.Reference() }
 
-// Name is the reference as its user wrote it.
+// Name returns the reference as its user wrote it.
 func (s *Source) Name() string { return s.options.Name }
 
-// Wanted is what images are chosen for.
+// Wanted returns the platform for which images are chosen.
 func (s *Source) Wanted() (platform.Wanted, error) { return s.options.Wanted() }
 
-// Admit says that what was opened is let in: its layers may be read.
+// Admit allows layers to be read, where Options.Guarded forbids it: a policy has accepted
+// the image, or none of its layers will be used.
 func (s *Source) Admit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.admitted = true
 }
 
-// guard keeps layers from whoever forgets to ask a policy.
+// guard refuses to read layers that no policy has accepted.
 func (s *Source) guard() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +143,7 @@ func (s *Source) Traffic() []registry.Traffic { return s.remote.Traffic() }
 // Requests is [registry.Source.Requests].
 func (s *Source) Requests(desc ocispec.Descriptor) int { return s.remote.Requests(desc) }
 
-// Part is [registry.Source.Part], and offline an error.
+// Part is [registry.Source.Part]; offline the error is [ErrOffline].
 func (s *Source) Part(ctx context.Context, desc ocispec.Descriptor, off int64, n int) ([]byte, error) {
 	if err := s.guard(); err != nil {
 		return nil, err
@@ -151,23 +154,22 @@ func (s *Source) Part(ctx context.Context, desc ocispec.Descriptor, off int64, n
 	return s.remote.Part(ctx, desc, off, n)
 }
 
-// Offline says that no registry is asked.
+// Offline reports whether no registry is asked.
 func (s *Source) Offline() bool { return s.options.Offline }
 
-// KeepsBlobs says that layers are kept in a cache.
+// KeepsBlobs reports whether layers that are fetched are put into the cache.
 func (s *Source) KeepsBlobs() bool { return s.options.KeepBlobs }
 
-// Has says whether the blob is here: the cache has it, its descriptor holds it,
-// or it is that of no layer.
+// Has reports whether no request is needed for the blob: the cache has it, its
+// descriptor embeds it, or it is that of an image without layers.
 func (s *Source) Has(desc ocispec.Descriptor) bool {
-	if _, ok := held(desc); ok {
+	if _, ok := embedded(desc); ok {
 		return true
 	}
 	return s.options.Cache != nil && s.options.Cache.Has(desc)
 }
 
-// Describe tells what the reference names without reading it: a HEAD request,
-// or offline what the cache knows.
+// Describe is [registry.Source.Describe]; offline it asks the cache alone.
 func (s *Source) Describe(ctx context.Context) (ocispec.Descriptor, error) {
 	if !s.options.Offline {
 		return s.remote.Describe(ctx)
@@ -179,8 +181,9 @@ func (s *Source) Describe(ctx context.Context) (ocispec.Descriptor, error) {
 	return desc, err
 }
 
-// Root is [registry.Source.Root]. Of a tag that the cache knows the registry
-// is only asked what it stands for now: a HEAD. A digest needs no asking.
+// Root is [registry.Source.Root]. For a tag in the cache the registry is asked by a HEAD
+// request whether the tag still stands for the same; for a digest in the cache it is not
+// asked.
 func (s *Source) Root(ctx context.Context) (ocispec.Descriptor, []byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -189,7 +192,7 @@ func (s *Source) Root(ctx context.Context) (ocispec.Descriptor, []byte, error) {
 	}
 	desc, raw, err := s.readRoot(ctx)
 	if err == nil {
-		err = s.take(desc)
+		err = s.count(desc)
 	}
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
@@ -198,21 +201,22 @@ func (s *Source) Root(ctx context.Context) (ocispec.Descriptor, []byte, error) {
 	return desc, raw, nil
 }
 
-// take counts a document before it is in memory; its error is a
-// [*manifest.BudgetError]. It must be called with mu held.
-func (s *Source) take(desc ocispec.Descriptor) error {
-	if _, counted := s.read[desc.Digest]; counted {
+// count counts a document before it is read. The error is a [*manifest.BudgetError].
+// The caller holds mu.
+func (s *Source) count(desc ocispec.Descriptor) error {
+	if _, counted := s.counted[desc.Digest]; counted {
 		return nil
 	}
-	if desc.Size > s.options.Documents-s.held {
+	if desc.Size > s.options.Documents-s.bytes {
 		return &manifest.BudgetError{Max: s.options.Documents}
 	}
-	s.read[desc.Digest] = struct{}{}
-	s.held += max(desc.Size, 0)
+	s.counted[desc.Digest] = struct{}{}
+	s.bytes += max(desc.Size, 0)
 	return nil
 }
 
-// readRoot must be called with mu held.
+// readRoot reads what the reference names from the cache or the registry. The caller
+// holds mu.
 func (s *Source) readRoot(ctx context.Context) (ocispec.Descriptor, []byte, error) {
 	desc, known, err := s.known(ctx)
 	if err != nil {
@@ -235,7 +239,7 @@ func (s *Source) readRoot(ctx context.Context) (ocispec.Descriptor, []byte, erro
 	return desc, raw, err
 }
 
-// known says what the reference names, if the cache has that.
+// known returns the descriptor of what the reference names, if the cache has that.
 func (s *Source) known(ctx context.Context) (_ ocispec.Descriptor, known bool, err error) {
 	if s.options.Cache == nil {
 		return ocispec.Descriptor{}, false, nil
@@ -267,21 +271,21 @@ func (s *Source) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte,
 	return s.document(ctx, desc, registry.MaxManifest, s.remote.Manifest)
 }
 
-// Config is [registry.Source.Config]. A manifest may have it in its own data,
-// which was verified when it was parsed.
+// Config is [registry.Source.Config].
 func (s *Source) Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
-	if desc.Size > 0 && int64(len(desc.Data)) == desc.Size && desc.Digest.Algorithm().FromBytes(desc.Data) == desc.Digest {
-		return desc.Data, nil
+	if raw, ok := embedded(desc); ok {
+		return raw, nil
 	}
 	return s.document(ctx, desc, registry.MaxConfig, s.remote.Config)
 }
 
+// document reads a manifest or a config from memory, from the cache, or else by fetch.
 func (s *Source) document(ctx context.Context, desc ocispec.Descriptor, limit int64, fetch Reader) ([]byte, error) {
 	s.mu.Lock()
 	had, fetched := s.documents[desc.Digest]
 	var err error
-	if desc.Size <= limit { // more is refused anyway
-		err = s.take(desc)
+	if desc.Size <= limit { // fetch refuses a larger one
+		err = s.count(desc)
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -307,8 +311,8 @@ func (s *Source) document(ctx context.Context, desc ocispec.Descriptor, limit in
 	return raw, err
 }
 
-// Keep puts the documents that were fetched into the cache, and what the
-// reference names. One that cannot be kept is fetched again another time.
+// Keep puts the documents that were fetched into the cache, and the tags that were asked
+// for. What cannot be kept is logged, and will be fetched again another time.
 func (s *Source) Keep(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -324,6 +328,7 @@ func (s *Source) Keep(ctx context.Context) {
 	s.tagBeside(ctx)
 }
 
+// tag puts the reference into the cache. The caller holds mu.
 func (s *Source) tag(ctx context.Context) {
 	name := s.Reference().String()
 	if had, err := s.options.Cache.Lookup(name); err == nil && had.Digest == s.root.Digest {
@@ -334,14 +339,15 @@ func (s *Source) tag(ctx context.Context) {
 	}
 }
 
-// Blob is [registry.Source.Blob]. It is kept where that was asked for; the
-// cache's own may end in [cache.ErrMiss].
+// Blob is [registry.Source.Blob]. With Options.KeepBlobs a blob that is fetched is put
+// into the cache, and one that an interrupted pull has begun goes on where that has ended.
+// The stream of a blob from the cache may end with [cache.ErrMiss], if it is damaged.
 func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	if err := s.guard(); err != nil {
 		return nil, err
 	}
-	if blob, ok := held(desc); ok {
-		return blob, nil
+	if raw, ok := embedded(desc); ok {
+		return io.NopCloser(bytes.NewReader(raw)), nil
 	}
 	if s.options.Cache != nil {
 		if blob, err := s.options.Cache.Blob(desc); err == nil {
@@ -370,8 +376,7 @@ func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadClos
 	})
 }
 
-// BlobFrom is [registry.Source.BlobFrom], for a blob that [Source.GoesOn] is true
-// for.
+// BlobFrom is [registry.Source.BlobFrom]. [Source.GoesOn] must be true for the blob.
 func (s *Source) BlobFrom(ctx context.Context, desc ocispec.Descriptor, state []byte, n int64) (io.ReadCloser, error) {
 	if err := s.guard(); err != nil {
 		return nil, err
@@ -379,20 +384,20 @@ func (s *Source) BlobFrom(ctx context.Context, desc ocispec.Descriptor, state []
 	return s.remote.BlobFrom(ctx, desc, state, n)
 }
 
-// GoesOn reports whether a later process can have the rest of a blob, and nothing
-// on this machine has or keeps the whole.
+// GoesOn reports whether [Source.BlobFrom] can be used for a blob: a registry can be
+// asked for a part of it, and the cache neither has the blob nor will keep it.
 func (s *Source) GoesOn(desc ocispec.Descriptor) bool {
 	return !s.options.KeepBlobs && !s.options.Offline && len(desc.URLs) == 0 && len(desc.Data) == 0 &&
 		s.Reference().Transport() == registry.Docker && !s.Has(desc)
 }
 
-// resumes reports whether a blob that has not come whole can be gone on with: the
-// rest can be asked for, and of one place.
+// resumes reports whether the cache keeps a part of a blob for a later pull to go on
+// with. It does not for layers with urls, whose parts may come from different places.
 func (s *Source) resumes(desc ocispec.Descriptor) bool {
 	return s.options.KeepBlobs && s.Reference().Transport() == registry.Docker && len(desc.URLs) == 0
 }
 
-// Begun is how many bytes of a blob an interrupted pull has kept.
+// Begun returns how many bytes of a blob an interrupted pull has left in the cache.
 func (s *Source) Begun(desc ocispec.Descriptor) int64 {
 	if !s.resumes(desc) {
 		return 0
@@ -400,27 +405,29 @@ func (s *Source) Begun(desc ocispec.Descriptor) int64 {
 	return s.options.Cache.Begun(desc)
 }
 
-// maxLiars is how many hosts may send other bytes than a blob's before it is
-// given up.
+// maxLiars bounds after how many hosts that have sent wrong bytes another one is tried.
 const maxLiars = 4
 
-// Again tries once more to use a blob where other bytes may come then: where those
-// of several responses do not make the blob, the cache's are damaged, or a host
-// sent others and there is one that has not. again hears of each such error.
-func Again(try func() error, again func(error)) error {
+// Retry calls try, which reads a blob, and again while its error shows that other bytes
+// may come then: once if the blob came in several responses or from a damaged cache, and
+// up to 4 times if a host has sent wrong bytes and another has not yet. retrying is called
+// with each error before that.
+func Retry(try func() error, retrying func(error)) error {
 	err := try()
 	for n := 0; n == 0 && damaged(err) || n < maxLiars && elsewhere(err); n++ {
-		again(err)
+		retrying(err)
 		err = try()
 	}
 	return err
 }
 
+// damaged reports whether the blob came in several responses, or from a damaged cache.
 func damaged(err error) bool {
 	var mismatch *registry.MismatchError
 	return errors.As(err, &mismatch) && mismatch.Resumed || errors.Is(err, cache.ErrMiss)
 }
 
+// elsewhere reports whether a host has sent wrong bytes and another has not yet.
 func elsewhere(err error) bool {
 	var mismatch *registry.MismatchError
 	return errors.As(err, &mismatch) && mismatch.Others

@@ -14,8 +14,8 @@ import (
 	"github.com/layerctl/layerctl/manifest"
 )
 
-// What the indexes in an index may cost. Honest ones nest one or two, of some
-// kilobytes each.
+// maxNested and maxNestedBytes bound the indexes in an index, and their bytes together.
+// Real indexes have one or two in them, of some kilobytes each.
 const (
 	maxNested      = 12
 	maxNestedBytes = 8 << 20
@@ -24,22 +24,22 @@ const (
 // Reader reads an index or a manifest and verifies it.
 type Reader func(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
 
-// Index is an index with all that the indexes in it list.
+// Index is an index with the indexes in it.
 type Index struct {
 	*manifest.Index
 	Descriptor ocispec.Descriptor
-	Entries    []Entry // as Index.Manifests
+	Entries    []Entry // one for each of Index.Manifests, in their order
 }
 
 // Entry is one entry of an index.
 type Entry struct {
 	Descriptor ocispec.Descriptor
-	Nested     *Index // nil for what is no index, and after Err
-	Err        error  // why the nested index could not be read
+	Nested     *Index // the entry's index; nil if it is none, or could not be read
+	Err        error  // why the entry's index could not be read
 }
 
-// Leaves yields the entries that are no index, in the order of the indexes:
-// what an entry says of a whole index chooses nothing.
+// Leaves yields the entries that are no indexes, also those of nested indexes, in their
+// order. The platform of an entry that is an index is not used.
 func (x *Index) Leaves() iter.Seq[ocispec.Descriptor] {
 	return func(yield func(ocispec.Descriptor) bool) {
 		for e := range x.entries() {
@@ -50,7 +50,7 @@ func (x *Index) Leaves() iter.Seq[ocispec.Descriptor] {
 	}
 }
 
-// Indexes yields the index and those in it, each before those that it lists.
+// Indexes yields the index and those nested in it, each before those in itself.
 func (x *Index) Indexes() iter.Seq[*Index] {
 	return func(yield func(*Index) bool) {
 		if !yield(x) {
@@ -64,11 +64,12 @@ func (x *Index) Indexes() iter.Seq[*Index] {
 	}
 }
 
-// entries yields all entries, each before those of the index that it is.
+// entries yields all entries. An entry that is an index comes before those in it.
 func (x *Index) entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) { x.each(yield) }
 }
 
+// each calls yield for all entries until it returns false, and then returns false.
 func (x *Index) each(yield func(Entry) bool) bool {
 	for _, e := range x.Entries {
 		if !yield(e) || e.Nested != nil && !e.Nested.each(yield) {
@@ -78,26 +79,26 @@ func (x *Index) each(yield func(Entry) bool) bool {
 	return true
 }
 
-// Walk parses the index raw, and reads and parses the indexes in it, each
-// once. What is wrong with one of these stands beside its entry where keep
-// says so, else it is Walk's error; a nil keep keeps nothing. What costs more
-// than the bounds of this package is always an error, and an index is counted
-// before it is read.
+// Walk parses the index raw, and reads and parses the indexes in it, each once. If one
+// of them cannot be read and keep returns true for the error, Walk keeps it as Entry.Err;
+// otherwise, and if keep is nil, Walk returns it. Exceeding the bounds of this package is
+// always an error of Walk, before the index is read that exceeds them.
 func Walk(ctx context.Context, root ocispec.Descriptor, raw []byte, read Reader, keep func(error) bool) (*Index, error) {
 	w := walk{read: read, keep: keep, nested: map[digest.Digest]*Index{}}
 	return w.parse(ctx, root, raw, 1)
 }
 
-// walk is what one walk has cost so far.
+// walk is a walk with what it has cost so far.
 type walk struct {
 	read    Reader
 	keep    func(error) bool
-	nested  map[digest.Digest]*Index
-	reads   int
-	bytes   int64
-	entries int
+	nested  map[digest.Digest]*Index // the nested indexes that were read
+	reads   int                      // how many nested indexes were counted
+	bytes   int64                    // their bytes
+	entries int                      // the entries of all indexes
 }
 
+// parse parses one index and walks those in it.
 func (w *walk) parse(ctx context.Context, desc ocispec.Descriptor, raw []byte, depth int) (*Index, error) {
 	parsed, err := manifest.ParseIndex(raw, desc.MediaType)
 	if err != nil {
@@ -126,7 +127,7 @@ func (w *walk) parse(ctx context.Context, desc ocispec.Descriptor, raw []byte, d
 	return x, nil
 }
 
-// count adds what an index lists, before any of it is read.
+// count counts the entries and the nested indexes of an index, before one is read.
 func (w *walk) count(x *Index, depth int) error {
 	if err := w.list(x); err != nil {
 		return err
@@ -151,7 +152,7 @@ func (w *walk) count(x *Index, depth int) error {
 	return nil
 }
 
-// list adds the number of entries.
+// list counts the entries of an index.
 func (w *walk) list(x *Index) error {
 	if w.entries += len(x.Entries); w.entries > manifest.MaxEntries {
 		return overBudget(x, "more than %d entries", manifest.MaxEntries)
@@ -159,6 +160,7 @@ func (w *walk) list(x *Index) error {
 	return nil
 }
 
+// descend reads a nested index, or returns it if it was read before.
 func (w *walk) descend(ctx context.Context, desc ocispec.Descriptor, depth int) (*Index, error) {
 	if known := w.nested[desc.Digest]; known != nil {
 		return known, w.list(known)
@@ -174,7 +176,7 @@ func (w *walk) descend(ctx context.Context, desc ocispec.Descriptor, depth int) 
 	return x, err
 }
 
-// budgetError says that an index would cost more than is spent on it.
+// budgetError says that an index exceeds the bounds of a walk.
 type budgetError struct {
 	index digest.Digest
 	why   string
