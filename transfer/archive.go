@@ -22,7 +22,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// archive writes one file, unless it has the image already.
+// archive writes an archive, unless that has the image already.
 func (c *copier) archive(ctx context.Context, docs []document, to registry.Reference) error {
 	if to.Path() == "-" || to.Digest() != "" {
 		return errkind.With(errkind.Usage, fmt.Errorf("%s names no file to write", to))
@@ -60,13 +60,13 @@ func (c *copier) archive(ctx context.Context, docs []document, to registry.Refer
 	})
 }
 
-// archived says that the file has the very image under that name already, and
-// all of it.
+// archived reports whether the file has the very same image already, complete and under
+// that name.
 func (c *copier) archived(ctx context.Context, to registry.Reference, docs []document) (_ bool, err error) {
 	root := docs[len(docs)-1].desc
 	had, err := c.client.Open(ctx, to)
 	if err != nil {
-		return false, nil // it is none, or has another name: it is replaced
+		return false, nil // no such file, no archive, or no image of that name
 	}
 	defer func() { err = errors.Join(err, had.Close()) }()
 	desc, err := had.Describe(ctx)
@@ -87,11 +87,11 @@ func (c *copier) archived(ctx context.Context, to registry.Reference, docs []doc
 	return true, nil
 }
 
-// contents are what archives are made of.
+// contents returns the documents in the form of package archive, with their configs.
 func (c *copier) contents(ctx context.Context, docs []document) (archive.Contents, error) {
 	root := docs[len(docs)-1]
 	contents := archive.Contents{Root: root.desc}
-	held := 0
+	size := 0
 	for _, d := range docs {
 		doc := archive.Document{Descriptor: d.desc, Raw: d.raw}
 		if d.index {
@@ -103,7 +103,7 @@ func (c *copier) contents(ctx context.Context, docs []document) (archive.Content
 		if err != nil {
 			return contents, err
 		}
-		if held += len(raw); held > source.MaxDocuments {
+		if size += len(raw); size > source.MaxDocuments {
 			return contents, &manifest.BudgetError{Max: source.MaxDocuments}
 		}
 		contents.Images = append(contents.Images, archive.Image{
@@ -113,6 +113,7 @@ func (c *copier) contents(ctx context.Context, docs []document) (archive.Content
 	return contents, nil
 }
 
+// descriptors returns the descriptors of blobs.
 func descriptors(of []blob) (all []ocispec.Descriptor) {
 	for _, b := range of {
 		all = append(all, b.Descriptor)
@@ -120,12 +121,12 @@ func descriptors(of []blob) (all []ocispec.Descriptor) {
 	return all
 }
 
-// names are what the archive calls the image: by the destination's tag, or else
+// names returns the names of the image in the archive: by the destination's tag, or else
 // by the source's name.
 func names(from, to registry.Reference) archive.Options {
 	o := archive.Options{Tag: tagFor(from, to)}
 	named := from
-	if strings.ContainsAny(to.Tag(), ":/") { // a name of its own
+	if strings.ContainsAny(to.Tag(), ":/") { // the destination has a whole name
 		if ref, err := registry.Parse(to.Tag()); err == nil && ref.Transport() == registry.Docker {
 			named = ref
 		}
@@ -136,11 +137,11 @@ func names(from, to registry.Reference) archive.Options {
 	return o
 }
 
-// archived are the blobs of an archive that is being written.
+// archived has the blobs of an archive that is being written.
 type archived struct {
 	c       *copier
 	all     []blob
-	numbers map[digest.Digest]int // of each, from 1
+	numbers map[digest.Digest]int // the place of each in all, from 1
 }
 
 // Blob implements [archive.Blobs].
@@ -170,7 +171,8 @@ type closer func() error
 // Close implements io.Closer.
 func (c closer) Close() error { return c() }
 
-// writeFile has a file appear, or be replaced, when it is whole and on the disk.
+// writeFile makes or replaces a file by what write writes: it has its name only when it
+// is complete and synced.
 func writeFile(path string, write func(io.Writer) error) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.part")
@@ -202,7 +204,7 @@ func writeFile(path string, write func(io.Writer) error) (err error) {
 	return syncDir(dir)
 }
 
-// syncDir makes a name in it last.
+// syncDir makes a new name in a directory durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 // matches [errkind.Usage].
 type FormError struct {
 	Form  manifest.Form
-	Type  string // what the layer is, or was to become
+	Type  string // the media type of the layer, or in OCI that of what it should become
 	Layer digest.Digest
 }
 
@@ -33,26 +33,25 @@ func (e *FormError) Error() string {
 	return fmt.Sprintf("an image in the form of %s has no layers of type %q, such as %s would be", e.Form, e.Type, e.Layer)
 }
 
-// Unwrap makes it a matter of what was asked for.
+// Unwrap makes it match [errkind.Usage].
 func (e *FormError) Unwrap() error { return errkind.Usage }
 
-// conversion makes images of another form, or with layers that are packed in
-// another way.
+// conversion converts images to another form, or compresses their layers otherwise.
 type conversion struct {
 	c      *copier
-	packed map[digest.Digest]blob               // by the layer's digest of before
-	became map[digest.Digest]ocispec.Descriptor // what changed, by the digest of before
-	gone   map[digest.Digest]bool               // attestations that are of nothing now
+	packed map[digest.Digest]blob               // the layers that were packed anew, by their old digests
+	became map[digest.Digest]ocispec.Descriptor // the documents that changed, by their old digests
+	gone   map[digest.Digest]bool               // attestations of digests that changed
 	bare   bool                                 // annotations were left out
 }
 
-// converts says whether documents may become others.
+// converts reports whether the options ask for a conversion.
 func (c *copier) converts() bool {
 	return c.options.Form != manifest.AnyForm || c.options.Compress != manifest.Uncompressed
 }
 
-// convert makes of the documents those that are wanted. Layers that were packed
-// anew are sent as they are made, but to an archive, which has its own order.
+// convert converts the documents. A layer that was packed anew is sent at once, except
+// to an archive, which has an order of its own.
 func (c *copier) convert(ctx context.Context, docs []document, to registry.Reference) (_ []document, err error) {
 	x := &conversion{c: c, packed: map[digest.Digest]blob{}, became: map[digest.Digest]ocispec.Descriptor{}, gone: map[digest.Digest]bool{}}
 	images := make([]*manifest.Manifest, len(docs))
@@ -89,7 +88,7 @@ func (c *copier) convert(ctx context.Context, docs []document, to registry.Refer
 	return slices.DeleteFunc(docs, func(d document) bool { return x.gone[d.desc.Digest] }), nil
 }
 
-// tell says what the new digests mean.
+// tell warns of what the new digests mean.
 func (x *conversion) tell(was, is ocispec.Descriptor) {
 	if len(x.gone) > 0 {
 		x.c.warn("%d attestations are about digests that changed, and left out", len(x.gone))
@@ -103,8 +102,8 @@ func (x *conversion) tell(was, is ocispec.Descriptor) {
 	}
 }
 
-// image is the manifest of an image whose form and layers can become what is
-// wanted; nil is none.
+// image parses the manifest of an image, and refuses one that cannot be converted. It
+// returns nil for a document that is no image, which stays as it is.
 func (x *conversion) image(d document) (*manifest.Manifest, error) {
 	if d.index {
 		return nil, nil
@@ -122,7 +121,7 @@ func (x *conversion) image(d document) (*manifest.Manifest, error) {
 	return m, nil
 }
 
-// form is the one that a document gets.
+// form returns the form that a document gets.
 func (x *conversion) form(mediaType string) manifest.Form {
 	if x.c.options.Form != manifest.AnyForm {
 		return x.c.options.Form
@@ -130,16 +129,16 @@ func (x *conversion) form(mediaType string) manifest.Form {
 	return manifest.FormOf(mediaType)
 }
 
-// repacked says whether a layer is packed anew: one that is there, can be read,
-// and is packed in another way.
+// repacked reports whether a layer is packed anew: it has another compression than the
+// wanted one, and is neither foreign nor of an unknown type.
 func (x *conversion) repacked(l ocispec.Descriptor) bool {
 	is, err := manifest.CompressionOf(l.MediaType)
 	wanted := x.c.options.Compress
 	return err == nil && wanted != manifest.Uncompressed && is != wanted && !manifest.IsForeign(l.MediaType)
 }
 
-// layerType is what a layer's media type becomes. Where ok is false it is the
-// one that the form does not have.
+// layerType returns the media type that a layer gets. ok is false if the form has no
+// such type; it is the Type of a [FormError] then.
 func (x *conversion) layerType(form manifest.Form, l ocispec.Descriptor) (_ string, ok bool) {
 	if x.repacked(l) {
 		if t, ok := form.Layer(x.c.options.Compress); ok {
@@ -151,11 +150,11 @@ func (x *conversion) layerType(form manifest.Form, l ocispec.Descriptor) (_ stri
 	if t, ok := form.In(l.MediaType); ok {
 		return t, true
 	}
-	// What is not to change may be what nobody else knows.
+	// Layers of unknown types stay as they are; Docker's form has none.
 	return l.MediaType, x.c.options.Form != manifest.Docker
 }
 
-// manifest is an image's in its new form.
+// manifest converts the manifest of an image.
 func (x *conversion) manifest(d document, m *manifest.Manifest) (document, error) {
 	form := x.form(m.MediaType)
 	is := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: m.MediaType, ArtifactType: m.ArtifactType, Config: m.Config, Subject: m.Subject, Annotations: m.Annotations}
@@ -190,13 +189,13 @@ func (x *conversion) manifest(d document, m *manifest.Manifest) (document, error
 	return x.become(d, became, is.MediaType, is, same)
 }
 
-// sameBlob says that a layer stays what and as it is.
+// sameBlob reports whether a layer has kept its digest and its media type.
 func sameBlob(a, b ocispec.Descriptor) bool {
 	return a.Digest == b.Digest && a.MediaType == b.MediaType
 }
 
-// become takes note of what a document became; one that stays the same keeps
-// its bytes.
+// become makes the document is of doc, and remembers that was became it. If they are the
+// same it returns was, with its own bytes.
 func (x *conversion) become(was, is document, mediaType string, doc any, same bool) (document, error) {
 	if same {
 		return was, nil
@@ -211,7 +210,7 @@ func (x *conversion) become(was, is document, mediaType string, doc any, same bo
 	return is, nil
 }
 
-// index is an index of what its entries became.
+// index converts an index whose entries were converted.
 func (x *conversion) index(d document) (document, error) {
 	had, err := manifest.ParseIndex(d.raw, d.desc.MediaType)
 	if err != nil {
@@ -245,15 +244,15 @@ func (x *conversion) index(d document) (document, error) {
 	return x.become(d, document{tags: d.tags}, is.MediaType, is, same)
 }
 
-// formats are the beginnings of the keys of annotations that tell where in a
-// blob what lies: of zstd:chunked and of eStargz.
-var formats = [...]string{"io.github.containers.zstd-chunked.", "io.containers.estargz.", "containerd.io/snapshot/stargz/"}
+// packingKeys has the beginnings of the keys of annotations that hold for the bytes of one
+// blob only: they give offsets in it, for zstd:chunked and eStargz.
+var packingKeys = [...]string{"io.github.containers.zstd-chunked.", "io.containers.estargz.", "containerd.io/snapshot/stargz/"}
 
-// unbound are the annotations that hold for a layer however it is packed.
+// unbound returns the annotations of a layer that hold however it is compressed.
 func unbound(annotations map[string]string) map[string]string {
 	kept := maps.Clone(annotations)
 	maps.DeleteFunc(kept, func(key, _ string) bool {
-		return slices.ContainsFunc(formats[:], func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+		return slices.ContainsFunc(packingKeys[:], func(prefix string) bool { return strings.HasPrefix(key, prefix) })
 	})
 	return kept
 }

@@ -21,10 +21,13 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Copy copies what from names to where to says. A Docker reference with a digest
-// and no tag takes only what has that digest. A layout and an archive that are
-// named without a tag take that of from, or "latest". To a Docker archive goes
-// one image.
+// Copy copies what from names to the repository, layout or archive of to, under the tag
+// of to. Without a tag it is that of from, or else "latest". With a digest, only an image
+// of this digest is copied, without a tag unless to has one too. A Docker archive takes a
+// single image.
+//
+// What was copied before an error stays, and is not copied again by the next call. Done is
+// also returned with an error.
 func Copy(ctx context.Context, client *registry.Client, from, to registry.Reference, o Options) (Done, error) {
 	c := &copier{client: client, options: o, done: Done{Source: from, Destination: to}}
 	if err := errors.Join(c.copy(ctx, from, to), c.close()); err != nil {
@@ -33,7 +36,7 @@ func Copy(ctx context.Context, client *registry.Client, from, to registry.Refere
 	return c.done, nil
 }
 
-// copier is one copy under way.
+// copier is one call of [Copy] or [Send].
 type copier struct {
 	client  *registry.Client
 	options Options
@@ -42,9 +45,10 @@ type copier struct {
 
 	mu   sync.Mutex
 	done Done
-	made []*made // layers that were packed anew
+	made []*made // the layers that were packed anew
 }
 
+// copy does what [Copy] promises.
 func (c *copier) copy(ctx context.Context, from, to registry.Reference) (err error) {
 	if c.options.Referrers && c.converts() {
 		return errkind.With(errkind.Usage, errors.New("what refers to an image names its digest, and a converted image has another"))
@@ -82,7 +86,7 @@ func (c *copier) copy(ctx context.Context, from, to registry.Reference) (err err
 	return nil
 }
 
-// from opens what is copied from.
+// from opens a reference to copy from.
 func (c *copier) from(ctx context.Context, ref registry.Reference) (Origin, error) {
 	if c.options.Open != nil {
 		return c.options.Open(ctx, ref)
@@ -90,8 +94,7 @@ func (c *copier) from(ctx context.Context, ref registry.Reference) (Origin, erro
 	return c.client.Open(ctx, ref)
 }
 
-// send has the destination hold the documents, and the last of them under the
-// tags.
+// send copies the documents to the destination, and gives the last of them the tags.
 func (c *copier) send(ctx context.Context, docs []document, to registry.Reference, tags ...string) (err error) {
 	root := &docs[len(docs)-1]
 	c.done.Root = root.desc
@@ -114,7 +117,7 @@ func (c *copier) send(ctx context.Context, docs []document, to registry.Referenc
 	return c.images(ctx, docs)
 }
 
-// close releases the destination, and what was made for it.
+// close closes the destination, and the layers that were packed anew.
 func (c *copier) close() error {
 	var errs []error
 	for _, m := range c.made {
@@ -126,7 +129,7 @@ func (c *copier) close() error {
 	return errors.Join(errs...)
 }
 
-// open opens the destination.
+// open opens a destination that is a repository or a layout.
 func (c *copier) open(ctx context.Context, to registry.Reference) (target, error) {
 	if to.Transport() == registry.OCI {
 		return openLayout(ctx, to.Path(), c.options.DryRun)
@@ -138,7 +141,7 @@ func (c *copier) open(ctx context.Context, to registry.Reference) (target, error
 	return repository{d}, nil
 }
 
-// tagFor is the tag that the copy gets; "" for none.
+// tagFor returns the tag that the copy gets; "" for none.
 func tagFor(from, to registry.Reference) string {
 	if to.Tag() != "" || to.Digest() != "" {
 		return to.Tag()
@@ -146,8 +149,8 @@ func tagFor(from, to registry.Reference) string {
 	return cmp.Or(from.Tag(), "latest")
 }
 
-// unchanged says that the destination's tag stands for what is to be copied
-// already: then nothing is read. A layout may lack what its manifests name.
+// unchanged reports whether the tag in the destination repository already stands for what
+// is copied. It is always false for a layout, which may lack what its manifests name.
 func (c *copier) unchanged(ctx context.Context, tag string) (bool, error) {
 	if _, ok := c.target.(repository); !ok || tag == "" || len(c.options.Platforms) > 0 || c.options.Referrers || c.converts() {
 		return false, nil
@@ -167,7 +170,8 @@ func (c *copier) unchanged(ctx context.Context, tag string) (bool, error) {
 	return true, nil
 }
 
-// images has the destination hold the documents, what they name first.
+// images copies to the destination the documents that it lacks, and before those their
+// blobs.
 func (c *copier) images(ctx context.Context, docs []document) error {
 	missing, err := c.missing(ctx, docs)
 	if err != nil {
@@ -184,54 +188,56 @@ func (c *copier) images(ctx context.Context, docs []document) error {
 	return nil
 }
 
-// missing are the documents that the destination does not have, or not under
-// the tags that they are to have. Their blobs are those that it may lack.
+// missing returns the documents that have to be sent: those that the destination lacks,
+// and, without their blobs, those that get tags. It counts the blobs that are present.
 func (c *copier) missing(ctx context.Context, docs []document) ([]document, error) {
 	lacks := make([]bool, len(docs))
 	g, ctx := c.group(ctx)
 	for n, d := range docs {
 		g.Go(func() error {
-			there, err := c.target.complete(ctx, d)
-			lacks[n] = !there
+			complete, err := c.target.complete(ctx, d)
+			lacks[n] = !complete
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	var missing, there []document
+	var missing, present []document
 	for n, d := range docs {
 		if lacks[n] {
 			missing = append(missing, d)
 			continue
 		}
-		there = append(there, d)
+		present = append(present, d)
 		if len(d.tags) > 0 {
 			d.blobs = nil
 			missing = append(missing, d)
 		}
 	}
-	sends := len(left(distinct(missing)))
-	c.done.Present += len(left(distinct(slices.Concat(missing, there)))) - sends
+	sends := len(unsent(distinct(missing)))
+	c.done.Present += len(unsent(distinct(slices.Concat(missing, present)))) - sends
 	return missing, nil
 }
 
+// group runs as many goroutines at once as [Options].Jobs says.
 func (c *copier) group(ctx context.Context) (*errgroup.Group, context.Context) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(cmp.Or(max(c.options.Jobs, 0), defaultJobs))
 	return g, ctx
 }
 
-// blobs has the destination hold all of them.
+// blobs copies blobs to the destination, several at once.
 func (c *copier) blobs(ctx context.Context, all []blob) error {
 	g, ctx := c.group(ctx)
-	for n, b := range left(all) {
+	for n, b := range unsent(all) {
 		e := progress.Event{Reference: c.done.Source.String(), Layer: b.Descriptor, Number: n + 1, Of: len(all)}
 		g.Go(func() error { return c.blob(ctx, b, e) })
 	}
 	return g.Wait()
 }
 
+// blob copies one blob to the destination. A foreign layer with urls is not copied.
 func (c *copier) blob(ctx context.Context, b blob, e progress.Event) error {
 	desc := b.Descriptor
 	if manifest.IsForeign(desc.MediaType) && len(desc.URLs) > 0 {
@@ -250,7 +256,7 @@ func (c *copier) blob(ctx context.Context, b blob, e progress.Event) error {
 	return c.sendBlob(ctx, b, e)
 }
 
-// sendBlob writes a blob to the target, which may have it already.
+// sendBlob sends a blob to the destination, unless that has it.
 func (c *copier) sendBlob(ctx context.Context, b blob, e progress.Event) error {
 	desc := b.Descriptor
 	began := false
@@ -284,14 +290,14 @@ func (c *copier) sendBlob(ctx context.Context, b blob, e progress.Event) error {
 	if err != nil {
 		return err
 	}
-	if outcome == registry.Sent { // the others took no time
+	if outcome == registry.Sent { // otherwise no progress was told
 		tell(progress.LayerDone, desc.Size)
 	}
 	c.count(desc, outcome, nil)
 	return nil
 }
 
-// mountFrom is the repository that a blob can be mounted from; "" for none.
+// mountFrom returns the repository from which a blob can be mounted; "" for none.
 func mountFrom(from, to registry.Reference) string {
 	if from.Host() == "" || from.Host() != to.Host() || from.Repository() == to.Repository() {
 		return ""
@@ -299,6 +305,7 @@ func mountFrom(from, to registry.Reference) string {
 	return from.Repository()
 }
 
+// count counts a blob in done, unless err is set.
 func (c *copier) count(desc ocispec.Descriptor, outcome registry.Outcome, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -314,13 +321,15 @@ func (c *copier) count(desc ocispec.Descriptor, outcome registry.Outcome, err er
 	}
 }
 
+// warn adds a warning to done.
 func (c *copier) warn(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done.Warnings = append(c.done.Warnings, fmt.Sprintf(format, args...))
 }
 
-// manifest has the destination hold one manifest whose blobs are there.
+// manifest sends a manifest or an index under each of its tags, or else under its digest
+// only. What it names must be there.
 func (c *copier) manifest(ctx context.Context, d document) error {
 	tags := d.tags
 	if len(tags) == 0 {

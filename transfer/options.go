@@ -14,56 +14,56 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// defaultJobs is how many blobs are on their way at a time.
+// defaultJobs is how many blobs are copied at once.
 const defaultJobs = 3
 
 // Options say what is copied. The zero value copies all that a reference names.
 type Options struct {
-	// Platforms are what images are chosen for from an index, as "linux/arm/v7".
-	// One makes the copy a single image; several an index of those, with their
-	// attestations, whose digest is another one. None is all.
+	// Platforms lists the platforms for which images are copied from an index, such as
+	// "linux/arm/v7"; none means all. With one platform the copy is a single image. With
+	// several it is a new index, of another digest, with these images and their
+	// attestations.
 	Platforms []string
-	// Referrers copies what refers to the images too: signatures, SBOMs and
-	// attestations, by the referrers API or its fallback tag, and the tags that
-	// cosign gives.
+	// Referrers also copies what refers to the images: signatures, SBOMs and
+	// attestations, found by the referrers API or its fallback tag, and cosign's tags.
 	Referrers bool
-	// Form makes the images those of OCI or of Docker: media types change, and
-	// with them the digests of manifests and indexes; configs and layers stay.
+	// Form converts the images to the form of OCI or of Docker. Media types change, and
+	// with them the digests of manifests and indexes; configs and layers stay the same.
 	Form manifest.Form
-	// Compress is how layers are to be packed; Uncompressed leaves them as they
-	// are. A layer that has to be packed anew is unpacked while it comes, held to
-	// its diffID, and kept in a file without a name in $TMPDIR until it was
-	// sent, for its digest is what the destination is asked by.
+	// Compress is the compression that layers get; Uncompressed leaves them as they are.
+	// A layer with another one is unpacked while it comes, compared with its diffID, and
+	// packed into a file without a name in $TMPDIR, which is kept until the layer was
+	// sent: its digest has to be known before that.
 	Compress manifest.Compression
-	// Open opens what is copied from; nil is [registry.Client.Open].
+	// Open opens a reference to copy from; nil means [registry.Client.Open].
 	Open func(context.Context, registry.Reference) (Origin, error)
-	// DryRun sends nothing, and tells what would be sent.
+	// DryRun sends nothing. Done says what would be sent.
 	DryRun bool
-	// Jobs is how many blobs are on their way at a time; 0 means three.
+	// Jobs is how many blobs are copied at once; 0 means three.
 	Jobs int
-	// Progress hears of every step, from several goroutines at once, and must
-	// not block for long; nil hears nothing.
+	// Progress is called with each step, from several goroutines at once, and must not
+	// block for long; nil is not called.
 	Progress func(progress.Event)
 }
 
-// Done is what was copied, or would be.
+// Done is what was copied, or with Options.DryRun would be.
 type Done struct {
 	Source, Destination registry.Reference
-	// Root is what the destination names now.
+	// Root describes the copy.
 	Root ocispec.Descriptor
-	// Was is what the source names, where the copy has another digest because it
-	// was converted; else it has none.
+	// Was describes what the source names, if the copy was converted and has another
+	// digest; else it is zero.
 	Was ocispec.Descriptor
 	// Manifests is how many manifests and indexes were sent.
 	Manifests int
-	// Sent, Mounted and Present are how many blobs were sent, mounted from another
-	// repository, or in place already.
+	// Sent, Mounted and Present are how many blobs were sent, were mounted from another
+	// repository, and were there before.
 	Sent, Mounted, Present int
 	// Bytes is the size of the blobs that were sent.
 	Bytes int64
 	// Referrers is how many manifests were copied for [Options].Referrers.
 	Referrers int
-	// Warnings are what a person should know of it, a line each.
+	// Warnings are texts of one line that a user should read.
 	Warnings []string
 }
 
@@ -71,16 +71,16 @@ type Done struct {
 type document struct {
 	desc  ocispec.Descriptor
 	raw   []byte
-	blobs []blob // of a manifest, its config first
+	blobs []blob // of a manifest: its config, and then its layers
 	index bool
-	tags  []string // that it gets; none for its digest only
+	tags  []string // the tags that it gets; without any, only its digest names it
 }
 
-// Origin is an image that was opened, to be copied: a [*registry.Source], or
-// what reads one from elsewhere with the same promises. Its methods may be
-// called concurrently.
+// Origin is an image that was opened to be copied: a [*registry.Source], or another reader
+// with the same promises. Its methods may be called concurrently.
 type Origin interface {
-	// Reference is where it lies; blobs of one registry can be mounted.
+	// Reference returns where the image is: its blobs may be mounted in other
+	// repositories of the same registry.
 	Reference() registry.Reference
 	Describe(ctx context.Context) (ocispec.Descriptor, error)
 	Root(ctx context.Context) (ocispec.Descriptor, []byte, error)
@@ -90,20 +90,20 @@ type Origin interface {
 	Close() error
 }
 
-// blobs are where layers and configs come from.
+// blobs is where layers and configs come from.
 type blobs interface {
 	Reference() registry.Reference
 	Config(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
 	Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error)
 }
 
-// blob is what documents name, and where it comes from.
+// blob is a layer or a config, and where it comes from.
 type blob struct {
 	ocispec.Descriptor
 	from blobs
 }
 
-// distinct are the blobs of the documents, each once, in their order.
+// distinct returns the blobs of the documents, each once, in their order.
 func distinct(docs []document) []blob {
 	var all []blob
 	seen := map[digest.Digest]bool{}

@@ -26,11 +26,12 @@ import (
 )
 
 const (
-	// maxTar and maxRatio bound what a layer may become when it is unpacked, as
-	// package unpack has it.
+	// maxTar and maxRatio bound the bytes of a layer's tar, and how many times larger
+	// than the layer it may be; package unpack has the same bounds.
 	maxTar   = 256 << 30
 	maxRatio = 200
-	// zstdWindow is how far back zstd looks: little enough for three at a time.
+	// zstdWindow is the window in bytes of zstd. It is small, because several layers are
+	// packed at once.
 	zstdWindow = 4 << 20
 )
 
@@ -38,47 +39,48 @@ const (
 type made struct {
 	file *os.File
 	size int64
-	sent bool // the destination has it: it is not asked again
+	sent bool // the destination has it and is not asked again
 
 	once sync.Once
 	err  error
 }
 
-// Reference is nowhere that a blob could be mounted from.
+// Reference returns none: the layer cannot be mounted from anywhere.
 func (m *made) Reference() registry.Reference { return registry.Reference{} }
 
-// Config is not asked of a layer.
+// Config is not called for a layer.
 func (m *made) Config(context.Context, ocispec.Descriptor) ([]byte, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// Blob reads it from its first byte.
+// Blob opens the layer from its first byte.
 func (m *made) Blob(context.Context, ocispec.Descriptor) (io.ReadCloser, error) {
 	return io.NopCloser(io.NewSectionReader(m.file, 0, m.size)), nil
 }
 
-// Close frees the file, once.
+// Close closes the file. It may be called more than once.
 func (m *made) Close() error {
 	m.once.Do(func() { m.err = m.file.Close() })
 	return m.err
 }
 
-// left are the blobs that the destination was not given yet.
-func left(all []blob) []blob {
+// unsent returns the blobs without those that were packed anew and sent already.
+func unsent(all []blob) []blob {
 	return slices.DeleteFunc(slices.Clone(all), func(b blob) bool {
 		m, ok := b.from.(*made)
 		return ok && m.sent
 	})
 }
 
-// repacking is one layer that is to be packed anew.
+// repacking is a layer that will be packed anew.
 type repacking struct {
 	blob
 	diffID digest.Digest
 }
 
-// pack packs the layers of the images as is wanted, each once.
-func (x *conversion) pack(ctx context.Context, docs []document, images []*manifest.Manifest) error {
+// repackings returns the layers of the images that will be packed anew, each once. It
+// warns of those that should be and cannot.
+func (x *conversion) repackings(ctx context.Context, docs []document, images []*manifest.Manifest) ([]repacking, error) {
 	var all []repacking
 	seen := map[digest.Digest]bool{}
 	stay := 0
@@ -88,7 +90,7 @@ func (x *conversion) pack(ctx context.Context, docs []document, images []*manife
 		}
 		diffIDs, err := diffIDs(ctx, docs[n].blobs[0], m)
 		if err != nil {
-			return fmt.Errorf("manifest %s: %w", docs[n].desc.Digest, err)
+			return nil, fmt.Errorf("manifest %s: %w", docs[n].desc.Digest, err)
 		}
 		for i, l := range m.Layers {
 			is, err := manifest.CompressionOf(l.MediaType)
@@ -104,6 +106,15 @@ func (x *conversion) pack(ctx context.Context, docs []document, images []*manife
 	}
 	if stay > 0 {
 		x.c.warn("%d layers are foreign, encrypted or of a type that is not known, and stay as they are", stay)
+	}
+	return all, nil
+}
+
+// pack packs the layers of the images anew where the options ask for it.
+func (x *conversion) pack(ctx context.Context, docs []document, images []*manifest.Manifest) error {
+	all, err := x.repackings(ctx, docs, images)
+	if err != nil {
+		return err
 	}
 	var mu sync.Mutex
 	g, ctx := x.c.group(ctx)
@@ -123,7 +134,7 @@ func (x *conversion) pack(ctx context.Context, docs []document, images []*manife
 	return g.Wait()
 }
 
-// diffIDs are those of a manifest's layers, as the config says.
+// diffIDs reads the diffIDs of a manifest's layers from the config.
 func diffIDs(ctx context.Context, config blob, m *manifest.Manifest) ([]digest.Digest, error) {
 	raw, err := config.from.Config(ctx, config.Descriptor)
 	if err != nil {
@@ -139,7 +150,7 @@ func diffIDs(ctx context.Context, config blob, m *manifest.Manifest) ([]digest.D
 	return parsed.DiffIDs, nil
 }
 
-// repack packs one layer anew, and sends it where it has a place to go.
+// repack packs one layer anew, and sends it if the destination is open.
 func (c *copier) repack(ctx context.Context, r repacking, e progress.Event) (blob, error) {
 	var desc ocispec.Descriptor
 	var m *made
@@ -165,7 +176,7 @@ func (c *copier) repack(ctx context.Context, r repacking, e progress.Event) (blo
 	return b, m.Close()
 }
 
-// packed makes the layer's file.
+// packed packs one layer anew into a file.
 func (c *copier) packed(ctx context.Context, r repacking, e progress.Event) (desc ocispec.Descriptor, _ *made, err error) {
 	from, err := r.from.Blob(ctx, r.Descriptor)
 	if err != nil {
@@ -199,8 +210,8 @@ func (c *copier) packed(ctx context.Context, r repacking, e progress.Event) (des
 	return desc, m, nil
 }
 
-// rewrite unpacks one stream and packs it again, and holds what is between to
-// the diffID. The same bytes become the same bytes.
+// rewrite unpacks a layer, compares the tar with the diffID, and packs it again. The same
+// layer always becomes the same bytes.
 func (c *copier) rewrite(ctx context.Context, to io.Writer, blob io.Reader, r repacking) (err error) {
 	var z io.WriteCloser = pgzip.NewWriter(to)
 	if c.options.Compress == manifest.Zstd {
@@ -226,7 +237,7 @@ func (c *copier) rewrite(ctx context.Context, to io.Writer, blob io.Reader, r re
 	return malformed(err)
 }
 
-// malformed gives what is wrong with a layer its kind.
+// malformed makes an error of a layer's format or limits match [errkind.Malformed].
 func malformed(err error) error {
 	var broken *layerstream.FormatError
 	var limit *layerstream.LimitError

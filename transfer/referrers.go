@@ -18,11 +18,10 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// levels are how far what refers to an image is followed: to an SBOM, and to the
-// signature of that.
+// levels is how far referrers are followed: to an SBOM, and to its signature.
 const levels = 2
 
-// referrers copies what refers to the documents.
+// referrers copies what refers to the documents, and what refers to that.
 func (c *copier) referrers(ctx context.Context, docs []document) error {
 	from, ok := c.source.Origin.(referrers.Source)
 	if !ok {
@@ -52,7 +51,8 @@ func (c *copier) referrers(ctx context.Context, docs []document) error {
 	return nil
 }
 
-// attached are the manifests that refer to a digest, and were not seen.
+// attached reads the manifests that refer to a digest and are not in seen, and adds them
+// to that.
 func (c *copier) attached(ctx context.Context, finder *referrers.Finder, of digest.Digest, seen map[digest.Digest]bool) ([]document, error) {
 	all, err := finder.Of(ctx, of, nil)
 	if err != nil {
@@ -84,7 +84,7 @@ func (c *copier) attached(ctx context.Context, finder *referrers.Finder, of dige
 	return docs, nil
 }
 
-// subjectOf is the digest of what a manifest refers to; "" for none.
+// subjectOf returns the digest to which a manifest refers; "" if it refers to none.
 func subjectOf(raw []byte) digest.Digest {
 	var doc struct{ Subject *ocispec.Descriptor }
 	if json.Unmarshal(raw, &doc) != nil || doc.Subject == nil || doc.Subject.Digest.Validate() != nil {
@@ -93,8 +93,9 @@ func subjectOf(raw []byte) digest.Digest {
 	return doc.Subject.Digest
 }
 
-// listed keeps the list of who refers to a manifest for a registry that keeps
-// none: an index under a tag that is made of the digest, see
+// listed adds a manifest that was sent to the list of its subject's referrers, if the
+// destination is a registry without the referrers API, which has told no subject. The list
+// is an index under the fallback tag, see
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests-with-subject
 func (c *copier) listed(ctx context.Context, d document, told digest.Digest) error {
 	to, is := c.target.(repository)

@@ -16,22 +16,15 @@ import (
 	"github.com/layerctl/layerctl/platform"
 )
 
-// reader reads what is copied, and counts the documents that stay in memory.
+// reader reads what is copied, and counts the bytes of the documents, which stay in
+// memory.
 type reader struct {
 	Origin
-	held int64
+	bytes int64
 }
 
-// take counts a document.
-func (r *reader) take(raw []byte) error {
-	if r.held += int64(len(raw)); r.held > source.MaxDocuments {
-		return &manifest.BudgetError{Max: source.MaxDocuments}
-	}
-	return nil
-}
-
-// documents are all that is copied: manifests before the indexes that list them,
-// what the destination shall name last.
+// documents returns all manifests and indexes to copy. An index comes behind those that it
+// lists, and the one that the destination names is the last.
 func (r *reader) documents(ctx context.Context, platforms []string) ([]document, error) {
 	root, raw, err := r.Root(ctx)
 	if err != nil {
@@ -54,8 +47,8 @@ func (r *reader) documents(ctx context.Context, platforms []string) ([]document,
 	return r.all(ctx, index)
 }
 
-// all are the manifests of an index, and then its indexes, the outermost last.
-// Each is there once.
+// all returns the manifests in an index, and then the indexes, the outermost last. Each
+// comes once.
 func (r *reader) all(ctx context.Context, index *source.Index) ([]document, error) {
 	var docs []document
 	seen := map[digest.Digest]bool{}
@@ -84,7 +77,7 @@ func (r *reader) all(ctx context.Context, index *source.Index) ([]document, erro
 	return append(docs, indexes...), nil
 }
 
-// single is a reference that names one image, or something else of that form.
+// single returns the only manifest, of an image or an artifact.
 func (r *reader) single(ctx context.Context, root ocispec.Descriptor, raw []byte, platforms []string) ([]document, error) {
 	d, err := r.parse(root, raw)
 	if err != nil {
@@ -98,8 +91,7 @@ func (r *reader) single(ctx context.Context, root ocispec.Descriptor, raw []byte
 	return []document{d}, nil
 }
 
-// fits says whether the only image there is runs on a platform, as its config
-// says.
+// fits is an error if the only image is not for a platform, by its config.
 func (r *reader) fits(ctx context.Context, d document, spec string) error {
 	wanted, err := platform.ParseWanted(spec)
 	if err != nil {
@@ -121,8 +113,8 @@ func (r *reader) fits(ctx context.Context, d document, spec string) error {
 	return err
 }
 
-// chosen are the images for the platforms: one alone, or several with an index
-// of them.
+// chosen returns the image for one platform, or the images for several with a new index
+// of them and their attestations.
 func (r *reader) chosen(ctx context.Context, index *source.Index, platforms []string) ([]document, error) {
 	leaves := slices.Collect(index.Leaves())
 	picked := map[digest.Digest]bool{}
@@ -161,7 +153,7 @@ func (r *reader) chosen(ctx context.Context, index *source.Index, platforms []st
 	return append(docs, list), nil
 }
 
-// narrowed is the index with fewer entries.
+// narrowed makes an index like index with only the entries.
 func narrowed(index *source.Index, entries []ocispec.Descriptor) (document, error) {
 	list := ocispec.Index{MediaType: index.MediaType, ArtifactType: index.ArtifactType, Manifests: entries, Subject: index.Subject, Annotations: index.Annotations}
 	list.SchemaVersion = 2
@@ -176,16 +168,16 @@ func narrowed(index *source.Index, entries []ocispec.Descriptor) (document, erro
 // manifest reads one manifest.
 func (r *reader) manifest(ctx context.Context, desc ocispec.Descriptor) (document, error) {
 	raw, err := r.Manifest(ctx, desc)
-	if err == nil {
-		err = r.take(raw)
-	}
 	if err != nil {
 		return document{}, err
+	}
+	if r.bytes += int64(len(raw)); r.bytes > source.MaxDocuments {
+		return document{}, &manifest.BudgetError{Max: source.MaxDocuments}
 	}
 	return r.parse(desc, raw)
 }
 
-// parse finds the blobs that a manifest names.
+// parse makes the document of a manifest, with the blobs that it names.
 func (r *reader) parse(desc ocispec.Descriptor, raw []byte) (document, error) {
 	m, err := manifest.ParseManifest(raw, desc.MediaType)
 	if err != nil {

@@ -13,19 +13,18 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Document is an index or a manifest that is sent, with where the blobs of a
-// manifest are.
+// Document is an index or a manifest to send.
 type Document struct {
 	Descriptor ocispec.Descriptor
-	Raw        []byte // what the descriptor describes, exactly
-	// From has the blobs; an index needs none.
+	Raw        []byte // exactly the bytes that the descriptor describes
+	// From names where the blobs of a manifest are. It is not used for an index.
 	From registry.Reference
 }
 
-// Send has to hold the documents with all that they name, manifests before the
-// indexes that list them. The last of them gets the tag of to, and those of tags,
-// for repositories and layouts. Of the options Platforms, Referrers, Form and
-// Compress mean nothing here.
+// Send copies documents to the destination to, with the blobs that they name. A manifest
+// must come before the indexes that list it. The last document gets the tag of to and, in
+// a repository or a layout, tags. The options Platforms, Referrers, Form and Compress are
+// not used.
 func Send(ctx context.Context, client *registry.Client, all []Document, to registry.Reference, tags []string, o Options) (_ Done, err error) {
 	c := &copier{client: client, options: o, done: Done{Source: to, Destination: to}}
 	opened := map[registry.Reference]*reader{}

@@ -17,12 +17,12 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// target is where images go, blob by blob: a repository or a layout.
+// target is a destination that takes single blobs: a repository or a layout.
 type target interface {
-	// named is what a tag stands for; the error matches registry.ErrNotFound
-	// where nothing has it.
+	// named returns what a tag stands for. The error matches registry.ErrNotFound if
+	// there is no such tag.
 	named(ctx context.Context, tag string) (ocispec.Descriptor, error)
-	// complete says that the manifest is there, and all that it names.
+	// complete reports whether the document is there, and all that it names.
 	complete(ctx context.Context, d document) (bool, error)
 	has(ctx context.Context, desc ocispec.Descriptor) (bool, error)
 	put(ctx context.Context, u registry.Upload) (registry.Outcome, error)
@@ -30,21 +30,20 @@ type target interface {
 	close() error
 }
 
-// repository is a registry's.
+// repository is a repository of a registry.
 type repository struct{ *registry.Destination }
 
 func (r repository) named(ctx context.Context, tag string) (ocispec.Descriptor, error) {
 	return r.Describe(ctx, tag)
 }
 
-// complete believes a registry that has a manifest: it takes none before what
-// the manifest names.
+// complete asks for the document only: registries accept a manifest after its blobs.
 func (r repository) complete(ctx context.Context, d document) (bool, error) {
-	there, err := r.Describe(ctx, d.desc.Digest.String())
+	desc, err := r.Describe(ctx, d.desc.Digest.String())
 	if errors.Is(err, registry.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil && there.Digest == d.desc.Digest, err
+	return err == nil && desc.Digest == d.desc.Digest, err
 }
 
 func (r repository) has(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
@@ -64,7 +63,7 @@ func (repository) close() error { return nil }
 // layout is an OCI image layout, which package cache writes.
 type layout struct{ *cache.Cache }
 
-// openLayout opens the layout in dir, or makes one for others to read too. A dry
+// openLayout opens the layout in dir, or makes one that other users can read, too. A dry
 // run makes none.
 func openLayout(ctx context.Context, dir string, dry bool) (target, error) {
 	if _, err := os.Stat(dir); dry && errors.Is(err, os.ErrNotExist) {
@@ -113,14 +112,14 @@ func (l layout) put(ctx context.Context, u registry.Upload) (registry.Outcome, e
 		return 0, err
 	}
 	err = l.Put(ctx, u.Descriptor, &counted{blob, 0, u.Sent})
-	// One that could not be read says the same again.
+	// Close repeats the error of a blob that could not be read.
 	if closed := blob.Close(); err == nil {
 		err = closed
 	}
 	return registry.Sent, err
 }
 
-// counted tells how much was read.
+// counted tells how many bytes were read so far.
 type counted struct {
 	io.Reader
 	n    int64
@@ -152,7 +151,7 @@ func (l layout) putManifest(ctx context.Context, desc ocispec.Descriptor, raw []
 
 func (l layout) close() error { return l.Close() }
 
-// nowhere is a place that a dry run does not make.
+// nowhere is a layout that does not exist, and that a dry run does not make.
 type nowhere struct{}
 
 func (nowhere) named(context.Context, string) (ocispec.Descriptor, error) {
