@@ -119,6 +119,7 @@ func TestParsePEM(t *testing.T) {
 		"a small curve":  {string(publicPEM(t, small.Public())), "too small"},
 		"the second bad": {good + block("CERTIFICATE"), "certificate"},
 		"the second cut": {good + good[:60], "damaged"},
+		"the first cut":  {good[:60] + "\n" + good, "damaged"},
 		"many":           {strings.Repeat(good, 101), "more than 100"},
 	} {
 		if _, err := keys.ParsePEM([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {

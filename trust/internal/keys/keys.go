@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package keys reads public keys as PEM and verifies signatures by them: ECDSA
-// on P-256, P-384 and P-521, Ed25519 and RSA.
+// Package keys reads public keys in PEM and verifies signatures by them: ECDSA on P-256,
+// P-384 and P-521, Ed25519, and RSA of 2048 to 8192 bits.
 package keys
 
 import (
@@ -25,20 +25,21 @@ type Key struct {
 	fingerprint string
 }
 
-// Fingerprint is "sha256:" and the hash of the key's SubjectPublicKeyInfo, as
+// Fingerprint returns "sha256:" and the hash of the key's SubjectPublicKeyInfo, as
 // "openssl pkey -pubin -outform der | sha256sum" computes it.
 func (k *Key) Fingerprint() string { return k.fingerprint }
 
-// What a file of keys may hold.
 const (
+	// MaxFile bounds the bytes of a file of keys.
 	MaxFile = 1 << 20
 	maxKeys = 100
 )
 
-// ParsePEM reads all keys of a file; one that is none, or of a kind that is
-// not read here, refuses the file.
+// ParsePEM reads all keys of a file. A block that is damaged or no public key, or a key of
+// another kind, is an error. Text between the blocks is allowed.
 func ParsePEM(raw []byte) ([]*Key, error) {
 	var list []*Key
+	begins := bytes.Count(raw, []byte("-----BEGIN"))
 	for {
 		block, rest := pem.Decode(raw)
 		if block == nil {
@@ -53,12 +54,14 @@ func ParsePEM(raw []byte) ([]*Key, error) {
 		}
 		raw = rest
 	}
-	if len(list) == 0 || bytes.Contains(raw, []byte("-----BEGIN")) {
+	// pem.Decode passes over blocks that it cannot read.
+	if len(list) == 0 || len(list) != begins {
 		return nil, errors.New("it holds no public key as PEM, or one that is damaged")
 	}
 	return list, nil
 }
 
+// parse reads the key in a block of PEM.
 func parse(block *pem.Block) (*Key, error) {
 	info := block.Bytes
 	switch block.Type {
@@ -80,19 +83,19 @@ func parse(block *pem.Block) (*Key, error) {
 	return &Key{public, "sha256:" + hex.EncodeToString(sum[:])}, err
 }
 
-// rsaInfo is the SubjectPublicKeyInfo of a key as PKCS #1 has it (RFC 3279,
+// rsaInfo makes the SubjectPublicKeyInfo of a key in the form of PKCS #1 (RFC 3279,
 // 2.3.1).
 func rsaInfo(key []byte) []byte {
 	algorithm := []byte{0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1, 5, 0} // rsaEncryption, NULL
 	return der(0x30, algorithm, der(3, []byte{0}, key))
 }
 
-// der is an element of DER; it begins with as few bytes of length as it can.
+// der makes an element of DER, with its length in as few bytes as possible.
 func der(tag byte, parts ...[]byte) []byte {
 	body := bytes.Join(parts, nil)
 	head := []byte{tag, byte(len(body))}
 	switch n := len(body); {
-	case n > 0xffff: // which no key has: it will not be read
+	case n > 0xffff: // no key is as long: what is returned is invalid
 		head = nil
 	case n > 0xff:
 		head = []byte{tag, 0x82, byte(n >> 8), byte(n)}
@@ -102,7 +105,7 @@ func der(tag byte, parts ...[]byte) []byte {
 	return append(head, body...)
 }
 
-// fit refuses keys that are weak, or costly.
+// fit refuses keys that are too weak, that take long to verify, or of unknown kinds.
 func fit(public any) error {
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:
@@ -120,8 +123,9 @@ func fit(public any) error {
 	return nil
 }
 
-// Verify says whether signature is the key's over message, in any of the ways
-// that sigstore's signers have for such a key.
+// Verify reports whether the key has made the signature of message, in one of the ways of
+// sigstore's signers for such a key: Ed25519 or Ed25519ph, ECDSA in ASN.1, and RSA by
+// PKCS #1 v1.5 or PSS, each by one of two hashes, see digests.
 func (k *Key) Verify(message, signature []byte) bool {
 	switch public := k.public.(type) {
 	case ed25519.PublicKey:
@@ -145,13 +149,15 @@ func (k *Key) Verify(message, signature []byte) bool {
 	return false
 }
 
+// sum is a message's hash.
 type sum struct {
 	hash  crypto.Hash
 	bytes []byte
 }
 
-// digests are by SHA-256, which cosign takes whatever the key, and by what a
-// key of so many bits is strong enough for, which sigstore-go takes.
+// digests returns the message's SHA-256, which cosign signs with any key, and the hash of
+// as many bits as the key is said to have, which sigstore-go signs. For RSA that is an
+// eighth of the modulus.
 func digests(message []byte, bits int) []sum {
 	s := sha256.Sum256(message)
 	list := []sum{{crypto.SHA256, s[:]}}
