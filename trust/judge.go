@@ -18,72 +18,73 @@ import (
 	"github.com/layerctl/layerctl/trust/internal/sigstore"
 )
 
-// Image is what is judged.
+// Image is an image that is judged.
 type Image struct {
-	// Reference is what was asked for.
+	// Reference is the reference that the user gave.
 	Reference registry.Reference
-	// Subjects are what may be signed, and where its signatures are looked for, in
-	// that order: the index that the reference names, the manifest that was chosen
-	// from it, each as often as there are places.
+	// Subjects lists what may be signed, and the places for signatures of it, in the
+	// order in which they are searched: the index that the reference names and the
+	// manifest that was chosen from it, once for each place.
 	Subjects []Subject
 }
 
 // Subject is an index or a manifest, and one place for its signatures.
 type Subject struct {
 	Digest digest.Digest
-	// Read reads its bytes, which hash to Digest.
+	// Read reads its bytes. They must be verified: their digest is Digest.
 	Read func(context.Context) ([]byte, error)
 	// Find finds signatures of it; nil finds none.
 	Find Finder
 }
 
-// Signature is one that was found beside a subject, not believed yet.
+// Signature is a signature that was found for a subject and is not verified yet.
 type Signature struct {
-	// Form is what it is called in messages where it is not understood.
+	// Form is its form, for messages if it is not understood.
 	Form string
-	// Place is where it was found, which [Accepted] repeats.
+	// Place is where it was found. [Accepted] repeats it.
 	Place string
-	// Blob is the payload of a simple signing, with its annotations, or a bundle.
+	// Blob describes the payload of a simple signing, with its annotations, or a bundle.
 	Blob ocispec.Descriptor
-	// Read reads the blob, verified.
+	// Read reads the blob and verifies its digest.
 	Read func(context.Context, ocispec.Descriptor) ([]byte, error)
-	// Err says why there is nothing to be read.
+	// Err says why it cannot be read; nil if it can.
 	Err error
 }
 
-// Finder finds the signatures of a subject. What it returns beside an error is
-// looked at too.
+// Finder finds the signatures of a subject. Those that it returns beside an error are
+// used, too.
 type Finder func(context.Context, digest.Digest) ([]Signature, error)
 
-// Verdict says why an image was let in.
+// Verdict says why an image was accepted.
 type Verdict struct {
 	Asks
-	// Accepted are the signatures by which, one for each requirement that asks
-	// for one.
+	// Accepted lists the signatures that were accepted, one for each requirement that
+	// asks for one.
 	Accepted []Accepted
 }
 
-// Accepted is a signature that holds.
+// Accepted is a signature that was accepted.
 type Accepted struct {
-	// Key is the key's fingerprint: "sha256:" and the hash of its
+	// Key is the fingerprint of the key: "sha256:" and the hash of its
 	// SubjectPublicKeyInfo.
 	Key string `json:"key"`
-	// Form is "simple signing" or "bundle", Place where it was found.
+	// Form is "simple signing" or "bundle". Place is where it was found.
 	Form  string `json:"form"`
 	Place string `json:"place,omitempty"`
-	// Subject is what it is a signature of, Signature the blob that it lies in.
+	// Subject is what was signed, and Signature the blob of the signature.
 	Subject   digest.Digest `json:"subject"`
 	Signature digest.Digest `json:"signature"`
-	// Reference is what it calls the image; "" where it cannot.
+	// Reference is the image's name in the signature; "" for a bundle, which has none.
 	Reference string `json:"reference,omitempty"`
 }
 
-// maxSignatures bounds how many signatures of a subject are looked at.
+// maxSignatures bounds how many signatures of a subject are verified.
 const maxSignatures = 1000
 
-// Judge lets an image in, or says in a [*RefusedError] why not. Signatures are
-// looked for only where the policy asks for some, of one subject after the other
-// until all that it asks for is met.
+// Judge accepts an image, or says in a [*RefusedError] why not. It looks for signatures
+// only if the policy asks for some, in one subject after the other until all requirements
+// are met. Where they are not met and some signatures could not be read, the error is
+// that of the reading.
 func (p *Policy) Judge(ctx context.Context, image Image) (Verdict, error) {
 	name := nameOf(image.Reference)
 	list, err := p.demands(name)
@@ -91,7 +92,7 @@ func (p *Policy) Judge(ctx context.Context, image Image) (Verdict, error) {
 		return Verdict{}, err
 	}
 	v := Verdict{Asks: asks(list)}
-	c := &court{image: image, called: name.Image, refusals: map[int][]error{}, accepted: map[int]Accepted{}}
+	c := &judging{image: image, called: name.Image, refusals: map[int][]error{}, accepted: map[int]Accepted{}}
 	for i, d := range list {
 		switch d.Kind {
 		case policy.Reject:
@@ -103,7 +104,7 @@ func (p *Policy) Judge(ctx context.Context, image Image) (Verdict, error) {
 		}
 	}
 	c.demands = list
-	if err := c.sit(ctx); err != nil {
+	if err := c.all(ctx); err != nil {
 		return Verdict{}, err
 	}
 	for i := range list {
@@ -114,19 +115,20 @@ func (p *Policy) Judge(ctx context.Context, image Image) (Verdict, error) {
 	return v, nil
 }
 
-// court holds the signatures against what is asked.
-type court struct {
+// judging compares the signatures of an image with the demands of a policy. Demands are
+// known by their places in the list.
+type judging struct {
 	image    Image
 	called   *shortname.Name
 	demands  []*demand
-	open     []int // of demands that no signature has met yet
-	accepted map[int]Accepted
-	refusals map[int][]error // why each signature does not meet a demand
-	failed   []error         // what could not be asked
+	open     []int            // the demands that no signature has met yet
+	accepted map[int]Accepted // the signatures that have met the others
+	refusals map[int][]error  // why signatures do not meet a demand
+	failed   []error          // why signatures could not be found or read
 }
 
-// sit looks at the signatures of one subject after the other until all is met.
-func (c *court) sit(ctx context.Context) error {
+// all verifies the signatures of one subject after the other until all demands are met.
+func (c *judging) all(ctx context.Context) error {
 	for _, s := range c.image.Subjects {
 		if len(c.open) == 0 {
 			return nil
@@ -134,7 +136,7 @@ func (c *court) sit(ctx context.Context) error {
 		if s.Find == nil {
 			continue
 		}
-		if err := c.hear(ctx, s); err != nil {
+		if err := c.subject(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -148,7 +150,8 @@ func (c *court) sit(ctx context.Context) error {
 	return refuseAll(c.demands[first], c.refusals[first])
 }
 
-func (c *court) hear(ctx context.Context, s Subject) error {
+// subject verifies the signatures of one subject.
+func (c *judging) subject(ctx context.Context, s Subject) error {
 	manifest, err := s.Read(ctx)
 	if err != nil {
 		return err
@@ -188,15 +191,16 @@ func (c *court) hear(ctx context.Context, s Subject) error {
 	return nil
 }
 
-func (c *court) refuseOpen(err error) {
+// refuseOpen notes for each open demand why a signature does not meet it.
+func (c *judging) refuseOpen(err error) {
 	for _, i := range c.open {
 		c.refusals[i] = append(c.refusals[i], err)
 	}
 }
 
-// read reads a signature's blob, each once: a thousand signatures of one image
-// may share a payload.
-func (c *court) read(ctx context.Context, s *Signature, had map[digest.Digest][]byte) ([]byte, error) {
+// read reads the blob of a signature, unless it is in had: a thousand signatures of one
+// image may share a payload.
+func (c *judging) read(ctx context.Context, s *Signature, had map[digest.Digest][]byte) ([]byte, error) {
 	limit := int64(0)
 	switch s.Blob.MediaType {
 	case sigstore.SimpleType:
@@ -228,14 +232,15 @@ func (c *court) read(ctx context.Context, s *Signature, had map[digest.Digest][]
 	return raw, nil
 }
 
-// maxBlobs bounds the requests, and with the limits of each the memory.
+// maxBlobs bounds how many blobs of signatures are read for a subject, and so the
+// requests and the memory.
 const maxBlobs = 32
 
-// errNamesNothing is of a signature that holds, and cannot say for what name.
+// errNamesNothing says that a signature is valid and has no name of the image.
 var errNamesNothing = errors.New("it holds, but a bundle names no image")
 
-// meets says whether a signature meets a demand.
-func (c *court) meets(d *demand, s *Signature, raw, manifest []byte) (claim sigstore.Claim, form string, err error) {
+// meets verifies a signature for a demand. Its error says why the demand is not met.
+func (c *judging) meets(d *demand, s *Signature, raw, manifest []byte) (claim sigstore.Claim, form string, err error) {
 	if s.Blob.MediaType == sigstore.BundleType {
 		claim, err = sigstore.Bundle(raw, manifest, d.keys)
 		if err == nil && !d.Identity.Any() {

@@ -23,24 +23,24 @@ import (
 	"github.com/layerctl/layerctl/trust/internal/policy"
 )
 
-// systemPolicy is where a machine's policy is; a user's is
-// containers/policy.json below ~/.config.
+// systemPolicy is the policy of the machine.
 const systemPolicy = "/etc/containers/policy.json"
 
+// maxPolicy bounds the bytes of a policy.
 const maxPolicy = 1 << 20
 
-// Policy says which images are let in. nil lets all in.
+// Policy decides which images are accepted. A nil Policy accepts all.
 type Policy struct{ parts []part }
 
-// part is one source of requirements; all must be met.
+// part is a file or a list of keys. An image must meet the requirements of all parts.
 type part struct {
 	name string
-	file *policy.Policy // nil for keys alone
-	keys *policy.Rule
+	file *policy.Policy // nil for a list of keys
+	keys *policy.Rule   // nil for a file
 }
 
-// PolicyError says that a policy, or a file of keys, cannot be read. It
-// matches [errkind.Denied]: nothing is let in by it.
+// PolicyError says that a policy, or a file of keys, cannot be read. It matches
+// [errkind.Denied], because no image is accepted then.
 type PolicyError struct {
 	File string
 	Err  error
@@ -48,10 +48,11 @@ type PolicyError struct {
 
 func (e *PolicyError) Error() string { return fmt.Sprintf("policy %s: %v", e.File, e.Err) }
 
-// Unwrap is the cause, and that nothing is let in.
+// Unwrap returns the cause and [errkind.Denied].
 func (e *PolicyError) Unwrap() []error { return []error{errkind.Denied, e.Err} }
 
-// ReadFile reads a policy.
+// ReadFile reads a policy in the format of containers-policy.json(5), of at most 1 MiB.
+// The error is a [*PolicyError]. Files of keys that it names are read by [Policy.Judge].
 func ReadFile(path string) (*Policy, error) {
 	raw, err := fsat.ReadNamed(path, maxPolicy)
 	if err != nil {
@@ -68,8 +69,9 @@ func parse(raw []byte, name string) (*Policy, error) {
 	return &Policy{[]part{{name: name, file: file}}}, nil
 }
 
-// Usual reads the policy of this user, or else of this machine. It is nil where
-// there is neither. One that another user left in the home directory is refused.
+// Usual reads the policy of this user, ~/.config/containers/policy.json, or else of this
+// machine, /etc/containers/policy.json. It returns nil if neither exists. A user's policy
+// must belong to the user or to root. The error is a [*PolicyError].
 func Usual() (*Policy, error) {
 	if home := os.Getenv("HOME"); filepath.IsAbs(home) {
 		path := filepath.Join(home, ".config", "containers", "policy.json")
@@ -90,9 +92,9 @@ func Usual() (*Policy, error) {
 	return ReadFile(systemPolicy)
 }
 
-// ByKeys is the policy that asks of every image that one of the keys in the
-// files has signed it, whatever the signature calls the image. A file may hold
-// several keys as PEM.
+// ByKeys returns the policy that asks for a signature of every image by one of the keys
+// in the files, whatever name the signature has. A file has one or more public keys in
+// PEM. The error is a [*PolicyError].
 func ByKeys(files ...string) (*Policy, error) {
 	p := part{name: "the keys that were named", keys: &policy.Rule{Requirements: []*policy.Requirement{policy.ByKeys(files)}}}
 	if _, err := p.keys.Requirements[0].Keys(); err != nil {
@@ -101,7 +103,7 @@ func ByKeys(files ...string) (*Policy, error) {
 	return &Policy{[]part{p}}, nil
 }
 
-// And is the policy that lets in what both do.
+// And returns the policy that accepts what both accept.
 func (p *Policy) And(other *Policy) *Policy {
 	switch {
 	case p == nil:
@@ -112,7 +114,7 @@ func (p *Policy) And(other *Policy) *Policy {
 	return &Policy{slices.Concat(p.parts, other.parts)}
 }
 
-// demand is one requirement of a rule with the keys that meet it.
+// demand is a requirement with its keys, and where the policy asks for it.
 type demand struct {
 	*policy.Requirement
 	policy string
@@ -120,7 +122,7 @@ type demand struct {
 	keys   []*keys.Key
 }
 
-// demands are all requirements that an image must meet.
+// demands returns all requirements that an image must meet.
 func (p *Policy) demands(name *policy.Name) ([]*demand, error) {
 	if p == nil {
 		return nil, nil
@@ -145,7 +147,7 @@ func (p *Policy) demands(name *policy.Name) ([]*demand, error) {
 	return list, nil
 }
 
-// nameOf is ref as policies know images.
+// nameOf returns the name of ref by which policies know images.
 func nameOf(ref registry.Reference) *policy.Name {
 	n := &policy.Name{Transport: string(ref.Transport()), Path: ref.Path(), Tag: ref.Tag()}
 	if ref.Transport() == registry.Docker {
@@ -156,22 +158,23 @@ func nameOf(ref registry.Reference) *policy.Name {
 
 // Asks is what a policy asks of one image.
 type Asks struct {
-	// Nothing says that every image of that name is let in.
+	// Nothing says that any image of that name is accepted.
 	Nothing bool
-	// Policy is the file, Line and Scope where it says so; of keys alone the
-	// file is "the keys that were named". Of several files the last counts.
+	// Policy is the file that decides, and Line and Scope where in it. For a list of
+	// keys Policy is "the keys that were named". Of several parts the last is named.
 	Policy string
 	Line   int
 	Scope  string
-	// Names says that it asks what the signature calls the image: a bundle, which
-	// calls it nothing, does not meet that.
+	// Names says that it restricts the name in the signature. Bundles, which have no
+	// name, do not meet that.
 	Names bool
-	// Digest is over all that is asked, keys included: what met it once meets it
-	// as long as this is the same.
+	// Digest is a digest over all requirements and their keys. An image that has met
+	// them once meets them as long as Digest stays the same.
 	Digest digest.Digest
 }
 
-// Asks says what is asked of ref, and asks nobody.
+// Asks returns what the policy asks of ref. It reads the keys and sends no request. The
+// error is a [*PolicyError].
 func (p *Policy) Asks(ref registry.Reference) (Asks, error) {
 	list, err := p.demands(nameOf(ref))
 	if err != nil {
@@ -180,6 +183,7 @@ func (p *Policy) Asks(ref registry.Reference) (Asks, error) {
 	return asks(list), nil
 }
 
+// asks sums up demands.
 func asks(list []*demand) Asks {
 	a := Asks{Nothing: true}
 	hash := sha256.New()

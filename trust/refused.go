@@ -10,18 +10,18 @@ import (
 	"github.com/layerctl/layerctl/errkind"
 )
 
-// RefusedError says that a policy does not let an image in. It matches
-// [errkind.Mismatch] where there are signatures and none holds, and else
+// RefusedError says that a policy does not accept an image. It matches
+// [errkind.Mismatch] if there are signatures and none is good, and otherwise
 // [errkind.Denied].
 type RefusedError struct {
-	// Policy is the file, Line and Scope the requirement that decided; of keys
-	// that were named for one command Line is 0.
+	// Policy is the file, and Line and Scope the requirement in it that is not met.
+	// For a list of keys Line is 0.
 	Policy string
 	Line   int
 	Scope  string
-	// Reason is why, in one line.
+	// Reason says why, in one line.
 	Reason string
-	// Unsigned says that a signature is asked for and there is none.
+	// Unsigned says that a signature is asked for and that there is none.
 	Unsigned bool
 
 	kind errkind.Kind
@@ -35,14 +35,15 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%s: %s", where, e.Reason)
 }
 
-// Unwrap is the kind.
+// Unwrap returns the kind.
 func (e *RefusedError) Unwrap() error { return e.kind }
 
 func refuse(d *demand, reason string) *RefusedError {
 	return &RefusedError{Policy: d.policy, Line: d.Line, Scope: d.rule.Scope, Reason: reason, kind: errkind.Denied}
 }
 
-// refuseAll says why no signature meets a demand, each reason once.
+// refuseAll makes the error of a demand that no signature meets: it gives the first four
+// reasons, each once.
 func refuseAll(d *demand, reasons []error) error {
 	if len(reasons) == 0 {
 		e := refuse(d, "a signature is asked for, and there is none")

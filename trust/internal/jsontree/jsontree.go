@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package jsontree reads JSON of which no byte may mean two things: no member
-// twice, none in another case, no data behind, no bytes that are no UTF-8. Each
-// value knows its line.
+// Package jsontree reads JSON that must mean the same to all who read it: a member that
+// comes twice, data behind the value, and bytes that are no UTF-8 are errors, and names of
+// members are compared exactly, not in any case. Each value knows its line.
 package jsontree
 
 import (
@@ -15,15 +15,15 @@ import (
 	"unicode/utf8"
 )
 
-// Value is one value of a document: an object, a list, a string or another
-// scalar. What is wrong with one, [Value.Err] of any tells in the end; nil is a
-// value that is not there, of which nothing is wrong.
+// Value is one value of a document: an object, a list, a string or another scalar. The
+// methods that check a value return no error: [Value.Err] of any value returns the first
+// fault of the document. A nil *Value is a missing one, with which nothing is wrong.
 type Value struct {
-	Line    int // where it begins, the first is 1
+	Line    int // the line on which it begins, from 1
 	members []member
 	items   []*Value
-	scalar  any    // string, json.Number, bool, nil; or one of the delimiters { and [
-	fault   *error // the first of the document
+	scalar  any    // string, json.Number, bool or nil; the delimiter of an object or a list
+	fault   *error // the first fault of the document
 }
 
 type member struct {
@@ -31,20 +31,20 @@ type member struct {
 	value *Value
 }
 
-// What a document may hold; the formats that are read here nest six deep.
+// maxDepth and maxValues bound a document. The formats that are read here nest 6 deep.
 const (
 	maxDepth  = 24
 	maxValues = 100_000
 )
 
-// Fail says what is wrong with the value; the error names the line.
+// Fail notes what is wrong with the value, for [Value.Err], which names its line.
 func (v *Value) Fail(format string, args ...any) {
 	if *v.fault == nil {
 		*v.fault = errorAt(v.Line, format, args...)
 	}
 }
 
-// Err is the first thing that was wrong in the document.
+// Err returns the first fault of the document; nil if there is none.
 func (v *Value) Err() error { return *v.fault }
 
 func errorAt(line int, format string, args ...any) error {
@@ -73,10 +73,10 @@ func Parse(raw []byte, limit int) (*Value, error) {
 
 type parser struct {
 	decoder *json.Decoder
-	first   error // see Value
+	first   error // what the fault of each Value points to
 	raw     []byte
-	offset  int // up to which lines are counted
-	line    int
+	offset  int // the byte up to which lines are counted
+	line    int // the line at offset
 	values  int
 }
 
@@ -84,7 +84,7 @@ func (p *parser) fault(format string, args ...any) error {
 	return errorAt(p.line, format, args...)
 }
 
-// token is the next token; the line is then that of its end.
+// token returns the next token. p.line becomes the line of its end.
 func (p *parser) token() (json.Token, error) {
 	t, err := p.decoder.Token()
 	at := int(p.decoder.InputOffset())
@@ -151,7 +151,7 @@ func (p *parser) list(v *Value, depth int) error {
 	return err
 }
 
-// Text is a string.
+// Text returns a string; "" if it is missing. Any other value is a fault.
 func (v *Value) Text() string {
 	if v == nil {
 		return ""
@@ -163,10 +163,10 @@ func (v *Value) Text() string {
 	return s
 }
 
-// IsNull says that it is null, or not there.
+// IsNull reports whether the value is null or missing.
 func (v *Value) IsNull() bool { return v == nil || v.scalar == nil }
 
-// Integer is a whole number.
+// Integer makes a fault of a value that is no whole number.
 func (v *Value) Integer() {
 	n, _ := v.scalar.(json.Number)
 	if f, err := n.Float64(); err != nil || f != float64(int64(f)) {
@@ -174,7 +174,7 @@ func (v *Value) Integer() {
 	}
 }
 
-// List is an array.
+// List returns the items of an array; none if it is missing. Any other value is a fault.
 func (v *Value) List() []*Value {
 	if v == nil {
 		return nil
@@ -185,7 +185,8 @@ func (v *Value) List() []*Value {
 	return v.items
 }
 
-// Each calls use for each member of an object, in their order.
+// Each calls use for each member of an object, in their order. Any other value is a
+// fault, unless it is missing.
 func (v *Value) Each(use func(name string, value *Value)) {
 	if v == nil {
 		return
@@ -198,8 +199,7 @@ func (v *Value) Each(use func(name string, value *Value)) {
 	}
 }
 
-// Get is a member of an object; nil where there is none of that name, and
-// where this is no object.
+// Get returns the member that names lead to from an object; nil if there is none.
 func (v *Value) Get(names ...string) *Value {
 	for _, name := range names {
 		if v == nil {
@@ -214,7 +214,7 @@ func (v *Value) Get(names ...string) *Value {
 	return v
 }
 
-// TextAt is the string that is reached by members; "" where there is none.
+// TextAt returns the string that names lead to, as [Value.Get] does; "" if there is none.
 func (v *Value) TextAt(names ...string) string {
 	if v = v.Get(names...); v == nil {
 		return ""
@@ -223,7 +223,7 @@ func (v *Value) TextAt(names ...string) string {
 	return s
 }
 
-// Only refuses what is no object and an object with other members than these.
+// Only makes a fault of what is no object, and of members with other names.
 func (v *Value) Only(names ...string) {
 	v.Each(func(name string, value *Value) {
 		if !slices.Contains(names, name) {
@@ -232,7 +232,7 @@ func (v *Value) Only(names ...string) {
 	})
 }
 
-// Exactly is Only, where each of them must be there.
+// Exactly is [Value.Only], and makes a fault of missing members, too.
 func (v *Value) Exactly(names ...string) {
 	v.Only(names...)
 	for _, name := range names {

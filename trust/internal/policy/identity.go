@@ -10,18 +10,18 @@ import (
 	"github.com/layerctl/layerctl/trust/internal/jsontree"
 )
 
-// Identity says what a signature must call the image.
+// Identity is a condition on the name of the image in a signature.
 type Identity struct {
 	kind string
-	// name is that of exactReference and exactRepository; prefix and signed are
-	// those of remapIdentity.
+	// name is for exactReference and exactRepository; prefix and signed are for
+	// remapIdentity.
 	name           shortname.Name
 	prefix, signed string
 }
 
 // The kinds.
 const (
-	anyName         = "" // of keys that were named for one command
+	anyName         = "" // no condition, for a list of keys
 	matchExact      = "matchExact"
 	matchRepoDigest = "matchRepoDigestOrExact"
 	matchRepository = "matchRepository"
@@ -30,12 +30,13 @@ const (
 	remapIdentity   = "remapIdentity"
 )
 
-// String names the kind.
+// String returns the kind, as policies write it.
 func (i *Identity) String() string { return i.kind }
 
-// Any says that no name is asked for.
+// Any reports whether any name is accepted, and none.
 func (i *Identity) Any() bool { return i.kind == anyName }
 
+// parseIdentity reads a signedIdentity. Without one it is matchRepoDigestOrExact.
 func parseIdentity(v *jsontree.Value) Identity {
 	if v == nil {
 		return Identity{kind: matchRepoDigest}
@@ -75,8 +76,8 @@ func (i *Identity) parseName(v *jsontree.Value, member string) {
 	i.name = name
 }
 
-// Accepts says whether a signature that calls the image claimed may speak for
-// image, nil for one that has no name.
+// Accepts reports whether a signature with the name claimed counts for an image. image is
+// nil for one that is in no registry and so has no such name.
 func (i *Identity) Accepts(image *shortname.Name, claimed string) bool {
 	if i.kind == anyName {
 		return true
@@ -106,12 +107,13 @@ func (i *Identity) Accepts(image *shortname.Name, claimed string) bool {
 	return i.kind == matchRepoDigest && repoDigestOrExact(image, &signed)
 }
 
+// exact compares two names that have a tag or a digest.
 func exact(image, signed *shortname.Name) bool {
 	return !image.IsBare() && *image == *signed
 }
 
-// repoDigestOrExact compares all where there is a tag. A digest has been
-// compared with the image itself.
+// repoDigestOrExact compares the whole names if the image's has a tag. If it has only a
+// digest, which the image has by now been compared with, it compares the repositories.
 func repoDigestOrExact(image, signed *shortname.Name) bool {
 	if image.Tag != "" {
 		return *image == *signed
@@ -119,8 +121,8 @@ func repoDigestOrExact(image, signed *shortname.Name) bool {
 	return image.Digest != "" && !signed.IsBare() && image.Bare() == signed.Bare()
 }
 
-// remap is the image's name with another beginning; not ok where that is no
-// name in full.
+// remap replaces the prefix of the image's name, if it has that. It is not ok if the
+// result is no complete name.
 func (i *Identity) remap(image *shortname.Name) (_ *shortname.Name, ok bool) {
 	rest, found := strings.CutPrefix(image.Bare(), i.prefix)
 	if !found || rest != "" && rest[0] != '/' {

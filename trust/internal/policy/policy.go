@@ -12,25 +12,25 @@ import (
 	"github.com/layerctl/layerctl/trust/internal/jsontree"
 )
 
-// Policy is a file.
+// Policy is the content of a file.
 type Policy struct {
-	fallback   *Rule
+	fallback   *Rule                       // "default"
 	transports map[string]map[string]*Rule // by transport and scope
 }
 
-// Rule is what is asked of the images of one scope: all of the requirements.
+// Rule is what is asked of the images of one scope: they must meet all requirements.
 type Rule struct {
 	Line int
-	// Scope is "docker:example.com/app" and the like, "docker:" for all of a
-	// transport and "default" for all that nothing else is said of.
+	// Scope is the transport and the scope, such as "docker:example.com/app"; "docker:"
+	// for the whole transport, and "default" for images of no other rule.
 	Scope        string
 	Requirements []*Requirement
 }
 
-// maxFile bounds a policy.
+// maxFile bounds the bytes of a policy.
 const maxFile = 1 << 20
 
-// Parse reads a policy. Errors name the line where one can be named.
+// Parse reads a policy. Errors name the line if that is known.
 func Parse(raw []byte) (*Policy, error) {
 	doc, err := jsontree.Parse(raw, maxFile)
 	if err != nil {
@@ -60,8 +60,8 @@ func parseScopes(transport string, v *jsontree.Value) map[string]*Rule {
 	return scopes
 }
 
-// scopeFault says what is wrong with a scope of a transport, for those whose
-// scopes are paths or none.
+// scopeFault says what is wrong with a scope, for transports whose scopes are paths and
+// for those that have none; "" for a valid scope.
 func scopeFault(transport, scope string) string {
 	switch transport {
 	case "docker-archive", "tarball":
@@ -91,7 +91,7 @@ func parseRule(scope string, v *jsontree.Value) *Rule {
 	return r
 }
 
-// For is what is asked of an image: the rule of its narrowest scope.
+// For returns the rule for an image: that of its narrowest scope, or else the default.
 func (p *Policy) For(name *Name) *Rule {
 	scopes, known := p.transports[name.Transport]
 	if !known {
@@ -108,5 +108,5 @@ func (p *Policy) For(name *Name) *Rule {
 	return p.fallback
 }
 
-// String is the scope, for messages.
+// String returns the line and the scope, for messages.
 func (r *Rule) String() string { return fmt.Sprintf("line %d (%s)", r.Line, r.Scope) }

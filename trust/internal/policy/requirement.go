@@ -18,32 +18,34 @@ type Kind byte
 
 // The kinds.
 const (
-	// Accept is met by every image, and Reject by none.
+	// Accept is met by every image.
 	Accept Kind = iota
+	// Reject is met by no image.
 	Reject
 	// Signed asks for a signature by one of the keys.
 	Signed
-	// Foreign is known to the format and not understood here: no image meets it.
+	// Foreign is valid, but this package cannot check it: no image meets it.
 	Foreign
 )
 
-// Requirement is one of those that an image must meet.
+// Requirement is a condition that an image must meet.
 type Requirement struct {
 	Line     int
 	Kind     Kind
 	Identity Identity
-	// What names a requirement that is not understood.
+	// What describes a Foreign requirement, for messages.
 	What string
 
-	paths []string // of files of keys
-	datas [][]byte // keys that stand in the policy
+	paths []string // the files of keys
+	datas [][]byte // the keys in the policy itself, as PEM
 }
 
-// ByKeys asks for a signature by one of the keys in files, whatever it calls
-// the image.
+// ByKeys returns the requirement of a signature by one of the keys in files, with any
+// name.
 func ByKeys(files []string) *Requirement { return &Requirement{Kind: Signed, paths: files} }
 
-// String says all that the requirement asks for, save the keys themselves.
+// String returns all that the requirement asks for, without the keys. It is a part of what
+// [trust.Asks] hashes.
 func (r *Requirement) String() string {
 	i := &r.Identity
 	return fmt.Sprintf("%d %q %s %q %q %q", r.Kind, r.What, i.kind, i.name, i.prefix, i.signed)
@@ -94,8 +96,8 @@ func parseRequirement(v *jsontree.Value) *Requirement {
 	return r
 }
 
-// parseSignedBy checks what is not understood: a file that makes no sense is
-// refused whoever reads it.
+// parseSignedBy checks a requirement of OpenPGP, although it is not understood: an
+// invalid file is refused by all programs that read it.
 func parseSignedBy(v *jsontree.Value) {
 	v.Only("type", "keyType", "keyPath", "keyPaths", "keyData", "signedIdentity")
 	known := []string{"GPGKeys", "signedByGPGKeys", "X509Certificates", "signedByX509CAs"}
@@ -107,7 +109,7 @@ func parseSignedBy(v *jsontree.Value) {
 	parseIdentity(v.Get("signedIdentity"))
 }
 
-// rekor are the members that ask for an entry in a transparency log.
+// rekor lists the members that ask for an entry in a transparency log.
 func rekor() []string {
 	return []string{"rekorPublicKeyPath", "rekorPublicKeyPaths", "rekorPublicKeyData", "rekorPublicKeyDatas"}
 }
@@ -138,28 +140,29 @@ func (r *Requirement) parseSigstore(v *jsontree.Value) {
 	}
 }
 
-// one is the member that is there, of which there must be exactly one.
+// one returns the only member with one of the names. None, or more than one, is a fault.
 func one(v *jsontree.Value, names ...string) string {
-	there := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return v.Get(name) == nil })
-	if len(there) != 1 {
+	present := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return v.Get(name) == nil })
+	if len(present) != 1 {
 		v.Fail("there must be exactly one of %s", strings.Join(names, ", "))
 		return ""
 	}
-	return there[0]
+	return present[0]
 }
 
-// atMostOne is the member that is there; "" where there is none.
-func atMostOne(v *jsontree.Value, names ...string) (there string) {
+// atMostOne returns the only member with one of the names; "" if there is none. More than
+// one is a fault.
+func atMostOne(v *jsontree.Value, names ...string) (present string) {
 	for _, name := range names {
 		switch {
 		case v.Get(name) == nil:
-		case there != "":
-			v.Fail("there are %s and %s, of which there may be one", there, name)
+		case present != "":
+			v.Fail("there are %s and %s, of which there may be one", present, name)
 		default:
-			there = name
+			present = name
 		}
 	}
-	return there
+	return present
 }
 
 func (r *Requirement) parseKeys(v *jsontree.Value) {
@@ -173,7 +176,7 @@ func (r *Requirement) parseKeys(v *jsontree.Value) {
 	}
 }
 
-// texts are a string by one name, or a list of some by the other.
+// texts returns the string of one member, or else the list of strings of another.
 func texts(v *jsontree.Value, single, several string) []string {
 	var list []string
 	if s := v.Get(single); s != nil {

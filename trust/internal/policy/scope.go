@@ -9,19 +9,19 @@ import (
 	"github.com/layerctl/layerctl/internal/shortname"
 )
 
-// Name is the name of an image, as policies know images.
+// Name is the name of an image by which policies know it.
 type Name struct {
 	// Transport is "docker", "oci", "oci-archive", "docker-archive", …
 	Transport string
-	// Image is the name of an image of the transport docker, in full; nil for
-	// others, which have no such name.
+	// Image is the complete name of an image of the transport docker; nil for the
+	// other transports.
 	Image *shortname.Name
-	// Path is the absolute path of what is no registry's, and Tag its image there.
+	// Path is the absolute path of a layout or an archive, and Tag the image in it.
 	Path, Tag string
 }
 
-// scopes are what a policy may say of the image, the narrowest first, without
-// that of the whole transport.
+// scopes returns the scopes of a policy to which the image belongs, the narrowest first,
+// without that of the whole transport.
 func (n *Name) scopes() []string {
 	switch {
 	case n.Image != nil:
@@ -40,8 +40,8 @@ func (n *Name) scopes() []string {
 	return list
 }
 
-// imageScopes are an image by its digest and its tag, its repository, what that
-// is below, its host, and the domains that the host is below.
+// imageScopes returns the scopes of a Docker image: the image by its digest and by its
+// tag, its repository, the namespaces of that, its host, and the domains of the host.
 func imageScopes(image *shortname.Name) []string {
 	var list []string
 	name := image.Bare()

@@ -16,27 +16,27 @@ import (
 	"github.com/layerctl/layerctl/trust/internal/keys"
 )
 
-// What bundles and statements are called.
+// The types of bundles and statements.
 const (
-	// BundleType is the only version that is read.
+	// BundleType is the media type of the only version of bundles that is read.
 	BundleType = "application/vnd.dev.sigstore.bundle.v0.3+json"
-	// PredicateAnnotation of a referrer says what the statement in its bundle is
-	// about.
+	// PredicateAnnotation is the annotation of a referrer for the predicate type in its
+	// bundle.
 	PredicateAnnotation = "dev.sigstore.bundle.predicateType"
-	// SignPredicate is what cosign states of an image that it signs.
+	// SignPredicate is the predicate type with which cosign signs images.
 	SignPredicate = "https://sigstore.dev/cosign/sign/v1"
 
 	inTotoType = "application/vnd.in-toto+json"
 )
 
-// MaxBundle bounds a bundle: that of a signature has some kilobytes.
+// MaxBundle bounds the bytes of a bundle. That of a signature has some kilobytes.
 const MaxBundle = 1 << 20
 
-// errNoSignature says that a bundle attests something of the image, and does not
-// sign it.
+// errNoSignature says that a bundle attests something about the image and does not sign
+// it.
 var errNoSignature = errors.New("it is no signature of the image but attests something of it")
 
-// Bundle verifies a bundle beside the manifest with these bytes.
+// Bundle verifies a bundle as a signature of the manifest, by one of the keys.
 func Bundle(raw, manifest []byte, by []*keys.Key) (Claim, error) {
 	doc, err := jsontree.Parse(raw, MaxBundle)
 	if err != nil {
@@ -61,7 +61,7 @@ func Bundle(raw, manifest []byte, by []*keys.Key) (Claim, error) {
 	return Claim{Key: key}, err
 }
 
-// byMessage verifies a signature over the manifest itself.
+// byMessage verifies a signature of the manifest's bytes.
 func byMessage(message *jsontree.Value, manifest []byte, by []*keys.Key) (*keys.Key, error) {
 	if sum := message.Get("messageDigest"); sum != nil && sum.TextAt("algorithm") == "SHA2_256" {
 		said, err := base64.StdEncoding.DecodeString(sum.TextAt("digest"))
@@ -77,8 +77,8 @@ func byMessage(message *jsontree.Value, manifest []byte, by []*keys.Key) (*keys.
 	return signer(manifest, signature, by)
 }
 
-// byEnvelope verifies a statement about the manifest's digest. Of several
-// signatures on it one must hold.
+// byEnvelope verifies a DSSE envelope with a statement about the manifest's digest. One
+// of its signatures must be good.
 func byEnvelope(envelope *jsontree.Value, manifest []byte, by []*keys.Key) (*keys.Key, error) {
 	kind := envelope.TextAt("payloadType")
 	if kind != inTotoType {
@@ -105,16 +105,18 @@ func byEnvelope(envelope *jsontree.Value, manifest []byte, by []*keys.Key) (*key
 	return nil, errOtherKey
 }
 
+// maxSignatures bounds the signatures of an envelope.
 const maxSignatures = 16
 
-// authenticated is what a DSSE signature is over (PAE).
+// authenticated returns the bytes that a DSSE signature signs: the pre-authentication
+// encoding (PAE) of DSSE version 1.
 func authenticated(kind string, payload []byte) []byte {
 	head := fmt.Sprintf("DSSEv1 %d %s %d ", len(kind), kind, len(payload))
 	return append([]byte(head), payload...)
 }
 
-// readStatement reads a statement that somebody signed: that an image was
-// signed, and that it is this one.
+// readStatement checks a statement whose signature is good: it must say that an image is
+// signed, and that it is the one of the manifest.
 func readStatement(raw, manifest []byte) error {
 	doc, err := jsontree.Parse(raw, MaxBundle)
 	if err != nil {

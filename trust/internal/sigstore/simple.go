@@ -15,39 +15,38 @@ import (
 
 // Media types and annotations of the forms.
 const (
-	// SimpleType is of the layer that is the payload of a simple signing.
+	// SimpleType is the media type of the layer that is the payload of a simple signing.
 	SimpleType = "application/vnd.dev.cosign.simplesigning.v1+json"
-	// SignatureAnnotation of such a layer is the signature over it, base64.
+	// SignatureAnnotation is the annotation of such a layer for its signature, in base64.
 	SignatureAnnotation = "dev.cosignproject.cosign/signature"
-	// CertificateAnnotation is there where the key is a certificate's.
+	// CertificateAnnotation is the annotation of such a layer for the certificate, if its
+	// key made the signature.
 	CertificateAnnotation = "dev.sigstore.cosign/certificate"
 )
 
-// Limits on what is read.
+// MaxPayload and maxSignature bound the bytes of a payload, and of a signature in base64.
 const (
 	MaxPayload   = 64 << 10
 	maxSignature = 8 << 10
 )
 
-// Why a signature does not hold.
+// The errors of signatures that are not good.
 var (
-	// errOtherKey says that none of the keys made it.
 	errOtherKey = errors.New("none of the keys made it")
-	// errKeyless says that it is by a certificate, which nothing here can judge.
-	errKeyless = errors.New("it is keyless, by a certificate, and only public keys are understood")
-	// errOtherDigest says that it is of another image.
+	// errKeyless says that the key is that of a certificate, which is not verified here.
+	errKeyless     = errors.New("it is keyless, by a certificate, and only public keys are understood")
 	errOtherDigest = errors.New("it is of another image")
 )
 
-// Claim is what a signature that holds says of the image.
+// Claim is what a good signature says.
 type Claim struct {
 	Key *keys.Key
-	// Reference is what the image was called when it was signed, "" where the
-	// form has no place for it.
+	// Reference is the name of the image in the signature; "" for a form without one.
 	Reference string
 }
 
-// Simple verifies a simple signing of the manifest with these bytes.
+// Simple verifies a simple signing as a signature of the manifest, by one of the keys.
+// annotations are those of the payload's layer.
 func Simple(payload []byte, annotations map[string]string, manifest []byte, by []*keys.Key) (Claim, error) {
 	signature, err := decode(annotations[SignatureAnnotation])
 	if err != nil {
@@ -70,7 +69,7 @@ func Simple(payload []byte, annotations map[string]string, manifest []byte, by [
 	return Claim{key, reference}, nil
 }
 
-// signer is the key that made the signature.
+// signer returns the key that made the signature.
 func signer(message, signature []byte, by []*keys.Key) (*keys.Key, error) {
 	for _, k := range by {
 		if k.Verify(message, signature) {
@@ -80,6 +79,7 @@ func signer(message, signature []byte, by []*keys.Key) (*keys.Key, error) {
 	return nil, errOtherKey
 }
 
+// decode reads a signature in base64.
 func decode(text string) ([]byte, error) {
 	if text == "" {
 		return nil, errors.New("it has no signature")
@@ -94,8 +94,8 @@ func decode(text string) ([]byte, error) {
 	return raw, nil
 }
 
-// readPayload reads exactly what the form has: a member that is not known could
-// be meant to restrict it.
+// readPayload reads a payload. An unknown member is an error, because it may restrict
+// what is signed.
 func readPayload(raw []byte) (manifest digest.Digest, reference string, err error) {
 	doc, err := jsontree.Parse(raw, MaxPayload)
 	if err == nil {
@@ -118,14 +118,13 @@ func readPayload(raw []byte) (manifest digest.Digest, reference string, err erro
 	return manifest, reference, nil
 }
 
-// onlyText is the only member of an object, a string.
+// onlyText returns the only member of an object, which is a string.
 func onlyText(v *jsontree.Value, name string) string {
 	v.Exactly(name)
 	return v.Get(name).Text()
 }
 
-// readOptional looks at what says nothing about trust, and has a type all the
-// same.
+// readOptional checks the types of members that do not matter for trust.
 func readOptional(v *jsontree.Value) {
 	if v.IsNull() {
 		return
