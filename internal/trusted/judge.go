@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package trusted has policies judge what a source opened, by the signatures
-// that lie beside it, and keeps in a store which image was let in by what:
+// Package trusted asks policies about images that a source has opened, by their
+// signatures in the same place. It keeps records in a store of why images were accepted:
 // trust/<hex>.json, one file for a reference and a manifest.
 package trusted
 
@@ -17,36 +17,36 @@ import (
 	"github.com/layerctl/layerctl/trust"
 )
 
-// hearing is the judging of one image.
-type hearing struct {
+// search is the search for the signatures of one image.
+type search struct {
 	source *source.Source
-	// listed says that the registry was asked for a list of referrers, and has
-	// one: then the fallback tag stands for nothing. unlisted says that it has none.
+	// listed says that the registry has a list of referrers, so that the fallback tag is
+	// not used. unlisted says that it has none. Both are false before it was asked.
 	listed, unlisted bool
 }
 
-// judge asks a policy about the image that s opened, and looks for signatures in
-// that order; what is known of the repository grows by it. Where the policy wants
-// none nobody is asked. A list of referrers costs one request, and a bundle in it
-// one for its manifest and one for itself, as by the fallback tag; cosign's tag
-// costs one request, and one for the payload.
-func judge(ctx context.Context, s *source.Source, r *source.Resolution, policy *trust.Policy, order []look, known experience) (trust.Verdict, experience, error) {
-	h := &hearing{source: s}
+// judge asks a policy about the image that s has opened. It looks for signatures in that
+// order, and only if the policy asks for some, and returns what is known of the repository
+// after that. A list of referrers, or the fallback tag, takes one request, and each bundle
+// in it one for its manifest and one for itself; cosign's tag takes one request, and its
+// payload another.
+func judge(ctx context.Context, s *source.Source, r *source.Resolution, policy *trust.Policy, order []location, known experience) (trust.Verdict, experience, error) {
+	h := &search{source: s}
 	find := map[referrers.Place]trust.Finder{}
 	i := trust.Image{Reference: r.Reference}
-	for _, look := range order {
+	for _, at := range order {
 		desc := &r.Root
-		if look.child {
+		if at.child {
 			desc = &r.Manifest
 		}
-		if look.child && desc.Digest == r.Root.Digest {
+		if at.child && desc.Digest == r.Root.Digest {
 			continue
 		}
-		if find[look.place] == nil {
-			find[look.place] = h.finder(look.place)
+		if find[at.place] == nil {
+			find[at.place] = h.finder(at.place)
 		}
 		i.Subjects = append(i.Subjects, trust.Subject{
-			Digest: desc.Digest, Find: find[look.place],
+			Digest: desc.Digest, Find: find[at.place],
 			Read: func(ctx context.Context) ([]byte, error) { return s.Manifest(ctx, *desc) },
 		})
 	}
@@ -56,13 +56,13 @@ func judge(ctx context.Context, s *source.Source, r *source.Resolution, policy *
 	}
 	if err == nil && len(v.Accepted) > 0 {
 		a := v.Accepted[0]
-		known = known.with(look{a.Subject != r.Root.Digest, referrers.Place(a.Place)})
+		known = known.with(location{a.Subject != r.Root.Digest, referrers.Place(a.Place)})
 	}
 	return v, known, err
 }
 
-// finder finds signatures in one of the places where they lie.
-func (h *hearing) finder(place referrers.Place) trust.Finder {
+// finder returns a finder of signatures in one place.
+func (h *search) finder(place referrers.Place) trust.Finder {
 	f := referrers.New(h.source, referrers.Options{
 		Kinds: []referrers.Kind{referrers.Signature}, Places: []referrers.Place{place}, Max: maxSignatures, Requests: maxRequests, Bytes: maxBytes,
 	})
@@ -86,12 +86,14 @@ func (h *hearing) finder(place referrers.Place) trust.Finder {
 	}
 }
 
+// signature makes a signature to verify of an attachment.
 func signature(s *source.Source, a *referrers.Attachment) trust.Signature {
 	return trust.Signature{Form: a.Form, Place: string(a.Place), Blob: a.Blob, Read: s.Config, Err: a.Err}
 }
 
-// Checks says of a signature of what s opened by whose key it would do alone, and
-// what it calls the image; no key where the policy asks for none.
+// Checks returns a function that judges a single signature of what s has opened: it
+// returns the key by which the policy would accept the image for this signature alone, and
+// the image's name in it. Both are "" if the policy asks for no signature.
 func (j Judge) Checks(s *source.Source) func(context.Context, ocispec.Descriptor, *referrers.Attachment) (key, reference string, err error) {
 	return func(ctx context.Context, subject ocispec.Descriptor, a *referrers.Attachment) (key, reference string, err error) {
 		v, err := j.Policy.Judge(ctx, trust.Image{Reference: s.Reference(), Subjects: []trust.Subject{{
@@ -108,7 +110,7 @@ func (j Judge) Checks(s *source.Source) func(context.Context, ocispec.Descriptor
 	}
 }
 
-// What an image's signatures may cost in one place, beside their payloads.
+// Bounds on the signatures of an image in one place, without their payloads.
 const (
 	maxSignatures = 1000
 	maxRequests   = 64

@@ -17,25 +17,25 @@ import (
 	"github.com/layerctl/layerctl/trust"
 )
 
-// Record says by what an image was let in under a name.
+// Record says why an image was accepted under a name.
 type Record struct {
 	Reference string        `json:"reference"`
 	Root      digest.Digest `json:"root"`
 	Manifest  digest.Digest `json:"manifest"`
-	// Policy, Line and Scope are where it was asked for, and Asked is the digest
-	// over all that was.
+	// Policy, Line and Scope are where the policy asks for signatures, and Asked is the
+	// digest of all that it asks, as in [trust.Asks].
 	Policy string        `json:"policy"`
 	Line   int           `json:"line,omitempty"`
 	Scope  string        `json:"scope,omitempty"`
 	Asked  digest.Digest `json:"asked"`
-	// Signatures are what met it.
+	// Signatures are those that met the policy.
 	Signatures []trust.Accepted `json:"signatures"`
 	// Unlisted says that the registry had no list of referrers then.
 	Unlisted bool      `json:"unlisted,omitempty"`
 	Time     time.Time `json:"time"`
 }
 
-// newRecord is what is kept of a verdict.
+// newRecord makes the record of a verdict.
 func newRecord(reference string, root, manifest digest.Digest, v trust.Verdict) Record {
 	return Record{
 		Reference: reference, Root: root, Manifest: manifest, Policy: v.Policy, Line: v.Line, Scope: v.Scope,
@@ -43,7 +43,7 @@ func newRecord(reference string, root, manifest digest.Digest, v trust.Verdict) 
 	}
 }
 
-// Where is what asked for it, for messages.
+// Where returns the policy, and the line in it, that asked for signatures, for messages.
 func (r Record) Where() string {
 	if r.Line == 0 {
 		return r.Policy
@@ -53,8 +53,8 @@ func (r Record) Where() string {
 
 const (
 	folder = "trust"
-	// fresh is how long a record is kept whose image is not in the store: it may
-	// be on its way.
+	// fresh is how long a record is kept whose image is not in the store, because it may
+	// still be pulled.
 	fresh = 24 * time.Hour
 )
 
@@ -62,8 +62,8 @@ func fileOf(reference string, manifest digest.Digest) string {
 	return recordfile.Name(reference, manifest.String())
 }
 
-// put writes a record into the store whose directory is root, durably, and
-// removes those of images that are long gone.
+// put durably writes a record into the store whose directory is root, and removes old
+// records of images that has does not report.
 func put(ctx context.Context, root *os.File, rec Record, has func(manifest digest.Digest) bool) (err error) {
 	defer func() {
 		if err != nil {
@@ -81,8 +81,9 @@ func put(ctx context.Context, root *os.File, rec Record, has func(manifest diges
 	return sweep(ctx, dir, has)
 }
 
+// sweep removes old records of images that has does not report.
 func sweep(ctx context.Context, dir *os.File, has func(manifest digest.Digest) bool) error {
-	list, _ := list(dir) // what cannot be read stays
+	list, _ := list(dir) // records that cannot be read stay
 	for _, r := range list {
 		if time.Since(r.Time) < fresh || has(r.Manifest) {
 			continue
@@ -94,8 +95,8 @@ func sweep(ctx context.Context, dir *os.File, has func(manifest digest.Digest) b
 	return nil
 }
 
-// find is the record of a reference and a manifest; found is false where there
-// is none, or none that can be read.
+// find returns the record of a reference and a manifest; found is false if there is none
+// that can be read.
 func find(root *os.File, reference string, manifest digest.Digest) (_ Record, found bool) {
 	dir, err := durable.OpenDirAt(root, folder)
 	if err != nil {
@@ -120,13 +121,14 @@ func List(root *os.File) ([]Record, error) {
 	return list(dir)
 }
 
-// Of are the records of one image.
+// Of returns the records of one image. Those that cannot be read are left out, and the
+// error names them.
 func Of(root *os.File, manifest digest.Digest) ([]Record, error) {
 	all, err := List(root)
 	return For(all, manifest), err
 }
 
-// For are those of one image among others.
+// For returns those of the records that are of one image.
 func For(all []Record, manifest digest.Digest) []Record {
 	own := []Record{}
 	for _, r := range all {
@@ -141,12 +143,13 @@ func list(dir *os.File) ([]Record, error) {
 	return recordfile.List(dir, "by what an image was let in", belongs)
 }
 
+// belongs reports whether a record is in the file of its own name.
 func belongs(rec Record, name string) bool {
 	return fileOf(rec.Reference, rec.Manifest) == name && rec.Manifest.Validate() == nil
 }
 
-// Copy puts the records of the store whose directory is from into that of to. One
-// that cannot be read is left out: the policy is asked again.
+// Copy copies the records of the store whose directory is from to the one whose directory
+// is to. Those that cannot be read are left out, so that the policy will be asked again.
 func Copy(ctx context.Context, from, to *os.File) error {
 	all, _ := List(from)
 	for _, rec := range all {

@@ -16,18 +16,17 @@ import (
 	"github.com/layerctl/layerctl/trust"
 )
 
-// Judge lets images in by a policy; without one all.
+// Judge accepts images by a policy.
 type Judge struct {
-	Policy *trust.Policy
+	Policy *trust.Policy // nil accepts all images
 	// Memory must be set.
 	Memory *Memory
-	// With opens a reference for one use.
+	// With opens a reference for the call of use.
 	With func(ctx context.Context, ref string, use func(*source.Source) error) error
 }
 
-// Stored asks the policy about an image that the store has by the name ref. What
-// met all that the policy asks when the image came meets it now: then nobody is
-// asked.
+// Stored asks the policy about an image that the store has by the name ref. If the store
+// has a record that the image has met the same policy before, nobody is asked.
 func (j Judge) Stored(ctx context.Context, store *overlaystore.Store, ref string, img overlaystore.Image) error {
 	if j.Policy == nil {
 		return nil
@@ -54,10 +53,10 @@ func (j Judge) Stored(ctx context.Context, store *overlaystore.Store, ref string
 	return j.pinned(ctx, store, name, append(at, img.Manifest))
 }
 
-// errMoved says that a name means another image by now.
+// errMoved says that a name now means another image.
 var errMoved = errors.New("the name means another image now")
 
-// named judges what ref means, if that is still the image.
+// named judges what ref means, if that is still the image of the manifest.
 func (j Judge) named(ctx context.Context, store *overlaystore.Store, ref string, manifest digest.Digest) error {
 	return j.With(ctx, ref, func(s *source.Source) error {
 		r, err := s.Resolve(ctx)
@@ -71,8 +70,8 @@ func (j Judge) named(ctx context.Context, store *overlaystore.Store, ref string,
 	})
 }
 
-// pinned judges an index and a manifest by their digests, or a manifest
-// alone, under the name that the image has.
+// pinned judges a manifest by its digest, and the index before it in at if there is one,
+// under the name of the image.
 func (j Judge) pinned(ctx context.Context, store *overlaystore.Store, name registry.Reference, at []digest.Digest) error {
 	r := source.Resolution{Reference: name}
 	for _, d := range at[:len(at)-1] {
@@ -96,14 +95,15 @@ func (j Judge) pinned(ctx context.Context, store *overlaystore.Store, name regis
 	})
 }
 
-// Ask asks the policy; the error names the reference.
+// Ask asks the policy about what s has opened and resolved. It uses no records and keeps
+// none. The error names the reference.
 func (j Judge) Ask(ctx context.Context, s *source.Source, r source.Resolution) (trust.Verdict, error) {
 	v, _, err := j.ask(ctx, s, &r, nil)
 	return v, err
 }
 
-// ask asks by what is known of the repository, also to a store, nil for none, and
-// remembers what is known by now.
+// ask asks the policy, in the order that experience of the repository suggests: that of
+// the Memory and, unless it is nil, of the store. It adds to the Memory.
 func (j Judge) ask(ctx context.Context, s *source.Source, r *source.Resolution, store *overlaystore.Store) (trust.Verdict, experience, error) {
 	var known experience
 	asked, err := j.Policy.Asks(r.Reference)
@@ -121,14 +121,16 @@ func (j Judge) ask(ctx context.Context, s *source.Source, r *source.Resolution, 
 	return v, known, err
 }
 
-// Admit lets what s opened and resolved in, or not. What a store, nil for none,
-// has a record of need not be judged again.
+// Admit asks the policy about what s has opened and resolved, and if it accepts that lets
+// its layers be read ([source.Source.Admit]). It does not ask if the store has a record
+// that the image has met the same policy; store may be nil.
 func (j Judge) Admit(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) error {
 	_, _, err := j.admitted(ctx, s, &r, store)
 	return err
 }
 
-// AdmitInto is Admit for what is put into the store, which is told.
+// AdmitInto is [Judge.Admit] for an image that will be put into the store, where it keeps
+// a record.
 func (j Judge) AdmitInto(ctx context.Context, s *source.Source, r source.Resolution, store *overlaystore.Store) error {
 	v, known, err := j.admitted(ctx, s, &r, store)
 	if err != nil || len(v.Accepted) == 0 {
@@ -139,8 +141,8 @@ func (j Judge) AdmitInto(ctx context.Context, s *source.Source, r source.Resolut
 	return put(ctx, store.Dir(), rec, func(d digest.Digest) bool { _, err := store.Image(d); return err == nil })
 }
 
-// admitted is the verdict, the zero one where nobody had to judge, and what is
-// known of the repository by now.
+// admitted does what Admit promises. It returns the verdict, which is zero if the policy
+// was not asked, and what is known of the repository after that.
 func (j Judge) admitted(ctx context.Context, s *source.Source, r *source.Resolution, store *overlaystore.Store) (v trust.Verdict, known experience, err error) {
 	if j.Policy == nil {
 		return v, known, nil
