@@ -21,9 +21,11 @@ import (
 	"github.com/layerctl/layerctl/transfer"
 )
 
-// Make reads the members and makes the index. It sends nothing. Errors:
-// an [errkind.Usage] for two images of one platform; [registry.ErrNotFound] for a member that is not there, and for an
-// entry that is to be removed and is none.
+// Make reads the members and makes the index. It sends nothing. Errors: an [errkind.Usage]
+// for two images for the same platform, and for an index without entries;
+// [registry.ErrNotFound] for a member that does not exist; an [errkind.NotFound] for an
+// entry to remove that does not exist; an [errkind.Malformed] for a config without a
+// platform.
 func Make(ctx context.Context, client *registry.Client, members []Member, o Options) (*Made, error) {
 	m := &maker{client: client, options: o, made: &Made{Digests: map[registry.Reference]digest.Digest{}}}
 	if o.Base != (registry.Reference{}) {
@@ -51,22 +53,21 @@ func Make(ctx context.Context, client *registry.Client, members []Member, o Opti
 	return m.made, m.finish()
 }
 
-// maker is one index under way.
+// maker is one call of [Make].
 type maker struct {
 	client  *registry.Client
 	options Options
 	made    *Made
-	// images and attestations are the entries, and stand in the index in that
-	// order.
+	// images and attestations are the entries. The index lists the images first.
 	images, attestations []entry
-	index                *manifest.Index // that there was
-	held                 int             // bytes of documents
+	index                *manifest.Index // Options.Base; nil without one
+	bytes                int             // the bytes of Made.Documents
 }
 
-// entry is one of an index.
+// entry is one entry of the index.
 type entry struct {
 	ocispec.Descriptor
-	from string // who brings it, for errors
+	from string // the member that it comes from, for errors
 }
 
 // open opens an index or an image.
@@ -77,12 +78,12 @@ func (m *maker) open(ctx context.Context, ref registry.Reference) (transfer.Orig
 	return m.client.Open(ctx, ref)
 }
 
+// warn adds a warning to made.
 func (m *maker) warn(format string, args ...any) {
 	m.made.Warnings = append(m.made.Warnings, fmt.Sprintf(format, args...))
 }
 
-// base takes the entries of the index that there is, without those that are to
-// be removed.
+// base adds the entries of Options.Base, without those of Options.Remove.
 func (m *maker) base(ctx context.Context) (err error) {
 	s, err := m.open(ctx, m.options.Base)
 	if err != nil {
@@ -112,7 +113,8 @@ func (m *maker) base(ctx context.Context) (err error) {
 	return nil
 }
 
-// remaining are the entries but those that are named, and their attestations.
+// remaining returns the entries without those that are named in remove, and without the
+// attestations of those.
 func remaining(entries []ocispec.Descriptor, remove []string) ([]ocispec.Descriptor, error) {
 	gone := map[digest.Digest]bool{}
 	for _, name := range remove {
@@ -132,7 +134,7 @@ func remaining(entries []ocispec.Descriptor, remove []string) ([]ocispec.Descrip
 	}), nil
 }
 
-// isNamed says whether an entry has the digest, or is for the platform.
+// isNamed reports whether name is the digest or the platform of an entry.
 func isNamed(e ocispec.Descriptor, name string) bool {
 	if string(e.Digest) == name {
 		return true
@@ -141,12 +143,12 @@ func isNamed(e ocispec.Descriptor, name string) bool {
 	return err == nil && e.Platform != nil && same(p, *e.Platform)
 }
 
-// same says that two platforms are one for who chooses.
+// same reports whether nobody could choose between images for the two platforms.
 func same(a, b ocispec.Platform) bool {
 	return platform.Format(a) == platform.Format(b) && a.OSVersion == b.OSVersion && slices.Equal(a.OSFeatures, b.OSFeatures)
 }
 
-// member adds an image, or what an index lists.
+// member adds an image, or the entries of an index.
 func (m *maker) member(ctx context.Context, member Member) (err error) {
 	s, err := m.open(ctx, member.Ref)
 	if err != nil {
@@ -157,7 +159,7 @@ func (m *maker) member(ctx context.Context, member Member) (err error) {
 	if err != nil {
 		return err
 	}
-	if root.MediaType == "" { // a cache knows digests alone
+	if root.MediaType == "" { // from a cache, which keeps no media types
 		root.MediaType = manifest.MediaTypeOf(raw)
 	}
 	m.made.Digests[member.Ref] = root.Digest
@@ -179,8 +181,7 @@ func (m *maker) member(ctx context.Context, member Member) (err error) {
 	return m.leaves(ctx, s, index, member)
 }
 
-// leaves adds the images that an index lists, each as an entry of its own, and
-// their attestations.
+// leaves adds the images and attestations in an index, each as an entry of its own.
 func (m *maker) leaves(ctx context.Context, s transfer.Origin, index *source.Index, member Member) error {
 	leaves := slices.Collect(index.Leaves())
 	images := slices.DeleteFunc(slices.Clone(leaves), func(d ocispec.Descriptor) bool { _, is := manifest.IsAttestation(d); return is })
@@ -204,7 +205,7 @@ func (m *maker) leaves(ctx context.Context, s transfer.Origin, index *source.Ind
 	return nil
 }
 
-// nested adds an index as one entry, with all that it lists.
+// nested adds an index as one entry, and the documents of all that is in it.
 func (m *maker) nested(ctx context.Context, s transfer.Origin, index *source.Index, as entry) error {
 	for desc := range index.Leaves() {
 		raw, err := s.Manifest(ctx, desc)
@@ -242,7 +243,7 @@ func (m *maker) image(ctx context.Context, s transfer.Origin, desc ocispec.Descr
 	entry := ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: int64(len(raw)), Platform: p, ArtifactType: desc.ArtifactType}
 	entry.Annotations = maps.Clone(desc.Annotations)
 	if desc.Platform == nil {
-		entry.Annotations = nil // a layout's names are of the layout
+		entry.Annotations = nil // those in a layout's index.json name the image in the layout
 	}
 	for key, value := range member.Annotations {
 		if entry.Annotations == nil {
@@ -253,8 +254,9 @@ func (m *maker) image(ctx context.Context, s transfer.Origin, desc ocispec.Descr
 	return m.add(ctx, s, entry, raw, member.Ref.String())
 }
 
-// platform is what the image runs on: by its config, or by the index that lists
-// it where that says so, and above both by what the member says.
+// platform returns the platform of an image: that in the index that lists it, or else in
+// its config, overruled by what the member says. It is nil for what is no image and has
+// none.
 func (m *maker) platform(ctx context.Context, s transfer.Origin, desc ocispec.Descriptor, raw []byte, member Member) (*ocispec.Platform, error) {
 	p := ocispec.Platform{}
 	config, err := readConfig(ctx, s, desc, raw)
@@ -266,7 +268,7 @@ func (m *maker) platform(ctx context.Context, s transfer.Origin, desc ocispec.De
 	case config != nil:
 		p = *config
 	case desc.Platform != nil:
-		return desc.Platform, nil // no image: what it says is all there is
+		return desc.Platform, nil // it is no image, and has no config to compare with
 	case emptyPlatform(member.Platform):
 		return nil, nil
 	}
@@ -282,7 +284,7 @@ func (m *maker) platform(ctx context.Context, s transfer.Origin, desc ocispec.De
 	return &p, nil
 }
 
-// readConfig is what an image says of itself; nil for what is no image.
+// readConfig returns the platform in the config of an image; nil for what is no image.
 func readConfig(ctx context.Context, s transfer.Origin, desc ocispec.Descriptor, raw []byte) (*ocispec.Platform, error) {
 	image, err := manifest.ParseImage(raw, desc.MediaType)
 	if errors.Is(err, manifest.ErrUnsupported) {
@@ -302,8 +304,8 @@ func readConfig(ctx context.Context, s transfer.Origin, desc ocispec.Descriptor,
 	return &config.Platform, nil
 }
 
-// overrule puts what is said in place of what is known. Another architecture
-// has another variant.
+// overrule replaces the fields of p that are set in said. A new architecture drops the
+// variant of the old one.
 func overrule(p *ocispec.Platform, said ocispec.Platform) {
 	if said.Architecture != "" && said.Architecture != p.Architecture {
 		p.Architecture, p.Variant = said.Architecture, ""
@@ -318,7 +320,7 @@ func overrule(p *ocispec.Platform, said ocispec.Platform) {
 	}
 }
 
-// add takes one entry, unless it is there.
+// add adds an entry, unless it is there. Two images for the same platform are an error.
 func (m *maker) add(ctx context.Context, s transfer.Origin, desc ocispec.Descriptor, raw []byte, from string) error {
 	_, attests := manifest.IsAttestation(desc)
 	for _, had := range slices.Concat(m.images, m.attestations) {
@@ -345,9 +347,9 @@ func (m *maker) add(ctx context.Context, s transfer.Origin, desc ocispec.Descrip
 	return m.document(desc, raw, s)
 }
 
-// document has a manifest sent with the index.
+// document adds a document to those that have to be sent with the index.
 func (m *maker) document(desc ocispec.Descriptor, raw []byte, s transfer.Origin) error {
-	if m.held += len(raw); m.held > source.MaxDocuments {
+	if m.bytes += len(raw); m.bytes > source.MaxDocuments {
 		return &manifest.BudgetError{Max: source.MaxDocuments}
 	}
 	if t := manifest.MediaTypeOf(raw); t != "" {
@@ -357,7 +359,7 @@ func (m *maker) document(desc ocispec.Descriptor, raw []byte, s transfer.Origin)
 	return nil
 }
 
-// finish writes the index.
+// finish makes the index of the entries.
 func (m *maker) finish() error {
 	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Annotations: m.options.Annotations}
 	index.SchemaVersion = 2
@@ -391,7 +393,8 @@ func (m *maker) finish() error {
 	return nil
 }
 
-// asDocker holds a manifest list to what one can have.
+// asDocker drops the entries' annotations, which a Docker manifest list cannot have, with
+// warnings. Those of the index itself are an error.
 func (m *maker) asDocker(index *ocispec.Index) error {
 	if len(index.Annotations) > 0 {
 		return errkind.With(errkind.Usage, errors.New("a Docker manifest list has no annotations"))

@@ -13,39 +13,38 @@ import (
 	"github.com/layerctl/layerctl/transfer"
 )
 
-// errTwice says that two images of an index are for the same platform, so that
-// nobody could choose the second.
+// errTwice says that two images are for the same platform, so that the second could never
+// be chosen.
 var errTwice = errkind.New(errkind.Usage, "two images for one platform")
 
-// Member is one image, or an index of images, that goes into the index.
+// Member is an image, or an index of images, that becomes a part of the index.
 type Member struct {
 	Ref registry.Reference
-	// Platform says what the image runs on: what is not "" in it overrules its
-	// config.
+	// Platform is the platform of the image. Fields of it that are not "" overrule
+	// those of its config. It must be zero for an index of several images.
 	Platform ocispec.Platform
-	// Annotations are added to the entry; a Docker manifest list has none.
+	// Annotations are added to the entry. In a Docker manifest list they are left out.
 	Annotations map[string]string
 }
 
-// Options say how an index is made. The zero value makes an OCI index of what it
-// is given.
+// Options say how an index is made. The zero value makes an OCI index.
 type Options struct {
 	// Docker makes a Docker manifest list.
 	Docker bool
-	// KeepNested lists an index as it is, instead of what it lists.
+	// KeepNested adds a member that is an index as one entry, not its entries.
 	KeepNested bool
-	// IgnoreMissing leaves out what is not there; that all of it is missing
-	// stays an error.
+	// IgnoreMissing leaves out members that do not exist. It is still an error if none
+	// exists.
 	IgnoreMissing bool
-	// Annotations are those of the index.
+	// Annotations are those of the index. With Docker they are an error.
 	Annotations map[string]string
-	// Base is an index that is there already, whose entries come first and whose
-	// form stays; zero is none.
+	// Base is an existing index whose entries come first and whose form the new index
+	// has; zero means none.
 	Base registry.Reference
-	// Remove takes entries out of Base, with their attestations: digests, or
-	// platforms such as "linux/arm/v7".
+	// Remove lists entries of Base that are left out, with their attestations: by
+	// digests, or by platforms such as "linux/arm/v7".
 	Remove []string
-	// Open opens the members and Base; nil is [registry.Client.Open].
+	// Open opens the members and Base; nil means [registry.Client.Open].
 	Open func(context.Context, registry.Reference) (transfer.Origin, error)
 }
 
@@ -53,15 +52,15 @@ type Options struct {
 type Made struct {
 	Descriptor ocispec.Descriptor
 	Raw        []byte
-	// Entries are what it lists.
+	// Entries are the entries of the index.
 	Entries []ocispec.Descriptor
-	// Documents are the manifests that it lists, and at the end itself, to be
-	// sent by [transfer.Send].
+	// Documents has the manifests and indexes in the index, and at the end the index
+	// itself, for [transfer.Send].
 	Documents []transfer.Document
-	// Digests are what the members named, for who wants the same again.
+	// Digests has what each member named, for callers that want the same once more.
 	Digests map[registry.Reference]digest.Digest
-	// Missing are the members that were left out.
+	// Missing lists the members that were left out.
 	Missing []registry.Reference
-	// Warnings are what a person should know of it, a line each.
+	// Warnings are texts of one line that a user should read.
 	Warnings []string
 }
