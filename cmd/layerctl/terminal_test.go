@@ -4,7 +4,10 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,8 +15,32 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/internal/registrytest"
 )
+
+// What is written once the context has ended appears not even in part.
+func TestNothingIsWrittenAfterTheEnd(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	ctx, cancel := context.WithCancel(t.Context())
+	output := terminal.NewOutput(ctx, file)
+	if _, err := output.Write([]byte("before")); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	for range 100 {
+		if n, err := output.Write([]byte("after")); n != 0 || !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %d, %v", n, err)
+		}
+	}
+	if got := readFile(t, file.Name()); string(got) != "before" {
+		t.Errorf("written is %q", got)
+	}
+}
 
 // onTerminal runs the command with a terminal for standard output, and
 // returns what the terminal got.

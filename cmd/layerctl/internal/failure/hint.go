@@ -196,7 +196,7 @@ func filesystemHint(err error) string {
 	case errors.As(err, &output) && output.Path == os.Stdout.Name():
 		return "" // nothing is known of the file behind standard output
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return "'layerctl prune' makes room, --store DIR names another place, --reserve keeps less free"
+		return "'layerctl prune' makes room in the store, --store DIR has it elsewhere, --reserve keeps less free"
 	case errors.Is(err, syscall.EROFS):
 		return "that filesystem is read-only: --store DIR names another place for what is written"
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
