@@ -98,6 +98,12 @@ type bundled struct {
 // fillBundle mounts the image in the bundle and writes its config.json. After an
 // error nothing is mounted.
 func fillBundle(c *cli.Context, store *overlaystore.Store, dir *bundle.Dir, b bundled) error {
+	switch _, there, err := store.MountedAt(c.Context, dir.Root); {
+	case err != nil:
+		return err
+	case there:
+		return &mountedError{dir.Root, "another DIR makes a second bundle"}
+	}
 	mount, err := overlaymount.Assemble(c.Context, store, b.image, b.options)
 	if err != nil {
 		return err

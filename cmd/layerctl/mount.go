@@ -107,11 +107,11 @@ func isMounted(c *cli.Context, store *overlaystore.Store, image overlaystore.Ima
 	case c.Bool("stack"):
 		return false, nil
 	}
-	return false, &mountedError{target}
+	return false, &mountedError{target, "--stack mounts over it"}
 }
 
 // mountedError says that an image of the store is mounted at the target.
-type mountedError struct{ target string }
+type mountedError struct{ target, other string }
 
 func (e *mountedError) Error() string {
 	return fmt.Sprintf("mount at %q: an image is mounted there already", e.target)
@@ -119,7 +119,7 @@ func (e *mountedError) Error() string {
 
 // Hint says what to do about that mount.
 func (e *mountedError) Hint() string {
-	return "'layerctl umount TARGET' undoes that; --stack mounts over it"
+	return "'layerctl umount TARGET' undoes that; " + e.other
 }
 
 // Unwrap makes the error match ErrBusy.
