@@ -42,7 +42,7 @@
 // memory than a thousand.
 //
 // Reading the blob, decompressing, hashing, making the names and writing small
-// files are stages that work beside each other, on buffers of 2.5 MiB in all for
+// files are stages that work beside each other, on buffers of at most 2.5 MiB for
 // a layer; zstd also takes the window that its frames ask for, 8 MiB or what
 // [Windows] has. Small blobs are unpacked in the caller's goroutine. With one
 // processor only the reading has a goroutine of its own.

@@ -21,6 +21,8 @@ type decoder struct {
 	blob *blobReader
 	hash hash.Hash // of the diffID
 
+	buffers *Buffers
+
 	ahead   *readAhead // that blob reads from; nil where it does not
 	asked   atomic.Bool
 	wanted  bool // a mark, by who asked
@@ -55,6 +57,9 @@ func (d *decoder) decode(p *Piece) {
 		d.in.pause()
 	}
 	d.begun.tell(p)
+	if p.buf == nil {
+		p.buf = d.buffers.buffer()
+	}
 	p.data, p.err = d.in.Next(p.buf)
 	d.slow = d.ahead.lag() > slowPiece
 	d.look()

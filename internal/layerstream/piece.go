@@ -16,12 +16,12 @@ const (
 // Piece is a part of the tar, or the error that came in its place. It has one
 // owner, who calls Release once, when nothing of the data is needed any more.
 type Piece struct {
-	buf  *inflate.Buffer
-	free chan<- *Piece // has room for all pieces of the stream
-	data []byte        // in buf
-	read int64         // how much of the blob it took, from the start
-	err  error         // in place of data
-	mark *Mark         // of the place before data, if there is one
+	buf  *inflate.Buffer // nil before the first use: a short tar has few pieces
+	free chan<- *Piece   // has room for all pieces of the stream
+	data []byte          // in buf
+	read int64           // how much of the blob it took, from the start
+	err  error           // in place of data
+	mark *Mark           // of the place before data, if there is one
 	// begun is a piece of the tar in front of what is decompressed; proof is the state
 	// that the tar's digest had behind the last of these, for the piece that follows.
 	begun bool

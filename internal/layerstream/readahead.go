@@ -11,12 +11,13 @@ import (
 // readAhead reads a blob in a goroutine of its own, so that neither the network
 // nor the digest that the blob's reader computes waits for what comes after.
 type readAhead struct {
-	full chan part
-	free chan []byte
-	done <-chan struct{}
-	why  func() error // why done is
-	got  part
-	left []byte // of got, not handed out yet
+	full    chan part
+	free    chan []byte
+	done    <-chan struct{}
+	buffers *Buffers
+	why     func() error // why done is
+	got     part
+	left    []byte // of got, not handed out yet
 	// The states of the blob's digest behind what was read last, where the blob
 	// tells them and somebody wants them: for the reader of readAhead. since is how
 	// much came after the one that was told last, for the other side.
@@ -42,9 +43,9 @@ const (
 )
 
 func newReadAhead(ctx context.Context, b *Buffers) *readAhead {
-	a := &readAhead{full: make(chan part, partCount), free: make(chan []byte, partCount), done: ctx.Done(), why: ctx.Err}
+	a := &readAhead{buffers: b, full: make(chan part, partCount), free: make(chan []byte, partCount), done: ctx.Done(), why: ctx.Err}
 	for range partCount {
-		a.free <- b.part()
+		a.free <- nil // the memory comes with the first use
 	}
 	return a
 }
@@ -54,6 +55,9 @@ func (a *readAhead) run(blob io.Reader) {
 	for {
 		select {
 		case mem := <-a.free:
+			if mem == nil {
+				mem = a.buffers.part()
+			}
 			p := a.read(blob, mem)
 			a.tell(blob, &p)
 			a.full <- p // has room for all
@@ -103,14 +107,16 @@ func (a *readAhead) Read(b []byte) (int, error) {
 }
 
 // recycle keeps the memory once nobody reads any more.
-func (a *readAhead) recycle(b *Buffers) {
+func (a *readAhead) recycle() {
 	if a.got.mem != nil {
-		b.parts.Keep(a.got.mem)
+		a.buffers.parts.Keep(a.got.mem)
 	}
 	for range len(a.full) {
-		b.parts.Keep((<-a.full).mem)
+		a.buffers.parts.Keep((<-a.full).mem)
 	}
 	for range len(a.free) {
-		b.parts.Keep(<-a.free)
+		if mem := <-a.free; mem != nil {
+			a.buffers.parts.Keep(mem)
+		}
 	}
 }

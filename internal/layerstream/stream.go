@@ -108,7 +108,7 @@ func Open(ctx context.Context, blob io.Reader, o Options) (*Stream, error) {
 		o.Algorithm = digest.Canonical
 	}
 	s := &Stream{o: o, done: ctx.Err, digester: o.Algorithm.Digester(), blob: &blobReader{r: blob}}
-	s.decoder = &decoder{blob: s.blob, hash: s.digester.Hash()}
+	s.decoder = &decoder{blob: s.blob, hash: s.digester.Hash(), buffers: o.Buffers}
 	if m := o.From; m != nil {
 		s.read, s.blob.n = m.In, m.Blob
 		if o.Begun == nil {
@@ -153,7 +153,7 @@ func (s *Stream) start(ctx context.Context, parallel bool) {
 	}
 	s.free = make(chan *Piece, count)
 	for range count {
-		s.free <- &Piece{buf: s.o.Buffers.buffer(), free: s.free}
+		s.free <- &Piece{free: s.free}
 	}
 	if parallel {
 		s.pieces = startStages(ctx, s.decoder, s.free)
@@ -302,9 +302,11 @@ func (s *Stream) recycle() {
 		s.piece, s.unread = nil, nil
 	}
 	for range len(s.free) {
-		s.o.Buffers.pieces.Keep((<-s.free).buf)
+		if p := <-s.free; p.buf != nil {
+			s.o.Buffers.pieces.Keep(p.buf)
+		}
 	}
 	if s.readAhead != nil {
-		s.readAhead.recycle(s.o.Buffers)
+		s.readAhead.recycle()
 	}
 }
