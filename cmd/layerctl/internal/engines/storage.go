@@ -161,6 +161,12 @@ func (s *storage) give(ctx context.Context, g gift) (err error) {
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
 	record := s.record(g)
+	list, err := given.List(s.store.Dir())
+	if old, there := record.Of(list); there {
+		record.Complete, record.Copied = old.Complete, old.Copied // whatever becomes of this giving
+	} else if err != nil {
+		return err
+	}
 	if err := records.Put(ctx, record); err != nil {
 		return err
 	}
