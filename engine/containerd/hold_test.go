@@ -75,6 +75,26 @@ func TestClearBesideAnother(t *testing.T) {
 	}
 }
 
+// TestClearOfALateLease: the engine may take the lease of a giving that was killed
+// while the next one looks.
+func TestClearOfALateLease(t *testing.T) {
+	f, e, s := anEngine(t, true)
+	owner, err := s.RealPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := &fakeLease{labels: map[string]string{ownerLabel: owner}}
+	f.ask(func(int) (before, after error) {
+		if f.methods[len(f.methods)-1] == "Delete" && late != nil { // as the next that may write
+			f.leases["layerctl-late"], late = late, nil
+		}
+		return nil, nil
+	})
+	if err := e.Clear(t.Context(), s); err != nil || late != nil || len(f.leases) != 0 {
+		t.Errorf("the leases are %v, %v", f.leases, err)
+	}
+}
+
 // TestClearOfTheDead: a pull that died has noted where its lease is. That ends there,
 // and nowhere else.
 func TestClearOfTheDead(t *testing.T) {
