@@ -83,7 +83,7 @@ var floors = []map[string][]string{
 	{
 		"internal/recast":   {"errkind", "internal/durable", "internal/fsat", "internal/layerrecord", "internal/stagingdir", "internal/storedirs", "layer", "overlaystore", "unpack"},
 		"internal/stored":   {"internal/filesum", "internal/stackview", "layer", "overlaystore"},
-		"engine/containerd": {"engine/containerd/internal/contentwriter", "engine/containerd/internal/failure", "engine/containerd/internal/imagename", "engine/containerd/internal/lease", "engine/containerd/internal/snapshotdir", "errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/layercheck", "internal/linkedcopy", "internal/storedirs", "internal/tarlayer", "layer", "overlaystore"},
+		"engine/containerd": {"engine/containerd/internal/containers", "engine/containerd/internal/contentwriter", "engine/containerd/internal/failure", "engine/containerd/internal/imagename", "engine/containerd/internal/lease", "engine/containerd/internal/snapshotdir", "errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/layercheck", "internal/linkedcopy", "internal/storedirs", "internal/tarlayer", "layer", "overlaystore"},
 		"overlaymount":      {"errkind", "internal/durable", "internal/erofsmount", "internal/erofstrial", "internal/fsat", "internal/fsverity", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/quoting", "internal/stagingdir", "internal/storedirs", "internal/words", "layer", "overlaystore"},
 		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/pushing", "registry/internal/remote", "registry/internal/transport"},
 	},
@@ -127,6 +127,7 @@ var floors = []map[string][]string{
 		"internal/sortedview":                    {"errkind", "internal/scratch", "layer"},
 		"internal/stackview":                     {"errkind", "internal/entryname", "layer"},
 		"internal/storedirs":                     {"errkind", "internal/durable", "internal/fsat", "internal/journal", "internal/probe", "layer"},
+		"engine/containerd/internal/containers":  {"engine/containerd/internal/failure"},
 		"engine/containerd/internal/imagename":   {"engine/containerd/internal/failure"},
 		"engine/containerd/internal/lease":       {"engine/containerd/internal/failure"},
 		"engine/containerd/internal/snapshotdir": {"engine/containerd/internal/failure", "internal/durable", "internal/fsat", "internal/mounts"},

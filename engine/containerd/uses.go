@@ -4,16 +4,14 @@ package containerd
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
-	containers "github.com/containerd/containerd/api/services/containers/v1"
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/layerctl/layerctl/engine/containerd/internal/containers"
 	"github.com/layerctl/layerctl/engine/containerd/internal/failure"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -40,7 +38,9 @@ func (e *Engine) users(ctx context.Context, store *overlaystore.Store, img overl
 	if chains := chainIDs(img.Layers); len(chains) > 0 {
 		top = chains[len(chains)-1].String()
 	}
-	list, err := e.containers(ctx)
+	calls, cancel := context.WithTimeout(e.in(ctx, ""), patience)
+	defer cancel()
+	list, err := containers.List(calls, e.conn)
 	if err != nil {
 		return nil, err
 	}
@@ -74,32 +74,6 @@ func (e *Engine) givenNames(store *overlaystore.Store, manifest digest.Digest) (
 		}
 	}
 	return names, nil
-}
-
-// maxContainers bounds the memory for the list; a node has some hundreds.
-const maxContainers = 100_000
-
-// containers lists all containers of the namespace, which come one a message.
-func (e *Engine) containers(ctx context.Context) (list []*containers.Container, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	stream, err := containers.NewContainersClient(e.conn).ListStream(e.in(ctx, ""), &containers.ListContainersRequest{})
-	if err != nil {
-		return nil, failure.Explain(err)
-	}
-	for {
-		message, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return list, nil
-		}
-		if err != nil {
-			return nil, failure.Explain(err)
-		}
-		if len(list) == maxContainers {
-			return nil, fmt.Errorf("it has more than %d containers", maxContainers)
-		}
-		list = append(list, message.Container)
-	}
 }
 
 // standsOn reports whether the snapshot key has top as its parent, or a copy of top
