@@ -87,6 +87,9 @@ type Given struct {
 	Links, Clones, Copies, Bytes int64
 	// Reason is why files were not linked; nil where all were.
 	Reason error
+	// Foreign are names that another client has given the same image, perhaps another
+	// store. They are left alone: nothing pins them for this store, and Take leaves them.
+	Foreign []string
 }
 
 // Give gives img to the engine. After an error no name in the engine means an
@@ -102,7 +105,7 @@ func (e *Engine) Give(ctx context.Context, store *overlaystore.Store, img Image,
 	return Given{
 		Engine: e.at.Address, Namespace: e.at.Namespace, Names: img.Names,
 		Layers: len(img.Layers), Made: g.made,
-		Links: done.Links, Clones: done.Clones, Copies: done.Copies, Bytes: done.Bytes, Reason: cmp.Or(done.Reason, g.unlinked),
+		Links: done.Links, Clones: done.Clones, Copies: done.Copies, Bytes: done.Bytes, Reason: cmp.Or(done.Reason, g.unlinked), Foreign: g.foreign,
 	}, nil
 }
 
@@ -126,6 +129,7 @@ type giving struct {
 	ahead    linkedcopy.Done // what Ahead did
 	written  []digest.Digest // compressed layers, the lowest first
 	before   []given.Name    // names that the image has beside the new ones
+	foreign  []string        // names of the image that another client has made
 }
 
 // done returns what was linked and copied, by Ahead too.

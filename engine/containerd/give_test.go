@@ -448,8 +448,9 @@ func TestNames(t *testing.T) {
 		t.Errorf("and before that was known: %q", calls)
 	}
 	f.images["docker.io/library/theirs:1"].Target.Digest = old.Root.Digest.String()
-	if err := give(old, GiveOptions{}); err != nil || f.images["docker.io/library/theirs:1"].Labels[ownerLabel] != "" {
-		t.Errorf("another client's name of the same image: %v", err)
+	given, err := e.Give(f.watched(t.Context()), s, old, GiveOptions{})
+	if err != nil || f.images["docker.io/library/theirs:1"].Labels[ownerLabel] != "" || !slices.Equal(given.Foreign, old.Names) {
+		t.Errorf("another client's name of the same image: %+v, %v", given, err)
 	}
 	f.check(t, "at the end")
 }

@@ -104,7 +104,8 @@ func (g *giving) nameOne(ctx context.Context, name string) error {
 		return err
 	}
 	if there == nil || there.Labels[ownerLabel] != g.owner {
-		return nil // another client's, and the same image
+		g.foreign = append(g.foreign, name) // and the same image
+		return nil
 	}
 	return g.images.Move(ctx, g.lease, image)
 }

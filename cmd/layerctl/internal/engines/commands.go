@@ -154,7 +154,10 @@ func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record, still un
 	if err != nil {
 		return &engineError{err}
 	}
-	if !c.Bool("quiet") && (len(taken) > 0 || still == nil) {
+	if !c.Bool("quiet") && len(taken) == 0 && still == nil {
+		terminal.NewConsole(c.App.ErrWriter).Say("nothing of %s in %s is this store's", terminal.Short(r.Manifest), Place(r))
+	}
+	if !c.Bool("quiet") && len(taken) > 0 {
 		terminal.NewConsole(c.App.ErrWriter).Say("took %q from containerd's namespace %s (%s)", taken, r.Namespace, r.Address)
 	}
 	return nil

@@ -417,6 +417,9 @@ func (d *daemon) tell(name registry.Reference, done containerd.Given) {
 	console := terminal.NewConsole(d.c.App.ErrWriter)
 	console.Say("%s is in containerd's namespace %s (%s), with %d of %s new there", name, done.Namespace, done.Engine, done.Made, terminal.Count(done.Layers, "layer"))
 	tellCopies(console, done.Clones, done.Copies, done.Bytes, done.Reason)
+	if len(done.Foreign) > 0 && !d.c.Bool("hand-over") {
+		console.Warn("%q were there before, by another client, which may remove them: they are not pinned for this store", done.Foreign)
+	}
 }
 
 // tellCopies says what takes room a second time, and why.
