@@ -29,6 +29,9 @@ type Options struct {
 	// IDs are the user namespace's mappings, users and groups alike; none
 	// makes no user namespace.
 	IDs []specs.LinuxIDMapping
+	// OneID says that the user namespace in which the runtime will run maps root
+	// only, so that terminals cannot be of the group tty.
+	OneID bool
 	// Volumes mounts an empty tmpfs at each of the image's volumes; false
 	// lets the container write there into its root filesystem.
 	Volumes bool

@@ -121,6 +121,10 @@ func TestOptions(t *testing.T) {
 	if last := s.Linux.Namespaces[len(s.Linux.Namespaces)-1]; last.Type != specs.UserNamespace {
 		t.Errorf("the namespaces are %+v, without one for users", s.Linux.Namespaces)
 	}
+	s, _, err = Convert(config, image(), Options{OneID: true})
+	if err != nil || !reflect.DeepEqual(s.Mounts, kernelMounts(true)) || len(s.Linux.UIDMappings) > 0 {
+		t.Errorf("where root alone is mapped: %v, the mounts are %+v", err, s.Mounts)
+	}
 	s, _, err = Convert(config, image(), Options{})
 	if err != nil {
 		t.Fatal(err)

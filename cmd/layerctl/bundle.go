@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/bundle"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
+	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaymount"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/registry"
@@ -64,7 +65,7 @@ func runBundle(c *cli.Context) (err error) {
 	}
 	defer func() { err = setup.Closing(err, dir) }()
 	options.Name, options.Target = name, dir.Root
-	return fillBundle(c, store, dir, bundled{image, config, args[2:], options})
+	return fillBundle(c, store, dir, bundled{image, config, args[2:], options, store.Format().IDs == layer.SquashedIDs})
 }
 
 // bundleMountOptions returns mountOptions for a container's root filesystem: writable
@@ -93,6 +94,7 @@ type bundled struct {
 	config  []byte   // the image's
 	args    []string // the command; none is the image's own
 	options overlaymount.Options
+	oneID   bool // an ordinary user without subordinate ids
 }
 
 // fillBundle mounts the image in the bundle and writes its config.json. After an
@@ -160,7 +162,7 @@ func writeBundle(c *cli.Context, dir *bundle.Dir, b bundled) error {
 		return err
 	}
 	defer closeRoot() //nolint:errcheck // only read
-	o := bundle.Options{ReadOnly: !b.options.Writable, Args: b.args, Volumes: c.Bool("volumes"), IDs: idMappings(b.options)}
+	o := bundle.Options{ReadOnly: !b.options.Writable, Args: b.args, OneID: b.oneID, Volumes: c.Bool("volumes"), IDs: idMappings(b.options)}
 	spec, notes, err := bundle.Convert(b.config, root, o)
 	if err != nil {
 		return err
