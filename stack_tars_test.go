@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -156,6 +157,40 @@ func TestImagesThatShareAnIndex(t *testing.T) {
 				defer overlaymount.Unmount(t.Context(), b.store, b.target, overlaymount.UnmountOptions{Lazy: true})
 			}
 		})
+	}
+}
+
+// A writable mount by the printed line is known as others are.
+func TestPrintedWritableMountOfTars(t *testing.T) {
+	layertest.NeedsMount(t)
+	layertest.NeedsRoot(t, "it makes a store of tars")
+	b := newBench(t, filepath.Join(memory(t), `a,b c:d`), overlaystore.Options{Lower: layer.Tars, NoSync: true})
+	layers, _ := stack(1)
+	image, err := b.put(layers, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := mounted(t, "tmpfs", "")
+	o := overlaymount.Options{Writable: true, Upper: filepath.Join(base, "upper"), Work: filepath.Join(base, "work"), Driver: overlaymount.KernelDriver}
+	if err := errors.Join(os.Mkdir(o.Upper, 0o755), os.Mkdir(o.Work, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := overlaymount.Assemble(t.Context(), b.store, image, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := m.Line(b.target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", line).CombinedOutput(); err != nil {
+		t.Fatalf("%s\n%v: %s", line, err, out)
+	}
+	if got, ok, err := b.store.MountedAt(t.Context(), b.target); err != nil || !ok || got.Manifest != image.Manifest || !got.Writable {
+		t.Errorf("mounted: %+v, %v, %v", got, ok, err)
+	}
+	if err := b.unmount(); err != nil {
+		t.Error(err)
 	}
 }
 

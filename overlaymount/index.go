@@ -15,6 +15,7 @@ import (
 	"github.com/layerctl/layerctl/internal/erofsmount"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
+	"github.com/layerctl/layerctl/internal/probe"
 	"github.com/layerctl/layerctl/internal/quoting"
 	"github.com/layerctl/layerctl/layer"
 	"github.com/layerctl/layerctl/overlaystore"
@@ -176,8 +177,7 @@ func (m *Mount) indexOptions() []string {
 }
 
 // indexLine returns a shell command that mounts the index by loop devices, which end
-// with the mount. For a writable mount the command mounts the index in a temporary
-// directory for a moment.
+// with the mount.
 func (m *Mount) indexLine(target string) (string, error) {
 	if len(m.idmap) > 0 {
 		return "", m.noIDMap("a line for layers that are tars")
@@ -199,10 +199,20 @@ func (m *Mount) indexLine(target string) (string, error) {
 		fmt.Fprintf(&b, "mount -t erofs -o \"%s\" $d0 %s)", strings.Join(options, ","), quoting.Shell(target))
 		return b.String(), nil
 	}
-	overlay := strings.Join(append(m.Flags(), m.absolute(m.otherOptions())...), ",")
-	fmt.Fprintf(&b, "d=$(mktemp -d); mount -t erofs -o \"%s\" $d0 \"$d\"; r=0; LIBMOUNT_FORCE_MOUNT2=always mount -t overlay %s -o \"lowerdir=$d\",%s %s || r=$?; umount -l \"$d\"; rmdir \"$d\"; exit $r)",
-		strings.Join(append([]string{"ro"}, options...), ","), quoting.Shell(m.source), quoting.Shell(overlay), quoting.Shell(target))
-	return b.String(), nil
+	below := fmt.Sprintf(`mount -t erofs -o "%s" $d0 "$d"`, strings.Join(append([]string{"ro"}, options...), ","))
+	end, err := m.overLine(below, target)
+	return b.String() + end, err
+}
+
+// overLine returns the end of a shell command that mounts the index at "$d" by the
+// command below, and a writable overlay over it, which stays. The directory is in the
+// store for this moment, and by its path the overlay is known.
+func (m *Mount) overLine(below, target string) (string, error) {
+	store, err := m.store.RealPath()
+	options := strings.Join(append(m.Flags(), m.absolute(m.otherOptions())...), ",")
+	return fmt.Sprintf(`cd %s; d=$(mktemp -d "$PWD"/%sXXXXXX); p=%s${d##*/}; r=0; `+
+		`{ %s && LIBMOUNT_FORCE_MOUNT2=always mount -t overlay %s -o "lowerdir=$p",%s %s; } || r=$?; umount -l "$d" || :; rmdir "$d"; exit $r)`,
+		quoting.Shell(store), probe.Prefix, quoting.Shell(quoting.Lower(store)+"/"), below, quoting.Shell(m.source), quoting.Shell(options), quoting.Shell(target)), err
 }
 
 // showsTars reports whether the image has an index in its store.
