@@ -52,7 +52,7 @@ func removeOne(c *cli.Context, store *overlaystore.Store, arg string) error {
 		return store.Remove(c.Context, name, "") // the record of its image cannot be read
 	}
 	if err != nil {
-		return err
+		return engines.Elsewhere(store, arg, err)
 	}
 	gone := []string{name}
 	if name == "" { // arg is the image's digest

@@ -19,6 +19,7 @@ import (
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/given"
 	"github.com/layerctl/layerctl/overlaystore"
+	"github.com/layerctl/layerctl/registry"
 )
 
 // GiveCommand gives what the store has.
@@ -79,7 +80,7 @@ func (g *Giver) giveAll(refs []string, offline bool) error {
 			if err == nil {
 				err = g.Give(client, name, img, "")
 			}
-			errs = append(errs, failure.Concerns(ref, err))
+			errs = append(errs, failure.Concerns(ref, Elsewhere(g.store, ref, err)))
 		}
 		return errors.Join(errs...)
 	}, func(o *layerctl.Options) { o.Offline = o.Offline || offline })
@@ -101,9 +102,38 @@ func runTake(c *cli.Context) (err error) {
 		if err == nil {
 			err = take(c, store, img.Manifest, nil)
 		}
-		errs = append(errs, failure.Concerns(ref, err))
+		errs = append(errs, failure.Concerns(ref, Elsewhere(store, ref, err)))
 	}
 	return errors.Join(errs...)
+}
+
+// Elsewhere says of an image that is not in the store whether it was handed over: err
+// is why it was not found.
+func Elsewhere(store *overlaystore.Store, ref string, err error) error {
+	if !errors.Is(err, overlaystore.ErrNotFound) {
+		return err
+	}
+	parsed, parseErr := registry.Parse(ref)
+	list, _ := given.List(store.Dir()) // only a hint
+	for _, r := range list {
+		if r.HandedOver && parseErr == nil && r.Reference == parsed.String() {
+			return &handedOverError{err, Place(r)}
+		}
+	}
+	return err
+}
+
+// handedOverError is an image that only an engine has.
+type handedOverError struct {
+	error
+	place string
+}
+
+func (e *handedOverError) Unwrap() error { return e.error }
+
+// Hint says where the image is.
+func (e *handedOverError) Hint() string {
+	return "it was handed over to " + e.place + ", whose own commands remove it; 'layerctl pull' brings it here again"
 }
 
 // unwanted says, where it is not nil, whether what was given shall be taken still: by

@@ -134,6 +134,12 @@ func TestEndRepairs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for ref, is := range map[string]bool{"localhost/a:1": true, "localhost/b:1": false} {
+		err, over := Elsewhere(store, ref, overlaystore.ErrNotFound), (*handedOverError)(nil)
+		if errors.As(err, &over) != is || !errors.Is(err, overlaystore.ErrNotFound) {
+			t.Errorf("%s is not found: %v", ref, err)
+		}
+	}
 	pull()
 	end(true, "--dry-run")
 	end(false)
