@@ -232,7 +232,7 @@ func (k *keeper) leave() error {
 	if err != nil {
 		return errors.Join(err, k.drop())
 	}
-	err = k.temp.Close()
+	err = durable.Unlock(k.temp)
 	k.temp = nil
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -150,6 +151,45 @@ func TestLock(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A lock that was given back is free, although a program that is being started has a
+// copy of its descriptor.
+func TestUnlockBesideAFork(t *testing.T) {
+	dir := disktest.OpenTemp(t)
+	for name, lock := range map[string]func() (func() error, error){
+		"Lock":    func() (func() error, error) { return durable.Lock(t.Context(), dir, "Lock", durable.Exclusive, nil) },
+		"TryLock": func() (func() error, error) { return durable.TryLock(t.Context(), dir, "TryLock", durable.Exclusive) },
+	} {
+		unlock, err := lock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		descriptors, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied := false
+		for _, d := range descriptors {
+			path, _ := os.Readlink("/proc/self/fd/" + d.Name())
+			if fd, _ := strconv.Atoi(d.Name()); path == filepath.Join(dir.Name(), name) {
+				own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer unix.Close(own) //nolint:errcheck // of a lock
+				copied = true
+			}
+		}
+		if err := unlock(); err != nil || !copied {
+			t.Fatal(copied, err)
+		}
+		if unlock, err = durable.TryLock(t.Context(), dir, name, durable.Exclusive); err != nil || unlock == nil {
+			t.Errorf("%s: it is still held, %v", name, err)
+		} else if err := unlock(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

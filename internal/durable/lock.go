@@ -4,6 +4,7 @@ package durable
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -42,7 +43,7 @@ func Lock(ctx context.Context, dir *os.File, name string, kind LockKind, waiting
 		f.Close()
 		return nil, err
 	}
-	return f.Close, nil
+	return func() error { return Unlock(f) }, nil
 }
 
 // TryLock is [Lock] without the wait: if another holder is in the way, unlock and err
@@ -60,7 +61,7 @@ func TryLock(ctx context.Context, dir *os.File, name string, kind LockKind) (unl
 		f.Close()
 		return nil, err
 	}
-	return f.Close, nil
+	return func() error { return Unlock(f) }, nil
 }
 
 func openLock(ctx context.Context, dir *os.File, name string) (*os.File, error) {
@@ -104,6 +105,17 @@ func Flock(ctx context.Context, f *os.File, kind LockKind, waiting func()) error
 		case <-time.After(poll):
 		}
 	}
+}
+
+// Unlock releases the flock of f and closes f. Closing alone releases it only when
+// every copy of the descriptor is closed, and a program that is being started has one
+// until it runs.
+func Unlock(f *os.File) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_UN)
+	if err != nil {
+		err = &os.PathError{Op: "unlock", Path: f.Name(), Err: err}
+	}
+	return errors.Join(err, f.Close())
 }
 
 // TryFlock locks f, a file or a directory, by flock(2). It returns false if another
