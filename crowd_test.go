@@ -68,24 +68,25 @@ func crowd(ctx context.Context, f *field, name string) error {
 // on, such as 60s.
 func TestManyProcesses(t *testing.T) {
 	t.Parallel()
-	more := crowdGoesOn(t)
 	images := makeCrowdImages(t)
 	lowers(t, func(t *testing.T, lower layer.Lower) {
 		if lower == layer.Tars && !full() && os.Getenv(crowdEnv) == "" {
 			t.Skip("runs eight processes once more: LAYERCTL_FULL=1 runs it, and so does " + crowdEnv)
 		}
 		t.Parallel()
-		crowdOn(t, &field{images: images, lower: lower}, more)
+		crowdOn(t, &field{images: images, lower: lower})
 	})
 }
 
-func crowdOn(t *testing.T, first *field, more func(n int) bool) {
+func crowdOn(t *testing.T, first *field) {
 	dir := newStoreDir(t)
 	first.open(t, dir)
 	if err := disktest.NumberLinks(dir); err != nil {
 		t.Fatal(err)
 	}
 	first.close(t)
+	// From here, for a machine of one processor runs one crowd after the other.
+	more := crowdGoesOn(t)
 	var runs, kills atomic.Int64
 	var wg sync.WaitGroup
 	for i, name := range []string{"one", "two", "three", "one", "two", "three", "prune all", "verify all"} {
