@@ -334,7 +334,9 @@ func (e *Engine) openGiven(ctx context.Context, store *overlaystore.Store, open 
 func (e *Engine) clear(ctx context.Context, owner string, records *given.Records) error {
 	// The engine goes on with the last call of a giving that was killed. One that
 	// changes something, or would, waits for that.
-	_ = e.leases.End(ctx, lease.NewID())
+	if err := e.leases.Collect(ctx, lease.NewID()); err != nil {
+		return err
+	}
 	// The leases before the marks: each lease has its mark before it is taken, and
 	// until it has ended.
 	owned, err := e.leases.Labelled(ctx, ownerLabel, owner)
