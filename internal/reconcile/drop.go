@@ -144,7 +144,8 @@ func (r *run) remove(ctx context.Context, old held, image overlaystore.Image) (s
 	if errors.Is(err, overlaystore.ErrBusy) {
 		return "it is mounted", nil
 	}
-	if err != nil {
+	// Somebody else may have removed it while the engines were asked.
+	if err != nil && !errors.Is(err, overlaystore.ErrNotFound) {
 		return "", err
 	}
 	if len(image.Refs) > 1 {

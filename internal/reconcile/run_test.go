@@ -42,7 +42,8 @@ type place struct {
 
 	given  map[string]digest.Digest // what an engine has, by its name and the image's
 	users  map[digest.Digest][]string
-	down   bool // no engine answers
+	down   bool   // no engine answers
+	asked  func() // is called where engines are asked for users
 	pruned int
 }
 
@@ -135,6 +136,9 @@ func (p *place) Give(into string, _ *layerctl.Client, image imagelist.Image, sto
 func (p *place) Users(_ context.Context, stored overlaystore.Image) ([]string, error) {
 	if p.down {
 		return nil, errors.New("the engine is down")
+	}
+	if p.asked != nil {
+		p.asked()
 	}
 	return p.users[stored.Manifest], nil
 }
@@ -251,6 +255,27 @@ func TestDrop(t *testing.T) {
 				t.Errorf("the store has it: %v", inStore)
 			}
 		})
+	}
+}
+
+// TestDropBesideARemoval: a name that somebody removes while the engines are asked is
+// gone as it should be.
+func TestDropBesideARemoval(t *testing.T) {
+	p := newPlace(t)
+	one := p.push("one", 10)
+	if err := p.want("HOST/app:one", nil, "pulled app:one"); err != nil {
+		t.Fatal(err)
+	}
+	p.asked = func() {
+		if err := p.store.Remove(t.Context(), p.host+"/app:one", ""); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := p.want(`{"images":[]}`, nil, "dropped app:one"); err != nil {
+		t.Error(err)
+	}
+	if p.has(one) {
+		t.Errorf("the engine has %v", p.given)
 	}
 }
 
