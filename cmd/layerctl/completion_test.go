@@ -167,6 +167,8 @@ func TestCompletionInBash(t *testing.T) {
 		{"a path in a reference", []string{"layerctl", "pull", "oci:d"}, []string{"dir"}},
 		{"the second argument", []string{"layerctl", "mount", "host:5000/alpine:3.20", "file/"}, nil},
 		{"a word for an argument", []string{"layerctl", "completion", "z"}, []string{"zsh"}},
+		{"the first word of several forms", []string{"layerctl", "index", ""}, []string{"create", "annotate", "push"}},
+		{"the word behind it", []string{"layerctl", "index", "push", ""}, nil},
 		{"a program", []string{"layerctl", "unshare", "mkdi"}, []string{"mkdir"}},
 		{"no flag of ours for a program", []string{"layerctl", "unshare", "sh", "--stor"}, nil},
 		{"no flag after --", []string{"layerctl", "pull", "--", "--stor"}, nil},
@@ -197,6 +199,7 @@ func TestCompletionInFish(t *testing.T) {
 		{[]string{"layerctl", "images", "--keep"}, nil},
 		{[]string{"layerctl", "mount", "--format", "s"}, []string{"sh", "systemd"}},
 		{[]string{"layerctl", "completion", "z"}, []string{"zsh"}},
+		{[]string{"layerctl", "index", "ann"}, []string{"annotate"}},
 	} {
 		if !full() && i%3 != 2 {
 			continue

@@ -111,8 +111,17 @@ func kindOf(word string) kind {
 func words(word string) []string { return strings.Split(strings.Trim(word, "[]…"), "|") }
 
 // arguments are the words for a command's arguments, one each, and whether the
-// last one repeats.
+// last one repeats. Of several forms, as in "create NAME | push NAME", the first words
+// are the choices.
 func (c Command) arguments() (list []string, repeats bool) {
+	if forms := strings.Split(c.Arguments, " | "); len(forms) > 1 {
+		var first []string
+		for _, form := range forms {
+			word, _, _ := strings.Cut(form, " ")
+			first = append(first, word)
+		}
+		return []string{strings.Join(slices.Compact(first), "|")}, false
+	}
 	for _, word := range strings.Fields(c.Arguments) {
 		if strings.HasPrefix(word, "[--") {
 			break // what follows is for another program
