@@ -11,7 +11,7 @@ import (
 	"github.com/layerctl/layerctl/platform"
 )
 
-// NoArguments refuses arguments where a command takes none.
+// NoArguments fails if there are arguments, for a command that takes none.
 func NoArguments(c *cli.Context) error {
 	if c.Args().Present() {
 		return &args.UsageError{Problem: fmt.Sprintf("%s takes no argument, and got %q", c.Command.Name, c.Args().First())}
@@ -19,7 +19,8 @@ func NoArguments(c *cli.Context) error {
 	return nil
 }
 
-// Arguments checks how many there are; most < 0 means any number.
+// Arguments returns the arguments, and fails if there are fewer than least or more than
+// most; most < 0 means any number. names says in the error what the command takes.
 func Arguments(c *cli.Context, least, most int, names string) ([]string, error) {
 	n := c.Args().Len()
 	if n >= least && (most < 0 || n <= most) {
@@ -31,7 +32,7 @@ func Arguments(c *cli.Context, least, most int, names string) ([]string, error) 
 	}
 }
 
-// Wanted is what the global flags choose images for.
+// Wanted returns the platform that images are chosen for, by the global flags.
 func Wanted(c *cli.Context) (platform.Wanted, error) {
 	if spec := c.String("platform"); spec != "" {
 		return platform.ParseWanted(spec)

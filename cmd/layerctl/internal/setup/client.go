@@ -27,8 +27,9 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// WithClient makes the library's client from the global flags, for what is
-// asked about refs.
+// WithClient calls use with a client of the library, made by the global flags and set.
+// refs are the references that the command is about: they decide whether there is a
+// cache, and an error about a single one names it.
 func WithClient(c *cli.Context, refs []string, use func(*layerctl.Client) error, set ...Option) (err error) {
 	kept, err := openCache(c, refs)
 	if err != nil {
@@ -40,10 +41,11 @@ func WithClient(c *cli.Context, refs []string, use func(*layerctl.Client) error,
 	return withCache(c, refs, kept, use, set...)
 }
 
-// Option adds to what the global flags say of the library's client.
+// Option changes the options of the library's client.
 type Option func(*layerctl.Options)
 
-// Resources are those of a command that fetches layers.
+// Resources sets jobs, limits and memory for a command that fetches layers, and calls
+// hear with the events.
 func Resources(c *cli.Context, hear func(progress.Event)) Option {
 	return func(o *layerctl.Options) {
 		share := shares(c)
@@ -53,7 +55,7 @@ func Resources(c *cli.Context, hear func(progress.Event)) Option {
 	}
 }
 
-// withCache is WithClient with a cache that is open already, or without one.
+// withCache is WithClient with an open cache, or without one if kept is nil.
 func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layerctl.Client) error, set ...Option) error {
 	logins, err := LoginsFor(c, refs)
 	if err != nil {
@@ -85,7 +87,7 @@ func withCache(c *cli.Context, refs []string, kept *cache.Cache, use func(*layer
 	return use(layerctl.New(o))
 }
 
-// RegistryOptions are what the global flags say of registries.
+// RegistryOptions returns the options for registries, by the global flags.
 func RegistryOptions(c *cli.Context, logins map[string]registry.Login) registry.Options {
 	retries := c.Int("retry")
 	if c.IsSet("retry") && retries == 0 {
@@ -113,8 +115,7 @@ func RegistryOptions(c *cli.Context, logins map[string]registry.Login) registry.
 	}
 }
 
-// archiveOptions hold an archive that must be unpacked first to what a layer is
-// held to.
+// archiveOptions gives an archive that is compressed as a whole the limits of a layer.
 func archiveOptions(c *cli.Context) registry.ArchiveOptions {
 	l := limits(c)
 	o := registry.ArchiveOptions{MaxSize: l.Bytes, MaxRatio: l.Ratio, Reserve: l.Reserve, MaxWindow: host.ArchiveWindow(memory(c))}
@@ -124,7 +125,7 @@ func archiveOptions(c *cli.Context) registry.ArchiveOptions {
 	return o
 }
 
-// warner prints warnings, unless the user wants none.
+// warner returns a function that prints warnings; nil with --quiet.
 func warner(c *cli.Context) func(string) {
 	if c.Bool("quiet") {
 		return nil
@@ -156,8 +157,8 @@ func inRegistry(ref string) bool {
 	return err == nil && parsed.Transport() == registry.Docker
 }
 
-// LoginsFor reads what --creds-stdin promises, for the one host that the
-// references name: with two, the wrong one would learn the password.
+// LoginsFor reads the credentials of --creds-stdin, for the host that the references
+// name. If they name two it fails, because the wrong one would get the password.
 func LoginsFor(c *cli.Context, refs []string) (map[string]registry.Login, error) {
 	if !c.Bool("creds-stdin") {
 		return nil, nil
@@ -189,13 +190,13 @@ func LoginsFor(c *cli.Context, refs []string) (map[string]registry.Login, error)
 	return map[string]registry.Login{host: {Username: user, Password: password}}, nil
 }
 
-// WithoutCache is WithClient for a machine without a store: none is made only
-// to keep what is read once.
+// WithoutCache is [WithClient] without a cache, for a machine without a store: no store
+// is made only to keep what is read once.
 func WithoutCache(c *cli.Context, refs []string, use func(*layerctl.Client) error, set ...Option) error {
 	return withCache(c, refs, nil, use, set...)
 }
 
-// Version is the module's, as the Go tool stamped it into the binary.
+// Version returns the version that the Go tool wrote into the binary.
 func Version() string {
 	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" {
 		return b.Main.Version

@@ -10,8 +10,8 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// OpenToConvert is OpenExisting for who makes another store of it: the flags for
-// a store that is made now are about that one.
+// OpenToConvert is [OpenExisting] for a command that makes another store: the flags for
+// the form of a new store are about that one.
 func OpenToConvert(c *cli.Context) (*overlaystore.Store, error) {
 	dir, err := StoreDir(c)
 	if err != nil {
@@ -20,8 +20,8 @@ func OpenToConvert(c *cli.Context) (*overlaystore.Store, error) {
 	return openStore(c, dir, overlaystore.Options{Existing: true})
 }
 
-// OpenBeside opens a second store, at dir and in the form lower, and makes it
-// where there is none.
+// OpenBeside opens a second store, at dir and in the form lower, or makes it if there is
+// none.
 func OpenBeside(c *cli.Context, dir string, lower layer.Lower) (*overlaystore.Store, error) {
 	o, err := wantedForm(c)
 	if err != nil {
@@ -31,7 +31,7 @@ func OpenBeside(c *cli.Context, dir string, lower layer.Lower) (*overlaystore.St
 	return openStore(c, dir, o)
 }
 
-// UnpackOptions are the limits of a layer that is unpacked without a client.
+// UnpackOptions returns the limits of a layer that is unpacked without a client.
 func UnpackOptions(c *cli.Context) unpack.Options {
 	windows := unpack.NewWindows(shares(c).Windows)
 	return unpack.Options{Limits: limits(c), Windows: windows, Paths: unpack.NewPaths(pathMemory(c), windows), Logger: Logger(c)}

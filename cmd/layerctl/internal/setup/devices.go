@@ -11,12 +11,12 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// DevicesFlag says what becomes of an image's device nodes.
+// DevicesFlag returns the flag --devices.
 func DevicesFlag() cli.Flag {
 	return &cli.StringFlag{Name: "devices", Value: "make", Usage: "`make|skip|refuse` the device nodes of an image; where they cannot be made they are skipped and counted"}
 }
 
-// Devices is what is to become of an image's device nodes.
+// Devices returns what --devices says to do with an image's device nodes.
 func Devices(c *cli.Context) (unpack.Devices, error) {
 	switch policy := c.String("devices"); policy {
 	case "make":

@@ -50,7 +50,7 @@ func GlobalFlags() []cli.Flag {
 	}
 }
 
-// CheckFlags refuses global flags that make no sense, before any command runs.
+// CheckFlags checks the values of global flags, before any command runs.
 func CheckFlags(c *cli.Context) error {
 	if spec := c.String("platform"); spec != "" {
 		if err := args.CheckPlatform(spec); err != nil {
@@ -80,7 +80,7 @@ func checkFetchFlags(c *cli.Context) error {
 	return nil
 }
 
-// Logger tells with --verbose what goes on; otherwise nothing.
+// Logger returns a logger to standard error with --verbose, and a silent one without.
 func Logger(c *cli.Context) *slog.Logger {
 	if !c.Bool("verbose") {
 		return slog.New(slog.DiscardHandler)
@@ -88,8 +88,8 @@ func Logger(c *cli.Context) *slog.Logger {
 	return slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// systemIsOurs tells root from root of a user namespace that an ordinary user
-// has made: the system's files belong to somebody else there.
+// systemIsOurs reports whether root is the machine's root. In a user namespace that an
+// ordinary user has made, the system's files belong to another user.
 func systemIsOurs() bool {
 	fi, err := os.Stat("/var/lib")
 	if err != nil {
@@ -99,9 +99,9 @@ func systemIsOurs() bool {
 	return !ok || st.Uid == 0
 }
 
-// StoreDir is where the store is: the flag, the environment, or the place
-// that the kind of user has for such things (XDG base directory
-// specification; FHS 3.0, /var/lib).
+// StoreDir returns the directory of the store: by the flag, by the environment, or the
+// usual place for root or for an ordinary user (FHS 3.0, /var/lib; XDG base directory
+// specification).
 func StoreDir(c *cli.Context) (string, error) {
 	if dir := c.String("store"); dir != "" {
 		return filepath.Abs(dir)

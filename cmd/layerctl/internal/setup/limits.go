@@ -15,13 +15,14 @@ import (
 	"github.com/layerctl/layerctl/unpack"
 )
 
-// LimitFlags bound what one layer may cost. Their defaults are unpack's.
+// LimitFlags returns the flags that limit a layer, for a command that writes. Their
+// defaults are those of package unpack.
 func LimitFlags() []cli.Flag {
 	return append(ReadFlags(),
 		&cli.GenericFlag{Name: "reserve", Category: help.Limits, Value: &args.Size{}, DefaultText: "64MiB", Usage: "keep `SIZE` of the disk free"})
 }
 
-// ReadFlags are those that matter where nothing is written.
+// ReadFlags returns the limit flags for a command that writes nothing.
 func ReadFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.Int64Flag{Name: "max-entries", Category: help.Limits, DefaultText: "5 million", Usage: "refuse a layer of more than `N` tar entries"},
@@ -31,7 +32,7 @@ func ReadFlags() []cli.Flag {
 	}
 }
 
-// limits are what the limit flags say.
+// limits returns the limits of a layer, by the limit flags.
 func limits(c *cli.Context) unpack.Limits {
 	return unpack.Limits{
 		Entries: c.Int64("max-entries"),
@@ -42,8 +43,8 @@ func limits(c *cli.Context) unpack.Limits {
 	}
 }
 
-// given is the value of a flag for the library, whose own zero is a default and
-// which takes less than zero for none.
+// given returns the value of a flag for the library, in which zero means a default and a
+// negative number means none.
 func given(c *cli.Context, name string, value int64) int64 {
 	if value == 0 && c.IsSet(name) {
 		return -1
@@ -51,8 +52,8 @@ func given(c *cli.Context, name string, value int64) int64 {
 	return value
 }
 
-// checkLimits refuses limits that let nothing through: they are mistakes, and
-// the defaults are not what was asked for.
+// checkLimits fails for a limit of zero, which would let no layer through. The library
+// would take zero for its default.
 func checkLimits(c *cli.Context) error {
 	zero := map[string]bool{
 		"max-entries": c.Int64("max-entries") == 0,
@@ -68,7 +69,7 @@ func checkLimits(c *cli.Context) error {
 	return nil
 }
 
-// Size is the value of a flag in bytes, 0 where it was not given.
+// Size returns the value of a flag in bytes, 0 if it was not given.
 func Size(c *cli.Context, name string) int64 {
 	if f, ok := c.Generic(name).(*args.Size); ok {
 		return f.Bytes
@@ -76,7 +77,7 @@ func Size(c *cli.Context, name string) int64 {
 	return 0
 }
 
-// Span is the value of a flag in time.
+// Span returns the value of a flag that is a length of time.
 func Span(c *cli.Context, name string) time.Duration {
 	if f, ok := c.Generic(name).(*args.Span); ok {
 		return f.Duration
@@ -84,7 +85,7 @@ func Span(c *cli.Context, name string) time.Duration {
 	return 0
 }
 
-// Reserve is what stays free on the store's disk, in bytes.
+// Reserve returns how many bytes stay free on the store's disk.
 func Reserve(c *cli.Context) uint64 {
 	const usual = 64 << 20 // as the library has it
 	switch n := limits(c).Reserve; {

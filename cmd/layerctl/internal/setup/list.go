@@ -14,7 +14,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
-// References are those of a list.
+// References returns the references of a list.
 func References(list []args.Listed) []string {
 	var refs []string
 	for _, l := range list {
@@ -23,7 +23,7 @@ func References(list []args.Listed) []string {
 	return refs
 }
 
-// PullList is what is to be pulled: the arguments, and the lines of the file.
+// PullList returns the images to pull: the arguments, then the lines of the file.
 func PullList(c *cli.Context) (list []args.Listed, err error) {
 	for _, ref := range c.Args().Slice() {
 		list = append(list, args.Listed{Ref: ref})
@@ -40,7 +40,7 @@ func PullList(c *cli.Context) (list []args.Listed, err error) {
 		}
 		name, open = "standard input", func() (io.ReadCloser, error) { return io.NopCloser(c.App.Reader), nil }
 	}
-	// A pipe that nobody writes to can be neither opened nor read.
+	// A pipe that nobody writes to blocks as it is opened and as it is read.
 	lines, err := terminal.Await(c.Context, func() ([]args.Listed, error) {
 		f, err := open()
 		if err != nil {

@@ -20,16 +20,15 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Lookup finds the stored image that is to run, by what a user calls it: a
-// reference, REPOSITORY@DIGEST of its manifest, or that digest or its first
-// digits, as images prints them. Of an image that was named by its digest alone
-// the name is "".
+// Lookup finds a stored image that runs on the wanted platform. arg is a reference,
+// REPOSITORY@DIGEST of its manifest, or that digest or its first digits, as the command
+// images prints them. Lookup also returns the reference, or "" for a digest alone.
 func Lookup(c *cli.Context, store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
 	return lookup(c, store, arg, store.Lookup)
 }
 
-// LookupToRead is Lookup for who only looks at the image: the only one of its
-// name need not fit this machine.
+// LookupToRead is [Lookup] for a command that only reads the image: an image that is the
+// only one of its name need not fit this machine.
 func LookupToRead(c *cli.Context, store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
 	return lookup(c, store, arg, store.LookupToRead)
 }
@@ -49,7 +48,7 @@ func lookup(c *cli.Context, store *overlaystore.Store, arg string, in func(strin
 // named finds an image by its reference.
 func named(c *cli.Context, arg string, in func(string, platform.Wanted) (overlaystore.Image, error)) (overlaystore.Image, string, error) {
 	if _, err := digest.Parse(arg); err == nil {
-		return overlaystore.Image{}, "", overlaystore.ErrNotFound // no name, whatever the grammar says
+		return overlaystore.Image{}, "", overlaystore.ErrNotFound // by the grammar it might be a name
 	}
 	ref, err := registry.Parse(arg)
 	if err != nil {
@@ -63,14 +62,14 @@ func named(c *cli.Context, arg string, in func(string, platform.Wanted) (overlay
 	return image, ref.String(), err
 }
 
-// shortDigest is a digest or its beginning: six digits at the least, which no
-// store has twice by chance.
+// shortDigest matches a digest or its beginning, of at least six digits, which two images
+// hardly share by chance.
 var shortDigest = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(?:sha256:|sha512:)?([0-9a-f]{6,128})$`)
 })
 
-// byDigest finds an image by its manifest's digest. Of several the error names
-// each; of none the image is the zero one.
+// byDigest finds an image by its manifest's digest. If there are several the error names
+// each; if there is none the image is the zero value.
 func byDigest(store *overlaystore.Store, arg string) (overlaystore.Image, string, error) {
 	repository, begin := "", arg
 	if ref, err := registry.Parse(arg); err == nil && ref.Digest() != "" {
@@ -102,9 +101,9 @@ func byDigest(store *overlaystore.Store, arg string) (overlaystore.Image, string
 	return overlaystore.Image{}, "", &ambiguousError{arg, digests}
 }
 
-// Pinned is how the library finds what a user calls a stored image by its
-// digest: one of the image's references with that digest. All else stays as it
-// is.
+// Pinned returns a reference by which the library finds a stored image that the user
+// named by its digest: one of the image's references with that digest. Any other arg it
+// returns as it is.
 func Pinned(c *cli.Context, store *overlaystore.Store, arg string) string {
 	if store == nil || !shortDigest().MatchString(arg) {
 		return arg
@@ -120,8 +119,8 @@ func Pinned(c *cli.Context, store *overlaystore.Store, arg string) string {
 	return ref.WithDigest(image.Manifest).String()
 }
 
-// nameIn is the image's reference in a repository, and whether there is one; of
-// no repository it is "".
+// nameIn returns the image's reference in a repository, and whether there is one. If
+// repository is "" it returns "" and true.
 func nameIn(image overlaystore.Image, repository string) (string, bool) {
 	if repository == "" {
 		return "", true
@@ -143,7 +142,7 @@ func repositoryOf(r registry.Reference) string {
 	return string(r.Transport()) + ":" + r.Path()
 }
 
-// ambiguousError says that several images begin with the digits.
+// ambiguousError says that the digests of several images begin with the digits.
 type ambiguousError struct {
 	arg     string
 	digests []string
@@ -156,5 +155,5 @@ func (e *ambiguousError) Error() string {
 // Hint says what to write instead.
 func (e *ambiguousError) Hint() string { return "more digits tell them apart" }
 
-// Unwrap makes it something that is not there.
+// Unwrap returns [overlaystore.ErrNotFound].
 func (e *ambiguousError) Unwrap() error { return overlaystore.ErrNotFound }

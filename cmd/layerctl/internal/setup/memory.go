@@ -10,7 +10,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/host"
 )
 
-// memory is --max-memory, or what this machine gives.
+// memory returns --max-memory, or the default for this machine, in bytes.
 func memory(c *cli.Context) int64 {
 	if n := Size(c, "max-memory"); n > 0 {
 		return n
@@ -18,16 +18,16 @@ func memory(c *cli.Context) int64 {
 	return host.Memory()
 }
 
-// pathMemory is the part that the paths of an image's layers may take.
+// pathMemory returns the part of the memory for the paths of an image's layers.
 func pathMemory(c *cli.Context) int64 { return host.Paths(memory(c)) }
 
-// limitMemory has the garbage collector keep below the limit. GOMEMLIMIT of
-// the environment is an expert's word, and stands.
+// limitMemory sets the limit of the garbage collector. Without --max-memory, GOMEMLIMIT
+// in the environment overrules it.
 func limitMemory(c *cli.Context) {
 	if os.Getenv("GOMEMLIMIT") == "" || c.IsSet("max-memory") {
 		host.LimitMemory(memory(c))
 	}
 }
 
-// shares is how the memory is divided among what is fetched at a time.
+// shares returns how the memory is divided among the layers that are fetched at a time.
 func shares(c *cli.Context) host.Share { return host.Divide(memory(c), c.Int("jobs"), c.Int("ranges")) }

@@ -16,12 +16,12 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// idsFlag is how a store that is made now keeps owners.
+// idsFlag returns the flag --ids, for how a new store keeps owners.
 func idsFlag() cli.Flag {
 	return &cli.StringFlag{Name: "ids", EnvVars: []string{"LAYERCTL_IDS"}, Value: "auto", Usage: "in a new store keep owners as `auto|mapped|squashed`: by subordinate ids, or in the records only"}
 }
 
-// wantedIDs is the flag's value; "" leaves it to the store, or to probing.
+// wantedIDs returns the value of --ids; "" leaves it to the store, or to a trial.
 func wantedIDs(c *cli.Context) (layer.IDs, error) {
 	switch ids := c.String("ids"); ids {
 	case "auto", "":
@@ -33,22 +33,22 @@ func wantedIDs(c *cli.Context) (layer.IDs, error) {
 	}
 }
 
-// HandedOver is the end of a command that was run in a user namespace, where
-// all that is to be said was said.
+// HandedOver says that the command was run in a user namespace and has ended there. It
+// has printed everything.
 type HandedOver struct{ Code int }
 
 func (e *HandedOver) Error() string {
 	return fmt.Sprintf("ended with code %d in a user namespace", e.Code)
 }
 
-// enoughIDs is what an image may need: images use 65534, "nobody", and those
-// that need more are few.
+// enoughIDs is how many ids an image may need: images use 65534, "nobody", and few need
+// more.
 const enoughIDs = 65535
 
-// enterNamespace runs this very command in a user namespace where the store at
-// dir is, or shall be, one with mapped ids: only there its owners are the
-// image's. The error is HandedOver then, and nil where there is no need; for a
-// new store that must do without, the other result says why.
+// enterNamespace runs this command in a user namespace if the store at dir has, or will
+// have, mapped ids: only there its owners are the image's. Then the error is a
+// [*HandedOver]. It returns nil if no namespace is needed. If a new store must do without
+// mapped ids, without says why.
 func enterNamespace(c *cli.Context, dir string, ids layer.IDs) (without, err error) {
 	if os.Geteuid() == 0 || ids == layer.SquashedIDs {
 		return nil, nil
@@ -56,7 +56,7 @@ func enterNamespace(c *cli.Context, dir string, ids layer.IDs) (without, err err
 	form, err := overlaystore.FormatOf(dir)
 	isNew := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !isNew {
-		return nil, nil // opening it says what is wrong
+		return nil, nil // overlaystore.Open reports the error
 	}
 	must := ids == layer.MappedIDs || form.IDs == layer.MappedIDs
 	if !isNew && form.IDs != layer.MappedIDs {
@@ -80,12 +80,12 @@ func enterNamespace(c *cli.Context, dir string, ids layer.IDs) (without, err err
 	return err, nil
 }
 
-// passing is in the environment of a command whose user namespace ends with
-// it, and the mounts that it makes.
+// passing is set in the environment of a command in a user namespace that ends with the
+// command, as do the mounts that it makes.
 const passing = "LAYERCTL_PASSING_NAMESPACE"
 
-// HandOver runs the command in a user namespace and returns HandedOver when it
-// has ended. The store is named there: who is root looks elsewhere for it.
+// HandOver runs the command in a user namespace, and returns a [*HandedOver] when it has
+// ended. It passes the store's directory on, because root's default is another one.
 func HandOver(c *cli.Context, dir string, command userns.Command, mapping userns.Mapping) error {
 	command.Mapping = mapping
 	if command.Env == nil {
@@ -99,7 +99,7 @@ func HandOver(c *cli.Context, dir string, command userns.Command, mapping userns
 	return &HandedOver{Code: code}
 }
 
-// NamespaceError is a store that needs a user namespace which there is not.
+// NamespaceError says that a store needs a user namespace that cannot be made.
 type NamespaceError struct {
 	Store string
 	Err   error
@@ -111,13 +111,13 @@ func (e *NamespaceError) Error() string {
 
 func (e *NamespaceError) Unwrap() error { return e.Err }
 
-// Hint says what gives a user such ids.
+// Hint names the command that gives a user such ids.
 func (e *NamespaceError) Hint() string {
 	return "'usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER' gives a user subordinate ids; newuidmap is in the package uidmap or shadow-utils"
 }
 
-// NeedsNamespace refuses what an ordinary user can only do in a namespace that
-// lasts.
+// NeedsNamespace fails unless this process is root, or root of a user namespace that
+// lasts longer than the command.
 func NeedsNamespace(c *cli.Context) error {
 	if os.Geteuid() == 0 && os.Getenv(passing) == "" {
 		return nil
@@ -125,7 +125,7 @@ func NeedsNamespace(c *cli.Context) error {
 	return &notRootError{command: c.Command.Name}
 }
 
-// notRootError is an ordinary user's wish to mount.
+// notRootError says that an ordinary user cannot run the command.
 type notRootError struct{ command string }
 
 func (e *notRootError) Error() string {
@@ -134,7 +134,7 @@ func (e *notRootError) Error() string {
 
 func (e *notRootError) Unwrap() error { return os.ErrPermission }
 
-// Hint says where it works.
+// Hint says where the command works.
 func (e *notRootError) Hint() string {
 	return "run it in 'layerctl unshare', or as 'layerctl unshare layerctl " + e.command + " …'"
 }

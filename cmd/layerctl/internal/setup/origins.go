@@ -22,8 +22,8 @@ import (
 	"github.com/layerctl/layerctl/transfer"
 )
 
-// Origins opens what images are copied from: the cache is asked before a
-// registry, where there is one, and "store:REF" is what the store has.
+// Origins opens the sources of copies. It asks the cache, if there is one, before a
+// registry, and opens "store:REF" in the store.
 type Origins struct {
 	c        *cli.Context
 	registry *layerctl.Client
@@ -33,17 +33,17 @@ type Origins struct {
 	wanted   func() (platform.Wanted, error)
 
 	mu     sync.Mutex
-	opened map[registry.Reference]stored // by the digest that the store has
+	opened map[registry.Reference]stored // images of the store, by references with their digests
 }
 
-// stored is an image of the store that stays open for the next who opens it.
+// stored is an image of the store that stays open, to be opened again.
 type stored struct{ transfer.Origin }
 
-// Close leaves that to [Origins.Close].
+// Close does nothing; [Origins.Close] closes the image.
 func (stored) Close() error { return nil }
 
-// OpenOrigins makes no store and no cache. Of platforms the only one says which
-// image of a store is meant.
+// OpenOrigins opens the cache and, if a reference needs it, the store. It makes neither.
+// If platforms has one element, images of the store are chosen for it.
 func OpenOrigins(c *cli.Context, o registry.Options, refs []string, platforms []string) (_ *Origins, err error) {
 	at := &Origins{c: c, opened: map[registry.Reference]stored{}}
 	dir, err := StoreDir(c)
@@ -80,7 +80,7 @@ func OpenOrigins(c *cli.Context, o registry.Options, refs []string, platforms []
 	return at, nil
 }
 
-// Open opens one; it is for [transfer.Options] and their like.
+// Open opens the image or index that ref names, for [transfer.Options].
 func (at *Origins) Open(ctx context.Context, ref registry.Reference) (transfer.Origin, error) {
 	if ref.Transport() != registry.Store {
 		return at.registry.Origin(ctx, ref, nil)

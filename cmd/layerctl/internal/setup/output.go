@@ -19,13 +19,12 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 )
 
-// outputBuffer makes few system calls of many small writes.
+// outputBuffer is how many bytes of small writes are collected for one system call.
 const outputBuffer = 256 << 10
 
-// WriteOutput has bytes written to the file that --output names, or to standard
-// output. A file appears, or is replaced, only when all of it is on the disk;
-// what is no regular file, such as a pipe or /dev/null, is written to as it
-// comes. A terminal gets none of it.
+// WriteOutput calls write with a writer to the file of --output, or to standard output.
+// A regular file appears, or is replaced, only when all of it is on the disk. Any other
+// file, such as a pipe or /dev/null, is written directly. A terminal is an error.
 func WriteOutput(c *cli.Context, write func(io.Writer) error) error {
 	name := c.String("output")
 	if name == "-" {
@@ -40,7 +39,7 @@ func WriteOutput(c *cli.Context, write func(io.Writer) error) error {
 	case info.IsDir():
 		return &args.UsageError{Problem: fmt.Sprintf("--output %s is a directory", name), Advice: "name a file in it"}
 	}
-	// What leads to /dev/stdout ends where only the kernel can follow.
+	// /dev/stdout leads to a link of /proc, which only the kernel can follow.
 	dir, _, err := fsat.FindPlace(name)
 	if err == nil {
 		err = dir.Close()
@@ -48,7 +47,7 @@ func WriteOutput(c *cli.Context, write func(io.Writer) error) error {
 	if errors.Is(err, unix.ELOOP) {
 		return err
 	}
-	// A pipe is opened once somebody reads from it.
+	// The open of a pipe blocks until somebody reads from it.
 	f, err := terminal.Await(c.Context, func() (*os.File, error) { return os.OpenFile(name, os.O_WRONLY, 0) })
 	if err != nil {
 		return err
@@ -67,8 +66,8 @@ func writeStream(w io.Writer, write func(io.Writer) error) error {
 	return b.Flush()
 }
 
-// writeFile gives the file that is wanted its name when it is whole. A symbolic
-// link stays one, and somebody else's is not followed.
+// writeFile writes a file that gets its name when it is complete. If path is a symbolic
+// link, the file that it leads to is replaced, by the rules of [fsat.FindPlace].
 func writeFile(c *cli.Context, path string, write func(io.Writer) error) (err error) {
 	dir, name, err := fsat.FindPlace(path)
 	if err != nil {
@@ -79,7 +78,7 @@ func writeFile(c *cli.Context, path string, write func(io.Writer) error) (err er
 	f, named, err := createOutput(dir, temp, path)
 	var refused *fs.PathError
 	if errors.As(err, &refused) {
-		refused.Path = path // who wrote it knows no other
+		refused.Path = path // the name that the user knows
 	}
 	if err != nil {
 		return err
@@ -107,9 +106,9 @@ func writeFile(c *cli.Context, path string, write func(io.Writer) error) (err er
 	return nil
 }
 
-// createOutput makes a file in dir that is gone when this process is; path is
-// what messages call it. Where the filesystem makes no such files, or /proc is
-// missing by which they get a name, it is called temp already.
+// createOutput makes a file without a name in dir, which is gone when this process ends.
+// If the filesystem has no such files, or /proc, by which they get names, is missing, the
+// file has the name temp, and named is true. path is its name in messages.
 func createOutput(dir *os.File, temp, path string) (f *os.File, named bool, err error) {
 	fd, err := unix.Openat(int(dir.Fd()), ".", unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o666)
 	if err == nil && unix.Access(procName(fd), unix.F_OK) == nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/layerctl/layerctl/internal/words"
 )
 
-// NewProgress makes what --progress and --quiet ask for. What draws on standard
-// error is what lines go to from then on.
+// NewProgress makes the display that --progress and --quiet ask for. If it draws on
+// standard error, lines for standard error are written through it from then on.
 func NewProgress(c *cli.Context) (progress.Display, error) {
 	mode := c.String("progress")
 	if c.Bool("quiet") {
@@ -34,7 +34,7 @@ func NewProgress(c *cli.Context) (progress.Display, error) {
 	return show, nil
 }
 
-// Retrying has the display tell of pauses between tries.
+// Retrying shows pauses between tries on the display.
 func Retrying(show progress.Display) Option {
 	return func(o *layerctl.Options) { o.Registry.OnRetry = show.Retry }
 }

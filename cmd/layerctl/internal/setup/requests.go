@@ -11,10 +11,10 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// RequestCount is the key of the count in the app's metadata.
+// RequestCount is the key, in the app's metadata, of the number of requests.
 const RequestCount = "requests"
 
-// counter is called at each request that this command sends.
+// counter returns a function that counts the requests that this command sends.
 func counter(c *cli.Context) func(registry.Request) {
 	count, ok := c.App.Metadata[RequestCount].(*atomic.Int64)
 	if !ok {

@@ -13,9 +13,8 @@ import (
 // RootFSReader reads files of images for a command.
 type RootFSReader func(l *layerctl.Client, o layerctl.RootFSOptions) error
 
-// ReadRootFS opens what images may be read from: the store, if there is one,
-// and the client. Where the store is one for a user namespace, the command runs
-// there.
+// ReadRootFS calls use with a client, and with the store if there is one. If the store
+// needs a user namespace, the command is run there instead.
 func ReadRootFS(c *cli.Context, refs []string, use RootFSReader) (err error) {
 	show := progress.Display(progress.None{})
 	if c.String("progress") != "auto" || terminal.Is(c.App.ErrWriter) && !terminal.Is(c.App.Writer) {
@@ -42,7 +41,7 @@ func ReadRootFS(c *cli.Context, refs []string, use RootFSReader) (err error) {
 	}, Resources(c, func(e layerctl.Event) { show.Event(refs[0], e) }), Retrying(show), sharing(len(refs)))
 }
 
-// sharing divides the memory for paths among images that are in memory at once.
+// sharing divides the memory for paths by the number of images that are read at once.
 func sharing(images int) Option {
 	return func(o *layerctl.Options) {
 		if o.Memory > 0 {

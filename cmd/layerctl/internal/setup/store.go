@@ -17,12 +17,13 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// whiteoutsFlag is how a store that is made now keeps deleted names.
+// whiteoutsFlag returns the flag --whiteouts, for how a new store keeps deleted names.
 func whiteoutsFlag() cli.Flag {
 	return &cli.StringFlag{Name: "whiteouts", EnvVars: []string{"LAYERCTL_WHITEOUTS"}, Value: "auto", Usage: "in a new store keep deleted names as `auto|chardev|xattr`: devices 0:0, or files with an attribute (Linux 6.8) where the filesystem refuses those"}
 }
 
-// wantedWhiteouts is the flag's value; "" leaves it to the store, or to probing.
+// wantedWhiteouts returns the value of --whiteouts; "" leaves it to the store, or to a
+// trial.
 func wantedWhiteouts(c *cli.Context) (layer.Whiteouts, error) {
 	switch w := layer.Whiteouts(c.String("whiteouts")); w {
 	case "auto", "":
@@ -39,7 +40,7 @@ func lowerFlag() cli.Flag {
 	return &cli.StringFlag{Name: "lower", EnvVars: []string{"LAYERCTL_LOWER"}, Value: "auto", Usage: "in a new store keep a layer as `auto|dir|tar`: a directory of its files (auto, too, for now), or one file, its tar, which an EROFS index for each image points into: new, for root, Linux 6.4, best 6.12"}
 }
 
-// verityFlag has the kernel check the files of a store that is made now.
+// verityFlag returns the flag --verity, by which the kernel checks a new store's files.
 func verityFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "verity", Usage: "in a new store of layers as tars have the kernel check every block that is read (fs-verity): a kernel without it opens none of these files"}
 }
@@ -56,24 +57,25 @@ func Lower(c *cli.Context) (layer.Lower, error) {
 	}
 }
 
-// OpenStore opens the store, and makes it where there is none, see OpenExisting.
+// OpenStore opens the store, or makes it if there is none; see [OpenExisting].
 func OpenStore(c *cli.Context) (*overlaystore.Store, error) {
 	return openWanted(c, overlaystore.Options{})
 }
 
-// OpenExisting opens the store that is there: looking makes none. Where it is one for a user namespace and this process is not in one, the command is
-// run there instead, from its beginning, and the error is HandedOver: call it
-// before anything is done.
+// OpenExisting opens the store, and fails if there is none. If the store needs a user
+// namespace and this process is not in one, it runs the whole command there instead, and
+// returns a [*HandedOver]: call it before the command does anything.
 func OpenExisting(c *cli.Context) (*overlaystore.Store, error) {
 	return openWanted(c, overlaystore.Options{Existing: true})
 }
 
-// OpenToCount is OpenExisting for who counts what processes that died have left.
+// OpenToCount is [OpenExisting] for a command that counts what dead processes have left:
+// it does not remove that.
 func OpenToCount(c *cli.Context) (*overlaystore.Store, error) {
 	return openWanted(c, overlaystore.Options{Existing: true, KeepLeftovers: true})
 }
 
-// wantedForm is what the flags say of the form of a store.
+// wantedForm returns the form of a store that the flags ask for.
 func wantedForm(c *cli.Context) (o overlaystore.Options, err error) {
 	if o.IDs, err = wantedIDs(c); err != nil {
 		return o, err
@@ -86,7 +88,7 @@ func wantedForm(c *cli.Context) (o overlaystore.Options, err error) {
 	return o, err
 }
 
-// openWanted opens the store that the flags name, in the form that they want.
+// openWanted opens the store of --store, in the form that the flags ask for.
 func openWanted(c *cli.Context, as overlaystore.Options) (*overlaystore.Store, error) {
 	dir, err := StoreDir(c)
 	if err != nil {
@@ -116,8 +118,8 @@ func openStore(c *cli.Context, dir string, o overlaystore.Options) (*overlaystor
 	return overlaystore.Open(c.Context, dir, o)
 }
 
-// BeforeStdin is for a command that reads standard input before it opens the
-// store: where another process opens it, that is the one to read.
+// BeforeStdin is for a command that reads standard input before it opens the store. If
+// the command must run in a user namespace, the process there is the one to read.
 func BeforeStdin(c *cli.Context) error {
 	dir, err := StoreDir(c)
 	if err != nil {
@@ -131,7 +133,7 @@ func BeforeStdin(c *cli.Context) error {
 	return err
 }
 
-// Closing closes c and keeps its error only where there is none before it.
+// Closing closes c, and returns err, or the error of Close if err is nil.
 func Closing(err error, c io.Closer) error {
 	if closeErr := c.Close(); err == nil {
 		return closeErr
@@ -139,8 +141,8 @@ func Closing(err error, c io.Closer) error {
 	return err
 }
 
-// StoreToRead opens the store if there is one that this process can read;
-// only of one that was named it is an error that it cannot.
+// StoreToRead opens the store if there is one that this process can read, and returns nil
+// if not. That it cannot be read is an error only for a store that --store names.
 func StoreToRead(c *cli.Context) (*overlaystore.Store, error) {
 	dir, err := StoreDir(c)
 	if err != nil {
@@ -151,7 +153,7 @@ func StoreToRead(c *cli.Context) (*overlaystore.Store, error) {
 		return nil, nil
 	}
 	if err == nil && form.IDs == layer.MappedIDs && os.Geteuid() != 0 {
-		return nil, nil // its files belong to subordinate ids, and so would the tree
+		return nil, nil // in its user namespace the tree would belong to subordinate ids
 	}
 	var store *overlaystore.Store
 	if err == nil {
@@ -163,8 +165,8 @@ func StoreToRead(c *cli.Context) (*overlaystore.Store, error) {
 	return store, err
 }
 
-// StoreForRootFS is StoreToRead, but one with owners in subordinate ids is read
-// in a user namespace.
+// StoreForRootFS is [StoreToRead], but a store with mapped ids is read in a user
+// namespace.
 func StoreForRootFS(c *cli.Context) (*overlaystore.Store, error) {
 	dir, err := StoreDir(c)
 	if err != nil {
@@ -176,15 +178,15 @@ func StoreForRootFS(c *cli.Context) (*overlaystore.Store, error) {
 	return StoreToRead(c)
 }
 
-// noStoreError says that there is no store to look into.
+// noStoreError says that there is no store.
 type noStoreError struct{ dir string }
 
 func (e *noStoreError) Error() string { return fmt.Sprintf("no store is at %q", e.dir) }
 
-// Hint says what makes one.
+// Hint names the command that makes one.
 func (e *noStoreError) Hint() string {
 	return "'layerctl pull' makes one there; --store or $LAYERCTL_STORE names another"
 }
 
-// Unwrap makes it something that is not there.
+// Unwrap returns [overlaystore.ErrNotFound].
 func (e *noStoreError) Unwrap() error { return overlaystore.ErrNotFound }

@@ -15,7 +15,7 @@ const (
 	keyFlag    = "verify-key"
 )
 
-// TrustFlags are those of a command that lets images in.
+// TrustFlags returns the flags of a command that asks a policy about images.
 func TrustFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: keyFlag, Usage: "let in only what a key of the PEM `FILE` has signed, beside what the policy asks (repeatable: one of the keys)"},
@@ -23,8 +23,8 @@ func TrustFlags() []cli.Flag {
 	}
 }
 
-// ClaimFlags are those of a command that only looks: without them no policy is
-// read.
+// ClaimFlags returns the flags of a command that only checks signatures: without these
+// flags it reads no policy.
 func ClaimFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: keyFlag, Usage: "say of each signature whether a key of the PEM `FILE` made it (repeatable)"},
@@ -32,9 +32,9 @@ func ClaimFlags() []cli.Flag {
 	}
 }
 
-// Policy is what the command lets in: by the policy that is named, or else by
-// that of the user or the machine, and by the keys that are named. It is nil for
-// a command without these flags: that brings nothing in.
+// Policy returns the policy of the command: that of --policy, or else that of the user or
+// the machine, and the keys of --verify-key. It is nil if there is none, and for a command
+// without these flags.
 func Policy(c *cli.Context) (policy *trust.Policy, err error) {
 	if c.Command == nil || !slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), policyFlag) }) {
 		return nil, nil
