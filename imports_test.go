@@ -176,6 +176,7 @@ var floors = []map[string][]string{
 		"internal/fsat":           {},
 		"internal/imagetest":      {},
 		"internal/signtest":       {},
+		"internal/schematest":     {},
 		"internal/inflate":        {},
 		"internal/layertar":       {},
 		"internal/mounts":         {},
@@ -193,7 +194,7 @@ var floors = []map[string][]string{
 }
 
 // forTests are the rooms that any test may use.
-var forTests = []string{"internal/disktest", "internal/imagetest", "internal/layertest", "internal/registrytest", "internal/signtest"}
+var forTests = []string{"internal/disktest", "internal/imagetest", "internal/layertest", "internal/registrytest", "internal/schematest", "internal/signtest"}
 
 // besideTested are the rooms that tests in internal/ may use beside the one that they
 // test, whose name their file begins with.

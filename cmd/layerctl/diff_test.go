@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/layerctl/layerctl/internal/imagetest"
+	"github.com/layerctl/layerctl/internal/schematest"
 )
 
 // twoImages are two images in one layout, "a" and "b", that share a layer and
@@ -38,7 +39,7 @@ func TestDiff(t *testing.T) {
 	if got := output(t, args...); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	checkShape(t, exactShapeOf(t, "diff"), output(t, append(args, "--json")...))
+	schematest.Check(t, exactShapeOf(t, "diff"), output(t, append(args, "--json")...))
 
 	output(t, append([]string{"pull", "-q", "--no-sync", "--platform", "linux/arm64", "--store", store}, args[5:]...)...)
 	// From now on the layers are nowhere but in the store.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/internal/registrytest"
+	"github.com/layerctl/layerctl/internal/schematest"
 	"github.com/layerctl/layerctl/manifest"
 )
 
@@ -44,7 +45,7 @@ func TestInspectReferrers(t *testing.T) {
 	if text := strings.Join(got, "\n"); text != strings.TrimPrefix(wantReferrers, "\n") {
 		t.Errorf("got\n%s\nwant%s", text, wantReferrers)
 	}
-	checkShape(t, exactShape(t), output(t, append(args, "--json")...))
+	schematest.Check(t, exactShape(t), output(t, append(args, "--json")...))
 	if found := output(t, append(args, "--format", "{{range .manifests}}{{range .referrers}}{{.kind}} {{end}}{{end}}")...); strings.Count(found, "signature") != 3 {
 		t.Errorf("kinds %q", found)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/internal/registrytest"
+	"github.com/layerctl/layerctl/internal/schematest"
 	"github.com/layerctl/layerctl/manifest"
 )
 
@@ -83,26 +84,7 @@ func exactShapeOf(t *testing.T, name string) *jsonschema.Resolved {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var schema jsonschema.Schema
-	if err := json.Unmarshal(exact, &schema); err != nil {
-		t.Fatal(err)
-	}
-	resolved, err := schema.Resolve(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resolved
-}
-
-func checkShape(t *testing.T, schema *jsonschema.Resolved, document string) {
-	t.Helper()
-	var v any
-	if err := json.Unmarshal([]byte(document), &v); err != nil {
-		t.Fatal(err)
-	}
-	if err := schema.Validate(v); err != nil {
-		t.Errorf("%v\n%s", err, document)
-	}
+	return schematest.Parse(t, exact)
 }
 
 // What holds for any manifest: --raw has the digest, --json is of the shape
@@ -121,7 +103,7 @@ func TestInspectEveryManifest(t *testing.T) {
 			if got := digest.FromString(raw); got != desc.Digest {
 				t.Errorf("--raw has the digest %s, want %s", got, desc.Digest)
 			}
-			checkShape(t, schema, output(t, append(args, "--json")...))
+			schematest.Check(t, schema, output(t, append(args, "--json")...))
 			checkTree(t, output(t, args...))
 			checkTree(t, output(t, append(args, "--layers")...))
 			checkTree(t, output(t, append(args, "--configs")...))
@@ -156,7 +138,7 @@ func TestInspectShapeOfEveryKind(t *testing.T) {
 	r.Add(ocispec.MediaTypeImageIndex, imagetest.JSON(map[string]any{"schemaVersion": 2, "manifests": []any{nested, chart}}), "nested")
 	for _, tag := range []string{"chart", "empty", "nested", "oci-index", "oci-image", "docker-list", "docker-image", "attested", "odd-blanks", "no-media-type"} {
 		t.Run(tag, func(t *testing.T) {
-			checkShape(t, schema, output(t, "inspect", "--quiet", "--json", "--plain-http", r.Host, r.Host+"/image:"+tag))
+			schematest.Check(t, schema, output(t, "inspect", "--quiet", "--json", "--plain-http", r.Host, r.Host+"/image:"+tag))
 		})
 	}
 }

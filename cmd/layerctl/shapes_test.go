@@ -17,6 +17,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/show"
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 	"github.com/layerctl/layerctl/internal/given"
+	"github.com/layerctl/layerctl/internal/schematest"
 	"github.com/layerctl/layerctl/internal/trusted"
 	"github.com/layerctl/layerctl/overlaystore"
 	"github.com/layerctl/layerctl/trust"
@@ -67,8 +68,8 @@ func TestShapes(t *testing.T) {
 				t.Fatal(err)
 			}
 			schema := exactShapeOf(t, c.name)
-			checkShape(t, schema, full.String())
-			checkShape(t, schema, least.String())
+			schematest.Check(t, schema, full.String())
+			schematest.Check(t, schema, least.String())
 			var described, document any
 			if err := json.Unmarshal(readFile(t, filepath.Join("../../docs", c.name+".schema.json")), &described); err != nil {
 				t.Fatal(err)

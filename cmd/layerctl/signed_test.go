@@ -14,6 +14,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/internal/registrytest"
+	"github.com/layerctl/layerctl/internal/schematest"
 	"github.com/layerctl/layerctl/internal/signtest"
 )
 
@@ -84,7 +85,7 @@ func TestSignedShapes(t *testing.T) {
 		about("verify-signature", "simple", "good.pub"), about("verify-signature", "bundle", "good.pub"),
 		about("verify-signature", "unsigned", "", "--policy", anything),
 	} {
-		checkShape(t, verdicts, output(t, append(args, "--json")...))
+		schematest.Check(t, verdicts, output(t, append(args, "--json")...))
 	}
 	for _, c := range []struct{ tag, key, want string }{
 		{"simple", "good.pub", `checked: by key [0-9a-f]{12}, it\s+calls\s+the\s+image\s+".*/app:simple"`},
@@ -96,7 +97,7 @@ func TestSignedShapes(t *testing.T) {
 		if got := output(t, args...); !regexp.MustCompile(c.want).MatchString(got) {
 			t.Errorf("%s by %q: %s", c.tag, c.key, got)
 		}
-		checkShape(t, inspections, output(t, append(args, "--json")...))
+		schematest.Check(t, inspections, output(t, append(args, "--json")...))
 	}
 	// Documents are read whatever the policy says.
 	if got := output(t, about("inspect", "unsigned", "good.pub", "--digest")...); !strings.HasPrefix(got, "sha256:") {

@@ -11,10 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/jsonschema-go/jsonschema"
-
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/imagelist"
+	"github.com/layerctl/layerctl/internal/schematest"
 	"github.com/layerctl/layerctl/registry"
 )
 
@@ -96,18 +95,7 @@ func TestReadListRefuses(t *testing.T) {
 
 // TestListSchema: docs/list.schema.json describes what Read takes.
 func TestListSchema(t *testing.T) {
-	raw, err := os.ReadFile("../../docs/list.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var written jsonschema.Schema
-	if err := json.Unmarshal(raw, &written); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := written.Resolve(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	schema := schematest.Read(t, "../../docs/list.schema.json")
 	for text, valid := range map[string]bool{
 		`{"images":[]}`: true,
 		`{"$schema":"x","images":[{"reference":"alpine:3.20","platform":"linux/arm64","pin":true,"into":["containerd","k3s"],"name":"a:1"}]}`: true,
