@@ -21,7 +21,7 @@ import (
 	"github.com/layerctl/layerctl/transfer"
 )
 
-// CopyCommand copies images, as they are or converted.
+// CopyCommand returns the command copy.
 func CopyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "copy", Usage: "copy images between registries, layouts and archives", ArgsUsage: "SOURCE DESTINATION",
@@ -73,15 +73,14 @@ func runCopy(c *cli.Context) (err error) {
 		return err
 	}
 	return copyAll(c, client, pairs, show, func(from registry.Reference) (registry.Reference, error) {
-		if from.Transport() == registry.Store { // it was let in when it was pulled
+		if from.Transport() == registry.Store { // the policy was asked when it was pulled
 			return from, nil
 		}
 		return signatures.Pin(c.Context, ro, policy, from)
 	}, o)
 }
 
-// copyAll copies each pair, and tells of each. A pair that fails does not keep
-// the next ones from being copied.
+// copyAll copies each pair, and prints each. If one fails, the next ones are still copied.
 func copyAll(c *cli.Context, client *registry.Client, pairs []pair, show progress.Display, admit func(registry.Reference) (registry.Reference, error), o transfer.Options) error {
 	var errs []error
 	var all []copied
@@ -102,7 +101,7 @@ func copyAll(c *cli.Context, client *registry.Client, pairs []pair, show progres
 	return errors.Join(errs...)
 }
 
-// options are what the flags say of each copy.
+// options returns the options of each copy, by the flags.
 func options(c *cli.Context) (transfer.Options, error) {
 	for _, spec := range c.StringSlice("platform") {
 		if err := args.CheckPlatform(spec); err != nil {
@@ -168,12 +167,12 @@ func copyOne(c *cli.Context, client *registry.Client, p pair, show progress.Disp
 	return result(done, c.Bool("dry-run")), nil
 }
 
-// copied is what "copy --json" prints.
+// copied is the output of copy --json for one copy.
 type copied struct {
 	Source      string `json:"source"`
 	Destination string `json:"destination"`
 	Digest      string `json:"digest"`
-	Was         string `json:"was,omitempty"` // the source's digest, where the copy was converted
+	Was         string `json:"was,omitempty"` // the source's digest, if the copy was converted
 	DryRun      bool   `json:"dryRun"`
 	Manifests   int    `json:"manifests"`
 	Referrers   int    `json:"referrers"`
@@ -195,8 +194,7 @@ func result(d transfer.Done, dry bool) copied {
 	return r
 }
 
-// print writes where the image is now, by its digest, and for people what it
-// took.
+// print prints the destination with the digest, and on standard error what was sent.
 func (r copied) print(c *cli.Context) error {
 	if !c.Bool("quiet") && !c.Bool("json") {
 		verb := "sent"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package copying has the commands that move images between registries,
-// layouts and archives, and list the tags that there are.
+// Package copying has the commands copy, which copies images between registries, layouts
+// and archives, and tags, which lists the tags of a repository.
 package copying

@@ -19,10 +19,10 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// pair is one copy, as its user wrote it.
+// pair is the source and the destination of one copy, as the user wrote them.
 type pair struct{ from, to string }
 
-// pairs are what is to be copied: the two arguments, or the lines of the list.
+// pairs returns the copies to make: the two arguments, or the lines of the list.
 func pairs(c *cli.Context) ([]pair, error) {
 	if !c.IsSet("file") {
 		names, err := setup.Arguments(c, 2, 2, "SOURCE and DESTINATION")
@@ -77,7 +77,7 @@ func readPairs(r io.Reader) (list []pair, err error) {
 	return list, nil
 }
 
-// checkPair refuses what no image can be, before the first is copied.
+// checkPair checks the references of a line, before the first image is copied.
 func checkPair(from, to string) error {
 	if repo, glob, ok := pattern(from); ok {
 		if _, err := path.Match(glob, ""); err != nil {
@@ -95,8 +95,8 @@ func checkPair(from, to string) error {
 	return err
 }
 
-// pattern says whether a source means several tags of a repository: by *, ? or
-// [ in its tag.
+// pattern reports whether a source stands for several tags of a repository, by *, ? or [
+// in its tag.
 func pattern(from string) (repo, glob string, ok bool) {
 	at := strings.LastIndexByte(from, ':')
 	if at < 0 || strings.Contains(from[at:], "/") || !strings.ContainsAny(from[at:], "*?[") {
@@ -105,7 +105,7 @@ func pattern(from string) (repo, glob string, ok bool) {
 	return from[:at], from[at+1:], true
 }
 
-// named are the references of the list, for whose registries logins are meant.
+// named returns the references of the list.
 func named(list []pair) (refs []string) {
 	for _, p := range list {
 		if repo, _, ok := pattern(p.from); ok {
@@ -116,7 +116,7 @@ func named(list []pair) (refs []string) {
 	return refs
 }
 
-// expand puts the tags that there are in place of patterns.
+// expand replaces each pattern by the tags that match it.
 func expand(c *cli.Context, client *registry.Client, list []pair) (all []pair, err error) {
 	for _, p := range list {
 		repo, glob, ok := pattern(p.from)

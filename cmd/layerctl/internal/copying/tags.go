@@ -12,7 +12,7 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// TagsCommand lists what a repository has.
+// TagsCommand returns the command tags.
 func TagsCommand() *cli.Command {
 	return &cli.Command{Name: "tags", Usage: "list the tags of a repository", ArgsUsage: "REPOSITORY", Action: runTags}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package help is what the command says of itself: the texts in texts, one file
-// a command, joined with the flags that the command line is parsed by.
+// Package help makes the help texts, man pages and completions of layerctl, from the
+// texts in texts, a file for each command, and the flags of the command line.
 //
 // A file begins with the description, in which an empty line ends a paragraph,
 // and a paragraph with an indented line keeps its lines. EXAMPLES begins the

@@ -16,14 +16,14 @@ import (
 //go:embed texts/*.txt
 var texts embed.FS
 
-// Limits is the category of the flags that are listed last.
+// Limits is the category of flags that are listed last.
 const Limits = "limits"
 
 // helpName is the command that the cli package adds.
 const helpName = "help"
 
-// IsAsked says whether a command line may ask for a help text, or for what is
-// made of them all.
+// IsAsked reports whether a command line may need help texts: for help, completion or man
+// pages.
 func IsAsked(arguments []string) bool {
 	return slices.ContainsFunc(arguments, func(word string) bool {
 		word, _, _ = strings.Cut(word, "=")
@@ -31,8 +31,8 @@ func IsAsked(arguments []string) bool {
 	})
 }
 
-// Set gives the app its help, and those commands that stand among the arguments
-// theirs. Words are put in place of their keys in all texts.
+// Set sets the help texts of the app, and of the commands among the arguments. In all
+// texts it replaces the keys of words by their values.
 func Set(app *cli.App, arguments []string, words map[string]string) {
 	var pairs []string
 	for key, word := range words {
@@ -53,10 +53,10 @@ func Set(app *cli.App, arguments []string, words map[string]string) {
 	}
 }
 
-// verbatim is the template that prints the text.
+// verbatim returns a template that prints text.
 func verbatim(text string) string { return "{{" + strconv.Quote(text) + "}}" }
 
-// read is a command's file by its sections; "" is the description.
+// read returns the sections of a command's file; "" is the description.
 func read(name string) map[string]string {
 	raw, err := texts.ReadFile("texts/" + name + ".txt")
 	if err != nil {
@@ -75,7 +75,7 @@ func read(name string) map[string]string {
 	return sections
 }
 
-// pairs are the heads of a section, each with the indented line below it.
+// pairs returns the headings of a section, each with the indented line below it.
 func pairs(section string) (list [][2]string) {
 	head := ""
 	for line := range strings.Lines(section) {
@@ -104,8 +104,8 @@ func items(section string) (list []cmdline.Item) {
 	return list
 }
 
-// Describe is the command line as the app that parses it has it: hidden commands
-// are left out. Runs names the command that runs a program.
+// Describe describes the command line by the app that parses it, without hidden commands.
+// runs is the name of the command whose argument is a program to run.
 func Describe(app *cli.App, runs string) cmdline.Program {
 	own := read(app.Name)
 	p := cmdline.Program{
@@ -132,7 +132,7 @@ func Describe(app *cli.App, runs string) cmdline.Program {
 			Runs:        c.Name == runs,
 		})
 	}
-	// The app gets these only when it runs.
+	// The cli package adds these only when the app runs.
 	p.Commands = append(p.Commands, cmdline.Command{
 		Name: helpName, Usage: "show this help, or that of a command", Arguments: "[COMMAND]",
 		Description: read(helpName)[""], Examples: examples(read(helpName)["EXAMPLES"]),

@@ -13,7 +13,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/setup"
 )
 
-// Command makes indexes. What it is to do is its first argument.
+// Command returns the command index. Its first argument says what it does.
 func Command() *cli.Command {
 	return &cli.Command{
 		Name: "index", Usage: "make, annotate and push indexes of images for many platforms",
@@ -44,7 +44,7 @@ func Command() *cli.Command {
 	}
 }
 
-// verb is one thing that the command can do, with the flags that are for it.
+// verb is one thing that the command can do, with its flags.
 type verb struct {
 	do    func(*cli.Context, []string) error
 	flags []string

@@ -70,8 +70,8 @@ func create(c *cli.Context, words []string) (err error) {
 	return job.send(l, made, name, nil)
 }
 
-// annotated takes what --annotate says of the members, which stand as words on
-// the command line.
+// annotated applies the values of --annotate to the members; words are the members as the
+// user wrote them.
 func (l *list) annotated(words, said []string) error {
 	for _, text := range said {
 		at := -1
@@ -90,8 +90,8 @@ func (l *list) annotated(words, said []string) error {
 	return nil
 }
 
-// sayings splits "os=linux,arch=arm,annotation=K=V" at the commas before a key:
-// any other belongs to the value of an annotation.
+// sayings splits "os=linux,arch=arm,annotation=K=V" at the commas before a key. Any other
+// comma belongs to the value of an annotation.
 func sayings(text string) (all []string) {
 	for _, one := range strings.Split(text, ",") {
 		key, _, _ := strings.Cut(one, "=")
@@ -105,7 +105,7 @@ func sayings(text string) (all []string) {
 	return all
 }
 
-// say takes "os=linux,arch=arm,variant=v7,annotation=K=V".
+// say applies "os=linux,arch=arm,variant=v7,annotation=K=V" to the member.
 func (m *member) say(text string) error {
 	for _, one := range sayings(text) {
 		key, value, ok := strings.Cut(one, "=")
@@ -157,7 +157,7 @@ func keyValues(texts []string) (map[string]string, error) {
 	return all, nil
 }
 
-// annotate changes what a list under way says of one of its images.
+// annotate changes the platform of one image in a list that is kept.
 func annotate(c *cli.Context, words []string) error {
 	if len(words) != 2 {
 		return &args.UsageError{Problem: "index annotate needs a NAME and one image of it"}
@@ -190,7 +190,7 @@ func annotate(c *cli.Context, words []string) error {
 	return l.keep(c.Context)
 }
 
-// take overrules what is not "".
+// take replaces the fields of the member's platform that p has.
 func (m *member) take(p ocispec.Platform) {
 	for _, f := range []struct {
 		to   *string

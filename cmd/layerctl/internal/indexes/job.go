@@ -17,16 +17,16 @@ import (
 	"github.com/layerctl/layerctl/transfer"
 )
 
-// job is one index that is made.
+// job makes one index.
 type job struct {
 	c      *cli.Context
 	client *registry.Client
 	show   progress.Display
-	asTool bool // print what manifest-tool does
+	asTool bool // the output is that of manifest-tool
 	from   *setup.Origins
 }
 
-// begin prepares to speak to the registries of the references.
+// begin prepares a job for the registries of the references.
 func begin(c *cli.Context, refs []string) (*job, error) {
 	logins, err := setup.LoginsFor(c, refs)
 	if err != nil {
@@ -45,10 +45,10 @@ func begin(c *cli.Context, refs []string) (*job, error) {
 	return &job{c: c, client: registry.New(o), show: show, from: from}, nil
 }
 
-// Close closes what the index was made of.
+// Close closes the sources of the images.
 func (j *job) Close() error { return j.from.Close() }
 
-// make makes the index of the list, and pins its members.
+// make makes the index of the list, and writes the digests of the images into the list.
 func (j *job) make(l *list, o multiarch.Options) (*multiarch.Made, error) {
 	o.Open = j.from.Open
 	o.Docker, o.KeepNested, o.Annotations = l.Docker, l.KeepNested, l.Annotations
@@ -78,7 +78,8 @@ func (j *job) make(l *list, o multiarch.Options) (*multiarch.Made, error) {
 	return made, nil
 }
 
-// send writes the index to where its name says, and prints it.
+// send writes the index, and the images that the destination lacks, to where its name
+// says, and prints the index.
 func (j *job) send(l list, made *multiarch.Made, to registry.Reference, tags []string) error {
 	_, err := transfer.Send(j.c.Context, j.client, made.Documents, to, tags, transfer.Options{
 		DryRun: j.c.Bool("dry-run"), Open: j.from.Open,
@@ -142,7 +143,7 @@ func (j *job) print(l list, made *multiarch.Made, sent string) error {
 	return nil
 }
 
-// describe says in a word what an entry is.
+// describe returns the platform of an entry, or in a word what else it is.
 func describe(e ocispec.Descriptor) string {
 	if _, is := manifest.IsAttestation(e); is {
 		return "attestation"

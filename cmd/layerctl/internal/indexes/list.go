@@ -20,7 +20,7 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 )
 
-// list is an index under way, as it is kept between create, annotate and push.
+// list is the list of an index's images, which is kept between create, annotate and push.
 type list struct {
 	Name        string            `json:"name"`
 	Docker      bool              `json:"docker"`
@@ -29,8 +29,8 @@ type list struct {
 	Members     []member          `json:"members"`
 }
 
-// member is one image of it. The digest is what its name stood for when the list
-// was made: what is pushed is that, wherever the tag has moved since.
+// member is one image of a list. Digest is what its name stood for when the list was
+// made. That is pushed, even if the tag has moved since.
 type member struct {
 	Ref         string            `json:"ref"`
 	Digest      digest.Digest     `json:"digest"`
@@ -38,16 +38,15 @@ type member struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// maxList bounds the file of a list.
+// maxList bounds the bytes of a list's file.
 const maxList = 4 << 20
 
-// missing is what is not there.
+// missing makes an error an [errkind.NotFound].
 type missing struct{ error }
 
 func (m *missing) Unwrap() error { return errkind.NotFound }
 
-// place is the directory of the lists under way, by the XDG base directory
-// specification.
+// place returns the directory of lists, by the XDG base directory specification.
 func place() (string, error) {
 	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
 		return filepath.Join(state, "layerctl", "lists"), nil

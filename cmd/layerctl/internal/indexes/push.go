@@ -21,7 +21,7 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// pushList sends a list that is under way.
+// pushList pushes the index of a list that is kept.
 func pushList(c *cli.Context, words []string) (err error) {
 	if len(words) != 1 {
 		return &args.UsageError{Problem: "index push needs the NAME of a list under way", Advice: "or from-args, or from-spec FILE"}
@@ -60,7 +60,7 @@ func (l *list) refs() []string {
 	return all
 }
 
-// spec is what manifest-tool reads: the index, and what it lists.
+// spec is a file of manifest-tool: an index, and the images that it lists.
 type spec struct {
 	Image       string            `yaml:"image"`
 	Tags        []string          `yaml:"tags"`
@@ -78,11 +78,11 @@ type specImage struct {
 		OSFeatures   []string `yaml:"osfeatures"`
 		OSVersion2   string   `yaml:"os.version"`
 		OSFeatures2  []string `yaml:"os.features"`
-		Features     []string `yaml:"features"` // of old files, and means nothing
+		Features     []string `yaml:"features"` // in old files; ignored
 	} `yaml:"platform"`
 }
 
-// fromArgs makes of platforms and a template what a specification would say.
+// fromArgs makes a spec of platforms and a template, and pushes it.
 func fromArgs(c *cli.Context, words []string) error {
 	if len(words) > 0 {
 		return &args.UsageError{Problem: fmt.Sprintf("index push from-args takes no argument, such as %q", words[0])}
@@ -101,7 +101,7 @@ func fromArgs(c *cli.Context, words []string) error {
 		parts = append(parts, "")
 		var one specImage
 		one.Platform.OS, one.Platform.Architecture, one.Platform.Variant = parts[0], parts[1], parts[2]
-		// In one go: what is put in is not looked through again.
+		// With one call, so that inserted words are not replaced again.
 		one.Image = strings.NewReplacer("ARCH", parts[1], "OS", parts[0], "VARIANT", parts[2]).Replace(c.String("template"))
 		s.Manifests = append(s.Manifests, one)
 	}
@@ -117,7 +117,7 @@ func commas(text string) (all []string) {
 	return all
 }
 
-// maxSpec bounds a specification.
+// maxSpec bounds the bytes of a spec's file.
 const maxSpec = 1 << 20
 
 func fromSpec(c *cli.Context, words []string) error {
@@ -152,7 +152,7 @@ func readSpec(name string) (s spec, err error) {
 	return s, nil
 }
 
-// push makes and sends what a specification says.
+// push makes the index of a spec and sends it.
 func (s spec) push(c *cli.Context) (err error) {
 	kind := c.String("type")
 	if kind != "docker" && kind != "oci" {

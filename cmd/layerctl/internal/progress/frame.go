@@ -12,19 +12,19 @@ import (
 )
 
 const (
-	// narrow is where words are left out of a line.
+	// narrow is the width in columns below which words are left out of a line.
 	narrow = 60
-	// wide is where a bar has room.
+	// wide is the width from which on there is a bar.
 	wide = 100
-	// barWidth is as wide as a bar.
+	// barWidth is the width of a bar, without its brackets.
 	barWidth = 30
-	// leastName is what a reference keeps of a line.
+	// leastName is how many columns a reference has at least.
 	leastName = 8
 )
 
-// frame is what a terminal of that size shows of the image: a line about all of
-// it, what it waits for, how many layers are done, and the layers at work. Each
-// line leaves one column free, so that no terminal breaks it.
+// frame returns the lines that a terminal of that size shows: one for the whole image,
+// what the pull waits for, how many layers are done, and the layers at work. Each line
+// leaves one column free, so that no terminal breaks it.
 func (p *pull) frame(width, height int) []string {
 	i := &p.image
 	lines := []string{p.head(width - 1)}
@@ -51,7 +51,7 @@ func (p *pull) frame(width, height int) []string {
 	return lines
 }
 
-// head is the line about the whole image.
+// head returns the line for the whole image.
 func (p *pull) head(width int) string {
 	i := &p.image
 	name, figures := i.ref, ""
@@ -84,7 +84,7 @@ func bar(m *meter) string {
 	return "[" + strings.Repeat("#", full) + strings.Repeat("-", barWidth-full) + "]"
 }
 
-// tail is the end of a name, which tells more than its beginning.
+// tail returns a name, or the end of a name that is too long.
 func tail(name string, columns int) string {
 	name = terminal.Escape(name)
 	n := utf8.RuneCountInString(name)
@@ -94,7 +94,7 @@ func tail(name string, columns int) string {
 	return "…" + name[terminal.ByteIndex(name, n-columns+1):]
 }
 
-// count says how many layers are done.
+// count returns how many layers are done, in words.
 func (i *image) count(width int) string {
 	text := fmt.Sprintf("%d of %d layers done", i.done+i.present, i.total)
 	switch {
@@ -107,7 +107,7 @@ func (i *image) count(width int) string {
 	return text
 }
 
-// line is what is waited for.
+// line says which host the pull waits for, and why.
 func (o outage) line(now time.Time, width int) string {
 	wait := max(o.until.Sub(now), 0)
 	if width < narrow {
@@ -116,7 +116,7 @@ func (o outage) line(now time.Time, width int) string {
 	return retrying(o.Retry, wait)
 }
 
-// line is what a layer is at.
+// line says how far a layer is.
 func (l layer) line(of, width int) string {
 	name := fmt.Sprintf("layer %d/%d", l.number, of)
 	switch {
@@ -137,5 +137,5 @@ func (l layer) line(of, width int) string {
 	return text
 }
 
-// redrawEvery is how often a screen follows what goes on.
+// redrawEvery is how often a screen is drawn.
 const redrawEvery = 200 * time.Millisecond

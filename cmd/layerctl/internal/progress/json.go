@@ -17,12 +17,12 @@ import (
 //
 //	{"ref":"…","event":"progress","layer":"sha256:…","number":1,"of":3,"offset":65536,"size":3600000,"rate":1000000,"left":3}
 //
-// docs/progress.md is the whole of it, and a promise.
+// docs/progress.md describes all of it, and is a promise.
 type jsonLines struct {
 	mu    sync.Mutex
 	w     io.Writer
 	pull  *pull
-	ref   string // of the image that was last
+	ref   string // of the image that was finished last
 	shown map[digest.Digest]int64
 }
 
@@ -99,7 +99,7 @@ func (p *jsonLines) Event(ref string, e progress.Event) {
 	p.write(said)
 }
 
-// isNews thins the progress of a layer out to one line a percent.
+// isNews reports whether a layer has come one percent further since its last line.
 func (p *jsonLines) isNews(e progress.Event) bool {
 	if p.shown == nil {
 		p.shown = map[digest.Digest]int64{}

@@ -12,11 +12,11 @@ import (
 	"github.com/layerctl/layerctl/progress"
 )
 
-// rateWindow is the time that a rate is taken over: long enough to be steady,
-// short enough to follow the link.
+// rateWindow is the time over which a rate is measured: long enough to be steady, short
+// enough to follow the link.
 const rateWindow = 15 * time.Second
 
-// meter knows how far a pull is, how fast it goes, and how long it will take.
+// meter measures how far a pull is, how fast it is, and how long it will take.
 type meter struct {
 	now     func() time.Time
 	total   int64
@@ -30,7 +30,7 @@ type sample struct {
 	got int64
 }
 
-// event takes note, and says whether it is progress.
+// event counts an event, and reports whether it is progress.
 func (m *meter) event(e progress.Event) bool {
 	if m.offset == nil {
 		m.offset = map[digest.Digest]int64{}
@@ -71,7 +71,7 @@ func (m *meter) sample() {
 	}
 }
 
-// rate is bytes a second over the window, 0 where that is not known yet.
+// rate returns the bytes a second within rateWindow, 0 if they are not known yet.
 func (m *meter) rate() float64 {
 	if len(m.samples) == 0 {
 		return 0
@@ -83,7 +83,7 @@ func (m *meter) rate() float64 {
 	return float64(m.got-m.samples[0].got) / seconds
 }
 
-// left is how long the rest takes at that rate, negative where nothing tells.
+// left returns how long the rest takes at that rate. It is negative if that is not known.
 func (m *meter) left() time.Duration {
 	rate := m.rate()
 	if rate <= 0 {
@@ -92,7 +92,7 @@ func (m *meter) left() time.Duration {
 	return time.Duration(float64(m.total-m.got) / rate * float64(time.Second)).Round(time.Second)
 }
 
-// percent is how much of what is known to come has come.
+// percent returns how much has come of the layers that are known.
 func (m *meter) percent() int64 {
 	if m.total <= 0 {
 		return 100
@@ -100,7 +100,7 @@ func (m *meter) percent() int64 {
 	return m.got * 100 / m.total
 }
 
-// String is for a line of a log.
+// String returns the figures for a line of a log.
 func (m *meter) String() string {
 	text := fmt.Sprintf("%d %% of %s", m.percent(), terminal.Bytes(m.total))
 	if left := m.left(); left >= 0 {

@@ -13,13 +13,12 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// plainEvery is how often a log hears how far a pull is, where nothing else
-// happens.
+// plainEvery is how often a log gets a line with the figures.
 const plainEvery = 30 * time.Second
 
-// plain writes a line at each change, with the reference: when an image begins,
-// when a layer begins and is done, when a host fails and comes back. In between
-// it tells how far all is, how fast it goes and how long it will take.
+// plain writes a line with the reference for each change: when an image begins, when a
+// layer begins and is done, when a host fails and answers again. In between it writes how
+// far the image is, how fast it comes and how long it will take.
 type plain struct {
 	console *terminal.Console
 	mu      sync.Mutex
@@ -74,7 +73,7 @@ func (p *plain) Giving(engine string) {
 	p.say(p.pull.image.ref, "giving to "+engine)
 }
 
-// say is a line about an image.
+// say writes a line about an image.
 func (p *plain) say(ref, text string) {
 	if ref != "" {
 		text = ref + ": " + text
@@ -107,7 +106,7 @@ func (p *plain) Summary() {
 	}
 }
 
-// tellTraffic is one line for a person.
+// tellTraffic writes one line that says how much each host sent.
 func tellTraffic(to *terminal.Console, ref string, sent []registry.Traffic) {
 	var hosts []string
 	for _, t := range sent {

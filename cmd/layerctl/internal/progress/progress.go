@@ -17,32 +17,32 @@ import (
 // Display shows what a pull is doing, on standard error. Several goroutines may
 // call it.
 type Display interface {
-	// Begin begins the pull of ref, the number-th of so many images. Commands
-	// that are about one image need not call it.
+	// Begin is called before the pull of ref, the image number, from 1, of so many. A
+	// command for one image need not call it.
 	Begin(ref string, number, of int)
-	// Event takes one step of the pull of ref.
+	// Event shows one step of the pull of ref.
 	Event(ref string, e progress.Event)
-	// Retry takes a pause between tries, and its end.
+	// Retry shows a pause between tries, or its end.
 	Retry(r registry.Retry)
-	// Giving says that the image, which is in the store, goes to an engine.
+	// Giving shows that the image, which is in the store, is given to an engine.
 	Giving(engine string)
 	// Finish ends the display of one image.
 	Finish()
-	// Traffic says, after it, who has sent the layers of ref.
+	// Traffic shows, after Finish, which hosts have sent the layers of ref.
 	Traffic(ref string, sent []registry.Traffic)
-	// Failed says that the image that was begun last failed, with the exit code
-	// and the line that says why. A person reads that elsewhere.
+	// Failed is called after Finish if the image failed, with the exit code and the
+	// error's line. Only the display for programs shows them: for people the command
+	// prints the error.
 	Failed(code int, text string)
-	// Summary ends a pull of images.
+	// Summary is called after the last image.
 	Summary()
 }
 
-// Modes are the words that [New] knows.
+// Modes returns the modes of [New].
 func Modes() []string { return []string{"auto", "tty", "plain", "json", "none"} }
 
-// New makes the display of a mode, on standard error; it is nil for a mode
-// that is none. Auto draws on a terminal that can be drawn on and writes lines
-// into a log.
+// New returns the display of a mode, which writes to w; nil if there is no such mode.
+// Auto draws if w is a terminal that can be drawn on, and else writes lines for a log.
 func New(mode string, w io.Writer) Display {
 	if mode == "auto" {
 		mode = "plain"

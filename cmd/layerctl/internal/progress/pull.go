@@ -16,34 +16,33 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// pull is what is known of a pull of one image or several. It has no lock of
-// its own.
+// pull is the state of a pull of one image or several. It has no lock of its own.
 type pull struct {
 	now   func() time.Time
 	image image
-	// Of the images that are over, and of this one.
+	// The sums over the images that are finished.
 	images, failed   int
 	bytes            int64
 	fetched, present int
 	began            time.Time
 }
 
-// image is the one that is being pulled.
+// image is the image that is being pulled.
 type image struct {
 	ref        string
 	number, of int
 	began      time.Time
 	meter      meter
 	layers     map[digest.Digest]layer
-	total      int // of the image's layers
-	done       int // fetched, unpacked and verified
-	present    int // were there
+	total      int // how many layers the image has
+	done       int // how many were fetched, unpacked and verified
+	present    int // how many were in the store
 	committing bool
-	engine     string            // that it is given to
+	engine     string            // the engine that it is given to
 	outages    map[string]outage // by host
 }
 
-// layer is one that is worked on.
+// layer is a layer at work.
 type layer struct {
 	number  int
 	size    int64
@@ -52,10 +51,10 @@ type layer struct {
 	again   bool
 }
 
-// outage is a time in which a host brings nothing.
+// outage is a time in which a host sends nothing.
 type outage struct {
 	registry.Retry
-	since, until time.Time // when it began, and when it is asked again
+	since, until time.Time // when it began, and when the host is asked again
 }
 
 func newPull(now func() time.Time) *pull {
@@ -69,7 +68,7 @@ func (p *pull) begin(ref string, number, of int) {
 	p.image = image{ref: ref, number: number, of: of, began: p.now(), meter: meter{now: p.now}}
 }
 
-// event takes note of a step, and says whether the meter moved.
+// event counts a step, and reports whether it is progress.
 func (p *pull) event(ref string, e progress.Event) bool {
 	i := &p.image
 	if i.ref == "" {
@@ -103,8 +102,8 @@ func (p *pull) event(ref string, e progress.Event) bool {
 	return i.meter.event(e)
 }
 
-// retry takes note of a pause, or of its end, and says how long the outage took
-// and whether it is the first that is heard of it.
+// retry counts a pause, or its end. It returns how long the outage has lasted, and whether
+// this is news: no other connection to the host has reported the same.
 func (p *pull) retry(r registry.Retry) (lasted time.Duration, first bool) {
 	i := &p.image
 	if i.outages == nil {
@@ -118,7 +117,7 @@ func (p *pull) retry(r registry.Retry) (lasted time.Duration, first bool) {
 		return now.Sub(before.since), known
 	case !known:
 		before.since = now
-	case r.Round < before.Round: // of another stream, which began later
+	case r.Round < before.Round: // from another connection, which failed later
 		return now.Sub(before.since), false
 	}
 	first = !known || r.Round > before.Round
@@ -126,7 +125,7 @@ func (p *pull) retry(r registry.Retry) (lasted time.Duration, first bool) {
 	return now.Sub(before.since), first
 }
 
-// finish adds what the image was to the sums, once.
+// finish adds the figures of the image to the sums, once.
 func (p *pull) finish() {
 	i := &p.image
 	p.bytes += i.meter.got
@@ -138,14 +137,14 @@ func (p *pull) finish() {
 	*i = image{meter: meter{now: p.now}}
 }
 
-// atWork are the layers that are worked on, the lowest first.
+// atWork returns the layers at work, the lowest first.
 func (i *image) atWork() []layer {
 	list := slices.Collect(maps.Values(i.layers))
 	sort.Slice(list, func(a, b int) bool { return list[a].number < list[b].number })
 	return list
 }
 
-// outage is the one that is to end last, if there is any.
+// outage returns the outage that ends last, if there is one.
 func (i *image) outage() (last outage, any bool) {
 	for _, o := range i.outages {
 		if !any || o.until.After(last.until) {
@@ -155,12 +154,10 @@ func (i *image) outage() (last outage, any bool) {
 	return last, any
 }
 
-// worthSumming says that there is more to tell than one failure, which tells of
-// itself.
+// worthSumming reports whether a summary says more than the error of one image.
 func (p *pull) worthSumming() bool { return p.images > 1 || p.images == 1 && p.failed == 0 }
 
-// summary is what a pull of images did: "pulled 3 images: 120.7 MB in 41 s, 2
-// layers were there".
+// summary returns a line such as "pulled 3 images: 120.7 MB in 41 s, 2 layers were there".
 func (p *pull) summary() string {
 	count := terminal.Count(p.images, "image")
 	if p.failed > 0 {

@@ -19,9 +19,9 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// screen draws on a terminal. After each drawing the cursor stands at the
-// beginning of what was drawn: wherever a resize breaks those lines, all of them
-// are behind it, and what is drawn next begins by clearing them.
+// screen draws on a terminal. After each drawing the cursor is at the beginning of what
+// was drawn. So if the terminal is resized and breaks these lines, all of them are behind
+// the cursor, and the next drawing clears them.
 type screen struct {
 	w       io.Writer
 	console *terminal.Console
@@ -46,8 +46,7 @@ func newScreen(w io.Writer) *screen {
 	return &screen{w: w, console: terminal.NewConsole(w), size: size, pull: newPull(time.Now)}
 }
 
-// start draws from now on, again and again, and at each resize. The caller holds
-// the lock.
+// start begins to draw, at intervals and at each resize. The caller holds the lock.
 func (s *screen) start() {
 	if s.stop != nil {
 		return
@@ -76,7 +75,7 @@ func (s *screen) start() {
 	}()
 }
 
-// draw replaces what stands there.
+// draw replaces what was drawn before.
 func (s *screen) draw() {
 	width, height := s.size()
 	lines := s.pull.frame(width, height)
@@ -84,12 +83,12 @@ func (s *screen) draw() {
 	if up := len(lines) - 1; up > 0 {
 		text += fmt.Sprintf("\x1b[%dA", up)
 	}
-	// Nothing can be done about a terminal that takes nothing.
+	// There is no place to report an error of the terminal.
 	_, _ = io.WriteString(s.w, text)
 	s.drawn = true
 }
 
-// clear takes away what was drawn.
+// clear removes what was drawn.
 func (s *screen) clear() {
 	if s.drawn {
 		_, _ = io.WriteString(s.w, "\r\x1b[J")
@@ -97,7 +96,7 @@ func (s *screen) clear() {
 	}
 }
 
-// Write puts lines of others above what is drawn.
+// Write writes lines of others above what is drawn.
 func (s *screen) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +109,7 @@ func (s *screen) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Fd is the terminal's descriptor.
+// Fd returns the terminal's descriptor, or an invalid one if there is none.
 func (s *screen) Fd() uintptr {
 	if f, ok := s.w.(interface{ Fd() uintptr }); ok {
 		return f.Fd()

@@ -18,7 +18,7 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// span is a time as people say it: "41 s", "3 min 5 s", "2 h 10 min".
+// span returns a time in words: "41 s", "3 min 5 s", "2 h 10 min".
 func span(d time.Duration) string {
 	seconds := int64(d.Round(time.Second) / time.Second)
 	switch {
@@ -36,7 +36,7 @@ func retrying(r registry.Retry, wait time.Duration) string {
 	return fmt.Sprintf("retrying (%d of %d, in %s): %s", r.Round, r.Rounds, span(wait), cause(r))
 }
 
-// cause is why a host failed, in a few words.
+// cause says in a few words why a host failed.
 func cause(r registry.Retry) string {
 	var name *net.DNSError
 	var wire net.Error

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package serving has the command that serves the cache to other nodes.
+// Package serving has the command serve, which serves the cache to other nodes.
 package serving
 
 import (
@@ -29,7 +29,7 @@ import (
 	"github.com/layerctl/layerctl/internal/cacheserver"
 )
 
-// Command is serve.
+// Command returns the command serve.
 func Command() *cli.Command {
 	return &cli.Command{
 		Name:  "serve",
@@ -95,7 +95,7 @@ func cannotListen(at string, err error) error {
 	}
 }
 
-// tell says where it listens, and what to think of.
+// tell prints where the server listens, and warns of passwords without TLS.
 func tell(c *cli.Context, at net.Addr, scheme string) {
 	console := terminal.NewConsole(c.App.ErrWriter)
 	if !c.Bool("quiet") {
@@ -115,11 +115,12 @@ const (
 	closingTime = 5 * time.Second
 )
 
-// serve serves until the context ends; what is being sent has some seconds then.
+// serve serves until the context is done. Answers that are being sent then have
+// closingTime to end.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
-		ErrorLog: log.New(io.Discard, "", 0), // what strangers send is no news
+		ErrorLog: log.New(io.Discard, "", 0), // it would log what anybody sends
 	}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
@@ -131,13 +132,13 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	closing, stop := context.WithTimeout(context.WithoutCancel(ctx), closingTime)
 	defer stop()
 	if err := server.Shutdown(closing); err != nil {
-		_ = server.Close() // whoever is still there has had the time
+		_ = server.Close() // ends the connections that are still open
 	}
 	<-done
 	return nil
 }
 
-// secured is the server's part of TLS; nil is none.
+// secured returns the server's TLS configuration; nil for plain HTTP.
 func secured(c *cli.Context) (*tls.Config, error) {
 	cert, key := c.String("tls-cert"), c.String("tls-key")
 	if cert == "" && key == "" {
@@ -153,7 +154,7 @@ func secured(c *cli.Context) (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, nil
 }
 
-// users reads who may ask; nil is everybody.
+// users reads the users of --htpasswd; nil lets everybody ask.
 func users(file string) (*cacheserver.Users, error) {
 	if file == "" {
 		return nil, nil
@@ -169,7 +170,7 @@ func users(file string) (*cacheserver.Users, error) {
 	return read, nil
 }
 
-// open opens the cache that is there.
+// open opens the store's cache, and fails if there is none.
 func open(c *cli.Context) (*cache.Cache, error) {
 	store, err := setup.StoreDir(c)
 	if err != nil {
@@ -182,15 +183,15 @@ func open(c *cli.Context) (*cache.Cache, error) {
 	return cache.Open(c.Context, dir)
 }
 
-// noCacheError says that there is nothing to serve.
+// noCacheError says that there is no cache to serve.
 type noCacheError struct{ dir string }
 
 func (e *noCacheError) Error() string { return fmt.Sprintf("no cache is at %q", e.dir) }
 
-// Hint says what makes one.
+// Hint names the commands that make one.
 func (e *noCacheError) Hint() string {
 	return "'layerctl sync --keep-blobs' and 'layerctl pull --keep-blobs' keep what can be served"
 }
 
-// Unwrap is what the disk said.
+// Unwrap returns [fs.ErrNotExist].
 func (e *noCacheError) Unwrap() error { return fs.ErrNotExist }

@@ -10,8 +10,9 @@ import (
 	"github.com/layerctl/layerctl/trust"
 )
 
-// Pin asks a policy about all that from names, and returns from pinned to what
-// was let in: the tag may move meanwhile. Without a policy it stays as it is.
+// Pin asks a policy about everything that from names, and returns from with the digest
+// that the policy accepted, because the tag may move meanwhile. If there is no policy, or
+// it asks for nothing, Pin returns from as it is.
 func Pin(ctx context.Context, o registry.Options, policy *trust.Policy, from registry.Reference) (registry.Reference, error) {
 	if policy == nil {
 		return from, nil

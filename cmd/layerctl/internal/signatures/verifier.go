@@ -18,12 +18,11 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
-// verifierName is the command, and what a link in containerd's bin_dir is called
-// so that it is that command.
+// verifierName is the name of the command for containerd.
 const verifierName = "image-verifier"
 
-// VerifierArgs are the words of the command line where the binary was called by
-// the name of its link in containerd's bin_dir.
+// VerifierArgs returns the command line. If the program was run as layerctl-verifier, the
+// name of its link in containerd's bin_dir, it is that of the command for containerd.
 func VerifierArgs(arguments []string) []string {
 	if len(arguments) > 0 && filepath.Base(arguments[0]) == "layerctl-verifier" {
 		return append([]string{"layerctl", verifierName}, arguments[1:]...)
@@ -31,7 +30,7 @@ func VerifierArgs(arguments []string) []string {
 	return arguments
 }
 
-// VerifierCommand answers containerd whether it may pull.
+// VerifierCommand returns the command that tells containerd whether it may pull.
 func VerifierCommand() *cli.Command {
 	return &cli.Command{
 		Name: verifierName, Usage: "tell containerd whether it may pull an image, as a binary in its bin_dir",
@@ -44,11 +43,12 @@ func VerifierCommand() *cli.Command {
 	}
 }
 
-// maxStdin is as much as is taken of the descriptor that nobody needs.
+// maxStdin bounds the bytes that are read of the descriptor on standard input, which is
+// not used.
 const maxStdin = 1 << 20
 
-// runVerifier says yes by exit code 0, no by another, and why on standard
-// output, which containerd logs and hands to whoever pulls.
+// runVerifier permits the pull by exit code 0, and forbids it by any other. It prints the
+// reason on standard output, which containerd logs and returns to the client.
 func runVerifier(c *cli.Context) error {
 	if err := setup.NoArguments(c); err != nil {
 		return err
@@ -68,7 +68,7 @@ func runVerifier(c *cli.Context) error {
 		return err
 	})
 	if err != nil {
-		// The line on standard error is for containerd's log alone.
+		// The line on standard error goes only to containerd's log.
 		if perr := terminal.Printf(c.App.Writer, "%s\n", failure.Line(err, false)); perr != nil {
 			return perr
 		}

@@ -21,7 +21,7 @@ import (
 	"github.com/layerctl/layerctl/trust"
 )
 
-// VerifyCommand asks about an image, and fetches no layer.
+// VerifyCommand returns the command verify-signature, which fetches no layer.
 func VerifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify-signature", Usage: "say whether a policy or keys let an image in, and by whose signature", ArgsUsage: "REF",
@@ -49,8 +49,8 @@ func runVerify(c *cli.Context) error {
 	})
 }
 
-// verdict is a Judged as JSON, which docs/verify-signature.schema.json
-// describes.
+// verdict is the output of verify-signature --json; docs/verify-signature.schema.json
+// describes it.
 type verdict struct {
 	Reference  string           `json:"reference"`
 	Root       digest.Digest    `json:"root"`
@@ -91,14 +91,14 @@ func print(w io.Writer, j *layerctl.Judged) error {
 	return terminal.Printf(w, "%s", text)
 }
 
-// JudgeStored asks the policy that the command goes by about images of the
-// store, by names that it knows.
+// JudgeStored asks the command's policy about images of the store. refs are names by
+// which the store knows them.
 func JudgeStored(c *cli.Context, store *overlaystore.Store, refs []string) error {
 	policy, err := setup.Policy(c)
 	if err != nil {
 		return err
 	}
-	asks := func(ref string) bool { // what is not known to ask nothing asks
+	asks := func(ref string) bool { // in doubt the policy asks for something
 		name, err := registry.Parse(ref)
 		if err != nil {
 			return true
