@@ -18,11 +18,11 @@ import (
 	"github.com/layerctl/layerctl/rootfs"
 )
 
-// ErrDiffer says that the images differ, where that was asked for. Nothing is
-// printed for it.
+// ErrDiffer is the error of diff --exit-code if the images differ. The command prints
+// nothing for it.
 var ErrDiffer = errors.New("the images differ")
 
-// Command says what differs between two images.
+// Command returns the command diff.
 func Command() *cli.Command {
 	return &cli.Command{
 		Name: "diff", Usage: "show what differs between two images, or two platforms of one", ArgsUsage: "REF [REF]",
@@ -74,8 +74,8 @@ func run(c *cli.Context) error {
 	})
 }
 
-// open reads what the image shows. Of an image that is in the store manifest
-// and config may be nowhere at hand: then files alone are compared.
+// open reads the image. If it is in the store, its manifest and config may be neither in
+// the cache nor in a registry: then only files are compared.
 func (s *side) open(ctx context.Context, l *layerctl.Client, o layerctl.RootFSOptions) (err error) {
 	if s.platform != "" {
 		l = l.For(s.platform)

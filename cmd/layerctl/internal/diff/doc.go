@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package diff has the command that says what differs between two images.
+// Package diff has the command diff, which shows what differs between two images.
 package diff

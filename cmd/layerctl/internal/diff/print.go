@@ -19,7 +19,7 @@ import (
 	"github.com/layerctl/layerctl/rootfs"
 )
 
-// maxValue is what a value of a config takes of a line.
+// maxValue is how many columns of a line a value of a config has at most.
 const maxValue = 60
 
 func (s *side) platformName() string {
@@ -29,8 +29,8 @@ func (s *side) platformName() string {
 	return platform.Format(s.Config.Platform)
 }
 
-// text prints for people: what is to be compared, layers and config in short,
-// and a line a path.
+// text prints for people: the two images, counts of layers and files, the fields of the
+// config that differ, and a line for each path.
 func text(w io.Writer, a, b *side, found *imagediff.Result) error {
 	out := bufio.NewWriter(w)
 	p := terminal.NewPainter(w)
@@ -68,7 +68,7 @@ func text(w io.Writer, a, b *side, found *imagediff.Result) error {
 	return out.Flush()
 }
 
-// layerWords are how many layers, and their size as stored.
+// layerWords returns the number of layers and the size of their blobs, in words.
 func layerWords(list []imagediff.Layer, where string) string {
 	var size int64
 	for _, l := range list {
@@ -91,7 +91,7 @@ func tallyWords(found *imagediff.Result, kind imagediff.Kind) string {
 	return fmt.Sprintf("%d %s (+%s)", n, kind, terminal.Bytes(size))
 }
 
-// line is one path that differs.
+// line returns the line for one path.
 func line(p terminal.Painter, change imagediff.Change) string {
 	path := terminal.Escape(change.Path)
 	switch change.Kind {
@@ -107,7 +107,7 @@ func line(p terminal.Painter, change imagediff.Change) string {
 	return "~ " + path + "  " + strings.Join(words, ", ")
 }
 
-// kindWords are the size of a file, or what else it is.
+// kindWords returns the size of a regular file, or what else the file is.
 func kindWords(f *rootfs.File) string {
 	switch {
 	case f.Mode.IsRegular():
@@ -143,7 +143,7 @@ func differenceWords(what string, a, b *rootfs.File) string {
 	return what
 }
 
-// difference is the document of --json, see docs/diff.schema.json.
+// difference is the output of diff --json; docs/diff.schema.json describes it.
 type difference struct {
 	SchemaVersion int            `json:"schemaVersion"`
 	A             imageObject    `json:"a"`

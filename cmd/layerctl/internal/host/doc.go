@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package host tells what this machine gives to the command: memory, and what
-// an ordinary user may do on it.
+// Package host says how much memory of this machine the command may use, and what an
+// ordinary user may do here.
 package host

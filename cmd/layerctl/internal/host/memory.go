@@ -18,67 +18,66 @@ import (
 )
 
 const (
-	// mostMemory is what is used at most where nothing is said: more makes
-	// nothing faster.
+	// mostMemory is the largest default: more memory makes nothing faster.
 	mostMemory = 256 << 20
-	// LeastMemory is below what one layer takes.
+	// LeastMemory is the least value of --max-memory.
 	LeastMemory = 24 << 20
-	// restMemory is what is not the garbage collector's to keep small: the
-	// program itself, of whose file 18 MiB are resident, stacks, what the kernel
-	// keeps for the process.
+	// restMemory is for what the garbage collector cannot keep small: the program
+	// itself, of whose file 18 MiB are resident, stacks, and what the kernel keeps for
+	// the process.
 	restMemory = 20 << 20
-	// layerMemory is what the buffers of one layer take, a zstd window of 8 MiB
-	// and the least buffer of HTTP/2 among them, and what waits to be collected.
+	// layerMemory is for the buffers of one layer, among them a zstd window of 8 MiB
+	// and the least buffer of HTTP/2, and for garbage that was not collected yet.
 	layerMemory = 13 << 20
-	// writeMemory is what a layer takes beside them while its files and its record
-	// are written, as measured with zstd.
+	// writeMemory is what a layer takes in addition while its files and its journal are
+	// written, as measured with zstd.
 	writeMemory = 2 << 20
-	// programMemory is what the program holds in its heap when it does nothing.
+	// programMemory is the heap of the program when it does nothing.
 	programMemory = 4 << 20
-	// leastPaths is for some ten thousand paths, however little memory there is.
+	// leastPaths is enough for about ten thousand paths. It does not depend on the
+	// memory that there is.
 	leastPaths = 5 << 20
-	// perDocument is the memory for a byte of a manifest, as measured by inspect
-	// --json of one of 3 MiB.
+	// perDocument is how many bytes of memory a byte of a manifest takes, as measured by
+	// inspect --json of a manifest of 3 MiB.
 	perDocument = 12
-	// archiveMemory is what the decompression of an archive takes beside its
-	// window.
+	// archiveMemory is what the decompression of an archive takes besides its window.
 	archiveMemory = 4 << 20
-	// leastBuffer and mostBuffer are what HTTP/2 may hold of a layer that is not
-	// read as fast as it comes.
+	// leastBuffer and mostBuffer bound what HTTP/2 may hold of a layer that comes faster
+	// than it is read.
 	leastBuffer = 1 << 20
 	mostBuffer  = 4 << 20
 )
 
-// Memory is how much the process may use where nothing is said: a quarter of
-// what the machine or the cgroup has.
+// Memory returns how many bytes the process may use by default: a quarter of the memory
+// of the machine or the cgroup, within bounds.
 func Memory() int64 { return Quarter(Available("/")) }
 
-// Quarter is what Memory is where so much is there: a quarter, within bounds.
+// Quarter returns [Memory] for a machine with so much memory.
 func Quarter(available int64) int64 { return min(mostMemory, max(available/4, LeastMemory)) }
 
-// Paths is the part of the memory that the paths of an image's layers may take.
-// The rest is for the layers on their way, and for what the garbage collector
-// has not found yet: a layer and the program itself have room beside the paths.
+// Paths returns the part of the memory for the paths of an image's layers. The rest is for
+// the layers that are fetched, and for garbage that was not collected yet: one layer and
+// the program itself have space besides the paths.
 func Paths(memory int64) int64 {
 	left := memory - restMemory
 	return max(min(left/2, left-layerMemory-programMemory), leastPaths)
 }
 
-// Documents is the part in bytes that the manifests and configs of one command
-// may have: what is parsed and written again takes a dozen times its text.
+// Documents returns how many bytes the manifests and configs of one command may have.
+// Parsing them and printing them again takes twelve times as much memory.
 func Documents(memory int64) int64 { return memory / perDocument }
 
-// LimitMemory has the garbage collector keep the process below so many bytes.
+// LimitMemory sets the limit of the garbage collector for a process of so many bytes.
 func LimitMemory(memory int64) { debug.SetMemoryLimit(SoftLimit(memory)) }
 
-// SoftLimit is never below what the paths, a layer and the program itself hold
-// at once: a collector whose limit is below what lives works all the time and
-// frees nothing.
+// SoftLimit returns the limit of the garbage collector. It is never below what the paths,
+// one layer and the program itself hold at once: a collector with a lower limit works all
+// the time and frees nothing.
 func SoftLimit(memory int64) int64 {
 	return max(memory-restMemory, Paths(memory)+layerMemory+programMemory)
 }
 
-// Share is how the memory is divided.
+// Share says how the memory is divided.
 type Share struct {
 	Jobs    int   // layers at a time
 	Ranges  int   // connections a layer
@@ -86,9 +85,9 @@ type Share struct {
 	Windows int64 // for zstd windows above 8 MiB, in bytes, and what paths have of it beside them
 }
 
-// Divide gives first what was asked for: jobs, where that is not 0, then as
-// many of the ranges as fit, then as many jobs as are of use. What is left is
-// for windows, up to a quarter of it for buffers.
+// Divide divides the memory. First come the jobs that were asked for, if jobs is not 0,
+// then as many of the ranges as fit, then as many jobs as are useful. The rest is for zstd
+// windows, and up to a quarter of it for buffers.
 func Divide(memory int64, jobs, ranges int) Share {
 	left := memory - restMemory
 	least := int64(max(jobs, 1))
@@ -104,14 +103,15 @@ func Divide(memory int64, jobs, ranges int) Share {
 	return Share{jobs, ranges, leastBuffer + more, left - int64(jobs)*more}
 }
 
-// ArchiveWindow is what an archive may ask for that is compressed as a whole. It
-// is decompressed before any layer is.
+// ArchiveWindow returns the largest zstd window of an archive that is compressed as a
+// whole. Such an archive is decompressed before any layer.
 func ArchiveWindow(memory int64) int64 { return max(memory-restMemory-archiveMemory, 1) }
 
-// layerShare is the memory of one layer.
+// layerShare returns the memory of one layer.
 func layerShare(ranges int) int64 { return layerMemory + writeMemory + registry.RangeMemory(ranges) }
 
-// WindowHint says what would be enough for a layer with such a zstd window.
+// WindowHint returns a hint with the flags that are enough for a layer with such a zstd
+// window.
 func WindowHint(window int64) string {
 	if window > unpack.MaxWindow {
 		return fmt.Sprintf("%d MiB is the most that a layer may ask for", unpack.MaxWindow>>20)
@@ -119,8 +119,9 @@ func WindowHint(window int64) string {
 	return fmt.Sprintf("--jobs 1 --max-memory %dMiB has room for it", (restMemory+layerMemory+window+1<<20-1)>>20)
 }
 
-// Available is the memory of the machine or, where that is less, of the cgroup
-// (Linux, cgroup-v2.rst, "memory.max", and cgroup-v1/memory.rst). root is "/".
+// Available returns the memory of the machine or, if that is less, of the cgroup (Linux,
+// cgroup-v2.rst, "memory.max", and cgroup-v1/memory.rst), in bytes. root is "/", except in
+// tests.
 func Available(root string) int64 {
 	var info unix.Sysinfo_t
 	total := int64(mostMemory) * 4
@@ -147,7 +148,7 @@ func Available(root string) int64 {
 	return total
 }
 
-// smallest is the least limit of a cgroup and of those that it is in.
+// smallest returns the least limit of a cgroup and of the cgroups above it.
 func smallest(dir, group, name string, limit int64) int64 {
 	for group = filepath.Clean("/" + group); ; group = filepath.Dir(group) {
 		raw, err := os.ReadFile(filepath.Join(dir, group, name))

@@ -17,7 +17,7 @@ import (
 	"github.com/layerctl/layerctl/internal/userns"
 )
 
-// Rootless looks for what a user without root needs.
+// Rootless checks what a user without root needs.
 func Rootless() []overlaymount.Check {
 	list := []overlaymount.Check{{Name: "user namespaces", OK: true, Value: "allowed", Hint: "sysctl -w user.max_user_namespaces=15000"}}
 	for file, bad := range map[string]string{
@@ -57,7 +57,7 @@ func subordinateIDs() overlaymount.Check {
 	return check
 }
 
-// Limits tells what bounds a process here.
+// Limits returns the limits of a process on this machine.
 func Limits() []overlaymount.Check {
 	var files unix.Rlimit
 	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &files) // zero says no

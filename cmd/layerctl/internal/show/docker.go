@@ -17,11 +17,10 @@ import (
 	"github.com/layerctl/layerctl/manifest"
 )
 
-// Docker prints what docker's "manifest inspect" prints, or with long what its
-// -v prints: its keys, in its order, with its blanks. typed is the reference as
-// the user wrote it. The forms are those of docker/cli 29,
-// cli/command/manifest/inspect.go and cli/manifest/types/types.go, and of the
-// docker/distribution 2.8 that it encodes with.
+// Docker prints the output of "docker manifest inspect", or with long that of its -v,
+// with the same keys, order and white space. typed is the reference as the user wrote it.
+// The forms are those of docker/cli 29, cli/command/manifest/inspect.go and
+// cli/manifest/types/types.go, and of docker/distribution 2.8, by which it encodes.
 func Docker(w io.Writer, typed string, found *inspect.Result, long bool) error {
 	var out []byte
 	var err error
@@ -41,8 +40,8 @@ func Docker(w io.Writer, typed string, found *inspect.Result, long bool) error {
 	return terminal.WriteDocument(w, append(out, '\n'))
 }
 
-// dockerList is the list that docker builds anew from an index. It leaves out
-// annotations, and takes the first entry for what all of it is.
+// dockerList is the list that docker makes from an index. It has no annotations, and its
+// media type depends on the first entry.
 type dockerList struct {
 	SchemaVersion int           `json:"schemaVersion"`
 	MediaType     string        `json:"mediaType"`
@@ -67,7 +66,7 @@ func newDockerList(found *inspect.Result) dockerList {
 	return l
 }
 
-// dockerPlatform is what docker makes of a platform: it always has one.
+// dockerPlatform returns a platform as docker prints it; without one it prints an empty one.
 func dockerPlatform(p *inspect.Platform) ocispec.Platform {
 	if p == nil {
 		return ocispec.Platform{}
@@ -87,7 +86,7 @@ type dockerManifest struct {
 	OCIManifest      json.RawMessage `json:",omitempty"`
 }
 
-// dockerLong is a list of an index's images, and an object for a single one.
+// dockerLong returns a list of the images of an index, or an object for a single image.
 func dockerLong(found *inspect.Result, name string) ([]byte, error) {
 	if found.Kind != "index" {
 		return json.MarshalIndent(newDockerManifest(&found.Manifests[0], name), "", "\t")
@@ -119,8 +118,8 @@ func newDockerManifest(m *inspect.Manifest, name string) dockerManifest {
 	return d
 }
 
-// dockerName is the reference as docker completes it: unlike ours it keeps a
-// tag that stands beside a digest.
+// dockerName returns the reference in docker's canonical form, which unlike ours keeps a
+// tag beside a digest.
 func dockerName(typed, canonical string) string {
 	name, pinned, ok := strings.Cut(canonical, "@")
 	if !ok || strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") {

@@ -24,7 +24,7 @@ type checkOfHost struct {
 	Hint  string `json:"hint,omitempty"`
 }
 
-// Add appends checks; one that went well needs no hint.
+// Add appends checks. It drops the hint of a check that is OK.
 func (d *Diagnosis) Add(area string, list ...overlaymount.Check) {
 	for _, c := range list {
 		if c.OK {
@@ -34,10 +34,10 @@ func (d *Diagnosis) Add(area string, list ...overlaymount.Check) {
 	}
 }
 
-// JSON prints one object.
+// JSON prints the diagnosis as one object.
 func (d *Diagnosis) JSON(w io.Writer) error { return terminal.WriteJSON(w, d) }
 
-// Text prints a line a check, and a hint below each no.
+// Text prints a line for each check, and the hint below each that is not OK.
 func (d *Diagnosis) Text(w io.Writer) error {
 	table := terminal.NewTable(w)
 	for _, check := range d.Checks {

@@ -14,13 +14,13 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Explanation is what "resolve --json" prints. As with inspect, every key is
-// always there: what there is none of is "" or null.
+// Explanation is the output of resolve --json. As with inspect, every key is always there;
+// a value that does not exist is "" or null.
 type Explanation struct {
 	Reference string        `json:"reference"`
-	Digest    digest.Digest `json:"digest"` // of what the reference names
+	Digest    digest.Digest `json:"digest"` // of the index or manifest that the reference names
 	MediaType string        `json:"mediaType"`
-	// Pinned is the reference with the digest of what was chosen.
+	// Pinned is the reference with the digest of the chosen manifest.
 	Pinned     string            `json:"pinned"`
 	Chosen     digest.Digest     `json:"chosen"`
 	Platform   *inspect.Platform `json:"platform"`
@@ -29,7 +29,7 @@ type Explanation struct {
 	Warnings   []string          `json:"warnings"`
 }
 
-// candidate is one entry of the index, or of one nested in it.
+// candidate is one entry of the index or of a nested one.
 type candidate struct {
 	Digest    digest.Digest     `json:"digest"`
 	MediaType string            `json:"mediaType"`
@@ -78,7 +78,7 @@ func (e *Explanation) add(entries []inspect.Manifest) {
 // JSON prints one object.
 func (e *Explanation) JSON(w io.Writer) error { return terminal.WriteJSON(w, e) }
 
-// Text prints the explanation for people; its last line is the reference.
+// Text prints the explanation for people. Its last line is the pinned reference.
 func (e *Explanation) Text(w io.Writer) error {
 	p := terminal.NewPainter(w)
 	var b strings.Builder

@@ -14,7 +14,7 @@ import (
 	"github.com/layerctl/layerctl/rootfs"
 )
 
-// FileObject is a path in the output of ls --json.
+// FileObject is a file in the output of ls --json.
 type FileObject struct {
 	Path    layer.Path            `json:"path"`
 	Type    string                `json:"type"`
@@ -31,12 +31,12 @@ type FileObject struct {
 	Names   int                   `json:"names,omitempty"`
 }
 
-// FilesJSON prints them as an array of objects.
+// FilesJSON prints files as an array of objects.
 func FilesJSON(w io.Writer, list []rootfs.File) error {
 	return terminal.WriteJSON(w, FileObjects(list))
 }
 
-// FileLines prints an object a line.
+// FileLines prints files, each as an object in one line.
 func FileLines(w io.Writer, list []rootfs.File) error {
 	out := bufio.NewWriter(w)
 	for _, o := range FileObjects(list) {
@@ -47,7 +47,7 @@ func FileLines(w io.Writer, list []rootfs.File) error {
 	return out.Flush()
 }
 
-// FileObjects are paths as ls --json prints them.
+// FileObjects returns files as ls --json prints them.
 func FileObjects(list []rootfs.File) []FileObject {
 	objects := make([]FileObject, 0, len(list))
 	for _, f := range list {
@@ -80,7 +80,7 @@ var typeWords = map[fs.FileMode]string{
 	fs.ModeDevice | fs.ModeCharDevice: "chardev", fs.ModeDevice: "blockdev",
 }
 
-// permissions are the bits as stat(2) has them, 07777.
+// permissions returns the mode bits of stat(2), 07777 at most.
 func permissions(m fs.FileMode) uint32 {
 	p := uint32(m.Perm())
 	for _, bit := range modeBits {
@@ -103,7 +103,7 @@ var modeBits = []struct {
 	{fs.ModeSticky, 0o1000, 8, 't', 'T'},
 }
 
-// modeWord is the type and the permissions as ls(1) shows them.
+// modeWord returns the type and the permissions as ls(1) prints them.
 func modeWord(m fs.FileMode) string {
 	word := []byte(m.Perm().String()[1:])
 	for _, bit := range modeBits {
@@ -122,7 +122,7 @@ func modeWord(m fs.FileMode) string {
 	return letters[m.Type()] + string(word)
 }
 
-// Files prints a path a line.
+// Files prints the paths of files, one a line.
 func Files(w io.Writer, list []rootfs.File) error {
 	out := bufio.NewWriter(w)
 	for _, f := range list {
@@ -131,7 +131,7 @@ func Files(w io.Writer, list []rootfs.File) error {
 	return out.Flush()
 }
 
-// LongFiles prints a line a path, the columns as wide as they must be.
+// LongFiles prints a line for each file, with mode, owner, size and time.
 func LongFiles(w io.Writer, list []rootfs.File) error {
 	var widest [2]int
 	columns := func(f rootfs.File) [2]string {

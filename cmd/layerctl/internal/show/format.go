@@ -15,7 +15,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
-// Template is a Go template over what a command prints as JSON.
+// Template is a Go template for what a command prints as JSON.
 type Template struct{ parsed *template.Template }
 
 // ParseTemplate parses the value of --format.
@@ -27,8 +27,8 @@ func ParseTemplate(text string) (*Template, error) {
 	return &Template{t}, nil
 }
 
-// Format is v by the template, whose keys are fields of the library or else
-// keys of the JSON. The error is one of the template.
+// Format formats v by the template. Its keys are fields of v or else keys of v's JSON. The
+// error is about the template.
 func (t *Template) Format(v any) (string, error) {
 	text, err := formatted(t.parsed, v)
 	if err != nil {
@@ -37,7 +37,7 @@ func (t *Template) Format(v any) (string, error) {
 	return text, nil
 }
 
-// WriteFormatted writes such text on a line of its own.
+// WriteFormatted writes text that [Template.Format] returned, and a line break.
 func WriteFormatted(w io.Writer, text string) error {
 	if terminal.Is(w) {
 		text = terminal.EscapeLines(text)
@@ -46,8 +46,7 @@ func WriteFormatted(w io.Writer, text string) error {
 	return err
 }
 
-// formatted takes the keys of a template for fields of the library first, as
-// docker does, and where that fails for keys of the JSON.
+// formatted executes a template with v, as docker does, and if that fails with v's JSON.
 func formatted(t *template.Template, v any) (string, error) {
 	var typed strings.Builder
 	if err := t.Execute(&typed, v); err == nil {
@@ -68,12 +67,12 @@ func formatted(t *template.Template, v any) (string, error) {
 	return text.String(), err
 }
 
-// templateError leaves out what text/template says of itself.
+// templateError removes the prefix of text/template from an error.
 func templateError(err error) error {
 	return errors.New(strings.TrimPrefix(err.Error(), "template: "))
 }
 
-// formatFunctions are those that docker's --format has.
+// formatFunctions returns the functions of docker's --format.
 func formatFunctions() template.FuncMap {
 	return template.FuncMap{
 		"json":     formatJSON,
@@ -93,7 +92,7 @@ func formatJSON(v any) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
-// formatJoin joins a list of anything, for in the JSON lists have no type.
+// formatJoin joins a list of any values, because lists of decoded JSON have no type.
 func formatJoin(list any, separator string) (string, error) {
 	switch list := list.(type) {
 	case nil:
@@ -119,7 +118,7 @@ func formatTitle(s string) string {
 	return strings.ToUpper(string(r)) + s[size:]
 }
 
-// formatPad puts so many blanks before and after, none around nothing.
+// formatPad adds blanks before and after s, unless s is empty.
 func formatPad(s string, before, after int) string {
 	const most = 1000
 	if s == "" {

@@ -23,13 +23,13 @@ import (
 type Image struct {
 	overlaystore.Image
 	References []string `json:"references"`
-	// Names are the references with what the image was listed for there, which
-	// --platform chooses by.
+	// Names are the references, each with the platform for which the reference's index
+	// lists the image. --platform chooses by that.
 	Names    []overlaystore.Name `json:"names"`
 	LastUsed time.Time           `json:"used"`
 }
 
-// newImage is an image of the store as JSON has it.
+// newImage returns an image of the store for JSON.
 func newImage(i overlaystore.Image) Image {
 	i.Layers = append([]digest.Digest{}, i.Layers...)
 	return Image{i, append([]string{}, i.Refs...), append([]overlaystore.Name{}, i.Names...), i.Used}
@@ -38,20 +38,19 @@ func newImage(i overlaystore.Image) Image {
 // Listed is an image and the engines that have it.
 type Listed struct {
 	Image
-	// Stored is false where only an engine has it, which it was handed over to.
+	// Stored is false if only an engine has the image, because it was handed over.
 	Stored  bool           `json:"stored"`
 	Engines []given.Record `json:"engines"`
-	// Trust says by what each reference was let in, where a policy was asked.
+	// Trust has the records of what the policy accepted for each reference.
 	Trust []trusted.Record `json:"trust"`
 }
 
-// NewListed is an image of the store that was given to engines, with the records
-// of what let images in.
+// NewListed returns an image of the store, with the records of engines and of the policy.
 func NewListed(i overlaystore.Image, engines []given.Record, trust []trusted.Record) Listed {
 	return Listed{newImage(i), true, append([]given.Record{}, engines...), trusted.For(trust, i.Manifest)}
 }
 
-// NewHandedOver is an image that the store has forgotten, for an engine owns it.
+// NewHandedOver returns an image that only an engine has, because it was handed over.
 func NewHandedOver(r given.Record) Listed {
 	i := overlaystore.Image{Manifest: r.Manifest, Config: r.Config, Layers: r.Layers, Created: r.Time, Refs: []string{r.Reference}}
 	name := overlaystore.Name{Ref: r.Reference}
@@ -62,7 +61,7 @@ func NewHandedOver(r given.Record) Listed {
 	return Listed{newImage(i), false, []given.Record{r}, []trusted.Record{}}
 }
 
-// enginesOf are the engines that have an image, for a table.
+// enginesOf returns the engines that have an image, for a table.
 func enginesOf(records []given.Record) string {
 	var names []string
 	for _, r := range records {
@@ -82,7 +81,7 @@ func enginesOf(records []given.Record) string {
 	return cmp.Or(strings.Join(slices.Compact(names), ", "), "-")
 }
 
-// namesOf are the image's references for a table: one row at the least.
+// namesOf returns the image's references, or "-", for the rows of a table.
 func namesOf(i overlaystore.Image) []overlaystore.Name {
 	if len(i.Names) == 0 {
 		return []overlaystore.Name{{Ref: "-", Platform: i.Platform}}
@@ -90,7 +89,7 @@ func namesOf(i overlaystore.Image) []overlaystore.Name {
 	return i.Names
 }
 
-// pulled is when an image was brought into the store the last time.
+// pulled returns when an image was last pulled.
 func pulled(i overlaystore.Image) time.Time {
 	if i.Pulled.IsZero() {
 		return i.Created
@@ -98,8 +97,8 @@ func pulled(i overlaystore.Image) time.Time {
 	return i.Pulled
 }
 
-// Images prints a row a reference and platform, with the engines where any has
-// an image.
+// Images prints a row for each reference and platform. If an engine has any image, there
+// is a column for engines.
 func Images(w io.Writer, images []Listed) error {
 	table := terminal.NewTable(w)
 	head := []any{"REFERENCE", "PLATFORM", "MANIFEST", "LAYERS", "SIZE", "PULLED"}
@@ -129,7 +128,7 @@ func Images(w io.Writer, images []Listed) error {
 // Held are the records of what engines were given, by the image's manifest.
 type Held map[digest.Digest][]given.Record
 
-// copied is how many bytes of contents engines have a second time.
+// copied returns how many bytes of contents engines have a second time.
 func (h Held) copied() (bytes int64) {
 	for _, records := range h {
 		for _, r := range records {
@@ -139,8 +138,8 @@ func (h Held) copied() (bytes int64) {
 	return bytes
 }
 
-// Usage prints what the images take on the disk, with the engines where any has
-// an image; used is told from now.
+// Usage prints how much space the images take on the disk. The column USED says how long
+// before now an image was used.
 func Usage(w io.Writer, u overlaystore.Usage, held Held, now time.Time) error {
 	table := terminal.NewTable(w)
 	head := []any{"REFERENCE", "PLATFORM", "MANIFEST", "SIZE", "SHARED", "OWN", "USED"}
@@ -173,7 +172,7 @@ func Usage(w io.Writer, u overlaystore.Usage, held Held, now time.Time) error {
 	return table.Flush()
 }
 
-// UsageJSON prints the same as one object.
+// UsageJSON prints the same as [Usage], as one object.
 func UsageJSON(w io.Writer, u overlaystore.Usage, held Held) error {
 	return terminal.WriteJSON(w, usageOf(u, held))
 }
@@ -185,7 +184,7 @@ type usageJSON struct {
 	Bytes   int64            `json:"bytes"`
 	Left    int64            `json:"left"`
 	Partial int64            `json:"partial"`
-	// Copied is what engines have a second time, because it could not be linked.
+	// Copied is how much engines have a second time, because it could not be linked.
 	Copied      int64 `json:"copied"`
 	Reclaimable int64 `json:"reclaimable"`
 }
@@ -206,7 +205,7 @@ func usageOf(u overlaystore.Usage, held Held) usageJSON {
 	return out
 }
 
-// ago is how long ago a time was, in one unit.
+// ago returns how long ago a time was, in one unit.
 func ago(t, now time.Time) string {
 	d := now.Sub(t)
 	switch {

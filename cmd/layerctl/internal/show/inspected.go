@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	// platformWidth is what a platform may take of a row.
+	// platformWidth is how many columns of a row a platform has at most.
 	platformWidth = 40
 	// mostHistory bounds how many steps of an image's history are shown.
 	mostHistory = 100
 )
 
-// Inspected prints an index as a table, a row an image, and an image by itself
-// with what its config says.
+// Inspected prints an index as a table, with a row for each image, and a single image with
+// what its config says.
 func Inspected(w io.Writer, found *inspect.Result) error {
 	t := &tree{Painter: terminal.NewPainter(w), found: found}
 	if found.Kind == "index" {
@@ -38,8 +38,8 @@ func Inspected(w io.Writer, found *inspect.Result) error {
 	return err
 }
 
-// Chosen prints the image that was chosen, with what its config says and the
-// digests of its attestations; where none was, the table.
+// Chosen prints the chosen image, with what its config says and the digests of its
+// attestations. If none was chosen it prints the table.
 func Chosen(w io.Writer, found *inspect.Result) error {
 	leaves := leavesOf(found.Manifests)
 	at := slices.IndexFunc(leaves, func(m *inspect.Manifest) bool { return m.Chosen })
@@ -59,8 +59,8 @@ func Chosen(w io.Writer, found *inspect.Result) error {
 	return err
 }
 
-// leavesOf are the entries that are no index, of nested ones too; a nested index
-// that could not be read is one.
+// leavesOf returns the entries that are no index, also those of nested indexes, and nested
+// indexes that could not be read.
 func leavesOf(entries []inspect.Manifest) (leaves []*inspect.Manifest) {
 	for i := range entries {
 		m := &entries[i]
@@ -73,7 +73,7 @@ func leavesOf(entries []inspect.Manifest) (leaves []*inspect.Manifest) {
 	return leaves
 }
 
-// table has a row for each image; attestations are only counted.
+// table writes a row for each image. It only counts attestations.
 func (t *tree) table() {
 	t.index()
 	rows := [][4]string{{"PLATFORM", "SIZE", "LAYERS", "DIGEST"}}
@@ -104,7 +104,7 @@ func (t *tree) table() {
 	}
 }
 
-// tableHint says where the rest is.
+// tableHint names the flag that shows more.
 func tableHint(attestations int) string {
 	if attestations == 0 {
 		return "; --layers shows more"
@@ -112,7 +112,7 @@ func tableHint(attestations int) string {
 	return fmt.Sprintf("; --layers shows more, and the %s", terminal.Count(attestations, "attestation"))
 }
 
-// rows writes the head, and each row with its mark.
+// rows writes the heading and the rows; marks are true for chosen images.
 func (t *tree) rows(rows [][4]string, marks []bool) {
 	var widest [3]int
 	for _, row := range rows {
@@ -133,7 +133,7 @@ func (t *tree) rows(rows [][4]string, marks []bool) {
 	}
 }
 
-// alone is one image with its config.
+// alone writes one image with what its config says.
 func (t *tree) alone(m *inspect.Manifest) {
 	t.manifest(m, 0)
 	if m.Config == nil || m.Config.Document == nil || m.Kind != "image" {
@@ -162,7 +162,7 @@ func (t *tree) alone(m *inspect.Manifest) {
 	t.history(image.History)
 }
 
-// history are the steps that made the image, the first one first.
+// history writes the steps that made the image, the first one first.
 func (t *tree) history(steps []ocispec.History) {
 	for i, step := range steps {
 		if i == mostHistory {
@@ -180,10 +180,10 @@ func (t *tree) history(steps []ocispec.History) {
 	}
 }
 
-// factMargin is as wide as the names of facts.
+// factMargin is the width of the names of facts.
 const factMargin = 12
 
-// fact is what the config says, where it does.
+// fact writes a value of the config, unless it is empty.
 func (t *tree) fact(name, value string) {
 	if value == "" {
 		return
@@ -196,7 +196,7 @@ func (t *tree) fact(name, value string) {
 	}
 }
 
-// words is a command as JSON has it, "" for none.
+// words returns a command as JSON, "" for none.
 func words(command []string) string {
 	if len(command) == 0 {
 		return ""

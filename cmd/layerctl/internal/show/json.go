@@ -9,5 +9,5 @@ import (
 	"github.com/layerctl/layerctl/inspect"
 )
 
-// Inspection prints what was found as one object.
+// Inspection prints an inspection as one object.
 func Inspection(w io.Writer, found *inspect.Result) error { return terminal.WriteJSON(w, found) }

@@ -12,9 +12,9 @@ import (
 	"github.com/layerctl/layerctl/manifest"
 )
 
-// ManifestTool prints what "manifest-tool inspect" prints; the form is that of
-// manifest-tool 2.2, v2/cmd/manifest-tool/inspect.go. typed is the reference as
-// the user wrote it.
+// ManifestTool prints the output of "manifest-tool inspect". The form is that of
+// manifest-tool 2.2, v2/cmd/manifest-tool/inspect.go. typed is the reference as the user
+// wrote it.
 func ManifestTool(w io.Writer, typed string, found *inspect.Result) error {
 	f := &manifestToolForm{Painter: terminal.NewPainter(w)}
 	if found.Kind == "index" {

@@ -27,7 +27,7 @@ type mountJSON struct {
 	Line      string   `json:"line"`
 }
 
-// MountJSON prints all that a mount is made of as one object.
+// MountJSON prints everything about a mount as one object.
 func MountJSON(w io.Writer, mount *overlaymount.Mount, image overlaystore.Image, name, target string) error {
 	line, err := mount.Line(target)
 	if err != nil {
@@ -44,7 +44,7 @@ func MountJSON(w io.Writer, mount *overlaymount.Mount, image overlaystore.Image,
 	})
 }
 
-// SpecJSON prints the list of mounts that containerd takes.
+// SpecJSON prints a mount as the list of mounts that containerd takes.
 func SpecJSON(w io.Writer, spec overlaymount.Spec) error {
 	return terminal.WriteJSON(w, []overlaymount.Spec{spec})
 }

@@ -31,10 +31,10 @@ type Mounted struct {
 	Reference []string  `json:"references"`
 }
 
-// MountsJSON prints them as an array of objects.
+// MountsJSON prints mounts as an array of objects.
 func MountsJSON(w io.Writer, list []Mounted) error { return terminal.WriteJSON(w, list) }
 
-// Mounts prints a row a mount.
+// Mounts prints a row for each mount.
 func Mounts(w io.Writer, list []Mounted) error {
 	table := terminal.NewTable(w)
 	table.Row("TARGET", "IMAGE", "MODE", "STATE", "PROCESS", "UPPER")
@@ -69,7 +69,7 @@ func (m Mounted) mode() string {
 	}
 }
 
-// MountsOf asks the store what is mounted from it and what mounts left.
+// MountsOf returns what is mounted from the store, and what earlier mounts left.
 func MountsOf(ctx context.Context, store *overlaystore.Store) ([]Mounted, error) {
 	images, err := store.Images()
 	if err != nil {

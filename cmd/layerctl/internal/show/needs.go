@@ -9,8 +9,8 @@ import (
 	"github.com/layerctl/layerctl/inspect"
 )
 
-// entryKeys are what an index alone tells, and manifestKeys what its
-// manifests tell besides, in lower case.
+// entryKeys are the keys that the index alone is enough for, and manifestKeys those that
+// manifests are enough for, in lower case.
 var (
 	entryKeys = keys(`schemaversion reference digest mediatype size annotations host platform named other
 		facts name value source warning chosen warnings os architecture variant osversion osfeatures string
@@ -26,8 +26,8 @@ func keys(words string) map[string]bool {
 	return set
 }
 
-// Needs tells how much must be read for the template: a digest should not cost
-// a request for each image. In doubt it is everything.
+// Needs returns how much must be read for the template, so that a template for a digest
+// does not cost a request for each image. In doubt that is everything.
 func (t *Template) Needs() inspect.Options {
 	n := needs{}
 	for _, defined := range t.parsed.Templates() {
@@ -63,7 +63,7 @@ func (n *needs) list(l *parse.ListNode) {
 	}
 }
 
-// branch looks into what is only walked through, or asked whether it is there.
+// branch is for range, if and with, which only walk a list or test whether a value is set.
 func (n *needs) branch(b *parse.BranchNode) {
 	n.pipe(b.Pipe, true)
 	n.list(b.List)
@@ -86,7 +86,7 @@ func (n *needs) argument(arg parse.Node, walked bool) {
 	case *parse.PipeNode:
 		n.pipe(arg, false)
 	case *parse.IdentifierNode, *parse.StringNode, *parse.NumberNode, *parse.BoolNode, *parse.NilNode:
-	default: // the dot, a variable or what a call returns: who knows what is in it
+	default: // the dot, a variable or the result of a call, which may have anything
 		n.atLeast(inspect.Configs)
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Ping is what "ping --json" prints. What is not known is "unknown".
+// Ping is the output of ping --json. Answers that are not known are "unknown".
 type Ping struct {
 	Host string     `json:"host"`
 	URL  string     `json:"url"`
 	API  string     `json:"api"`
 	Auth []pingAuth `json:"auth"`
-	// Credentials are "unknown" where the registry wants none.
+	// Credentials is "unknown" if the registry needs none.
 	Credentials registry.Answer `json:"credentials"`
 	Asked       string          `json:"asked"`
 	OCI         registry.Answer `json:"oci"`
@@ -32,7 +32,7 @@ type pingAuth struct {
 	Service string `json:"service"`
 }
 
-// NewPing takes over what the registry told.
+// NewPing returns the output for what a registry answered.
 func NewPing(p registry.Ping) *Ping {
 	r := &Ping{
 		Host: p.Host, URL: p.URL, API: p.API, Auth: []pingAuth{}, Credentials: p.Credentials,
@@ -50,7 +50,7 @@ func NewPing(p registry.Ping) *Ping {
 // JSON prints one object.
 func (r *Ping) JSON(w io.Writer) error { return terminal.WriteJSON(w, r) }
 
-// Text prints a line a fact.
+// Text prints a line for each fact.
 func (r *Ping) Text(w io.Writer) error {
 	var b strings.Builder
 	line := func(name, value string) { fmt.Fprintf(&b, "%-10s %s\n", name, terminal.Escape(value)) }

@@ -14,7 +14,7 @@ import (
 	"github.com/layerctl/layerctl/platform"
 )
 
-// planJSON is what "pull --dry-run --json" prints for each image.
+// planJSON is the output of pull --dry-run --json for each image.
 type planJSON struct {
 	Reference string          `json:"reference"`
 	Manifest  digest.Digest   `json:"manifest"`
@@ -23,19 +23,19 @@ type planJSON struct {
 	costJSON
 }
 
-// costJSON is what one image takes, or several together, each layer once.
+// costJSON is what one image takes, or several together. Each layer counts once.
 type costJSON struct {
 	Fetch    int64  `json:"fetch"`             // bytes
 	Requests int    `json:"requests"`          // without tokens and redirects
-	Bytes    uint64 `json:"bytes"`             // on the disk; the least where exact is false
+	Bytes    uint64 `json:"bytes"`             // on the disk; at least, if exact is false
 	Inodes   uint64 `json:"inodes"`            // on the disk, at least
-	Exact    bool   `json:"exact"`             // each layer told the size of its tar
-	Free     uint64 `json:"free"`              // on the disk, less the reserve
-	Fits     bool   `json:"fits"`              // with the images before; where exact is false it may
-	Problem  string `json:"problem,omitempty"` // why it does not
+	Exact    bool   `json:"exact"`             // the size of each layer's tar is known
+	Free     uint64 `json:"free"`              // on the disk, without the reserve
+	Fits     bool   `json:"fits"`              // together with the images before; if exact is false it may fit
+	Problem  string `json:"problem,omitempty"` // why it does not fit
 }
 
-// planTotalJSON comes after several images.
+// planTotalJSON is the output after several images.
 type planTotalJSON struct {
 	Total planSumJSON `json:"total"`
 }
@@ -49,14 +49,14 @@ type planLayerJSON struct {
 	Digest  digest.Digest `json:"digest"`
 	DiffID  digest.Digest `json:"diffID"`
 	Size    int64         `json:"size"`  // compressed
-	Tar     int64         `json:"tar"`   // uncompressed, of a layer to fetch; 0 is not known
-	Begun   int64         `json:"begun"` // of size, what an interrupted pull has done with
+	Tar     int64         `json:"tar"`   // uncompressed, of a layer to fetch; 0 if that is not known
+	Begun   int64         `json:"begun"` // how much of size an interrupted pull has
 	Present bool          `json:"present"`
-	Partial bool          `json:"partial"` // an interrupted pull has kept it
-	Earlier bool          `json:"earlier"` // an image before brings it
+	Partial bool          `json:"partial"` // an interrupted pull has finished it
+	Earlier bool          `json:"earlier"` // an image before it in the list has it
 	Cached  bool          `json:"cached"`
-	Foreign bool          `json:"foreign"` // may be missing where its image is
-	URLs    []string      `json:"urls"`    // where else it is
+	Foreign bool          `json:"foreign"` // the image's registry need not have it
+	URLs    []string      `json:"urls"`    // other places for it
 }
 
 // PlanJSON prints what a pull would do as one object.
@@ -76,7 +76,7 @@ func planOf(p layerctl.Plan) planJSON {
 	return out
 }
 
-// planPlatform is what the index says, else the config.
+// planPlatform returns the platform of the index's entry, or else of the config.
 func planPlatform(p layerctl.Plan) string {
 	if p.Root.Digest != p.Manifest.Digest && p.Manifest.Platform != nil {
 		return platform.Format(*p.Manifest.Platform)
@@ -92,8 +92,8 @@ func costOf(p layerctl.Plan) costJSON {
 	return c
 }
 
-// total is what all images take together: each counts what those before do not
-// bring, and is judged with them.
+// total returns what all images take together. The cost of each leaves out layers of the
+// images before, and whether it fits includes them.
 func total(plans []layerctl.Plan) costJSON {
 	t := costJSON{Exact: true, Fits: true}
 	for _, p := range plans {
@@ -119,7 +119,7 @@ func PlanTotal(w io.Writer, plans []layerctl.Plan) error {
 	return terminal.Printf(w, "%d images in all\n%s  %s are free, without the reserve\n", len(plans), t, terminal.Bytes(int64(t.Free)))
 }
 
-// String is a line about it.
+// String returns the cost in a line.
 func (c costJSON) String() string {
 	least, each, fits := "at least ", "", "may fit"
 	if c.Exact {

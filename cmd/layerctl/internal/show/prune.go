@@ -57,8 +57,8 @@ type prunedJSON struct {
 	Layers []digest.Digest `json:"layers"`
 	Fixes  []digest.Digest `json:"fixLayers"`
 	Blobs  []digest.Digest `json:"blobs"`
-	Left   int64           `json:"left"` // bytes of what processes that died had left
-	// Partial are bytes of layers that interrupted pulls had kept.
+	Left   int64           `json:"left"` // bytes that dead processes had left
+	// Partial is how many bytes of layers interrupted pulls had left.
 	Partial int64 `json:"partial"`
 	Bytes   int64 `json:"bytes"`
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/layerctl/layerctl/inspect"
 )
 
-// Referrers prints what belongs to an index and to each image that was asked
-// about: what its authors claim, and where it was found.
+// Referrers prints what belongs to an index and to each image that was asked about, with
+// what its authors claim and where it was found.
 func Referrers(w io.Writer, found *inspect.Result) error {
 	t := &tree{Painter: terminal.NewPainter(w), found: found}
 	t.name()
@@ -40,7 +40,7 @@ func Referrers(w io.Writer, found *inspect.Result) error {
 	return err
 }
 
-// referrerLabels are as wide as what stands before a digest.
+// referrerLabels are short enough for the margin before a digest.
 var referrerLabels = map[string]string{
 	"signature": "signed", "sbom": "sbom", "provenance": "built", "attestation": "attest", "artifact": "artifact",
 }
@@ -84,7 +84,7 @@ func checked(c *inspect.Checked) string {
 	return text
 }
 
-// referrerWords is what it is, when it was made, and where it was found.
+// referrerWords says what a referrer is, when it was made, and where it was found.
 func referrerWords(r inspect.Referrer) string {
 	var words []string
 	for _, word := range []string{r.PredicateType, r.Form} {

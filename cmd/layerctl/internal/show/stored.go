@@ -23,14 +23,14 @@ type Stored struct {
 	Image     overlaystore.Image `json:"image"`
 	// Layers are the records of the image's layers, the lowest first.
 	Layers []overlaystore.LayerRecord `json:"layers"`
-	// Trust says by what each reference was let in, where a policy was asked.
+	// Trust has the records of what the policy accepted for each reference.
 	Trust []trusted.Record `json:"trust"`
 }
 
 // JSON prints one object.
 func (d Stored) JSON(w io.Writer) error { return terminal.WriteJSON(w, d) }
 
-// Text writes a line a fact, and below each layer what was tolerated in it.
+// Text prints a line for each fact, and below each layer what was tolerated in it.
 func (d Stored) Text(w io.Writer) error {
 	table := terminal.NewTable(w)
 	table.Row("reference", d.Reference)
@@ -55,7 +55,7 @@ func (d Stored) Text(w io.Writer) error {
 	return table.Flush()
 }
 
-// describeLayer says what a layer holds, and what a fix layer is made from.
+// describeLayer returns the sizes and counts of a layer, and what a fix layer corrects.
 func describeLayer(l overlaystore.LayerRecord) string {
 	parts := []string{fmt.Sprintf("%s as tar", terminal.Bytes(l.Size))}
 	for _, b := range l.Blobs {

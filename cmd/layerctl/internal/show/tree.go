@@ -15,13 +15,13 @@ import (
 	"github.com/layerctl/layerctl/inspect"
 )
 
-// width is what a line of the tree fits into: the narrowest terminal that is
-// still common. A digest takes 71 columns of it, so 9 are left before it at
-// any depth: headings are indented, digests stand below each other.
+// width is the number of columns of a line: the narrowest terminal that is still common. A
+// digest takes 71 columns, which leaves 9 before it at any depth. So headings are indented
+// and digests are not.
 const (
 	width  = 80
 	margin = 9
-	// mostLines bounds what an author makes us print of one thing.
+	// mostLines bounds the lines of one text of an author.
 	mostLines = 12
 )
 
@@ -29,7 +29,7 @@ const (
 // attests (https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md).
 const predicateType = "in-toto.io/predicate-type"
 
-// Tree prints an inspection for people, with the diffIDs where that is asked for.
+// Tree prints an inspection for people, with diffIDs if diffIDs is set.
 func Tree(w io.Writer, found *inspect.Result, diffIDs bool) error {
 	t := &tree{Painter: terminal.NewPainter(w), found: found, diffIDs: diffIDs}
 	t.inspection()
@@ -43,7 +43,7 @@ type tree struct {
 	terminal.Painter
 	found   *inspect.Result
 	diffIDs bool
-	form    string // the media type of layers that was said last
+	form    string // the media type of layers that was printed last
 }
 
 func (t *tree) inspection() {
@@ -61,7 +61,7 @@ func (t *tree) inspection() {
 // is: people copy it.
 func (t *tree) name() { t.line(t.Bold(terminal.Escape(t.found.Reference))) }
 
-// index is what the index itself says.
+// index writes what the index itself says.
 func (t *tree) index() {
 	t.name()
 	t.digest("index", t.found.Digest)
@@ -69,8 +69,7 @@ func (t *tree) index() {
 	t.annotations(t.found.Annotations)
 }
 
-// entries prints an index's images, and apart from them what is only about
-// them.
+// entries writes an index's images, and after them the attestations about them.
 func (t *tree) entries(entries []inspect.Manifest, depth int) {
 	var attestations []*inspect.Manifest
 	for i := range entries {
@@ -126,7 +125,7 @@ func (t *tree) manifest(m *inspect.Manifest, depth int) {
 	t.entries(m.Manifests, depth+1)
 }
 
-// heading names a manifest, and says whether it is the one for this machine.
+// heading writes the name of a manifest, and whether it is the one for this machine.
 func (t *tree) heading(m *inspect.Manifest, depth int) {
 	name := manifestName(m)
 	if m.Chosen {
@@ -159,7 +158,7 @@ func (t *tree) layers(m *inspect.Manifest) {
 	}
 }
 
-// foreign says of a layer that it may be missing, and where else it is.
+// foreign writes that a layer may be missing, and other places for it.
 func (t *tree) foreign(l inspect.Layer) {
 	if l.Foreign {
 		t.text("foreign: may be missing where its image is")
@@ -180,8 +179,8 @@ func (t *tree) annotations(annotations map[string]string) {
 	}
 }
 
-// digest is never cut, for it is there to be copied; one of sha512 is longer
-// than a line.
+// digest writes a digest, which is never cut, so that it can be copied. One of sha512 is
+// longer than a line.
 func (t *tree) digest(label string, d digest.Digest) {
 	t.line(fmt.Sprintf("%*s %s", margin-1, label, t.Yellow(terminal.Escape(string(d)))))
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/layerctl/layerctl/cmd/layerctl/internal/terminal"
 )
 
-// Unpacked prints what an unpack made, as one object.
+// Unpacked prints the result of unpack as one object.
 func Unpacked(w io.Writer, u layerctl.Unpacked) error {
 	return terminal.WriteJSON(w, unpackedJSON{
 		Reference: u.Reference.String(), Manifest: u.Manifest.Digest.String(),
@@ -18,8 +18,8 @@ func Unpacked(w io.Writer, u layerctl.Unpacked) error {
 	})
 }
 
-// unpackedJSON is what --json prints; layers are counted by where they came
-// from, and notes as in layer.json.
+// unpackedJSON is the output of unpack --json. Fetched, Stored and Unread count layers;
+// Notes has the keys of layer.json.
 type unpackedJSON struct {
 	Reference   string           `json:"reference"`
 	Manifest    string           `json:"manifest"`

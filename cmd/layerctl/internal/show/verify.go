@@ -12,16 +12,16 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// GivenReport is what a verification found of an image in an engine.
+// GivenReport is the result of verifying an image in an engine.
 type GivenReport struct {
 	Record given.Record
 	Place  string // the engine, for people
 	Report overlaystore.Report
-	// Unchecked is how many layers it had before, so that they are not compared.
+	// Unchecked is how many layers were not compared, because the engine had them before.
 	Unchecked int
 }
 
-// Report prints a line a difference.
+// Report prints a line for each difference.
 func Report(w io.Writer, report overlaystore.Report, held []GivenReport) error {
 	for _, d := range report.Differences {
 		if err := terminal.Printf(w, "%s\n", terminal.Escape(d.String())); err != nil {
@@ -65,8 +65,8 @@ type givenJSON struct {
 	reportJSON
 }
 
-// reportJSON is what was found in one place. Paths that are no UTF-8 stand
-// quoted, as in Go.
+// reportJSON is the result in one place, the store or an engine. Paths that are no UTF-8
+// are escaped as in Go.
 type reportJSON struct {
 	Layers      int              `json:"layers"`
 	Paths       int64            `json:"paths"`

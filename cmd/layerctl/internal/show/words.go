@@ -15,7 +15,7 @@ import (
 	"github.com/layerctl/layerctl/manifest"
 )
 
-// manifestName is how a heading calls a manifest.
+// manifestName returns the name of a manifest for a heading.
 func manifestName(m *inspect.Manifest) string {
 	switch {
 	case m.Kind == "index" && m.Platform == nil:
@@ -33,7 +33,7 @@ func manifestName(m *inspect.Manifest) string {
 	}
 }
 
-// summary is a line about a manifest.
+// summary returns a line about a manifest.
 func summary(m *inspect.Manifest) string {
 	var parts []string
 	if m.CompressedSize != nil {
@@ -53,7 +53,8 @@ func summary(m *inspect.Manifest) string {
 	return strings.Join(append(parts, form+", "+terminal.Bytes(m.Size)), "; ")
 }
 
-// dayAndTime is a time as people write it; what is none stays as it is.
+// dayAndTime returns a time as "2006-01-02 15:04 UTC". Text that is no time it returns as
+// it is.
 func dayAndTime(s string) string {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
@@ -62,7 +63,7 @@ func dayAndTime(s string) string {
 	return t.UTC().Format("2006-01-02 15:04 UTC")
 }
 
-// formName names the form of a document.
+// formName returns the name of a document's media type.
 func formName(mediaType string) string {
 	switch mediaType {
 	case ocispec.MediaTypeImageIndex:
@@ -96,7 +97,7 @@ func census(entries []inspect.Manifest) string {
 	return strings.Join(parts, ", ")
 }
 
-// subject names what an attestation is of.
+// subject returns the name of the manifest that an attestation is about.
 func subject(entries []inspect.Manifest, of string) string {
 	for i := range entries {
 		if string(entries[i].Digest) == of {
@@ -109,7 +110,7 @@ func subject(entries []inspect.Manifest, of string) string {
 	return of + ", which is not here"
 }
 
-// hostName says what was chosen for.
+// hostName returns the platform that was chosen for, in words.
 func hostName(h inspect.Host) string {
 	if h.Named {
 		return h.Platform.String() + ", as asked for"
@@ -121,7 +122,7 @@ func hostName(h inspect.Host) string {
 	return s
 }
 
-// without leaves out the annotations that are shown in another way.
+// without returns the annotations except those with a prefix.
 func without(annotations map[string]string, prefix string) map[string]string {
 	rest := maps.Clone(annotations)
 	maps.DeleteFunc(rest, func(key, _ string) bool { return strings.HasPrefix(key, prefix) })
