@@ -139,7 +139,7 @@ func (m *making) run(ctx context.Context) error {
 
 // prepareAll prepares snapshots ahead of the filling, up to the first error. It
 // prepares the first alone, for that may find what an engine that was killed has
-// left, which must be removed before any other is made; see [Engine.again].
+// left, which must be removed before any other is made; see [Engine.makeSnapshot].
 func (m *making) prepareAll(ctx context.Context, enough <-chan struct{}) {
 	var failed atomic.Bool
 	var group errgroup.Group
