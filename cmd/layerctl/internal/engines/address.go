@@ -17,7 +17,7 @@ import (
 	"github.com/layerctl/layerctl/engine/containerd"
 )
 
-// preset is an engine that people know by a name of its own.
+// preset is an engine with a name of its own for --into.
 type preset struct {
 	name, address, namespace string
 }
@@ -29,7 +29,7 @@ var presets = []preset{
 	{"docker", containerd.DefaultAddress, "moby"},
 }
 
-// socket is where the engine is, as the environment or the preset says.
+// socket returns the engine's socket, by the environment or the preset.
 func (p preset) socket() string {
 	if p.name == "containerd" {
 		return cmp.Or(os.Getenv("CONTAINERD_ADDRESS"), p.address)
@@ -37,7 +37,7 @@ func (p preset) socket() string {
 	return p.address
 }
 
-// engineFlags say which engine, and under which name.
+// engineFlags returns the flags that name an engine.
 func engineFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "into", DefaultText: "none", Usage: "give the image to `ENGINE` too: containerd[=SOCKET], k3s, rke2, docker, containers-storage[=DIR]"},
@@ -46,7 +46,7 @@ func engineFlags() []cli.Flag {
 	}
 }
 
-// GiveFlags are those of a command that gives.
+// GiveFlags returns the flags of a command that gives images to engines.
 func GiveFlags() []cli.Flag {
 	return append(engineFlags(),
 		&cli.BoolFlag{Name: "hand-over", Usage: "leave the image to the engine: it may collect it, and the store forgets it"},
@@ -54,14 +54,13 @@ func GiveFlags() []cli.Flag {
 	)
 }
 
-// only is the engine that --into names, where the command has it for one; "" is
-// any.
+// only returns the engine that --into names; "" means all.
 func only(c *cli.Context) string {
 	word, _ := c.Value("into").(string)
 	return word
 }
 
-// options are which engine into and the environment name.
+// options returns the engine that into and the environment name.
 func options(c *cli.Context, into string) (containerd.Options, error) {
 	word, socket, named := strings.Cut(into, "=")
 	i := slices.IndexFunc(presets, func(p preset) bool { return p.name == word })
@@ -81,7 +80,7 @@ func options(c *cli.Context, into string) (containerd.Options, error) {
 	return o, nil
 }
 
-// connect reaches the engine that into names.
+// connect connects to the engine that into names.
 func connect(c *cli.Context, into string) (*containerd.Engine, error) {
 	o, err := options(c, into)
 	if err != nil {
@@ -99,12 +98,12 @@ func connect(c *cli.Context, into string) (*containerd.Engine, error) {
 	return e, nil
 }
 
-// engineError is an engine that cannot be served, with what helps.
+// engineError adds a hint to an error about an engine.
 type engineError struct{ error }
 
 func (e *engineError) Unwrap() error { return e.error }
 
-// Hint says what there is to do about it.
+// Hint says how the image can be run nevertheless.
 func (e *engineError) Hint() string {
 	if deep := (*containerd.DepthError)(nil); errors.As(e.error, &deep) {
 		return "containerd itself could not start it either; 'layerctl pull' without --into and 'layerctl mount' can"

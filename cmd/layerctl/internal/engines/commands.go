@@ -22,7 +22,7 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// GiveCommand gives what the store has.
+// GiveCommand returns the command give.
 func GiveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "give", Usage: "give images of the store to an engine of this node", ArgsUsage: "REF…",
@@ -32,7 +32,7 @@ func GiveCommand() *cli.Command {
 	}
 }
 
-// TakeCommand takes back what was given.
+// TakeCommand returns the command take.
 func TakeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "take", Usage: "take images back from the engines that they were given to", ArgsUsage: "REF…",
@@ -64,7 +64,7 @@ func runGive(c *cli.Context) (err error) {
 	if err := signatures.JudgeStored(c, store, refs); err != nil {
 		return err
 	}
-	// What was pulled is in the cache, as a rule, and no registry needs asking.
+	// Usually the cache has the documents of a pulled image, so that no registry is asked.
 	err = g.giveAll(refs, true)
 	if errors.Is(err, layerctl.ErrOffline) && !c.Bool("offline") {
 		err = g.giveAll(refs, false)
@@ -140,8 +140,8 @@ func (e *handedOverError) Hint() string {
 // its record as it is once nobody else gives or takes.
 type unwanted func(given.Record) (bool, error)
 
-// take takes an image back from all engines that it was given to, or from the
-// one that --into names.
+// take takes an image back from all engines that it was given to, or from the one that
+// --into names.
 func take(c *cli.Context, store *overlaystore.Store, manifest digest.Digest, still unwanted) error {
 	list, err := given.List(store.Dir())
 	if err != nil {
@@ -197,7 +197,8 @@ func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record, still un
 // end, and what pulls have left in engines that died before they gave anything. An
 // engine that is not there keeps it until the next time.
 func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
-	// Who gives an image holds the records: what is not complete then never will be.
+	// A process that gives an image holds the records. So a record that is not complete
+	// now was left by a process that died.
 	records, err := given.Open(c.Context, store.Dir())
 	if err != nil {
 		return err
@@ -246,7 +247,7 @@ func isUnwanted(store *overlaystore.Store, r given.Record) (bool, error) {
 	return err == nil && !r.Complete, err
 }
 
-// clearOne has the engine of a record keep nothing for givings that died.
+// clearOne ends in the engine of a record what givings that died have left.
 func clearOne(c *cli.Context, store *overlaystore.Store, r given.Record) (err error) {
 	e, err := open(c, r)
 	if err != nil {
@@ -256,7 +257,7 @@ func clearOne(c *cli.Context, store *overlaystore.Store, r given.Record) (err er
 	return e.Clear(c.Context, store)
 }
 
-// awayIsFine is no error where an engine cannot be reached.
+// awayIsFine returns nil for the error that an engine cannot be reached.
 func awayIsFine(err error) error {
 	if errors.Is(err, errkind.Network) {
 		return nil
@@ -264,8 +265,8 @@ func awayIsFine(err error) error {
 	return err
 }
 
-// forget drops the record of an image that was handed over once its engine has it
-// no longer.
+// forget removes the record of an image that was handed over if its engine no longer has
+// it.
 func forget(c *cli.Context, store *overlaystore.Store, r given.Record) (err error) {
 	has, err := isThere(c, r)
 	if has || err != nil {
@@ -288,7 +289,7 @@ func forget(c *cli.Context, store *overlaystore.Store, r given.Record) (err erro
 	return records.Forget(c.Context, store.Dir(), now)
 }
 
-// open reaches the engine of a record.
+// open connects to the engine of a record.
 func open(c *cli.Context, r given.Record) (*containerd.Engine, error) {
 	e, err := containerd.Connect(c.Context, containerd.Options{Address: r.Address, Namespace: r.Namespace, Snapshotter: r.Snapshotter, Logger: setup.Logger(c)})
 	if err != nil {
@@ -310,7 +311,8 @@ func TakeRemoved(c *cli.Context, store *overlaystore.Store, manifest digest.Dige
 	}))
 }
 
-// later leaves an engine that cannot be reached to the next prune.
+// later turns the error that an engine cannot be reached into a warning: the next prune
+// takes the image back.
 func later(c *cli.Context, err error) error {
 	if !errors.Is(err, errkind.Network) {
 		return err

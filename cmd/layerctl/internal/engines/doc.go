@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package engines has the commands that give images to the engines of the node
-// and take them back, and what the other commands say of it.
+// Package engines has the commands give and take, which give images to the engines of the
+// node and take them back, and the parts of other commands that concern engines.
 package engines

@@ -30,41 +30,41 @@ type Giver struct {
 	c      *cli.Context
 	engine engine
 	store  *overlaystore.Store
-	ahead  *containerd.Ahead // of the image that is being pulled; nil is none
-	held   held              // by the engine
+	ahead  *containerd.Ahead // layers of the image that is being pulled, given ahead; nil for none
+	held   held              // layers that the engine has
 }
 
-// engine is one that images are given to.
+// engine is an engine that images are given to.
 type engine interface {
-	// admit says whether the engine could serve an image of these layers.
+	// admit fails if the engine could not run an image of these layers.
 	admit(ctx context.Context, layers []digest.Digest) error
 	// has says whether the engine has an image that was handed over to it under
 	// that name, and as what platform that was pulled; "" is not known.
 	has(context.Context, layerctl.Resolution, registry.Reference) (has bool, platform string, err error)
-	// clear has the engine keep nothing for givings that died.
+	// clear ends in the engine what givings that died have left.
 	clear(context.Context) error
 	give(context.Context, gift) error
 	Close() error
 }
 
-// gift is an image to give, and what is known of it.
+// gift is an image to give, with its documents.
 type gift struct {
 	image     overlaystore.Image
-	ref, name registry.Reference // where it came from, and what it is called
+	ref, name registry.Reference // where it came from, and its name in the engine
 	documents layerctl.Documents
 	// namesIt says that the root of the documents is the manifest, or an index
 	// that names it, and no index of indexes.
 	namesIt bool
-	// beside has the layers as directories; nil where the store itself does.
+	// beside has the layers as directories; nil if the store itself has.
 	beside *recast.Beside
-	// ahead has given layers of it already; nil is none.
+	// ahead has given layers of the image already; nil if there are none.
 	ahead *containerd.Ahead
-	// blobs hands out the compressed layers; nil where they are not wanted.
+	// blobs calls a function with each compressed layer; nil if they are not wanted.
 	blobs func(context.Context, func(ocispec.Descriptor, io.Reader) error) error
 }
 
-// NewGiver reaches the engine, before anything is fetched for it. It is nil,
-// and does nothing, without --into.
+// NewGiver connects to the engine of --into, before anything is fetched for it. Without
+// --into it returns nil, a Giver that does nothing.
 func NewGiver(c *cli.Context, store *overlaystore.Store) (*Giver, error) {
 	if c.String("into") == "" {
 		return nil, nil
@@ -72,7 +72,7 @@ func NewGiver(c *cli.Context, store *overlaystore.Store) (*Giver, error) {
 	return OpenGiver(c, store, c.String("into"))
 }
 
-// OpenGiver reaches the engine that into names, as --into would.
+// OpenGiver connects to the engine that into names, as --into does.
 func OpenGiver(c *cli.Context, store *overlaystore.Store, into string) (*Giver, error) {
 	if c.Bool("no-sync") {
 		return nil, &args.UsageError{Problem: "--no-sync and --into do not go together", Advice: "an engine takes for good what it is told once"}
@@ -107,14 +107,15 @@ func (g *Giver) Close() error {
 	return errors.Join(g.end(), g.engine.Close())
 }
 
-// end ends what was begun for the image that is being pulled.
+// end ends what [Giver.Begin] has begun.
 func (g *Giver) end() error {
 	ahead := g.ahead
 	g.ahead = nil
 	return errors.Join(ahead.End(g.c.Context), g.release())
 }
 
-// Ahead has the engine get layers of an image while others are still fetched.
+// Ahead is an option by which the engine gets layers of an image while others are still
+// fetched.
 func (g *Giver) Ahead() setup.Option {
 	return func(o *layerctl.Options) {
 		if g != nil {
@@ -123,8 +124,8 @@ func (g *Giver) Ahead() setup.Option {
 	}
 }
 
-// Begin hears of the layers of an image that is about to come. The engine gets those
-// that came while others are still fetched.
+// Begin is called with the layers of an image before they are fetched. By the taker that it
+// returns, the engine gets layers while others are still fetched.
 func (g *Giver) Begin(_ context.Context, layers []digest.Digest) (t layerctl.Taker, err error) {
 	g.End()
 	d, ok := g.engine.(*daemon)
@@ -141,7 +142,7 @@ func (g *Giver) Begin(_ context.Context, layers []digest.Digest) (t layerctl.Tak
 	return t, nil
 }
 
-// End gives up what was begun for an image whose pull has failed.
+// End ends what [Giver.Begin] has begun, for an image whose pull has failed.
 func (g *Giver) End() {
 	if err := g.end(); err != nil {
 		setup.Logger(g.c).Info("end what was given ahead", "error", err)
@@ -156,7 +157,7 @@ func (g *Giver) Give(client *layerctl.Client, ref string, img overlaystore.Image
 	return g.GiveAs(client, ref, g.c.String("engine-name"), img, root)
 }
 
-// GiveAs is Give under a name of its own; "" is the reference's.
+// GiveAs is [Giver.Give] under the name word; "" means the reference's.
 func (g *Giver) GiveAs(client *layerctl.Client, ref, word string, img overlaystore.Image, root digest.Digest) (err error) {
 	parsed, err := registry.Parse(ref)
 	if err != nil {
@@ -190,8 +191,8 @@ func (g *Giver) GiveAs(client *layerctl.Client, ref, word string, img overlaysto
 	return nil
 }
 
-// directories makes the layers of img such where the store keeps tars, with a
-// lease on what they are made of.
+// directories unpacks the layers of img if the store has tars and the engine needs
+// directories. It returns a lease on the layers.
 func (g *Giver) directories(img overlaystore.Image) (*overlaystore.Lease, *recast.Beside, error) {
 	lease, err := g.store.Lease(g.c.Context, "make directories of "+img.Manifest.String(), img.Layers...)
 	if err != nil {
@@ -207,7 +208,7 @@ func (g *Giver) directories(img overlaystore.Image) (*overlaystore.Lease, *recas
 	return lease, beside, nil
 }
 
-// blobs hands out the compressed layers of img.
+// blobs returns a function that reads the compressed layers of img.
 func (g *Giver) blobs(client *layerctl.Client, ref registry.Reference, img overlaystore.Image) func(context.Context, func(ocispec.Descriptor, io.Reader) error) error {
 	if img.Platform.OS != "" {
 		client = client.For(platform.Format(img.Platform))
@@ -220,8 +221,8 @@ func (g *Giver) blobs(client *layerctl.Client, ref registry.Reference, img overl
 	}
 }
 
-// Admit has images that the engine could not serve refused before a layer of
-// them is fetched.
+// Admit is an option that refuses images which the engine could not run, before a layer of
+// them is fetched. An image to hand over that the engine has already fails with [ErrHas].
 func (g *Giver) Admit() setup.Option {
 	return func(o *layerctl.Options) {
 		if g == nil {
@@ -238,8 +239,8 @@ func (g *Giver) Admit() setup.Option {
 	}
 }
 
-// ErrHas says that the engine has an image already that is to be handed over, so
-// that nothing of it need be fetched.
+// ErrHas says that the engine already has the image to hand over, so that nothing need be
+// fetched.
 var ErrHas = errors.New("the engine has it already")
 
 // had says whether the engine has an image that was handed over to it. The store
@@ -281,11 +282,11 @@ func (g *Giver) forgetAs(word string, resolved layerctl.Resolution) error {
 	return err
 }
 
-// HandsOver says that what is given is no longer in the store.
+// HandsOver reports whether the store forgets an image that was given (--hand-over).
 func (g *Giver) HandsOver() bool { return g != nil && g.c.Bool("hand-over") }
 
-// documents are those of img: of what ref names now, if that is it, and else
-// of its digest.
+// documents reads the documents of img: by ref, if that still names img, or else by its
+// digest.
 func (g *Giver) documents(client *layerctl.Client, ref registry.Reference, img overlaystore.Image, root digest.Digest) (layerctl.Documents, error) {
 	if img.Platform.OS != "" {
 		client = client.For(platform.Format(img.Platform))
@@ -311,7 +312,7 @@ func (g *Giver) documents(client *layerctl.Client, ref registry.Reference, img o
 	return layerctl.Documents{}, errors.Join(errs...)
 }
 
-// nameIn is what the engine shall call the image: word, a name with a tag, or
+// nameIn returns the image's name in the engine: word, a name with a tag, or if that is ""
 // the reference.
 func nameIn(word string, ref registry.Reference) (registry.Reference, error) {
 	if word == "" {
@@ -327,7 +328,7 @@ func nameIn(word string, ref registry.Reference) (registry.Reference, error) {
 	return named, err
 }
 
-// daemon is a containerd, or what stands on one.
+// daemon is a containerd, also that of k3s, RKE2 or Docker.
 type daemon struct {
 	c      *cli.Context
 	store  *overlaystore.Store
@@ -388,7 +389,7 @@ func (d *daemon) give(ctx context.Context, g gift) error {
 	return nil
 }
 
-// from is the store of directories beside that of tars, if there is one.
+// from returns the temporary store of directories, if there is one.
 func (g gift) from() *overlaystore.Store {
 	if g.beside == nil {
 		return nil
@@ -396,8 +397,8 @@ func (g gift) from() *overlaystore.Store {
 	return g.beside.Store
 }
 
-// names are the records' names: the tag last, for who sees it takes the image
-// for complete.
+// names returns the names of the image in the engine. The tag is last, because a client
+// that sees it takes the image for complete.
 func (d *daemon) names(name registry.Reference, root digest.Digest) []string {
 	var list []string
 	if d.engine.Namespace() == "k8s.io" || name.Tag() == "" {
@@ -409,7 +410,7 @@ func (d *daemon) names(name registry.Reference, root digest.Digest) []string {
 	return list
 }
 
-// tell says what was done, in a line, and in another what it cost.
+// tell prints what was done, and how much was copied.
 func (d *daemon) tell(name registry.Reference, done containerd.Given) {
 	if d.c.Bool("quiet") {
 		return
@@ -422,7 +423,7 @@ func (d *daemon) tell(name registry.Reference, done containerd.Given) {
 	}
 }
 
-// tellCopies says what takes room a second time, and why.
+// tellCopies warns of files that take space a second time.
 func tellCopies(console *terminal.Console, clones, copies, bytes int64, reason error) {
 	if reason != nil {
 		console.Warn("%d files were cloned and %d copied, %s, for they cannot be linked: %v", clones, copies, terminal.Bytes(bytes), reason)

@@ -15,17 +15,16 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// held are the layers of an image to hand over that are not fetched, for the engine
+// held has the layers of an image to hand over that are not fetched, because the engine
 // has them.
 type held struct {
 	*containerd.Held
-	needed []digest.Digest     // that are fetched all the same
-	lease  *overlaystore.Lease // on those that are fetched: no image names them
+	needed []digest.Digest     // layers that are fetched nevertheless
+	lease  *overlaystore.Lease // on the layers that are fetched, which no image names
 }
 
-// hold says which layers of an image need not be fetched, and has the engine keep
-// them. There are such only where it is handed over, and without its compressed
-// layers.
+// hold returns the layers of an image that need not be fetched, and has the engine keep
+// them. There are none unless the image is handed over without its compressed layers.
 func (g *Giver) hold(e *containerd.Engine, layers []digest.Digest) ([]digest.Digest, error) {
 	if !g.HandsOver() || g.c.Bool("keep-blobs") {
 		return nil, nil
@@ -51,8 +50,8 @@ func (g *Giver) release() error {
 	return err
 }
 
-// Needs says whether an image that is handed over could not be given for want of a
-// layer that was not fetched, which another pull brings.
+// Needs reports whether an image could not be handed over because a layer was not fetched.
+// The next pull then fetches that layer.
 func (g *Giver) Needs(err error) bool {
 	var needs *containerd.NeedsError
 	if !g.HandsOver() || !errors.As(err, &needs) || slices.Contains(g.held.needed, needs.Layer) {

@@ -29,8 +29,8 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// storageFolder is where a store has its additional image store by itself: on
-// the same filesystem, where links go.
+// storageFolder is where in a store its additional image store is by default: on the same
+// filesystem, so that files can be linked.
 const storageFolder = "engines/containers-storage"
 
 // storage is an additional image store of podman and its kin.
@@ -39,10 +39,11 @@ type storage struct {
 	store *overlaystore.Store
 	to    *containersstorage.Store
 	conf  storageconf.Conf
-	told  bool // of what storage.conf lacks
+	told  bool // the hint about storage.conf was printed
 }
 
-// storageDir says whether into names an additional image store, and which.
+// storageDir reports whether into names an additional image store, and returns its
+// directory.
 func storageDir(into string, store *overlaystore.Store) (dir string, is bool, err error) {
 	word, dir, named := strings.Cut(into, "=")
 	switch {
@@ -63,7 +64,7 @@ func openStorage(c *cli.Context, store *overlaystore.Store, dir string, existing
 		return nil, err
 	}
 	if !existing {
-		// The folder that is the default's parent.
+		// This makes the parent of the default directory.
 		records, err := given.Open(c.Context, store.Dir())
 		if err == nil {
 			err = records.Close()
@@ -79,8 +80,8 @@ func openStorage(c *cli.Context, store *overlaystore.Store, dir string, existing
 	return &storage{c: c, store: store, to: to, conf: conf}, nil
 }
 
-// storageConf reads storage.conf for whom the store is: a store with mapped
-// owners is an ordinary user's, who is root now in a user namespace.
+// storageConf reads the storage.conf of the store's user. A store with mapped ids is an
+// ordinary user's, who is root in this user namespace.
 func storageConf(store *overlaystore.Store) (storageconf.Conf, error) {
 	o := storageconf.Options{Getenv: os.Getenv, UID: os.Geteuid()}
 	if store.Format().IDs == layer.MappedIDs {
@@ -92,7 +93,7 @@ func storageConf(store *overlaystore.Store) (storageconf.Conf, error) {
 	return storageconf.Read(o)
 }
 
-// userOutside is who root of this user namespace is outside of it
+// userOutside returns the id that root of this user namespace has outside of it
 // (user_namespaces(7)).
 func userOutside() (int, error) {
 	raw, err := os.ReadFile("/proc/self/uid_map")
@@ -106,8 +107,8 @@ func userOutside() (int, error) {
 	return outside, nil
 }
 
-// surveyStorage says what podman and its kin read beside their own store. It is
-// false where there is no trace of them.
+// surveyStorage describes the image stores that podman and its kin read. It returns false
+// if there is no trace of these programs.
 func surveyStorage() (overlaymount.Check, bool) {
 	found := overlaymount.Check{Name: given.ContainersStorage, OK: true}
 	conf, err := storageconf.Read(storageconf.Options{Getenv: os.Getenv, UID: os.Geteuid()})
@@ -128,10 +129,10 @@ func surveyStorage() (overlaymount.Check, bool) {
 // Close closes the store.
 func (s *storage) Close() error { return s.to.Close() }
 
-// admit admits all: tellDepth warns of what only a new podman runs.
+// admit admits all images; tellDepth warns of those that only a new podman runs.
 func (s *storage) admit(context.Context, []digest.Digest) error { return nil }
 
-// has is false: nothing is handed over to it.
+// has returns false, because no image is handed over to an image store.
 func (s *storage) has(context.Context, layerctl.Resolution, registry.Reference) (has bool, platform string, err error) {
 	return false, "", nil
 }
@@ -149,8 +150,8 @@ func (s *storage) record(g gift) given.Record {
 	return r
 }
 
-// give gives an image. It is recorded before anything is done, so that what an
-// interruption leaves is found.
+// give gives an image. It writes the record first, so that what an interruption leaves can
+// be found.
 func (s *storage) give(ctx context.Context, g gift) (err error) {
 	if s.c.Bool("hand-over") {
 		return &args.UsageError{Problem: "--hand-over is not for containers-storage", Advice: "podman removes nothing there; 'layerctl rm' and 'layerctl prune' do"}
@@ -242,8 +243,8 @@ func renew(c *cli.Context, store *overlaystore.Store, dir string, mended layerct
 	return err
 }
 
-// tellDepth says where an old podman cannot mount what a new one can: it writes
-// the paths of all layers into one page.
+// tellDepth warns of images that an old podman cannot mount, because it writes the paths of
+// all layers into one page.
 func (s *storage) tellDepth(console *terminal.Console, layers int) {
 	const page, link, container = 4096, len("/overlay/l/") + 26 + len(":"), 600
 	if most := (page - container) / (len(s.to.Path()) + link); layers > most {
@@ -266,7 +267,7 @@ func takeStorage(c *cli.Context, store *overlaystore.Store, r given.Record, stil
 		return openErr
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
-	if err != nil { // somebody removed all of it
+	if err != nil { // somebody removed the image store
 		return records.Remove(c.Context, r)
 	}
 	defer func() { err = setup.Closing(err, s) }()

@@ -20,7 +20,7 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// Survey says which engines are here, and whether images can be given to them.
+// Survey returns the engines of this machine, and whether images can be given to them.
 func Survey(ctx context.Context) []overlaymount.Check {
 	var list []overlaymount.Check
 	seen := map[string]bool{}
@@ -50,7 +50,7 @@ func Survey(ctx context.Context) []overlaymount.Check {
 	return list
 }
 
-// servesFiles says whether an engine takes the layers of a store of tars as they are.
+// servesFiles reports whether an engine takes the layers of a store of tars as they are.
 func servesFiles(ctx context.Context, socket string) bool {
 	e, err := containerd.Connect(ctx, containerd.Options{Address: socket, Snapshotter: containerd.Erofs})
 	return err == nil && e.Close() == nil
@@ -66,7 +66,7 @@ func containerdAnswers(ctx context.Context, socket string) error {
 
 func dockerAnswers(ctx context.Context, _ string) error { return dockerKeepsImages(ctx) }
 
-// Holdings are the records of what engines were given, by the image's manifest.
+// Holdings returns the records of what engines were given, by the image's manifest.
 func Holdings(store *overlaystore.Store) (map[digest.Digest][]given.Record, error) {
 	list, err := given.List(store.Dir())
 	byImage := map[digest.Digest][]given.Record{}
@@ -76,8 +76,7 @@ func Holdings(store *overlaystore.Store) (map[digest.Digest][]given.Record, erro
 	return byImage, err
 }
 
-// HandedOver are the records of what only engines have, in the order of its
-// names.
+// HandedOver returns the records of images that only engines have, sorted by their names.
 func HandedOver(held map[digest.Digest][]given.Record, images []overlaystore.Image) (list []given.Record) {
 	for manifest, records := range held {
 		for _, r := range records {

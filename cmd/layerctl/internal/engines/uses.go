@@ -13,9 +13,8 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// Users lists the containers that stand on an image in the engines that it was
-// given to. What stands on it in an image store of podman's stays when it is
-// taken from there.
+// Users lists the containers that use an image in the containerds that it was given to.
+// Podman's image stores are not asked: there an image that is used stays when it is taken.
 func Users(ctx context.Context, c *cli.Context, store *overlaystore.Store, img overlaystore.Image) (users []string, err error) {
 	list, err := given.List(store.Dir())
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Verified is what a verification found of one image in one engine.
+// Verified is the result of verifying one image in one engine.
 type Verified struct {
 	Record given.Record
 	Report containerd.Report
@@ -78,7 +78,7 @@ func verifyOne(c *cli.Context, store *overlaystore.Store, r given.Record, o over
 	}
 	defer func() { err = setup.Closing(err, e) }()
 	if r.HandedOver {
-		// What it has collected is its own affair.
+		// An image that the engine has collected is no damage.
 		if has, err := e.Has(c.Context, r.AllNames(), r.Layers); err != nil || !has {
 			return containerd.Report{}, err
 		}
@@ -86,7 +86,7 @@ func verifyOne(c *cli.Context, store *overlaystore.Store, r given.Record, o over
 	return e.Verify(c.Context, store, r, o)
 }
 
-// Place says which engine a record is of, for people.
+// Place returns the engine of a record, for people.
 func Place(r given.Record) string {
 	return fmt.Sprintf("%s's namespace %s (%s)", r.Kind, r.Namespace, r.Address)
 }
@@ -186,7 +186,7 @@ func pullAgain(ctx context.Context, client *layerctl.Client, store *overlaystore
 	}, nil
 }
 
-// isThere says whether an engine has what it was given.
+// isThere reports whether an engine has the image that it was given.
 func isThere(c *cli.Context, r given.Record) (has bool, err error) {
 	e, err := open(c, r)
 	if err != nil {
