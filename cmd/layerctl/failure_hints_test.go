@@ -56,6 +56,7 @@ func TestHintFitsTheCause(t *testing.T) {
 		"spelled right":   network(&net.OpError{Op: "dial", Err: &net.DNSError{Name: "x", IsNotFound: true}}),
 		"nothing listens": network(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}),
 		"--stall-timeout": network(&net.OpError{Op: "read", Err: syscall.ETIMEDOUT}),
+		"below 1024":      &net.OpError{Op: "listen", Err: syscall.EACCES},
 		"HTTPS_PROXY":     network(&net.OpError{Op: "dial", Err: syscall.ENETUNREACH}),
 	} {
 		if got := failure.Hint(err); !strings.Contains(got, want) {

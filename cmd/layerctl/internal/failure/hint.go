@@ -5,6 +5,7 @@ package failure
 import (
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -192,7 +193,10 @@ func notFoundHint(err error) string {
 // filesystemHint is for errors of the operating system.
 func filesystemHint(err error) string {
 	var output *fs.PathError
+	var socket *net.OpError
 	switch {
+	case errors.As(err, &socket) && socket.Op == "listen":
+		return "root alone may use a port below 1024: --listen HOST:5050 takes another"
 	case errors.As(err, &output) && output.Path == os.Stdout.Name():
 		return "" // nothing is known of the file behind standard output
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
