@@ -44,7 +44,7 @@ var floors = []map[string][]string{
 	},
 	{
 		"cmd/layerctl/internal/help": {"internal/cmdline"},
-		"cmd/layerctl/internal/host": {"", "internal/userns", "overlaymount", "registry", "unpack"},
+		"cmd/layerctl/internal/host": {"", "internal/erofsfuse", "internal/userns", "overlaymount", "registry", "unpack"},
 		"internal/reconcile":         {"", "cache", "errkind", "internal/durable", "internal/fsat", "internal/given", "internal/imagelist", "internal/syncreport", "manifest", "overlaystore", "platform", "registry"},
 		"cmd/layerctl/internal/show": {"", "cmd/layerctl/internal/terminal", "inspect", "internal/given", "internal/trusted", "layer", "manifest", "overlaymount", "overlaystore", "platform", "registry", "rootfs"},
 	},
@@ -84,7 +84,7 @@ var floors = []map[string][]string{
 		"internal/recast":   {"errkind", "internal/durable", "internal/fsat", "internal/layerrecord", "internal/stagingdir", "internal/storedirs", "layer", "overlaystore", "unpack"},
 		"internal/stored":   {"internal/filesum", "internal/stackview", "layer", "overlaystore"},
 		"engine/containerd": {"engine/containerd/internal/containers", "engine/containerd/internal/contentwriter", "engine/containerd/internal/failure", "engine/containerd/internal/imagename", "engine/containerd/internal/lease", "engine/containerd/internal/snapshotdir", "errkind", "internal/durable", "internal/fixlayer", "internal/fsat", "internal/given", "internal/layercheck", "internal/linkedcopy", "internal/storedirs", "internal/tarlayer", "layer", "overlaystore"},
-		"overlaymount":      {"errkind", "internal/durable", "internal/erofsmount", "internal/erofstrial", "internal/fsat", "internal/fsverity", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/quoting", "internal/stagingdir", "internal/storedirs", "internal/words", "layer", "overlaystore"},
+		"overlaymount":      {"errkind", "internal/durable", "internal/erofsfuse", "internal/erofsmount", "internal/erofstrial", "internal/fsat", "internal/fsverity", "internal/lowerdir", "internal/mounts", "internal/probe", "internal/quoting", "internal/stagingdir", "internal/storedirs", "internal/words", "layer", "overlaystore"},
 		"registry":          {"errkind", "internal/hosts", "internal/shortname", "manifest", "registry/internal/auth", "registry/internal/content", "registry/internal/credentials", "registry/internal/failure", "registry/internal/local", "registry/internal/pushing", "registry/internal/remote", "registry/internal/transport"},
 	},
 	{
@@ -111,7 +111,7 @@ var floors = []map[string][]string{
 		"internal/leftovers":       {"internal/durable", "internal/fsat", "internal/stagingdir", "internal/storedirs", "internal/trash"},
 		"internal/mountuse":        {"internal/mounts", "internal/storedirs"},
 		"internal/shortlink":       {"internal/durable", "internal/fsat", "internal/storedirs"},
-		"internal/erofstrial":      {"internal/durable", "internal/erofs", "internal/erofsmount", "internal/fsat", "internal/mounts", "internal/probe", "layer"},
+		"internal/erofstrial":      {"internal/durable", "internal/erofs", "internal/erofsfuse", "internal/erofsmount", "internal/fsat", "internal/mounts", "internal/probe", "layer"},
 		"internal/tarlayer":        {"internal/durable", "internal/erofs", "internal/fsat", "internal/fsverity", "internal/journal", "internal/layercheck", "internal/sortedview", "internal/storedirs", "layer"},
 		"registry/internal/auth":   {"registry/internal/credentials", "registry/internal/failure", "registry/internal/transport"},
 		"registry/internal/local":  {"errkind", "internal/fsat", "internal/inflate", "internal/layertar", "internal/scratch", "internal/shortname", "manifest", "registry/internal/content", "registry/internal/failure"},
@@ -150,7 +150,7 @@ var floors = []map[string][]string{
 		"internal/syncreport":                      {"errkind"},
 		"internal/storageconf":                     {"internal/fsat"},
 		"internal/scratch":                         {"internal/fsat"},
-		"internal/probe":                           {"errkind", "internal/durable", "internal/fsat", "internal/mounts", "layer"},
+		"internal/probe":                           {"errkind", "internal/durable", "internal/erofsfuse", "internal/fsat", "internal/mounts", "layer"},
 		"internal/recordfile":                      {"internal/durable", "internal/fsat"},
 		"engine/containerd/internal/contentwriter": {"errkind"},
 		"engine/containerd/internal/failure":       {"errkind"},
@@ -164,6 +164,9 @@ var floors = []map[string][]string{
 		"registry/internal/failure":                {"errkind"},
 		"trust/internal/policy":                    {"internal/fsat", "internal/shortname", "trust/internal/jsontree", "trust/internal/keys"},
 		"trust/internal/sigstore":                  {"trust/internal/jsontree", "trust/internal/keys"},
+	},
+	{
+		"internal/erofsfuse": {"internal/mounts", "internal/quoting"},
 	},
 	{
 		"bench/fleet":             {},

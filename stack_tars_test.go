@@ -120,6 +120,20 @@ func (b *bench) unpack(st *overlaystore.Staging, o unpack.Options, blob io.Reade
 	return unpack.Layer(b.Context(), st.Dir(), blob, want, o)
 }
 
+// TestRandomStacksByEROFSFUSE mounts each stack of tars by erofsfuse, from a store
+// whose path has what lists of options are written with.
+func TestRandomStacksByEROFSFUSE(t *testing.T) {
+	layertest.NeedsMount(t)
+	layertest.NeedsRoot(t, "it makes a store of tars")
+	layertest.NeedsEROFSFUSE(t)
+	first, count := number(t, "LAYERCTL_SEED", 1), max(1, number(t, "LAYERCTL_STACKS", stacks())/tarsMountedOne)
+	b := newBench(t, filepath.Join(memory(t), `a,b c:d\,dev=1`), overlaystore.Options{Lower: layer.Tars, NoSync: true})
+	b.driver = overlaymount.EROFSFUSEDriver
+	for seed := first * tarsMountedOne; seed < (first+count)*tarsMountedOne && !t.Failed(); seed += tarsMountedOne {
+		b.check(seed + tarsMountedOne/2)
+	}
+}
+
 // Images with the same layers share one index, and each mount is known as that
 // of its own image, from files as by loop devices.
 func TestImagesThatShareAnIndex(t *testing.T) {

@@ -80,6 +80,7 @@ type bench struct {
 	dir    string // on the filesystem of the store
 	ids    layer.IDs
 	erofs  *layertest.EROFS // of a store of tars
+	driver overlaymount.Driver
 }
 
 // memory is a filesystem in memory, where a sync costs nothing: no store here is
@@ -242,7 +243,7 @@ func (b *bench) layer(entries []imagetest.Entry, diffID digest.Digest) error {
 
 // view mounts the image and lists it.
 func (b *bench) view(image overlaystore.Image) ([]string, error) {
-	mount, err := overlaymount.Assemble(b.Context(), b.store, image, overlaymount.Options{})
+	mount, err := overlaymount.Assemble(b.Context(), b.store, image, overlaymount.Options{Driver: b.driver})
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,7 @@ func TestUse(t *testing.T) {
 		{"another store's by source", "overlay", mounts.Source("a", other), []string{"1"}, mountuse.Use{}},
 		{"another store's by path", "overlay", mounts.Source("a", manifest), []string{"/elsewhere/l/7"}, mountuse.Use{Manifest: manifest}},
 		{"an index by its link", "erofs", "/store/fix/" + chain + "/" + manifest.Encoded()[:12] + ".erofs", nil, mountuse.Use{Ours: true, Manifest: manifest, Dirs: fix}},
+		{"an index by erofsfuse", "fuse.erofsfuse", "/store/fix/" + chain + "/index.erofs", nil, mountuse.Use{Ours: true, Manifest: same, Dirs: fix}},
 		{"an index, unsynced", "erofs", "/store/unsynced/boot/fix-" + chain + "/index.erofs", nil, mountuse.Use{Ours: true, Manifest: same, Dirs: fix}},
 		{"an index by the link of what is gone", "erofs", "/store/fix/" + chain + "/0123456789ab.erofs", nil, mountuse.Use{Ours: true, Manifest: same, Dirs: fix}},
 		{"another store's index", "erofs", "/elsewhere/fix/" + chain + "/index.erofs", nil, mountuse.Use{Dirs: fix}},

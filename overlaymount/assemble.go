@@ -54,7 +54,7 @@ func Assemble(ctx context.Context, s *overlaystore.Store, img overlaystore.Image
 		err = m.checkIndex(o)
 	}
 	if err == nil {
-		err = m.chooseDriver(ctx, o.Driver)
+		err = m.chooseDriver(ctx, o.Driver, o.Writable)
 	}
 	if err == nil && o.Writable {
 		err = m.makeWritable(ctx, o)

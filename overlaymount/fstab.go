@@ -59,9 +59,9 @@ func (m *Mount) FSTab(target string, o FSTabOptions) (FSTabLine, error) {
 
 func (m *Mount) fstab(target string, o FSTabOptions) (FSTabLine, error) {
 	if m.pair != "" {
-		return FSTabLine{}, m.noPair("an fstab line")
+		return FSTabLine{}, &TemporaryUpperError{For: "an fstab line"}
 	}
-	if m.fuse() {
+	if m.byProgram() {
 		return FSTabLine{}, m.noFUSE("an fstab line")
 	}
 	abs, err := filepath.Abs(target)

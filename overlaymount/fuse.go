@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/erofsfuse"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/probe"
@@ -27,42 +28,54 @@ type Driver string
 
 // The drivers.
 const (
-	// AutoDriver is the kernel's overlayfs, except in a user namespace that may not
-	// mount that (before Linux 5.11): there it is fuse-overlayfs, if that is on the
-	// PATH.
+	// AutoDriver is the kernel, except for callers for whom it does not mount: in a
+	// user namespace that may not mount overlayfs (before Linux 5.11) it is
+	// fuse-overlayfs, and for layers that are tars without the kernel's EROFS it is
+	// erofsfuse, if these are on the PATH.
 	AutoDriver Driver = ""
-	// KernelDriver is the kernel's overlayfs.
+	// KernelDriver is the kernel's overlayfs and EROFS.
 	KernelDriver Driver = "kernel"
 	// FUSEDriver is the program fuse-overlayfs. It is slower, and each mount is a
 	// process.
 	FUSEDriver Driver = mounts.FUSEProgram
+	// EROFSFUSEDriver is the program erofsfuse, for layers that are tars: slower, and
+	// one process a mount. A writable mount is the kernel's overlayfs over it.
+	EROFSFUSEDriver Driver = erofsfuse.Program
 )
 
 // fuse reports whether fuse-overlayfs makes the mount.
 func (m *Mount) fuse() bool { return m.driver == FUSEDriver }
 
+// erofsFUSE reports whether erofsfuse mounts the index.
+func (m *Mount) erofsFUSE() bool { return m.driver == EROFSFUSEDriver }
+
+// byProgram reports whether a program makes the mount.
+func (m *Mount) byProgram() bool { return m.fuse() || m.erofsFUSE() }
+
 // Type returns the filesystem type that mountinfo shows for the mount.
 func (m *Mount) Type() string {
-	if m.fuse() {
+	switch {
+	case m.fuse():
 		return mounts.FUSEType
+	case m.writable() || !m.indexed:
+		return mounts.OverlayType
+	case m.erofsFUSE():
+		return mounts.EROFSFUSEType
 	}
-	if m.indexed && !m.writable() {
-		return mounts.EROFSType
-	}
-	return mounts.OverlayType
+	return mounts.EROFSType
 }
 
 // chooseDriver chooses the driver, and fails for options that it does not have.
-func (m *Mount) chooseDriver(ctx context.Context, wanted Driver) error {
+func (m *Mount) chooseDriver(ctx context.Context, wanted Driver, writable bool) error {
+	if wanted == AutoDriver && m.indexed {
+		wanted = indexDriver()
+	}
 	m.driver = wanted
 	switch wanted {
 	case KernelDriver:
 		return nil
 	case AutoDriver:
 		m.driver = KernelDriver
-		if m.indexed {
-			return nil
-		}
 		if _, err := exec.LookPath(string(FUSEDriver)); err != nil || m.kernelMounts() {
 			return nil
 		}
@@ -71,6 +84,8 @@ func (m *Mount) chooseDriver(ctx context.Context, wanted Driver) error {
 		if _, err := exec.LookPath(string(FUSEDriver)); err != nil {
 			return fmt.Errorf("%w: %w; the package has the program's name", overlaystore.ErrUnsupported, err)
 		}
+	case EROFSFUSEDriver:
+		return m.checkEROFSFUSE(ctx, writable)
 	default:
 		return fmt.Errorf("%w: there is no driver %q", overlaystore.ErrUnsupported, wanted)
 	}

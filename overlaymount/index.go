@@ -3,6 +3,7 @@
 package overlaymount
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -82,8 +83,11 @@ func (m *Mount) openIndex(o erofsmount.Options) (*os.File, error) {
 		return nil, &OptionError{Option: directIO, Reason: "it does not work with this kernel, or on the filesystem of the store", Err: err}
 	case errors.Is(err, unix.EOPNOTSUPP) && m.store.Format().Verity:
 		return nil, fmt.Errorf("%w: the store was made with fs-verity, and this kernel has none (CONFIG_FS_VERITY): %w", overlaystore.ErrUnsupported, err)
-	case errors.Is(err, unix.ENODEV):
-		return nil, fmt.Errorf("%w: this kernel has no EROFS (modprobe erofs): %w", overlaystore.ErrUnsupported, err)
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENODEV):
+		if why := probe.KernelTars(); why != nil {
+			err = fmt.Errorf("%w; the program erofsfuse, which does without, is not on the PATH or not wanted", why)
+		}
+		return nil, err
 	case errors.Is(err, unix.EINVAL):
 		return nil, fmt.Errorf("%w: the kernel does not mount the index: %w (blocks of 512 bytes take Linux 6.4)", overlaystore.ErrUnsupported, err)
 	case err != nil:
@@ -112,22 +116,37 @@ func (m *Mount) mountIndex(point *os.File) error {
 	if !m.writable() {
 		return mounts.Attach(root, point)
 	}
-	err = m.mountByContext(point, func(c *mounts.Context) error {
-		if err := c.SetDir("lowerdir+", root); err != nil {
-			return errors.Join(errNotThisWay, err)
-		}
-		return m.setWritable(c)
-	})
-	if errors.Is(err, errNotThisWay) {
+	if err = m.mountOver(point, root); errors.Is(err, errNotThisWay) {
 		return fmt.Errorf("%w: a writable mount of layers that are tars takes Linux 6.13: %w", overlaystore.ErrUnsupported, err)
 	}
 	return err
 }
 
+// mountOver mounts a writable overlay over the directory lower.
+func (m *Mount) mountOver(point, lower *os.File) error {
+	return m.mountByContext(point, func(c *mounts.Context) error {
+		if err := c.SetDir("lowerdir+", lower); err != nil {
+			return errors.Join(errNotThisWay, err)
+		}
+		return m.setWritable(c)
+	})
+}
+
 // openTop opens a directory with the attributes of the image's root.
-func (m *Mount) openTop() (*os.File, error) {
+func (m *Mount) openTop(ctx context.Context) (top *os.File, err error) {
 	if !m.indexed {
 		return fsat.OpenDir(m.store.Dir(), m.paths[0])
+	}
+	if m.erofsFUSE() {
+		e, err := m.erofs(true)
+		if err != nil {
+			return nil, err
+		}
+		err = e.Within(ctx, probe.Prefix, func(root *os.File, _ string) (err error) {
+			top, err = fsat.OpenDir(root, ".")
+			return err
+		})
+		return top, err
 	}
 	root, err := m.openIndex(erofsmount.Options{})
 	if err != nil {

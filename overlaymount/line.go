@@ -110,6 +110,9 @@ func (m *Mount) Line(target string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("print the mount line: %w", err)
 	}
+	if m.erofsFUSE() {
+		return m.erofsFUSELine(abs)
+	}
 	if m.indexed {
 		return m.indexLine(abs)
 	}

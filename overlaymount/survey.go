@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layerctl/layerctl/internal/durable"
+	"github.com/layerctl/layerctl/internal/erofsfuse"
 	"github.com/layerctl/layerctl/internal/erofstrial"
 	"github.com/layerctl/layerctl/internal/fsverity"
 	"github.com/layerctl/layerctl/internal/mounts"
@@ -29,6 +30,14 @@ type Check struct {
 	OK    bool
 	Value string // what was found, in words
 	Hint  string // what helps if OK is false
+}
+
+// checked returns what was tried, with the hint that helps if it failed.
+func checked(name, value string, err error, hint string) Check {
+	if err != nil {
+		value = err.Error()
+	}
+	return Check{Name: name, OK: err == nil, Value: value, Hint: hint}
 }
 
 // Survey finds out, by trying, what the kernel and the filesystem of a store at dir can
@@ -90,22 +99,14 @@ func surveyOptions(c *mounts.Context) []Check {
 		return append(list, Check{Name: "overlay options", Value: "not known before a mount", Hint: "use Linux 6.5 or newer"})
 	}
 	for _, f := range features() {
-		check := Check{Name: "overlay " + strings.TrimSuffix(f.option, "=/"), OK: true, Value: "for " + f.use}
-		if err := probeOption(f.option); err != nil {
-			check = Check{Name: check.Name, Value: err.Error(), Hint: "for " + f.use + ": use Linux " + f.since + " or newer"}
-		}
-		list = append(list, check)
+		list = append(list, checked("overlay "+strings.TrimSuffix(f.option, "=/"), "for "+f.use, probeOption(f.option), "for "+f.use+": use Linux "+f.since+" or newer"))
 	}
 	root, err := os.Open("/")
 	if err != nil {
 		return list
 	}
 	defer root.Close()
-	layers := Check{Name: "overlay layers by descriptor", OK: true, Value: "for store paths of any length"}
-	if err := c.SetDir("lowerdir+", root); err != nil {
-		layers.OK, layers.Value, layers.Hint = false, err.Error(), "short names are used instead; Linux 6.13 has it"
-	}
-	return append(list, layers)
+	return append(list, checked("overlay layers by descriptor", "for store paths of any length", c.SetDir("lowerdir+", root), "short names are used instead; Linux 6.13 has it"))
 }
 
 // nearest returns dir, or the nearest directory above it that exists, and whether dir
@@ -154,7 +155,7 @@ func surveyFilesystem(ctx context.Context, near string, store bool) []Check {
 	return append(list,
 		Check{Name: "whiteouts", OK: true, Value: map[layer.Whiteouts]string{layer.CharDevices: "devices 0:0", layer.XattrMarks: "attributes (Linux 6.8)"}[form.Whiteouts]},
 		Check{Name: "overlay attributes", OK: true, Value: string(form.Xattrs) + ".overlay.*"},
-		Check{Name: "owners of files", OK: form.IDs != layer.SquashedIDs, Value: string(form.IDs), Hint: "every file belongs to you; as root, or in a user namespace with subordinate ids, the image's owners are kept"})
+		Check{Name: "owners of files", OK: form.IDs != layer.SquashedIDs || form.Lower == layer.Tars, Value: string(form.IDs), Hint: "every file belongs to you; as root, or in a user namespace with subordinate ids, the image's owners are kept"})
 }
 
 // surveyForm returns the form of the store that exists, or that would be made.
@@ -191,53 +192,35 @@ func surveyIDMap(near string) Check {
 }
 
 // surveyTars tries to mount a small EROFS filesystem with its data on other devices, as
-// layers that are tars are mounted.
+// layers that are tars are mounted: by the kernel, or by erofsfuse where the kernel
+// mounts none for the caller.
 func surveyTars(ctx context.Context, near string) []Check {
-	const stay = "layers stay directories (--lower dir)"
-	tars := Check{Name: "layers as tars", Hint: stay}
-	if os.Geteuid() != 0 || !probe.AllIDs() {
-		tars.Value, tars.Hint = "for root only", "the kernel mounts EROFS for root alone: "+stay
-		return []Check{tars}
+	tars := func(value string, err error) Check {
+		return checked("layers as tars", value, err, "layers stay directories (--lower dir)")
 	}
 	dir, err := durable.OpenDir(near)
 	if err != nil {
-		tars.Value = err.Error()
-		return []Check{tars}
+		return []Check{tars("", err)}
 	}
 	defer dir.Close()
+	if err := probe.KernelTars(); err != nil {
+		if version, without := erofsfuse.Find(ctx); without != nil {
+			return []Check{tars("", fmt.Errorf("%w: %w", err, without))}
+		} else if os.Geteuid() != 0 {
+			return []Check{tars("by erofsfuse "+version+", in 'layerctl unshare'", nil)}
+		} else {
+			return []Check{tars("by erofsfuse "+version, erofstrial.TryProgram(ctx, dir))}
+		}
+	}
 	found, err := erofstrial.Try(dir)
-	switch {
-	case err != nil:
-		tars.Value = err.Error()
-		return []Check{tars}
-	case found.Kernel != nil:
-		tars.Value, tars.Hint = found.Kernel.Error(), "modprobe erofs, or a kernel with EROFS; else "+stay
-		return []Check{tars}
-	case found.Mount != nil:
-		tars.Value, tars.Hint = found.Mount.Error(), "EROFS with blocks of 512 bytes takes Linux 6.4; else "+stay
-		return []Check{tars}
+	if err = errors.Join(err, found.Kernel, found.Mount); err != nil {
+		return []Check{tars("", err)}
 	}
-	tars.OK, tars.Value = true, "EROFS with blocks of 512 bytes, data on other devices"
-	files := Check{Name: "EROFS from files", OK: true, Value: "no loop devices are needed"}
-	if found.Files != nil {
-		files = Check{Name: files.Name, Value: found.Files.Error(), Hint: "loop devices are used instead; Linux 6.12 takes files that are on ext4, xfs or btrfs"}
+	return []Check{
+		tars("EROFS with blocks of 512 bytes, data on other devices", nil),
+		checked("EROFS from files", "no loop devices are needed", found.Files, "loop devices are used instead; Linux 6.12 takes files that are on ext4, xfs or btrfs"),
+		checked("overlay on EROFS", "for mount --rw of layers as tars", found.Overlay, "mount --rw of layers as tars takes Linux 6.13"),
+		checked("direct reads of tars", "mount --option directio; below 1 GiB of memory by itself", found.Direct, "the page cache holds what is read of layers as tars twice"),
+		checked("fs-verity", "for a store that is made with --lower tar --verity", fsverity.Try(ctx, fsverity.Kernel{}, dir), "--verity, by which the kernel checks what is read of layers as tars, takes it; nothing else does"),
 	}
-	over := Check{Name: "overlay on EROFS", OK: true, Value: "for mount --rw of layers as tars"}
-	if found.Overlay != nil {
-		over = Check{Name: over.Name, Value: found.Overlay.Error(), Hint: "mount --rw of layers as tars takes Linux 6.13"}
-	}
-	direct := Check{Name: "direct reads of tars", OK: true, Value: "mount --option directio; below 1 GiB of memory by itself"}
-	if found.Direct != nil {
-		direct = Check{Name: direct.Name, Value: found.Direct.Error(), Hint: "the page cache holds what is read of layers as tars twice"}
-	}
-	return []Check{tars, files, over, direct, surveyVerity(ctx, dir)}
-}
-
-// surveyVerity tries fs-verity with a small file.
-func surveyVerity(ctx context.Context, dir *os.File) Check {
-	check := Check{Name: "fs-verity", OK: true, Value: "for a store that is made with --lower tar --verity"}
-	if err := fsverity.Try(ctx, fsverity.Kernel{}, dir); err != nil {
-		check = Check{Name: check.Name, Value: err.Error(), Hint: "--verity, by which the kernel checks what is read of layers as tars, takes it; nothing else does"}
-	}
-	return check
 }

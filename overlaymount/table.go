@@ -26,7 +26,7 @@ func (m *Mount) Spec() (Spec, error) {
 	if len(m.idmap) > 0 {
 		return Spec{}, m.noIDMap("a list of mounts")
 	}
-	if m.fuse() {
+	if m.byProgram() {
 		return Spec{}, m.noFUSE("a list of mounts")
 	}
 	if m.indexed && m.writable() {
@@ -57,7 +57,7 @@ func (m *Mount) absolute(options []string) []string {
 }
 
 func (m *Mount) noFUSE(what string) error {
-	return fmt.Errorf("%w: %s is for the kernel's overlayfs, and not for fuse-overlayfs; print the line for sh, or mount by layerctl", overlaystore.ErrUnsupported, what)
+	return fmt.Errorf("%w: %s is for what the kernel mounts, and not for %s; print the line for sh, or mount by layerctl", overlaystore.ErrUnsupported, what, m.driver)
 }
 
 func (m *Mount) noIDMap(what string) error {
@@ -67,18 +67,14 @@ func (m *Mount) noIDMap(what string) error {
 // checkLasting fails for mounts that a form for every boot cannot describe.
 func (m *Mount) checkLasting(what string) error {
 	switch {
-	case m.fuse():
+	case m.byProgram():
 		return m.noFUSE(what)
 	case len(m.idmap) > 0:
 		return m.noIDMap(what)
 	case m.pair != "":
-		return m.noPair(what)
+		return &TemporaryUpperError{For: what}
 	}
 	return m.checkPrintable()
-}
-
-func (m *Mount) noPair(what string) error {
-	return &TemporaryUpperError{For: what}
 }
 
 // TemporaryUpperError says that a form for every boot was asked for, and that the

@@ -25,6 +25,9 @@ func (m *Mount) mountSomehow(ctx context.Context, point *os.File, target string)
 	if m.fuse() {
 		return m.mountByFUSE(ctx, target)
 	}
+	if m.erofsFUSE() {
+		return m.mountByEROFSFUSE(ctx, point, target)
+	}
 	if m.indexed {
 		return m.mountIndex(point)
 	}

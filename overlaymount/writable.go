@@ -131,13 +131,13 @@ func (m *Mount) fillPair(ctx context.Context, pair *os.File) error {
 		return err
 	}
 	m.upper, m.work = filepath.Join(path, "upper"), filepath.Join(path, "work")
-	return m.dressUpper(pair)
+	return m.dressUpper(ctx, pair)
 }
 
 // dressUpper gives a new upper directory the attributes of the image's root, because a
 // merged directory shows those of its topmost layer.
-func (m *Mount) dressUpper(pair *os.File) error {
-	top, err := m.openTop()
+func (m *Mount) dressUpper(ctx context.Context, pair *os.File) error {
+	top, err := m.openTop(ctx)
 	if err != nil {
 		return err
 	}

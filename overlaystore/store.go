@@ -46,7 +46,7 @@ type Options struct {
 	// Linux 6.8.
 	Whiteouts layer.Whiteouts
 	// Lower is what layers become, with the same meaning, but a store is created with
-	// directories where Lower is empty. Mounting layer.Tars needs root and Linux 6.12.
+	// directories where Lower is empty. layer.Tars need root and Linux 6.4, or erofsfuse.
 	Lower layer.Lower
 	// Verity has the kernel check the store's files as they are read (fs-verity), with
 	// the same meaning. It needs layer.Tars, and from then on always a kernel and a

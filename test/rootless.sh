@@ -3,7 +3,8 @@
 #
 # What an ordinary user gets, with subordinate ids and without: rootless.sh
 # LAYERCTL. Needs root, to make and become two such users, Go, Debian's uidmap,
-# fuse-overlayfs, jq and attr, and in $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20.
+# fuse-overlayfs, jq and attr, erofsfuse where there is one, and in
+# $LAYERCTL_TEST_IMAGES an OCI layout alpine-3.20.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 images=${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}
@@ -149,32 +150,70 @@ if [ -e /dev/fuse ]; then
   mknod -m 666 "$work/fuse" c 10 229
   # with_fuse USER COMMAND…: as, with that node.
   with_fuse() {
-    local user=$1
-    shift
     # shellcheck disable=SC2016
-    unshare --mount bash -euc 'mount --bind "$work/fuse" /dev/fuse; "$@"' bash as "$user" env LAYERCTL_DRIVER=fuse-overlayfs "$@"
+    unshare --mount bash -euc 'mount --bind "$work/fuse" /dev/fuse; "$@"' bash as "$@"
+  }
+  # gone TARGET: waits until no process has mounted there.
+  gone() {
+    local left
+    for _ in $(seq 600); do
+      left=$(grep -lsz "^$1\$" /proc/[0-9]*/cmdline || true)
+      [ -n "$left" ] || return 0
+      sleep 0.1
+    done
+    fail "a process that mounted lives on: $left"
   }
   export -f as
   export work
   for user in lc-mapped lc-squashed; do
     target=$work/$user/hello
     as "$user" mkdir "$work/$user/written"
-    with_fuse "$user" layerctl unshare bash "$work/write" "oci:$work/hello" "$target" "$work/$user/written"
+    with_fuse "$user" env LAYERCTL_DRIVER=fuse-overlayfs layerctl unshare bash "$work/write" "oci:$work/hello" "$target" "$work/$user/written"
     as "$user" layerctl unshare rm -rf "$work/$user/written"
     # What is left mounted ends with the command, though its process would not.
-    with_fuse "$user" layerctl unshare sh -ec "layerctl mount oci:$work/hello $target; grep -q ' $target .* fuse.fuse-overlayfs ' /proc/self/mountinfo; test ! -e $target/etc/deleted"
-    for _ in $(seq 600); do
-      left=$(grep -lsz "^$target\$" /proc/[0-9]*/cmdline || true)
-      [ -n "$left" ] || break
-      sleep 0.1
-    done
-    [ -z "$left" ] || fail "fuse-overlayfs lives on: $left"
+    with_fuse "$user" env LAYERCTL_DRIVER=fuse-overlayfs layerctl unshare sh -ec "layerctl mount oci:$work/hello $target; grep -q ' $target .* fuse.fuse-overlayfs ' /proc/self/mountinfo; test ! -e $target/etc/deleted"
+    gone "$target"
     # Where the kernel can, nobody else is asked.
     as "$user" layerctl unshare sh -ec "layerctl mount oci:$work/hello $target; grep -q ' $target .* - overlay ' /proc/self/mountinfo"
   done
   echo 'rootless: the same by fuse-overlayfs, whose processes end with their command'
 else
   echo 'rootless: fuse-overlayfs left out: this kernel has no /dev/fuse'
+fi
+
+# Layers as tars, which erofsfuse mounts. Owners are the image's, and where they
+# have no id in the user namespace nobody's.
+if [ -e /dev/fuse ] && command -v erofsfuse >/dev/null; then
+  for ids in mapped squashed; do
+    user=lc-$ids store=$work/lc-$ids/tars
+    for image in alpine hello; do
+      target=$work/$user/$image
+      line=$(as "$user" layerctl --store "$store" pull --lower tar --platform linux/amd64 --target "$target" "oci:$work/$image" 2>"$work/said")
+      grep -q 'hint: .*layerctl unshare' "$work/said" || fail "$user is not told of unshare: $(cat "$work/said")"
+      with_fuse "$user" layerctl --store "$store" unshare bash "$work/list" "$line" "$target" >"$work/got"
+      cp "$work/$image.mapped" "$work/want"
+      [ $ids = mapped ] || sed -E 's/^(.* .* .* )[1-9][0-9]*:/\165534:/; s/^(.* .* .* [0-9]*:)[1-9][0-9]* /\165534 /' "$work/$image.mapped" >"$work/want"
+      diff -u "$work/want" "$work/got" >"$work/diff" || { head -n 40 "$work/diff"; fail "$user sees another $image by erofsfuse than tar makes"; }
+      gone "$target"
+    done
+    grep -q '"ids":"squashed","lower":"tar"' "$store/store.json"
+    foreign=$(find "$store" ! -user "$user")
+    [ -z "$foreign" ] || fail "not the caller's: $foreign"
+    as "$user" mkdir "$work/$user/written"
+    with_fuse "$user" layerctl --store "$store" unshare bash "$work/write" "oci:$work/hello" "$work/$user/hello" "$work/$user/written"
+    as "$user" layerctl unshare rm -rf "$work/$user/written"
+    with_fuse "$user" layerctl --store "$store" unshare sh -ec "layerctl mount oci:$work/hello $target; grep -q ' $target .* fuse.erofsfuse ' /proc/self/mountinfo; layerctl mounts | grep -q ' ro  *mounted'; ! layerctl rm oci:$work/hello 2>/dev/null"
+    gone "$target"
+    as "$user" layerctl --store "$store" verify -q
+    as "$user" layerctl --store "$store" ls -lR "oci:$work/alpine" | grep -E 'root +shadow|0 +42|0:42' >/dev/null || fail "$user is not told whose shadow is"
+    as "$user" layerctl --store "$store" rm "oci:$work/alpine" "oci:$work/hello"
+    as "$user" layerctl --store "$store" prune -q >"$work/said"
+    left=$(find "$store/layers" "$store/fix" -mindepth 1)
+    [ -z "$left" ] || fail "$user has left $left"
+  done
+  echo 'rootless: layers as tars by erofsfuse: read, written and unmounted, and every path equals tar'"'"'s'
+else
+  echo 'rootless: erofsfuse left out: it is not there, or this kernel has no /dev/fuse'
 fi
 
 # The commands work on both stores, and no user namespace hides a mount.

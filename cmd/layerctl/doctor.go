@@ -43,7 +43,7 @@ func runDoctor(c *cli.Context) error {
 	_, missing := os.Stat(helperPath)
 	d.Add("mount", overlaymount.Check{Name: args.HelperName, OK: missing == nil, Value: helperPath, Hint: "only needed for lines of fstab with more than about 120 layers: ln -s " + ownPath() + " " + helperPath})
 	d.Add("store", surveyPulls(store)...)
-	d.Add("rootless", host.Rootless()...)
+	d.Add("rootless", host.Rootless(c.Context)...)
 	d.Add("limits", host.Limits()...)
 	d.Add("engines", engines.Survey(c.Context)...)
 	d.Add("platform", surveyPlatform(c)...)

@@ -17,7 +17,7 @@ func mountFlags() []cli.Flag {
 		&cli.StringFlag{Name: "work", Usage: "the `DIR` that overlayfs needs beside --upper"},
 		&cli.BoolFlag{Name: "volatile", Usage: "never wait for the disk; writes may be lost in a crash"},
 		&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}, Usage: "mount with `OPTION`, such as noexec or metacopy=on (repeatable)"},
-		&cli.StringFlag{Name: "driver", EnvVars: []string{"LAYERCTL_DRIVER"}, Value: "auto", Usage: "put layers together by `auto|kernel|fuse-overlayfs`"},
+		&cli.StringFlag{Name: "driver", EnvVars: []string{"LAYERCTL_DRIVER"}, Value: "auto", Usage: "put layers together by `auto|kernel|fuse-overlayfs|erofsfuse`"},
 		&cli.StringFlag{Name: "idmap", Usage: "shift owners by `INSIDE:OUTSIDE:SIZE`"},
 	}
 }
@@ -37,10 +37,10 @@ func mountOptions(c *cli.Context) (overlaymount.Options, error) {
 	}
 	switch driver := c.String("driver"); driver {
 	case "auto", "":
-	case string(overlaymount.KernelDriver), string(overlaymount.FUSEDriver):
+	case string(overlaymount.KernelDriver), string(overlaymount.FUSEDriver), string(overlaymount.EROFSFUSEDriver):
 		o.Driver = overlaymount.Driver(driver)
 	default:
-		return o, &usageError{Problem: fmt.Sprintf("there is no --driver %q", driver), Advice: "it is one of auto, kernel or fuse-overlayfs"}
+		return o, &usageError{Problem: fmt.Sprintf("there is no --driver %q", driver), Advice: "it is one of auto, kernel, fuse-overlayfs or erofsfuse"}
 	}
 	switch {
 	case (o.Upper == "") != (o.Work == ""):

@@ -7,6 +7,7 @@
 package erofstrial
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/layerctl/layerctl/internal/durable"
 	"github.com/layerctl/layerctl/internal/erofs"
+	"github.com/layerctl/layerctl/internal/erofsfuse"
 	"github.com/layerctl/layerctl/internal/erofsmount"
 	"github.com/layerctl/layerctl/internal/fsat"
 	"github.com/layerctl/layerctl/internal/mounts"
@@ -55,19 +57,41 @@ func Try(root *os.File) (found Found, err error) {
 	if err := c.Close(); err != nil {
 		return Found{}, err
 	}
+	err = within(root, func(dir *os.File) error {
+		found = mount(dir)
+		return nil
+	})
+	return found, err
+}
+
+// TryProgram tries erofsfuse in the same way. It takes root, of a user namespace
+// at least.
+func TryProgram(ctx context.Context, root *os.File) error {
+	return within(root, func(dir *os.File) error {
+		path, err := os.Readlink(mounts.DirPath(dir))
+		if err != nil {
+			return err
+		}
+		m := erofsfuse.Mount{Dir: path, Index: indexFile, Devices: []string{deviceFile}}
+		return m.Within(ctx, "merged", func(root *os.File, _ string) error { return check(root) })
+	})
+}
+
+// within calls try with a directory below root that has an index and its device.
+func within(root *os.File, try func(dir *os.File) error) (err error) {
 	at := probe.Prefix + rand.Text()
 	if err := unix.Mkdirat(int(root.Fd()), at, 0o700); err != nil {
-		return Found{}, &os.PathError{Op: "mkdir", Path: root.Name() + "/" + at, Err: err}
+		return &os.PathError{Op: "mkdir", Path: root.Name() + "/" + at, Err: err}
 	}
 	dir, err := durable.OpenDirAt(root, at)
 	if err != nil {
-		return Found{}, err
+		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close(), fsat.RemoveAll(root, at)) }()
 	if err := fill(dir); err != nil {
-		return Found{}, err
+		return err
 	}
-	return mount(dir), nil
+	return try(dir)
 }
 
 // fill makes an index of one file, whose content is in the second block of a
@@ -136,7 +160,7 @@ func check(root *os.File) error {
 	defer f.Close()
 	got, err := io.ReadAll(io.LimitReader(f, 1<<10))
 	if err == nil && string(got) != content {
-		err = fmt.Errorf("the kernel reads %q where %q is", got, content)
+		err = fmt.Errorf("it reads %q where %q is", got, content)
 	}
 	return err
 }

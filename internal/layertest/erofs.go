@@ -112,3 +112,16 @@ func (e *EROFS) Check(index string, devices []string) error {
 	}
 	return nil
 }
+
+// NeedsEROFSFUSE skips where no erofsfuse is in $PATH, or the kernel has no FUSE.
+func NeedsEROFSFUSE(t testing.TB) {
+	t.Helper()
+	if _, err := exec.LookPath("erofsfuse"); err != nil {
+		t.Skipf("needs erofsfuse: %v", err)
+	}
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("needs a kernel that has FUSE: %v", err)
+	}
+	f.Close()
+}

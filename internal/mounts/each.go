@@ -55,7 +55,7 @@ func each(ctx, strangers context.Context, read func(ctx context.Context, proc st
 			return err
 		}
 		for _, e := range list {
-			if e.Type == OverlayType || e.Type == EROFSType {
+			if e.Type == OverlayType || e.Type == EROFSType || e.Type == EROFSFUSEType {
 				f(proc, e)
 			}
 		}

@@ -18,11 +18,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// daemon is a process of fuse-overlayfs that layerctl or a line that it printed
-// has started. mountinfo does not show its layers; its arguments do, for as
-// long as the mount lives.
+// daemon is a process of fuse-overlayfs or erofsfuse that layerctl or a line that
+// it printed has started. mountinfo does not show the first one's layers; its
+// arguments do, for as long as the mount lives.
 type daemon struct {
 	pid     string
+	program string
 	target  string
 	source  string
 	options []string // such as "lowerdir=2:1"
@@ -68,22 +69,29 @@ func readStart(name string, buf []byte) (int, error) {
 // the first of them tells, which may be longer than what was read.
 func startsAsDaemon(start []byte) bool {
 	program, _, whole := bytes.Cut(start, []byte{0})
-	return len(start) > 0 && !whole || bytes.HasSuffix(program, []byte(FUSEProgram))
+	return len(start) > 0 && !whole || bytes.HasSuffix(program, []byte(FUSEProgram)) || bytes.HasSuffix(program, []byte(EROFSFUSEProgram))
 }
 
-// parseDaemon reads arguments of the form: fuse-overlayfs -o OPTIONS TARGET.
+// parseDaemon reads arguments of the form: fuse-overlayfs -o OPTIONS TARGET, or
+// erofsfuse -o OPTIONS --device=FILE… FILE TARGET.
 func parseDaemon(cmdline string) (daemon, bool) {
 	args := strings.Split(strings.TrimSuffix(cmdline, "\x00"), "\x00")
-	if len(args) != 4 || filepath.Base(args[0]) != FUSEProgram || args[1] != "-o" {
+	if len(args) < 4 || args[1] != "-o" {
 		return daemon{}, false
 	}
-	d := daemon{target: args[3], options: strings.Split(args[2], ",")}
+	d := daemon{program: filepath.Base(args[0]), target: args[len(args)-1], options: strings.Split(args[2], ",")}
 	for _, o := range d.options {
 		if source, ok := strings.CutPrefix(o, "fsname="); ok {
 			d.source = source
 		}
 	}
-	return d, strings.HasPrefix(d.source, sourcePrefix)
+	switch d.program {
+	case FUSEProgram:
+		return d, len(args) == 4 && strings.HasPrefix(d.source, sourcePrefix)
+	case EROFSFUSEProgram:
+		return d, len(args) > 4 && slices.Contains(d.options, "subtype="+EROFSFUSEProgram)
+	}
+	return d, false
 }
 
 // entry is the daemon's mount as if the kernel had made it. It is gone from
@@ -112,6 +120,9 @@ func eachFUSE(ctx, strangers context.Context, f func(proc string, e Entry)) erro
 	}
 	here, _ := namespace("self")
 	for _, d := range list {
+		if d.program != FUSEProgram {
+			continue // Each has its mount
+		}
 		patient := ctx
 		if uid, err := processOwner(d.pid); err == nil && uid != os.Geteuid() {
 			patient = strangers
@@ -154,7 +165,7 @@ func AwaitEnd(ctx context.Context, target string) error {
 			return err
 		}
 		alive := func(d daemon) bool {
-			if d.target != target {
+			if d.program != FUSEProgram || d.target != target {
 				return false
 			}
 			_, mounted := d.entry(ctx)
@@ -171,8 +182,8 @@ func AwaitEnd(ctx context.Context, target string) error {
 	}
 }
 
-// EndOrphans ends the processes of fuse-overlayfs whose mounts nobody can see
-// any more: one keeps its mount namespace alive, and the namespace its mount,
+// EndOrphans ends the processes of fuse-overlayfs and erofsfuse whose mounts nobody
+// can see any more: one keeps its mount namespace alive, and the namespace its mount,
 // also when the command is done that they were for.
 func EndOrphans(ctx context.Context) error {
 	found, err := daemons(ctx)

@@ -5,6 +5,7 @@ package mounts
 import (
 	"context"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +16,13 @@ import (
 // or for fuse-overlayfs whose process it is. It is the caller himself where that
 // is the caller's namespace, and where the caller may not ask the owner of the
 // process.
+//
+// Anybody may mount by erofsfuse outside of a user namespace, by fusermount(1).
+// Of such a mount the kernel says whose it is.
 func Owner(proc string, e Entry) (uid int, err error) {
+	if uid, err := strconv.Atoi(e.Option("user_id")); e.Type == EROFSFUSEType && err == nil && uid != 0 {
+		return uid, nil
+	}
 	if proc == "self" && e.Type != FUSEType {
 		return os.Geteuid(), nil
 	}

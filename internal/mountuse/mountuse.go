@@ -90,7 +90,7 @@ func (ix *Index) has(id mounts.Identity) bool {
 // mount is in doubt, so it is not ours to unmount, but its layers are not ours
 // to remove either.
 func (ix *Index) claimed(e mounts.Entry) Use {
-	if e.Type == mounts.EROFSType {
+	if e.Type == mounts.EROFSType || e.Type == mounts.EROFSFUSEType {
 		return ix.index(e.Source)
 	}
 	if e.Type != mounts.OverlayType && e.Type != mounts.FUSEType {

@@ -3,16 +3,49 @@
 package probe
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/layerctl/layerctl/internal/erofsfuse"
+	"github.com/layerctl/layerctl/internal/mounts"
 )
 
-// Tars refuses a store of tars to who could never mount one: with
-// [ErrUnsupported] to ordinary users, and on kernels before Linux 6.4, whose
-// EROFS has no blocks of 512 bytes.
-func Tars() error {
+// Tars refuses a store of tars to who could never mount one, with
+// [ErrUnsupported]: ordinary users, and everybody on kernels before Linux 6.4, whose
+// EROFS has no blocks of 512 bytes, unless erofsfuse is there.
+func Tars(ctx context.Context) error {
+	err := kernelTars()
+	if err == nil {
+		return nil
+	}
+	if _, without := erofsfuse.Find(ctx); without != nil {
+		return fmt.Errorf("%w: %w; a store of directories is for everybody", err, without)
+	}
+	return nil
+}
+
+// KernelTars says why the kernel mounts no layers as tars for this process: as Tars
+// without erofsfuse, or for it has no EROFS. Whatever else may be wrong, mounting
+// says it better.
+func KernelTars() error {
+	if err := kernelTars(); err != nil {
+		return err
+	}
+	c, err := mounts.OpenContext(mounts.EROFSType)
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		return fmt.Errorf("%w: this kernel has no EROFS (modprobe erofs): %w", ErrUnsupported, err)
+	case err != nil:
+		return nil
+	}
+	return c.Close()
+}
+
+func kernelTars() error {
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err != nil {
 		return fmt.Errorf("ask for the kernel's release: %w", err)
@@ -23,9 +56,9 @@ func Tars() error {
 func tarsOn(release string, root bool) error {
 	switch {
 	case !root:
-		return fmt.Errorf("%w: layers as tars are for root, for no user may mount EROFS; a store of directories is for everybody", ErrUnsupported)
+		return fmt.Errorf("%w: layers as tars are for root, for the kernel lets no user mount EROFS, or for who has the program erofsfuse", ErrUnsupported)
 	case !isAtLeast(release, 6, 4):
-		return fmt.Errorf("%w: layers as tars take Linux 6.4, and this is %s; a store of directories is for every kernel", ErrUnsupported, release)
+		return fmt.Errorf("%w: layers as tars take Linux 6.4, and this is %s, or the program erofsfuse", ErrUnsupported, release)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 // returns its store.json as encode has it. Of two processes that do so at once
 // one waits, and finds the other's.
 func Create(ctx context.Context, root *os.File, wanted layer.Form, encode func(layer.Form) ([]byte, error)) ([]byte, error) {
-	if err := errors.Join(onlyOurs(root), allowed(wanted)); err != nil {
+	if err := errors.Join(onlyOurs(root), allowed(ctx, wanted)); err != nil {
 		return nil, err
 	}
 	unlock, err := durable.Lock(ctx, root, LockFile, durable.Exclusive, nil)
@@ -60,10 +60,10 @@ func Create(ctx context.Context, root *os.File, wanted layer.Form, encode func(l
 }
 
 // allowed refuses a form that the caller could not mount.
-func allowed(wanted layer.Form) error {
+func allowed(ctx context.Context, wanted layer.Form) error {
 	switch {
 	case wanted.Lower == layer.Tars:
-		return probe.Tars()
+		return probe.Tars(ctx)
 	case wanted.Verity:
 		return fmt.Errorf("%w: fs-verity is for layers as tars: an image has too many files in directories", probe.ErrUnsupported)
 	}

@@ -3,6 +3,7 @@
 package host
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,11 +15,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/layerctl/layerctl/internal/erofsfuse"
 	"github.com/layerctl/layerctl/internal/userns"
 )
 
 // Rootless checks what a user without root needs.
-func Rootless() []overlaymount.Check {
+func Rootless(ctx context.Context) []overlaymount.Check {
 	list := []overlaymount.Check{{Name: "user namespaces", OK: true, Value: "allowed", Hint: "sysctl -w user.max_user_namespaces=15000"}}
 	for file, bad := range map[string]string{
 		"/proc/sys/user/max_user_namespaces":                     "0",
@@ -37,6 +39,11 @@ func Rootless() []overlaymount.Check {
 	}
 	path, err := exec.LookPath(string(overlaymount.FUSEDriver))
 	list = append(list, overlaymount.Check{Name: "fuse-overlayfs", OK: err == nil, Value: path, Hint: "only needed where the kernel mounts no overlayfs in user namespaces: before Linux 5.11"})
+	version, err := erofsfuse.Find(ctx)
+	if err != nil {
+		version = err.Error()
+	}
+	list = append(list, overlaymount.Check{Name: erofsfuse.Program, OK: err == nil, Value: version, Hint: "only needed for layers as tars (--lower tar) where the kernel mounts no EROFS: for ordinary users, and before Linux 6.4"})
 	return append(list, subordinateIDs())
 }
 

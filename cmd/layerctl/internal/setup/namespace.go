@@ -48,8 +48,9 @@ const enoughIDs = 65535
 // enterNamespace runs this command in a user namespace if the store at dir has, or will
 // have, mapped ids: only there its owners are the image's. Then the error is a
 // [*HandedOver]. It returns nil if no namespace is needed. If a new store must do without
-// mapped ids, without says why.
-func enterNamespace(c *cli.Context, dir string, ids layer.IDs) (without, err error) {
+// mapped ids, without says why. A new store of tars needs none: its owners are in the
+// indexes of its images.
+func enterNamespace(c *cli.Context, dir string, ids layer.IDs, lower layer.Lower) (without, err error) {
 	if os.Geteuid() == 0 || ids == layer.SquashedIDs {
 		return nil, nil
 	}
@@ -60,6 +61,9 @@ func enterNamespace(c *cli.Context, dir string, ids layer.IDs) (without, err err
 	}
 	must := ids == layer.MappedIDs || form.IDs == layer.MappedIDs
 	if !isNew && form.IDs != layer.MappedIDs {
+		return nil, nil
+	}
+	if lower == layer.Tars && !must {
 		return nil, nil
 	}
 	mapping, err := userns.Subordinate()

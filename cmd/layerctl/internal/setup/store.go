@@ -37,7 +37,7 @@ func wantedWhiteouts(c *cli.Context) (layer.Whiteouts, error) {
 
 // lowerFlag is what layers become in a store that is made now.
 func lowerFlag() cli.Flag {
-	return &cli.StringFlag{Name: "lower", EnvVars: []string{"LAYERCTL_LOWER"}, Value: "auto", Usage: "in a new store keep a layer as `auto|dir|tar`: a directory of its files (auto, too, for now), or one file, its tar, which an EROFS index for each image points into: new, for root, Linux 6.4, best 6.12"}
+	return &cli.StringFlag{Name: "lower", EnvVars: []string{"LAYERCTL_LOWER"}, Value: "auto", Usage: "in a new store keep a layer as `auto|dir|tar`: a directory of its files (auto, too, for now), or one file, its tar, which an EROFS index for each image points into: new, for root and Linux 6.4, best 6.12, or by erofsfuse"}
 }
 
 // verityFlag returns the flag --verity, by which the kernel checks a new store's files.
@@ -107,7 +107,7 @@ func openStore(c *cli.Context, dir string, o overlaystore.Options) (*overlaystor
 	if _, err := overlaystore.FormatOf(dir); o.Existing && errors.Is(err, fs.ErrNotExist) {
 		return nil, &noStoreError{dir}
 	}
-	without, err := enterNamespace(c, dir, o.IDs)
+	without, err := enterNamespace(c, dir, o.IDs, o.Lower)
 	if err != nil {
 		return nil, err
 	}
@@ -125,11 +125,11 @@ func BeforeStdin(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	ids, err := wantedIDs(c)
+	o, err := wantedForm(c)
 	if err != nil {
 		return err
 	}
-	_, err = enterNamespace(c, dir, ids)
+	_, err = enterNamespace(c, dir, o.IDs, o.Lower)
 	return err
 }
 
