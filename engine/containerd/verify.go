@@ -96,7 +96,11 @@ func (e *Engine) verify(ctx context.Context, store *overlaystore.Store, r given.
 			return report, fmt.Errorf("layer %s: %w", diffID, err)
 		}
 	}
-	return report, snapshotdir.Tidy(ctx, dirs, replacedPrefix)
+	records, err := given.TryOpen(ctx, store.Dir())
+	if err != nil || records == nil {
+		return report, err // who has them locked may be making layers anew
+	}
+	return report, errors.Join(snapshotdir.Tidy(ctx, dirs, replacedPrefix), records.Close())
 }
 
 // verifyLayer compares the directory of layer i with its journal.

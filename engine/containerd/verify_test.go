@@ -177,6 +177,24 @@ func TestVerifyWhatWasHandedOver(t *testing.T) {
 	}
 }
 
+// Who verifies takes nothing from who makes a layer anew.
+func TestVerifyBesideARenewal(t *testing.T) {
+	h := hold(t, GiveOptions{})
+	rot(t, h.top+"/a/h")
+	ctx := durable.WithFault(t.Context(), func(op string) error {
+		if op == "syncfs" {
+			h.differences()
+		}
+		return nil
+	})
+	if n, err := h.engine.Renew(ctx, h.store, h.image.Image, h.image.Layers[2:]); err != nil || n != 1 {
+		t.Errorf("renewed %d layers, %v", n, err)
+	}
+	if found, _ := h.differences(); found != nil || !slices.Equal(h.beside(), []string{"fs"}) {
+		t.Errorf("found %q, and %q beside it", found, h.beside())
+	}
+}
+
 // TestRenewFaults: whatever step fails, a layer is the old one or the new one,
 // and the next renewal ends well.
 func TestRenewFaults(t *testing.T) {
