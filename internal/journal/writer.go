@@ -65,7 +65,7 @@ type Writer struct {
 // NewWriter makes a writer. Begin it before the first record.
 func NewWriter() (*Writer, error) {
 	// One goroutine, because unpacking uses the other processors.
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window))
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, err
 	}
