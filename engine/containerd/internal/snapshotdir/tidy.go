@@ -42,7 +42,7 @@ func Tidy(ctx context.Context, dirs []*os.File, prefix string) error {
 	all := path.Dir(path.Dir(dirs[0].Name()))
 	err := mounts.Each(ctx, func(_ string, m mounts.Entry) {
 		for _, lower := range m.Lower() {
-			if isBelow(all, m, lower) {
+			if IsBelow(all, lower, m.Upper()) {
 				delete(left, path.Base(path.Dir(lower)))
 			}
 		}
@@ -64,11 +64,11 @@ func Tidy(ctx context.Context, dirs []*os.File, prefix string) error {
 	return nil
 }
 
-// isBelow says whether a lower dir of a mount may be one of the snapshots in the
+// IsBelow says whether a lower dir of a mount may be one of the snapshots in the
 // directory all. Many are named from there only; then the upper dir tells.
-func isBelow(all string, m mounts.Entry, lower string) bool {
+func IsBelow(all, lower, upper string) bool {
 	if !path.IsAbs(lower) {
-		lower = m.Upper()
+		lower = upper
 	}
 	return !path.IsAbs(lower) || path.Dir(path.Dir(lower)) == all
 }
