@@ -10,12 +10,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// twins are the pairs of media types of which a document may be served as one
-// and call itself the other: the same fields mean the same in both, so that
-// neither reading of the document differs from the other. A manifest that is
-// served as an index, or the other way round, is none of them: there the
-// reader that believes the header would run another image than the one that
-// believes the document (CVE-2021-41190).
+// twins has the pairs of media types of which a document may be served as one and name
+// the other itself: all its fields mean the same in both. A manifest that is served as an
+// index, or the other way round, is no such pair: a reader that believes the header would
+// run another image than one that believes the document (CVE-2021-41190).
 var twins = map[string]string{
 	ocispec.MediaTypeImageIndex:    DockerManifestList,
 	DockerManifestList:             ocispec.MediaTypeImageIndex,
@@ -23,8 +21,8 @@ var twins = map[string]string{
 	DockerManifest:                 ocispec.MediaTypeImageManifest,
 }
 
-// Telling is the media type without its parameters, or "" for one that tells
-// nothing of a document: what file servers and object stores give to any file.
+// Telling returns the media type in lower case and without parameters. It returns "" for a
+// type that file servers and object stores give to any file.
 func Telling(mediaType string) string {
 	t, _, err := mime.ParseMediaType(mediaType)
 	if err != nil {
@@ -43,10 +41,10 @@ func Telling(mediaType string) string {
 	return t
 }
 
-// AgreeMediaType returns the media type of a document: claimed is what it was
-// served or described as, own is what it calls itself. It is "" where neither
-// tells one. Where the two are twins, as of Docker and OCI, the document
-// decides, for its digest is known; any other contradiction is an
+// AgreeMediaType returns the media type of a document. claimed is the type as which it was
+// served or described, and own the type that it names itself. It returns "" if neither is
+// telling. If they are the types of OCI and Docker for the same kind of document, the
+// document decides, because its digest is known. Any other contradiction is an
 // [ErrMalformed].
 func AgreeMediaType(claimed, own string) (string, error) {
 	claimed, own = Telling(claimed), Telling(own)
@@ -59,8 +57,8 @@ func AgreeMediaType(claimed, own string) (string, error) {
 	return "", malformed{fmt.Errorf("is served or listed as %q but calls itself %q", clip(claimed), clip(own))}
 }
 
-// MediaTypeOf is what the document calls itself, or else what it is by its
-// fields; "" for what is no index and no manifest.
+// MediaTypeOf returns the media type that the document names, or else that of its fields;
+// "" for what is no valid index or manifest.
 func MediaTypeOf(raw []byte) string {
 	t, err := outline(raw, "")
 	if err != nil {

@@ -9,25 +9,25 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// ArtifactError says that a manifest is of something that is no container
-// image. It is an [ErrUnsupported].
+// ArtifactError says that a manifest is that of an artifact, not of a container image. It
+// matches [ErrUnsupported].
 type ArtifactError struct {
-	Name string // what it is: "Helm chart", "artifact"
-	Type string // the media type that tells
+	Name string // the kind of artifact, such as "Helm chart"; else "artifact"
+	Type string // the media type that tells the kind
 }
 
-// Error names it: `is no image but a Helm chart ("application/...")`.
+// Error names it: `is no image but: Helm chart ("application/...")`.
 func (e *ArtifactError) Error() string {
 	return fmt.Sprintf("is no image but: %s (%q)", e.Name, clip(e.Type))
 }
 
-// Is makes errors.Is(err, ErrUnsupported) true.
+// Unwrap makes it match [ErrUnsupported].
 func (e *ArtifactError) Unwrap() error { return ErrUnsupported }
 
-// Artifact says what a manifest is that is of no image: "Helm chart", "cosign
-// signature", "attestation", or "artifact" where its type is not known. It is
-// "" for an image. BuildKit's attestations and cosign's signatures have an
-// image config for old registries' sake; their layers betray them.
+// Artifact returns the kind of artifact that a manifest is of: "Helm chart", "cosign
+// signature", "attestation", or "artifact" if its type is not known. It returns "" for an
+// image. BuildKit's attestations and cosign's signatures have the config of an image, for
+// old registries; they are recognised by their layers.
 func (m *Manifest) Artifact() string {
 	c := m.Config.MediaType
 	if m.hasFilesystem() && (isImageConfig(c) || isLegacyConfig(c)) || len(m.Layers) == 0 && m.ArtifactType == "" && isImageConfig(c) {
@@ -45,8 +45,8 @@ func (m *Manifest) Artifact() string {
 	return "artifact"
 }
 
-// hasFilesystem says that a layer is one of a file system, or is one. Where another one is
-// not, it is a broken image rather than an artifact.
+// hasFilesystem reports whether any layer is one of a file system, or is itself one. If
+// another layer is neither, the manifest is a broken image rather than an artifact.
 func (m *Manifest) hasFilesystem() bool {
 	for _, l := range m.Layers {
 		if _, err := CompressionOf(l.MediaType); err == nil || isEROFS(l.MediaType) {
@@ -56,9 +56,9 @@ func (m *Manifest) hasFilesystem() bool {
 	return false
 }
 
-// artifactType is the media type that tells what it is: that of the manifest,
-// else of the config, else of the first layer, as image-spec's guidance for
-// artifacts orders them.
+// artifactType returns the media type that tells the kind: artifactType, or else that of
+// the config, or else that of the first layer, in the order of image-spec's guidance for
+// artifacts.
 func (m *Manifest) artifactType() string {
 	switch c := m.Config.MediaType; {
 	case m.ArtifactType != "":
@@ -72,9 +72,10 @@ func (m *Manifest) artifactType() string {
 	}
 }
 
+// orasUnknownConfig is the media type of a config that ORAS has no type for.
 const orasUnknownConfig = "application/vnd.unknown.config.v1+json"
 
-// artifactTypes name what is found in registries, by the beginning of the type.
+// artifactTypes has the kinds of artifacts by the beginnings of their types.
 var artifactTypes = [...]struct{ prefix, name string }{
 	{"application/vnd.cncf.helm.", "Helm chart"},
 	{"application/vnd.in-toto", "attestation"},

@@ -8,7 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Suffixes of the tags under which cosign keeps what belongs to an image, see
+// The suffixes of cosign's tags for what belongs to an image, see
 // https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md
 const (
 	TagSignature   = ".sig"
@@ -16,10 +16,10 @@ const (
 	TagSBOM        = ".sbom"
 )
 
-// ReferrersTag is the tag that lists the referrers of a digest where a registry
-// does not, see
+// ReferrersTag returns the fallback tag of a digest, whose index lists the referrers of
+// the digest in a registry without the API, see
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema
-// It is "" for what is no digest of sha256 or sha512.
+// It returns "" for what is no digest by sha256 or sha512.
 func ReferrersTag(of digest.Digest) string {
 	if _, err := parseDigest(string(of)); err != nil {
 		return ""
@@ -29,8 +29,8 @@ func ReferrersTag(of digest.Digest) string {
 	return of.Algorithm().String() + "-" + hex[:min(len(hex), most)]
 }
 
-// CosignTag is the tag of what cosign made of a digest, by one of the suffixes.
-// It is "" for what is no digest of sha256.
+// CosignTag returns cosign's tag with the suffix for a digest. It returns "" for what is
+// no digest by sha256.
 func CosignTag(of digest.Digest, suffix string) string {
 	if _, err := parseDigest(string(of)); err != nil || of.Algorithm() != digest.SHA256 {
 		return ""
@@ -38,8 +38,8 @@ func CosignTag(of digest.Digest, suffix string) string {
 	return "sha256-" + of.Encoded() + suffix
 }
 
-// AttachedTo says that a tag is one of [ReferrersTag] or [CosignTag], and of
-// which digest of sha256.
+// AttachedTo returns the digest of which tag is the [ReferrersTag] or a [CosignTag]. ok is
+// false for any other tag, and for tags of digests by sha512.
 func AttachedTo(tag string) (of digest.Digest, ok bool) {
 	hex, found := strings.CutPrefix(tag, "sha256-")
 	if !found {

@@ -10,24 +10,24 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Kind is what a document is.
+// Kind is the kind of a document.
 type Kind int
 
 // The kinds.
 const (
-	KindUnknown  Kind = iota // with an error only
+	KindUnknown  Kind = iota // is returned only with an error
 	KindIndex                // OCI index or Docker manifest list
 	KindImage                // OCI manifest or Docker schema 2, of a container image
 	KindArtifact             // a manifest of anything else: chart, signature, attestation
 )
 
-// String names the kind.
+// String returns the name of the kind.
 func (k Kind) String() string { return [...]string{"unknown", "index", "image", "artifact"}[k] }
 
-// Classify says what the document is by its media type, "" where nothing told
-// one, and by what it contains; where the two contradict each other it is an
-// [ErrMalformed]. Schema 1 and other manifests that are none of these kinds
-// are an [ErrUnsupported].
+// Classify returns the kind of a document by the media type as which it was served, "" if
+// that is not known, and by its content. If they contradict each other, the error is an
+// [ErrMalformed]. For schema 1 and other manifests of none of these kinds it is an
+// [ErrUnsupported].
 func Classify(mediaType string, raw []byte) (Kind, error) {
 	t, err := outline(raw, mediaType)
 	switch {
@@ -46,7 +46,7 @@ func Classify(mediaType string, raw []byte) (Kind, error) {
 	return KindImage, nil
 }
 
-// shape is what tells the documents apart: which fields there are.
+// shape has the fields by which documents are told apart.
 type shape struct {
 	SchemaVersion int             `json:"schemaVersion"`
 	MediaType     string          `json:"mediaType"`
@@ -57,8 +57,8 @@ type shape struct {
 	Blobs         json.RawMessage `json:"blobs"`
 }
 
-// outline finds the one media type of the document and refuses a document
-// that is not exactly of the form which that type has.
+// outline returns the media type of a document. It refuses a document that does not have
+// exactly the form of this type.
 func outline(raw []byte, mediaType string) (string, error) {
 	var s shape
 	if err := decode(raw, MaxManifestSize, &s); err != nil {

@@ -11,21 +11,22 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Config is an image's config. What a runtime makes of it (user, environment,
-// labels) is not looked into: it stands in Raw.
+// Config is an image's config. Its settings for runtimes (user, environment, labels) are
+// not parsed: they are in Raw.
 type Config struct {
-	// Platform is what the config says of itself. Nothing in it need be set.
+	// Platform is the platform that the config names. Any field may be unset.
 	Platform ocispec.Platform
 	// DiffIDs are the digests of the layers' tar streams, the lowest first.
 	DiffIDs []digest.Digest
-	// Created is when the image was built; nil where it does not say, or not
-	// in RFC 3339.
+	// Created is when the image was built; nil if the config has no time, or none in
+	// RFC 3339.
 	Created *time.Time
-	// Raw are the exact bytes.
+	// Raw has the exact bytes.
 	Raw []byte
 }
 
-// configJSON is what is read of a config, by image-spec's config.md.
+// configJSON has the parsed fields of a config, see
+// https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md
 type configJSON struct {
 	Created      json.RawMessage `json:"created"`
 	Architecture string          `json:"architecture"`
@@ -39,7 +40,7 @@ type configJSON struct {
 	} `json:"rootfs"`
 }
 
-// ParseConfig decodes and checks an image's config.
+// ParseConfig decodes and checks an image's config. The error is an [ErrMalformed].
 func ParseConfig(raw []byte) (*Config, error) {
 	c, err := parseConfig(raw)
 	if err != nil {

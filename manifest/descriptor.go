@@ -3,7 +3,7 @@
 package manifest
 
 import (
-	_ "crypto/sha256" // the algorithms that go-digest finds by these imports
+	_ "crypto/sha256" // these imports register the algorithms of go-digest
 	_ "crypto/sha512"
 	"fmt"
 	"strings"
@@ -12,9 +12,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// parseDigest reads a digest that is safe to build a path from: sha256 or
-// sha512 in lower-case hex, of their full length. The error is an
-// [ErrMalformed].
+// parseDigest reads a digest that can be used in a path: sha256 or sha512 in lower-case
+// hex, of the full length. The error is an [ErrMalformed].
 func parseDigest(s string) (digest.Digest, error) {
 	algorithm, hex, _ := strings.Cut(s, ":")
 	length := map[string]int{"sha256": 64, "sha512": 128}[algorithm]
@@ -28,6 +27,7 @@ func parseDigest(s string) (digest.Digest, error) {
 	return digest.Digest(s), nil
 }
 
+// clip cuts a foreign text for an error.
 func clip(s string) string {
 	const enough = 150
 	if len(s) > enough {
@@ -36,15 +36,15 @@ func clip(s string) string {
 	return s
 }
 
-// maxURLs bounds the urls of a layer that are known, and maxURL the bytes of
-// one: who needs more is no honest author.
+// maxURLs bounds the urls of a layer that are kept, and maxURL the bytes of each. No real
+// image has more.
 const (
 	maxURLs = 16
 	maxURL  = 4096
 )
 
-// checkLayer is check for a layer, whose first urls stay: its author says where
-// else it is, and the user whether anybody goes there.
+// checkLayer is check for a layer, of which it keeps the first urls: the user decides
+// whether they are asked.
 func checkLayer(d *ocispec.Descriptor) error {
 	urls := d.URLs
 	if err := check(d); err != nil {
@@ -58,10 +58,9 @@ func checkLayer(d *ocispec.Descriptor) error {
 	return nil
 }
 
-// check refuses a descriptor that cannot be believed, and forgets its urls:
-// where a blob is fetched from is the user's to say, not the author's. It also
-// forgets embedded data that is something else than what the descriptor is of:
-// the digest says what the blob is, wherever it comes from.
+// check refuses an invalid descriptor. It drops its urls, because the user and not the
+// author decides where blobs are fetched from. It also drops embedded data that does not
+// match the digest: the blob can be fetched in its place.
 func check(d *ocispec.Descriptor) error {
 	if _, err := parseDigest(string(d.Digest)); err != nil {
 		return err
@@ -79,13 +78,9 @@ func check(d *ocispec.Descriptor) error {
 	return nil
 }
 
-func verifies(d digest.Digest, data []byte) bool {
-	v := d.Verifier()
-	_, err := v.Write(data)
-	return err == nil && v.Verified()
-}
+func verifies(d digest.Digest, data []byte) bool { return d.Algorithm().FromBytes(data) == d }
 
-// sizes refuses one digest that is given two sizes.
+// sizes has the sizes of digests, and refuses a second size of one.
 type sizes map[digest.Digest]int64
 
 func (s sizes) check(d ocispec.Descriptor) error {

@@ -13,17 +13,15 @@
 //		image, err := manifest.ParseImage(raw, mediaType)
 //	}
 //
-// Whoever wrote the bytes is not trusted. A document means what every reader
-// takes it to mean or it is refused: no key twice, none in another case, no
-// trailing data, no index that is a manifest as well (CVE-2021-41190), one
-// media type. Digests are sha256 or sha512 in lower-case hex and sizes are not
-// negative once a document has been parsed. Fields that are not known here are
-// kept in Raw, the exact bytes.
+// The author of the bytes is not trusted. A document that readers may understand
+// differently is refused: one with a key that comes twice or in another case, with data
+// behind it, with fields of both an index and a manifest (CVE-2021-41190), or with two
+// media types. In a parsed document all digests are sha256 or sha512 in lower-case hex, and
+// no size is negative. Unknown fields are kept in Raw, the exact bytes.
 //
 // # Not promised
 //
-// Nothing is fetched and nothing is hashed but embedded data: that bytes have
-// the digest they were asked for by is the caller's to verify, before it calls.
-// Strings such as annotations, labels, users and environments are whatever
-// their author wrote; quote them to print them.
+// Nothing is fetched, and nothing is hashed but embedded data: the caller must verify the
+// digest of the bytes before. Strings such as annotations, labels, users and environments
+// may have any content; quote them before you print them.
 package manifest

@@ -8,20 +8,20 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Form is whose media types an image has.
+// Form is a family of media types: those of OCI or of Docker.
 type Form int
 
 // The forms.
 const (
-	AnyForm Form = iota // as it is
+	AnyForm Form = iota // whichever an image has
 	OCI
 	Docker
 )
 
-// String is the form as people write it.
+// String returns "any", "oci" or "docker".
 func (f Form) String() string { return [...]string{"any", "oci", "docker"}[f] }
 
-// pairs are media types that mean the same: OCI's and Docker's.
+// pairs has the media types of OCI and Docker that mean the same.
 var pairs = [...][2]string{
 	{ocispec.MediaTypeImageIndex, DockerManifestList},
 	{ocispec.MediaTypeImageManifest, DockerManifest},
@@ -33,9 +33,8 @@ var pairs = [...][2]string{
 	{ociForeignGzip, DockerForeignGzip},
 }
 
-// In is the media type that means the same in a form; ok is false where the form
-// has none. Of Docker's for zstd there is a name, which not all programs know:
-// it is none here.
+// In returns the media type that means the same in the form. ok is false if the form has
+// none. Docker's type for zstd does not count, because not all programs know it.
 func (f Form) In(mediaType string) (_ string, ok bool) {
 	switch i := slices.IndexFunc(pairs[:], func(p [2]string) bool { return p[0] == mediaType || p[1] == mediaType }); {
 	case f == AnyForm:
@@ -47,8 +46,7 @@ func (f Form) In(mediaType string) (_ string, ok bool) {
 	}
 }
 
-// FormOf is the form that a media type belongs to; AnyForm where it is in none
-// of the two.
+// FormOf returns the form to which a media type belongs; AnyForm if it is in neither.
 func FormOf(mediaType string) Form {
 	for _, p := range pairs {
 		switch mediaType {
@@ -61,8 +59,8 @@ func FormOf(mediaType string) Form {
 	return AnyForm
 }
 
-// Layer is the media type of a layer that is packed so; ok is false where the
-// form has none, see [Form.In].
+// Layer returns the form's media type of a layer with the compression. ok is false if it
+// has none, see [Form.In].
 func (f Form) Layer(c Compression) (_ string, ok bool) {
 	return f.In([...]string{ocispec.MediaTypeImageLayer, ocispec.MediaTypeImageLayerGzip, ocispec.MediaTypeImageLayerZstd}[c])
 }

@@ -9,29 +9,27 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Manifest is an OCI manifest or Docker's schema 2, of an image or of anything
-// else that is kept in that form.
+// Manifest is an OCI manifest or Docker's schema 2, of an image or an artifact.
 type Manifest struct {
 	SchemaVersion int    `json:"schemaVersion"`
 	MediaType     string `json:"mediaType"`
 	ArtifactType  string `json:"artifactType"`
-	// Config and Layers have checked digests and sizes. Layers stand in their
-	// order, the lowest first, each with at most 16 urls as their author wrote
-	// them; those of Config are left out.
+	// Config and Layers have valid digests and sizes. The lowest layer comes first.
+	// Layers keep up to 16 urls as their author wrote them; those of Config are dropped.
 	Config      ocispec.Descriptor   `json:"config"`
 	Layers      []ocispec.Descriptor `json:"layers"`
 	Subject     *ocispec.Descriptor  `json:"subject"`
 	Annotations map[string]string    `json:"annotations"`
-	// Raw are the exact bytes.
+	// Raw has the exact bytes.
 	Raw []byte `json:"-"`
 }
 
-// Image is the manifest of a container image: its config is an image config
-// and every layer one of a file system.
+// Image is the manifest of a container image: its config is that of an image, and all its
+// layers are tars of file systems.
 type Image struct{ Manifest }
 
-// ParseManifest decodes and checks a manifest, whatever it is of; [ParseImage]
-// is for those of images. The media type is as with [ParseIndex].
+// ParseManifest decodes and checks the manifest of an image or an artifact. mediaType is
+// as for [ParseIndex]. Errors: [ErrMalformed] and [ErrUnsupported].
 func ParseManifest(raw []byte, mediaType string) (*Manifest, error) {
 	m, err := parseManifest(raw, mediaType)
 	if err != nil {
@@ -40,8 +38,9 @@ func ParseManifest(raw []byte, mediaType string) (*Manifest, error) {
 	return m, nil
 }
 
-// ParseImage decodes and checks the manifest of an image. For what is none the
-// error is an [*ArtifactError], which names it.
+// ParseImage decodes and checks the manifest of an image. For an artifact the error is an
+// [*ArtifactError]. mediaType is as for [ParseIndex]. Errors: [ErrMalformed] and
+// [ErrUnsupported].
 func ParseImage(raw []byte, mediaType string) (*Image, error) {
 	m, err := parseManifest(raw, mediaType)
 	if err == nil {
@@ -84,7 +83,7 @@ func parseManifest(raw []byte, mediaType string) (*Manifest, error) {
 	return m, checkSubject(m.Subject)
 }
 
-// checkImage refuses a manifest that is none of an image that can be unpacked.
+// checkImage refuses the manifest of an artifact, and of an image that cannot be unpacked.
 func (m *Manifest) checkImage() error {
 	if name := m.Artifact(); name != "" {
 		return &ArtifactError{Name: name, Type: m.artifactType()}
@@ -103,8 +102,8 @@ func (m *Manifest) checkImage() error {
 	return nil
 }
 
-// Size is the sum of the layers' sizes in bytes as stored, compressed; the
-// largest integer where the manifest claims more. A repeated layer counts once.
+// Size returns the sum of the layers' sizes in bytes, compressed as they are stored. A
+// repeated layer counts once. If the sum is too large it is the largest integer.
 func (m *Manifest) Size() int64 {
 	var sum int64
 	counted := map[string]bool{}
@@ -121,14 +120,14 @@ func (m *Manifest) Size() int64 {
 	return sum
 }
 
-// isImageConfig says that the media type is that of an image's config.
+// isImageConfig reports whether the media type is that of an image's config.
 func isImageConfig(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageConfig || mediaType == DockerConfig
 }
 
-// isLegacyConfig says that the media type stood for an image's config when
-// registries gave back what they had guessed: images pushed then are still
-// pulled. See https://github.com/distribution/distribution/issues/1621.
+// isLegacyConfig reports whether the media type may be that of an image's config in an old
+// image: registries once guessed it from the content. See
+// https://github.com/distribution/distribution/issues/1621.
 func isLegacyConfig(mediaType string) bool {
 	return mediaType == "application/octet-stream" || mediaType == "application/json" || mediaType == "text/html"
 }

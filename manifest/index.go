@@ -13,19 +13,19 @@ type Index struct {
 	SchemaVersion int    `json:"schemaVersion"`
 	MediaType     string `json:"mediaType"`
 	ArtifactType  string `json:"artifactType"`
-	// Manifests are the entries in their order. Their digests and sizes are
-	// checked; urls are left out.
+	// Manifests has the entries in their order, with valid digests and sizes. Their
+	// urls are dropped.
 	Manifests   []ocispec.Descriptor `json:"manifests"`
 	Subject     *ocispec.Descriptor  `json:"subject"`
 	Annotations map[string]string    `json:"annotations"`
-	// Raw are the exact bytes.
+	// Raw has the exact bytes.
 	Raw []byte `json:"-"`
 }
 
-// ParseIndex decodes and checks an index. The media type is the one that it
-// was served or described as, "" where none is known; see [AgreeMediaType]
-// where there are two. MediaType is set in the result also where the document
-// leaves it out.
+// ParseIndex decodes and checks an index. mediaType is the type as which it was served or
+// described, "" if that is not known; the document may name another one within the rules
+// of [AgreeMediaType]. Index.MediaType is set even if the document has none. Errors:
+// [ErrMalformed] and [ErrUnsupported].
 func ParseIndex(raw []byte, mediaType string) (*Index, error) {
 	x, err := parseIndex(raw, mediaType)
 	if err != nil {
@@ -69,7 +69,7 @@ func checkSubject(d *ocispec.Descriptor) error {
 	return nil
 }
 
-// BuildKit's marks of an attestation in an index; see
+// BuildKit's annotations of an attestation in an index, see
 // https://docs.docker.com/build/metadata/attestations/attestation-storage/.
 const (
 	annotationReferenceType   = "vnd.docker.reference.type"
@@ -77,8 +77,8 @@ const (
 	typeAttestation           = "attestation-manifest"
 )
 
-// IsAttestation says that an index's entry is an attestation as BuildKit makes
-// them, and of which manifest, "" where it does not say.
+// IsAttestation reports whether an entry of an index is an attestation by BuildKit. of is
+// the digest of the manifest that it is about, as the author wrote it; "" if it has none.
 func IsAttestation(d ocispec.Descriptor) (of string, ok bool) {
 	if d.Annotations[annotationReferenceType] != typeAttestation {
 		return "", false

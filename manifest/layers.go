@@ -10,15 +10,15 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Layer is one layer of an image: the blob as it is stored, and the digest of
-// the tar stream in it.
+// Layer is one layer of an image: the descriptor of its blob, and the digest of the tar
+// stream in that.
 type Layer struct {
 	Descriptor ocispec.Descriptor
 	DiffID     digest.Digest
 }
 
-// Compression tells how the blob is packed. It panics for a layer that did not
-// come from [PairLayers].
+// Compression returns the compression of the blob. It panics for a layer that was not
+// made by [PairLayers].
 func (l Layer) Compression() Compression {
 	c, err := CompressionOf(l.Descriptor.MediaType)
 	if err != nil {
@@ -27,9 +27,8 @@ func (l Layer) Compression() Compression {
 	return c
 }
 
-// PairLayers puts the manifest's layers and the config's diffIDs together, the
-// lowest first. Errors are an [ErrMalformed]: another number of the one than
-// of the other, or one blob that is to be two layers.
+// PairLayers joins the manifest's layers with the config's diffIDs, the lowest first. The
+// error is an [ErrMalformed] if their numbers differ, or if one blob has two diffIDs.
 func PairLayers(m *Image, c *Config) ([]Layer, error) {
 	if len(m.Layers) != len(c.DiffIDs) {
 		return nil, malformed{fmt.Errorf("pair layers: the manifest has %d layers, the config %d diffIDs", len(m.Layers), len(c.DiffIDs))}
@@ -47,7 +46,7 @@ func PairLayers(m *Image, c *Config) ([]Layer, error) {
 	return layers, nil
 }
 
-// ChainID names the stack of layers with these diffIDs, the lowest first, as
-// image-spec's config.md defines it: the only layer's diffID, then sha256 over
-// the chain below and the next diffID. It is "" for no layer.
+// ChainID returns the name of a stack of layers with these diffIDs, the lowest first, as
+// image-spec's config.md defines it: for one layer its diffID, for more the sha256 of the
+// ChainID of all but the topmost, a space, and the topmost diffID. It is "" for no layer.
 func ChainID(diffIDs []digest.Digest) digest.Digest { return identity.ChainID(diffIDs) }

@@ -4,35 +4,34 @@ package manifest
 
 import "fmt"
 
-// Limits on what is taken from a registry. The largest real documents stay an
-// order of magnitude below.
+// Limits on documents. The largest real ones are ten times smaller.
 const (
-	// MaxManifestSize is the largest index or manifest in bytes. Registries
-	// refuse larger ones: the distribution spec asks them to take 4 MiB.
+	// MaxManifestSize bounds the bytes of an index or a manifest. The distribution
+	// specification asks registries to accept 4 MiB, and they refuse larger ones.
 	MaxManifestSize = 4 << 20
-	// MaxConfigSize is the largest config in bytes.
+	// MaxConfigSize bounds the bytes of a config.
 	MaxConfigSize = 8 << 20
-	// MaxEntries is the number of manifests that an index may list, and of
-	// elements that any other list may have.
+	// MaxEntries bounds the entries of an index, and the elements of any other list
+	// that is parsed.
 	MaxEntries = 1000
-	// MaxLayers is the number of layers that an image may have: what
-	// overlayfs stacks (OVL_MAX_STACK in fs/overlayfs/params.h).
+	// MaxLayers bounds the layers of an image: overlayfs stacks no more (OVL_MAX_STACK
+	// in fs/overlayfs/params.h).
 	MaxLayers = 500
-	// MaxIndexDepth is how deep indexes may nest: an index in an index. The
-	// caller who descends counts.
+	// MaxIndexDepth bounds how deep indexes may nest: an index in an index. This
+	// package reads no nested index: its callers apply the bound.
 	MaxIndexDepth = 2
-	// maxJSONDepth bounds the recursion of the checks. The documents here
-	// need 5 levels, what vendors add may need more.
+	// maxJSONDepth bounds the recursion of the checks. The documents themselves are 5
+	// levels deep; additions of vendors may be deeper.
 	maxJSONDepth = 64
 )
 
-// BudgetError says that the manifests and configs that one command reads come
-// to more bytes than they may. errors.Is finds [ErrMalformed].
+// BudgetError says that the manifests and configs that one command reads have more than
+// Max bytes together. It matches [ErrMalformed].
 type BudgetError struct{ Max int64 }
 
 func (e *BudgetError) Error() string {
 	return fmt.Sprintf("%v: more than %d bytes of manifests and configs", ErrMalformed, e.Max)
 }
 
-// Unwrap makes errors.Is find ErrMalformed and its kind.
+// Unwrap makes it match [ErrMalformed].
 func (e *BudgetError) Unwrap() error { return ErrMalformed }

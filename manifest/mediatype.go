@@ -11,6 +11,7 @@ import (
 
 // Docker's media types, see
 // https://distribution.github.io/distribution/spec/manifest-v2-2/.
+// ociArtifactManifest was a draft of OCI's.
 const (
 	DockerManifestList  = "application/vnd.docker.distribution.manifest.list.v2+json"
 	DockerManifest      = "application/vnd.docker.distribution.manifest.v2+json"
@@ -25,14 +26,14 @@ const (
 	ociArtifactManifest = "application/vnd.oci.artifact.manifest.v1+json"
 )
 
-// OCI's layers that must not be pushed, deprecated since image-spec 1.1.
+// OCI's media types of layers that must not be pushed, deprecated since image-spec 1.1.
 const (
 	ociForeign     = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 	ociForeignGzip = ociForeign + "+gzip"
 	ociForeignZstd = ociForeign + "+zstd"
 )
 
-// Compression is how a layer's tar stream is packed.
+// Compression is the compression of a layer's tar stream.
 type Compression int
 
 // The compressions of layers.
@@ -42,10 +43,10 @@ const (
 	Zstd
 )
 
-// String is the suffix that OCI media types have for it.
+// String returns "gzip" or "zstd", the suffixes of OCI's media types, or "none".
 func (c Compression) String() string { return [...]string{"none", "gzip", "zstd"}[c] }
 
-// layerTypes are all media types of file system layers.
+// layerTypes has all media types of layers that are unpacked.
 var layerTypes = map[string]Compression{
 	ocispec.MediaTypeImageLayer:     Uncompressed,
 	ocispec.MediaTypeImageLayerGzip: Gzip,
@@ -60,13 +61,13 @@ var layerTypes = map[string]Compression{
 	DockerForeignGzip:               Gzip,
 }
 
-// CompressionOf tells how a layer of the media type is packed. Its error, for
-// what is no file system layer, is an [ErrUnsupported].
+// CompressionOf returns the compression of a layer by its media type. For what is no tar
+// of a file system the error is an [ErrUnsupported].
 func CompressionOf(mediaType string) (Compression, error) {
 	c, ok := layerTypes[mediaType]
 	switch {
 	case !ok && isEROFS(mediaType):
-		// A kernel believes what such an image says of itself: it is not mounted.
+		// The kernel would trust such a filesystem, whose author is not trusted.
 		return 0, unsupported{fmt.Errorf("media type %q is an EROFS filesystem, and layers are unpacked from tars only", mediaType)}
 	case !ok && isEncrypted(mediaType):
 		return 0, unsupported{fmt.Errorf("media type %q is encrypted, and no keys are taken here", mediaType)}
@@ -76,26 +77,26 @@ func CompressionOf(mediaType string) (Compression, error) {
 	return c, nil
 }
 
-// isEROFS says that a layer is a filesystem that is ready to be mounted, as
-// "application/vnd.erofs+zstd" is.
+// isEROFS reports whether a layer is a filesystem that could be mounted as it is, such as
+// "application/vnd.erofs+zstd".
 func isEROFS(mediaType string) bool { return strings.Contains(mediaType, "erofs") }
 
-// isEncrypted says that a layer was encrypted, as ocicrypt does it.
+// isEncrypted reports whether a layer is encrypted, in the way of ocicrypt.
 func isEncrypted(mediaType string) bool { return strings.HasSuffix(mediaType, "+encrypted") }
 
-// IsForeign says that a layer of the media type may be missing in registries:
-// its "urls" say where it is.
+// IsForeign reports whether a layer of the media type may be missing in registries, so
+// that it has to be fetched from the urls of its descriptor.
 func IsForeign(mediaType string) bool {
 	return strings.Contains(mediaType, ".foreign.") || strings.Contains(mediaType, ".nondistributable.")
 }
 
-// IsIndex says that the media type is that of an index or manifest list.
+// IsIndex reports whether the media type is that of an OCI index or a Docker manifest list.
 func IsIndex(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageIndex || mediaType == DockerManifestList
 }
 
-// IsManifest says that the media type is that of a manifest of OCI or of
-// Docker's schema 2.
+// IsManifest reports whether the media type is that of an OCI manifest or of Docker's
+// schema 2.
 func IsManifest(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageManifest || mediaType == DockerManifest
 }

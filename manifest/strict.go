@@ -13,10 +13,10 @@ import (
 	"unicode/utf8"
 )
 
-// decode fills v, a pointer to a struct, from exactly one JSON object. Unlike
-// encoding/json alone it refuses what two readers may take differently: a key
-// twice, a known key in another case, bytes that are no UTF-8, trailing data.
-// See https://www.rfc-editor.org/rfc/rfc8259#section-4.
+// decode fills v, a pointer to a struct, from exactly one JSON object. Other than
+// encoding/json it refuses what readers may understand differently: a key that comes twice,
+// a known key in another case, bytes that are no UTF-8, data behind the object. See
+// https://www.rfc-editor.org/rfc/rfc8259#section-4.
 func decode(raw []byte, limit int, v any) error {
 	switch {
 	case len(raw) > limit:
@@ -35,7 +35,7 @@ func decode(raw []byte, limit int, v any) error {
 	return nil
 }
 
-// walker goes through a document beside the type that it will fill.
+// walker walks through a document together with the type that will be filled from it.
 type walker struct{ *json.Decoder }
 
 func (w walker) document(t reflect.Type) error {
@@ -55,7 +55,7 @@ func (w walker) document(t reflect.Type) error {
 	return nil
 }
 
-// value checks the next value, of a type t, nil where the type is not known.
+// value checks the next value. t is the type that it will fill; nil if that is not known.
 func (w walker) value(t reflect.Type, depth int) error {
 	tok, err := w.Token()
 	if err != nil {
@@ -81,8 +81,8 @@ func (w walker) array(t reflect.Type, depth int) error {
 		t = nil
 	}
 	for n := 1; w.More(); n++ {
-		// Each element of a known type becomes a struct many times the size
-		// of the "{}" that may stand for it.
+		// Each element of a known type takes the memory of a struct, however short its
+		// text is.
 		if t != nil && n > MaxEntries {
 			return fmt.Errorf("has a list of more than %d elements", MaxEntries)
 		}
@@ -126,7 +126,7 @@ func (w walker) object(t reflect.Type, depth int) error {
 	return cleanEOF(err)
 }
 
-// fieldsOf are the keys of a struct and their types; nil for any other type.
+// fieldsOf returns the keys of a struct and their types; nil for any other type.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	if t == nil || t.Kind() != reflect.Struct {
 		return nil
@@ -147,7 +147,7 @@ func deref(t reflect.Type) reflect.Type {
 	return t
 }
 
-// cleanEOF makes an end in the middle an error like the others.
+// cleanEOF makes an error of an end in the middle of a document.
 func cleanEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
