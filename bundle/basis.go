@@ -4,8 +4,8 @@ package bundle
 
 import "github.com/opencontainers/runtime-spec/specs-go"
 
-// basis is what the image says nothing about: what runc's spec command makes,
-// with the capabilities that it gives.
+// basis makes the parts of a config.json that do not depend on the image. They are those
+// of runc's command "spec", with more capabilities.
 func basis(o Options) *specs.Spec {
 	root, hostname := o.Root, o.Hostname
 	if root == "" {
@@ -16,7 +16,7 @@ func basis(o Options) *specs.Spec {
 	}
 	caps := []string{"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_SYS_CHROOT"}
 	s := &specs.Spec{
-		// The oldest that has all that is used, for the oldest runtimes.
+		// The oldest version that has all that is used, so that old runtimes accept it.
 		Version:  "1.0.2",
 		Root:     &specs.Root{Path: root, Readonly: o.ReadOnly},
 		Hostname: hostname,
@@ -43,8 +43,8 @@ func basis(o Options) *specs.Spec {
 	return s
 }
 
-// kernelMounts are the filesystems of the runtime-spec's config-linux.md. In a
-// user namespace the group tty may have no mapping.
+// kernelMounts returns the mounts of the filesystems in the runtime-spec's
+// config-linux.md. In a user namespace the group tty, 5, may not be mapped and is left out.
 func kernelMounts(userNamespace bool) []specs.Mount {
 	pts := []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}
 	if !userNamespace {

@@ -15,31 +15,32 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// Options are how to convert. The zero value is right for most.
+// Options say how a config is converted. The zero value works.
 type Options struct {
-	// Root is the path of the root filesystem, relative to the bundle; "" is
+	// Root is the path of the root filesystem, relative to the bundle; "" means
 	// "rootfs".
 	Root string
 	// ReadOnly makes the root filesystem read-only for the container.
 	ReadOnly bool
-	// Args replace the image's command; none takes the image's.
+	// Args is the command that the container runs; none means the image's.
 	Args []string
-	// Hostname is the container's; "" takes "layerctl".
+	// Hostname is the container's; "" means "layerctl".
 	Hostname string
-	// IDs are the user namespace's mappings, users and groups alike; none
-	// makes no user namespace.
+	// IDs maps users and groups of a user namespace alike; none means that there is no
+	// user namespace.
 	IDs []specs.LinuxIDMapping
-	// OneID says that the user namespace in which the runtime will run maps root
-	// only, so that terminals cannot be of the group tty.
+	// OneID says that the runtime will run in a user namespace that maps root only, so
+	// that terminals cannot be of the group tty.
 	OneID bool
-	// Volumes mounts an empty tmpfs at each of the image's volumes; false
-	// lets the container write there into its root filesystem.
+	// Volumes mounts an empty tmpfs at each of the image's volumes. Without it the
+	// container writes there into its root filesystem.
 	Volumes bool
 }
 
-// Convert converts the raw bytes of an image's config. The notes are what was
-// left out, for people. A user that the root filesystem does not know is an
-// error, as the specification demands.
+// Convert makes a config.json of the raw bytes of an image's config. root is the image's
+// root filesystem, in which users and groups are looked up: one that is missing there is
+// an error, as the specification demands, and so is an image without a command if there
+// are no Options.Args. The notes say, for users, what was left out.
 func Convert(config []byte, root fs.FS, o Options) (*specs.Spec, []string, error) {
 	var image ocispec.Image
 	if err := json.Unmarshal(config, &image); err != nil {
@@ -69,7 +70,7 @@ func Convert(config []byte, root fs.FS, o Options) (*specs.Spec, []string, error
 	return s, notes, nil
 }
 
-// environment adds a search path where the image has none.
+// environment adds a PATH if the image has none.
 func environment(env []string) []string {
 	if slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "PATH=") }) {
 		return env
@@ -77,11 +78,10 @@ func environment(env []string) []string {
 	return append(slices.Clone(env), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 }
 
-// commanding are beginnings of annotations by which runtimes let themselves be
-// commanded: crun's handlers and hooks, libkrun's machines, gVisor's and Kata's
-// settings, WebAssembly's modules, what Kubernetes' runtimes tell them,
-// systemd's properties, criu's files.
-// They are for whoever runs a container, and not for whoever made its image.
+// commanding returns the beginnings of annotations that control runtimes: handlers and
+// hooks of crun, machines of libkrun, settings of gVisor and Kata, modules of WebAssembly,
+// what Kubernetes' runtimes pass on, properties of systemd, files of criu. The user who
+// runs a container may set them, but not the author of its image.
 func commanding() []string {
 	return []string{
 		"run.oci.", "krun.", "dev.gvisor.", "io.katacontainers.", "module.wasm.image", "io.kubernetes.cri",
@@ -89,6 +89,8 @@ func commanding() []string {
 	}
 }
 
+// annotations returns the annotations that stand for fields of the image's config, and the
+// image's labels; and notes of the labels that it leaves out.
 func annotations(image ocispec.Image) (map[string]string, []string) {
 	c := image.Config
 	all := map[string]string{}
@@ -117,6 +119,7 @@ func annotations(image ocispec.Image) (map[string]string, []string) {
 	return all, notes
 }
 
+// volumes returns mounts of a tmpfs for volumes.
 func volumes(list map[string]struct{}) []specs.Mount {
 	var mounts []specs.Mount
 	for _, dir := range slices.Sorted(maps.Keys(list)) {

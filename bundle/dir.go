@@ -18,8 +18,8 @@ import (
 	"github.com/layerctl/layerctl/internal/fsat"
 )
 
-// errForeign says that a directory belongs to another user, who could lead a
-// mount and a configuration elsewhere.
+// errForeign says that a directory belongs to another user, who could move a mount and a
+// config.json elsewhere.
 var errForeign = errkind.New(errkind.Filesystem, "belongs to another user")
 
 const (
@@ -27,20 +27,20 @@ const (
 	configName = "config.json"
 )
 
-// Dir is the directory of a bundle. It is its owner's alone, mode 0700: what
-// is set-user-ID in the root filesystem is there for the container and not for
-// the users of the machine. Where the container has a user namespace, the group
-// that is root there may pass, mode 0710, or the runtime could not.
+// Dir is the directory of a bundle. Only its owner can enter it (mode 0700), because
+// set-user-ID programs in the root filesystem are for the container and not for the
+// machine's users. If the container has a user namespace, the group that is root there can
+// enter, too (mode 0710), or else the runtime could not.
 type Dir struct {
 	dir *os.File
 	// Root is the path of the root filesystem.
 	Root string
 }
 
-// OpenDir makes the directory of a bundle, and an empty one for its root
-// filesystem in it. Those that are there are used where they are the caller's;
-// those of others are refused, a symbolic link of somebody else on the way to
-// it too, and one in the bundle is an error. ids are those of [Options].
+// OpenDir opens the directory of a bundle, and makes it, and in it an empty directory for
+// the root filesystem, if they are missing. It refuses a directory of another user, and a
+// path with a symbolic link of another user; a symbolic link in the place of the root
+// filesystem is an error. ids are those of [Options].
 func OpenDir(path string, ids []specs.LinuxIDMapping) (_ *Dir, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
@@ -57,7 +57,7 @@ func OpenDir(path string, ids []specs.LinuxIDMapping) (_ *Dir, err error) {
 	return d, nil
 }
 
-// claim keeps others out.
+// claim checks the owner of the directory and sets its mode and group.
 func (d *Dir) claim(ids []specs.LinuxIDMapping) error {
 	st, err := fsat.Stat(d.dir)
 	if err != nil {
@@ -101,8 +101,8 @@ func (d *Dir) makeRoot() error {
 	return err
 }
 
-// CheckMounted fails where nothing is mounted at Root, seen from the directory
-// that was opened: somebody who may rename it has had the mount elsewhere.
+// CheckMounted returns an error if nothing is mounted at Root in the directory that was
+// opened: somebody has renamed the directory before the mount.
 func (d *Dir) CheckMounted() error {
 	dir, err := fsat.Stat(d.dir)
 	if err != nil {
@@ -115,8 +115,8 @@ func (d *Dir) CheckMounted() error {
 	return err
 }
 
-// FS is the root filesystem, mounted by now. It opens regular files only, and
-// symbolic links do not lead out of it. closeRoot lets go of it.
+// FS returns the root filesystem, which must be mounted. It opens regular files only, and
+// no symbolic link leads out of it. closeRoot closes it.
 func (d *Dir) FS() (_ fs.FS, closeRoot func() error, err error) {
 	fd, err := unix.Openat(int(d.dir.Fd()), rootName, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -126,7 +126,7 @@ func (d *Dir) FS() (_ fs.FS, closeRoot func() error, err error) {
 	return fsat.Files(root), root.Close, nil
 }
 
-// WriteConfig writes the config.json, in the place of what has the name.
+// WriteConfig writes the config.json, and replaces an old one.
 func (d *Dir) WriteConfig(spec *specs.Spec) (err error) {
 	raw, err := json.MarshalIndent(spec, "", "  ")
 	if err != nil {
@@ -153,5 +153,5 @@ func (d *Dir) WriteConfig(spec *specs.Spec) (err error) {
 	return nil
 }
 
-// Close lets go of the directory.
+// Close closes the directory.
 func (d *Dir) Close() error { return d.dir.Close() }

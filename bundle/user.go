@@ -15,11 +15,11 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// maxAccounts bounds /etc/passwd and /etc/group, which are the image's.
+// maxAccounts bounds how many bytes of the image's /etc/passwd and /etc/group are read.
 const maxAccounts = 4 << 20
 
-// findUser understands what config.md allows: user, uid, user:group, uid:gid,
-// uid:group and user:gid; nothing is root.
+// findUser looks up the user in an image's config, in one of the forms of image-spec's
+// config.md: user, uid, user:group, uid:gid, uid:group and user:gid; "" means root.
 func findUser(root fs.FS, who string) (specs.User, error) {
 	name, group, hasGroup := strings.Cut(who, ":")
 	if name == "" {
@@ -41,12 +41,15 @@ func findUser(root fs.FS, who string) (specs.User, error) {
 		}
 		numeric = false
 	}
-	if account != nil {
-		u.GID, _ = number(account[3])
-	}
 	if hasGroup && group != "" {
 		u.GID, err = findGroup(root, group)
 		return u, err
+	}
+	if account != nil {
+		var ok bool
+		if u.GID, ok = number(account[3]); !ok {
+			return u, fmt.Errorf("the user %q has the gid %q in the image's /etc/passwd", name, account[3])
+		}
 	}
 	if !numeric {
 		u.AdditionalGids, err = groupsOf(root, name)
@@ -54,11 +57,13 @@ func findUser(root fs.FS, who string) (specs.User, error) {
 	return u, err
 }
 
+// number reads an id: runtimes accept 31 bits.
 func number(s string) (uint32, bool) {
 	n, err := strconv.ParseUint(s, 10, 31)
 	return uint32(n), err == nil
 }
 
+// findGroup returns the id of a group, which is a number or in the image's /etc/group.
 func findGroup(root fs.FS, group string) (uint32, error) {
 	if gid, ok := number(group); ok {
 		return gid, nil
@@ -75,6 +80,7 @@ func findGroup(root fs.FS, group string) (uint32, error) {
 	return 0, fmt.Errorf("the group %q is not in the image's /etc/group", group)
 }
 
+// groupsOf returns the ids of the groups that list the user.
 func groupsOf(root fs.FS, user string) ([]uint32, error) {
 	var gids []uint32
 	err := eachLine(root, "etc/group", 4, func(f []string) bool {
@@ -86,7 +92,7 @@ func groupsOf(root fs.FS, user string) ([]uint32, error) {
 	return gids, err
 }
 
-// lookup finds the line of a name or, where it is a number, of an id.
+// lookup returns the fields of the first line with this name or id; nil if there is none.
 func lookup(root fs.FS, file, name string, fields int) (found []string, err error) {
 	err = eachLine(root, file, fields, func(f []string) bool {
 		if f[0] == name || f[2] == name {
@@ -97,10 +103,10 @@ func lookup(root fs.FS, file, name string, fields int) (found []string, err erro
 	return found, err
 }
 
-// eachLine calls do with the fields of each line until it says no. An image
-// without the file has no names.
+// eachLine calls do with the fields of each line of a file until it returns false. A
+// missing file has no lines.
 func eachLine(root fs.FS, file string, fields int, do func([]string) bool) error {
-	// A FIFO would be waited for, and a device would start: so not even an open.
+	// Opening a FIFO could block, and opening a device could have effects.
 	fi, err := fs.Stat(root, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
