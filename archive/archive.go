@@ -4,7 +4,7 @@ package archive
 
 import (
 	"context"
-	_ "crypto/sha256" // go-digest finds its algorithms by these imports
+	_ "crypto/sha256" // these imports register the algorithms of go-digest
 	_ "crypto/sha512"
 	"io"
 	"time"
@@ -13,19 +13,20 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// ErrMismatch says that a blob is not what its descriptor says.
+// ErrMismatch says that a blob or a document does not match its descriptor, or a file its
+// entry.
 var ErrMismatch = errkind.New(errkind.Mismatch, "blob does not match its descriptor")
 
-// Blobs opens blobs. Each is opened once, in the order of the archive, read to
-// its end or to the first error, and closed.
+// Blobs opens the layers of an archive: each once, in the order of the archive. Each is
+// read to its end, or to the first error, and closed.
 type Blobs interface {
 	Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error)
 }
 
-// Document is a blob that is in memory: an index, a manifest, a config.
+// Document is an index, a manifest or a config, in memory.
 type Document struct {
 	Descriptor ocispec.Descriptor
-	Raw        []byte // what the descriptor describes, exactly
+	Raw        []byte // exactly the bytes that the descriptor describes
 }
 
 // Image is one image of an archive.
@@ -34,25 +35,26 @@ type Image struct {
 	Layers           []ocispec.Descriptor // the lowest first; a repeated one is written once
 }
 
-// Options say how to write an archive. The zero value names nothing.
+// Options say how an archive is written. In the zero value the image has no name.
 type Options struct {
-	// Name is the image's name with a tag, as "docker.io/library/alpine:3.20";
-	// "" for none.
+	// Name is the image's name with a tag, such as "docker.io/library/alpine:3.20"; ""
+	// means none.
 	Name string
-	// Tag is what names the image in index.json for tools that look for a tag;
-	// "" for none.
+	// Tag names the image in index.json for tools that look for a tag; "" means none.
 	Tag string
-	// ModTime is that of every entry, in whole seconds; zero is the epoch.
+	// ModTime is the time of all entries, cut to whole seconds; zero means the epoch,
+	// 1970-01-01.
 	ModTime time.Time
 }
 
-// Contents are what an OCI archive holds.
+// Contents is the content of an OCI archive.
 type Contents struct {
-	// Root is what index.json names: the image's manifest, or an index. It is
-	// written with its platform, and without annotations of its own.
+	// Root is the entry of index.json: the image's manifest, or an index. It is written
+	// with its platform, and without its annotations.
 	Root ocispec.Descriptor
-	// Indexes are the indexes from Root downwards, none for a single image.
+	// Indexes has Root, if that is an index, and the indexes nested in it, the outermost
+	// first.
 	Indexes []Document
-	// Images are what they list: images, or whatever else has the form of one.
+	// Images has the images, or artifacts, that the indexes list, or the only one.
 	Images []Image
 }

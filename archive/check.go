@@ -8,8 +8,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// check holds all that is in memory against its descriptors, before a byte is
-// written: digests become names.
+// check verifies all documents and descriptors before a byte is written, because digests
+// become names in the archive.
 func (c Contents) check() error {
 	if err := checkDescriptor(c.Root); err != nil {
 		return err

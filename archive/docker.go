@@ -9,16 +9,15 @@ import (
 	"strings"
 )
 
-// dockerImage is one image of manifest.json.
+// dockerImage is one image in manifest.json.
 type dockerImage struct {
 	Config   string
 	RepoTags []string
 	Layers   []string
 }
 
-// WriteDocker writes a Docker archive. It has no place for a manifest, so that
-// the manifest's digest does not survive it; the config's does. Errors are
-// those of [WriteOCI].
+// WriteDocker writes a Docker archive. This has no place for a manifest, so that the
+// manifest's digest is lost; the config keeps its digest. Errors are those of [WriteOCI].
 func WriteDocker(ctx context.Context, to io.Writer, blobs Blobs, image Image, o Options) error {
 	w := newWriter(to, o)
 	if err := w.docker(ctx, blobs, image, o); err != nil {
@@ -44,7 +43,7 @@ func (w *writer) docker(ctx context.Context, blobs Blobs, image Image, o Options
 	return w.layers(ctx, blobs, image.Layers)
 }
 
-// dockerManifest is manifest.json.
+// dockerManifest writes manifest.json.
 func (w *writer) dockerManifest(image Image, config string, o Options) error {
 	d := dockerImage{Config: config, Layers: []string{}}
 	if o.Name != "" {
@@ -56,8 +55,8 @@ func (w *writer) dockerManifest(image Image, config string, o Options) error {
 	return w.json("manifest.json", []dockerImage{d})
 }
 
-// repositories is for programs older than manifest.json, which want the id of
-// the topmost layer.
+// repositories writes the file for programs older than manifest.json. It has an id of the
+// topmost layer.
 func (w *writer) repositories(image Image, o Options) error {
 	colon := strings.LastIndexByte(o.Name, ':')
 	if colon < 0 || len(image.Layers) == 0 {

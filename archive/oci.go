@@ -11,12 +11,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// containerdName is the annotation by which containerd, Docker and Podman know
-// an image's whole name, which the specification's has no place for.
+// containerdName is the annotation in which containerd, Docker and Podman look for an
+// image's whole name. The specification's annotation cannot have all names.
 const containerdName = "io.containerd.image.name"
 
-// WriteOCI writes an OCI archive. Errors are those of to and of blobs, and
-// [ErrMismatch].
+// WriteOCI writes an OCI archive. Errors: those of to and of blobs, [ErrMismatch], and
+// those of invalid descriptors.
 func WriteOCI(ctx context.Context, to io.Writer, blobs Blobs, c Contents, o Options) error {
 	w := newWriter(to, o)
 	if err := w.oci(ctx, blobs, c, o); err != nil {
@@ -58,7 +58,7 @@ func (w *writer) oci(ctx context.Context, blobs Blobs, c Contents, o Options) er
 	return nil
 }
 
-// index is index.json.
+// index makes the content of index.json.
 func index(root ocispec.Descriptor, o Options) ocispec.Index {
 	named := ocispec.Descriptor{MediaType: root.MediaType, Digest: root.Digest, Size: root.Size, Platform: root.Platform}
 	for key, value := range map[string]string{containerdName: o.Name, ocispec.AnnotationRefName: o.Tag} {

@@ -32,7 +32,8 @@ func newWriter(to io.Writer, o Options) *writer {
 	return &writer{tar: tar.NewWriter(to), modTime: modTime.Truncate(time.Second).UTC(), written: map[string]bool{}}
 }
 
-// entry begins one entry, and says whether it is the first of that name.
+// entry writes the header of an entry, unless there is one of that name; then first is
+// false.
 func (w *writer) entry(kind byte, name string, size, mode int64) (first bool, err error) {
 	if w.written[name] {
 		return false, nil
@@ -41,7 +42,7 @@ func (w *writer) entry(kind byte, name string, size, mode int64) (first bool, er
 	return true, w.tar.WriteHeader(&tar.Header{Typeflag: kind, Name: name, Size: size, Mode: mode, ModTime: w.modTime})
 }
 
-// file writes an entry of bytes.
+// file writes a file, unless there is one of that name.
 func (w *writer) file(name string, raw []byte) error {
 	first, err := w.entry(tar.TypeReg, name, int64(len(raw)), 0o644)
 	if err != nil || !first {
@@ -59,7 +60,7 @@ func (w *writer) json(name string, v any) error {
 	return w.file(name, raw)
 }
 
-// parents writes the directories that a blob is in.
+// parents writes the directories above a blob.
 func (w *writer) parents(desc ocispec.Descriptor) error {
 	for _, dir := range []string{blobsDir, blobsDir + "/" + desc.Digest.Algorithm().String()} {
 		if _, err := w.entry(tar.TypeDir, dir+"/", 0, 0o755); err != nil {
@@ -69,7 +70,7 @@ func (w *writer) parents(desc ocispec.Descriptor) error {
 	return nil
 }
 
-// document writes a checked document where a layout keeps it.
+// document writes a checked document as a blob of a layout.
 func (w *writer) document(d Document) error {
 	if err := w.parents(d.Descriptor); err != nil {
 		return err
@@ -77,7 +78,7 @@ func (w *writer) document(d Document) error {
 	return w.file(blobName(d.Descriptor), d.Raw)
 }
 
-// layers writes blobs as they stream in.
+// layers writes layers while they are read.
 func (w *writer) layers(ctx context.Context, blobs Blobs, layers []ocispec.Descriptor) error {
 	for _, l := range layers {
 		if err := w.layer(ctx, blobs, l); err != nil {
@@ -92,7 +93,7 @@ func (w *writer) layer(ctx context.Context, blobs Blobs, desc ocispec.Descriptor
 	if w.written[name] {
 		return nil
 	}
-	// Before the header: what cannot be had need not begin.
+	// The blob is opened before the header is written: it may not exist.
 	blob, err := blobs.Blob(ctx, desc)
 	if err != nil {
 		return err
@@ -104,8 +105,8 @@ func (w *writer) layer(ctx context.Context, blobs Blobs, desc ocispec.Descriptor
 	if _, err := w.entry(tar.TypeReg, name, desc.Size, 0o644); err != nil {
 		return err
 	}
-	// Read to its end, not for its size: only then has it been judged where
-	// it comes from.
+	// It is read to io.EOF, not only for its size, because its reader may verify it only
+	// then.
 	hash := desc.Digest.Algorithm().Hash()
 	n, err := io.Copy(io.MultiWriter(w.tar, hash), blob)
 	switch {
@@ -124,7 +125,7 @@ func (w *writer) layer(ctx context.Context, blobs Blobs, desc ocispec.Descriptor
 
 func (w *writer) close() error { return w.tar.Close() }
 
-// blobName is where a layout keeps a blob. The descriptor was checked.
+// blobName returns the name of a blob in a layout. The descriptor must be checked.
 func blobName(desc ocispec.Descriptor) string {
 	return blobsDir + "/" + desc.Digest.Algorithm().String() + "/" + desc.Digest.Encoded()
 }

@@ -17,32 +17,32 @@ import (
 // Owner is a user and a group, by number.
 type Owner struct{ UID, GID uint32 }
 
-// TreeOptions say how a tree of files becomes a tar. The zero value changes
-// nothing of what its entries say.
+// TreeOptions say how a tree of files becomes a tar. The zero value writes entries as they
+// are.
 type TreeOptions struct {
-	// Owner is whose everything is; nil leaves each entry its own. What an
-	// image gives another owner loses its set-user-ID bit and capabilities, and
-	// what it gives another group its set-group-ID bit.
+	// Owner is the owner of all entries; nil leaves each its own. An entry of another
+	// user loses its set-user-ID bit and capabilities, an entry of another group its
+	// set-group-ID bit.
 	Owner *Owner
-	// Latest is the time that later times of modification become; zero leaves
-	// them.
+	// Latest replaces later times of modification; zero leaves them as they are.
 	Latest time.Time
 }
 
-// TreeWriter writes a tree of files as a tar, in POSIX's pax form: times to
-// the nanosecond, extended attributes as SCHILY.xattr records, names of any
-// length and any bytes. Entries stand in the order in which they are written,
-// and the same ones give the same bytes.
+// TreeWriter writes a tree of files as a tar in POSIX's pax format: with times in
+// nanoseconds, extended attributes as SCHILY.xattr records, and names of any length and
+// any bytes. Entries are in the order in which they are written. The same entries give the
+// same bytes.
 type TreeWriter struct {
 	tar     *tar.Writer
 	options TreeOptions
 	cleared int
 }
 
-// Cleared is how many files have lost set-id bits or capabilities so far.
+// Cleared returns how many files have lost set-id bits or capabilities so far, because of
+// TreeOptions.Owner.
 func (w *TreeWriter) Cleared() int { return w.cleared }
 
-// NewTreeWriter begins a tar.
+// NewTreeWriter returns a writer of a tar into to.
 func NewTreeWriter(to io.Writer, o TreeOptions) *TreeWriter {
 	return &TreeWriter{tar: tar.NewWriter(to), options: o}
 }
@@ -52,9 +52,9 @@ var typeflags = map[layer.Type]byte{
 	layer.Hardlink: tar.TypeLink, layer.CharDevice: tar.TypeChar, layer.BlockDevice: tar.TypeBlock, layer.FIFO: tar.TypeFifo,
 }
 
-// Write writes one path. A hardlink's Linkname is a path that was written
-// before. The content is that of a regular file, else nil, and is read to its
-// end: where its length or sum are not the entry's the error is [ErrMismatch].
+// Write writes one path. The Linkname of a hard link must be a path that was written
+// before. content is that of a regular file, and else nil. It is read to its end; if its
+// length or its checksum differs from the entry's, the error is [ErrMismatch].
 func (w *TreeWriter) Write(e layer.Entry, content io.Reader) error {
 	flag, ok := typeflags[e.Type]
 	if !ok {
@@ -90,7 +90,7 @@ func (w *TreeWriter) Write(e layer.Entry, content io.Reader) error {
 	return w.content(e, content)
 }
 
-// own is the entry as one of the owner's.
+// own returns the entry with the owner of the options.
 func (w *TreeWriter) own(e layer.Entry) layer.Entry {
 	const setUserID, setGroupID, capability = 0o4000, 0o2000, "security.capability"
 	owner, mode := *w.options.Owner, e.Mode
@@ -126,5 +126,6 @@ func (w *TreeWriter) content(e layer.Entry, content io.Reader) error {
 	return nil
 }
 
-// Close writes the tar's end. What is not closed is not whole.
+// Close writes the end of the tar, which is incomplete without it. It does not close the
+// writer below.
 func (w *TreeWriter) Close() error { return w.tar.Close() }
