@@ -13,10 +13,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// piece is how much of a blob is read, and held back, at a time.
+// piece is how many bytes of a blob are read, and held back, at a time.
 const piece = 64 << 10
 
-// blob serves a blob, or a part of it.
+// blob serves a blob, or a range of it.
 func (s *Server) blob(w http.ResponseWriter, r *http.Request, name, reference string) error {
 	d, err := parseDigest(reference)
 	if err != nil {
@@ -29,7 +29,7 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request, name, reference st
 	if err != nil {
 		return err
 	}
-	if !s.cache.Has(desc) { // no regular file
+	if !s.cache.Has(desc) { // something else than a regular file has its name
 		return errBlob
 	}
 	w.Header().Set("Accept-Ranges", "bytes")
@@ -52,13 +52,13 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request, name, reference st
 	describe(w, desc, "application/octet-stream")
 	if err := s.send(w, r, blob); err != nil {
 		s.log.Warn("a blob was not sent whole", "digest", d, "error", err)
-		_ = blob.Close()            // only read
-		panic(http.ErrAbortHandler) // the one way to end an answer that is not whole
+		_ = blob.Close()            // it was only read
+		panic(http.ErrAbortHandler) // net/http breaks the connection: the client must not take the answer for complete
 	}
 	return blob.Close()
 }
 
-// part sends n bytes of a blob from off.
+// part sends n bytes of a blob from off on. They are not verified.
 func (s *Server) part(w http.ResponseWriter, r *http.Request, desc ocispec.Descriptor, off, n int64) error {
 	part, err := s.cache.Part(desc, off, n)
 	if err != nil {
@@ -72,14 +72,14 @@ func (s *Server) part(w http.ResponseWriter, r *http.Request, desc ocispec.Descr
 		return part.Close()
 	}
 	if err := s.send(w, r, part); err != nil {
-		_ = part.Close() // only read
+		_ = part.Close() // it was only read
 		panic(http.ErrAbortHandler)
 	}
 	return part.Close()
 }
 
-// send sends a stream, each piece when the next one was read: the last only
-// after the stream has ended as it should.
+// send sends a stream. It sends each piece after it has read the next one, and so the last
+// one only after the stream has ended with io.EOF.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, from io.Reader) error {
 	held, next := make([]byte, 0, piece), make([]byte, piece)
 	for {
@@ -101,8 +101,9 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, from io.Reader) er
 	}
 }
 
-// wantedPart is the part of a blob that a request asks for. What is no single
-// range of bytes, or one of another blob, asks for all (RFC 9110, 14.2).
+// wantedPart returns the range of a blob that a request asks for. is is false if it asks
+// for the whole blob, as it also does by several ranges, by an invalid one, and by an
+// If-Range that is not the blob's ETag (RFC 9110, 14.2).
 func wantedPart(r *http.Request, desc ocispec.Descriptor) (off, n int64, is bool, err error) {
 	text, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes=")
 	if tag := r.Header.Get("If-Range"); !ok || tag != "" && tag != `"`+desc.Digest.String()+`"` {

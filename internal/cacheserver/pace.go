@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// pace lets so many bytes a second by, whoever sends them.
+// pace bounds the rate of all connections together.
 type pace struct {
-	rate int64
+	rate int64 // bytes a second; 0 means no bound
 
 	mu   sync.Mutex
-	next time.Time // when the next byte may go
+	next time.Time // when the next byte may be sent
 }
 
-// wait waits until n more bytes may go, or the context ends.
+// wait waits until n more bytes may be sent, or ctx is done.
 func (p *pace) wait(ctx context.Context, n int) {
 	if p.rate <= 0 {
 		return
@@ -29,7 +29,7 @@ func (p *pace) wait(ctx context.Context, n int) {
 	}
 }
 
-// due takes the place of n bytes in the row, and says how far off it is.
+// due reserves the time of n bytes, and returns how far off that is.
 func (p *pace) due(now time.Time, n int) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()

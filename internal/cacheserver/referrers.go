@@ -14,21 +14,22 @@ import (
 	"github.com/layerctl/layerctl/manifest"
 )
 
-// attached is a manifest that says what it belongs to.
+// attached is a manifest with a subject.
 type attached struct {
 	subject digest.Digest
 	desc    ocispec.Descriptor
 }
 
-// The bounds of a search for referrers: manifests are small, and what belongs to
-// one image is a handful.
+// Bounds on a search for referrers. Manifests are small, and an image has a handful of
+// referrers.
 const (
-	maxAttached   = 256 << 10 // bytes of a manifest
-	maxCandidates = 20_000
+	maxAttached   = 256 << 10 // the bytes of a blob that may be a referrer
+	maxCandidates = 20_000    // how many such blobs are read
 	maxReferrers  = 1000
 )
 
-// referrers serves the list of what the cache has that belongs to a manifest.
+// referrers serves the list of the manifests in the cache that name a digest as their
+// subject.
 func (s *Server) referrers(w http.ResponseWriter, r *http.Request, name, reference string) error {
 	subject, err := parseDigest(reference)
 	if err != nil {
@@ -54,8 +55,8 @@ func (s *Server) referrers(w http.ResponseWriter, r *http.Request, name, referen
 	}))
 }
 
-// attachedTo looks for manifests among the small blobs. What a blob says never
-// changes, so that each is read once.
+// attachedTo searches all small blobs for manifests with the subject. Each blob is read
+// once, because its content never changes.
 func (s *Server) attachedTo(subject digest.Digest) ([]ocispec.Descriptor, error) {
 	blobs, err := s.cache.Blobs()
 	if err != nil {
@@ -78,11 +79,11 @@ func (s *Server) attachedTo(subject digest.Digest) ([]ocispec.Descriptor, error)
 			found = append(found, a.desc)
 		}
 	}
-	s.subjects = known // without those that are gone
+	s.subjects = known // without blobs that were removed
 	return found, nil
 }
 
-// read says what a blob says it belongs to; nil is nothing.
+// read reads the subject of a blob; it returns nil for a blob without one.
 func (s *Server) read(desc ocispec.Descriptor) *attached {
 	raw, err := s.cache.Bytes(desc, maxAttached)
 	if err != nil {

@@ -21,19 +21,18 @@ import (
 	"github.com/layerctl/layerctl/registry"
 )
 
-// Options say how a cache is served. The zero value serves everybody, as fast as
-// it goes.
+// Options say how a cache is served. The zero value serves everybody at any rate.
 type Options struct {
-	// Users may ask; nil lets everybody.
+	// Users lists who may send requests; nil means everybody.
 	Users *Users
-	// Rate bounds the bytes that are sent a second, over all connections; 0 is no
-	// bound.
+	// Rate bounds the bytes of manifests and blobs that are sent in a second, over all
+	// connections together; 0 means no bound.
 	Rate int64
-	// Logger hears of each request; nil is silent.
+	// Logger is told of each request; nil is silent.
 	Logger *slog.Logger
 }
 
-// Server is a cache as an [http.Handler].
+// Server is an [http.Handler] that serves a cache.
 type Server struct {
 	cache *cache.Cache
 	users *Users
@@ -41,10 +40,10 @@ type Server struct {
 	log   *slog.Logger
 
 	mu       sync.Mutex
-	subjects map[digest.Digest]*attached // what blobs say of themselves; nil is nothing
+	subjects map[digest.Digest]*attached // what was read of blobs; nil for one without a subject
 }
 
-// New makes a Server of an open cache.
+// New returns a Server of an open cache, which must stay open.
 func New(c *cache.Cache, o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -52,10 +51,10 @@ func New(c *cache.Cache, o Options) *Server {
 	return &Server{cache: c, users: o.Users, pace: &pace{rate: o.Rate}, log: o.Logger, subjects: map[digest.Digest]*attached{}}
 }
 
-// maxTarget bounds the path and the query of a request; names have 255 bytes.
+// maxTarget bounds the bytes of a request's path and query. A name has at most 255.
 const maxTarget = 2048
 
-// fault is an error of the distribution specification.
+// fault is an error in the form of the distribution specification.
 type fault struct {
 	status        int
 	code, message string
@@ -91,16 +90,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// tell answers with an error.
+// tell sends an error.
 func tell(w http.ResponseWriter, r *http.Request, f *fault) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(f.status)
 	if r.Method == http.MethodHead {
 		return
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"errors": []map[string]string{{"code": f.code, "message": f.message}}}) // who asked is gone
+	_ = json.NewEncoder(w).Encode(map[string]any{"errors": []map[string]string{{"code": f.code, "message": f.message}}}) // fails if the client has left
 }
 
+// serve answers a request, or returns why not.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	if len(r.RequestURI) > maxTarget {
 		return &fault{http.StatusRequestURITooLong, "NAME_INVALID", "the request is too long"}
@@ -135,10 +135,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	return errUnsupported
 }
 
-// gone leaves out that the client went away.
+// gone drops the error of an answer that the client did not wait for.
 func gone(error) error { return nil }
 
-// parseDigest is a digest that blobs of a cache may have.
+// parseDigest reads a digest that blobs in a cache may have.
 func parseDigest(text string) (digest.Digest, error) {
 	d, err := digest.Parse(text)
 	if err != nil || d.Algorithm() != digest.SHA256 && d.Algorithm() != digest.SHA512 {
@@ -160,7 +160,7 @@ func (s *Server) manifest(w http.ResponseWriter, r *http.Request, name, referenc
 	if err != nil {
 		return err
 	}
-	// Its type is what its bytes say: that of an index is one host's word.
+	// The media type comes from the bytes, which are verified.
 	mediaType := manifest.MediaTypeOf(raw)
 	if !manifest.IsIndex(mediaType) && !manifest.IsManifest(mediaType) {
 		return errManifest
@@ -175,7 +175,7 @@ func (s *Server) manifest(w http.ResponseWriter, r *http.Request, name, referenc
 	return gone(err)
 }
 
-// find finds what a reference of a repository means.
+// find returns the descriptor of what a tag or a digest in a repository means.
 func (s *Server) find(name, reference, ns string) (ocispec.Descriptor, error) {
 	if !strings.Contains(reference, ":") {
 		return s.tagged(name, reference, ns)
@@ -190,7 +190,7 @@ func (s *Server) find(name, reference, ns string) (ocispec.Descriptor, error) {
 	return s.cache.Find(d)
 }
 
-// describe writes the headers of what is served.
+// describe sets the headers of a manifest or a blob.
 func describe(w http.ResponseWriter, desc ocispec.Descriptor, mediaType string) {
 	h := w.Header()
 	h.Set("Content-Type", mediaType)
@@ -199,15 +199,15 @@ func describe(w http.ResponseWriter, desc ocispec.Descriptor, mediaType string) 
 	h.Set("ETag", `"`+desc.Digest.String()+`"`)
 }
 
-// knows says whether a name is one of a repository.
+// knows reports whether a name can be that of a repository.
 func (s *Server) knows(name string) bool {
 	_, err := registry.Parse("localhost/" + name)
 	return err == nil
 }
 
-// tagged finds what a tag of a repository means. Its registry is ns, as
-// containerd says it, or the beginning of the name, or any, where only one has
-// such a tag.
+// tagged returns the descriptor of what a tag of a repository means. Its registry is ns, the
+// parameter by which containerd tells it; or else the beginning of the name, if that is a
+// host; or else any registry, if all that have the tag in the cache mean the same.
 func (s *Server) tagged(name, tag, ns string) (ocispec.Descriptor, error) {
 	for _, host := range []string{ns, ""} {
 		if host == "" && ns != "" {
@@ -231,8 +231,8 @@ func (s *Server) tagged(name, tag, ns string) (ocispec.Descriptor, error) {
 	return s.anywhere(name, tag)
 }
 
-// sized is a descriptor with the size that its blob has: index.json may say
-// another.
+// sized returns the descriptor with the size of its blob, for that in index.json may be
+// wrong.
 func (s *Server) sized(desc ocispec.Descriptor, err error) (ocispec.Descriptor, error) {
 	if err != nil {
 		return desc, err
@@ -240,8 +240,8 @@ func (s *Server) sized(desc ocispec.Descriptor, err error) (ocispec.Descriptor, 
 	return s.cache.Find(desc.Digest)
 }
 
-// anywhere finds a tag of a repository in whatever registry has it; of several
-// that mean different things none.
+// anywhere returns the descriptor of what a tag of a repository means in any registry. If
+// it means different things in several, there is none.
 func (s *Server) anywhere(name, tag string) (ocispec.Descriptor, error) {
 	if !s.knows(name) {
 		return ocispec.Descriptor{}, errName
@@ -267,8 +267,8 @@ func (s *Server) anywhere(name, tag string) (ocispec.Descriptor, error) {
 	return s.sized(found, nil)
 }
 
-// extend gives a client a minute to take what is written next.
+// extend gives the client a minute to take what is written next.
 func (s *Server) extend(w http.ResponseWriter) {
 	const patience = time.Minute
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience)) // a test's recorder has none
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience)) // a recorder in tests has no deadline
 }

@@ -20,26 +20,26 @@ import (
 	"github.com/layerctl/layerctl/errkind"
 )
 
-// Users are those who may ask: what 'htpasswd -B' writes.
+// Users are the users who may send requests, with their passwords' hashes.
 type Users struct {
-	hashes map[string][]byte
-	key    []byte
+	hashes map[string][]byte // by name
+	key    []byte            // of the HMACs in known
 
-	trying sync.Mutex // one password is tried at a time: that takes long by design
+	trying sync.Mutex // one password is compared at a time, because bcrypt is slow by design
 	mu     sync.Mutex
-	known  map[[sha256.Size]byte]bool
+	known  map[[sha256.Size]byte]bool // HMACs of users and passwords that were right
 }
 
-// The bounds of a file of users, and of what one password may cost.
 const (
-	maxUsersFile = 1 << 20
+	maxUsersFile = 1 << 20 // bytes
 	maxUsers     = 10_000
-	maxCost      = 14
-	maxKnown     = 1000
+	maxCost      = 14   // of bcrypt: each more doubles the time of a comparison
+	maxKnown     = 1000 // passwords that need not be compared again
 )
 
-// ReadUsers reads lines of USER:HASH, where the hash is one of bcrypt; # begins
-// a comment. All else is an [errkind.Usage].
+// ReadUsers reads what 'htpasswd -B' writes: lines of USER:HASH, with hashes by bcrypt.
+// Empty lines, and lines that begin with #, are passed over. Anything else is an
+// [errkind.Usage].
 func ReadUsers(r io.Reader) (*Users, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, maxUsersFile+1))
 	if err != nil {
@@ -83,8 +83,8 @@ func (u *Users) read(raw []byte) error {
 	return nil
 }
 
-// lets says whether a request comes from one of them. A password that was right
-// once is known again at once; wrong ones wait for each other.
+// lets reports whether a request has the name and password of a user. A password that was
+// right once is recognised at once; others are compared one after the other.
 func (u *Users) lets(r *http.Request) bool {
 	name, password, ok := r.BasicAuth()
 	hash, exists := u.hashes[name]
@@ -115,7 +115,7 @@ func (u *Users) lets(r *http.Request) bool {
 	return true
 }
 
-// knows says whether a user and a password were right before.
+// knows reports whether a user and a password were right before.
 func (u *Users) knows(id [sha256.Size]byte) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
