@@ -5,7 +5,7 @@ package cache
 import (
 	"cmp"
 	"context"
-	_ "crypto/sha256" // go-digest finds its algorithms by these imports
+	_ "crypto/sha256" // these imports register the algorithms of go-digest
 	_ "crypto/sha512"
 	"errors"
 	"fmt"
@@ -21,25 +21,24 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// ErrMiss says that the cache does not have it, or not undamaged.
+// ErrMiss says that a blob or a name is not in the cache, or that the blob is damaged.
 var ErrMiss = errkind.New(errkind.Mismatch, "not in the cache")
 
-// algorithms are the digests that blobs may have.
+// algorithms lists the algorithms of digests that blobs may have.
 var algorithms = []digest.Algorithm{digest.SHA256, digest.SHA512}
 
-// Cache is one open cache. Its methods may be called concurrently.
+// Cache is an open cache. Its methods may be called concurrently.
 type Cache struct {
 	dir   *os.File
-	blobs map[digest.Algorithm]*os.File
-	every time.Duration // between checkpoints, for tests
+	blobs map[digest.Algorithm]*os.File // the directories of blobs
+	every time.Duration                 // between checkpoints; 0 means checkpointEvery
 }
 
 func (c *Cache) checkpointEvery() time.Duration { return cmp.Or(c.every, checkpointEvery) }
 
-// Open opens the cache in dir, which is made with mode 0700 if it is missing,
-// and removes what processes that died have left behind. A directory that
-// holds something else is an error, and for root one of another user, which is
-// an [errkind.Denied].
+// Open opens the cache in dir, and makes it, with mode 0700, if it is missing. It removes
+// temporary files of processes that died. A directory with something else in it is an
+// error. For root so is a directory of another user, which is an [errkind.Denied].
 func Open(ctx context.Context, dir string) (_ *Cache, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
@@ -59,8 +58,7 @@ func Open(ctx context.Context, dir string) (_ *Cache, err error) {
 	return c, c.prepare(ctx)
 }
 
-// checkOwner keeps root out of a directory that somebody else may change under
-// its hands.
+// checkOwner refuses for root a directory that another user could change meanwhile.
 func checkOwner(dir *os.File, user int) error {
 	st, err := fsat.Stat(dir)
 	if err != nil {
@@ -72,8 +70,9 @@ func checkOwner(dir *os.File, user int) error {
 	return nil
 }
 
-// prepare makes what is missing and removes what is rubbish. The lock keeps
-// two first users apart, and a new temporary file from being swept.
+// prepare makes missing files and directories, and sweeps temporary files. Under the lock
+// no two processes do this at once, and none has just made a temporary file that is not
+// flocked yet.
 func (c *Cache) prepare(ctx context.Context) (err error) {
 	unlock, err := c.lock(ctx)
 	if err != nil {
@@ -107,9 +106,10 @@ func ensureDir(ctx context.Context, parent *os.File, name string) (*os.File, err
 	return durable.OpenDirAt(parent, name)
 }
 
-// errUnopened is what a zero Cache can do.
+// errUnopened is the error of all methods of a zero Cache.
 var errUnopened = errors.New("a cache that was not opened")
 
+// lock takes the lock under which index.json is changed and temporary files are made.
 func (c *Cache) lock(ctx context.Context) (func() error, error) {
 	if c.dir == nil {
 		return nil, errUnopened
@@ -117,10 +117,12 @@ func (c *Cache) lock(ctx context.Context) (func() error, error) {
 	return durable.Lock(ctx, c.dir, "lock", durable.Exclusive, nil)
 }
 
-// usersFile is locked by those who use the cache, and by whoever prunes it.
+// usersFile is locked, shared, by processes that use the cache, and exclusively by one that
+// prunes it.
 const usersFile = "users"
 
-// Use keeps all that is in the cache from being pruned until release.
+// Use keeps the cache from being pruned until release is called. It waits while the cache
+// is being pruned.
 func (c *Cache) Use(ctx context.Context) (release func() error, err error) {
 	if c.dir == nil {
 		return nil, errUnopened
@@ -128,7 +130,8 @@ func (c *Cache) Use(ctx context.Context) (release func() error, err error) {
 	return durable.Lock(ctx, c.dir, usersFile, durable.Shared, nil)
 }
 
-// TryAlone keeps users out until release, which is nil where there is one.
+// TryAlone makes [Cache.Use] wait until release is called. release is nil if somebody uses
+// the cache.
 func (c *Cache) TryAlone(ctx context.Context) (release func() error, err error) {
 	if c.dir == nil {
 		return nil, errUnopened
@@ -136,7 +139,7 @@ func (c *Cache) TryAlone(ctx context.Context) (release func() error, err error) 
 	return durable.TryLock(ctx, c.dir, usersFile, durable.Exclusive)
 }
 
-// sweep removes the temporary files that nobody holds.
+// sweep removes the temporary files that no process has flocked.
 func (c *Cache) sweep(ctx context.Context) error {
 	entries, err := os.ReadDir(c.dir.Name())
 	if err != nil {
@@ -153,10 +156,11 @@ func (c *Cache) sweep(ctx context.Context) error {
 	return nil
 }
 
+// sweepOne removes a file unless a process has flocked it.
 func (c *Cache) sweepOne(ctx context.Context, name string) (err error) {
 	f, err := fsat.OpenFile(c.dir, name)
 	if errors.Is(err, fsat.ErrNotRegular) {
-		return nil // not ours
+		return nil // it is not the cache's
 	}
 	if err != nil {
 		return err
@@ -168,7 +172,7 @@ func (c *Cache) sweepOne(ctx context.Context, name string) (err error) {
 	return durable.Remove(ctx, c.dir, name)
 }
 
-// Close releases the directories. Blobs that are open stay readable.
+// Close closes the cache. Open blobs can still be read.
 func (c *Cache) Close() error {
 	var errs []error
 	if c.dir != nil {
@@ -182,7 +186,8 @@ func (c *Cache) Close() error {
 	return errors.Join(errs...)
 }
 
-// place is where a blob is, or would be.
+// place returns the directory and the name of a blob's file, whether it exists or not. It
+// is an error if no blob can have the descriptor.
 func (c *Cache) place(desc ocispec.Descriptor) (dir *os.File, name string, err error) {
 	if err := desc.Digest.Validate(); err != nil {
 		return nil, "", fmt.Errorf("digest %q: %w", string(desc.Digest), err)

@@ -594,3 +594,23 @@ func TestNothingIsFollowed(t *testing.T) {
 		t.Log("opened again")
 	}
 }
+
+// TestTagWithoutAName holds that entries without a name stay beside each other.
+func TestTagWithoutAName(t *testing.T) {
+	t.Parallel()
+	c, err := Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, text := range []string{"a", "b", "a"} {
+		raw := []byte(`{"schemaVersion":2,"manifests":[],"annotations":{"x":"` + text + `"}}`)
+		desc := ocispec.Descriptor{Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+		if err := errors.Join(c.Put(t.Context(), desc, bytes.NewReader(raw)), c.Tag(t.Context(), "", desc)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := c.Tagged(); err != nil || len(got) != 2 {
+		t.Errorf("got %v, %v, want two entries", got, err)
+	}
+}

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cache keeps blobs by digest in a directory that is itself an OCI
-// image layout, so that skopeo, crane and others can read it.
+// Package cache keeps blobs by digest in a directory that is an OCI image layout, so that
+// skopeo, crane and others can read it.
 //
-// Most callers want [Open], [Cache.Keep] around a stream that they read
-// anyway, and later [Cache.Blob]:
+// Most callers want [Open], [Cache.Keep] around a stream that they read, and later
+// [Cache.Blob]:
 //
 //	c, err := cache.Open(ctx, dir)
 //	…
@@ -14,25 +14,25 @@
 //	blob, err := c.Blob(desc)            // cache.ErrMiss: fetch it
 //	err = c.Tag(ctx, "docker.io/library/alpine:3.20", root)
 //
-// What is in blobs/ was verified when it was written, and is again when it is
-// read: damage is a miss, and the damaged file is gone after it. Many
-// processes may use one cache.
+// A blob is verified when it is written, and again when it is read: a damaged one is a miss
+// and is removed. Several processes may use a cache at once.
 //
 // # On disk
 //
 //	oci-layout                {"imageLayoutVersion":"1.0.0"}
-//	index.json                what was tagged, by org.opencontainers.image.ref.name
+//	index.json                the tagged manifests, by org.opencontainers.image.ref.name
 //	blobs/<algorithm>/<hex>   verified blobs
-//	lock                      held while index.json is changed
-//	.tmp-*                    in progress while a flock(2) is held on it, else rubbish
+//	lock                      flocked while index.json is changed
+//	users                     flocked by processes that use or prune the cache
+//	.tmp-*                    a temporary file of a process that has flocked it, else rubbish
 //	.partial-<algorithm>-<hex>
 //	                          the beginning of a blob of 1 MiB or more, see [Cache.Resume]; flocked
-//	                          by who goes on with it
-//	.partial-….json           {"boot":…,"size":…,"digest":…}: its first bytes, which were on the
-//	                          disk by then, and their digest; in the same boot all of it counts
+//	                          by the process that goes on with it
+//	.partial-….json           {"boot":…,"size":…,"digest":…}: how many first bytes of that file were
+//	                          synced, and their digest; during that boot the whole file counts
 //
 // # Not promised
 //
-// A blob that is there is not complete as an image: what it names may be
-// missing. Nothing is ever evicted. Not on NFS.
+// What a manifest names may be missing. Nothing is removed to make room. A cache does not
+// work on NFS.
 package cache

@@ -21,14 +21,14 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// maxIndex bounds index.json; it is ours, but others may write it too.
+// maxIndex bounds the bytes of index.json, which other programs may write, too.
 const maxIndex = 16 << 20
 
-// maxObjects bounds what index.json takes in memory: values of many empty
-// objects take more than their text. A name has two.
+// maxObjects bounds the objects in index.json: an empty one takes far more memory than its
+// text. A name takes two.
 const maxObjects = 100_000
 
-// checkLayout makes the two files of a layout, or looks at those there are.
+// checkLayout makes the two files of a layout, or checks those that exist.
 func (c *Cache) checkLayout(ctx context.Context) error {
 	raw, err := c.read(ocispec.ImageLayoutFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -45,8 +45,8 @@ func (c *Cache) checkLayout(ctx context.Context) error {
 	return err
 }
 
-// create writes oci-layout last: with it, the directory is a layout. A
-// directory with anything else in it is not ours to fill.
+// create makes a layout in an empty directory. It writes oci-layout last, which makes the
+// directory a layout.
 func (c *Cache) create(ctx context.Context) error {
 	entries, err := os.ReadDir(c.dir.Name())
 	if err != nil {
@@ -71,11 +71,13 @@ func newIndex() ocispec.Index {
 	}
 }
 
-// Tag gives a blob, an index or a manifest, a name in index.json, in place of
-// what had that name. The names of other programs stay. Its media type is what
-// its bytes say, whatever desc says: that is the word of one host, and what is
-// kept under a digest is for all.
+// Tag gives an index or a manifest a name in index.json, in place of what had the name; with
+// "" it is [Cache.Add]. The names of other programs stay. The media type is that of the
+// blob's own bytes, which are verified; that of desc is not used.
 func (c *Cache) Tag(ctx context.Context, name string, desc ocispec.Descriptor) error {
+	if name == "" {
+		return c.Add(ctx, desc)
+	}
 	if _, _, err := c.place(desc); err != nil {
 		return fmt.Errorf("tag %q: %w", name, err)
 	}
@@ -86,8 +88,8 @@ func (c *Cache) Tag(ctx context.Context, name string, desc ocispec.Descriptor) e
 	})
 }
 
-// Add lists a manifest in index.json without a name, unless it is listed: what
-// refers to an image is found there, and needs none.
+// Add lists a manifest in index.json without a name, unless it is listed: referrers of an
+// image are found there without one.
 func (c *Cache) Add(ctx context.Context, desc ocispec.Descriptor) error {
 	if _, _, err := c.place(desc); err != nil {
 		return fmt.Errorf("list %s: %w", desc.Digest, err)
@@ -100,14 +102,15 @@ func (c *Cache) Add(ctx context.Context, desc ocispec.Descriptor) error {
 	})
 }
 
-// Untag removes a name; one that is not there is no error. The blobs stay.
+// Untag removes a name, if it exists. The blobs stay.
 func (c *Cache) Untag(ctx context.Context, name string) error {
 	return c.change(ctx, func(index *ocispec.Index) {
 		index.Manifests = slices.DeleteFunc(index.Manifests, named(name))
 	})
 }
 
-// Lookup says what has the name; [ErrMiss] if nothing has.
+// Lookup returns the descriptor of what has the name. The error is [ErrMiss] if nothing
+// has. The media type is "" if the blob is missing.
 func (c *Cache) Lookup(name string) (ocispec.Descriptor, error) {
 	index, err := c.index()
 	if err != nil {
@@ -125,8 +128,8 @@ func (c *Cache) Lookup(name string) (ocispec.Descriptor, error) {
 	return desc, nil
 }
 
-// mediaType is what the bytes of an index or a manifest say of themselves, ""
-// where they are not there.
+// mediaType returns the media type of an index or a manifest by its bytes; "" if the blob
+// is missing.
 func (c *Cache) mediaType(desc ocispec.Descriptor) string {
 	raw, err := c.Bytes(desc, manifest.MaxManifestSize)
 	if err != nil {
@@ -139,6 +142,7 @@ func named(name string) func(ocispec.Descriptor) bool {
 	return func(d ocispec.Descriptor) bool { return d.Annotations[ocispec.AnnotationRefName] == name }
 }
 
+// change replaces index.json by what edit makes of it.
 func (c *Cache) change(ctx context.Context, edit func(*ocispec.Index)) (err error) {
 	unlock, err := c.lock(ctx)
 	if err != nil {
@@ -153,6 +157,7 @@ func (c *Cache) change(ctx context.Context, edit func(*ocispec.Index)) (err erro
 	return c.write(ctx, ocispec.ImageIndexFile, index)
 }
 
+// index reads index.json.
 func (c *Cache) index() (ocispec.Index, error) {
 	raw, err := c.read(ocispec.ImageIndexFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -175,9 +180,9 @@ func (c *Cache) damaged(err error) error {
 	return &IndexError{Dir: c.dir.Name(), Err: err}
 }
 
-// IndexError is an index.json that is missing or that nobody can read, so that
-// nobody knows what the blobs beside it are. It is an [errkind.Mismatch]. All
-// that the cache itself put there can be fetched again.
+// IndexError says that index.json is missing or cannot be read, so that the names of the
+// blobs are lost. It matches [errkind.Mismatch]. All names that the cache itself wrote there
+// can be found out again by fetching.
 type IndexError struct {
 	Dir string // the cache's directory
 	Err error  // what is wrong with the file
@@ -187,7 +192,7 @@ func (e *IndexError) Error() string {
 	return fmt.Sprintf("%s is damaged: %v", ocispec.ImageIndexFile, e.Err)
 }
 
-// Unwrap gives the cause and the kind.
+// Unwrap returns the cause and the kind.
 func (e *IndexError) Unwrap() []error { return []error{e.Err, errkind.Mismatch} }
 
 func (c *Cache) read(name string) ([]byte, error) {
@@ -205,8 +210,8 @@ func (c *Cache) write(ctx context.Context, name string, v any) error {
 	return durable.WriteFile(ctx, c.dir, name, raw, 0o644)
 }
 
-// Tagged lists all that has a name, with the name in the annotation
-// org.opencontainers.image.ref.name.
+// Tagged lists the entries of index.json. The annotation org.opencontainers.image.ref.name
+// has an entry's name; entries of [Cache.Add], and of other programs, may have none.
 func (c *Cache) Tagged() ([]ocispec.Descriptor, error) {
 	index, err := c.index()
 	for i, desc := range index.Manifests {

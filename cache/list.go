@@ -14,11 +14,11 @@ import (
 
 // Stored is one blob in a cache.
 type Stored struct {
-	ocispec.Descriptor // without a media type
-	Kept               time.Time
+	ocispec.Descriptor           // without a media type
+	Kept               time.Time // when it was written
 }
 
-// Blobs lists all blobs, whether they are undamaged or not.
+// Blobs lists all blobs. They are not verified.
 func (c *Cache) Blobs() ([]Stored, error) {
 	if c.dir == nil {
 		return nil, errUnopened
@@ -33,7 +33,7 @@ func (c *Cache) Blobs() ([]Stored, error) {
 			d := digest.NewDigestFromEncoded(a, e.Name())
 			info, err := e.Info()
 			if errors.Is(err, fs.ErrNotExist) || d.Validate() != nil {
-				continue // removed meanwhile, or not ours
+				continue // it was removed meanwhile, or is no blob
 			}
 			if err != nil {
 				return nil, err

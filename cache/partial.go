@@ -22,35 +22,35 @@ import (
 )
 
 const (
-	// partialPrefix begins the names of blobs that have not come whole, beside
-	// index.json: their digest follows, and checkpointSuffix that of the
-	// checkpoint.
+	// partialPrefix begins the names of the files of partial blobs, which are beside
+	// index.json: their digest follows. The file of the checkpoint has checkpointSuffix
+	// behind that.
 	partialPrefix    = ".partial-"
 	checkpointSuffix = ".json"
-	// smallestPartial is the size of blobs of which a beginning is worth keeping.
+	// smallestPartial is the least size of a blob whose beginning is kept.
 	smallestPartial = 1 << 20
-	// checkpointEvery is how often the beginning of a blob is written to the disk
-	// while it grows: what is fetched in less than that needs no checkpoint.
+	// checkpointEvery is how often a growing partial blob is synced. One that is
+	// complete sooner needs no checkpoint.
 	checkpointEvery = 5 * time.Second
-	// lastCheckpoint bounds what is written to the disk when a stream ends early.
+	// lastCheckpoint bounds how many bytes may be synced when a stream ends early.
 	lastCheckpoint = 32 << 20
-	maxCheckpoint  = 4 << 10
+	maxCheckpoint  = 4 << 10 // the bytes of a checkpoint's file
 )
 
-// checkpoint is what is known of a partial blob: after a sync of the file, in
-// which boot its first bytes were of that digest. In that boot the whole file
-// counts, for no process that died has taken any of it along.
+// checkpoint says that, in a boot of the machine, the first Size bytes of a partial blob
+// were synced and had the digest. During the same boot the whole file counts, because a
+// process that dies loses nothing that it has written.
 type checkpoint struct {
 	Boot   string        `json:"boot"`
 	Size   int64         `json:"size"`
 	Digest digest.Digest `json:"digest"` // of the first Size bytes, by the blob's algorithm
 }
 
-// Resume is [Cache.Keep] for a blob of which an interrupted stream may have kept
-// the beginning: open is asked for all of it, of which the first n bytes come from
-// begun. n is 0 where nothing was kept, or what was is not to be believed. Where
-// the stream ends early what has come is kept for the next one, unless its error
-// says that the bytes are wrong.
+// Resume is [Cache.Keep] for a blob whose beginning an interrupted stream may have left in
+// the cache. open must return a stream of the whole blob, whose first n bytes it reads from
+// begun; n is 0 if there is no beginning, or none that can be trusted. If the stream ends
+// early, what has come is kept for the next call, unless the error says that the bytes are
+// wrong.
 func (c *Cache) Resume(ctx context.Context, desc ocispec.Descriptor, open func(begun io.Reader, n int64) (io.ReadCloser, error)) (io.ReadCloser, error) {
 	k := &keeper{ctx: ctx, c: c, want: desc, kept: c.Has(desc)}
 	if !k.kept {
@@ -64,7 +64,8 @@ func (c *Cache) Resume(ctx context.Context, desc ocispec.Descriptor, open func(b
 	return k, nil
 }
 
-// Begun is how many bytes of the blob an interrupted stream has kept, at most.
+// Begun returns how many bytes of the blob an interrupted stream has left in the cache.
+// [Cache.Resume] may trust fewer.
 func (c *Cache) Begun(desc ocispec.Descriptor) int64 {
 	if _, _, err := c.place(desc); err != nil {
 		return 0
@@ -80,34 +81,33 @@ func partialName(d digest.Digest) string {
 	return partialPrefix + d.Algorithm().String() + "-" + d.Encoded()
 }
 
-// continues opens the file of the partial blob, locked, at the end of what is to
-// be believed of it. ok is false where another process has it, or there is
-// something else.
-func (k *keeper) continues() (ok bool, err error) {
+// openPartial opens and flocks the file of the partial blob, and cuts it behind the bytes
+// that are trusted. ok is false if another process has flocked it, or if something else has
+// its name; the blob then goes into a temporary file.
+func (k *keeper) openPartial() (ok bool, err error) {
 	name := partialName(k.want.Digest)
 	path := filepath.Join(k.c.dir.Name(), name)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
 	if err != nil {
-		return false, nil // by a name of its own, then
+		return false, nil
 	}
 	if free, err := durable.TryFlock(f, durable.Exclusive); err != nil || !free {
 		return false, errors.Join(err, f.Close())
 	}
-	// Its process may have given it its place, or dropped it, before the lock was
-	// free.
+	// The process that had flocked it may have renamed or removed it meanwhile.
 	st, err := f.Stat()
 	now, err2 := os.Lstat(path)
 	if err != nil || err2 != nil || !os.SameFile(st, now) || !st.Mode().IsRegular() {
 		return false, f.Close()
 	}
 	k.temp, k.name = f, name
-	k.begun = k.believed(st.Size())
+	k.begun = k.trusted(st.Size())
 	err = f.Truncate(k.begun)
 	if err == nil {
 		_, err = f.Seek(k.begun, io.SeekStart)
 	}
 	if err == nil && k.begun == 0 {
-		err = k.note(checkpoint{})
+		err = k.noteBoot()
 	}
 	if err != nil {
 		k.temp, k.begun = nil, 0
@@ -116,10 +116,10 @@ func (k *keeper) continues() (ok bool, err error) {
 	return true, nil
 }
 
-// note writes a checkpoint that vouches for nothing but the boot; it need not
-// survive it.
-func (k *keeper) note(p checkpoint) error {
-	raw, err := k.encode(p)
+// noteBoot writes a checkpoint of no bytes, so that the whole file counts during this boot.
+// It is not synced, because it is of no use after that.
+func (k *keeper) noteBoot() error {
+	raw, err := k.encode(checkpoint{})
 	if err != nil {
 		return err
 	}
@@ -134,6 +134,7 @@ func (k *keeper) note(p checkpoint) error {
 	return errors.Join(err, f.Close())
 }
 
+// encode returns the JSON of a checkpoint in this boot.
 func (k *keeper) encode(p checkpoint) (raw []byte, err error) {
 	if p.Boot, err = durable.BootID(); err != nil {
 		return nil, err
@@ -141,8 +142,8 @@ func (k *keeper) encode(p checkpoint) (raw []byte, err error) {
 	return json.Marshal(p)
 }
 
-// believed is how many bytes of the file count.
-func (k *keeper) believed(size int64) int64 {
+// trusted returns how many first bytes of the file, which has size bytes, count.
+func (k *keeper) trusted(size int64) int64 {
 	p, err := readCheckpoint(k.c.dir, k.name)
 	boot, err2 := durable.BootID()
 	switch {
@@ -175,7 +176,7 @@ func readCheckpoint(dir *os.File, name string) (p checkpoint, err error) {
 	return p, err
 }
 
-// progress makes a checkpoint now and then, beside the reading.
+// progress makes a checkpoint from time to time, while the stream is read on.
 func (k *keeper) progress() {
 	if !k.partial || k.n <= k.begun || time.Since(k.last) < k.c.checkpointEvery() {
 		return
@@ -192,7 +193,7 @@ func (k *keeper) progress() {
 	})
 }
 
-// save makes a checkpoint: first what it vouches for is on the disk.
+// save syncs the file and then writes a checkpoint of its first size bytes.
 func (k *keeper) save(size int64, sum digest.Digest) (err error) {
 	if err := durable.Fault(k.ctx, "sync partial blob"); err != nil {
 		return err
@@ -204,7 +205,8 @@ func (k *keeper) save(size int64, sum digest.Digest) (err error) {
 	if err != nil {
 		return err
 	}
-	// Whoever opens the cache takes a file on its way for rubbish.
+	// Under the lock no process that opens the cache sweeps the checkpoint's temporary
+	// file.
 	ctx := context.WithoutCancel(k.ctx)
 	unlock, err := k.c.lock(ctx)
 	if err != nil {
@@ -215,8 +217,8 @@ func (k *keeper) save(size int64, sum digest.Digest) (err error) {
 	return durable.WriteFile(ctx, k.c.dir, k.name+checkpointSuffix, raw, 0o600)
 }
 
-// leave ends the writing of a blob that has not come whole: the next stream goes
-// on with it. After a failed sync nobody can tell what is there.
+// leave ends the writing of a blob that is not complete, and keeps it for the next stream.
+// After a failed sync it removes it, because nobody can tell what the disk has.
 func (k *keeper) leave() error {
 	k.work.Wait()
 	switch {
@@ -237,15 +239,15 @@ func (k *keeper) leave() error {
 	return err
 }
 
-// Partial is one blob of which a beginning was kept.
+// Partial is the beginning of a blob that an interrupted stream has left in the cache.
 type Partial struct {
-	Digest digest.Digest
-	Size   int64 // of the beginning
-	Grown  time.Time
+	Digest digest.Digest // of the whole blob
+	Size   int64         // of the beginning
+	Grown  time.Time     // when it was last written to
 	name   string
 }
 
-// Partials lists them.
+// Partials lists the beginnings of blobs in the cache.
 func (c *Cache) Partials() ([]Partial, error) {
 	if c.dir == nil {
 		return nil, errUnopened
@@ -271,8 +273,8 @@ func (c *Cache) Partials() ([]Partial, error) {
 	return all, nil
 }
 
-// Forget removes the beginning of a blob, unless a stream goes on with it. The lock
-// keeps others from beginning the same blob meanwhile: the names are the same.
+// Forget removes the beginning of a blob, unless a stream is going on with it. Under the
+// lock nobody begins the same blob meanwhile, whose file has the same name.
 func (c *Cache) Forget(ctx context.Context, p Partial) (err error) {
 	unlock, err := c.lock(ctx)
 	if err != nil {
@@ -288,6 +290,7 @@ func (c *Cache) Forget(ctx context.Context, p Partial) (err error) {
 	return removeExisting(ctx, c.dir, p.name+checkpointSuffix)
 }
 
+// removeExisting removes a file, if it exists.
 func removeExisting(ctx context.Context, dir *os.File, name string) error {
 	if err := durable.Remove(ctx, dir, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

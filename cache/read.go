@@ -18,8 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Has says whether a file of the blob's size is there. Whether it is
-// undamaged shows when it is read.
+// Has reports whether the cache has a file of the blob's size. It does not verify it.
 func (c *Cache) Has(desc ocispec.Descriptor) bool {
 	f, err := c.open(desc)
 	if err != nil {
@@ -28,7 +27,8 @@ func (c *Cache) Has(desc ocispec.Descriptor) bool {
 	return f.Close() == nil
 }
 
-// Find is the descriptor of a blob by its digest alone, without a media type; [ErrMiss] if it is not there.
+// Find returns the descriptor of a blob, without a media type. The error is [ErrMiss] if the
+// blob is missing.
 func (c *Cache) Find(d digest.Digest) (ocispec.Descriptor, error) {
 	desc := ocispec.Descriptor{Digest: d}
 	dir, name, err := c.place(desc)
@@ -46,10 +46,9 @@ func (c *Cache) Find(d digest.Digest) (ocispec.Descriptor, error) {
 	return desc, nil
 }
 
-// Blob opens a blob. The stream returns io.EOF only after size and digest
-// held; where they do not, reading ends with [ErrMiss] and the file is
-// removed, so that the next try finds none. A blob that is not there is
-// [ErrMiss] at once.
+// Blob opens a blob. The error is [ErrMiss] if it is missing. The stream returns io.EOF only
+// after it has verified the blob; if this is damaged, reading ends with [ErrMiss], and the
+// file is removed, so that the next try misses it.
 func (c *Cache) Blob(desc ocispec.Descriptor) (io.ReadCloser, error) {
 	f, err := c.open(desc)
 	if err != nil {
@@ -58,7 +57,8 @@ func (c *Cache) Blob(desc ocispec.Descriptor) (io.ReadCloser, error) {
 	return &reader{File: f, c: c, want: desc, hash: desc.Digest.Algorithm().Hash()}, nil
 }
 
-// Bytes reads a whole blob of at most limit bytes, with the same errors.
+// Bytes reads and verifies a whole blob of at most limit bytes. Errors are those of
+// [Cache.Blob].
 func (c *Cache) Bytes(desc ocispec.Descriptor, limit int64) (_ []byte, err error) {
 	if desc.Size > limit {
 		return nil, fmt.Errorf("read %s: %d bytes, limit %d", desc.Digest, desc.Size, limit)
@@ -96,7 +96,7 @@ func (c *Cache) open(desc ocispec.Descriptor) (*os.File, error) {
 	return f, nil
 }
 
-// reader withholds io.EOF until the digest holds.
+// reader returns io.EOF only after it has verified the digest.
 type reader struct {
 	*os.File
 	c    *Cache
@@ -119,11 +119,12 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteTo is not os.File's, which would pass the hash by.
+// WriteTo implements io.WriterTo, in place of that of os.File, which would not hash.
 func (r *reader) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{r})
 }
 
+// verdict returns io.EOF if the digest is right. Otherwise it removes the blob.
 func (r *reader) verdict() error {
 	if digest.NewDigest(r.want.Digest.Algorithm(), r.hash) == r.want.Digest {
 		return io.EOF
@@ -131,7 +132,7 @@ func (r *reader) verdict() error {
 	return errors.Join(fmt.Errorf("blob %s, damaged: %w", r.want.Digest, ErrMiss), r.c.remove(context.Background(), r.want))
 }
 
-// Remove forgets a blob; one that is not there is no error.
+// Remove removes a blob, if it exists.
 func (c *Cache) Remove(ctx context.Context, desc ocispec.Descriptor) error {
 	return c.remove(ctx, desc)
 }
@@ -147,8 +148,8 @@ func (c *Cache) remove(ctx context.Context, desc ocispec.Descriptor) error {
 	return nil
 }
 
-// Part opens n bytes of a blob from off. They are not verified, for nobody can
-// tell a part by the digest of all: what asks for one does, when it has the rest.
+// Part opens n bytes of a blob from off on. They are not verified: only a reader of the
+// whole blob can do that.
 func (c *Cache) Part(desc ocispec.Descriptor, off, n int64) (io.ReadCloser, error) {
 	f, err := c.open(desc)
 	if err != nil {

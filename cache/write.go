@@ -22,21 +22,22 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Put reads the blob to its end and keeps it if its size and digest hold.
+// Put reads a blob from r to its end, and puts it into the cache if size and digest are
+// right. It is an error if it is not in the cache then.
 func (c *Cache) Put(ctx context.Context, desc ocispec.Descriptor, r io.Reader) error {
 	k := c.Keep(ctx, desc, io.NopCloser(r)).(*keeper)
 	_, err := io.Copy(io.Discard, struct{ io.Reader }{k})
 	closed := k.Close()
 	if err != nil {
-		return err // why nothing was kept, too
+		return err // it is also the reason why nothing was kept
 	}
 	return errors.Join(closed, k.failed)
 }
 
-// Keep passes a stream on and keeps what it passed, once it has ended with
-// io.EOF and size and digest hold. A blob that cannot be kept, for want of
-// space or because the cache has it already, is passed on all the same; see
-// [Kept].
+// Keep returns a stream that reads r, and puts the blob into the cache when it returns
+// io.EOF, if size and digest are right. The stream is the same if the blob cannot be kept,
+// for want of space for example; see [Kept]. The caller reads and closes the stream, and not
+// r.
 func (c *Cache) Keep(ctx context.Context, desc ocispec.Descriptor, r io.ReadCloser) io.ReadCloser {
 	k := &keeper{ReadCloser: r, ctx: ctx, c: c, want: desc}
 	if c.Has(desc) {
@@ -47,8 +48,8 @@ func (c *Cache) Keep(ctx context.Context, desc ocispec.Descriptor, r io.ReadClos
 	return k
 }
 
-// Kept says whether the blob of a stream that [Cache.Keep] returned is in the
-// cache, and if not, why.
+// Kept returns nil if the blob of a stream by [Cache.Keep] or [Cache.Resume] is in the cache,
+// and otherwise why it is not.
 func Kept(r io.ReadCloser) error {
 	k, ok := r.(*keeper)
 	switch {
@@ -62,31 +63,31 @@ func Kept(r io.ReadCloser) error {
 	return errors.New("the stream was not read to its end")
 }
 
+// keeper is a stream of [Cache.Keep] or [Cache.Resume].
 type keeper struct {
 	io.ReadCloser
 	ctx  context.Context //nolint:containedctx // of the call that began it
 	c    *Cache
 	want ocispec.Descriptor
 
-	temp   *os.File // nil where nothing is kept (any more)
-	name   string
+	temp   *os.File // the file that is written; nil where nothing is kept (any more)
+	name   string   // its name in the cache's directory
 	hash   hash.Hash
-	n      int64
-	kept   bool
-	failed error
+	n      int64 // how many bytes were read
+	kept   bool  // the blob is in the cache
+	failed error // why it is not
 
-	// Of a blob that may outlive its stream: begun is how much of it was there.
-	partial bool
-	begun   int64
-	last    time.Time // of a checkpoint's beginning
-	work    sync.WaitGroup
-	saving  sync.Mutex
-	saved   atomic.Int64
-	unsaved atomic.Bool // a sync has failed
+	partial bool           // temp is a partial blob, which stays if the stream ends early
+	begun   int64          // how many bytes it had before
+	last    time.Time      // when the last checkpoint was begun
+	work    sync.WaitGroup // the checkpoint that is being made
+	saving  sync.Mutex     // is locked meanwhile
+	saved   atomic.Int64   // how many bytes the last checkpoint has
+	unsaved atomic.Bool    // a checkpoint has failed
 }
 
-// begin opens the file that the blob is written to; with resume one that another
-// stream has begun, or that the next may go on with.
+// begin opens the file to which the blob is written: with resume that of the partial blob,
+// if it can be used.
 func (k *keeper) begin(resume bool) (err error) {
 	if _, _, err := k.c.place(k.want); err != nil {
 		return err
@@ -101,7 +102,7 @@ func (k *keeper) begin(resume bool) (err error) {
 	}
 	k.hash, k.last = k.want.Digest.Algorithm().Hash(), time.Now()
 	if resume && k.want.Size >= smallestPartial {
-		if k.partial, err = k.continues(); err != nil || k.partial {
+		if k.partial, err = k.openPartial(); err != nil || k.partial {
 			return err
 		}
 	}
@@ -123,7 +124,7 @@ func (k *keeper) Read(p []byte) (int, error) {
 	if k.temp != nil {
 		werr := k.take(p[:n], err == io.EOF)
 		if errors.Is(err, errkind.Mismatch) {
-			werr = errors.Join(err, werr) // nobody shall go on with these bytes
+			werr = errors.Join(err, werr) // so that the partial blob is dropped
 		}
 		if werr != nil {
 			k.failed = werr
@@ -135,13 +136,14 @@ func (k *keeper) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// take writes bytes that were read to the file. At the end it commits the blob.
 func (k *keeper) take(p []byte, end bool) error {
 	k.hash.Write(p)
 	k.n += int64(len(p))
 	if k.n > k.want.Size {
 		return fmt.Errorf("keep %s: more than its %d bytes", k.want.Digest, k.want.Size)
 	}
-	// What was begun is in the file.
+	// The first begun bytes are in the file.
 	if p = p[min(max(k.begun-(k.n-int64(len(p))), 0), int64(len(p))):]; len(p) > 0 {
 		if err := durable.Fault(k.ctx, "write temporary blob"); err != nil {
 			return err
@@ -157,7 +159,7 @@ func (k *keeper) take(p []byte, end bool) error {
 	return k.commit()
 }
 
-// commit makes the blob visible: verified, then durable, then named.
+// commit verifies the blob, syncs it, and then gives it its name.
 func (k *keeper) commit() error {
 	k.work.Wait()
 	if got := digest.NewDigest(k.want.Digest.Algorithm(), k.hash); got != k.want.Digest || k.n != k.want.Size {
@@ -175,7 +177,7 @@ func (k *keeper) commit() error {
 	}
 	err = durable.RenameNoReplace(k.ctx, k.c.dir, k.name, dir, name)
 	for errors.Is(err, fs.ErrExist) {
-		// Another process was first, or what is there is of another size.
+		// Another process was first, or the file there has another size and is damaged.
 		if k.kept = k.c.Has(k.want); k.kept {
 			return k.drop()
 		}
@@ -194,8 +196,8 @@ func (k *keeper) commit() error {
 	return err
 }
 
-// drop removes the temporary file. Closing it frees its lock, and then it is
-// for whoever opens the cache, or keeps the same blob: so that comes last.
+// drop removes the file. It closes it last, because that ends the flock: then another
+// process may sweep a file of the name, or go on with it.
 func (k *keeper) drop() error {
 	k.work.Wait()
 	path := filepath.Join(k.c.dir.Name(), k.name)
@@ -210,6 +212,6 @@ func (k *keeper) drop() error {
 	return err
 }
 
-// Close closes the stream. What was not read to its end is not kept, but for the
-// next [Cache.Resume].
+// Close closes the stream. A blob that was not read to its end is not put into the cache;
+// its beginning may stay for the next [Cache.Resume].
 func (k *keeper) Close() error { return errors.Join(k.ReadCloser.Close(), k.leave()) }
