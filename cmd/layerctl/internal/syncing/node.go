@@ -48,6 +48,7 @@ func (n *node) begin(image imagelist.Image, number, of int) {
 // layers gives layers of an image to its engines while others are still fetched.
 func (n *node) layers(ctx context.Context, layers []digest.Digest) (layerctl.Taker, error) {
 	var all []layerctl.Taker
+	var both layerctl.Taker
 	for _, into := range n.coming {
 		g, err := n.giver(into)
 		if err != nil {
@@ -59,20 +60,20 @@ func (n *node) layers(ctx context.Context, layers []digest.Digest) (layerctl.Tak
 		}
 		if t.Came != nil {
 			all = append(all, t)
+			both.Sync = t.Sync // each syncs the store's filesystem: one is enough
 		}
 	}
-	return layerctl.Taker{
-		Came: func(diffID digest.Digest, lower *os.File) {
-			for _, t := range all {
-				t.Came(diffID, lower)
-			}
-		},
-		All: func(ctx context.Context) {
-			for _, t := range all {
-				t.All(ctx)
-			}
-		},
-	}, nil
+	both.Came = func(diffID digest.Digest, lower *os.File) {
+		for _, t := range all {
+			t.Came(diffID, lower)
+		}
+	}
+	both.All = func(ctx context.Context) {
+		for _, t := range all {
+			t.All(ctx)
+		}
+	}
+	return both, nil
 }
 
 // ended is called after an image was pulled and given, or failed.
