@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -111,14 +112,16 @@ func fillBundle(c *cli.Context, store *overlaystore.Store, dir *bundle.Dir, b bu
 		return err
 	}
 	if err := mount.Mount(c.Context, dir.Root); err != nil {
-		return errors.Join(err, mount.Discard(c.Context))
+		return errors.Join(err, mount.Discard(context.WithoutCancel(c.Context)))
 	}
 	err = dir.CheckMounted()
 	if err == nil {
 		err = writeBundle(c, dir, b)
 	}
 	if err != nil {
-		return errors.Join(err, overlaymount.Unmount(c.Context, store, dir.Root, overlaymount.UnmountOptions{}))
+		// A signal that ended the bundle must not leave it mounted.
+		ctx := context.WithoutCancel(c.Context)
+		return errors.Join(err, overlaymount.Unmount(ctx, store, dir.Root, overlaymount.UnmountOptions{}))
 	}
 	return nil
 }

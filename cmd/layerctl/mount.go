@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -89,7 +90,7 @@ func runMount(c *cli.Context) (err error) {
 		err = mount.Mount(c.Context, target)
 	}
 	if err != nil {
-		return errors.Join(err, mount.Discard(c.Context))
+		return errors.Join(err, mount.Discard(context.WithoutCancel(c.Context)))
 	}
 	return nil
 }
