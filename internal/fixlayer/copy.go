@@ -151,16 +151,19 @@ func (l *layerView) namesOf(p string) ([]string, error) {
 	}
 	for _, name := range candidates {
 		other, err := fsat.FindOwned(l.FS, name)
-		if fsat.IsShortage(err) {
-			return nil, err
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+			continue // the layer itself has removed it again, or a directory above it
 		}
 		if err != nil {
-			continue // the layer itself has removed it again
+			return nil, err
 		}
 		var ost unix.Stat_t
 		err = unix.Fstat(int(other.Fd()), &ost)
 		other.Close()
-		if err == nil && ost.Ino == st.Ino && name != p {
+		if err != nil {
+			return nil, err
+		}
+		if ost.Ino == st.Ino && name != p {
 			names = append(names, name)
 		}
 	}
