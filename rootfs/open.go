@@ -4,12 +4,15 @@ package rootfs
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"slices"
 	"strings"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/stackview"
 	"github.com/layerctl/layerctl/internal/stored"
 	"github.com/layerctl/layerctl/layer"
@@ -92,10 +95,12 @@ func (r *reader) content(ctx context.Context, f stackview.File, b *buffer) (io.R
 		content, err := stored.OpenVerified(r.options.Store, l.DiffID, f)
 		return content, errors.Join(err, b.Close())
 	}
+	var p *picker
 	err := l.Fetch(ctx, func(blob io.Reader) error {
+		p = &picker{wanted: f, buffer: b} // Fetch may begin anew
 		ignore := func(layer.Entry) error { return nil }
-		_, err := r.stream(ctx, l, blob, ignore, &picker{wanted: f, buffer: b})
-		return err
+		_, err := r.stream(ctx, l, blob, ignore, p)
+		return errors.Join(err, p.err)
 	})
 	if err != nil {
 		return nil, r.failed(f.Layer, err)
@@ -104,27 +109,44 @@ func (r *reader) content(ctx context.Context, f stackview.File, b *buffer) (io.R
 }
 
 // picker keeps the content of one file while its layer, whose entries are known, is
-// fetched again.
+// fetched again. It knows the file by path, size and checksum. The layer may have
+// several such files, for which a CRC-32C is no proof: whoever makes an image can give
+// two contents the same one, and a mount would show the other. So their SHA-256 must be
+// equal, too.
 type picker struct {
 	wanted stackview.File
 	buffer *buffer
 	found  bool
+	sum    [sha256.Size]byte // of what was found
+	hash   hash.Hash         // of the file that is read
+	err    error
 }
 
 func (p *picker) begin(*stackview.Layer) {}
 
-// content keeps each file with the name of the wanted one. record then compares the
-// checksum, which is known only after the content.
+// content keeps each file with the name of the wanted one, until record finds that one
+// by its checksum, which is known only after the content.
 func (p *picker) content(e layer.Entry) io.Writer {
-	if p.found || e.Path != p.wanted.Came {
+	if e.Path != p.wanted.Came {
 		return nil
 	}
+	p.hash = sha256.New()
+	if p.found {
+		return p.hash
+	}
 	p.buffer.reset()
-	return p.buffer
+	return io.MultiWriter(p.buffer, p.hash)
 }
 
 func (p *picker) record(e layer.Entry) {
-	p.found = p.found || isContentOf(e, p.wanted)
+	if !isContentOf(e, p.wanted) || p.hash == nil {
+		return
+	}
+	sum := [sha256.Size]byte(p.hash.Sum(nil))
+	if p.found && sum != p.sum {
+		p.err = errkind.With(errkind.Malformed, errors.New("its layer has another file of this name, size and checksum"))
+	}
+	p.found, p.sum = true, sum
 }
 
 // isContentOf reports whether e is the entry with the content of the file f.

@@ -7,9 +7,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +20,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/imagetest"
 	"github.com/layerctl/layerctl/manifest"
 	"github.com/layerctl/layerctl/unpack"
@@ -199,5 +202,45 @@ func TestContentsAreVerified(t *testing.T) {
 	}
 	if got, err := fs.ReadFile(fsys, "etc/passwd"); !errors.Is(err, unpack.ErrMismatch) {
 		t.Errorf("read %q, error %v, want %v", got, err, unpack.ErrMismatch)
+	}
+}
+
+// Two files of one name, size and checksum: a mount shows the last, so the first must
+// not be read in its place.
+func TestFilesOfOneChecksum(t *testing.T) {
+	one, other := collision()
+	for _, c := range []struct {
+		name          string
+		first, second []byte
+		want          error
+	}{
+		{"equal", one, one, nil},
+		{"different", one, other, errkind.Malformed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			list, _ := image(layers{{imagetest.File("a", string(c.first)), imagetest.File("a", string(c.second))}})
+			fsys, err := Read(t.Context(), list, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := fs.ReadFile(fsys, "a")
+			if !errors.Is(err, c.want) || err == nil && !bytes.Equal(got, c.second) {
+				t.Errorf("got %q, %v, want %q, %v", got, err, c.second, c.want)
+			}
+		})
+	}
+}
+
+// collision returns two contents of one length and one CRC-32C.
+func collision() (one, other []byte) {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	seen := map[uint32][]byte{}
+	for i := uint64(0); ; i++ {
+		b := []byte(digest.FromString(strconv.FormatUint(i, 10)).Encoded())
+		sum := crc32.Checksum(b, table)
+		if seen[sum] != nil {
+			return seen[sum], b
+		}
+		seen[sum] = b
 	}
 }
