@@ -16,7 +16,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/layerctl/layerctl/engine/containerd/internal/lease"
 	"github.com/layerctl/layerctl/errkind"
@@ -290,18 +289,8 @@ func (g *giving) leased(ctx context.Context) (err error) {
 			err = end
 		}
 	}()
-	group, working := errgroup.WithContext(ctx)
-	group.Go(func() error { return g.layers(working) })
-	group.Go(func() error { return g.contents(working) })
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	return g.name(ctx)
-}
-
-// contents writes the blobs that the image has in the engine's content store.
-func (g *giving) contents(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{g.blobs, g.documents, g.settle} {
+	// Layers come late, for Ahead may still be at work on them.
+	for _, step := range []func(context.Context) error{g.blobs, g.documents, g.settle, g.layers, g.name} {
 		if err := step(ctx); err != nil {
 			return err
 		}
