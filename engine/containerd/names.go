@@ -112,10 +112,12 @@ func (g *giving) nameOne(ctx context.Context, name string) error {
 
 // Take removes the names that the store has given an image in this engine, and
 // returns those that were there. The engine's collector takes the rest, unless
-// something else needs it. An image that was not given, or was handed over, is no error. What is given to
-// the same engine meanwhile is waited for, and only then still, unless it is nil, says
-// whether the image shall be taken.
-func (e *Engine) Take(ctx context.Context, store *overlaystore.Store, manifest digest.Digest, still func(given.Record) (bool, error)) (taken []string, err error) {
+// something else needs it. An image that was not given, or was handed over, is no error.
+//
+// Take waits for what others give to this engine. Then it calls still, unless that is
+// nil, with whether the image was given to the end, and takes it only if still returns
+// true.
+func (e *Engine) Take(ctx context.Context, store *overlaystore.Store, manifest digest.Digest, still func(complete bool) (bool, error)) (taken []string, err error) {
 	taken, err = e.take(ctx, store, manifest, still)
 	if err != nil {
 		return taken, fmt.Errorf("take %s from %s: %w", manifest, e.at.Address, err)
@@ -123,7 +125,7 @@ func (e *Engine) Take(ctx context.Context, store *overlaystore.Store, manifest d
 	return taken, nil
 }
 
-func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest digest.Digest, still func(given.Record) (bool, error)) (taken []string, err error) {
+func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest digest.Digest, still func(complete bool) (bool, error)) (taken []string, err error) {
 	records, owner, err := e.openGiven(ctx, store, given.Open)
 	if err != nil {
 		return nil, err
@@ -135,7 +137,7 @@ func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest d
 	}
 	r, there := given.Record{Kind: given.Containerd, Address: e.at.Address, Namespace: e.at.Namespace, Manifest: manifest}.Of(list)
 	if there && still != nil {
-		there, err = still(r)
+		there, err = still(r.Complete)
 	}
 	if err != nil || !there || r.HandedOver {
 		return nil, err

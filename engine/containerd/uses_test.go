@@ -192,7 +192,7 @@ func TestTakeStill(t *testing.T) {
 	if _, err := e.Give(t.Context(), s, img, GiveOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	incomplete := func(r given.Record) (bool, error) { return !r.Complete, nil }
+	incomplete := func(complete bool) (bool, error) { return !complete, nil }
 	if taken, err := e.Take(t.Context(), s, img.Image.Manifest, incomplete); err != nil || taken != nil || f.images[img.Names[0]] == nil {
 		t.Errorf("taken are %q, %v", taken, err)
 	}
@@ -200,7 +200,7 @@ func TestTakeStill(t *testing.T) {
 	if err != nil || len(list) != 1 || !list[0].Complete {
 		t.Errorf("the records are %+v, %v", list, err)
 	}
-	if _, err := e.Take(t.Context(), s, img.Image.Manifest, func(given.Record) (bool, error) { return true, errkind.Busy }); !errors.Is(err, errkind.Busy) || f.images[img.Names[0]] == nil {
+	if _, err := e.Take(t.Context(), s, img.Image.Manifest, func(bool) (bool, error) { return true, errkind.Busy }); !errors.Is(err, errkind.Busy) || f.images[img.Names[0]] == nil {
 		t.Errorf("where it is not known: %v", err)
 	}
 }

@@ -21,9 +21,16 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
+// Name is a name that an image was given in an engine, and the index or manifest that
+// it meant then.
+type Name struct {
+	Name string
+	Root digest.Digest
+}
+
 // Has reports whether the engine still has an image that it was given: whether one
 // of the names still means what it did, and its topmost layer exists.
-func (e *Engine) Has(ctx context.Context, names []given.Name, layers []digest.Digest) (bool, error) {
+func (e *Engine) Has(ctx context.Context, names []Name, layers []digest.Digest) (bool, error) {
 	for _, n := range names {
 		there, err := e.images.Standing(ctx, n.Name)
 		if err != nil {

@@ -107,8 +107,8 @@ func runTake(c *cli.Context) (err error) {
 	return errors.Join(errs...)
 }
 
-// Elsewhere says of an image that is not in the store whether it was handed over: err
-// is why it was not found.
+// Elsewhere adds a hint to err if the image was handed over to an engine; err is why the
+// store does not have it.
 func Elsewhere(store *overlaystore.Store, ref string, err error) error {
 	if !errors.Is(err, overlaystore.ErrNotFound) {
 		return err
@@ -136,9 +136,9 @@ func (e *handedOverError) Hint() string {
 	return "it was handed over to " + e.place + ", whose own commands remove it; 'layerctl pull' brings it here again"
 }
 
-// unwanted says, where it is not nil, whether what was given shall be taken still: by
-// its record as it is once nobody else gives or takes.
-type unwanted func(given.Record) (bool, error)
+// unwanted reports whether an image shall still be taken, after others have finished,
+// by whether it was given to the end; nil means yes.
+type unwanted func(complete bool) (bool, error)
 
 // take takes an image back from all engines that it was given to, or from the one that
 // --into names.
@@ -194,8 +194,8 @@ func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record, still un
 }
 
 // TakeUnwanted takes back what the store no longer has, what was never given to the
-// end, and what pulls have left in engines that died before they gave anything. An
-// engine that is not there keeps it until the next time.
+// end, and what pulls that died have left in engines. An engine that is not there keeps
+// it until the next time.
 func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 	// A process that gives an image holds the records. So a record that is not complete
 	// now was left by a process that died.
@@ -225,10 +225,10 @@ func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 			errs = append(errs, awayIsFine(clearOnce(r)), endRepair(c, store, r), forget(c, store, r))
 			continue
 		}
-		is, err := isUnwanted(store, r)
+		is, err := isUnwanted(store, r.Manifest, r.Complete)
 		switch {
 		case is:
-			err = later(c, takeOne(c, store, r, func(r given.Record) (bool, error) { return isUnwanted(store, r) }))
+			err = later(c, takeOne(c, store, r, func(complete bool) (bool, error) { return isUnwanted(store, r.Manifest, complete) }))
 		case r.Again:
 			err = errors.Join(err, later(c, clearOnce(r)))
 		}
@@ -239,12 +239,12 @@ func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 
 // isUnwanted says that an image was never given to the end, or that the store no longer
 // has it.
-func isUnwanted(store *overlaystore.Store, r given.Record) (bool, error) {
-	_, err := store.Image(r.Manifest)
+func isUnwanted(store *overlaystore.Store, manifest digest.Digest, complete bool) (bool, error) {
+	_, err := store.Image(manifest)
 	if errors.Is(err, overlaystore.ErrNotFound) {
 		return true, nil
 	}
-	return err == nil && !r.Complete, err
+	return err == nil && !complete, err
 }
 
 // clearOne ends in the engine of a record what givings that died have left.
@@ -301,7 +301,7 @@ func open(c *cli.Context, r given.Record) (*containerd.Engine, error) {
 // TakeRemoved takes back an image whose last reference is gone, unless somebody has
 // pulled it again. What an engine that is not there has the next prune takes.
 func TakeRemoved(c *cli.Context, store *overlaystore.Store, manifest digest.Digest) error {
-	return later(c, take(c, store, manifest, func(given.Record) (bool, error) {
+	return later(c, take(c, store, manifest, func(bool) (bool, error) {
 		images, err := store.Images()
 		named := slices.ContainsFunc(images, func(i overlaystore.Image) bool { return i.Manifest == manifest && len(i.Refs) > 0 })
 		if errors.Is(err, overlaystore.ErrDamaged) {

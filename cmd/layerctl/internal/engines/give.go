@@ -360,7 +360,7 @@ func (d *daemon) has(ctx context.Context, resolved layerctl.Resolution, name reg
 		if r.HandedOver && r.Complete && r.Manifest == resolved.Manifest.Digest && r.Root == resolved.Root.Digest &&
 			r.Address == d.engine.Address() && r.Namespace == d.engine.Namespace() {
 			names := d.names(name, r.Root)
-			has, err := d.engine.Has(ctx, []given.Name{{Name: names[len(names)-1], Root: r.Root}}, r.Layers)
+			has, err := d.engine.Has(ctx, []containerd.Name{{Name: names[len(names)-1], Root: r.Root}}, r.Layers)
 			return has, r.Platform, err
 		}
 	}

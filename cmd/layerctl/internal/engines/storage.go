@@ -275,7 +275,7 @@ func takeStorage(c *cli.Context, store *overlaystore.Store, r given.Record, stil
 		list, err := given.List(store.Dir())
 		now, there := r.Of(list)
 		if there {
-			there, err = still(now)
+			there, err = still(now.Complete)
 		}
 		if err != nil || !there {
 			return err

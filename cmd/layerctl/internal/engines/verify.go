@@ -79,7 +79,7 @@ func verifyOne(c *cli.Context, store *overlaystore.Store, r given.Record, o over
 	defer func() { err = setup.Closing(err, e) }()
 	if r.HandedOver {
 		// An image that the engine has collected is no damage.
-		if has, err := e.Has(c.Context, r.AllNames(), r.Layers); err != nil || !has {
+		if has, err := e.Has(c.Context, names(r), r.Layers); err != nil || !has {
 			return containerd.Report{}, err
 		}
 	}
@@ -186,6 +186,14 @@ func pullAgain(ctx context.Context, client *layerctl.Client, store *overlaystore
 	}, nil
 }
 
+// names returns all names that the image of a record has in its engine.
+func names(r given.Record) (list []containerd.Name) {
+	for _, n := range r.AllNames() {
+		list = append(list, containerd.Name(n))
+	}
+	return list
+}
+
 // isThere reports whether an engine has the image that it was given.
 func isThere(c *cli.Context, r given.Record) (has bool, err error) {
 	e, err := open(c, r)
@@ -193,7 +201,7 @@ func isThere(c *cli.Context, r given.Record) (has bool, err error) {
 		return false, err
 	}
 	defer func() { err = setup.Closing(err, e) }()
-	return e.Has(c.Context, r.AllNames(), r.Layers)
+	return e.Has(c.Context, names(r), r.Layers)
 }
 
 // pulledAs is what an image that was handed over is pulled as for a repair: by its
@@ -203,7 +211,7 @@ func pulledAs(r given.Record) (registry.Reference, error) {
 	return ref.WithDigest(r.Manifest), err
 }
 
-// EndRepairs removes the references that repairs have left which died, before anybody
+// EndRepairs removes the references that repairs which died have left, before anybody
 // pulls the same: nobody could tell them apart afterwards. What fails a prune tries
 // again.
 func EndRepairs(c *cli.Context, store *overlaystore.Store) {
@@ -219,7 +227,7 @@ func EndRepairs(c *cli.Context, store *overlaystore.Store) {
 	}
 }
 
-// endRepair removes the reference that a repair has left which died.
+// endRepair removes the reference that a repair which died has left.
 func endRepair(c *cli.Context, store *overlaystore.Store, r given.Record) error {
 	return given.EndRepair(c.Context, store.Dir(), r, func() error { return forgetAgain(c.Context, store, r, time.Time{}) })
 }
