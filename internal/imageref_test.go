@@ -72,4 +72,23 @@ func TestNamedWhileItMoves(t *testing.T) {
 			t.Errorf("got %+v, %v", named, err)
 		}
 	})
+	t.Run("to another file without end", func(t *testing.T) {
+		dir := t.TempDir()
+		writeRef(t, dir, "old0.json", imageref.Record{Ref: "moves", Manifest: after, Platform: amd64})
+		for i := range 40 {
+			writeRef(t, dir, fmt.Sprintf("other%d.json", i), imageref.Record{Ref: "other", Manifest: after})
+		}
+		moved := 0
+		refs := imageref.Refs{Dir: openRefs(t, dir), Platform: func(digest.Digest) (*ocispec.Platform, bool) {
+			from := fmt.Sprintf("%s/old%d.json", dir, moved)
+			moved++
+			if err := os.Rename(from, fmt.Sprintf("%s/old%d.json", dir, moved)); err != nil {
+				t.Error(err)
+			}
+			return amd64, true
+		}}
+		if named, err := refs.Named("moves"); err != nil || len(named) != 1 {
+			t.Errorf("got %+v, %v", named, err)
+		}
+	})
 }

@@ -91,50 +91,59 @@ func (x Refs) List() ([]Record, error) {
 	return slices.CompactFunc(records, same), err
 }
 
+// passes is how often what changes while it is read is looked at again, at most.
+const passes = 100
+
 // files are the records of all files. Of several for the same that which counts
 // comes first.
 func (x Refs) files() ([]Record, error) {
-	for {
-		records, whole, err := x.readAll()
-		if whole || fsat.IsShortage(err) { // no record is damaged for want of descriptors
-			return records, err
-		}
-	}
-}
-
-// readAll reads all files once. whole is false where one was gone by then: its
-// reference may have moved on to a file that was not there to be listed.
-func (x Refs) readAll() (records []Record, whole bool, err error) {
-	names, err := fsat.Names(x.Dir)
-	if err != nil {
-		return nil, true, err
-	}
+	var records []Record
 	var errs []error
-	for _, name := range names {
-		if strings.HasPrefix(name, durable.TempPrefix) {
-			continue
-		}
-		rec, err := read(x.Dir, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, false, nil
-		}
-		if fsat.IsShortage(err) {
-			return nil, false, err
-		}
+	seen := map[string]bool{}
+	for range passes {
+		names, err := fsat.Names(x.Dir)
 		if err != nil {
-			errs = append(errs, err)
-			continue
+			return nil, err
 		}
-		if rec.Platform == nil {
-			rec.Platform, _ = x.Platform(rec.Manifest)
+		// The reference of a file that is gone may have moved on to one that was not
+		// there to be listed.
+		whole := true
+		for _, name := range names {
+			if seen[name] || strings.HasPrefix(name, durable.TempPrefix) {
+				continue
+			}
+			rec, err := read(x.Dir, name)
+			if errors.Is(err, fs.ErrNotExist) {
+				whole = false
+				continue
+			}
+			if fsat.IsShortage(err) {
+				return nil, err // no record is damaged for want of descriptors
+			}
+			seen[name] = true
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			records = append(records, x.complete(rec))
 		}
-		records = append(records, rec.For(rec.Platform))
+		if whole {
+			break
+		}
 	}
 	sort.Slice(records, func(i, j int) bool {
 		a, b := records[i], records[j]
 		return cmp.Or(cmp.Compare(a.Ref, b.Ref), cmp.Compare(a.key, b.key), cmp.Compare(rank(a), rank(b))) < 0
 	})
-	return records, true, errors.Join(errs...)
+	return records, errors.Join(errs...)
+}
+
+// complete adds the platform that the image is for, where the record names none.
+func (x Refs) complete(rec Record) Record {
+	if rec.Platform == nil {
+		rec.Platform, _ = x.Platform(rec.Manifest)
+	}
+	return rec.For(rec.Platform)
 }
 
 // Named are the records of ref whose images are there, each platform once. The
@@ -142,7 +151,7 @@ func (x Refs) readAll() (records []Record, whole bool, err error) {
 // read.
 func (x Refs) Named(ref string) ([]Record, error) {
 	var before []Record
-	for {
+	for range passes {
 		all, err := x.files()
 		if fsat.IsShortage(err) {
 			return nil, err
@@ -159,8 +168,9 @@ func (x Refs) Named(ref string) ([]Record, error) {
 		if damaged(x.Dir, ref) {
 			return nil, err
 		}
-		return nil, fs.ErrNotExist
+		break
 	}
+	return nil, fs.ErrNotExist
 }
 
 // unmoved says that two records of one reference, read one after the other, are one.
