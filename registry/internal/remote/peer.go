@@ -129,9 +129,11 @@ type question struct {
 func (p *peer) ask(ctx context.Context, q question) (*http.Response, error) {
 	n := p.now()
 	resp, err := n.tryAsk(ctx, q)
-	if plain := p.fallBack(err); plain != nil {
-		n = plain
-		resp, err = n.tryAsk(ctx, q)
+	if n == p {
+		if plain := p.fallBack(err); plain != nil {
+			n = plain
+			resp, err = n.tryAsk(ctx, q)
+		}
 	}
 	return resp, n.auth.Denied(n.auth.Hide(err))
 }
