@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/layerctl/layerctl/errkind"
 	"github.com/layerctl/layerctl/internal/durable"
@@ -91,6 +92,9 @@ func (s Store) first() (*file, error) {
 	return f, err
 }
 
+// lockWait is how long a login waits for another one to be written.
+const lockWait = 10 * time.Second
+
 // change replaces the first file by what edit makes of it. If it is a symbolic link
 // its target is replaced.
 func (s Store) change(ctx context.Context, edit func(*file)) error {
@@ -106,9 +110,15 @@ func (s Store) change(ctx context.Context, edit func(*file)) error {
 		return err
 	}
 	defer dir.Close()
+	if err := checkOwner(path, dir); err != nil {
+		return err
+	}
 	// From the reading to the writing, or else two logins at once lose one. Not all
-	// filesystems let a directory be locked, NFS for one: there it is not locked.
-	if err := durable.Flock(ctx, dir, durable.Exclusive, nil); err != nil && ctx.Err() != nil {
+	// filesystems let a directory be locked, NFS for one, and everybody may lock /tmp
+	// for ever: there it is not locked.
+	locking, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	if err := durable.Flock(locking, dir, durable.Exclusive, nil); err != nil && ctx.Err() != nil {
 		return err
 	}
 	f, err := s.first()
@@ -118,9 +128,6 @@ func (s Store) change(ctx context.Context, edit func(*file)) error {
 	edit(f)
 	raw, err := f.encode()
 	if err != nil {
-		return err
-	}
-	if err := checkOwner(path, dir); err != nil {
 		return err
 	}
 	return durable.WriteFile(ctx, dir, filepath.Base(path), raw, 0o600)
