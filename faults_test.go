@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -412,9 +411,6 @@ const (
 // others mount nothing and have directories of their own: what is mounted another
 // test's prune and rm may take into account.
 func TestMain(m *testing.M) {
-	// These tests make much garbage and keep little: a fifth of their processor
-	// time was the collector's.
-	debug.SetGCPercent(400)
 	if spec := os.Getenv(childEnv); spec != "" {
 		if err := child(strings.SplitN(spec, "\n", childFields)); err != nil {
 			fmt.Fprintln(os.Stderr, err)

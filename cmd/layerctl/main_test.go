@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -49,9 +48,6 @@ func isThis(command string) bool {
 type apart struct{ *testing.M }
 
 func (m apart) Run() int {
-	// The tests in this process make much garbage and keep little; commands that
-	// run as processes of their own collect as always.
-	debug.SetGCPercent(400)
 	disktest.DefaultSignals()
 	return disktest.Apart(m.run)
 }
