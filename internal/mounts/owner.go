@@ -4,8 +4,10 @@ package mounts
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,29 +16,51 @@ import (
 // Owner is the user who may have made a mount that the process proc sees: who
 // owns the user namespace of its mount namespace, for there he is privileged,
 // or for fuse-overlayfs whose process it is. It is the caller himself where that
-// is the caller's namespace, and where the caller may not ask the owner of the
+// is the caller's namespace; where the caller may not ask, it is the owner of the
 // process.
 //
-// Anybody may mount by erofsfuse outside of a user namespace, by fusermount(1).
-// Of such a mount the kernel says whose it is.
+// Anybody may mount by erofsfuse outside of a user namespace, by fusermount(1), and
+// the mounts there show in the namespaces of others as well. So of such a mount in a
+// namespace of the caller's counts whose the kernel says it is. In anybody else's that
+// number says nothing: each user maps in his namespace the ids that he likes.
 func Owner(proc string, e Entry) (uid int, err error) {
-	if uid, err := strconv.Atoi(e.Option("user_id")); e.Type == EROFSFUSEType && err == nil && uid != 0 {
-		return uid, nil
-	}
-	if proc == "self" && e.Type != FUSEType {
-		return os.Geteuid(), nil
-	}
 	if e.Type == FUSEType {
 		if e.daemon == "" {
 			return os.Geteuid(), nil
 		}
 		return processOwner(e.daemon)
 	}
-	uid, err = namespaceOwner(proc)
-	if err != nil {
-		return processOwner(proc)
+	if proc == "self" {
+		uid = os.Geteuid()
+	} else if uid, err = namespaceOwner(proc); err != nil {
+		uid, err = processOwner(proc)
+	}
+	if err != nil || uid != os.Geteuid() || e.Type != EROFSFUSEType {
+		return uid, err
+	}
+	// 0 is root of the caller's namespace, or of the machine.
+	if said, err := strconv.Atoi(e.Option("user_id")); err == nil && said != 0 && !isCaller(said) {
+		return said, nil
 	}
 	return uid, nil
+}
+
+// isCaller reports whether uid is the caller's, in his user namespace or in the
+// one around it, where he may have mounted before he entered his.
+func isCaller(uid int) bool {
+	euid := os.Geteuid()
+	if uid == euid {
+		return true
+	}
+	ids, _ := os.ReadFile("/proc/self/uid_map") // user_namespaces(7)
+	for line := range strings.Lines(string(ids)) {
+		var inside, outside, count int
+		_, err := fmt.Sscan(line, &inside, &outside, &count)
+		if err == nil && euid >= inside && euid-inside < count && uid == outside+euid-inside {
+			return true
+		}
+	}
+	return false
 }
 
 func processOwner(proc string) (int, error) {
