@@ -133,16 +133,16 @@ func (r *reader) read(ctx context.Context, i int, w watcher) (*stackview.Layer, 
 		if w != nil {
 			w.begin(read)
 		}
-		journal := r.options.Journals.begin()
+		kept := r.options.Journals.begin()
 		record := func(e layer.Entry) error {
-			journal.note(r.stack, e)
+			kept.note(r.stack, e)
 			return read.Record(e)
 		}
 		result, err := r.stream(ctx, l, blob, record, w)
 		if err != nil {
 			return err
 		}
-		r.options.Journals.keep(l.DiffID, journal, result.Facts)
+		r.options.Journals.keep(l.DiffID, kept, result.Facts)
 		return read.End(result.Facts)
 	})
 	return read, r.failed(i, err)

@@ -128,60 +128,60 @@ type judging struct {
 }
 
 // all verifies the signatures of one subject after the other until all demands are met.
-func (c *judging) all(ctx context.Context) error {
-	for _, s := range c.image.Subjects {
-		if len(c.open) == 0 {
+func (j *judging) all(ctx context.Context) error {
+	for _, s := range j.image.Subjects {
+		if len(j.open) == 0 {
 			return nil
 		}
 		if s.Find == nil {
 			continue
 		}
-		if err := c.subject(ctx, s); err != nil {
+		if err := j.subject(ctx, s); err != nil {
 			return err
 		}
 	}
-	if len(c.open) == 0 {
+	if len(j.open) == 0 {
 		return nil
 	}
-	if err := errors.Join(c.failed...); err != nil {
+	if err := errors.Join(j.failed...); err != nil {
 		return fmt.Errorf("look for signatures: %w", err)
 	}
-	first := c.open[0]
-	return refuseAll(c.demands[first], c.refusals[first])
+	first := j.open[0]
+	return refuseAll(j.demands[first], j.refusals[first])
 }
 
 // subject verifies the signatures of one subject.
-func (c *judging) subject(ctx context.Context, s Subject) error {
+func (j *judging) subject(ctx context.Context, s Subject) error {
 	manifest, err := s.Read(ctx)
 	if err != nil {
 		return err
 	}
 	signatures, err := s.Find(ctx, s.Digest)
 	if err != nil {
-		c.failed = append(c.failed, err)
+		j.failed = append(j.failed, err)
 	}
 	read := map[digest.Digest][]byte{}
 	for n := range signatures {
 		signature := &signatures[n]
-		if len(c.open) == 0 || ctx.Err() != nil {
+		if len(j.open) == 0 || ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if n == maxSignatures {
-			c.refuseOpen(fmt.Errorf("there are more than %d, and those are not looked at", maxSignatures))
+			j.refuseOpen(fmt.Errorf("there are more than %d, and those are not looked at", maxSignatures))
 			break
 		}
-		raw, err := c.read(ctx, signature, read)
+		raw, err := j.read(ctx, signature, read)
 		if err != nil {
-			c.refuseOpen(err)
+			j.refuseOpen(err)
 			continue
 		}
-		c.open = slices.DeleteFunc(c.open, func(i int) bool {
-			claim, form, err := c.meets(c.demands[i], signature, raw, manifest)
+		j.open = slices.DeleteFunc(j.open, func(i int) bool {
+			claim, form, err := j.meets(j.demands[i], signature, raw, manifest)
 			if err != nil {
-				c.refusals[i] = append(c.refusals[i], err)
+				j.refusals[i] = append(j.refusals[i], err)
 				return false
 			}
-			c.accepted[i] = Accepted{
+			j.accepted[i] = Accepted{
 				Key: claim.Key.Fingerprint(), Form: form, Place: signature.Place,
 				Subject: s.Digest, Signature: signature.Blob.Digest, Reference: claim.Reference,
 			}
@@ -192,15 +192,15 @@ func (c *judging) subject(ctx context.Context, s Subject) error {
 }
 
 // refuseOpen notes for each open demand why a signature does not meet it.
-func (c *judging) refuseOpen(err error) {
-	for _, i := range c.open {
-		c.refusals[i] = append(c.refusals[i], err)
+func (j *judging) refuseOpen(err error) {
+	for _, i := range j.open {
+		j.refusals[i] = append(j.refusals[i], err)
 	}
 }
 
 // read reads the blob of a signature, unless it is in had: a thousand signatures of one
 // image may share a payload.
-func (c *judging) read(ctx context.Context, s *Signature, had map[digest.Digest][]byte) ([]byte, error) {
+func (j *judging) read(ctx context.Context, s *Signature, had map[digest.Digest][]byte) ([]byte, error) {
 	limit := int64(0)
 	switch s.Blob.MediaType {
 	case sigstore.SimpleType:
@@ -211,7 +211,7 @@ func (c *judging) read(ctx context.Context, s *Signature, had map[digest.Digest]
 	switch raw, ok := had[s.Blob.Digest]; {
 	case s.Err != nil:
 		if errkind.Of(s.Err) == errkind.Network {
-			c.failed = append(c.failed, s.Err)
+			j.failed = append(j.failed, s.Err)
 		}
 		return nil, s.Err
 	case limit == 0:
@@ -225,7 +225,7 @@ func (c *judging) read(ctx context.Context, s *Signature, had map[digest.Digest]
 	}
 	raw, err := s.Read(ctx, s.Blob)
 	if err != nil {
-		c.failed = append(c.failed, err)
+		j.failed = append(j.failed, err)
 		return nil, err
 	}
 	had[s.Blob.Digest] = raw
@@ -240,7 +240,7 @@ const maxBlobs = 32
 var errNamesNothing = errors.New("it holds, but a bundle names no image")
 
 // meets verifies a signature for a demand. Its error says why the demand is not met.
-func (c *judging) meets(d *demand, s *Signature, raw, manifest []byte) (claim sigstore.Claim, form string, err error) {
+func (j *judging) meets(d *demand, s *Signature, raw, manifest []byte) (claim sigstore.Claim, form string, err error) {
 	if s.Blob.MediaType == sigstore.BundleType {
 		claim, err = sigstore.Bundle(raw, manifest, d.keys)
 		if err == nil && !d.Identity.Any() {
@@ -249,7 +249,7 @@ func (c *judging) meets(d *demand, s *Signature, raw, manifest []byte) (claim si
 		return claim, "bundle", err
 	}
 	claim, err = sigstore.Simple(raw, s.Blob.Annotations, manifest, d.keys)
-	if err == nil && !d.Identity.Accepts(c.called, claim.Reference) {
+	if err == nil && !d.Identity.Accepts(j.called, claim.Reference) {
 		err = fmt.Errorf("it is for %.200q, and the policy asks for another name, %s", claim.Reference, &d.Identity)
 	}
 	return claim, "simple signing", err

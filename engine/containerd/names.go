@@ -52,7 +52,7 @@ func (g *giving) checkNames(ctx context.Context) error {
 		return errNoName
 	}
 	for _, name := range g.names() {
-		there, err := g.images.Standing(ctx, name)
+		there, err := g.images.Get(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -96,7 +96,7 @@ func (g *giving) nameOne(ctx context.Context, name string) error {
 	if made, err := g.images.Make(ctx, g.lease, image); made || err != nil {
 		return err
 	}
-	there, err := g.images.Standing(ctx, name)
+	there, err := g.images.Get(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func shared(list []given.Record, r given.Record, name given.Name) bool {
 
 // isOurs reports whether a name is one that the store has made and nobody has changed.
 func (e *Engine) isOurs(ctx context.Context, owner string, n given.Name) (bool, error) {
-	there, err := e.images.Standing(ctx, n.Name)
+	there, err := e.images.Get(ctx, n.Name)
 	return there != nil && there.Labels[ownerLabel] == owner && there.Target.GetDigest() == n.Root.String(), err
 }
 

@@ -32,7 +32,7 @@ type Name struct {
 // of the names still means what it did, and its topmost layer exists.
 func (e *Engine) Has(ctx context.Context, names []Name, layers []digest.Digest) (bool, error) {
 	for _, n := range names {
-		there, err := e.images.Standing(ctx, n.Name)
+		there, err := e.images.Get(ctx, n.Name)
 		if err != nil {
 			return false, err
 		}

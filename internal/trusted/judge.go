@@ -17,8 +17,8 @@ import (
 	"github.com/layerctl/layerctl/trust"
 )
 
-// search is the search for the signatures of one image.
-type search struct {
+// subjectSearch is the search for the signatures of one image's subjects.
+type subjectSearch struct {
 	source *source.Source
 	// listed says that the registry has a list of referrers, so that the fallback tag is
 	// not used. unlisted says that it has none. Both are false before it was asked.
@@ -31,7 +31,7 @@ type search struct {
 // in it one for its manifest and one for itself; cosign's tag takes one request, and its
 // payload another.
 func judge(ctx context.Context, s *source.Source, r *source.Resolution, policy *trust.Policy, order []location, known experience) (trust.Verdict, experience, error) {
-	h := &search{source: s}
+	search := &subjectSearch{source: s}
 	find := map[referrers.Place]trust.Finder{}
 	i := trust.Image{Reference: r.Reference}
 	for _, at := range order {
@@ -43,7 +43,7 @@ func judge(ctx context.Context, s *source.Source, r *source.Resolution, policy *
 			continue
 		}
 		if find[at.place] == nil {
-			find[at.place] = h.finder(at.place)
+			find[at.place] = search.finder(at.place)
 		}
 		i.Subjects = append(i.Subjects, trust.Subject{
 			Digest: desc.Digest, Find: find[at.place],
@@ -51,7 +51,7 @@ func judge(ctx context.Context, s *source.Source, r *source.Resolution, policy *
 		})
 	}
 	v, err := policy.Judge(ctx, i)
-	if h.unlisted && !s.Offline() {
+	if search.unlisted && !s.Offline() {
 		known.unlisted = true
 	}
 	if err == nil && len(v.Accepted) > 0 {
@@ -62,25 +62,25 @@ func judge(ctx context.Context, s *source.Source, r *source.Resolution, policy *
 }
 
 // finder returns a finder of signatures in one place.
-func (h *search) finder(place referrers.Place) trust.Finder {
-	f := referrers.New(h.source, referrers.Options{
+func (s *subjectSearch) finder(place referrers.Place) trust.Finder {
+	f := referrers.New(s.source, referrers.Options{
 		Kinds: []referrers.Kind{referrers.Signature}, Places: []referrers.Place{place}, Max: maxSignatures, Requests: maxRequests, Bytes: maxBytes,
 	})
 	return func(ctx context.Context, of digest.Digest) ([]trust.Signature, error) {
-		if place == referrers.ByFallback && h.listed {
+		if place == referrers.ByFallback && s.listed {
 			return nil, nil
 		}
 		found, err := f.Of(ctx, of, nil)
 		if place == referrers.ByAPI {
-			h.unlisted = errors.Is(err, errors.ErrUnsupported)
-			h.listed = !h.unlisted
-			if h.unlisted {
+			s.unlisted = errors.Is(err, errors.ErrUnsupported)
+			s.listed = !s.unlisted
+			if s.unlisted {
 				err = nil
 			}
 		}
 		var list []trust.Signature
 		for i := range found {
-			list = append(list, signature(h.source, &found[i]))
+			list = append(list, signature(s.source, &found[i]))
 		}
 		return list, err
 	}

@@ -179,7 +179,7 @@ type copied struct {
 	Blobs       struct {
 		Sent    int `json:"sent"`
 		Mounted int `json:"mounted"`
-		There   int `json:"there"`
+		Present int `json:"there"`
 	} `json:"blobs"`
 	Bytes    int64    `json:"bytes"`
 	Warnings []string `json:"warnings"`
@@ -190,7 +190,7 @@ func result(d transfer.Done, dry bool) copied {
 		Source: d.Source.String(), Destination: d.Destination.String(), Digest: d.Root.Digest.String(), Was: d.Was.Digest.String(), DryRun: dry,
 		Manifests: d.Manifests, Referrers: d.Referrers, Bytes: d.Bytes, Warnings: append([]string{}, d.Warnings...),
 	}
-	r.Blobs.Sent, r.Blobs.Mounted, r.Blobs.There = d.Sent, d.Mounted, d.Present
+	r.Blobs.Sent, r.Blobs.Mounted, r.Blobs.Present = d.Sent, d.Mounted, d.Present
 	return r
 }
 
@@ -202,7 +202,7 @@ func (r copied) print(c *cli.Context) error {
 			verb = "would send"
 		}
 		terminal.NewConsole(c.App.ErrWriter).Say("%s %s and %s of %s; %d mounted, %d were there", verb,
-			terminal.Count(r.Manifests, "manifest"), terminal.Count(r.Blobs.Sent, "blob"), terminal.Bytes(r.Bytes), r.Blobs.Mounted, r.Blobs.There)
+			terminal.Count(r.Manifests, "manifest"), terminal.Count(r.Blobs.Sent, "blob"), terminal.Bytes(r.Bytes), r.Blobs.Mounted, r.Blobs.Present)
 	}
 	if c.Bool("json") {
 		return nil

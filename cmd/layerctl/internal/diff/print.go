@@ -45,7 +45,7 @@ func text(w io.Writer, a, b *side, found *imagediff.Result) error {
 	if a.Config != nil && b.Config != nil {
 		fmt.Fprintf(out, "\nlayers  %s, %s, %s\n", layerWords(layers.Shared, "shared"), layerWords(layers.OnlyA, "of A alone"), layerWords(layers.OnlyB, "of B alone"))
 	}
-	fmt.Fprintf(out, "files   %s, %s, %s\n", tallyWords(found, imagediff.Added), tallyWords(found, imagediff.Removed), tallyWords(found, imagediff.Changed))
+	fmt.Fprintf(out, "files   %s, %s, %s\n", countWords(found, imagediff.Added), countWords(found, imagediff.Removed), countWords(found, imagediff.Changed))
 	if len(found.Config) > 0 {
 		fmt.Fprintln(out, "\nconfig")
 	}
@@ -80,7 +80,7 @@ func layerWords(list []imagediff.Layer, where string) string {
 	return fmt.Sprintf("%d %s (%s)", len(list), where, terminal.Bytes(size))
 }
 
-func tallyWords(found *imagediff.Result, kind imagediff.Kind) string {
+func countWords(found *imagediff.Result, kind imagediff.Kind) string {
 	n, size := found.Count(kind)
 	switch {
 	case n == 0:

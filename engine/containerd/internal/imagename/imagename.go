@@ -23,8 +23,8 @@ type Client struct {
 	In func(ctx context.Context, lease string) context.Context
 }
 
-// Standing returns what the engine has under a name; nil for none.
-func (c Client) Standing(ctx context.Context, name string) (*images.Image, error) {
+// Get returns what the engine has under a name; nil for none.
+func (c Client) Get(ctx context.Context, name string) (*images.Image, error) {
 	answer, err := c.API.Get(c.In(ctx, ""), &images.GetImageRequest{Name: name})
 	if failure.IsNotFound(err) {
 		return nil, nil
