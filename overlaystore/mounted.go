@@ -36,10 +36,10 @@ func (s *Store) Mounts(ctx context.Context) ([]Mounted, error) {
 	return list, nil
 }
 
-// MountedAt returns the topmost mount at target, in the caller's mount namespace, if it
-// is of one of this store's images; else it is false.
-func (s *Store) MountedAt(ctx context.Context, target string) (Mounted, bool, error) {
-	target, err := filepath.Abs(target)
+// MountedAt returns the topmost mount at target, in the caller's mount namespace. ours is
+// false if nothing is mounted there, or nothing of this store's images.
+func (s *Store) MountedAt(ctx context.Context, target string) (m Mounted, ours bool, err error) {
+	target, err = filepath.Abs(target)
 	if err != nil {
 		return Mounted{}, false, err
 	}

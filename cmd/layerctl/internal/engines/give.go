@@ -419,7 +419,7 @@ func (d *daemon) tell(name registry.Reference, done containerd.Given) {
 	console.Say("%s is in containerd's namespace %s (%s), with %d of %s new there", name, done.Namespace, done.Engine, done.Made, terminal.Count(done.Layers, "layer"))
 	tellCopies(console, done.Clones, done.Copies, done.Bytes, done.Reason)
 	if len(done.Foreign) > 0 && !d.c.Bool("hand-over") {
-		console.Warn("%q were there before, by another client, which may remove them: they are not pinned for this store", done.Foreign)
+		console.Warn("another client made %q and may remove them; this store does not pin them", done.Foreign)
 	}
 }
 
