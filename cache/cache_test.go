@@ -256,7 +256,7 @@ func TestManyWriters(t *testing.T) {
 	}
 }
 
-// Of two who replace a damaged blob each has it in the cache.
+// Two processes replace the same damaged blob: afterwards each finds it in the cache.
 func TestPutBesideAnother(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, dir)

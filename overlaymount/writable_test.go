@@ -500,7 +500,7 @@ func TestPairsThatWereNotMade(t *testing.T) {
 	}
 }
 
-// Pairs go under the hands of who sweeps them, for another process may do so too.
+// Pairs may go while they are swept, because another process sweeps them too.
 func TestPairsThatGoMeanwhile(t *testing.T) {
 	p := newMountPair(t)
 	writable := filepath.Join(p.s.Path(), writableDir)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034 # for who sources this
+# shellcheck shell=bash disable=SC2034 # for scripts that source this
 #
 # A containerd of a test's own, below $work: what the scripts that start one share,
 # from their first argument, the command layerctl, to what they leave behind at their

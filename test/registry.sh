@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# shellcheck disable=SC2034,SC2154 # for who sources this, or theirs
+# shellcheck disable=SC2034,SC2154 # for scripts that source this, or from them
 #
 # Sourced: start_registry serves Debian's docker-registry from $work on localhost,
 # at $port, as the process $registry, until stop_registry; where $logged is set it
