@@ -61,7 +61,7 @@ type ExportOptions struct {
 // Exported is what was written.
 type Exported struct {
 	Resolution
-	// Warnings are what a person should know of the image, a line each.
+	// Warnings are what a user should know of the image, one line each.
 	Warnings []string
 }
 

@@ -24,7 +24,7 @@ type Pulled struct {
 	// Traffic is what each host has sent of the layers, in the order in which
 	// the hosts were first used; it is empty for layouts and archives.
 	Traffic []registry.Traffic
-	// Warnings are what a person should know of this image, a line each.
+	// Warnings are what a user should know of this image, one line each.
 	Warnings []string
 }
 

@@ -65,7 +65,7 @@ type Unpacked struct {
 	Notes map[string]int64
 	// Traffic is what each host has sent of the layers.
 	Traffic []registry.Traffic
-	// Warnings are what a person should know of this image, a line each.
+	// Warnings are what a user should know of this image, one line each.
 	Warnings []string
 }
 

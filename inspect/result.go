@@ -33,7 +33,7 @@ type Result struct {
 	Host        Host              `json:"host"`
 	// Chosen is the digest of the manifest that a pull would take, "" for none.
 	Chosen digest.Digest `json:"chosen"`
-	// Warnings are sentences for a person.
+	// Warnings are what a user should know of the result, one line each.
 	Warnings []string `json:"warnings"`
 	// Manifests are the index's entries in their order. If the reference names an
 	// image or an artifact, that is the only one.

@@ -61,6 +61,6 @@ type Made struct {
 	Digests map[registry.Reference]digest.Digest
 	// Missing lists the members that were left out.
 	Missing []registry.Reference
-	// Warnings are texts of one line that a user should read.
+	// Warnings are what a user should know of the index, one line each.
 	Warnings []string
 }

@@ -8,8 +8,8 @@
 //	m, err := overlaymount.Assemble(ctx, store, img, overlaymount.Options{})
 //	line, err := m.Line("/mnt")
 //
-// [Unmount] undoes a mount, and [Leftovers] lists upper directories of writable mounts
-// that no longer exist. [Survey] finds out what the host can do.
+// [Unmount] undoes a mount, and [Leftovers] lists upper directories whose writable mounts
+// no longer exist. [Survey] finds out what the host can do.
 //
 // # Promises
 //

@@ -65,7 +65,7 @@ func (m *Mount) Type() string {
 	return mounts.EROFSType
 }
 
-// chooseDriver chooses the driver, and fails for options that it does not have.
+// chooseDriver chooses the driver, and refuses options that it does not have.
 func (m *Mount) chooseDriver(ctx context.Context, wanted Driver, writable bool) error {
 	if wanted == AutoDriver && m.indexed {
 		wanted = indexDriver()
@@ -117,7 +117,7 @@ func (m *Mount) kernelMounts() bool {
 	return root.Close() == nil
 }
 
-// checkFUSE fails for options that fuse-overlayfs does not have, because it ignores
+// checkFUSE refuses options that fuse-overlayfs does not have, because it ignores
 // options that it does not know.
 func (m *Mount) checkFUSE() error {
 	lacks := func(what string) error {

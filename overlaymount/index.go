@@ -51,7 +51,7 @@ func (m *Mount) sourceIndex() error {
 	return err
 }
 
-// checkIndex fails for options that a mount of an index does not have, and for those
+// checkIndex refuses options that a mount of an index does not have, and for those
 // that only such a mount has.
 func (m *Mount) checkIndex(o Options) error {
 	switch {

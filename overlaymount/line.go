@@ -32,7 +32,7 @@ func (m *Mount) Options() (string, error) {
 	return o, fits(strings.Join(m.Flags(), ",") + "," + o)
 }
 
-// fits fails for options that mount(2) would cut off.
+// fits refuses options that mount(2) would cut off.
 func fits(options string) error {
 	if len(options) > maxOptions {
 		return fmt.Errorf("%w: the mount options take %d bytes and mount(2) at most %d", overlaystore.ErrUnsupported, len(options), maxOptions)
@@ -144,7 +144,7 @@ func (m *Mount) idmapOption() string {
 	return "X-mount.idmap=" + strings.Join(parts, " ")
 }
 
-// checkPrintable fails for paths that cannot be quoted for mount(8).
+// checkPrintable refuses paths that cannot be quoted for mount(8).
 func (m *Mount) checkPrintable() error {
 	for _, dir := range []string{m.upper, m.work} {
 		if m.pair == "" && strings.Contains(dir, `"`) {

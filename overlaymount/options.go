@@ -276,8 +276,8 @@ func reasonToRefuse(key string) string {
 	}
 }
 
-// checkConflicts fails for pairs of options that the kernel refuses with EINVAL, and
-// for options that it would ignore without an error (ovl_fs_params_verify in
+// checkConflicts refuses pairs of options that the kernel refuses with EINVAL, and
+// options that it would ignore without an error (ovl_fs_params_verify in
 // fs/overlayfs/params.c).
 func (c chosen) checkConflicts(writable, userxattr bool) error {
 	conflict := func(key, reason string) error {

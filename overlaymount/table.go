@@ -64,7 +64,7 @@ func (m *Mount) noIDMap(what string) error {
 	return fmt.Errorf("%w: %s cannot say an id map for layers; print the line for sh, or mount by layerctl", overlaystore.ErrUnsupported, what)
 }
 
-// checkLasting fails for mounts that a form for every boot cannot describe.
+// checkLasting refuses mounts that a form for every boot cannot describe.
 func (m *Mount) checkLasting(what string) error {
 	switch {
 	case m.byProgram():

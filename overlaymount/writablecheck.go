@@ -22,7 +22,7 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// checkWritable fails for upper and work directories that the kernel would refuse with
+// checkWritable refuses upper and work directories that the kernel would refuse with
 // a bare EINVAL, mount read-only or with features missing, or let two mounts write to
 // (https://docs.kernel.org/filesystems/overlayfs.html, upper and work).
 func (m *Mount) checkWritable(ctx context.Context) error {
@@ -125,7 +125,7 @@ func mayUse(ctx context.Context, proc string, e mounts.Entry, upper string) bool
 	return ok && err == nil && has == want
 }
 
-// checkDriver fails for an upper directory to which the other driver wrote: deleted
+// checkDriver refuses an upper directory to which the other driver wrote: deleted
 // files would be visible again. fuse-overlayfs marks an opaque directory by
 // user.fuseoverlayfs.opaque, which the kernel does not read.
 func (m *Mount) checkDriver() error {

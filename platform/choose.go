@@ -19,7 +19,7 @@ type Choice struct {
 	Index      int
 	// Verdicts are what was found about each candidate, in their order.
 	Verdicts []Verdict
-	// Warnings are what a user should know about the choice, a sentence each.
+	// Warnings are what a user should know of the choice, one line each.
 	Warnings []string
 }
 

@@ -63,7 +63,7 @@ type Done struct {
 	Bytes int64
 	// Referrers is how many manifests were copied for [Options].Referrers.
 	Referrers int
-	// Warnings are texts of one line that a user should read.
+	// Warnings are what a user should know of the copy, one line each.
 	Warnings []string
 }
 

@@ -75,7 +75,7 @@ func (e *Engine) Ahead(ctx context.Context, store *overlaystore.Store, layers []
 	return a
 }
 
-// Ready says that all files of a layer are in its lower dir fs, and its record
+// Ready says that all files of a layer are in its lower directory fs, and its record
 // beside that. Several goroutines may call it.
 func (a *Ahead) Ready(diffID digest.Digest, fs *os.File) {
 	if a == nil {

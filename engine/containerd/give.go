@@ -332,8 +332,8 @@ func (e *Engine) openGiven(ctx context.Context, store *overlaystore.Store, open 
 // clear ends the leases of givings that died: those that are not marked as in use by
 // an Ahead or a Held, for any other giving would hold the lock of the records.
 func (e *Engine) clear(ctx context.Context, owner string, records *given.Records) error {
-	// The engine goes on with the last call of a giving that was killed. One that
-	// changes something, or would, waits for that.
+	// The engine goes on with the last call of a giving that was killed. Deleting a
+	// lease, even one that does not exist, waits for that call.
 	if err := e.leases.Collect(ctx, lease.NewID()); err != nil {
 		return err
 	}

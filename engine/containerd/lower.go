@@ -15,7 +15,7 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// lower is an open layer of the image: its directory, and the lower dir in that.
+// lower is an open layer of the image: its directory, and the lower directory in that.
 type lower struct {
 	dir, fs *os.File
 	record  overlaystore.LayerRecord
@@ -58,7 +58,7 @@ func (g *giving) lower(ctx context.Context, i int) (*lower, error) {
 	return l, nil
 }
 
-// lowerPath returns the path under the store of the lower dir of the layer i.
+// lowerPath returns the path under the store of the lower directory of layer i.
 func (g *giving) lowerPath(ctx context.Context, i int) (string, error) {
 	dirs, err := g.from.LowerDirs(ctx, overlaystore.Image{Layers: g.image.Layers[i : i+1]})
 	if err != nil {

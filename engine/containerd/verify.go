@@ -128,7 +128,7 @@ func (g *giving) verifyLayer(ctx context.Context, i int, dir *os.File, o overlay
 }
 
 // openLayer opens the directory with the journal of layer i, and the store's lower
-// dir of it, nil where there is none.
+// directory of it, nil where there is none.
 func (g *giving) openLayer(ctx context.Context, i int) (journal, known *os.File, err error) {
 	if g.store.Format().Lower == layer.Tars {
 		journal, err = durable.OpenDirAt(g.store.Dir(), storedirs.Layers+"/"+g.image.Layers[i].Encoded())

@@ -43,7 +43,7 @@
 // Names in <> stand for: id, 64 hexadecimal digits that name a layer or an
 // image; link, 26 characters that are made of a layer's id.
 //
-//	overlay/<id>/diff/             a layer: its lower dir, as links
+//	overlay/<id>/diff/             a layer: its lower directory, as links
 //	overlay/<id>/link              <link>
 //	overlay/<id>/lower             the links of all layers below, the topmost first
 //	overlay/<id>/lower-layers      their ids, for newer versions
@@ -55,7 +55,7 @@
 //	layerctl.json                  {"format":1}: the directory is this package's
 //	layerctl.lock                  flock, held by who changes anything
 //	layerctl-staging/              what is being made or removed
-//	    held-<id>-<rand>/          a layer's lower dir that was renewed, for what is mounted of it
+//	    held-<id>-<rand>/          a layer's lower directory that was renewed, for what is mounted of it
 //
 // A layer's id is its diffID for the lowest one, and else the sha256 of the id
 // below, "+" and the diffID. A fix layer is a layer of its own on top, so that

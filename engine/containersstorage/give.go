@@ -232,7 +232,7 @@ func (g *giving) layer(ctx context.Context, l planned) (err error) {
 	return g.fill(ctx, l, to)
 }
 
-// fill makes an empty directory the lower dir of a layer.
+// fill makes an empty directory the lower directory of a layer.
 func (g *giving) fill(ctx context.Context, l planned, to *os.File) error {
 	from, err := fsat.OpenDir(g.from.Dir(), l.from)
 	if err != nil {

@@ -62,7 +62,7 @@ func (f *Fetcher) Done(l Layer) {
 	f.Tell(e)
 }
 
-// Warnings are what a person should know of the layers that were fetched.
+// Warnings are what a user should know of the layers that were fetched, one line each.
 func (f *Fetcher) Warnings() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

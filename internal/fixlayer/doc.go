@@ -22,8 +22,9 @@
 //     lists whiteouts, as names that do not exist. The fix layer gets such a directory
 //     too: then two layers have it, and overlayfs hides whiteouts in merged
 //     directories. Whiteouts by attribute are visible in the lowest layer of a merged
-//     directory too; the fix layer gets a whiteout for each. A bare directory that no
-//     lower layer has must not be visible; the fix layer gets a whiteout for it.
+//     directory too; the fix layer gets a whiteout for each. A bare directory, one that
+//     a layer implies only by whiteouts in it, must not be visible if no lower layer
+//     has it; the fix layer gets a whiteout for it.
 //  4. The parents of all these, with the attributes of step 2.
 //
 // Nothing in a fix layer is opaque, so it hides only what it copies and bare

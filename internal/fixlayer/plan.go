@@ -25,7 +25,7 @@ type Layer struct {
 	// Dir is the layer's directory, with its journal. nil is for a layer without a
 	// journal, whose files cannot be copied.
 	Dir   *os.File
-	FS    *os.File // the layer's lower directory
+	FS    *os.File // the layer's lower directory; nil if Dir is
 	Facts layer.Facts
 	// Borrowed says that the plan does not close Dir and FS.
 	Borrowed bool

@@ -25,7 +25,8 @@
 //     entry for it. An opaque mark in between does not matter; a whiteout, a file or
 //     a replaced directory in between ends the search. If it finds none they are
 //     0755, 0:0 and the time 0;
-//   - a bare directory that no lower layer has does not exist;
+//   - a bare directory, one that a layer implies only by whiteouts in it, does not
+//     exist unless a lower layer has it;
 //   - a hard link into a lower layer is one more name of the file there;
 //   - owners are those of the image, also where a store's disk has others.
 //

@@ -23,7 +23,7 @@ type Client struct {
 	In func(ctx context.Context, lease string) context.Context
 }
 
-// Get returns what the engine has under a name; nil for none.
+// Get returns the record that the engine has under a name; nil if there is none.
 func (c Client) Get(ctx context.Context, name string) (*images.Image, error) {
 	answer, err := c.API.Get(c.In(ctx, ""), &images.GetImageRequest{Name: name})
 	if failure.IsNotFound(err) {

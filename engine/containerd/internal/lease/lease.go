@@ -24,8 +24,8 @@ type Client struct {
 	Patience time.Duration
 }
 
-// expires is when a lease does, and the collector may remove what a process that died
-// has left.
+// expires is the life of a lease: after it the collector may remove what a process that
+// died has left.
 const expires = 24 * time.Hour
 
 // NewID returns the id of a lease that nobody has.

@@ -64,8 +64,9 @@ func Tidy(ctx context.Context, dirs []*os.File, prefix string) error {
 	return nil
 }
 
-// IsBelow says whether a lower dir of a mount may be one of the snapshots in the
-// directory all. Many are named from there only; then the upper dir tells.
+// IsBelow reports whether a lower directory of a mount may be one of the snapshots in
+// the directory all. A relative lower does not say that; then the upper directory
+// tells.
 func IsBelow(all, lower, upper string) bool {
 	if !path.IsAbs(lower) {
 		lower = upper
