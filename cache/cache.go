@@ -187,7 +187,7 @@ func (c *Cache) Close() error {
 }
 
 // place returns the directory and the name of a blob's file, whether it exists or not. It
-// is an error if no blob can have the descriptor.
+// returns an error if no blob can have the descriptor.
 func (c *Cache) place(desc ocispec.Descriptor) (dir *os.File, name string, err error) {
 	if err := desc.Digest.Validate(); err != nil {
 		return nil, "", fmt.Errorf("digest %q: %w", string(desc.Digest), err)

@@ -181,8 +181,8 @@ func (c *Cache) damaged(err error) error {
 }
 
 // IndexError says that index.json is missing or cannot be read, so that the names of the
-// blobs are lost. It matches [errkind.Mismatch]. All names that the cache itself wrote there
-// can be found out again by fetching.
+// blobs are lost. It matches [errkind.Mismatch]. If the cache itself wrote a name
+// there, a fetch restores it.
 type IndexError struct {
 	Dir string // the cache's directory
 	Err error  // what is wrong with the file

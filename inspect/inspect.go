@@ -25,9 +25,9 @@ const (
 	// Entries is what the index itself says, for one request. Each nested index costs
 	// one more, because nothing can be chosen without it.
 	Entries Detail = iota
-	// Platforms adds what each image runs on. An index says that; for a single image
-	// its config does, for one more request, and for an image of which the index does
-	// not say it, for two.
+	// Platforms adds what each image runs on. Mostly the index says that. A single image
+	// takes one more request, for its config. An image whose platform the index does not
+	// name takes two.
 	Platforms
 	// Manifests adds layers, sizes and the digests of configs, for one more request a
 	// manifest that is no attestation.
@@ -187,8 +187,8 @@ func (i *inspector) index(ctx context.Context, root ocispec.Descriptor, raw []by
 	return i.readConfigs(ctx, configs)
 }
 
-// nameless are the images of which the index does not say what they run on, so
-// that only their configs tell.
+// nameless returns the images whose platform the index does not name, so that only their
+// configs tell.
 func (i *inspector) nameless() (images []*Manifest) {
 	for _, m := range i.leaves {
 		if m.entry.Platform == nil && m.Kind == manifest.KindImage.String() {

@@ -172,8 +172,8 @@ func (s *Source) readOnce(ctx context.Context, desc ocispec.Descriptor) (raw []b
 // digest; until then the bytes may be wrong. It may be closed earlier. Reading fails when
 // ctx is done. There is no request if the descriptor embeds the blob.
 //
-// A layer that is not there may be a foreign one: with [Options.Foreign] its urls are
-// asked, and the error is a [*ForeignError].
+// If a foreign layer is missing the error is a [*ForeignError]; with [Options.Foreign] its
+// urls are asked first.
 func (s *Source) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	if err := content.Check(desc, 0); err != nil {
 		return nil, about("open blob", desc, err)

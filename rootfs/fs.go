@@ -16,7 +16,7 @@ import (
 )
 
 // FS is the root filesystem of an image. It is an [fs.FS], except that names need not
-// be UTF-8, and safe for use by several goroutines.
+// be UTF-8. Several goroutines may use it.
 //
 // Paths mean what they mean to a process in the root filesystem: a symbolic link to an
 // absolute path leads below the root, and ".." of the root is the root. Devices and

@@ -113,7 +113,6 @@ func (c *copier) contents(ctx context.Context, docs []document) (archive.Content
 	return contents, nil
 }
 
-// descriptors returns the descriptors of blobs.
 func descriptors(of []blob) (all []ocispec.Descriptor) {
 	for _, b := range of {
 		all = append(all, b.Descriptor)

@@ -194,8 +194,8 @@ func sameBlob(a, b ocispec.Descriptor) bool {
 	return a.Digest == b.Digest && a.MediaType == b.MediaType
 }
 
-// become makes the document is of doc, and remembers that was became it. If they are the
-// same it returns was, with its own bytes.
+// become returns the document is, filled from doc, and records that it replaces was. If
+// they are the same it returns was, with its own bytes.
 func (x *conversion) become(was, is document, mediaType string, doc any, same bool) (document, error) {
 	if same {
 		return was, nil

@@ -91,7 +91,7 @@ func (r *reader) single(ctx context.Context, root ocispec.Descriptor, raw []byte
 	return []document{d}, nil
 }
 
-// fits is an error if the only image is not for a platform, by its config.
+// fits returns an error if the only image is not for a platform, by its config.
 func (r *reader) fits(ctx context.Context, d document, spec string) error {
 	wanted, err := platform.ParseWanted(spec)
 	if err != nil {

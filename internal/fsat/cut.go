@@ -14,7 +14,7 @@ import (
 var errCut = errors.New("not a file of one name and of so many bytes")
 
 // OpenCut opens the regular file name in dir for reading and writing, cuts it to its
-// first size bytes, and continues there. It fails if the file has other names or
+// first size bytes, and writes on from there. It fails if the file has other names or
 // fewer bytes.
 func OpenCut(dir *os.File, name string, size int64) (*os.File, error) {
 	path := filepath.Join(dir.Name(), name)

@@ -19,7 +19,7 @@ const (
 )
 
 // FindOwned is [Find] for a caller who owns the files below root, also where their
-// modes shut him out. If a directory's mode does, FindOwned adds the bit that is
+// modes shut the owner out. If a directory's mode does, FindOwned adds the bit that is
 // missing and sets the old mode again at once. A reader of modes takes [lockModes],
 // so that it never sees the added bit.
 func FindOwned(root *os.File, path string) (*os.File, error) {
@@ -35,7 +35,7 @@ func FindOwned(root *os.File, path string) (*os.File, error) {
 }
 
 // ReopenOwned is [Reopen] for a file below root that the caller owns, also where its
-// mode forbids him to read it; see [FindOwned].
+// mode forbids that; see [FindOwned].
 func ReopenOwned(root, found *os.File) (*os.File, error) {
 	f, err := Reopen(found)
 	if !errors.Is(err, fs.ErrPermission) {
@@ -76,7 +76,7 @@ func WithRead(root, f *os.File, do func(mode uint32) error) error {
 	return errors.Join(err, m.restore(), unlock())
 }
 
-// lockModes waits until no mode below root is changed for a moment, and keeps others
+// lockModes waits until no mode below root is changed temporarily, and keeps others
 // from changing any until unlock.
 func lockModes(root *os.File) (unlock func() error, err error) {
 	// flock(2) locks an open file description, so each lock opens the directory anew.
@@ -90,7 +90,7 @@ func lockModes(root *os.File) (unlock func() error, err error) {
 	return lock.Close, nil
 }
 
-// modes has the old modes of files whose modes were changed for a moment.
+// modes has the old modes of files whose modes were changed temporarily.
 type modes struct{ changed []changedMode }
 
 type changedMode struct {

@@ -38,7 +38,7 @@ func MakePlace(path string, perm os.FileMode) (*os.File, error) {
 	return place(path, uint32(perm.Perm()))
 }
 
-// FindPlace returns the last name of path, and opens the directory of that name with
+// FindPlace returns the last name of path, and opens the directory that has that name with
 // O_PATH. The name need not exist. If it is a symbolic link, FindPlace follows it by
 // the rules of [OpenPlace], and returns the directory and the name that it leads to.
 func FindPlace(path string) (dir *os.File, name string, err error) {

@@ -43,7 +43,7 @@ type Record struct {
 	Config    digest.Digest `json:"config"`
 	// Names are the records in the engine, in the order in which they are made.
 	Names []string `json:"names"`
-	// Before are names that it got there earlier, and has beside these.
+	// Before are the names that the image already had there.
 	Before []Name `json:"before,omitempty"`
 	// Layers are the diffIDs, the lowest first.
 	Layers []digest.Digest `json:"layers,omitempty"`

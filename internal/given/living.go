@@ -31,8 +31,8 @@ type Place struct {
 }
 
 // Begin says that a giving lives, which has not locked the records yet, until
-// release. At says where it takes a lease of the same id: whoever finds that it has
-// died, also by a power cut, can end that there.
+// release. The parameter at is where it takes a lease of the same id: whoever finds that
+// it has died, also by a power cut, can end the lease there.
 func Begin(ctx context.Context, root *os.File, id string, at Place) (release func() error, err error) {
 	dir, err := durable.OpenOrMakeDirAt(ctx, root, folder, 0o700)
 	if err != nil {
@@ -106,9 +106,9 @@ type Dead struct {
 	Place
 }
 
-// Living are the givings that have begun and live, and those that have died: the
-// caller ends their leases by [Records.End]. What is left of others
-// that died is removed.
+// Living returns the givings that have begun and live, and those that have died: the
+// caller ends their leases by [Records.End]. What is left of others that died is
+// removed.
 func (r *Records) Living(ctx context.Context) (ids map[string]bool, dead []Dead, err error) {
 	if ids, dead, err = r.living(ctx); err != nil {
 		err = fmt.Errorf("look which givings live: %w", err)
@@ -169,7 +169,7 @@ func (r *Records) leaseOf(name string) (at Place, known bool) {
 }
 
 // End calls end with each id of those that died with a lease in the namespace of at,
-// and forgets it if that is no error.
+// and removes the mark if end returns nil.
 func (r *Records) End(ctx context.Context, dead []Dead, at Place, end func(id string) error) error {
 	for _, d := range dead {
 		if d.Address != at.Address || d.Namespace != at.Namespace {

@@ -173,7 +173,7 @@ func (x Refs) Named(ref string) ([]Record, error) {
 	return nil, fs.ErrNotExist
 }
 
-// unmoved says that two records of one reference, read one after the other, are one.
+// unmoved reports whether two reads of one reference found the same.
 func unmoved(a, b Record) bool { return a.File == b.File && a.Manifest == b.Manifest }
 
 // gone says that a record's image is no longer there.

@@ -31,7 +31,7 @@ var ErrCheckpoint = errors.New("invalid checkpoint")
 
 // PauseAt makes Next return early, once: at the first start of a block that is at
 // least offset bytes into the decompressed stream. There Checkpoint returns a state.
-// Next has returned data before it pauses. An offset of zero cancels the pause.
+// Next pauses only after it has returned data. An offset of zero cancels the pause.
 func (z *Reader) PauseAt(offset int64) { z.pause = offset }
 
 // paused reports whether Next is to return for a pause.

@@ -28,9 +28,8 @@ func Tars(ctx context.Context) error {
 	return nil
 }
 
-// KernelTars says why the kernel mounts no layers as tars for this process: as Tars
-// without erofsfuse, or for it has no EROFS. Whatever else may be wrong, mounting
-// says it better.
+// KernelTars returns why the kernel mounts no layers as tars for this process, or nil; it
+// does not consider erofsfuse. Of other faults the error of the mount itself tells more.
 func KernelTars() error {
 	if err := kernelTars(); err != nil {
 		return err

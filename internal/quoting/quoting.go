@@ -32,8 +32,8 @@ func Lower(dir string) string {
 	return strings.ReplaceAll(Option(dir), ":", `\:`)
 }
 
-// Percent is RFC 3986's, so that no program on the way sees anything in
-// a path to split, to unquote or to unescape.
+// Percent encodes a path by RFC 3986, so that no program on the way sees anything in it
+// to split, to unquote or to unescape.
 func Percent(path string) string {
 	var b strings.Builder
 	for i := range len(path) {
@@ -53,7 +53,8 @@ func FSTabField(s string) string {
 	return strings.NewReplacer(`\`, `\134`, " ", `\040`, "\t", `\011`, "\n", `\012`).Replace(s)
 }
 
-// UnitText is s in a unit, where a percent sign begins a specifier (systemd.unit(5)).
+// UnitText quotes s for a unit, where a percent sign begins a specifier
+// (systemd.unit(5)).
 func UnitText(s string) string { return strings.ReplaceAll(s, "%", "%%") }
 
 // UnitWords quotes the words of a list (systemd.syntax(7)).
@@ -66,7 +67,7 @@ func UnitWords(list []string) string {
 	return strings.Join(words, " ")
 }
 
-// UnitName is systemd-escape --path --suffix=mount (systemd.unit(5)).
+// UnitName returns what systemd-escape --path --suffix=mount prints (systemd.unit(5)).
 func UnitName(path string) string {
 	path = strings.Trim(filepath.Clean(path), "/")
 	if path == "" {

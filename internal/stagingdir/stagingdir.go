@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package stagingdir makes directories of a store that are not what they shall
-// be yet, such as those in which its layers are filled, and finds those that
-// processes which died have left. A directory is its process's as long as that
-// holds a lock (flock) on it.
+// Package stagingdir makes the directories of a store in which layers, and other parts
+// of it, are made until they are complete. A process holds a lock (flock) on each of its
+// directories. By that the package finds the directories of processes that have died.
 package stagingdir
 
 import (

@@ -32,8 +32,8 @@ type compression struct {
 	open func(r io.Reader, window int64) (io.ReadCloser, error)
 }
 
-// compressionOf recognises the format by the first bytes of a file, 512 if it has as
-// many. It returns nil for a file in none of these formats.
+// compressionOf recognises the format by the first 512 bytes of a file, or all if it has
+// fewer. It returns nil for a file in none of these formats.
 func compressionOf(start []byte) *compression {
 	switch {
 	case layertar.Begins(start): // a tar begins with a name, and so with any bytes

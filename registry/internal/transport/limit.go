@@ -15,7 +15,7 @@ type Limiter struct {
 	rate int64 // bytes a second
 
 	mu   sync.Mutex
-	next time.Time // when the bytes so far are over, at the rate
+	next time.Time // until when the bytes so far take, at the rate
 }
 
 // NewLimiter returns a limiter of rate bytes a second; 0 means no limit.

@@ -2,7 +2,7 @@
 
 // Package jsontree reads JSON that must mean the same to all who read it: a member that
 // comes twice, data behind the value, and bytes that are no UTF-8 are errors, and names of
-// members are compared exactly, not in any case. Each value knows its line.
+// members are compared case-sensitively. Each value knows its line.
 package jsontree
 
 import (

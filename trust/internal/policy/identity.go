@@ -33,7 +33,7 @@ const (
 // String returns the kind, as policies write it.
 func (i *Identity) String() string { return i.kind }
 
-// Any reports whether any name is accepted, and none.
+// Any reports whether any name, or no name, is accepted.
 func (i *Identity) Any() bool { return i.kind == anyName }
 
 // parseIdentity reads a signedIdentity. Without one it is matchRepoDigestOrExact.

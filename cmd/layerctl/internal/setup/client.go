@@ -134,8 +134,8 @@ func warner(c *cli.Context) func(string) {
 	return func(text string) { console.Warn("%s", text) }
 }
 
-// openCache opens the cache in the store's blobs/. Without one, which a user
-// who has no home or may not write there cannot have, all goes on as before, save offline.
+// openCache opens the cache in the store's blobs/. If it cannot, only --offline and
+// --keep-blobs fail.
 func openCache(c *cli.Context, refs []string) (*cache.Cache, error) {
 	if !slices.ContainsFunc(refs, inRegistry) {
 		return nil, nil

@@ -57,7 +57,7 @@ func (t *tree) inspection() {
 	t.entries(t.found.Manifests, 0)
 }
 
-// name is the reference, in its canonical form and in one line, however long it
+// name writes the reference, in its canonical form and in one line, however long it
 // is: people copy it.
 func (t *tree) name() { t.line(t.Bold(terminal.Escape(t.found.Reference))) }
 

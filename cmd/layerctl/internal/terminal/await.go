@@ -11,8 +11,7 @@ import (
 // Await returns what f returns, or the context's cause once the context is done. It is
 // for an open, a read or a write of a pipe or a terminal, which may block for ever and
 // which no context ends. Such an f goes on in a goroutine until the process ends.
-// Once the context is done no f is begun, so that nothing appears of what is written
-// then, rather than its beginning.
+// If the context is done already, f is not called, so that no part of its output appears.
 func Await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	if ctx.Err() != nil {
 		var none T
