@@ -294,6 +294,15 @@ func TestRealmsThatAreRefused(t *testing.T) {
 	}
 }
 
+// What is no printable ASCII in a refused realm is escaped once.
+func TestRefusedRealmIsEscapedOnce(t *testing.T) {
+	t.Parallel()
+	ts := &tokens{realm: "/\u00fc"}
+	s := serve(t, ts.protect)
+	_, _, err := open(t, New(plain(s)), s.host+"/library/hello").Root(t.Context())
+	wantError(t, err, ErrDenied, `token server "/\u00fc", which`)
+}
+
 func TestPlainRealmOfAnEncryptedRegistry(t *testing.T) {
 	t.Parallel()
 	ts := tokenServer(t)

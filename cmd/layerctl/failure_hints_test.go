@@ -72,6 +72,7 @@ func TestNoHintWithoutACause(t *testing.T) {
 		fmt.Errorf("%w: %w", registry.ErrNetwork, errors.New("the registry says Content-Encoding: gzip")),
 		&fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC},
 		&fs.PathError{Op: "read", Path: "x", Err: syscall.EIO},
+		&net.OpError{Op: "listen", Err: syscall.EPROTONOSUPPORT},
 	} {
 		if got := failure.Hint(err); got != "" {
 			t.Errorf("%v: got %q, want none", err, got)

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -140,7 +141,7 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 	}
 	if !c.Bool("quiet") {
 		console := terminal.NewConsole(c.App.ErrWriter)
-		console.Say("repaired %s and %s", terminal.Count(len(repaired.Layers), "layer"), terminal.Count(len(repaired.Fixes), "fix layer"))
+		sayRepaired(console, repaired)
 		if repaired.Protected > 0 {
 			console.Say("enabled fs-verity again for %d layers and indexes, which are right and were not fetched", repaired.Protected)
 		}
@@ -148,6 +149,20 @@ func repair(c *cli.Context, store *overlaystore.Store, show progress.Display, re
 	_, err = store.Verify(c.Context, options)
 	_, engineErr := engines.Verify(c, store, options)
 	return errors.Join(err, engineErr)
+}
+
+// sayRepaired says what was put in place of what is damaged in the store.
+func sayRepaired(console *terminal.Console, r layerctl.Repaired) {
+	var parts []string
+	if n := len(r.Layers); n > 0 {
+		parts = append(parts, terminal.Count(n, "layer"))
+	}
+	if n := len(r.Fixes); n > 0 {
+		parts = append(parts, terminal.Count(n, "fix layer"))
+	}
+	if len(parts) > 0 {
+		console.Say("repaired %s", strings.Join(parts, " and "))
+	}
 }
 
 // damagedLayers returns the layers that differ in the store or in an engine.

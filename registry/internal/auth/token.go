@@ -73,7 +73,7 @@ func (a *Authoriser) realm() (*url.URL, error) {
 		return nil, fmt.Errorf("%s names no token server", a.o.Host)
 	}
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("%s names token server %q, which is no URL of a host", a.o.Host, failure.OneLine(text))
+		return nil, fmt.Errorf("%s names token server \"%s\", which is no URL of a host", a.o.Host, failure.OneLine(text))
 	}
 	if u.User != nil || (u.Scheme != "https" && u.Scheme != a.o.Base.Scheme) {
 		return nil, transport.Refuse("%s, at %s, names token server %s", a.o.Host, a.o.Base.Scheme, failure.OneLine(transport.Redact(u)))

@@ -195,8 +195,8 @@ func filesystemHint(err error) string {
 	var output *fs.PathError
 	var socket *net.OpError
 	switch {
-	case errors.As(err, &socket) && socket.Op == "listen":
-		return "root alone may use a port below 1024: --listen HOST:5050 takes another"
+	case errors.As(err, &socket) && socket.Op == "listen" && errors.Is(err, syscall.EACCES):
+		return "an ordinary user may not listen on a port below 1024: --listen HOST:5050 takes another"
 	case errors.As(err, &output) && output.Path == os.Stdout.Name():
 		return "" // nothing is known of the file behind standard output
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

@@ -11,6 +11,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -60,7 +61,10 @@ func cause(r registry.Retry) string {
 	for errors.Unwrap(err) != nil {
 		err = errors.Unwrap(err)
 	}
-	// Which host it is stands before it, and which layer beside it.
-	text := regexp.MustCompile(`^(GET|HEAD) \S+: `).ReplaceAllString(err.Error(), "")
+	// The line names the host and the layer already.
+	text := request().ReplaceAllString(err.Error(), "")
 	return terminal.Clip(strings.TrimPrefix(text, r.Host+" "), 60)
 }
+
+// request matches how the error of a request begins.
+var request = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(GET|HEAD) \S+: `) })
