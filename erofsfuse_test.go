@@ -18,7 +18,7 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// An image of a store of tars that erofsfuse mounts, be it by a printed line, is
+// An image of a store of tars that erofsfuse mounts, be it by a mount line, is
 // known as the kernel's mounts are, its files are read and written, and its process
 // ends with it.
 func TestMountByEROFSFUSE(t *testing.T) {

@@ -174,7 +174,7 @@ func TestImagesThatShareAnIndex(t *testing.T) {
 	}
 }
 
-// A writable mount by the printed line is known as others are.
+// A writable mount by the mount line is known as others are.
 func TestPrintedWritableMountOfTars(t *testing.T) {
 	layertest.NeedsMount(t)
 	layertest.NeedsRoot(t, "it makes a store of tars")

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// By fuse-overlayfs and by its printed line, for every number of layers that
+// By fuse-overlayfs and by its mount line, for every number of layers that
 // is a border somewhere.
 func TestFUSE(t *testing.T) {
 	needsMount(t)

@@ -95,7 +95,7 @@ func testIDMap(t *testing.T, mount func(*Mount, *os.File) error) {
 	}
 }
 
-// The printed line maps ids with a mount(8) that can, and says so with another.
+// The mount line maps ids with a mount(8) that can, and says so with another.
 func TestIDMapLine(t *testing.T) {
 	p := newMountPair(t)
 	p.needsIDMap(t)

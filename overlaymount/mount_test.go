@@ -105,7 +105,7 @@ func some[T any](n int, cases ...T) []T {
 	return cases[:n]
 }
 
-// The printed line, the mount by descriptor and the mount by name, for every
+// The mount line, the mount by descriptor and the mount by name, for every
 // number of layers that is a border somewhere.
 func TestMountEveryWay(t *testing.T) {
 	needsMount(t)

@@ -92,8 +92,7 @@ func pairOf(store string, upperDirs []string) string {
 }
 
 // Leftovers lists the pairs of upper and work directories in the store that no mount
-// uses. They are left by a crash, by umount(8), or by a printed command that was never
-// run. Upper has what was written.
+// uses. They are left by a crash, by umount(8), or by a mount line that was never run. Upper has what was written.
 func Leftovers(ctx context.Context, s *overlaystore.Store) ([]Writing, error) {
 	pairs, err := unusedPairs(ctx, s)
 	if err != nil {

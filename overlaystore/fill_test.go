@@ -65,7 +65,7 @@ func bare(path string) file {
 	return f
 }
 
-// mountImage mounts an image read-only, as a printed line does.
+// mountImage mounts an image read-only, as a mount line does.
 func mountImage(t *testing.T, s *Store, img Image, target string) {
 	t.Helper()
 	dirs, err := s.LowerDirs(t.Context(), img)

@@ -19,7 +19,7 @@ import (
 type Mounted = mountuse.Mounted
 
 // Mounts lists the mounts of this store's images in every mount namespace that the
-// caller may look into, also those that other programs made from a printed line.
+// caller may look into, also those that other programs made from a mount line.
 func (s *Store) Mounts(ctx context.Context) ([]Mounted, error) {
 	var list []Mounted
 	ix, _, err := s.mountIndex()

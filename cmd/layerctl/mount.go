@@ -20,12 +20,12 @@ import (
 	"github.com/layerctl/layerctl/overlaystore"
 )
 
-// defaultTarget is where a printed command mounts by default: the directory that every
+// defaultTarget is where a mount line mounts by default: the directory that every
 // system has for a temporary mount (FHS 3.0, /mnt).
 const defaultTarget = "/mnt"
 
 func targetFlag() cli.Flag {
-	return &cli.StringFlag{Name: "target", Value: defaultTarget, Usage: "let the printed line mount at `DIR`"}
+	return &cli.StringFlag{Name: "target", Value: defaultTarget, Usage: "let the mount line mount at `DIR`"}
 }
 
 func mountCommand() *cli.Command {
@@ -126,7 +126,7 @@ func (e *mountedError) Hint() string {
 // Unwrap makes the error match ErrBusy.
 func (e *mountedError) Unwrap() error { return overlaystore.ErrBusy }
 
-// targetArgument returns the absolute TARGET. Only a printed line has a default.
+// targetArgument returns the absolute TARGET. Only a mount line has a default.
 func targetArgument(args []string, printing bool) (string, error) {
 	switch {
 	case len(args) == 1:
@@ -137,8 +137,7 @@ func targetArgument(args []string, printing bool) (string, error) {
 	return "", &usageError{Problem: "mount takes a REF and a TARGET, and got no TARGET", Advice: "with --print it prints the line that mounts"}
 }
 
-// mountTarget makes the target absolute, because a printed command changes its
-// directory.
+// mountTarget makes the target absolute, because a mount line changes its directory.
 func mountTarget(target string) (string, error) {
 	if target == "" {
 		return "", &usageError{Problem: "the target is empty"}

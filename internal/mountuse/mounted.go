@@ -29,7 +29,7 @@ type Mounted struct {
 // Describe says what the mount e is, of which Use has found u in the process pid.
 func (ix *Index) Describe(e mounts.Entry, pid string, u Use) Mounted {
 	upper := e.Upper()
-	if strings.HasPrefix(upper, "../") { // relative to l/, as in a printed line
+	if strings.HasPrefix(upper, "../") { // relative to l/, as in a mount line
 		upper = filepath.Join(ix.Path, storedirs.Links, upper)
 	}
 	return Mounted{
