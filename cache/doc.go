@@ -33,6 +33,6 @@
 //
 // # Not promised
 //
-// What a manifest names may be missing. Nothing is removed to make room. A cache does not
-// work on NFS.
+// What a manifest names may be missing. Nothing is removed to make room. A cache is
+// not promised to work on NFS.
 package cache

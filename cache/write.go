@@ -196,8 +196,8 @@ func (k *keeper) commit() error {
 	return err
 }
 
-// drop removes the file. It closes it last, because that ends the flock: then another
-// process may sweep a file of the name, or go on with it.
+// drop removes the file. It closes it last, because that can end the flock, and then
+// another process may sweep a file of the name, or go on with it.
 func (k *keeper) drop() error {
 	k.work.Wait()
 	path := filepath.Join(k.c.dir.Name(), k.name)

@@ -92,7 +92,8 @@ func pairOf(store string, upperDirs []string) string {
 }
 
 // Leftovers lists the pairs of upper and work directories in the store that no mount
-// uses. They are left by a crash, by umount(8), or by a mount line that was never run. Upper has what was written.
+// uses. A crash, umount(8) or a mount line that nobody ran leaves them. Upper has what was
+// written.
 func Leftovers(ctx context.Context, s *overlaystore.Store) ([]Writing, error) {
 	pairs, err := unusedPairs(ctx, s)
 	if err != nil {

@@ -18,9 +18,9 @@ import (
 
 // UnmountOptions say how to unmount. The zero value is right for most callers.
 type UnmountOptions struct {
-	// Lazy detaches a mount that is in use at once; the kernel ends it when nobody
-	// uses it any more. An upper directory in the store stays until the next Unmount
-	// of the same target. Without Lazy a mount in use is [overlaystore.ErrBusy].
+	// Lazy detaches the mount at once, also if it is in use; the kernel ends it when
+	// nobody uses it any more. An upper directory in the store stays until the next
+	// Unmount of the same target. Without Lazy a mount in use is [overlaystore.ErrBusy].
 	Lazy bool
 	// Keep leaves an upper directory that was made in the store.
 	Keep bool
@@ -29,8 +29,8 @@ type UnmountOptions struct {
 // Unmount unmounts target, and removes the upper and work directories that [Assemble]
 // made in the store for the mount. Directories that the caller of Assemble named stay.
 // If nothing is mounted at target, Unmount removes such directories of an earlier
-// mount there. If a mount is in use the error is an [*InUseError]; if there is neither
-// a mount of this store nor a directory to remove, it is a [*NotMountedError].
+// mount there, unless Keep is set. If a mount is in use the error is an [*InUseError]; if
+// there is no mount of this store and nothing to remove, it is a [*NotMountedError].
 func Unmount(ctx context.Context, s *overlaystore.Store, target string, o UnmountOptions) error {
 	if err := unmount(ctx, s, target, o); err != nil {
 		return fmt.Errorf("unmount %q: %w", target, err)

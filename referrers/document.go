@@ -41,11 +41,11 @@ type wrapping struct {
 // error is an [errkind.Mismatch]; an envelope that cannot be decoded is an
 // [errkind.Malformed]. Signatures are not verified.
 func Document(raw []byte, about ...digest.Digest) ([]byte, error) {
-	const wrappings = 2 // around the statement: a bundle, and an envelope
-	for range wrappings {
+	const turns = 2 // a bundle and its envelope come off in one; the next reads the statement
+	for range turns {
 		var w wrapping
 		if json.Unmarshal(raw, &w) != nil {
-			return raw, nil // a document that is no JSON
+			return raw, nil // no JSON, or JSON of another form
 		}
 		switch {
 		case strings.HasPrefix(w.Type, "https://in-toto.io/Statement"):

@@ -23,8 +23,8 @@ var (
 	// ErrNetwork says that no answer came, or one that HTTP or the distribution
 	// specification does not allow.
 	ErrNetwork = failure.Network
-	// ErrMismatch says that bytes differ from their descriptor; mostly the error is a
-	// [*MismatchError].
+	// ErrMismatch says that bytes differ from their descriptor. The error is a
+	// [*MismatchError], unless a registry answers a push with another digest.
 	ErrMismatch = failure.Mismatch
 	// ErrMalformed says that a layout, an archive or a descriptor is invalid, or
 	// exceeds a limit of this package.

@@ -21,8 +21,8 @@ const (
 	OCI           Transport = "oci"
 	OCIArchive    Transport = "oci-archive"
 	DockerArchive Transport = "docker-archive"
-	// Store is a store on this machine. No [Client] opens it; package transfer copies
-	// from it.
+	// Store is a store on this machine. No [Client] of this package opens it; callers
+	// of package transfer open it by Options.Open.
 	Store Transport = "store"
 )
 

@@ -32,8 +32,10 @@ type OpenedFile struct {
 // the file. It reads layers from the store, and fetches those that the store does not
 // have. Each is fetched completely, because only then its digest is known. Until then
 // up to 4 MiB of the file are kept in memory, and more in a file without a name in
-// the directory for temporary files. If a symbolic link to the file comes after the
-// file in its layer, that layer is fetched once more.
+// the directory for temporary files. If a link to the file, symbolic or hard, comes after
+// the file in its layer, that layer is fetched once more.
+//
+// Open does not look for the attributes of directories that only lower layers describe.
 //
 // The error is a [*PathError], or one of [Read]. The caller closes the file.
 func Open(ctx context.Context, layers []Layer, path string, o Options) (_ *OpenedFile, err error) {

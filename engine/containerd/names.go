@@ -178,7 +178,7 @@ func (e *Engine) unname(ctx context.Context, owner string, names []given.Name) (
 		if !ours {
 			continue
 		}
-		// With Sync the last one waits until the collector has removed the image.
+		// The last one waits until the collector has removed the image.
 		if err := e.images.Remove(ctx, n.Name, i == 0); err != nil {
 			return taken, err
 		}

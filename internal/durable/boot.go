@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// BootID returns the random id of this boot of the machine. A process id together
-// with it never repeats.
+// BootID returns the random id of this boot of the machine. Unlike a process id or a
+// time, it never comes again.
 func BootID() (string, error) {
 	raw, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

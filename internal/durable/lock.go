@@ -119,7 +119,9 @@ func Unlock(f *os.File) error {
 }
 
 // TryFlock locks f, a file or a directory, by flock(2). It returns false if another
-// open file has a lock that is in the way. Closing f unlocks it.
+// open file has a lock that is in the way.
+// [Unlock] unlocks it at once; closing f does so only when no program that is being
+// started has a copy of the descriptor.
 func TryFlock(f *os.File, kind LockKind) (bool, error) {
 	for {
 		switch err := unix.Flock(int(f.Fd()), int(kind)|unix.LOCK_NB); err {

@@ -36,7 +36,7 @@ func (l *Limiter) slice(n int) int {
 }
 
 // slack is how long a pause may be whose bytes may still be used later. Without it late
-// timers, and the work between reads, would lower the rate by several hundredths.
+// timers, and the work between reads, would lower the rate by several per cent.
 const slack = 200 * time.Millisecond
 
 // take waits until n more bytes are within the rate. The bytes of a pause longer than

@@ -124,8 +124,8 @@ func fit(public any) error {
 }
 
 // Verify reports whether the key has made the signature of message, in one of the ways of
-// sigstore's signers for such a key: Ed25519 or Ed25519ph, ECDSA in ASN.1, and RSA by
-// PKCS #1 v1.5 or PSS, each by one of two hashes, see digests.
+// sigstore's signers for such a key: Ed25519 or Ed25519ph; ECDSA in ASN.1, and RSA by
+// PKCS #1 v1.5 or PSS, over a hash that digests returns.
 func (k *Key) Verify(message, signature []byte) bool {
 	switch public := k.public.(type) {
 	case ed25519.PublicKey:
@@ -155,9 +155,9 @@ type sum struct {
 	bytes []byte
 }
 
-// digests returns the message's SHA-256, which cosign signs with any key, and the hash of
-// as many bits as the key is said to have, which sigstore-go signs. For RSA that is an
-// eighth of the modulus.
+// digests returns the message's SHA-256, which cosign signs with any key, and for more
+// than 256 bits also the larger hash, which sigstore-go signs. For RSA, bits is an eighth
+// of the modulus.
 func digests(message []byte, bits int) []sum {
 	s := sha256.Sum256(message)
 	list := []sum{{crypto.SHA256, s[:]}}

@@ -105,7 +105,7 @@ func newJob(c *cli.Context) (*job, error) {
 	return j, err
 }
 
-// once is one run, which begins no image after until.
+// once is one run. At until it interrupts the image that it pulls, and begins no other.
 func (j *job) once(ctx context.Context, until time.Time) (err error) {
 	list, err := j.list(ctx)
 	if err != nil {
