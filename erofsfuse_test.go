@@ -3,6 +3,7 @@
 package layerctl
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -134,6 +135,78 @@ func (b *bench) awaitNoEROFSFUSE(t *testing.T) {
 			t.Fatal("a process of erofsfuse lives on")
 		}
 	}
+}
+
+// When the command ends while the program is on its way, nothing stays: neither a
+// mount, be its process alive or dead, nor the directory in the store below a writable
+// one. What was mounted there before stays.
+func TestMountByEROFSFUSEIsUndone(t *testing.T) {
+	layertest.NeedsMount(t)
+	layertest.NeedsRoot(t, "it makes a store of tars")
+	layertest.NeedsEROFSFUSE(t)
+	program, err := exec.LookPath("erofsfuse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, memory(t), overlaystore.Options{Lower: layer.Tars, NoSync: true})
+	layers, _ := stack(1)
+	image, err := b.put(layers, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.mountSo(t, image, overlaymount.Options{Driver: overlaymount.EROFSFUSEDriver}, false)
+	defer func() {
+		if err := b.unmount(); err != nil {
+			t.Error(err)
+		}
+	}()
+	fake := t.TempDir()
+	t.Setenv("PATH", fake+":"+os.Getenv("PATH"))
+	for name, body := range map[string]string{
+		"before it mounts": "",
+		"alive":            `"$real" "$@"`,
+		"dead":             `for at; do :; done; "$real" "$@" -f & until test "$(grep -c " $at .*erofsfuse" /proc/self/mountinfo)" -ge "$most"; do sleep 0.01; done; kill -9 $!`,
+	} {
+		for _, writable := range []bool{false, true} {
+			most := map[bool]string{false: "2", true: "1"}[writable] // with the one that is there
+			ready := filepath.Join(t.TempDir(), "ready")
+			script := "#!/bin/sh\nreal='" + program + "' most=" + most + "\n" + `test "$1" = -V && exec "$real" -V` + "\n" + body + "\n: >'" + ready + "'\nexec sleep 1000 >/dev/null 2>&1\n"
+			if err := os.WriteFile(filepath.Join(fake, "erofsfuse"), []byte(script), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			o := overlaymount.Options{Driver: overlaymount.EROFSFUSEDriver, Writable: writable}
+			if err := b.mountUntil(t, image, o, ready); err == nil {
+				t.Errorf("%s, writable %v: it is mounted", name, writable)
+			}
+			table, err := os.ReadFile("/proc/self/mountinfo")
+			if n := strings.Count(string(table), " - fuse.erofsfuse "+b.store.Path()+"/"); err != nil || n != 1 {
+				t.Errorf("%s, writable %v: %d mounts, %v, want the one from before", name, writable, n, err)
+			}
+			if left, err := filepath.Glob(b.store.Path() + "/.probe-*"); err != nil || len(left) > 0 {
+				t.Errorf("%s, writable %v: left in the store: %q, %v", name, writable, left, err)
+			}
+		}
+	}
+}
+
+// mountUntil mounts an image, and ends the mounting when the file ready is there.
+func (b *bench) mountUntil(t *testing.T, image overlaystore.Image, o overlaymount.Options, ready string) error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		for ctx.Err() == nil {
+			if _, err := os.Stat(ready); err == nil {
+				cancel()
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	m, err := overlaymount.Assemble(ctx, b.store, image, o)
+	if err != nil {
+		return err
+	}
+	return m.Mount(ctx, b.target)
 }
 
 // What erofsfuse has not is refused in words, and another program of that name is

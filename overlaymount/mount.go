@@ -69,7 +69,7 @@ func (m *Mount) mount(ctx context.Context, target string) error {
 		return explainErrno(err)
 	}
 	if err := errors.Join(m.propagate(target), m.check(ctx, target)); err != nil {
-		return errors.Join(err, unix.Unmount(target, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW))
+		return errors.Join(err, mounts.Detach(target))
 	}
 	return nil
 }

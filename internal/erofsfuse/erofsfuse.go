@@ -20,8 +20,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/layerctl/layerctl/internal/mounts"
 	"github.com/layerctl/layerctl/internal/quoting"
 )
@@ -89,9 +87,9 @@ func (m Mount) Args(target string) ([]string, error) {
 			return nil, fmt.Errorf("erofsfuse has no mount flag %s", flag)
 		}
 	}
-	source := strings.NewReplacer(`\`, `\\`, ",", `\,`).Replace(m.Source())
-	options := slices.Concat([]string{"ro"}, m.Flags, []string{"subtype=" + Program, "fsname=" + source})
-	args := []string{"-o", strings.Join(options, ","), "--dbglevel=0"} // errors alone
+	source := strings.ReplaceAll(strings.ReplaceAll(m.Source(), `\`, `\\`), ",", `\,`)
+	options := strings.Join(append([]string{"ro"}, m.Flags...), ",") + ",subtype=" + Program + ",fsname=" + source
+	args := []string{"-o", options, "--dbglevel=0"} // errors alone
 	for _, device := range m.Devices {
 		args = append(args, "--device="+device)
 	}
@@ -131,27 +129,36 @@ func (m Mount) Line(target string) (string, error) {
 }
 
 // At mounts m at target, an absolute path without symbolic links. The program goes
-// on in the background until it is unmounted.
+// on in the background until it is unmounted. After an error, and when ctx ends,
+// nothing of it is mounted.
 func (m Mount) At(ctx context.Context, target string) error {
 	args, err := m.Args(target)
 	if err != nil {
 		return err
 	}
 	if shared() {
-		args = slices.Insert(args, 2, "-o", sharing)
+		args[1] += "," + sharing
+	}
+	before, _, err := mounts.At(ctx, target)
+	if err != nil {
+		return err
 	}
 	cmd := exec.CommandContext(ctx, Program, args...)
 	cmd.Dir = m.Dir
 	out, err := cmd.CombinedOutput()
+	// One that is killed may have mounted already.
+	e, ok, atErr := mounts.At(context.WithoutCancel(ctx), target)
+	mounted := ok && e.ID != before.ID && e.Type == mounts.EROFSFUSEType && e.Source == m.Source()
 	if err == nil {
-		e, ok, atErr := mounts.At(ctx, target)
-		if atErr != nil {
-			return atErr
-		}
-		if ok && e.Type == mounts.EROFSFUSEType && e.Source == m.Source() {
-			return nil
-		}
+		err = errors.Join(ctx.Err(), atErr)
+	}
+	switch {
+	case err == nil && mounted:
+		return nil
+	case err == nil:
 		err = errors.New("it mounted nothing")
+	case mounted:
+		err = errors.Join(err, mounts.Detach(target))
 	}
 	const most = 500 // it is for a line of error
 	return fmt.Errorf("erofsfuse (it takes /dev/fuse, and the right to open it): %w: %.*q", err, most, strings.TrimSpace(string(out)))
@@ -169,7 +176,7 @@ func (m Mount) Within(ctx context.Context, prefix string, use func(root *os.File
 	if err := m.At(ctx, path); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)) }()
+	defer func() { err = errors.Join(err, mounts.Detach(path)) }()
 	root, err := os.Open(path)
 	if err != nil {
 		return err

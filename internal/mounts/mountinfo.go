@@ -10,12 +10,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Entry is one mount, as a line of mountinfo has it (proc_pid_mountinfo(5)).
 type Entry struct {
+	ID           string // no other mount that there is has it
 	Target       string
 	Options      []string // of the mount point
 	Type         string   // of the filesystem
@@ -71,6 +75,7 @@ func parseLine(line string) (Entry, bool) {
 		return Entry{}, false
 	}
 	return Entry{
+		ID:           head[0],
 		Target:       unescapeOctal(head[4]),
 		Options:      strings.Split(head[5], ","),
 		Type:         tail[0],
@@ -186,4 +191,14 @@ func At(ctx context.Context, target string) (Entry, bool, error) {
 		}
 	}
 	return Entry{}, false, nil
+}
+
+// Detach takes the mount away that is on top at target, be it in use or its process
+// dead. An ordinary user may do so with FUSE, by fusermount(1).
+func Detach(target string) error {
+	err := unix.Unmount(target, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	if err == unix.EPERM && os.Geteuid() != 0 {
+		err = exec.Command("fusermount3", "-uz", "--", target).Run()
+	}
+	return err
 }

@@ -4,7 +4,6 @@ package mounts
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -53,10 +52,11 @@ func isCaller(uid int) bool {
 		return true
 	}
 	ids, _ := os.ReadFile("/proc/self/uid_map") // user_namespaces(7)
-	for line := range strings.Lines(string(ids)) {
-		var inside, outside, count int
-		_, err := fmt.Sscan(line, &inside, &outside, &count)
-		if err == nil && euid >= inside && euid-inside < count && uid == outside+euid-inside {
+	for n := strings.Fields(string(ids)); len(n) > 2; n = n[3:] {
+		inside, _ := strconv.Atoi(n[0])
+		outside, _ := strconv.Atoi(n[1])
+		count, _ := strconv.Atoi(n[2])
+		if euid >= inside && euid-inside < count && uid-outside == euid-inside {
 			return true
 		}
 	}
