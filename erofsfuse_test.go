@@ -189,6 +189,31 @@ func TestMountByEROFSFUSEIsUndone(t *testing.T) {
 	}
 }
 
+// A printed line that has mounted has done its work, whether or not the directory can be
+// removed below which it did so.
+func TestLineOverIndexLeavesItsDirectory(t *testing.T) {
+	layertest.NeedsMount(t)
+	layertest.NeedsRoot(t, "it makes a store of tars")
+	layertest.NeedsEROFSFUSE(t)
+	b := newBench(t, memory(t), overlaystore.Options{Lower: layer.Tars, NoSync: true})
+	layers, _ := stack(1)
+	image, err := b.put(layers, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := mounted(t, "tmpfs", "")
+	o := overlaymount.Options{Driver: overlaymount.EROFSFUSEDriver, Writable: true, Upper: filepath.Join(base, "upper"), Work: filepath.Join(base, "work")}
+	fake := filepath.Join(base, "bin")
+	if err := errors.Join(os.Mkdir(o.Upper, 0o755), os.Mkdir(o.Work, 0o755), os.Mkdir(fake, 0o755), os.WriteFile(filepath.Join(fake, "rmdir"), []byte("#!/bin/sh\nexit 1\n"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", fake+":"+os.Getenv("PATH"))
+	b.mountSo(t, image, o, true)
+	if err := b.unmount(); err != nil {
+		t.Error(err)
+	}
+}
+
 // mountUntil mounts an image, and ends the mounting when the file ready is there.
 func (b *bench) mountUntil(t *testing.T, image overlaystore.Image, o overlaymount.Options, ready string) error {
 	t.Helper()

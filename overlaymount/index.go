@@ -230,7 +230,7 @@ func (m *Mount) overLine(below, target string) (string, error) {
 	store, err := m.store.RealPath()
 	options := strings.Join(append(m.Flags(), m.absolute(m.otherOptions())...), ",")
 	return fmt.Sprintf(`cd %s; d=$(mktemp -d "$PWD"/%sXXXXXX); p=%s${d##*/}; r=0; `+
-		`{ %s && LIBMOUNT_FORCE_MOUNT2=always mount -t overlay %s -o "lowerdir=$p",%s %s; } || r=$?; umount -l "$d" || :; rmdir "$d"; exit $r)`,
+		`{ %s && LIBMOUNT_FORCE_MOUNT2=always mount -t overlay %s -o "lowerdir=$p",%s %s; } || r=$?; umount -l "$d" || :; rmdir "$d" || :; exit $r)`,
 		quoting.Shell(store), probe.Prefix, quoting.Shell(quoting.Lower(store)+"/"), below, quoting.Shell(m.source), quoting.Shell(options), quoting.Shell(target)), err
 }
 
