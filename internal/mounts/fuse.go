@@ -89,7 +89,10 @@ func parseDaemon(cmdline string) (daemon, bool) {
 	case FUSEProgram:
 		return d, len(args) == 4 && strings.HasPrefix(d.source, sourcePrefix)
 	case EROFSFUSEProgram:
-		return d, len(args) > 4 && slices.Contains(d.options, "subtype="+EROFSFUSEProgram)
+		// The source ends with the index's path below the store.
+		index := args[len(args)-2]
+		ours, _ := filepath.Match("fix/*/*.erofs", index)
+		return d, ours && slices.Contains(d.options, "subtype="+EROFSFUSEProgram) && strings.Contains(args[2]+",", "/"+index+",")
 	}
 	return d, false
 }

@@ -14,16 +14,20 @@ import (
 
 func TestParseDaemon(t *testing.T) {
 	for cmdline, want := range map[string]string{
-		"fuse-overlayfs\x00-o\x00ro,fsname=layerctl:x@0,lowerdir=2:1\x00/mnt\x00":                    "/mnt layerctl:x@0",
-		"/usr/bin/fuse-overlayfs\x00-o\x00fsname=layerctl:x,lowerdir=1,upperdir=u\x00/a b\x00":       "/a b layerctl:x",
-		"fuse-overlayfs\x00-o\x00lowerdir=2:1\x00/mnt\x00":                                           "",
-		"cat\x00-o\x00fsname=layerctl:x\x00/mnt\x00":                                                 "",
-		"fuse-overlayfs\x00-o\x00fsname=layerctl:x\x00":                                              "",
-		strings.Repeat("/d", 4<<10) + "/fuse-overlayfs\x00-o\x00fsname=layerctl:x\x00/mnt\x00":       "/mnt layerctl:x",
-		"erofsfuse\x00-o\x00ro,subtype=erofsfuse,fsname=/s/fix/a\\,b\x00--device=a\x00i\x00/mnt\x00": `/mnt /s/fix/a\`,
-		"erofsfuse\x00-o\x00ro,fsname=layerctl:x\x00--device=a\x00i\x00/mnt\x00":                     "",
-		"erofsfuse\x00i\x00/mnt\x00":                                                                 "",
-		"":                                                                                           "",
+		"fuse-overlayfs\x00-o\x00ro,fsname=layerctl:x@0,lowerdir=2:1\x00/mnt\x00":                                             "/mnt layerctl:x@0",
+		"/usr/bin/fuse-overlayfs\x00-o\x00fsname=layerctl:x,lowerdir=1,upperdir=u\x00/a b\x00":                                "/a b layerctl:x",
+		"fuse-overlayfs\x00-o\x00lowerdir=2:1\x00/mnt\x00":                                                                    "",
+		"cat\x00-o\x00fsname=layerctl:x\x00/mnt\x00":                                                                          "",
+		"fuse-overlayfs\x00-o\x00fsname=layerctl:x\x00":                                                                       "",
+		strings.Repeat("/d", 4<<10) + "/fuse-overlayfs\x00-o\x00fsname=layerctl:x\x00/mnt\x00":                                "/mnt layerctl:x",
+		"erofsfuse\x00-o\x00ro,subtype=erofsfuse,fsname=/a\\,b/fix/c/i.erofs\x00--device=a\x00fix/c/i.erofs\x00/mnt\x00":      `/mnt /a\`,
+		"erofsfuse\x00-o\x00subtype=erofsfuse,fsname=/s/fix/c/i.erofs,allow_other\x00--device=a\x00fix/c/i.erofs\x00/mnt\x00": `/mnt /s/fix/c/i.erofs`,
+		"erofsfuse\x00-o\x00ro,fsname=/s/fix/c/i.erofs\x00--device=a\x00fix/c/i.erofs\x00/mnt\x00":                            "",
+		"erofsfuse\x00-o\x00ro,subtype=erofsfuse,fsname=/my/i.erofs\x00/my/i.erofs\x00/mnt\x00":                               "",
+		"erofsfuse\x00-o\x00ro,subtype=erofsfuse,fsname=/s/fix/d/i.erofs\x00fix/c/i.erofs\x00/mnt\x00":                        "",
+		"erofsfuse\x00-o\x00ro,subtype=erofsfuse\x00fix/c/i.erofs\x00/mnt\x00":                                                "",
+		"erofsfuse\x00i\x00/mnt\x00": "",
+		"":                           "",
 	} {
 		d, ok := parseDaemon(cmdline)
 		got := d.target + " " + d.source
