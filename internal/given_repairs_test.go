@@ -59,8 +59,19 @@ func TestEndRepair(t *testing.T) {
 	if err := endRepair(os.ErrPermission); !errors.Is(err, os.ErrPermission) || only().Repair == "" {
 		t.Errorf("what cannot be done: %v, %+v", err, only())
 	}
+	// Two processes see it, and the second waits for the first.
+	seen := only()
 	for range 2 {
-		if err := endRepair(nil); err != nil || done != 2 || only().Repair != "" {
+		err := given.EndRepair(t.Context(), dir, seen, func() error {
+			done++
+			records, err := given.TryOpen(t.Context(), dir)
+			if records == nil {
+				return err
+			}
+			t.Error("the records are open to others meanwhile")
+			return records.Close()
+		})
+		if err != nil || done != 2 || only().Repair != "" {
 			t.Errorf("one that died: done %d times, %v, %+v", done, err, only())
 		}
 	}

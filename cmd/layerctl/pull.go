@@ -73,7 +73,7 @@ func runPull(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, store) }()
-	engines.EndRepairs(c, store)
+	engines.EndRepairs(c, store, setup.References(list))
 	giver, err := engines.NewGiver(c, store)
 	if err != nil {
 		return err

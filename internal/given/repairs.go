@@ -18,47 +18,44 @@ func BeginRepair(ctx context.Context, root *os.File, rec Record) (end func() err
 	if err != nil {
 		return nil, err
 	}
-	if err := update(ctx, root, rec, func(rec *Record) { rec.Repair = id }); err != nil {
+	if err := update(ctx, root, rec, repairedBy(id)); err != nil {
 		return nil, errors.Join(err, release())
 	}
 	return func() error {
 		ctx := context.WithoutCancel(ctx)
-		return errors.Join(update(ctx, root, rec, func(rec *Record) { rec.Repair = "" }), release())
+		return errors.Join(update(ctx, root, rec, repairedBy("")), release())
 	}, nil
 }
 
+func repairedBy(id string) func(*Records, *Record) error {
+	return func(_ *Records, rec *Record) error {
+		rec.Repair = id
+		return nil
+	}
+}
+
 // EndRepair does what is left to do of a repair of an image that has died, if one
-// has, and records that.
+// has, and records that. It has the records locked meanwhile, so that what another
+// process has ended is not ended again; do must not open them.
 func EndRepair(ctx context.Context, root *os.File, rec Record, do func() error) error {
 	if rec.Repair == "" {
 		return nil
 	}
-	dead, err := died(ctx, root, rec.Repair)
-	if err != nil || !dead {
-		return err
-	}
-	if err := do(); err != nil {
-		return fmt.Errorf("end a repair that was interrupted: %w", err)
-	}
-	return update(ctx, root, rec, func(now *Record) {
-		if now.Repair == rec.Repair {
-			now.Repair = ""
+	return update(ctx, root, rec, func(records *Records, now *Record) error {
+		living, _, err := records.Living(ctx)
+		if err != nil || living[rec.Repair] || now.Repair != rec.Repair {
+			return err
 		}
+		if err := do(); err != nil {
+			return fmt.Errorf("end a repair that was interrupted: %w", err)
+		}
+		now.Repair = ""
+		return nil
 	})
 }
 
-// died says whether the process of a repair has ended.
-func died(ctx context.Context, root *os.File, repair string) (bool, error) {
-	records, err := Open(ctx, root)
-	if err != nil {
-		return false, err
-	}
-	living, _, err := records.Living(ctx)
-	return !living[repair], errors.Join(err, records.Close())
-}
-
 // update changes a record as it is now, if it is still there.
-func update(ctx context.Context, root *os.File, rec Record, change func(*Record)) (err error) {
+func update(ctx context.Context, root *os.File, rec Record, change func(*Records, *Record) error) (err error) {
 	records, err := Open(ctx, root)
 	if err != nil {
 		return err
@@ -69,6 +66,9 @@ func update(ctx context.Context, root *os.File, rec Record, change func(*Record)
 	if !there {
 		return err
 	}
-	change(&now)
+	before := now.Repair
+	if err := change(records, &now); err != nil || now.Repair == before {
+		return err
+	}
 	return records.Put(ctx, now)
 }

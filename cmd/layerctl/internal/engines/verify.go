@@ -211,16 +211,25 @@ func pulledAs(r given.Record) (registry.Reference, error) {
 	return ref.WithDigest(r.Manifest), err
 }
 
-// EndRepairs removes the references that repairs which died have left, before anybody
-// pulls the same: nobody could tell them apart afterwards. What fails a prune tries
-// again.
-func EndRepairs(c *cli.Context, store *overlaystore.Store) {
+// EndRepairs removes the references that repairs which died have left, before refs are
+// pulled: nobody could tell a reference that is pulled by the same digest apart
+// afterwards. It waits only for these until nobody else gives or takes; a prune ends
+// the others, and what fails.
+func EndRepairs(c *cli.Context, store *overlaystore.Store, refs []string) {
 	if c.Bool("dry-run") {
 		return
 	}
+	pulled := map[digest.Digest]bool{}
+	for _, ref := range refs {
+		if parsed, err := registry.Parse(ref); err == nil { // the pull tells of it
+			pulled[parsed.Digest()] = true
+		}
+	}
 	list, err := given.List(store.Dir())
 	for _, r := range list {
-		err = errors.Join(err, endRepair(c, store, r))
+		if pulled[r.Manifest] {
+			err = errors.Join(err, endRepair(c, store, r))
+		}
 	}
 	if err != nil {
 		setup.Logger(c).Info("end repairs that were interrupted", "error", err)

@@ -112,17 +112,17 @@ func TestEndRepairs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	end := func(stays bool, args ...string) {
+	end := func(stays bool, refs []string, args ...string) {
 		t.Helper()
 		app := cli.App{Flags: []cli.Flag{&cli.BoolFlag{Name: "dry-run"}}, Action: func(c *cli.Context) error {
-			EndRepairs(c, store)
+			EndRepairs(c, store, refs)
 			return nil
 		}}
 		if err := app.RunContext(t.Context(), append([]string{"layerctl"}, args...)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := store.Lookup(name, platform.Wanted{}); stays != (err == nil) {
-			t.Errorf("%q: it is in the store: %v", args, err)
+			t.Errorf("%q of %q: it is in the store: %v", args, refs, err)
 		}
 	}
 	records, err := given.Open(t.Context(), store.Dir())
@@ -141,8 +141,16 @@ func TestEndRepairs(t *testing.T) {
 		}
 	}
 	pull()
-	end(true, "--dry-run")
-	end(false)
+	end(true, []string{name}, "--dry-run")
+	// Somebody else gives, and who pulls nothing of it does not wait.
+	if records, err = given.Open(t.Context(), store.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	end(true, []string{"localhost/a:1", "localhost/a@" + digest.FromString("another").String()})
+	if err := records.Close(); err != nil {
+		t.Fatal(err)
+	}
+	end(false, []string{"localhost/b:1", name})
 	pull()
-	end(true)
+	end(true, []string{name})
 }

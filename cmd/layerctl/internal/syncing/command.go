@@ -123,7 +123,6 @@ func (j *job) once(ctx context.Context, until time.Time) (err error) {
 		return err
 	}
 	defer func() { err = setup.Closing(err, store) }()
-	engines.EndRepairs(j.Context, store)
 	n := &node{c: j.Context, store: store, display: display, givers: map[string]*engines.Giver{}, errs: map[string]error{}}
 	defer func() { err = setup.Closing(err, n) }()
 	var refs []string
@@ -132,6 +131,7 @@ func (j *job) once(ctx context.Context, until time.Time) (err error) {
 			refs = append(refs, image.Reference)
 		}
 	}
+	engines.EndRepairs(j.Context, store, refs)
 	hear := func(e layerctl.Event) { display.Event(e.Reference, e) }
 	var ran error // kept apart, because WithClient would say that it is about the one reference
 	err = setup.WithClient(j.Context, refs, func(client *layerctl.Client) error {
