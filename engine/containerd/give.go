@@ -245,11 +245,11 @@ func (g *giving) continues(ctx context.Context, r *given.Record) error {
 		if err != nil {
 			return err
 		}
-		if ours {
+		if ours || old.HandedOver && !g.options.HandOver {
 			r.Before = append(r.Before, n)
 		}
 	}
-	if old.Complete && old.Snapshotter == r.Snapshotter && (g.options.HandOver || !old.HandedOver) {
+	if old.Complete && old.Snapshotter == r.Snapshotter {
 		r.Complete, r.Again, r.HandedOver, r.Copied, r.Merged = true, true, old.HandedOver, old.Copied, old.Merged
 	}
 	return nil

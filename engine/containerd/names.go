@@ -137,18 +137,21 @@ func (e *Engine) take(ctx context.Context, store *overlaystore.Store, manifest d
 	}
 	r, there := given.Record{Kind: given.Containerd, Address: e.at.Address, Namespace: e.at.Namespace, Manifest: manifest}.Of(list)
 	if there && still != nil {
-		there, err = still(r.Complete)
+		there, err = still(r.Complete && !r.HandedOver)
 	}
-	if err != nil || !there || r.HandedOver {
+	if err != nil || !there || r.HandedOver && !r.Again {
 		return nil, err
 	}
 	names := slices.DeleteFunc(r.AllNames(), func(n given.Name) bool { return shared(list, r, n) })
-	r.Complete = false // a prune ends what is interrupted
+	r.Complete = r.HandedOver // a prune ends what is interrupted
 	if err := records.Put(ctx, r); err != nil {
 		return nil, err
 	}
 	if taken, err = e.unname(ctx, owner, names); err != nil {
 		return taken, err
+	}
+	if r.Again = false; r.HandedOver {
+		return taken, records.Put(ctx, r)
 	}
 	return taken, records.Forget(ctx, store.Dir(), r)
 }

@@ -177,6 +177,46 @@ func TestVerifyWhatWasHandedOver(t *testing.T) {
 	}
 }
 
+// TestGiveWhatWasHandedOver: where what was handed over is given once more, by another
+// name, and that is interrupted, a prune takes that name, and what was handed over stays
+// known.
+func TestGiveWhatWasHandedOver(t *testing.T) {
+	h := hold(t, GiveOptions{HandOver: true})
+	only := func() given.Record {
+		t.Helper()
+		list, err := recordsOf(h.store)
+		if err != nil || len(list) != 1 {
+			t.Fatalf("the records are %+v, %v", list, err)
+		}
+		return list[0]
+	}
+	before := only()
+	img := h.image
+	img.Names = []string{"docker.io/library/other:1"}
+	ctx := durable.WithFault(t.Context(), func(op string) error {
+		if h.fake.images[img.Names[0]] != nil && strings.HasPrefix(op, "create") {
+			return unix.EIO
+		}
+		return nil
+	})
+	if _, err := h.engine.Give(ctx, h.store, img, GiveOptions{}); !errors.Is(err, unix.EIO) || h.fake.images[img.Names[0]] == nil {
+		t.Fatal(err)
+	}
+	if r := only(); !r.Complete || !r.HandedOver || !r.Again {
+		t.Errorf("interrupted: %+v", r)
+	}
+	incomplete := func(complete bool) (bool, error) { return !complete, nil }
+	taken, err := h.engine.Take(t.Context(), h.store, img.Image.Manifest, incomplete)
+	if err != nil || !slices.Contains(taken, img.Names[0]) || slices.Contains(taken, h.image.Names[0]) {
+		t.Errorf("taken are %q, %v", taken, err)
+	}
+	r := only()
+	has := slices.Contains(r.AllNames(), given.Name{Name: h.image.Names[0], Root: h.image.Root.Digest})
+	if !r.Complete || !r.HandedOver || r.Again || !has || journals(t, h.store) != len(before.Layers) {
+		t.Errorf("taken: %+v", r)
+	}
+}
+
 // Who verifies takes nothing from who makes a layer anew.
 func TestVerifyBesideARenewal(t *testing.T) {
 	h := hold(t, GiveOptions{})

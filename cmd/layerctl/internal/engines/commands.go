@@ -169,7 +169,7 @@ func takeOne(c *cli.Context, store *overlaystore.Store, r given.Record, still un
 			return err
 		}
 	}
-	if r.HandedOver {
+	if r.HandedOver && !r.Again {
 		if still == nil && !c.Bool("quiet") {
 			terminal.NewConsole(c.App.ErrWriter).Say("%s was handed over to %s, and is removed there by the engine's own commands", terminal.Short(r.Manifest), Place(r))
 		}
@@ -221,6 +221,10 @@ func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 		errs = append(errs, later(c, clearOnce(given.Record{Kind: given.Containerd, Address: d.Address, Namespace: d.Namespace, Snapshotter: d.Snapshotter})))
 	}
 	for _, r := range list {
+		still := func(complete bool) (bool, error) { return isUnwanted(store, r.Manifest, complete) }
+		if r.HandedOver && r.Again { // given once more, and that was interrupted
+			errs = append(errs, later(c, takeOne(c, store, r, still)))
+		}
 		if r.HandedOver {
 			errs = append(errs, awayIsFine(clearOnce(r)), endRepair(c, store, r), forget(c, store, r))
 			continue
@@ -228,7 +232,7 @@ func TakeUnwanted(c *cli.Context, store *overlaystore.Store) error {
 		is, err := isUnwanted(store, r.Manifest, r.Complete)
 		switch {
 		case is:
-			err = later(c, takeOne(c, store, r, func(complete bool) (bool, error) { return isUnwanted(store, r.Manifest, complete) }))
+			err = later(c, takeOne(c, store, r, still))
 		case r.Again:
 			err = errors.Join(err, later(c, clearOnce(r)))
 		}
