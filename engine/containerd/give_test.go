@@ -455,6 +455,26 @@ func TestNames(t *testing.T) {
 	f.check(t, "at the end")
 }
 
+// TestGiveBesideARemoval: a name that another client removes, just when it was in the
+// way of the new one, is made.
+func TestGiveBesideARemoval(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
+	f, e, s := anEngine(t, true)
+	img := threeLayers(t, s)
+	name := img.Names[0]
+	f.images[name] = &images.Image{Name: name, Target: &types.Descriptor{Digest: img.Root.Digest.String()}}
+	f.call = func(int) (before, after error) {
+		if n := len(f.methods); n > 1 && f.methods[n-2] == "Create" && f.methods[n-1] == "Get" {
+			delete(f.images, name)
+		}
+		return nil, nil
+	}
+	given, err := e.Give(t.Context(), s, img, GiveOptions{})
+	if err != nil || given.Foreign != nil || f.images[name] == nil || f.images[name].Labels[pinnedLabel] != "pinned" {
+		t.Errorf("given %+v, %v, and the name is %v", given, err, f.images[name])
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	layertest.NeedsRoot(t, "to give files to an engine")
 	for _, c := range []struct {

@@ -97,13 +97,13 @@ func (g *giving) nameOne(ctx context.Context, name string) error {
 		return err
 	}
 	there, err := g.images.Get(ctx, name)
-	if err != nil {
+	if err == nil && there == nil { // another client has removed it since
+		return g.nameOne(ctx, name)
+	}
+	if err = cmp.Or(err, g.refuse(name, there)); err != nil {
 		return err
 	}
-	if err := g.refuse(name, there); err != nil {
-		return err
-	}
-	if there == nil || there.Labels[ownerLabel] != g.owner {
+	if there.Labels[ownerLabel] != g.owner {
 		g.foreign = append(g.foreign, name) // and the same image
 		return nil
 	}
