@@ -232,9 +232,8 @@ func (g *giving) record() (given.Record, error) {
 // engine has the image, whatever becomes of this giving, and names of it that this
 // one does not make.
 func (g *giving) continues(ctx context.Context, r *given.Record) error {
-	list, err := given.List(g.store.Dir())
-	old, there := r.Of(list)
-	if !there {
+	old, there, err := given.Find(g.store.Dir(), *r)
+	if err != nil || !there {
 		return err
 	}
 	for _, n := range old.AllNames() {

@@ -455,6 +455,35 @@ func TestNames(t *testing.T) {
 	f.check(t, "at the end")
 }
 
+// TestGiveBesideDamagedRecords: only the damaged record of the same image keeps it from
+// being given.
+func TestGiveBesideDamagedRecords(t *testing.T) {
+	layertest.NeedsRoot(t, "to give files to an engine")
+	_, e, s := anEngine(t, true)
+	img := threeLayers(t, s)
+	two := anImage(t, s, "two:1", img.Layers[:2]...)
+	give := func(i Image) error {
+		_, err := e.Give(t.Context(), s, i, GiveOptions{})
+		return err
+	}
+	if err := give(two); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(s.Path(), "engines/*.json"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("the records are %q, %v", names, err)
+	}
+	if err := os.WriteFile(names[0], []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := give(img); err != nil {
+		t.Errorf("another image: %v", err)
+	}
+	if err := give(two); err == nil || !strings.Contains(err.Error(), filepath.Base(names[0])) {
+		t.Errorf("the image of the damaged record: %v", err)
+	}
+}
+
 // TestGiveBesideARemoval: a name that another client removes, just when it was in the
 // way of the new one, is made.
 func TestGiveBesideARemoval(t *testing.T) {

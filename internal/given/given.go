@@ -199,6 +199,23 @@ func List(root *os.File) ([]Record, error) {
 	return recordfile.List(dir, "what an engine was given", belongs)
 }
 
+// Find reads the record of the same image in the same engine as rec, without a lock.
+// Other records that cannot be read are no error.
+func Find(root *os.File, rec Record) (found Record, there bool, err error) {
+	dir, err := durable.OpenDirAt(root, folder)
+	if err == nil {
+		defer dir.Close()
+		found, err = recordfile.Read(dir, rec.file(), belongs)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Record{}, false, nil
+	case err != nil:
+		return Record{}, false, fmt.Errorf("read the record %s of what an engine was given: %w", rec.file(), err)
+	}
+	return found, true, nil
+}
+
 func belongs(rec Record, name string) bool {
 	return rec.file() == name && rec.Manifest.Validate() == nil && valid(rec.Layers)
 }

@@ -162,11 +162,12 @@ func (s *storage) give(ctx context.Context, g gift) (err error) {
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
 	record := s.record(g)
-	list, err := given.List(s.store.Dir())
-	if old, there := record.Of(list); there {
-		record.Complete, record.Copied = old.Complete, old.Copied // whatever becomes of this giving
-	} else if err != nil {
+	old, there, err := given.Find(s.store.Dir(), record)
+	if err != nil {
 		return err
+	}
+	if there {
+		record.Complete, record.Copied = old.Complete, old.Copied // whatever becomes of this giving
 	}
 	if err := records.Put(ctx, record); err != nil {
 		return err
@@ -272,8 +273,7 @@ func takeStorage(c *cli.Context, store *overlaystore.Store, r given.Record, stil
 	}
 	defer func() { err = setup.Closing(err, s) }()
 	if still != nil {
-		list, err := given.List(store.Dir())
-		now, there := r.Of(list)
+		now, there, err := given.Find(store.Dir(), r)
 		if there {
 			there, err = still(now.Complete)
 		}
