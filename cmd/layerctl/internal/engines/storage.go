@@ -280,6 +280,7 @@ func takeStorage(c *cli.Context, store *overlaystore.Store, r given.Record, stil
 		if err != nil || !there {
 			return err
 		}
+		r = now // with the names that it has been given since
 	}
 	taken, err := s.to.Take(c.Context, r.Manifest)
 	if err != nil {
