@@ -2,7 +2,7 @@
 .PHONY: build documents test race lint e2e ci
 
 build:
-	CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs,grpcnotrace -gcflags=google.golang.org/...=-l -o layerctl ./cmd/layerctl
+	CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs,grpcnotrace -gcflags=google.golang.org/...=-l -gcflags=github.com/urfave/...=-l -o layerctl ./cmd/layerctl
 
 # Completions, man pages and the licences of others, as packages have them.
 documents:
