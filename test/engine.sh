@@ -7,7 +7,7 @@
 # module proxy, or taken from $LAYERCTL_ENGINES.
 
 layerctl=$(realpath "$1")
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 images=$(realpath "${LAYERCTL_TEST_IMAGES:?names the directory that holds alpine-3.20}")
 work=$(mktemp -d)
 # shellcheck source=test/compare.sh
