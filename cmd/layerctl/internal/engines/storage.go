@@ -272,16 +272,14 @@ func takeStorage(c *cli.Context, store *overlaystore.Store, r given.Record, stil
 		return records.Remove(c.Context, r)
 	}
 	defer func() { err = setup.Closing(err, s) }()
-	if still != nil {
-		now, there, err := given.Find(store.Dir(), r)
-		if there {
-			there, err = still(now.Complete)
-		}
-		if err != nil || !there {
-			return err
-		}
-		r = now // with the names that it has been given since
+	now, there, err := given.Find(store.Dir(), r)
+	if there && still != nil {
+		there, err = still(now.Complete)
 	}
+	if err != nil || !there {
+		return err
+	}
+	r = now // with the names that it has been given since
 	taken, err := s.to.Take(c.Context, r.Manifest)
 	if err != nil {
 		return err
