@@ -87,8 +87,7 @@ func (m Mount) Args(target string) ([]string, error) {
 			return nil, fmt.Errorf("erofsfuse has no mount flag %s", flag)
 		}
 	}
-	source := strings.ReplaceAll(strings.ReplaceAll(m.Source(), `\`, `\\`), ",", `\,`)
-	options := strings.Join(append([]string{"ro"}, m.Flags...), ",") + ",subtype=" + Program + ",fsname=" + source
+	options := strings.Join(append([]string{"ro"}, m.Flags...), ",") + ",subtype=" + Program + ",fsname=" + quoting.Option(m.Source())
 	args := []string{"-o", options, "--dbglevel=0"} // errors alone
 	for _, device := range m.Devices {
 		args = append(args, "--device="+device)

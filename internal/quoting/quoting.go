@@ -21,8 +21,8 @@ func Shell(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// Option escapes a directory for a string of options: the kernel takes
-// a backslash before a comma or a backslash (ovl_next_opt in fs/overlayfs).
+// Option escapes a path for a string of options: the kernel takes a backslash before
+// a comma or a backslash (ovl_next_opt in fs/overlayfs), and libfuse does (fuse_opt.c).
 func Option(dir string) string {
 	return strings.NewReplacer(`\`, `\\`, ",", `\,`).Replace(dir)
 }
